@@ -1,0 +1,57 @@
+// One step of the engine, and what the engine needs of a model. Read-only: lasting state lives in `Sequence`.
+
+import type { VisionSpan } from "./prompt.ts";
+import type { SamplingParams } from "./sampling.ts";
+
+/** One row of the KV cache: the memory of one sequence. */
+export type SlotId = number & { readonly brand: "SlotId" };
+
+/** How the next token of a sequence is to be drawn. */
+export type TokenDraw = {
+  readonly params: SamplingParams;
+  /** Number of tokens generated so far: with the seed, it fixes the random number. */
+  readonly drawIndex: number;
+  /** All ids of the sequence (prompt, then answer), read only when a penalty is on. */
+  readonly tokenIds: Int32Array;
+  readonly promptLength: number;
+};
+
+/** The token range [start, start + tokenIds.length) of one sequence. */
+export type BatchEntry = {
+  readonly slot: SlotId;
+  /** Tokens of the slot that are valid already. */
+  readonly start: number;
+  /** int32 [count] */
+  readonly tokenIds: Int32Array;
+  /** int32 [3, count] */
+  readonly positions: Int32Array;
+  /** [count] */
+  readonly visionExpert: Uint8Array;
+  /** Spans that overlap the range, in whole-sequence coordinates. */
+  readonly spans: readonly VisionSpan[];
+  /** Set when the range ends at the sequence's last known token, so that a next one is wanted. */
+  readonly draw: TokenDraw | undefined;
+};
+
+/**
+ * `prefill`: one entry of any length. `decode`: entries of one token each, in slots 0 … entries.length − 1, in that order
+ * (the slots of one batch are one contiguous piece of the cache).
+ */
+export type Batch =
+  | { readonly type: "prefill"; readonly entry: BatchEntry }
+  | { readonly type: "decode"; readonly entries: readonly BatchEntry[] };
+
+/** Per entry: the drawn token, or undefined where no draw was asked for. */
+export type StepResult = { readonly tokenIds: readonly (number | undefined)[] };
+
+export interface ModelRunner {
+  readonly slotCount: number;
+  /** Tokens one slot can hold. */
+  readonly slotCapacity: number;
+  /** Computes one batch. Throws when it could not; the slots named in the batch are then undefined beyond their `start`. */
+  step(batch: Batch): StepResult;
+  /** Exchanges the first `lengthA` tokens of slot a with the first `lengthB` tokens of slot b. */
+  swapSlots(a: SlotId, lengthA: number, b: SlotId, lengthB: number): void;
+  /** Copies the first `length` tokens of a slot to another. */
+  copySlot(from: SlotId, to: SlotId, length: number): void;
+}

@@ -1,0 +1,44 @@
+// Names of graph inputs and outputs. The converter writes them and the model binds them, both from here.
+
+export const decoderIo = {
+  inputIds: "input_ids", // int64 [B, S]
+  visionFeatures: "vision_features", // act [V ≥ 1, H]
+  visionRow: "vision_row", // int64 [B, S], −1 = none
+  positions: "positions", // int64 [3, B, S]
+  visionExpert: "vision_expert", // bool [B, S]
+  pastKey: (layer: number) => `past_key.${layer}`, // act [B, kvHeads, C, headDim]
+  pastValue: (layer: number) => `past_value.${layer}`,
+  presentKey: (layer: number) => `present_key.${layer}`,
+  presentValue: (layer: number) => `present_value.${layer}`,
+  seqlensK: "seqlens_k", // int32 [B]: valid tokens after this step, minus 1
+  totalSequenceLength: "total_sequence_length", // int32 []: the longest of them
+  logitRows: "logit_rows", // int64 [R]: flattened [B, S] positions whose logits are wanted
+  logits: "logits", // float32 [R, vocab]
+} as const;
+
+export const visionIo = {
+  patches: "patches", // uint8 [F, N, 3 · patchSize²]
+  gridPositions: "grid_positions", // int64 [N, 2]: row, column
+  framePairs: "frame_pairs", // int64 [P, 2]
+  features: "features", // act [P · N / 4, H]
+} as const;
+
+export const samplerIo = {
+  logits: "logits", // float32 [R, vocab]
+  inverseTemperature: "inverse_temperature", // float32 [R, 1]
+  values: "values", // float32 [R, K]: the K largest scaled logits, descending
+  tokenIds: "token_ids", // int64 [R, K]
+  logSumExp: "log_sum_exp", // float32 [R, 1], over all scaled logits
+} as const;
+
+/** Candidates that cross from device to host for each row, or the whole vocabulary when it is smaller. */
+export const samplerCandidates = 256;
+
+/** Extra outputs of a decoder built for inspection, for stage-by-stage parity. */
+export const inspectIo = {
+  inputsEmbeds: "inspect.inputs_embeds",
+  hidden: (layer: number) => `inspect.hidden.${layer}`,
+  routerProbs: (layer: number) => `inspect.router_probs.${layer}`, // [T, 2 · experts]
+  routerSelected: (layer: number) => `inspect.router_selected.${layer}`, // int64 [T, k], text 0 …, vision from expertCount
+  routerLogits: (layer: number) => `inspect.router_logits.${layer}`, // masked logits as the experts get them
+} as const;

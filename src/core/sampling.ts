@@ -1,0 +1,34 @@
+// How tokens are chosen and when an answer ends.
+
+export type SamplingParams = {
+  /** 0 = greedy: always the most probable token. */
+  readonly temperature: number;
+  /** Keep the smallest set of most probable tokens that reaches this mass; 1 = all. */
+  readonly topP: number;
+  /** Keep this many most probable tokens; 0 = all. */
+  readonly topK: number;
+  /** Keep tokens at least this fraction as probable as the best; 0 = all. */
+  readonly minP: number;
+  /** Logits of tokens seen in prompt or answer are divided (positive) or multiplied (negative) by it; 1 = off. */
+  readonly repetitionPenalty: number;
+  /** Subtracted from the logits of tokens seen in the answer, once; 0 = off. */
+  readonly presencePenalty: number;
+  /** Subtracted from the logits of tokens seen in the answer, per occurrence; 0 = off. */
+  readonly frequencyPenalty: number;
+  /** Same seed, prompt and parameters draw the same answer. An integer in 0 … 2^53 − 1. */
+  readonly seed: number;
+};
+
+export const greedy: SamplingParams = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  seed: 0,
+};
+
+/** `stop`: an end token or a stop string; `length`: the token limit or the end of the context. */
+export type FinishReason = "stop" | "length";
