@@ -34,8 +34,9 @@ export const samplerIo = {
 /** Candidates that cross from device to host for each row, or the whole vocabulary when it is smaller. */
 export const samplerCandidates = 256;
 
-/** Extra outputs of a decoder built for inspection, for stage-by-stage parity. */
+/** Extra outputs of graphs built for inspection, for stage-by-stage parity. */
 export const inspectIo = {
+  visionTower: "inspect.vision_tower", // float [F, N, visionWidth]
   inputsEmbeds: "inspect.inputs_embeds",
   hidden: (layer: number) => `inspect.hidden.${layer}`,
   routerProbs: (layer: number) => `inspect.router_probs.${layer}`, // [T, 2 · experts]

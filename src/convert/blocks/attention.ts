@@ -1,0 +1,62 @@
+// Causal self-attention of a decoder layer, with 3-D rotary positions and a KV cache slot per sequence.
+
+import { decoderIo } from "../../core/graph-io.ts";
+import type { TextConfig } from "../../core/model-config.ts";
+import type { Graph, Value } from "../onnx/graph.ts";
+import { groupQueryAttention } from "../onnx/microsoft-ops.ts";
+import { cast, cos, gather, int64s, mul, rotaryEmbeddingPerToken, sin, split, transpose } from "../onnx/std-ops.ts";
+import type { Weights } from "./weights.ts";
+
+export type RotaryTables = { readonly cosines: Value; readonly sines: Value };
+
+export type AttentionInputs = { readonly rotary: RotaryTables; readonly seqlensK: Value; readonly total: Value };
+
+/**
+ * cos and sin [B, S, headDim / 2] of the angle of each frequency pair: position on the pair's axis · theta^(−2i / headDim).
+ * Pairs of the highest frequencies alternate between height and width, the lowest belong to time (Baidu's `rope_3d`).
+ */
+export function rotaryTables(g: Graph, positions: Value, config: TextConfig, dtype: Value["dtype"]): RotaryTables {
+  const pairCount = config.headDim / 2;
+  const spatialPairs = config.ropePairs.height + config.ropePairs.width;
+  const [time, height, width] = [0, 1, 2];
+  const axes = Array.from({ length: pairCount }, (_, i) => (i >= spatialPairs ? time : i % 2 === 0 ? height : width));
+  const frequencies = Float32Array.from({ length: pairCount }, (_, i) => config.ropeTheta ** ((-2 * i) / config.headDim));
+  const perPair = gather(g, cast(g, positions, "float32"), int64s(g, axes)); // [pairs, B, S]
+  const angles = mul(g, transpose(g, perPair, [1, 2, 0]), g.constant("float32", [pairCount], frequencies));
+  return { cosines: cast(g, cos(g, angles), dtype), sines: cast(g, sin(g, angles), dtype) };
+}
+
+/**
+ *  x ── qkv_proj ─┬─ q ─ rope3d ─┐
+ *                 ├─ k ─ rope3d ─┼─ GroupQueryAttention ── o_proj ── y
+ *                 └─ v ──────────┘   (writes k, v into the slots)
+ */
+export function attention(g: Graph, x: Value, w: Weights, inputs: AttentionInputs, layer: number, config: TextConfig): Value {
+  const { hiddenSize, headDim, queryHeadCount, kvHeadCount } = config;
+  const [queryWidth, kvWidth] = [queryHeadCount * headDim, kvHeadCount * headDim];
+  const name = (projection: string) => `model.layers.${layer}.self_attn.${projection}.weight`;
+  const qkv = w.linear(g.scope("qkv_proj"), x, {
+    parts: [
+      { name: name("q_proj"), rows: queryWidth },
+      { name: name("k_proj"), rows: kvWidth },
+      { name: name("v_proj"), rows: kvWidth },
+    ],
+    columns: hiddenSize,
+  });
+  const [q, k, v] = split(g, qkv, [queryWidth, kvWidth, kvWidth]) as [Value, Value, Value];
+  const { cosines, sines } = inputs.rotary;
+  const rotatedQ = rotaryEmbeddingPerToken(g.scope("rope_q"), q, cosines, sines, queryHeadCount);
+  const rotatedK = rotaryEmbeddingPerToken(g.scope("rope_k"), k, cosines, sines, kvHeadCount);
+  const cacheShape = ["batch", kvHeadCount, "capacity", headDim];
+  const cache = {
+    pastKey: g.input(decoderIo.pastKey(layer), w.activation, cacheShape),
+    pastValue: g.input(decoderIo.pastValue(layer), w.activation, cacheShape),
+    presentKey: decoderIo.presentKey(layer),
+    presentValue: decoderIo.presentValue(layer),
+  };
+  const heads = { query: queryHeadCount, kv: kvHeadCount };
+  const { attended, presentKey, presentValue } = groupQueryAttention(g, [rotatedQ, rotatedK, v], cache, inputs, heads);
+  g.directOutput(presentKey);
+  g.directOutput(presentValue);
+  return w.linear(g.scope("o_proj"), attended, { parts: [{ name: name("o_proj"), rows: hiddenSize }], columns: queryWidth });
+}

@@ -1,0 +1,114 @@
+// The decoder graph: prefill and decode of the language model, in one. Contract: core/graph-io.ts.
+
+import { decoderIo, inspectIo } from "../../core/graph-io.ts";
+import type { ModelConfig } from "../../core/model-config.ts";
+import { Graph, type Value } from "../onnx/graph.ts";
+import { addRmsNorm, gatherBlockQuantized, matMulNBits, rmsNorm, type QuantizedMatrix } from "../onnx/microsoft-ops.ts";
+import { add, cast, gather, greaterOrEqual, int64, matMulTransposed, max, reshape, unsqueeze, where } from "../onnx/std-ops.ts";
+import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
+import { gatedMlp } from "./mlp.ts";
+import { modality, moe, type Modality } from "./moe.ts";
+import { encodeFloats, type Weights } from "./weights.ts";
+
+export type DecoderOptions = {
+  /** Also put out what the parity check compares: embeddings, hidden states, routing. */
+  readonly inspect: boolean;
+};
+
+/**
+ *  input_ids ─ embedding ─┐
+ *  vision_features ───────┴─ where ── layer × n ── rows wanted ── norm ── lm_head ── logits
+ */
+export function buildDecoder(config: ModelConfig, w: Weights, { inspect }: DecoderOptions): Graph {
+  const g = new Graph();
+  const { text, moe: experts } = config;
+  const inputs = declareInputs(g, config, w);
+  const table = embeddingTable(g.scope("embed_tokens"), w, config);
+  const embedded = insertVision(g.scope("embed_tokens"), table.lookUp(inputs.inputIds), inputs.visionFeatures, inputs.visionRow);
+  if (inspect) g.output(inspectIo.inputsEmbeds, embedded);
+  const attentionInputs: AttentionInputs = {
+    rotary: rotaryTables(g.scope("rope3d"), inputs.positions, text, w.activation),
+    seqlensK: inputs.seqlensK,
+    total: inputs.total,
+  };
+  const tokens = modality(g.scope("modality"), inputs.visionExpert, config);
+
+  let residual = embedded;
+  let branch: Value | undefined;
+  for (let layer = 0; layer < text.layerCount; layer++) {
+    const scope = g.scope(`layers.${layer}`);
+    const before = normalise(scope.scope("input_layernorm"), branch, residual, `model.layers.${layer}.input_layernorm`, w, config);
+    if (inspect && layer > 0) g.output(inspectIo.hidden(layer - 1), before.residual);
+    const attended = attention(scope.scope("self_attn"), before.normed, w, attentionInputs, layer, text);
+    const norm = `model.layers.${layer}.post_attention_layernorm`;
+    const middle = normalise(scope.scope("post_attention_layernorm"), attended, before.residual, norm, w, config);
+    residual = middle.residual;
+    branch = feedForward(scope.scope("mlp"), middle.normed, w, tokens, layer, config, inspect);
+  }
+  if (inspect) g.output(inspectIo.hidden(text.layerCount - 1), add(g, branch!, residual));
+  const row = (label: string, x: Value) => {
+    const flat = reshape(g.scope(label), x, [-1, text.hiddenSize], ["tokens", text.hiddenSize]);
+    return gather(g.scope(label), flat, inputs.logitRows);
+  };
+  const last = normalise(g.scope("norm"), row("last_branch", branch!), row("last_residual", residual), "model.norm", w, config);
+  g.output(decoderIo.logits, cast(g, table.head(last.normed), "float32"));
+  return g;
+
+  function feedForward(g: Graph, x: Value, w: Weights, tokens: Modality, layer: number, config: ModelConfig, inspect: boolean): Value {
+    if (experts.sparseLayers[layer]) return moe(g, x, w, tokens, layer, config, inspect);
+    return gatedMlp(g, x, w, `model.layers.${layer}.mlp`, text.hiddenSize, text.denseWidth);
+  }
+}
+
+function declareInputs(g: Graph, config: ModelConfig, w: Weights) {
+  const perToken = ["batch", "sequence"];
+  return {
+    inputIds: g.input(decoderIo.inputIds, "int64", perToken),
+    visionFeatures: g.input(decoderIo.visionFeatures, w.activation, ["vision_rows", config.text.hiddenSize]),
+    visionRow: g.input(decoderIo.visionRow, "int64", perToken),
+    positions: g.input(decoderIo.positions, "int64", [3, ...perToken]),
+    visionExpert: g.input(decoderIo.visionExpert, "bool", perToken),
+    seqlensK: g.input(decoderIo.seqlensK, "int32", ["batch"]),
+    total: g.input(decoderIo.totalSequenceLength, "int32", []),
+    logitRows: g.input(decoderIo.logitRows, "int64", ["rows"]),
+  };
+}
+
+/** Adds the branch, if there is one yet, to the residual stream and normalises. */
+function normalise(g: Graph, branch: Value | undefined, residual: Value, name: string, w: Weights, { text }: ModelConfig) {
+  const weight = w.vector(g, "weight", `${name}.weight`, text.hiddenSize);
+  if (branch) return addRmsNorm(g, branch, residual, weight, text.rmsEpsilon);
+  return { normed: rmsNorm(g, residual, weight, text.rmsEpsilon), residual };
+}
+
+function insertVision(g: Graph, embedded: Value, features: Value, row: Value): Value {
+  const zero = int64(g, 0);
+  const isVision = unsqueeze(g, greaterOrEqual(g, row, zero), -1);
+  return where(g, isVision, gather(g, features, max(g, row, zero)), embedded);
+}
+
+/** Embedding and LM head; when they are tied, both read the same bytes. */
+function embeddingTable(g: Graph, w: Weights, { text }: ModelConfig) {
+  const { vocabSize, hiddenSize, tiedEmbedding } = text;
+  const embedding = { parts: [{ name: "model.embed_tokens.weight", rows: vocabSize }], columns: hiddenSize };
+  const head = { parts: [{ name: "lm_head.weight", rows: vocabSize }], columns: hiddenSize };
+  if (w.isQuantized) {
+    const matrix = w.quantizedMatrix(g, embedding, 8);
+    const data = g.alias("table", matrix.data, [vocabSize, hiddenSize]);
+    const headMatrix: QuantizedMatrix = tiedEmbedding ? matrix : w.quantizedMatrix(g.scope("lm_head"), head, 8);
+    return {
+      lookUp: (ids: Value) => gatherBlockQuantized(g, data, ids, matrix.scales),
+      head: (x: Value) => matMulNBits(g.scope("lm_head"), x, headMatrix),
+    };
+  }
+  const plain = (scope: Graph, { parts }: typeof embedding) =>
+    scope.weight("weight", w.activation, [vocabSize, hiddenSize], (sink) =>
+      sink(encodeFloats(w.read(parts[0]!.name, [vocabSize, hiddenSize]), w.activation)),
+    );
+  const table = plain(g, embedding);
+  const headTable = tiedEmbedding ? table : plain(g.scope("lm_head"), head);
+  return {
+    lookUp: (ids: Value) => gather(g, table, ids),
+    head: (x: Value) => matMulTransposed(g.scope("lm_head"), x, headTable),
+  };
+}

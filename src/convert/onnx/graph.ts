@@ -1,0 +1,158 @@
+// An ONNX graph under construction: typed values, nodes named by scope path, weights that are produced only when the file is written.
+
+import { elementBytes, elementCount, type DataType } from "../../core/data-type.ts";
+import { assert } from "../../core/errors.ts";
+
+/** A number, or the name of a dimension that is known at run time. */
+export type Dim = number | string;
+
+export type Value = { readonly name: string; readonly dtype: DataType; readonly shape: readonly Dim[] };
+
+export type Attribute = number | string | readonly number[] | { readonly float: number };
+
+export type Node = {
+  readonly name: string;
+  readonly domain: string;
+  readonly op: string;
+  /** "" stands for an input that is left out. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+};
+
+/** Takes the bytes of one tensor, in order, in any number of pieces. */
+export type ByteSink = (chunk: Uint8Array) => void;
+
+export type Initializer = {
+  readonly name: string;
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+  readonly content: { readonly inline: Uint8Array } | { readonly write: (sink: ByteSink) => void } | { readonly sameBytesAs: string };
+};
+
+export const microsoft = "com.microsoft";
+
+type GraphState = {
+  readonly inputs: Value[];
+  readonly outputs: Value[];
+  readonly nodes: Node[];
+  readonly initializers: Map<string, Initializer>;
+  readonly constants: Map<string, Value>;
+  readonly names: Set<string>;
+};
+
+export class Graph {
+  readonly #state: GraphState;
+  readonly #path: string;
+
+  constructor(state?: GraphState, path = "") {
+    this.#state = state ?? { inputs: [], outputs: [], nodes: [], initializers: new Map(), constants: new Map(), names: new Set() };
+    this.#path = path;
+  }
+
+  get inputs(): readonly Value[] {
+    return this.#state.inputs;
+  }
+  get outputs(): readonly Value[] {
+    return this.#state.outputs;
+  }
+  get nodes(): readonly Node[] {
+    return this.#state.nodes;
+  }
+  get initializers(): readonly Initializer[] {
+    return [...this.#state.initializers.values()];
+  }
+
+  /** The same graph, with names made below `name`. */
+  scope(name: string): Graph {
+    return new Graph(this.#state, this.#path ? `${this.#path}/${name}` : name);
+  }
+
+  input(name: string, dtype: DataType, shape: readonly Dim[]): Value {
+    const value = { name, dtype, shape };
+    this.#state.inputs.push(value);
+    this.#state.names.add(name);
+    return value;
+  }
+
+  /** Declares `value` as the graph output `name`. The runtime drops the Identity when it loads the graph. */
+  output(name: string, value: Value): void {
+    this.#state.nodes.push({ name: `${name}/output`, domain: "", op: "Identity", inputs: [value.name], outputs: [name], attributes: {} });
+    this.#state.outputs.push({ ...value, name });
+  }
+
+  /** Declares a node's own output name as a graph output, e.g. a cache that is updated in place. */
+  directOutput(value: Value): void {
+    this.#state.outputs.push(value);
+  }
+
+  /** Adds a node; output names come from the scope path unless `outputNames` gives them. */
+  node(
+    op: string,
+    inputs: readonly (Value | undefined)[],
+    outputs: readonly (Omit<Value, "name"> | undefined)[],
+    options: { domain?: string; attributes?: Readonly<Record<string, Attribute>>; outputNames?: readonly string[] } = {},
+  ): Value[] {
+    const name = this.#uniqueName(op);
+    const values = outputs.map((output, i) => {
+      const outputName = options.outputNames?.[i] ?? (outputs.length === 1 ? name : `${name}:${i}`);
+      return output ? { ...output, name: outputName } : { name: "", dtype: "float32" as const, shape: [] };
+    });
+    while (inputs.length > 0 && inputs[inputs.length - 1] === undefined) inputs = inputs.slice(0, -1);
+    this.#state.nodes.push({
+      name,
+      domain: options.domain ?? "",
+      op,
+      inputs: inputs.map((input) => input?.name ?? ""),
+      outputs: values.map((value) => value.name),
+      attributes: options.attributes ?? {},
+    });
+    return values;
+  }
+
+  /** A small constant kept inside the graph file; equal ones are stored once. */
+  constant(dtype: DataType, shape: readonly number[], data: ArrayBufferView): Value {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+    assert(
+      bytes.length === elementCount(shape) * elementBytes[dtype],
+      `constant of ${dtype}[${shape.join(",")}] has ${bytes.length} bytes`,
+    );
+    const key = `${dtype}[${shape.join(",")}]${Buffer.from(bytes).toString("base64")}`;
+    const known = this.#state.constants.get(key);
+    if (known) return known;
+    const value = { name: `constant.${this.#state.constants.size}`, dtype, shape };
+    this.#state.constants.set(key, value);
+    this.#state.initializers.set(value.name, { ...value, byteLength: bytes.length, content: { inline: bytes } });
+    return value;
+  }
+
+  /** A weight in the external data file; `write` is called once, when the file is written. */
+  weight(name: string, dtype: DataType, shape: readonly number[], write: (sink: ByteSink) => void): Value {
+    const value = { name: this.#path ? `${this.#path}/${name}` : name, dtype, shape };
+    assert(!this.#state.initializers.has(value.name), `weight ${value.name} is added twice`);
+    this.#state.initializers.set(value.name, { ...value, byteLength: elementCount(shape) * elementBytes[dtype], content: { write } });
+    return value;
+  }
+
+  /** The bytes of another weight under a second name and shape, stored once. */
+  alias(name: string, of: Value, shape: readonly number[]): Value {
+    const value = { name: this.#path ? `${this.#path}/${name}` : name, dtype: of.dtype, shape };
+    const byteLength = elementCount(shape) * elementBytes[of.dtype];
+    this.#state.initializers.set(value.name, { ...value, byteLength, content: { sameBytesAs: of.name } });
+    return value;
+  }
+
+  /** One line per node, for reviews and snapshots. */
+  summary(): string {
+    return this.#state.nodes.map((node) => `${node.outputs.join(", ")} = ${node.op}(${node.inputs.join(", ")})`).join("\n");
+  }
+
+  #uniqueName(op: string): string {
+    const base = this.#path ? `${this.#path}/${op}` : op;
+    let name = base;
+    for (let i = 1; this.#state.names.has(name); i++) name = `${base}_${i}`;
+    this.#state.names.add(name);
+    return name;
+  }
+}

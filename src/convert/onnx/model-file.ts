@@ -1,0 +1,126 @@
+// Graph → ONNX files: the structure as protobuf, the weights in one external data file beside it (onnx.proto, TensorProto.external_data).
+
+import { onnxTypeCode } from "../../core/data-type.ts";
+import { assert } from "../../core/errors.ts";
+import { microsoft, type Attribute, type ByteSink, type Dim, type Graph, type Initializer, type Node, type Value } from "./graph.ts";
+import { ProtobufWriter } from "./protobuf-writer.ts";
+
+/** ONNX 1.18: opset 23 brought RotaryEmbedding with a table row per token. */
+const irVersion = 11;
+const opsetVersion = 23;
+
+/** Offsets are page-aligned so that the runtime can map the file. */
+const alignment = 4096;
+
+type Region = { readonly offset: number; readonly byteLength: number };
+
+export type WriteProgress = (writtenBytes: number) => void;
+
+/** Bytes of the external data file of a graph. */
+export function externalDataBytes(graph: Graph): number {
+  return placeWeights(graph).totalBytes;
+}
+
+/** Streams all weights, in the order they were added, to `sink`. */
+export function writeExternalData(graph: Graph, sink: ByteSink, onProgress: WriteProgress = () => {}): void {
+  let position = 0;
+  for (const weight of graph.initializers) {
+    if (!("write" in weight.content)) continue;
+    const padding = roundUp(position) - position;
+    if (padding > 0) sink(new Uint8Array(padding));
+    position += padding;
+    let written = 0;
+    weight.content.write((chunk) => {
+      sink(chunk);
+      written += chunk.length;
+      onProgress(position + written);
+    });
+    assert(written === weight.byteLength, `weight ${weight.name} wrote ${written} of ${weight.byteLength} bytes`);
+    position += written;
+  }
+}
+
+/** The ModelProto, with weights referring to `dataFileName` in the same folder. */
+export function encodeModel(graph: Graph, dataFileName: string, graphName: string): Uint8Array {
+  const { regions } = placeWeights(graph);
+  const proto = new ProtobufWriter();
+  for (const node of graph.nodes) proto.bytes(1, encodeNode(node));
+  proto.string(2, graphName);
+  for (const initializer of graph.initializers) proto.bytes(5, encodeInitializer(initializer, regions, dataFileName));
+  for (const input of graph.inputs) proto.bytes(11, encodeValueInfo(input));
+  for (const output of graph.outputs) proto.bytes(12, encodeValueInfo(output));
+  const opset = (domain: string, version: number) => new ProtobufWriter().string(1, domain).integer(2, version);
+  return new ProtobufWriter()
+    .integer(1, irVersion)
+    .string(2, "ernie-vl")
+    .bytes(7, proto)
+    .bytes(8, opset("", opsetVersion))
+    .bytes(8, opset(microsoft, 1))
+    .finish();
+}
+
+function placeWeights(graph: Graph): { regions: Map<string, Region>; totalBytes: number } {
+  const regions = new Map<string, Region>();
+  let position = 0;
+  for (const { name, byteLength, content } of graph.initializers) {
+    if (!("write" in content)) continue;
+    const offset = roundUp(position);
+    regions.set(name, { offset, byteLength });
+    position = offset + byteLength;
+  }
+  for (const { name, byteLength, content } of graph.initializers) {
+    if (!("sameBytesAs" in content)) continue;
+    const region = regions.get(content.sameBytesAs);
+    assert(region?.byteLength === byteLength, `${name} does not have the size of ${content.sameBytesAs}`);
+    regions.set(name, region);
+  }
+  return { regions, totalBytes: position };
+}
+
+function roundUp(position: number): number {
+  return Math.ceil(position / alignment) * alignment;
+}
+
+function encodeInitializer(initializer: Initializer, regions: ReadonlyMap<string, Region>, dataFileName: string): ProtobufWriter {
+  const proto = new ProtobufWriter();
+  for (const dimension of initializer.shape) proto.integer(1, dimension);
+  proto.integer(2, onnxTypeCode[initializer.dtype]).string(8, initializer.name);
+  if ("inline" in initializer.content) return proto.bytes(9, initializer.content.inline);
+  const region = regions.get(initializer.name);
+  assert(region, `weight ${initializer.name} has no place`);
+  const entry = (key: string, value: string) => new ProtobufWriter().string(1, key).string(2, value);
+  return proto
+    .bytes(13, entry("location", dataFileName))
+    .bytes(13, entry("offset", String(region.offset)))
+    .bytes(13, entry("length", String(region.byteLength)))
+    .integer(14, 1);
+}
+
+function encodeNode(node: Node): ProtobufWriter {
+  const proto = new ProtobufWriter();
+  for (const input of node.inputs) proto.string(1, input);
+  for (const output of node.outputs) proto.string(2, output);
+  proto.string(3, node.name).string(4, node.op);
+  for (const [name, value] of Object.entries(node.attributes)) proto.bytes(5, encodeAttribute(name, value));
+  return node.domain ? proto.string(7, node.domain) : proto;
+}
+
+function encodeAttribute(name: string, value: Attribute): ProtobufWriter {
+  const proto = new ProtobufWriter().string(1, name);
+  if (typeof value === "number") return proto.integer(3, value).integer(20, 2);
+  if (typeof value === "string") return proto.string(4, value).integer(20, 3);
+  if ("float" in value) return proto.float(2, value.float).integer(20, 1);
+  for (const item of value) proto.integer(8, item);
+  return proto.integer(20, 7);
+}
+
+function encodeValueInfo(value: Value): ProtobufWriter {
+  const shape = new ProtobufWriter();
+  for (const dimension of value.shape) shape.bytes(1, encodeDim(dimension));
+  const tensorType = new ProtobufWriter().integer(1, onnxTypeCode[value.dtype]).bytes(2, shape);
+  return new ProtobufWriter().string(1, value.name).bytes(2, new ProtobufWriter().bytes(1, tensorType));
+}
+
+function encodeDim(dimension: Dim): ProtobufWriter {
+  return typeof dimension === "number" ? new ProtobufWriter().integer(1, dimension) : new ProtobufWriter().string(2, dimension);
+}

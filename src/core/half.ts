@@ -1,0 +1,66 @@
+// 16-bit floats as bit patterns in Uint16Array; JavaScript on Node 20 has no Float16Array. Rounding is to nearest, ties to even.
+
+const scratch = new Float32Array(1);
+const bits = new Uint32Array(scratch.buffer);
+
+/** IEEE binary16; values beyond 65504 become infinite. */
+export function toFloat16(values: Float32Array): Uint16Array {
+  const out = new Uint16Array(values.length);
+  const source = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < out.length; i++) out[i] = float16Bits(source[i]!);
+  return out;
+}
+
+function float16Bits(x: number): number {
+  const sign = (x >>> 16) & 0x8000;
+  const exponent = (x >>> 23) & 0xff;
+  const mantissa = x & 0x7fffff;
+  if (exponent === 0xff) return sign | 0x7c00 | (mantissa ? 0x200 : 0);
+  if (exponent > 142) return sign | 0x7c00;
+  if (exponent < 102) return sign;
+  if (exponent < 113) {
+    // Subnormal in binary16: shift the mantissa with its implicit one into place.
+    const shift = 126 - exponent;
+    return sign | roundShift(mantissa | 0x800000, shift);
+  }
+  // A carry out of the mantissa runs into the exponent, which is what rounding up wants.
+  return sign | (((exponent - 112) << 10) + roundShift(mantissa, 13));
+}
+
+function roundShift(value: number, shift: number): number {
+  const floor = value >>> shift;
+  const rest = value & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  return rest > half || (rest === half && (floor & 1) === 1) ? floor + 1 : floor;
+}
+
+export function fromFloat16(values: Uint16Array): Float32Array {
+  const out = new Float32Array(values.length);
+  for (let i = 0; i < out.length; i++) {
+    const half = values[i]!;
+    const sign = half & 0x8000 ? -1 : 1;
+    const exponent = (half >> 10) & 31;
+    const mantissa = half & 0x3ff;
+    if (exponent === 31) out[i] = mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+    else out[i] = exponent ? sign * 2 ** (exponent - 15) * (1 + mantissa / 1024) : sign * mantissa * 2 ** -24;
+  }
+  return out;
+}
+
+/** The upper half of binary32. */
+export function toBfloat16(values: Float32Array): Uint16Array {
+  const out = new Uint16Array(values.length);
+  const source = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < out.length; i++) {
+    const x = source[i]!;
+    out[i] = (x & 0x7fffffff) > 0x7f800000 ? (x >>> 16) | 0x40 : (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
+  }
+  return out;
+}
+
+/** Rounds one number to the nearest binary16 value. */
+export function roundToFloat16(value: number): number {
+  scratch[0] = value;
+  const rounded = fromFloat16(Uint16Array.of(float16Bits(bits[0]!)));
+  return rounded[0]!;
+}
