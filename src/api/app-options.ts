@@ -1,0 +1,55 @@
+// What the HTTP layer needs from the rest of the program: one service that answers chats, and the server's settings.
+
+import type { Chat, GenerationOptions } from "../core/chat.ts";
+import type { ChatEvent } from "../core/events.ts";
+import type { SamplingParams } from "../core/sampling.ts";
+
+export type ChatService = {
+  /**
+   * One request from prompt to text. Throws RequestError when the request is at fault, anything else when the server is;
+   * after `signal` aborts it ends or throws soon.
+   */
+  complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncIterable<ChatEvent>;
+};
+
+/** Sampling that holds where the request says nothing; what is missing here is OpenAI's default. */
+export type GenerationDefaults = Partial<Pick<SamplingParams, "temperature" | "topP" | "topK" | "repetitionPenalty">>;
+
+/** Structured log; a pino logger fits. */
+export type Log = {
+  info(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+};
+
+export type AppOptions = {
+  /** The name that requests give as `model`. */
+  readonly modelId: string;
+  /** Unix time in seconds that `/v1/models` reports. */
+  readonly created: number;
+  /** Tokens that prompt and answer may have together. */
+  readonly contextLength: number;
+  readonly defaultThinking: boolean;
+  readonly generationDefaults: GenerationDefaults;
+  /** Empty: no key is asked for. */
+  readonly apiKeys: readonly string[];
+  /** True while the model is loaded, a step works and the server is not shutting down. */
+  readonly isReady: () => boolean;
+  /** Requests being computed and requests in the queue, shown by `/health`. */
+  readonly stats?: () => { readonly running: number; readonly waiting: number };
+  readonly log: Log;
+  readonly limits?: Partial<RequestLimits>;
+};
+
+export type RequestLimits = {
+  readonly bodyBytes: number;
+  /** Pictures in one request. */
+  readonly imageCount: number;
+  /** Encoded size of one picture. */
+  readonly imageBytes: number;
+};
+
+export const defaultLimits: RequestLimits = {
+  bodyBytes: 64 * 2 ** 20,
+  imageCount: 32,
+  imageBytes: 20 * 2 ** 20,
+};

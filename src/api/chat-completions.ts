@@ -1,0 +1,128 @@
+// POST /v1/chat/completions: request in, one JSON answer or a stream of chunks out.
+
+import { randomUUID } from "node:crypto";
+import type { Context, Handler } from "hono";
+import type { ChatEvent } from "../core/events.ts";
+import { EngineError, RequestError } from "../core/errors.ts";
+import { type AppOptions, type ChatService, defaultLimits } from "./app-options.ts";
+import { toErrorAnswer } from "./error-envelope.ts";
+import { toChat, toGenerationOptions } from "./from-openai.ts";
+import { unknownModel } from "./models.ts";
+import { parseChatRequest } from "./openai-schema.ts";
+import { readJsonObject } from "./read-json.ts";
+import { type AppEnv, clientGoneStatus, type RequestRecord } from "./request-record.ts";
+import { sseBody, toFrame } from "./sse.ts";
+import { type Answer, type AnswerHead, toChatCompletion, toChunk, toUsageChunk } from "./to-openai.ts";
+
+const retryWhenNotReadyMs = 1000;
+
+/** One request under way: what its answer starts with, its events and its client. */
+type Exchange = {
+  readonly head: AnswerHead;
+  readonly events: AsyncGenerator<ChatEvent>;
+  /** Aborted when the client has gone. */
+  readonly client: AbortController;
+  readonly record: RequestRecord;
+};
+
+export function chatCompletions(service: ChatService, options: AppOptions): Handler<AppEnv> {
+  const limits = { ...defaultLimits, ...options.limits };
+  return async function answerChat(c) {
+    if (!options.isReady()) throw notReady();
+    const request = parseChatRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
+    if (request.model !== undefined && request.model !== options.modelId) throw unknownModel(request.model, options.modelId);
+    const chat = toChat(request, options.defaultThinking, limits);
+    const generation = toGenerationOptions(request, options.generationDefaults);
+
+    const record = c.get("record");
+    const client = controllerBehind(c.req.raw.signal);
+    const head = { id: `chatcmpl-${randomUUID().replaceAll("-", "")}`, created: Math.floor(Date.now() / 1000), model: options.modelId };
+    try {
+      const events = recorded(service.complete(chat, generation, client.signal), record);
+      const exchange: Exchange = { head, events, client, record };
+      if (request.stream) return await streamAnswer(c, exchange, request.stream_options?.include_usage ?? false);
+      return c.json(toChatCompletion(head, await collectAnswer(events)));
+    } catch (error) {
+      if (!client.signal.aborted) throw error;
+      return new Response(null, { status: clientGoneStatus });
+    }
+  };
+}
+
+async function collectAnswer(events: AsyncIterable<ChatEvent>): Promise<Answer> {
+  let content = "";
+  let reasoning = "";
+  for await (const event of events) {
+    if (event.type === "content") content += event.text;
+    else if (event.type === "reasoning") reasoning += event.text;
+    else if (event.type === "finished") return { content, reasoning, finishReason: event.reason, usage: event.usage };
+  }
+  throw endedEarly();
+}
+
+/** Headers go out with the first event: a request refused before it still gets a status of its own. */
+async function streamAnswer(c: Context<AppEnv>, exchange: Exchange, includeUsage: boolean): Promise<Response> {
+  const { events, client, record } = exchange;
+  const first = await events.next();
+  if (first.done) throw endedEarly();
+  record.endsWithBody = true;
+  const onCancel = () => {
+    client.abort();
+    record.write(clientGoneStatus);
+    void events.return(undefined);
+  };
+  return c.body(sseBody(toFrames(first.value, exchange, includeUsage), onCancel), 200, {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    // nginx would otherwise collect the stream before passing it on.
+    "x-accel-buffering": "no",
+  });
+}
+
+async function* toFrames(first: ChatEvent, exchange: Exchange, includeUsage: boolean): AsyncGenerator<string> {
+  const { head, events, client, record } = exchange;
+  try {
+    yield toFrame(toChunk(head, first, includeUsage));
+    for await (const event of events) {
+      yield toFrame(toChunk(head, event, includeUsage));
+      if (event.type !== "finished") continue;
+      if (includeUsage) yield toFrame(toUsageChunk(head, event.usage));
+      yield toFrame("[DONE]");
+      return;
+    }
+    throw endedEarly();
+  } catch (error) {
+    if (client.signal.aborted) return;
+    record.fail(error);
+    yield toFrame(toErrorAnswer(error).body);
+  } finally {
+    record.write(client.signal.aborted ? clientGoneStatus : 200);
+  }
+}
+
+async function* recorded(events: AsyncIterable<ChatEvent>, record: RequestRecord): AsyncGenerator<ChatEvent> {
+  for await (const event of events) {
+    record.see(event);
+    yield event;
+  }
+}
+
+/** Aborts when the signal does, and can be aborted by others. */
+function controllerBehind(signal: AbortSignal): AbortController {
+  const controller = new AbortController();
+  if (signal.aborted) controller.abort();
+  signal.addEventListener("abort", () => controller.abort(), { once: true });
+  return controller;
+}
+
+function endedEarly(): EngineError {
+  return new EngineError("the answer ended without a `finished` event");
+}
+
+function notReady(): RequestError {
+  return new RequestError("the server is not ready to answer; try again later", {
+    status: 503,
+    code: "not_ready",
+    retryAfterMs: retryWhenNotReadyMs,
+  });
+}

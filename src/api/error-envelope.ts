@@ -1,0 +1,65 @@
+// Errors as OpenAI clients expect them: the JSON envelope, the status and the headers that steer retries.
+
+import { RequestError } from "../core/errors.ts";
+
+export type ErrorEnvelope = {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+};
+
+export type ErrorAnswer = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: ErrorEnvelope;
+};
+
+/** What the client is told of an error. Only a RequestError shows its message: others may hold internals. */
+export function toErrorAnswer(error: unknown): ErrorAnswer {
+  if (error instanceof RequestError) {
+    return {
+      status: error.status,
+      headers: requestErrorHeaders(error),
+      body: {
+        error: {
+          message: error.message,
+          type: errorType(error.status),
+          param: error.param ?? null,
+          code: error.code ?? null,
+        },
+      },
+    };
+  }
+  return {
+    status: 500,
+    // The same request would most likely fail again, and clients repeat a 5xx twice unless told.
+    headers: { "x-should-retry": "false" },
+    body: {
+      error: {
+        message: "the server failed while answering this request; its log has the reason under this x-request-id",
+        type: "server_error",
+        param: null,
+        code: "internal_error",
+      },
+    },
+  };
+}
+
+function errorType(status: number): string {
+  if (status === 401) return "authentication_error";
+  if (status === 429) return "rate_limit_error";
+  return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+function requestErrorHeaders(error: RequestError): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (error.status === 401) headers["www-authenticate"] = "Bearer";
+  if (error.retryAfterMs !== undefined) {
+    headers["retry-after-ms"] = String(Math.ceil(error.retryAfterMs));
+    headers["retry-after"] = String(Math.ceil(error.retryAfterMs / 1000));
+  }
+  return headers;
+}

@@ -1,0 +1,35 @@
+// GET /v1/models and GET /v1/models/{id}: the one model this server serves.
+
+import { Hono } from "hono";
+import { RequestError } from "../core/errors.ts";
+import type { AppOptions } from "./app-options.ts";
+
+export function modelRoutes({ modelId, created, contextLength }: AppOptions): Hono {
+  const model = {
+    id: modelId,
+    object: "model",
+    created,
+    owned_by: "ernie-vl",
+    context_length: contextLength,
+    input_modalities: ["text", "image"],
+    output_modalities: ["text"],
+  };
+  const app = new Hono();
+  app.get("/", (c) => c.json({ object: "list", data: [model] }));
+  // Names may hold slashes, escaped or not.
+  app.get("/:id{.+}", (c) => {
+    const id = c.req.param("id");
+    if (id !== modelId) throw unknownModel(id, modelId);
+    return c.json(model);
+  });
+  return app;
+}
+
+export function unknownModel(id: string, served: string): RequestError {
+  const shown = id.length > 100 ? `${id.slice(0, 100)}…` : id;
+  return new RequestError(`model: expected "${served}", the model this server has, got ${JSON.stringify(shown)}`, {
+    status: 404,
+    code: "model_not_found",
+    param: "model",
+  });
+}

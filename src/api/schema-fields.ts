@@ -1,0 +1,72 @@
+// Building blocks of request schemas. Every block says in words what it expects, and `schemaError` turns the first
+// mistake into one sentence: which field, what was expected, what came.
+
+import { z } from "zod";
+import { RequestError } from "../core/errors.ts";
+
+export function number(min: number, max: number) {
+  const expected = `a number from ${min} to ${max}`;
+  return z.number(expected).min(min, expected).max(max, expected);
+}
+
+export function integer(min: number, max?: number) {
+  const expected = max === undefined ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`;
+  return z
+    .int(expected)
+    .min(min, expected)
+    .max(max ?? Number.MAX_SAFE_INTEGER, expected);
+}
+
+export const text = z.string("a string");
+export const flag = z.boolean("true or false");
+
+export function oneOf<const T extends readonly [string, ...string[]]>(...values: T) {
+  return z.enum(values, `one of ${values.map((value) => JSON.stringify(value)).join(", ")}`);
+}
+
+/** Absent and null are the same. */
+export function optional<T extends z.ZodType>(schema: T) {
+  return schema.nullish().transform((value) => value ?? undefined);
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** The first mistake of `body` as a 400. */
+export function schemaError(error: z.ZodError, body: unknown): RequestError {
+  const issue = deepest(error.issues[0]!);
+  const value = valueAt(body, issue.path);
+  const param = fieldPath(issue.path);
+  return new RequestError(`${param}: expected ${issue.message}, got ${describe(value)}`, {
+    code: value === undefined ? "missing_required_parameter" : "invalid_value",
+    param,
+  });
+}
+
+/** Of a union, the mistake inside the alternative whose outer type fits: `content[2].text`, not "string or array". */
+function deepest(issue: Issue): Issue {
+  if (issue.code !== "invalid_union") return issue;
+  const fitting = issue.errors.find((issues) => issues[0] && issues[0].path.length > 0 && issues[0].message)?.[0];
+  if (!fitting) return issue;
+  const inner = deepest(fitting);
+  return { ...inner, path: [...issue.path, ...inner.path] };
+}
+
+/** `["messages", 0, "content"]` → `messages[0].content` */
+function fieldPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((joined, key) => {
+    if (typeof key === "number") return `${joined}[${key}]`;
+    return joined === "" ? String(key) : `${joined}.${String(key)}`;
+  }, "");
+}
+
+function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], body);
+}
+
+/** A value in a few words; long texts are cut. */
+export function describe(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}

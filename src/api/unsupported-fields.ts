@@ -1,0 +1,95 @@
+// Fields of the API that this version cannot honour. Ignoring them would change what the client asked for, so anything
+// but a neutral value is refused.
+
+import { RequestError } from "../core/errors.ts";
+import { describe } from "./schema-fields.ts";
+
+type Rule = {
+  readonly isNeutral: (value: unknown, body: Body) => boolean;
+  /** The neutral value in words: "expected …". */
+  readonly expected: string;
+  readonly advice: string;
+};
+
+type Body = Readonly<Record<string, unknown>>;
+
+const leaveOut = "leave it out";
+const noGrammar = "describe the form in the prompt and check the answer";
+
+const rules: Readonly<Record<string, Rule>> = {
+  n: rule("1", "send one request for each answer", isOneOf(1)),
+  best_of: rule("1", "send one request for each answer", isOneOf(1)),
+  logprobs: rule("false", leaveOut, isOneOf(false)),
+  top_logprobs: rule("0", leaveOut, isOneOf(0)),
+  prompt_logprobs: rule("0", leaveOut, isOneOf(0, false)),
+  logit_bias: rule("{}", leaveOut, isEmpty),
+  tools: rule(
+    'no tools (or tool_choice "none")',
+    "describe the tools in the prompt",
+    (value, body) => isEmpty(value) || body.tool_choice === "none",
+  ),
+  tool_choice: rule('"none"', leaveOut, (value, body) => value === "none" || (value === "auto" && isEmpty(body.tools ?? []))),
+  functions: rule("no functions", "describe them in the prompt", isEmpty),
+  function_call: rule('"none"', leaveOut, isOneOf("none")),
+  response_format: rule('{"type": "text"}', noGrammar, (value) => (value as { type?: unknown }).type === "text"),
+  structured_outputs: rule("nothing", noGrammar),
+  guided_json: rule("nothing", noGrammar),
+  guided_regex: rule("nothing", noGrammar),
+  guided_choice: rule("nothing", noGrammar),
+  guided_grammar: rule("nothing", noGrammar),
+  modalities: rule('["text"]', leaveOut, (value) => Array.isArray(value) && value.every((item) => item === "text")),
+  audio: rule("nothing", leaveOut),
+  suffix: rule("nothing", leaveOut, isOneOf("")),
+  echo: rule("false", leaveOut, isOneOf(false)),
+  web_search_options: rule("nothing", leaveOut),
+  ignore_eos: rule("false", leaveOut, isOneOf(false)),
+  min_tokens: rule("0", leaveOut, isOneOf(0)),
+  stop_token_ids: rule("no ids", "use stop with strings", isEmpty),
+  skip_special_tokens: rule("true", leaveOut, isOneOf(true)),
+  return_token_ids: rule("false", leaveOut, isOneOf(false)),
+  prompt_token_ids: rule("nothing", "send messages"),
+  reasoning_max_tokens: rule("nothing", "limit the whole answer with max_completion_tokens"),
+  thinking_token_budget: rule("nothing", "limit the whole answer with max_completion_tokens"),
+  add_generation_prompt: rule("true", leaveOut, isOneOf(true)),
+  continue_final_message: rule("false", "ask for the continuation in a user message", isOneOf(false)),
+};
+
+/** Throws RequestError when the body, or a message of it, asks for something this version cannot do. */
+export function refuseUnsupportedFields(body: object): void {
+  const fields = body as Body;
+  for (const [field, { isNeutral, expected, advice }] of Object.entries(rules)) {
+    const value = Object.hasOwn(fields, field) ? (fields[field] ?? undefined) : undefined;
+    if (value !== undefined && !isNeutral(value, fields)) throw unsupported(field, expected, value, advice);
+  }
+  if (Array.isArray(fields.messages)) fields.messages.forEach(refuseToolMessage);
+}
+
+function refuseToolMessage(message: unknown, index: number): void {
+  if (typeof message !== "object" || message === null) return;
+  const { role, tool_calls: toolCalls, function_call: functionCall } = message as Body;
+  const param = `messages[${index}]`;
+  if (role === "tool" || role === "function") {
+    throw unsupported(`${param}.role`, '"system", "developer", "user" or "assistant"', role, "send the tool's result as a user message");
+  }
+  if (!isEmpty(toolCalls ?? [])) throw unsupported(`${param}.tool_calls`, "no tool calls", toolCalls, "write the call into content");
+  if (functionCall) throw unsupported(`${param}.function_call`, "nothing", functionCall, "write the call into content");
+}
+
+function unsupported(param: string, expected: string, value: unknown, advice: string): RequestError {
+  return new RequestError(`${param}: this version supports only ${expected}, got ${describe(value)}; ${advice}`, {
+    code: "unsupported_parameter",
+    param,
+  });
+}
+
+function rule(expected: string, advice: string, isNeutral: Rule["isNeutral"] = () => false): Rule {
+  return { expected, advice, isNeutral };
+}
+
+function isOneOf(...neutral: readonly unknown[]): Rule["isNeutral"] {
+  return (value) => neutral.includes(value);
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.keys(value).length === 0;
+}
