@@ -43,3 +43,6 @@ export const inspectIo = {
   routerSelected: (layer: number) => `inspect.router_selected.${layer}`, // int64 [T, k], text 0 …, vision from expertCount
   routerLogits: (layer: number) => `inspect.router_logits.${layer}`, // masked logits as the experts get them
 } as const;
+
+/** Graphs of a converted model folder; the weights of `x.onnx` are in `x.onnx.data`. */
+export const graphFiles = { decoder: "decoder.onnx", vision: "vision.onnx", sampler: "sampler.onnx" } as const;

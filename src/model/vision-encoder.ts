@@ -7,7 +7,7 @@ import type { ModelConfig } from "../core/model-config.ts";
 import { spanLength, type ImagePatches } from "../core/prompt.ts";
 import { gridPositions } from "../core/vision-grid.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { Session } from "../runtime/session.ts";
+import type { Binding, Session } from "../runtime/session.ts";
 import { TensorBuffer } from "./tensor-buffer.ts";
 
 export class VisionEncoder {
@@ -29,12 +29,13 @@ export class VisionEncoder {
   encode(image: ImagePatches): Uint8Array {
     const known = this.#features.get(image.hash);
     if (known) return known;
-    const features = this.#run(image);
+    const features = this.run(image);
     this.#features.set(image.hash, features);
     return features;
   }
 
-  #run(image: ImagePatches): Uint8Array {
+  /** Encodes whether or not the features are known. `extraOutputs` binds the outputs of a graph built for inspection. */
+  run(image: ImagePatches, extraOutputs?: (binding: Binding) => void): Uint8Array {
     const { text, vision } = this.#config;
     const patchCount = image.patchRows * image.patchColumns;
     const patchWidth = 3 * vision.patchSize ** 2;
@@ -55,6 +56,7 @@ export class VisionEncoder {
       binding.input(visionIo.gridPositions, buffers.grid.shaped(patchCount, 2));
       binding.input(visionIo.framePairs, buffers.pairs.shaped(pairs.length / 2, 2));
       binding.output(visionIo.features, buffers.features.shaped(rows, text.hiddenSize));
+      extraOutputs?.(binding);
       binding.run();
       const { buffer, byteOffset } = buffers.features.data;
       return new Uint8Array(buffer, byteOffset, rows * text.hiddenSize * elementBytes[this.#dtype]).slice();

@@ -5,7 +5,7 @@ import type { TextConfig } from "../../core/model-config.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { groupQueryAttention } from "../onnx/microsoft-ops.ts";
 import { cast, cos, gather, int64s, mul, rotaryEmbeddingPerToken, sin, split, transpose } from "../onnx/std-ops.ts";
-import type { Weights } from "./weights.ts";
+import type { Build } from "./weights.ts";
 
 export type RotaryTables = { readonly cosines: Value; readonly sines: Value };
 
@@ -31,8 +31,9 @@ export function rotaryTables(g: Graph, positions: Value, config: TextConfig, dty
  *                 ├─ k ─ rope3d ─┼─ GroupQueryAttention ── o_proj ── y
  *                 └─ v ──────────┘   (writes k, v into the slots)
  */
-export function attention(g: Graph, x: Value, w: Weights, inputs: AttentionInputs, layer: number, config: TextConfig): Value {
-  const { hiddenSize, headDim, queryHeadCount, kvHeadCount } = config;
+export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInputs, layer: number): Value {
+  const { weights: w } = build;
+  const { hiddenSize, headDim, queryHeadCount, kvHeadCount } = build.config.text;
   const [queryWidth, kvWidth] = [queryHeadCount * headDim, kvHeadCount * headDim];
   const name = (projection: string) => `model.layers.${layer}.self_attn.${projection}.weight`;
   const qkv = w.linear(g.scope("qkv_proj"), x, {

@@ -8,20 +8,16 @@ import { add, cast, gather, greaterOrEqual, int64, matMulTransposed, max, reshap
 import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
 import { gatedMlp } from "./mlp.ts";
 import { modality, moe, type Modality } from "./moe.ts";
-import { encodeFloats, type Weights } from "./weights.ts";
-
-export type DecoderOptions = {
-  /** Also put out what the parity check compares: embeddings, hidden states, routing. */
-  readonly inspect: boolean;
-};
+import { encodeFloats, type Build, type Weights } from "./weights.ts";
 
 /**
  *  input_ids ─ embedding ─┐
  *  vision_features ───────┴─ where ── layer × n ── rows wanted ── norm ── lm_head ── logits
  */
-export function buildDecoder(config: ModelConfig, w: Weights, { inspect }: DecoderOptions): Graph {
+export function buildDecoder(build: Build): Graph {
+  const { config, weights: w, inspect } = build;
   const g = new Graph();
-  const { text, moe: experts } = config;
+  const { text } = config;
   const inputs = declareInputs(g, config, w);
   const table = embeddingTable(g.scope("embed_tokens"), w, config);
   const embedded = insertVision(g.scope("embed_tokens"), table.lookUp(inputs.inputIds), inputs.visionFeatures, inputs.visionRow);
@@ -39,11 +35,11 @@ export function buildDecoder(config: ModelConfig, w: Weights, { inspect }: Decod
     const scope = g.scope(`layers.${layer}`);
     const before = normalise(scope.scope("input_layernorm"), branch, residual, `model.layers.${layer}.input_layernorm`, w, config);
     if (inspect && layer > 0) g.output(inspectIo.hidden(layer - 1), before.residual);
-    const attended = attention(scope.scope("self_attn"), before.normed, w, attentionInputs, layer, text);
+    const attended = attention(scope.scope("self_attn"), before.normed, build, attentionInputs, layer);
     const norm = `model.layers.${layer}.post_attention_layernorm`;
     const middle = normalise(scope.scope("post_attention_layernorm"), attended, before.residual, norm, w, config);
     residual = middle.residual;
-    branch = feedForward(scope.scope("mlp"), middle.normed, w, tokens, layer, config, inspect);
+    branch = feedForward(scope.scope("mlp"), middle.normed, build, tokens, layer);
   }
   if (inspect) g.output(inspectIo.hidden(text.layerCount - 1), add(g, branch!, residual));
   const row = (label: string, x: Value) => {
@@ -53,11 +49,12 @@ export function buildDecoder(config: ModelConfig, w: Weights, { inspect }: Decod
   const last = normalise(g.scope("norm"), row("last_branch", branch!), row("last_residual", residual), "model.norm", w, config);
   g.output(decoderIo.logits, cast(g, table.head(last.normed), "float32"));
   return g;
+}
 
-  function feedForward(g: Graph, x: Value, w: Weights, tokens: Modality, layer: number, config: ModelConfig, inspect: boolean): Value {
-    if (experts.sparseLayers[layer]) return moe(g, x, w, tokens, layer, config, inspect);
-    return gatedMlp(g, x, w, `model.layers.${layer}.mlp`, text.hiddenSize, text.denseWidth);
-  }
+function feedForward(g: Graph, x: Value, build: Build, tokens: Modality, layer: number): Value {
+  const { hiddenSize, denseWidth } = build.config.text;
+  if (build.config.moe.sparseLayers[layer]) return moe(g, x, build, tokens, layer);
+  return gatedMlp(g, x, build.weights, `model.layers.${layer}.mlp`, hiddenSize, denseWidth);
 }
 
 function declareInputs(g: Graph, config: ModelConfig, w: Weights) {

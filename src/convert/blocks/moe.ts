@@ -20,7 +20,7 @@ import {
 } from "../onnx/std-ops.ts";
 import { blockLength } from "../quantize/blockwise.ts";
 import { gatedMlp } from "./mlp.ts";
-import { encodeFloats, type Weights } from "./weights.ts";
+import { encodeFloats, type Build, type Weights } from "./weights.ts";
 
 /** Far below any logit: its softmax is exactly 0 in float32. */
 const masked = -1e4;
@@ -39,10 +39,11 @@ function bankMask(expertCount: number): Float32Array {
   return mask;
 }
 
-export function moe(g: Graph, x: Value, w: Weights, tokens: Modality, layer: number, config: ModelConfig, inspect: boolean): Value {
+export function moe(g: Graph, x: Value, build: Build, tokens: Modality, layer: number): Value {
+  const { config, weights: w } = build;
   const { hiddenSize } = config.text;
   const prefix = `model.layers.${layer}.mlp`;
-  const logits = router(g.scope("router"), x, w, tokens, layer, config, inspect);
+  const logits = router(g.scope("router"), x, build, tokens, layer);
   const experts = expertWeights(g.scope("experts"), w, `${prefix}.experts`, config);
   const routed = mixtureOfExperts(g.scope("experts"), x, cast(g, logits, w.activation), experts, config.moe.topK);
   if (config.moe.sharedWidth === 0) return routed;
@@ -57,7 +58,7 @@ export function moe(g: Graph, x: Value, w: Weights, tokens: Modality, layer: num
  * The correction bias decides who is chosen, not how much they weigh. The experts' operator takes the softmax of the logits that
  * are left, which is p_i / Σ p_chosen: ERNIE's renormalised probabilities.
  */
-function router(g: Graph, x: Value, w: Weights, tokens: Modality, layer: number, config: ModelConfig, inspect: boolean): Value {
+function router(g: Graph, x: Value, { config, weights: w, inspect }: Build, tokens: Modality, layer: number): Value {
   const { expertCount, topK } = config.moe;
   const { hiddenSize } = config.text;
   const prefix = `model.layers.${layer}.mlp`;
@@ -129,8 +130,11 @@ function expertWeights(g: Graph, w: Weights, prefix: string, config: ModelConfig
     };
   }
   const bits = w.precision === "int4" ? 4 : 8;
-  const pair = (label: string, rows: number, columns: number, produce: typeof down) =>
-    w.quantizedPair(g, `${label}.`, [count, rows, (columns * bits) / 8], [count, rows, columns / blockLength], columns, bits, produce);
+  const pair = (label: string, rows: number, columns: number, produce: typeof down) => {
+    const dataShape = [count, rows, (columns * bits) / 8];
+    const scaleShape = [count, rows, columns / blockLength];
+    return w.quantizedPair(g, { label: `${label}.`, dataShape, scaleShape, columns, bits }, produce);
+  };
   const [gateUpData, gateUpScales] = pair("gate_up_proj", 2 * width, hiddenSize, gateUp);
   const [downData, downScales] = pair("down_proj", hiddenSize, width, down);
   return { type: "quantized", bits, gateUp: gateUpData, gateUpScales, down: downData, downScales };

@@ -6,13 +6,13 @@ import { Graph, type Value } from "../onnx/graph.ts";
 import { multiHeadAttention, quickGelu, rmsNorm, rotaryEmbeddingShared } from "../onnx/microsoft-ops.ts";
 import { add, cast, concat, cos, gather, gelu, int64, int64s, layerNorm, mul, reshape, sin, split, transpose } from "../onnx/std-ops.ts";
 import type { RotaryTables } from "./attention.ts";
-import type { Weights } from "./weights.ts";
+import type { Build, Weights } from "./weights.ts";
 
 /** QuickGELU of the tower: x · sigmoid(1.702 x). */
 const quickGeluAlpha = 1.702;
 
 /** A run holds frames of one size; attention stays inside a frame because frames are the batch axis. */
-export function buildVision(config: ModelConfig, w: Weights, { inspect }: { readonly inspect: boolean }): Graph {
+export function buildVision({ config, weights: w, inspect }: Build): Graph {
   const g = new Graph();
   const { vision } = config;
   const patchWidth = 3 * vision.patchSize ** 2;

@@ -3,6 +3,7 @@
 import { type DataType } from "../../core/data-type.ts";
 import { roundToFloat16, toBfloat16, toFloat16 } from "../../core/half.ts";
 import type { ActivationFormat, WeightFormat } from "../../core/manifest.ts";
+import type { ModelConfig } from "../../core/model-config.ts";
 import type { ByteSink, Graph, Value } from "../onnx/graph.ts";
 import { matMulNBits, type QuantizedMatrix } from "../onnx/microsoft-ops.ts";
 import { add, cast, matMul } from "../onnx/std-ops.ts";
@@ -11,10 +12,26 @@ import { blockLength, quantizeBlockwise } from "../quantize/blockwise.ts";
 /** Tensors under the hub's original names, as float32 in the hub's orientation; throws when name or shape is wrong. */
 export type TensorReader = { read(name: string, shape: readonly number[]): Float32Array };
 
+/** What every block needs to know. */
+export type Build = {
+  readonly config: ModelConfig;
+  readonly weights: Weights;
+  /** Also put out what the parity check compares: embeddings, hidden states, routing, the vision tower's result. */
+  readonly inspect: boolean;
+};
+
 /** Rows of several checkpoint matrices [rows, columns], one below the other. */
 export type MatrixParts = { readonly parts: readonly { readonly name: string; readonly rows: number }[]; readonly columns: number };
 
 export const activationDataType = { fp32: "float32", fp16: "float16", bf16: "bfloat16" } as const;
+
+type QuantizedShape = {
+  readonly label: string;
+  readonly dataShape: readonly number[];
+  readonly scaleShape: readonly number[];
+  readonly columns: number;
+  readonly bits: 4 | 8;
+};
 
 export class Weights {
   readonly precision: WeightFormat;
@@ -73,9 +90,13 @@ export class Weights {
   quantizedMatrix(g: Graph, { parts, columns }: MatrixParts, bits: 4 | 8): QuantizedMatrix {
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
     const blocks = Math.ceil(columns / blockLength);
-    const [data, scales] = this.quantizedPair(g, "", [rows, blocks, (blockLength * bits) / 8], [rows, blocks], columns, bits, (emit) => {
-      for (const part of parts) emit(this.read(part.name, [part.rows, columns]));
-    });
+    const [data, scales] = this.quantizedPair(
+      g,
+      { label: "", dataShape: [rows, blocks, (blockLength * bits) / 8], scaleShape: [rows, blocks], columns, bits },
+      (emit) => {
+        for (const part of parts) emit(this.read(part.name, [part.rows, columns]));
+      },
+    );
     return { bits, rows, columns, data, scales };
   }
 
@@ -85,11 +106,7 @@ export class Weights {
    */
   quantizedPair(
     g: Graph,
-    label: string,
-    dataShape: readonly number[],
-    scaleShape: readonly number[],
-    columns: number,
-    bits: 4 | 8,
+    { label, dataShape, scaleShape, columns, bits }: QuantizedShape,
     produce: (emit: (rows: Float32Array) => void) => void,
   ): [Value, Value] {
     let pending: Uint8Array[] = [];

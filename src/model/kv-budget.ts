@@ -1,0 +1,47 @@
+// How many KV slots of which length fit into memory.
+
+import { UserError } from "../core/errors.ts";
+
+export type KvBudgetRequest = {
+  /** Memory that the KV cache may take. */
+  readonly budgetBytes: number;
+  readonly bytesPerToken: number;
+  /** Longest context the model was trained for. */
+  readonly modelMaxLength: number;
+  /** What the operator asked for, if anything. */
+  readonly maxModelLength: number | undefined;
+  readonly maxSequences: number | undefined;
+};
+
+export type KvBudget = { readonly slotCount: number; readonly capacity: number; readonly bytes: number };
+
+const defaultSequences = 16;
+/** Below this many slots, longer contexts are given up instead. */
+const fewestSequences = 4;
+
+/**
+ * Explicit wishes are taken literally or refused. Otherwise 16 slots of the model's whole context; where memory is short first
+ * fewer slots, then shorter ones.
+ */
+export function planKvBudget(request: KvBudgetRequest): KvBudget {
+  const { budgetBytes, bytesPerToken, modelMaxLength, maxModelLength, maxSequences } = request;
+  if (maxModelLength !== undefined && maxModelLength > modelMaxLength) {
+    throw new UserError(`--max-model-len is ${maxModelLength}, but this model goes up to ${modelMaxLength}; ask for less`);
+  }
+  const tokens = Math.floor(budgetBytes / bytesPerToken);
+  const wantedLength = maxModelLength ?? modelMaxLength;
+  const slotCount = maxSequences ?? Math.min(defaultSequences, Math.max(fewestSequences, Math.floor(tokens / wantedLength)));
+  const capacity = maxModelLength ?? Math.min(modelMaxLength, Math.floor(tokens / slotCount));
+  const bytes = slotCount * capacity * bytesPerToken;
+  if (bytes > budgetBytes || capacity < 1) {
+    throw new UserError(
+      `a KV cache of ${slotCount} sequences × ${wantedLength} tokens takes ${gibibytes(slotCount * wantedLength * bytesPerToken)}, ` +
+        `there is room for ${gibibytes(budgetBytes)}; lower --max-num-seqs or --max-model-len`,
+    );
+  }
+  return { slotCount, capacity, bytes };
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
