@@ -33,19 +33,21 @@ export type ConvertOptions = {
   /** Replace an earlier conversion in the target folder. */
   readonly overwrite?: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /** Aborting leaves nothing behind. */
+  readonly signal?: AbortSignal;
 };
 
 /**
  * Converts and returns what the operator should know. Everything is written to a temporary folder beside `target` that takes its
  * place at the end. Same checkpoint and settings give the same bytes.
  */
-export function convertCheckpoint(checkpointFolder: string, target: string, options: ConvertOptions): readonly string[] {
+export async function convertCheckpoint(checkpointFolder: string, target: string, options: ConvertOptions): Promise<readonly string[]> {
   const checkpoint = openCheckpoint(checkpointFolder);
   try {
     const output = OutputFolder.create(target, { overwrite: options.overwrite ?? false });
     try {
       const weights = new Weights(checkpoint, options.settings.weights, options.settings.activations);
-      writeGraphs(output, { config: checkpoint.config, weights, inspect: options.inspect ?? false }, options.onProgress);
+      await writeGraphs(output, { config: checkpoint.config, weights, inspect: options.inspect ?? false }, options);
       checkpoint.finish();
       for (const file of companionFiles) {
         if (existsSync(join(checkpointFolder, file))) output.copyFile(file, join(checkpointFolder, file));
@@ -61,7 +63,7 @@ export function convertCheckpoint(checkpointFolder: string, target: string, opti
   }
 }
 
-function writeGraphs(output: OutputFolder, build: Build, onProgress: ConvertOptions["onProgress"] = () => {}): void {
+async function writeGraphs(output: OutputFolder, build: Build, { onProgress, signal }: ConvertOptions): Promise<void> {
   const graphs: readonly [string, Graph][] = [
     [graphFiles.decoder, buildDecoder(build)],
     [graphFiles.vision, buildVision(build)],
@@ -75,7 +77,7 @@ function writeGraphs(output: OutputFolder, build: Build, onProgress: ConvertOpti
     const graphBytes = externalDataBytes(graph);
     if (graphBytes === 0) continue;
     const data = output.createFile(dataFile);
-    writeExternalData(graph, data.write, (written) => onProgress(doneBytes + written, totalBytes));
+    await writeExternalData(graph, data.write, { onProgress: (written) => onProgress?.(doneBytes + written, totalBytes), signal });
     data.close();
     doneBytes += graphBytes;
   }

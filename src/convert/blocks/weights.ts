@@ -2,7 +2,7 @@
 
 import { type DataType } from "../../core/data-type.ts";
 import { roundToFloat16, toBfloat16, toFloat16 } from "../../core/half.ts";
-import type { ActivationFormat, WeightFormat } from "../../core/manifest.ts";
+import { activationDataType, type ActivationFormat, type WeightFormat } from "../../core/manifest.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
 import type { ByteSink, Graph, Value } from "../onnx/graph.ts";
 import { matMulNBits, type QuantizedMatrix } from "../onnx/microsoft-ops.ts";
@@ -22,8 +22,6 @@ export type Build = {
 
 /** Rows of several checkpoint matrices [rows, columns], one below the other. */
 export type MatrixParts = { readonly parts: readonly { readonly name: string; readonly rows: number }[]; readonly columns: number };
-
-export const activationDataType = { fp32: "float32", fp16: "float16", bf16: "bfloat16" } as const;
 
 type QuantizedShape = {
   readonly label: string;

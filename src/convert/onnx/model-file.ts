@@ -1,5 +1,6 @@
 // Graph → ONNX files: the structure as protobuf, the weights in one external data file beside it (onnx.proto, TensorProto.external_data).
 
+import { setImmediate } from "node:timers/promises";
 import { onnxTypeCode } from "../../core/data-type.ts";
 import { assert } from "../../core/errors.ts";
 import { microsoft, type Attribute, type ByteSink, type Dim, type Graph, type Initializer, type Node, type Value } from "./graph.ts";
@@ -21,11 +22,17 @@ export function externalDataBytes(graph: Graph): number {
   return placeWeights(graph).totalBytes;
 }
 
-/** Streams all weights, in the order they were added, to `sink`. */
-export function writeExternalData(graph: Graph, sink: ByteSink, onProgress: WriteProgress = () => {}): void {
+/** Streams all weights, in the order they were added, to `sink`. Between weights the event loop gets its turn. */
+export async function writeExternalData(
+  graph: Graph,
+  sink: ByteSink,
+  options: { readonly onProgress?: WriteProgress; readonly signal?: AbortSignal | undefined } = {},
+): Promise<void> {
   let position = 0;
   for (const weight of graph.initializers) {
     if (!("write" in weight.content)) continue;
+    await setImmediate();
+    options.signal?.throwIfAborted();
     const padding = roundUp(position) - position;
     if (padding > 0) sink(new Uint8Array(padding));
     position += padding;
@@ -33,7 +40,7 @@ export function writeExternalData(graph: Graph, sink: ByteSink, onProgress: Writ
     weight.content.write((chunk) => {
       sink(chunk);
       written += chunk.length;
-      onProgress(position + written);
+      options.onProgress?.(position + written);
     });
     assert(written === weight.byteLength, `weight ${weight.name} wrote ${written} of ${weight.byteLength} bytes`);
     position += written;

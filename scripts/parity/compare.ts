@@ -1,0 +1,203 @@
+// Compares a converted checkpoint with the reference, stage by stage.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Manifest } from "../../src/core/manifest.ts";
+import { assignPositions } from "../../src/vision/positions.ts";
+import { loadImage, toImagePatches } from "../../src/vision/load-image.ts";
+import { continuePrompts } from "./continuations.ts";
+import { Inspection, type Stages } from "./inspection.ts";
+import type { ReferenceCase, ReferenceFolder } from "./reference-case.ts";
+
+/** `measured` against `limit`; `rule` says which way. */
+export type Finding = {
+  readonly stage: string;
+  readonly measure: "largest difference" | "relative error" | "experts that differ" | "share of equal choices" | "ids that differ";
+  readonly measured: number;
+  readonly limit: number;
+  readonly passed: boolean;
+};
+
+const stageOrder = ["vision_tower", "resampler", "inputs_embeds", "hidden", "router.probs", "router.weights", "logits"];
+
+/**
+ * Quantized weights change every value and flip experts whose scores are close, so the reference's tolerances (for fp32) do not
+ * apply: ‖ours − reference‖ / ‖reference‖ over all cases instead. The limits are about 1.5 times what the reference's random weights
+ * give, which have no structure that would survive rounding; a wrong layout or a swapped nibble gives 1 and more.
+ */
+const quantizedLimits = {
+  int8: { vision: 0.01, decoder: 0.25, top1: 0.85 },
+  int4: { vision: 0.01, decoder: 0.6, top1: 0.6 },
+};
+
+/** Worst finding of each stage over all cases. */
+export async function compareStages(folder: string, manifest: Manifest, reference: ReferenceFolder): Promise<Finding[]> {
+  const inspection = new Inspection(folder, manifest);
+  const runs = reference.cases.map((item) => ({ item, stages: inspection.run(item.prompt) }));
+  const { weights } = manifest.settings;
+  if (weights === "fp32") return [...exactFindings(runs), expertFinding(runs)];
+  return relativeFindings(runs, quantizedLimits[weights]);
+}
+
+type Run = { readonly item: ReferenceCase; readonly stages: Stages };
+
+function* pairs(run: Run): Generator<{ stage: string; tensor: string; ours: ArrayLike<number>; theirs: ArrayLike<number> }> {
+  for (const [tensor, { data }] of run.item.tensors) {
+    const ours = run.stages.get(tensor);
+    if (!ours || tensor.endsWith(".selected")) continue;
+    const stage = tensor.replace(/\.layer\d+/, "");
+    yield { stage, tensor, ours: tensor === "logits" ? atStoredPositions(ours, run.item) : ours, theirs: data as Float32Array };
+  }
+}
+
+/** A long case stores the logits of some positions only. */
+function atStoredPositions(logits: ArrayLike<number>, { tensors }: ReferenceCase): ArrayLike<number> {
+  const positions = tensors.get("logits_positions");
+  if (!positions) return logits;
+  const vocabSize = tensors.get("logits")!.shape[1]!;
+  const rows = Array.from(positions.data as Int32Array, (row) => (logits as Float32Array).subarray(row * vocabSize, (row + 1) * vocabSize));
+  return Float32Array.from(rows.flatMap((row) => [...row]));
+}
+
+function exactFindings(runs: readonly Run[]): Finding[] {
+  const worst = new Map<string, { measured: number; limit: number }>();
+  for (const run of runs) {
+    for (const { stage, tensor, ours, theirs } of pairs(run)) {
+      const measured = largestDifference(ours, theirs);
+      const limit = run.item.tolerance(tensor);
+      const known = worst.get(stage);
+      if (!known || !(measured / limit <= known.measured / known.limit)) worst.set(stage, { measured, limit });
+    }
+  }
+  return stageOrder.flatMap((stage) => {
+    const found = worst.get(stage);
+    return found ? [{ stage, measure: "largest difference" as const, ...found, passed: found.measured <= found.limit }] : [];
+  });
+}
+
+/** Choices are compared as sets: an order swap inside the set is harmless. */
+function expertFinding(runs: readonly Run[]): Finding {
+  let differing = 0;
+  for (const { item, stages } of runs) {
+    for (const [tensor, { data, shape }] of item.tensors) {
+      const ours = stages.get(tensor);
+      if (!ours || !tensor.endsWith(".selected")) continue;
+      const [tokens, topK] = shape as [number, number];
+      for (let token = 0; token < tokens; token++) {
+        const range = [token * topK, (token + 1) * topK] as const;
+        const mine = new Set((ours as Int32Array).subarray(...range));
+        for (const expert of (data as Int32Array).subarray(...range)) if (!mine.has(expert)) differing++;
+      }
+    }
+  }
+  return { stage: "router.selected", measure: "experts that differ", measured: differing, limit: 0, passed: differing === 0 };
+}
+
+function relativeFindings(runs: readonly Run[], limits: { vision: number; decoder: number; top1: number }): Finding[] {
+  const sums = new Map<string, { difference: number; norm: number }>();
+  let equal = 0;
+  let rowCount = 0;
+  for (const run of runs) {
+    for (const { stage, ours, theirs } of pairs(run)) {
+      const sum = sums.get(stage) ?? { difference: 0, norm: 0 };
+      for (let i = 0; i < theirs.length; i++) {
+        sum.difference += (ours[i]! - theirs[i]!) ** 2;
+        sum.norm += theirs[i]! ** 2;
+      }
+      sums.set(stage, sum);
+      if (stage !== "logits") continue;
+      const vocabSize = run.item.tensors.get("logits")!.shape[1]!;
+      for (let start = 0; start < theirs.length; start += vocabSize, rowCount++) {
+        if (argmax(ours, start, vocabSize) === argmax(theirs, start, vocabSize)) equal++;
+      }
+    }
+  }
+  const compared = stageOrder.filter((stage) => !stage.startsWith("router"));
+  const findings = compared.flatMap((stage): Finding[] => {
+    const sum = sums.get(stage);
+    if (!sum) return [];
+    const measured = Math.sqrt(sum.difference / sum.norm);
+    const limit = stage === "vision_tower" || stage === "resampler" ? limits.vision : limits.decoder;
+    return [{ stage, measure: "relative error", measured, limit, passed: measured <= limit }];
+  });
+  const share = equal / rowCount;
+  return [
+    ...findings,
+    { stage: "most probable token", measure: "share of equal choices", measured: share, limit: limits.top1, passed: share >= limits.top1 },
+  ];
+}
+
+/** Greedy continuations, prompts computed whole and in chunks, one by one and all at once. */
+export function compareContinuations(folder: string, manifest: Manifest, { cases }: ReferenceFolder): Finding[] {
+  const expected = cases.map((item) => Array.from(item.tensors.get("greedy.ids")!.data as Int32Array));
+  const tokenCount = Math.max(...expected.map((ids) => ids.length));
+  const prompts = cases.map((item) => item.prompt);
+  const whole = Math.max(...prompts.map((prompt) => prompt.tokenIds.length));
+  const ways = [
+    ...[whole, 1, 7, 64].map((prefillChunkTokens) => ({ prefillChunkTokens, slotCount: 1 })),
+    { prefillChunkTokens: 64, slotCount: cases.length },
+  ];
+  // Quantized weights give other answers than the reference; all ways must still agree with the first.
+  const isExact = manifest.settings.weights === "fp32";
+  let standard = isExact ? expected : undefined;
+  return ways.map(({ prefillChunkTokens, slotCount }) => {
+    const answers = continuePrompts(folder, manifest, prompts, { prefillChunkTokens, slotCount, tokenCount });
+    standard ??= answers;
+    const differing = answers.reduce((sum, ids, i) => sum + standard![i]!.filter((id, k) => id !== ids[k]).length, 0);
+    const chunk = prefillChunkTokens === whole ? "whole prompt" : `chunks of ${prefillChunkTokens}`;
+    const stage = `greedy, ${chunk}${slotCount > 1 ? `, ${slotCount} at once` : ""}`;
+    return { stage, measure: "ids that differ", measured: differing, limit: 0, passed: differing === 0 };
+  });
+}
+
+/** Our own preprocessing: pixels and positions from the picture files. */
+export async function compareInputs(reference: ReferenceFolder, folder: string, manifest: Manifest): Promise<Finding[]> {
+  let pixels = 0;
+  let positions = 0;
+  for (const { segments, prompt } of reference.cases) {
+    const runs = segments.map((segment) => {
+      if (segment.type === "text") return { type: "text" as const, length: segment.tokens };
+      const [frameCount, patchRows, patchColumns] = segment.grid_thw;
+      return { type: "vision" as const, frameCount, patchRows, patchColumns };
+    });
+    const ours = assignPositions(runs);
+    positions = Math.max(
+      positions,
+      largestDifference([...ours.positions, ours.positionDelta], [...prompt.positions, prompt.positionDelta]),
+    );
+    const visual = segments.filter((segment) => segment.type !== "text");
+    for (const [i, segment] of visual.entries()) {
+      const files = segment.type === "image" ? [segment.file] : segment.files;
+      const frames = await Promise.all(
+        files.map((file) => loadImage(readFileSync(join(folder, "images", file)), manifest.config.image, { param: file })),
+      );
+      const patches = segment.type === "image" ? frames[0]! : toImagePatches(frames);
+      pixels = Math.max(pixels, largestDifference(patches.patches, prompt.spans[i]!.image.patches));
+    }
+  }
+  const exact = (stage: string, measured: number): Finding => ({
+    stage,
+    measure: "largest difference",
+    measured,
+    limit: 0,
+    passed: measured === 0,
+  });
+  return [exact("pixel_u8", pixels), exact("position_ids", positions)];
+}
+
+/** NaN when lengths or values do not fit, so that no comparison passes by accident. */
+function largestDifference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
+  if (ours.length !== theirs.length) return Number.NaN;
+  let largest = 0;
+  for (let i = 0; i < ours.length; i++) {
+    const difference = Math.abs(ours[i]! - theirs[i]!);
+    if (!(difference <= largest)) largest = difference;
+  }
+  return largest;
+}
+
+function argmax(values: ArrayLike<number>, start: number, count: number): number {
+  let best = 0;
+  for (let i = 1; i < count; i++) if (values[start + i]! > values[start + best]!) best = i;
+  return best;
+}

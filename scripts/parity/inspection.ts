@@ -1,0 +1,182 @@
+// Runs a whole prompt through graphs built for inspection and hands out what each stage computed.
+
+import { join } from "node:path";
+import { activationDataType } from "../../src/core/manifest.ts";
+import type { SlotId } from "../../src/core/batch.ts";
+import { decoderIo, graphFiles, inspectIo } from "../../src/core/graph-io.ts";
+import type { Manifest } from "../../src/core/manifest.ts";
+import type { EncodedPrompt } from "../../src/core/prompt.ts";
+import { fromFloat16 } from "../../src/core/half.ts";
+import { Decoder } from "../../src/model/decoder.ts";
+import { KvCache } from "../../src/model/kv-cache.ts";
+import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
+import { VisionEncoder } from "../../src/model/vision-encoder.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import type { Binding } from "../../src/runtime/session.ts";
+
+/** Stage name as the reference has it → values, flat. Routing is per layer. */
+export type Stages = ReadonlyMap<string, Float32Array | Int32Array>;
+
+const capacity = 4096;
+
+type Wanted = { readonly name: string; readonly dtype: "act" | "float32" | "int64"; readonly shape: readonly number[] };
+
+export class Inspection {
+  readonly #runtime = new Runtime();
+  readonly #manifest: Manifest;
+  readonly #decoder: Decoder;
+  readonly #vision: VisionEncoder;
+
+  constructor(folder: string, manifest: Manifest) {
+    this.#manifest = manifest;
+    const { config, settings } = manifest;
+    const dtype = activationDataType[settings.activations];
+    const open = (file: string) => this.#runtime.openSession(join(folder, file), { device: "cpu", threadCount: 0 });
+    const session = open(graphFiles.decoder);
+    const cache = new KvCache(this.#runtime, session, config.text, dtype, { slotCount: 1, capacity });
+    this.#vision = new VisionEncoder(this.#runtime, open(graphFiles.vision), config, dtype, 1 << 28);
+    this.#decoder = new Decoder(this.#runtime, { cache, vision: this.#vision }, config.text, dtype, { maxTokens: capacity, maxRows: 1 });
+  }
+
+  run(prompt: EncodedPrompt): Stages {
+    return new Map([...this.#runVision(prompt), ...this.#runDecoder(prompt)]);
+  }
+
+  #runVision(prompt: EncodedPrompt): Map<string, Float32Array> {
+    const { config } = this.#manifest;
+    const towers: Float32Array[] = [];
+    const rows: Float32Array[] = [];
+    for (const { image, length } of prompt.spans) {
+      const patchCount = image.patchRows * image.patchColumns;
+      const wanted = [
+        {
+          name: inspectIo.visionTower,
+          dtype: "act" as const,
+          shape: [image.frameCount, patchCount, config.vision.hiddenSize],
+        },
+      ];
+      const outputs = new Outputs(this.#runtime, this.#manifest, wanted);
+      const features = this.#vision.run(image, (binding) => outputs.bind(binding));
+      towers.push(outputs.read(inspectIo.visionTower) as Float32Array);
+      rows.push(this.#fromActivation(features, length * config.text.hiddenSize));
+      outputs.dispose();
+    }
+    return towers.length === 0 ? new Map() : new Map([["vision_tower", concat(towers)] as const, ["resampler", concat(rows)] as const]);
+  }
+
+  #fromActivation(bytes: Uint8Array, count: number): Float32Array {
+    if (this.#manifest.settings.activations === "fp32") return new Float32Array(bytes.buffer, bytes.byteOffset, count);
+    return fromFloat16(new Uint16Array(bytes.buffer, bytes.byteOffset, count));
+  }
+
+  #runDecoder(prompt: EncodedPrompt): Map<string, Float32Array | Int32Array> {
+    const { text, moe } = this.#manifest.config;
+    const count = prompt.tokenIds.length;
+    const sparse = moe.sparseLayers.flatMap((isSparse, layer) => (isSparse ? [layer] : []));
+    const wanted: Wanted[] = [
+      { name: inspectIo.inputsEmbeds, dtype: "act", shape: [1, count, text.hiddenSize] },
+      { name: decoderIo.logits, dtype: "float32", shape: [count, text.vocabSize] },
+      ...Array.from({ length: text.layerCount }, (_, layer) => ({
+        name: inspectIo.hidden(layer),
+        dtype: "act" as const,
+        shape: [1, count, text.hiddenSize],
+      })),
+      ...sparse.flatMap((layer): Wanted[] => [
+        { name: inspectIo.routerProbs(layer), dtype: "float32", shape: [count, 2 * moe.expertCount] },
+        { name: inspectIo.routerLogits(layer), dtype: "float32", shape: [count, 2 * moe.expertCount] },
+        { name: inspectIo.routerSelected(layer), dtype: "int64", shape: [count, moe.topK] },
+      ]),
+    ];
+    const outputs = new Outputs(this.#runtime, this.#manifest, wanted);
+    const everyRow = new TensorBuffer(this.#runtime, "int64", count);
+    for (let i = 0; i < count; i++) everyRow.data[i] = BigInt(i);
+    const entry = { ...prompt, slot: 0 as SlotId, start: 0, draw: undefined };
+    this.#decoder.run([entry], (binding) => {
+      binding.input(decoderIo.logitRows, everyRow.shaped(count));
+      outputs.bind(binding);
+    });
+    const stages = new Map<string, Float32Array | Int32Array>([
+      ["inputs_embeds", outputs.read(inspectIo.inputsEmbeds)],
+      ["logits", outputs.read(decoderIo.logits)],
+    ]);
+    for (let layer = 0; layer < text.layerCount; layer++) stages.set(`hidden.layer${layer}`, outputs.read(inspectIo.hidden(layer)));
+    for (const layer of sparse) {
+      for (const [name, values] of routing(outputs, layer, prompt.visionExpert, moe)) stages.set(`router.layer${layer}.${name}`, values);
+    }
+    outputs.dispose();
+    everyRow.dispose();
+    return stages;
+  }
+}
+
+/** Our tables cover both banks; the reference's cover the token's own bank. */
+function routing(
+  outputs: Outputs,
+  layer: number,
+  visionExpert: Uint8Array,
+  { expertCount, topK }: { expertCount: number; topK: number },
+): Map<string, Float32Array | Int32Array> {
+  const count = visionExpert.length;
+  const allProbs = outputs.read(inspectIo.routerProbs(layer));
+  const logits = outputs.read(inspectIo.routerLogits(layer));
+  const chosen = outputs.read(inspectIo.routerSelected(layer));
+  const probs = new Float32Array(count * expertCount);
+  const selected = new Int32Array(count * topK);
+  const weights = new Float32Array(count * topK);
+  for (let token = 0; token < count; token++) {
+    const bankStart = visionExpert[token] ? expertCount : 0;
+    const row = token * 2 * expertCount;
+    probs.set(allProbs.subarray(row + bankStart, row + bankStart + expertCount) as Float32Array, token * expertCount);
+    const experts = Array.from({ length: topK }, (_, k) => chosen[token * topK + k]!);
+    const powers = experts.map((expert) => Math.exp(logits[row + expert]! - logits[row + experts[0]!]!));
+    const sum = powers.reduce((a, b) => a + b, 0);
+    experts.forEach((expert, k) => {
+      selected[token * topK + k] = expert - bankStart;
+      weights[token * topK + k] = powers[k]! / sum;
+    });
+  }
+  return new Map<string, Float32Array | Int32Array>([
+    ["probs", probs],
+    ["selected", selected],
+    ["weights", weights],
+  ]);
+}
+
+/** Buffers for extra outputs of one run. */
+class Outputs {
+  readonly #buffers = new Map<string, { wanted: Wanted; buffer: TensorBuffer }>();
+
+  constructor(runtime: Runtime, manifest: Manifest, wanted: readonly Wanted[]) {
+    const activation = activationDataType[manifest.settings.activations];
+    for (const item of wanted) {
+      const count = item.shape.reduce((a, b) => a * b, 1);
+      const dtype = item.dtype === "act" ? activation : item.dtype;
+      this.#buffers.set(item.name, { wanted: item, buffer: new TensorBuffer(runtime, dtype, count) });
+    }
+  }
+
+  bind(binding: Binding): void {
+    for (const [name, { wanted, buffer }] of this.#buffers) binding.output(name, buffer.shaped(...wanted.shape));
+  }
+
+  read(name: string): Float32Array | Int32Array {
+    const { data } = this.#buffers.get(name)!.buffer;
+    if (data instanceof Float32Array) return data.slice();
+    if (data instanceof Uint16Array) return fromFloat16(data);
+    return Int32Array.from(data as BigInt64Array, Number);
+  }
+
+  dispose(): void {
+    for (const { buffer } of this.#buffers.values()) buffer.dispose();
+  }
+}
+
+function concat(parts: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    out.set(part, offset);
+    offset += part.length;
+  }
+  return out;
+}

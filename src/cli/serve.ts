@@ -1,0 +1,175 @@
+// `ernie-vl serve`: model → engine thread → HTTP, and an orderly end.
+
+import { Worker } from "node:worker_threads";
+import { freemem, totalmem, availableParallelism } from "node:os";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer, type ServerType } from "@hono/node-server";
+import closeWithGrace from "close-with-grace";
+import type { Logger } from "pino";
+import { createApp } from "../api/app.ts";
+import { createChatService } from "../chat/complete.ts";
+import { UserError } from "../core/errors.ts";
+import { activationDataType, type ConversionSettings } from "../core/manifest.ts";
+import { EngineClient } from "../engine/engine-client.ts";
+import { kvBytesPerToken } from "../model/kv-cache.ts";
+import { planKvBudget, type KvBudget } from "../model/kv-budget.ts";
+import { createImageLoader } from "../vision/image-loader.ts";
+import type { WorkerData } from "../worker-data.ts";
+import { programVersion } from "../version.ts";
+import { formatBytes } from "./options.ts";
+import { prepareModel, type PreparedModel } from "./prepare-model.ts";
+
+export type ServeOptions = {
+  readonly model: string;
+  readonly settings: ConversionSettings;
+  readonly device: "auto" | "cpu" | "cuda";
+  readonly threads: number;
+  readonly host: string;
+  readonly port: number;
+  readonly apiKeys: readonly string[];
+  readonly allowNoKey: boolean;
+  readonly servedModelName: string | undefined;
+  readonly maxModelLength: number | undefined;
+  readonly maxSequences: number | undefined;
+  readonly prefillChunkTokens: number;
+  readonly maxWaiting: number;
+  readonly defaultThinking: boolean;
+};
+
+/** Share of the memory that is free at start which the KV cache may take; the rest is for weights and activations. */
+const kvShareOfFreeMemory = 0.5;
+const imageCacheBytes = 256 * 2 ** 20;
+const shutdownMs = 30_000;
+
+export async function serve(options: ServeOptions, log: Logger, say: (line: string) => void): Promise<void> {
+  refuseOpenBind(options);
+  const device = chooseDevice(options.device, say);
+  say(`ernie-vl ${programVersion()}`);
+  const model = await prepareModel(options.model, options.settings, say);
+  const budget = planBudget(model, options);
+  const started = Date.now();
+  const engine = await startEngine(model, budget, device, options);
+  const { manifest } = model;
+  const modelId = options.servedModelName ?? manifest.source.name;
+  sayModel(model, budget, device, Date.now() - started, say);
+
+  const images = createImageLoader(manifest.config.image);
+  let isStopping = false;
+  const service = await createChatService({
+    modelFolder: model.folder,
+    config: manifest.config,
+    engine,
+    loadImage: images.load,
+    contextLength: budget.capacity,
+  });
+  const app = createApp(service, {
+    modelId,
+    created: Math.floor(Date.now() / 1000),
+    contextLength: budget.capacity,
+    defaultThinking: options.defaultThinking,
+    generationDefaults: manifest.generation,
+    apiKeys: options.apiKeys,
+    isReady: () => !isStopping && engine.isAlive,
+    stats: () => engine.stats(),
+    log,
+  });
+  const server = createAdaptorServer({ fetch: app.fetch });
+  const url = await listen(server, options);
+  sayHowToUse(url, modelId, options, say);
+
+  const grace = closeWithGrace({ delay: shutdownMs, logger: false }, async ({ err, signal }) => {
+    isStopping = true;
+    if (err) log.error({ err }, "stopping after an error");
+    else if (signal) say(`${signal}: finishing what runs; once more to stop at once`);
+    const closed = new Promise((resolve) => server.close(resolve));
+    if ("closeIdleConnections" in server) server.closeIdleConnections();
+    await closed;
+    await engine.close();
+    await images.close();
+  });
+  engine.onFatal((message) => {
+    log.fatal({ reason: message }, "the engine stopped");
+    process.exitCode = 1;
+    grace.close();
+  });
+}
+
+/** Anyone who reaches an open address without a key could use the machine. */
+function refuseOpenBind({ host, apiKeys, allowNoKey }: ServeOptions): void {
+  const isLocal = host === "localhost" || host === "::1" || /^127\./.test(host);
+  if (isLocal || apiKeys.length > 0 || allowNoKey) return;
+  throw new UserError(
+    `--host ${host} is reachable from other machines; give --api-key KEY (or --insecure-no-auth if the network is yours)`,
+  );
+}
+
+function chooseDevice(device: ServeOptions["device"], say: (line: string) => void): "cpu" | "cuda" {
+  if (device !== "auto") return device;
+  // CUDA graphs and device-resident caches are not there yet, so "auto" does not pick a GPU.
+  say("device auto: cpu");
+  return "cpu";
+}
+
+function planBudget({ manifest }: PreparedModel, options: ServeOptions): KvBudget {
+  const { config, settings } = manifest;
+  return planKvBudget({
+    budgetBytes: Math.floor(freemem() * kvShareOfFreeMemory),
+    bytesPerToken: kvBytesPerToken(config.text, activationDataType[settings.activations]),
+    modelMaxLength: config.text.maxPositions,
+    maxModelLength: options.maxModelLength,
+    maxSequences: options.maxSequences,
+  });
+}
+
+async function startEngine(model: PreparedModel, budget: KvBudget, device: "cpu" | "cuda", options: ServeOptions): Promise<EngineClient> {
+  const workerData: WorkerData = {
+    modelFolder: model.folder,
+    device,
+    threadCount: options.threads,
+    slotCount: budget.slotCount,
+    slotCapacity: budget.capacity,
+    prefillChunkTokens: options.prefillChunkTokens,
+    maxWaiting: options.maxWaiting,
+    imageCacheBytes,
+  };
+  return EngineClient.start(new Worker(new URL("../engine-worker.js", import.meta.url), { workerData, name: "engine" }));
+}
+
+/** Starts to listen; returns the address with the port that was really taken. */
+async function listen(server: ServerType, { host, port }: ServeOptions): Promise<string> {
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "EADDRINUSE") throw new UserError(`port ${port} on ${host} is in use; choose another with --port, or 0 for any free one`);
+    if (code === "EACCES") throw new UserError(`no permission to listen on port ${port}; choose one above 1023 with --port`);
+    if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") throw new UserError(`${host} is not an address of this machine; see --host`);
+    throw error;
+  }
+  const address = server.address() as AddressInfo;
+  const shownHost = host.includes(":") ? `[${host}]` : host;
+  return `http://${shownHost}:${address.port}`;
+}
+
+function sayModel({ folder, manifest }: PreparedModel, budget: KvBudget, device: string, ms: number, say: (line: string) => void): void {
+  const { settings, files, config } = manifest;
+  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+  say(`model    ${manifest.source.name}, ${settings.weights} weights, ${formatBytes(bytes)}, loaded in ${(ms / 1000).toFixed(1)} s`);
+  say(`         ${folder}`);
+  say(`device   ${device}, ${availableParallelism()} cores, ${formatBytes(totalmem())} of memory`);
+  say(
+    `context  ${budget.slotCount} sequences × ${budget.capacity} tokens (of ${config.text.maxPositions}), KV cache ${formatBytes(budget.bytes)}`,
+  );
+}
+
+function sayHowToUse(url: string, modelId: string, options: ServeOptions, say: (line: string) => void): void {
+  const key = options.apiKeys.length > 0 ? " -H 'authorization: Bearer KEY'" : "";
+  const body = JSON.stringify({ model: modelId, messages: [{ role: "user", content: "What is the capital of France?" }] });
+  say("");
+  say(`Listening on ${url}  (OpenAI base URL: ${url}/v1)`);
+  say("");
+  say(`  curl ${url}/v1/chat/completions${key} -H 'content-type: application/json' -d '${body}'`);
+  say("");
+}

@@ -1,0 +1,19 @@
+// The worker thread that holds engine, model and runtime. It calls native code synchronously; the main thread never waits for a step.
+
+import { parentPort, workerData } from "node:worker_threads";
+import { assert } from "./core/errors.ts";
+import { activationDataType } from "./core/manifest.ts";
+import { Engine } from "./engine/engine.ts";
+import { runEngineLoop } from "./engine/engine-loop.ts";
+import { ErnieModel } from "./model/ernie-model.ts";
+import { readManifest } from "./model-folder.ts";
+import { Runtime } from "./runtime/runtime.ts";
+import type { WorkerData } from "./worker-data.ts";
+
+assert(parentPort, "engine-worker runs as a worker thread");
+const data = workerData as WorkerData;
+const { config, settings } = readManifest(data.modelFolder);
+const model = new ErnieModel(new Runtime(), data.modelFolder, config, activationDataType[settings.activations], data);
+const engine = new Engine(model, { prefillChunkTokens: data.prefillChunkTokens, maxWaiting: data.maxWaiting });
+await runEngineLoop(engine, parentPort);
+model.dispose();

@@ -1,0 +1,157 @@
+#!/usr/bin/env node
+// The command line: parses it, and is the one place where errors become exit codes.
+
+import { fileURLToPath } from "node:url";
+import { resolve } from "node:path";
+import { Command, Option } from "commander";
+import pino, { type Logger } from "pino";
+import { convertWithProgress } from "./cli/prepare-model.ts";
+import { doctor } from "./cli/doctor.ts";
+import { wholeNumber } from "./cli/options.ts";
+import { serve } from "./cli/serve.ts";
+import { UserError } from "./core/errors.ts";
+import { activationFormats, weightFormats, type ActivationFormat, type WeightFormat } from "./core/manifest.ts";
+import { programVersion } from "./version.ts";
+
+/** The trained nano checkpoint that comes with the program. */
+const nanoModel = fileURLToPath(new URL("../models/ernie-vl-nano", import.meta.url));
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const weightsOption = () =>
+  new Option("--weights <format>", "precision of the weights when a checkpoint is converted").choices(weightFormats).default("int4");
+const activationsOption = () =>
+  new Option("--activations <format>", "type of activations and KV cache when a checkpoint is converted (CPU: fp32, CUDA: bf16 or fp16)")
+    .choices(activationFormats)
+    .default("fp32");
+
+function serveCommand(): Command {
+  return new Command("serve")
+    .description("Serve a model with an OpenAI-compatible API.")
+    .option("--model <dir>", "converted model or Hugging Face checkpoint (converted once, into a cache)", nanoModel)
+    .addOption(weightsOption())
+    .addOption(activationsOption())
+    .addOption(new Option("--device <device>", "where to compute").choices(["auto", "cpu", "cuda"]).default("auto"))
+    .option("--threads <n>", "CPU threads for the model; 0 = one per physical core", wholeNumber(0, 1024), 0)
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--port <n>", "port to listen on; 0 = any free one", wholeNumber(0, 65535), 8000)
+    .addOption(new Option("--api-key <key...>", "keys that clients must send as bearer token").env("ERNIE_VL_API_KEY"))
+    .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
+    .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
+    .option(
+      "--max-model-len <n>",
+      "tokens of prompt and answer together (default: what the model and memory allow)",
+      wholeNumber(16, 1 << 24),
+    )
+    .option("--max-num-seqs <n>", "sequences computed at the same time (default: 16, fewer where memory is short)", wholeNumber(1, 4096))
+    .option(
+      "--prefill-chunk <n>",
+      "prompt tokens computed in one step; smaller keeps running streams smoother",
+      wholeNumber(1, 1 << 16),
+      512,
+    )
+    .option("--max-waiting <n>", "requests that may wait for a slot before new ones get 429", wholeNumber(0, 1 << 20), 256)
+    .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  ernie-vl serve                                        the nano model that comes with the program
+  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT --weights int4
+  ernie-vl serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"`,
+    )
+    .action(async (flags: ServeFlags) => {
+      const apiKeys = flags.apiKey ?? [];
+      await serve(
+        {
+          model: flags.model,
+          settings: { weights: flags.weights, activations: flags.activations },
+          device: flags.device,
+          threads: flags.threads,
+          host: flags.host,
+          port: flags.port,
+          apiKeys: Array.isArray(apiKeys) ? apiKeys : [apiKeys],
+          allowNoKey: flags.insecureNoAuth,
+          servedModelName: flags.servedModelName,
+          maxModelLength: flags.maxModelLen,
+          maxSequences: flags.maxNumSeqs,
+          prefillChunkTokens: flags.prefillChunk,
+          maxWaiting: flags.maxWaiting,
+          defaultThinking: flags.defaultThinking === "on",
+        },
+        createLogger(),
+        say,
+      );
+    });
+}
+
+type ServeFlags = {
+  model: string;
+  weights: WeightFormat;
+  activations: ActivationFormat;
+  device: "auto" | "cpu" | "cuda";
+  threads: number;
+  host: string;
+  port: number;
+  apiKey?: string[] | string;
+  insecureNoAuth: boolean;
+  servedModelName?: string;
+  maxModelLen?: number;
+  maxNumSeqs?: number;
+  prefillChunk: number;
+  maxWaiting: number;
+  defaultThinking: "on" | "off";
+};
+
+function convertCommand(): Command {
+  return new Command("convert")
+    .description("Convert a Hugging Face checkpoint to a folder that `serve` loads directly.")
+    .argument("<checkpoint>", "folder with config.json and *.safetensors (Baidu's layout or transformers')")
+    .requiredOption("--out <dir>", "folder to write; must not exist yet")
+    .addOption(weightsOption())
+    .addOption(activationsOption())
+    .option("--overwrite", "replace an earlier conversion in that folder", false)
+    .action(
+      async (checkpoint: string, flags: { out: string; weights: WeightFormat; activations: ActivationFormat; overwrite: boolean }) => {
+        const { weights, activations, overwrite } = flags;
+        const options = { settings: { weights, activations }, programVersion: programVersion(), overwrite };
+        await convertWithProgress(resolve(checkpoint), resolve(flags.out), options, say);
+      },
+    );
+}
+
+function doctorCommand(): Command {
+  return new Command("doctor")
+    .description("Report versions, libraries, devices, and what a model would take.")
+    .option("--model <dir>", "converted model or checkpoint", nanoModel)
+    .action(async (flags: { model: string }) => {
+      if (!(await doctor(flags.model, say))) process.exitCode = 1;
+    });
+}
+
+/** One line per event on stderr: readable on a terminal, JSON otherwise. */
+function createLogger(): Logger {
+  const level = process.env["LOG_LEVEL"] ?? "info";
+  if (!process.stderr.isTTY) return pino({ level }, pino.destination(2));
+  return pino({
+    level,
+    transport: { target: "pino-pretty", options: { destination: 2, ignore: "pid,hostname", translateTime: "HH:MM:ss" } },
+  });
+}
+
+const program = new Command("ernie-vl")
+  .description("Serve ERNIE-4.5-VL on your own hardware, with an OpenAI-compatible API.")
+  .version(programVersion())
+  .showHelpAfterError("(--help shows what is allowed)")
+  .addCommand(serveCommand(), { isDefault: true })
+  .addCommand(convertCommand())
+  .addCommand(doctorCommand());
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // The operator's mistakes are one line; anything else is a bug and shows where.
+  const message = error instanceof UserError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`ernie-vl: ${message}\n`);
+  process.exit(1);
+}
