@@ -21,7 +21,8 @@ export function createApp(service: ChatService, options: AppOptions): Hono<AppEn
   app.post("/v1/chat/completions", chatCompletions(service, options));
   app.all("/v1/chat/completions", refuseMethod("POST"));
   app.route("/v1/models", modelRoutes(options));
-  app.all("/v1/models/*", refuseMethod("GET"));
+  app.all("/v1/models", refuseMethod("GET"));
+  app.all("/v1/models/:id{.+}", refuseMethod("GET"));
   app.notFound((c) => answerError(c, unknownRoute(c)));
   app.onError((error, c) => answerError(c, error));
   return app;

@@ -1,0 +1,252 @@
+import { describe, expect, test } from "vitest";
+import { chatPath, type Envelope, helloEvents, makeApp, pngBase64, post, userSays } from "./make-app.ts";
+
+describe("models", () => {
+  const model = {
+    id: "ernie",
+    object: "model",
+    created: 1_700_000_000,
+    owned_by: "ernie-vl",
+    context_length: 4096,
+    input_modalities: ["text", "image"],
+    output_modalities: ["text"],
+  };
+
+  test("the list holds the served model", async () => {
+    const response = await makeApp().app.request("/v1/models");
+
+    expect(await response.json()).toEqual({ object: "list", data: [model] });
+  });
+
+  test.each(["baidu/ernie-4.5", "baidu%2Fernie-4.5"])("a model is found by its name, spelled %s", async (id) => {
+    const { app } = makeApp([], { modelId: "baidu/ernie-4.5" });
+
+    const response = await app.request(`/v1/models/${id}`);
+
+    expect(await response.json()).toEqual({ ...model, id: "baidu/ernie-4.5" });
+  });
+
+  test("another name is a 404", async () => {
+    const response = await makeApp().app.request("/v1/models/gpt-9");
+
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ error: { code: "model_not_found", param: "model" } });
+  });
+
+  test("a request may name the served model", async () => {
+    const { app } = makeApp(helloEvents);
+
+    expect((await app.request(chatPath, post(userSays("Hi", { model: "ernie" })))).status).toBe(200);
+  });
+});
+
+describe("health", () => {
+  test("is ok with the engine's load when the server is ready", async () => {
+    const { app } = makeApp([], { stats: () => ({ running: 2, waiting: 1 }) });
+
+    const response = await app.request("/health");
+
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ status: "ok", running: 2, waiting: 1 });
+  });
+
+  test("is a 503 until then", async () => {
+    const response = await makeApp([], { isReady: () => false }).app.request("/health");
+
+    expect(response.status).toBe(503);
+    expect(await response.json()).toEqual({ status: "unavailable" });
+  });
+});
+
+describe("routes that do not exist", () => {
+  test.each([
+    ["GET", "/"],
+    ["POST", "/v1/completions"],
+    ["GET", "/v1/models/"],
+    ["GET", "/v1/chat/completions/x"],
+  ])("%s %s is a 404 in the envelope", async (method, path) => {
+    const response = await makeApp().app.request(path, { method });
+
+    expect(response.status).toBe(404);
+    const { error } = (await response.json()) as Envelope;
+    expect(error).toMatchObject({ type: "invalid_request_error", param: null, code: "unknown_url" });
+    expect(error.message).toContain(`${method} ${path}`);
+  });
+
+  test.each([
+    ["GET", chatPath, "POST"],
+    ["PUT", chatPath, "POST"],
+    ["POST", "/v1/models", "GET"],
+    ["DELETE", "/v1/models/ernie", "GET"],
+    ["POST", "/health", "GET"],
+  ])("%s %s is a 405 that names %s", async (method, path, allowed) => {
+    const response = await makeApp().app.request(path, { method });
+
+    expect(response.status).toBe(405);
+    expect(response.headers.get("allow")).toBe(allowed);
+    expect(await response.json()).toMatchObject({ error: { code: "method_not_allowed" } });
+  });
+});
+
+describe("API keys", () => {
+  const { app } = makeApp(helloEvents, { apiKeys: ["first-key", "second-key"] });
+
+  test.each([
+    ["Bearer", { authorization: "Bearer first-key" }],
+    ["the second key", { authorization: "Bearer second-key" }],
+    ["lower case scheme", { authorization: "bearer first-key" }],
+    ["x-api-key", { "x-api-key": "second-key" }],
+  ])("%s passes", async (_, headers) => {
+    expect((await app.request("/v1/models", { headers })).status).toBe(200);
+  });
+
+  test.each([
+    ["none", {}, "missing_api_key"],
+    ["a wrong one", { authorization: "Bearer third-key" }, "invalid_api_key"],
+    ["a prefix", { authorization: "Bearer first" }, "invalid_api_key"],
+    ["another scheme", { authorization: "Basic first-key" }, "missing_api_key"],
+    ["an empty one", { authorization: "Bearer " }, "missing_api_key"],
+    ["a wrong x-api-key", { "x-api-key": "x" }, "invalid_api_key"],
+  ])("%s is a 401", async (_, headers, code) => {
+    for (const path of ["/v1/models", "/v1/models/ernie", chatPath, "/nowhere"]) {
+      const response = await app.request(path, { headers });
+
+      expect(response.status).toBe(401);
+      expect(response.headers.get("www-authenticate")).toBe("Bearer");
+      expect(await response.json()).toMatchObject({ error: { type: "authentication_error", code } });
+    }
+  });
+
+  test("health needs none", async () => {
+    expect((await app.request("/health")).status).toBe(200);
+  });
+
+  test("no key is echoed or logged", async () => {
+    const guarded = makeApp(helloEvents, { apiKeys: ["first-key"] });
+
+    const response = await guarded.app.request("/v1/models", { headers: { authorization: "Bearer my-secret" } });
+
+    expect(await response.text()).not.toContain("my-secret");
+    expect(JSON.stringify(guarded.lines)).not.toContain("my-secret");
+  });
+});
+
+describe("bodies over the limit are a 413", () => {
+  const limits = { bodyBytes: 100 };
+  const large = JSON.stringify(userSays("x".repeat(200)));
+
+  test("by their declared length, unread", async () => {
+    const { app, calls } = makeApp([], { limits });
+
+    const response = await app.request(chatPath, post(large, { "content-length": String(large.length) }));
+
+    expect(response.status).toBe(413);
+    expect(await response.json()).toMatchObject({ error: { type: "invalid_request_error", code: "request_too_large" } });
+    expect(calls).toEqual([]);
+  });
+
+  test("by their true length, when none is declared", async () => {
+    let sentCount = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sentCount++;
+        controller.enqueue(new TextEncoder().encode("x".repeat(30)));
+      },
+    });
+    const request = new Request(`http://x${chatPath}`, { ...post(""), body, duplex: "half" } as RequestInit);
+
+    const response = await makeApp([], { limits }).app.request(request);
+
+    expect(response.status).toBe(413);
+    expect(sentCount).toBeLessThan(10);
+  });
+
+  test("a body of exactly the limit is read", async () => {
+    const { app } = makeApp(helloEvents, { limits: { bodyBytes: large.length } });
+
+    expect((await app.request(chatPath, post(large))).status).toBe(200);
+  });
+});
+
+describe("request ids", () => {
+  test.each(["abc-123", "req_1.2:3"])("the client's id %s comes back", async (id) => {
+    for (const path of ["/health", "/v1/models", "/nowhere"]) {
+      const response = await makeApp().app.request(path, { headers: { "x-request-id": id } });
+
+      expect(response.headers.get("x-request-id")).toBe(id);
+    }
+  });
+
+  test.each(["with space", "a".repeat(129), "ünicode", "{}"])("an odd id (%s) is replaced", async (id) => {
+    const response = await makeApp().app.request("/health", { headers: { "x-request-id": Buffer.from(id).toString("latin1") } });
+
+    expect(response.headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{32}$/);
+  });
+
+  test("answers, streams and errors carry one", async () => {
+    const { app } = makeApp(helloEvents);
+    const bodies = [userSays("a"), userSays("a", { stream: true }), {}];
+
+    for (const body of bodies) {
+      const response = await app.request(chatPath, post(body));
+      expect(response.headers.get("x-request-id")).toMatch(/^req_/);
+    }
+  });
+});
+
+describe("the log", () => {
+  const figures = { promptTokens: 12, imageTokens: 5, cachedTokens: 4, outputTokens: 3, finishReason: "stop" };
+
+  test.each([false, true])("has one line with the figures of an answer, stream: %s", async (stream) => {
+    const { app, lines } = makeApp(helloEvents);
+
+    const response = await app.request(chatPath, post(userSays("Hi", { stream })));
+    await response.text();
+
+    expect(lines).toEqual([
+      {
+        level: "info",
+        message: "request",
+        fields: {
+          id: response.headers.get("x-request-id"),
+          route: `POST ${chatPath}`,
+          status: 200,
+          ...figures,
+          firstTextMs: expect.any(Number),
+          totalMs: expect.any(Number),
+        },
+      },
+    ]);
+  });
+
+  test("names an error by its code", async () => {
+    const { app, lines } = makeApp();
+
+    await app.request(chatPath, post(userSays("Hi", { n: 2 })));
+
+    expect(lines).toMatchObject([{ level: "info", fields: { status: 400, errorCode: "unsupported_parameter" } }]);
+  });
+
+  test("never holds text or pictures", async () => {
+    const { app, lines } = makeApp([...helloEvents.slice(0, 2), new Error("boom")]);
+    const content = [
+      { type: "text", text: "SECRET" },
+      { type: "image_url", image_url: { url: `data:image/png;base64,${pngBase64}` } },
+    ];
+
+    await app.request(chatPath, post(userSays(content)));
+    await app.request(chatPath, post(userSays(content, { stop: [5, "SECRET"] })));
+    await app.request(chatPath, post('{"SECRET": '));
+
+    expect(lines.length).toBeGreaterThanOrEqual(3);
+    for (const secret of ["SECRET", pngBase64.slice(0, 20), "Hel"]) expect(JSON.stringify(lines)).not.toContain(secret);
+  });
+
+  test("leaves out health probes that succeed", async () => {
+    const { app, lines } = makeApp();
+
+    await app.request("/health");
+
+    expect(lines).toEqual([]);
+  });
+});

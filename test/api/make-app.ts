@@ -1,0 +1,96 @@
+// The app over a scripted service: tests say what the service answers and see what it was asked.
+
+import type { AppOptions, ChatService } from "../../src/api/app-options.ts";
+import { createApp } from "../../src/api/app.ts";
+import type { Chat, GenerationOptions } from "../../src/core/chat.ts";
+import type { ChatEvent, Usage } from "../../src/core/events.ts";
+
+export const usage: Usage = { promptTokens: 12, cachedTokens: 4, imageTokens: 5, completionTokens: 3, reasoningTokens: 0 };
+export const started: ChatEvent = { type: "started", promptTokens: 12, imageTokens: 5, cachedTokens: 4 };
+export const finished: ChatEvent = { type: "finished", reason: "stop", usage };
+
+export const helloEvents: readonly ChatEvent[] = [started, { type: "content", text: "Hel" }, { type: "content", text: "lo." }, finished];
+
+export const thinkingEvents: readonly ChatEvent[] = [
+  started,
+  { type: "reasoning", text: "Let me " },
+  { type: "reasoning", text: "see." },
+  { type: "content", text: "Four." },
+  { type: "finished", reason: "stop", usage: { ...usage, completionTokens: 9, reasoningTokens: 6 } },
+];
+
+export type Call = { readonly chat: Chat; readonly options: GenerationOptions; readonly signal: AbortSignal };
+
+export type LogLine = { readonly level: "info" | "error"; readonly fields: Record<string, unknown>; readonly message: string };
+
+/** What the service gives for one request: its events, or a generator of its own. An Error in the list is thrown. */
+export type Script = readonly (ChatEvent | Error)[] | ((call: Call) => AsyncIterable<ChatEvent>);
+
+export function makeApp(script: Script = helloEvents, options: Partial<AppOptions> = {}) {
+  const calls: Call[] = [];
+  const lines: LogLine[] = [];
+  const service: ChatService = {
+    complete(chat, generation, signal) {
+      const call = { chat, options: generation, signal };
+      calls.push(call);
+      return typeof script === "function" ? script(call) : play(script);
+    },
+  };
+  const app = createApp(service, {
+    modelId: "ernie",
+    created: 1_700_000_000,
+    contextLength: 4096,
+    defaultThinking: false,
+    generationDefaults: {},
+    apiKeys: [],
+    isReady: () => true,
+    log: {
+      info: (fields, message) => lines.push({ level: "info", fields: { ...fields }, message }),
+      error: (fields, message) => lines.push({ level: "error", fields: { ...fields }, message }),
+    },
+    ...options,
+  });
+  return { app, calls, lines };
+}
+
+async function* play(script: readonly (ChatEvent | Error)[]): AsyncGenerator<ChatEvent> {
+  for (const item of script) {
+    if (item instanceof Error) throw item;
+    yield item;
+  }
+}
+
+/** Ends by throwing when the signal aborts, as the real service does. */
+export function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(new Error("aborted"));
+    signal.addEventListener("abort", () => reject(new Error("aborted")));
+  });
+}
+
+export const chatPath = "/v1/chat/completions";
+
+export function post(body: unknown, headers: Record<string, string> = {}): RequestInit {
+  return {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body),
+  };
+}
+
+export function userSays(content: unknown, fields: object = {}): Record<string, unknown> {
+  return { messages: [{ role: "user", content }], ...fields };
+}
+
+/** A PNG of one pixel. */
+export const pngBase64 = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+export type Envelope = { error: { message: string; type: string; param: string | null; code: string | null } };
+
+/** Data lines of a stream of server-sent events. */
+export function frames(streamText: string): string[] {
+  return streamText
+    .split("\n\n")
+    .filter((frame) => frame.startsWith("data: "))
+    .map((frame) => frame.slice("data: ".length));
+}

@@ -1,0 +1,178 @@
+// Every way a request can be wrong, with the field, code and words of the answer.
+
+import { describe, expect, test } from "vitest";
+import { chatPath, type Envelope, makeApp, pngBase64, post, userSays } from "./make-app.ts";
+
+async function refusal(body: unknown, headers: Record<string, string> = {}) {
+  const { app, calls } = makeApp();
+  const response = await app.request(chatPath, post(body, headers));
+  expect(calls).toEqual([]);
+  const { error } = (await response.json()) as Envelope;
+  expect(Object.keys(error).toSorted()).toEqual(["code", "message", "param", "type"]);
+  return { status: response.status, ...error };
+}
+
+const image = (url: unknown) => userSays([{ type: "image_url", image_url: { url } }]);
+const png = `data:image/png;base64,${pngBase64}`;
+
+describe("a body that is no JSON object", () => {
+  test.each([
+    ["text", "hello", "not JSON"],
+    ["cut JSON", '{"messages": [', "not JSON"],
+    ["an array", "[]", "got an array"],
+    ["null", "null", "got null"],
+    ["a number", "17", "got a number"],
+    ["empty", "", "empty body"],
+    ["blank", " \n", "empty body"],
+    ["not UTF-8", new Uint8Array([0x7b, 0xff, 0x7d]), "UTF-8"],
+  ])("%s", async (_, body, words) => {
+    const error = await refusal(body);
+
+    expect(error).toMatchObject({ status: 400, type: "invalid_request_error", param: null });
+    expect(error.message).toContain(words);
+  });
+});
+
+test.each(["text/plain", "application/x-www-form-urlencoded", "application/jsonx"])("content type %s is refused", async (type) => {
+  const error = await refusal(userSays("hi"), { "content-type": type });
+
+  expect(error.status).toBe(400);
+  expect(error.message).toContain(`got "${type}"`);
+});
+
+const wrongFields: [body: object, param: string, words: string][] = [
+  [{}, "messages", "expected an array of messages, got nothing"],
+  [{ messages: null }, "messages", "got null"],
+  [{ messages: "hi" }, "messages", 'got "hi"'],
+  [{ messages: [] }, "messages", "expected at least one message, got an empty array"],
+  [{ messages: ["hi"] }, "messages[0]", "expected an object with role and content"],
+  [{ messages: [{ content: "hi" }] }, "messages[0].role", 'expected one of "system", "developer", "user", "assistant", got nothing'],
+  [{ messages: [{ role: "robot", content: "hi" }] }, "messages[0].role", 'got "robot"'],
+  [{ messages: [{ role: "user" }] }, "messages[0].content", "expected a string or an array of parts, got nothing"],
+  [{ messages: [{ role: "user", content: null }] }, "messages[0].content", "got null"],
+  [{ messages: [{ role: "system", content: 5 }] }, "messages[0].content", "got 5"],
+  [{ messages: [{ role: "assistant", content: "a", reasoning_content: 1 }] }, "messages[0].reasoning_content", "a string"],
+  [userSays([]), "messages[0].content", "at least one part"],
+  [userSays(["hi"]), "messages[0].content[0]", "an object with a type"],
+  [userSays([{ type: "text" }]), "messages[0].content[0].text", "expected a string, got nothing"],
+  [userSays([{ type: "text", text: "a" }, { type: "video_url" }]), "messages[0].content[1].type", '"text" or "image_url", got "video_url"'],
+  [userSays([{ type: "image_url" }]), "messages[0].content[0].image_url", "a string or an object with a url, got nothing"],
+  [userSays([{ type: "image_url", image_url: {} }]), "messages[0].content[0].image_url.url", "a string, got nothing"],
+  [
+    userSays([{ type: "image_url", image_url: { url: png, detail: "ultra" } }]),
+    "messages[0].content[0].image_url.detail",
+    'one of "auto", "low", "high", got "ultra"',
+  ],
+  [userSays("a", { model: 5 }), "model", "a string"],
+  [userSays("a", { stream: "yes" }), "stream", 'expected true or false, got "yes"'],
+  [userSays("a", { stream_options: true }), "stream_options", "an object, got true"],
+  [userSays("a", { stream_options: { include_usage: 1 } }), "stream_options.include_usage", "true or false"],
+  [userSays("a", { max_tokens: 0 }), "max_tokens", "an integer of at least 1, got 0"],
+  [userSays("a", { max_tokens: 1.5 }), "max_tokens", "an integer of at least 1, got 1.5"],
+  [userSays("a", { max_completion_tokens: "9" }), "max_completion_tokens", 'got "9"'],
+  [userSays("a", { max_completion_tokens: 9, max_tokens: 8 }), "max_tokens", "the same as max_completion_tokens (9)"],
+  [userSays("a", { temperature: 2.1 }), "temperature", "expected a number from 0 to 2, got 2.1"],
+  [userSays("a", { temperature: "hot" }), "temperature", 'a number from 0 to 2, got "hot"'],
+  [userSays("a", { top_p: -0.1 }), "top_p", "a number from 0 to 1"],
+  [userSays("a", { top_k: -2 }), "top_k", "an integer of at least -1"],
+  [userSays("a", { top_k: 1e300 }), "top_k", "an integer"],
+  [userSays("a", { min_p: 2 }), "min_p", "a number from 0 to 1"],
+  [userSays("a", { presence_penalty: 3 }), "presence_penalty", "a number from -2 to 2"],
+  [userSays("a", { frequency_penalty: -3 }), "frequency_penalty", "a number from -2 to 2"],
+  [userSays("a", { repetition_penalty: 0 }), "repetition_penalty", "a number from 0.01 to 100, got 0"],
+  [userSays("a", { seed: 0.5 }), "seed", "expected an integer, got 0.5"],
+  [userSays("a", { seed: "1" }), "seed", "expected an integer"],
+  [userSays("a", { stop: 5 }), "stop", "a string or an array of at most 16 strings, got 5"],
+  [userSays("a", { stop: "" }), "stop", "at least one character"],
+  [userSays("a", { stop: ["a", ""] }), "stop[1]", "at least one character"],
+  [userSays("a", { stop: ["a", 5] }), "stop[1]", "a string, got 5"],
+  [userSays("a", { stop: Array.from({ length: 17 }, String) }), "stop", "at most 16 strings"],
+  [userSays("a", { stop: "é".repeat(129) }), "stop", "at most 256 bytes"],
+  [userSays("a", { enable_thinking: "yes" }), "enable_thinking", "true or false"],
+  [userSays("a", { reasoning_effort: "huge" }), "reasoning_effort", 'one of "none", "minimal"'],
+  [userSays("a", { metadata: { enable_thinking: "yes" } }), "metadata.enable_thinking", "true or false"],
+  [userSays("a", { chat_template_kwargs: { enable_thinking: 1 } }), "chat_template_kwargs.enable_thinking", "true or false, got 1"],
+  [
+    userSays("a", { chat_template_kwargs: { options: { thinking_mode: "ajar" } } }),
+    "chat_template_kwargs.options.thinking_mode",
+    'one of "open", "close", got "ajar"',
+  ],
+];
+
+test.each(wrongFields.map(([body, param, words]) => ({ body, param, words })))("$param: $words", async ({ body, param, words }) => {
+  const error = await refusal(body);
+
+  expect(error).toMatchObject({ status: 400, type: "invalid_request_error", param });
+  expect(error.message.startsWith(`${param}: expected `)).toBe(true);
+  expect(error.message).toContain(words);
+});
+
+test("a missing field has a code of its own", async () => {
+  expect((await refusal({})).code).toBe("missing_required_parameter");
+  expect((await refusal({ messages: 5 })).code).toBe("invalid_value");
+});
+
+test("a long wrong value is cut in the message", async () => {
+  const error = await refusal(userSays("a", { stream: "x".repeat(10_000) }));
+
+  expect(error.message.length).toBeLessThan(120);
+});
+
+test("a number beyond a double's range is refused", async () => {
+  const error = await refusal('{"messages": [{"role": "user", "content": "a"}], "temperature": 1e999}');
+
+  expect(error).toMatchObject({ status: 400, param: "temperature" });
+});
+
+test("an unknown model is a 404", async () => {
+  const error = await refusal(userSays("a", { model: "gpt-9" }));
+
+  expect(error).toMatchObject({ status: 404, type: "invalid_request_error", code: "model_not_found", param: "model" });
+  expect(error.message).toContain('expected "ernie"');
+});
+
+describe("pictures", () => {
+  test.each([
+    ["https", "https://example.com/a.png", "invalid_image_url", "remote images are not allowed"],
+    ["http in capitals", "HTTP://example.com/a.png", "invalid_image_url", "remote images are not allowed"],
+    ["file", "file:///etc/passwd", "invalid_image_url", "files of the server are not allowed"],
+    ["another scheme", "blob:abc", "invalid_image_url", 'got "blob:abc"'],
+    ["bare base64", pngBase64, "invalid_image_url", "expected a data URI"],
+    ["broken base64", "data:image/png;base64,???", "invalid_base64_image", "expected base64"],
+    ["empty", "data:image/png;base64,", "empty_image_file", "empty file"],
+  ])("%s", async (_, url, code, words) => {
+    const error = await refusal(image(url));
+
+    expect(error).toMatchObject({ status: 400, code, param: "messages[0].content[0].image_url.url" });
+    expect(error.message).toContain(words);
+  });
+
+  test("a url given as a plain string is named by its own path", async () => {
+    const error = await refusal(userSays([{ type: "image_url", image_url: "file:///a" }]));
+
+    expect(error.param).toBe("messages[0].content[0].image_url");
+  });
+
+  test("a file over the limit is refused", async () => {
+    const { app } = makeApp([], { limits: { imageBytes: 20 } });
+
+    const response = await app.request(chatPath, post(image(png)));
+
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: "image_file_too_large" } });
+  });
+
+  test("more pictures than the limit are refused, counted over all messages", async () => {
+    const { app } = makeApp([], { limits: { imageCount: 2 } });
+    const part = { type: "image_url", image_url: { url: png } };
+    const messages = [
+      { role: "user", content: [part, part] },
+      { role: "user", content: [{ type: "text", text: "and" }, part] },
+    ];
+
+    const response = await app.request(chatPath, post({ messages }));
+
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: "too_many_images", param: "messages[1].content[1].image_url" } });
+  });
+});

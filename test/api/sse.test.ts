@@ -1,0 +1,44 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { sseBody, toFrame } from "../../src/api/sse.ts";
+
+describe("a silent stream", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test("is kept alive with comments until the next frame comes", async () => {
+    let send = (_frame: string): void => undefined;
+    const later = new Promise<string>((resolve) => {
+      send = resolve;
+    });
+    async function* slow() {
+      yield "data: 1\n\n";
+      yield await later;
+    }
+    const reader = sseBody(slow(), () => undefined, 15_000)
+      .pipeThrough(new TextDecoderStream())
+      .getReader();
+    const read: (string | undefined)[] = [(await reader.read()).value];
+
+    for (let i = 0; i < 2; i++) {
+      const next = reader.read();
+      await vi.advanceTimersByTimeAsync(15_000);
+      read.push((await next).value);
+    }
+    send("data: 2\n\n");
+    read.push((await reader.read()).value);
+
+    expect(read.slice(0, 3)).toEqual(["data: 1\n\n", ": ping\n\n", ": ping\n\n"]);
+    expect(read[3]).toBe("data: 2\n\n");
+    expect((await reader.read()).done).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+test("line breaks in a value stay inside one frame", () => {
+  expect(toFrame({ text: "a\n\nb\r" })).toBe('data: {"text":"a\\n\\nb\\r"}\n\n');
+  expect(toFrame("[DONE]")).toBe("data: [DONE]\n\n");
+});
