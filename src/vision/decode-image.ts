@@ -1,0 +1,78 @@
+// Image file → 8-bit RGB pixels. Everything a client can get wrong about a picture is refused here, what the header tells before
+// anything is decoded; messages of the decoder stay inside.
+
+import sharp, { type SharpOptions } from "sharp";
+import { RequestError } from "../core/errors.ts";
+import { decodableFormats, isDecodable, sniffFormat, type ImageFormat } from "./image-format.ts";
+import type { RgbImage } from "./rgb-image.ts";
+import { maxAspectRatio, type Size } from "./smart-resize.ts";
+
+export type ImageLimits = {
+  /** Pixels of the file, before it is scaled down. */
+  readonly maxSourcePixels: number;
+};
+
+export const defaultImageLimits: ImageLimits = { maxSourcePixels: 50_000_000 };
+
+const white = { r: 255, g: 255, b: 255 };
+const accepted = decodableFormats.map(formatName).join(", ");
+
+/**
+ * The picture as it is meant to be seen: turned upright by its EXIF tag, on white where it is transparent, the first one of an
+ * animation. Colour profiles are ignored, as the reference does: an 8-bit RGB PNG gives exactly the values in the file.
+ * Throws RequestError 400 with `param` and an image code of the OpenAI API.
+ */
+export async function decodeImage(bytes: Uint8Array, limits: ImageLimits, param: string): Promise<RgbImage> {
+  const refuse = (code: string, message: string, cause?: unknown) => new RequestError(message, { code, param, cause });
+  if (bytes.length === 0) throw refuse("empty_image_file", `expected an image file, got 0 bytes; send one of: ${accepted}`);
+  const format = sniffFormat(bytes);
+  if (format === undefined) {
+    throw refuse("invalid_image_format", `expected an image file, got bytes that begin like none we know; send one of: ${accepted}`);
+  }
+  const name = formatName(format);
+  if (!isDecodable(format)) throw refuse("unsupported_image_media_type", `${name} images are not supported; send one of: ${accepted}`);
+
+  const size = await readSize(bytes).catch((cause: unknown) => {
+    throw refuse("invalid_image", `the header of the ${name} image is damaged; send an intact file`, cause);
+  });
+  const refusal = checkSize(size, limits);
+  if (refusal) throw refuse(refusal.code, refusal.message);
+
+  return decodePixels(bytes, limits).catch((cause: unknown) => {
+    throw refuse("image_parse_error", `the ${name} image is damaged or cut off; send an intact file`, cause);
+  });
+}
+
+// "error" lets through what viewers let through (stray bytes between JPEG markers) and stops at missing or undecodable pixels.
+const reading: SharpOptions = { failOn: "error", ignoreIcc: true, autoOrient: true };
+
+async function readSize(bytes: Uint8Array): Promise<Size> {
+  const { width, height } = await sharp(bytes, { ...reading, limitInputPixels: false }).metadata();
+  return { width, height };
+}
+
+function checkSize({ width, height }: Size, limits: ImageLimits): { code: string; message: string } | undefined {
+  if (width * height > limits.maxSourcePixels) {
+    const message = `image has ${width}x${height} = ${width * height} pixels, the limit is ${limits.maxSourcePixels}; scale it down`;
+    return { code: "image_too_large", message };
+  }
+  if (Math.max(width, height) > maxAspectRatio * Math.min(width, height)) {
+    const message = `image is ${width}x${height}, one side may be at most ${maxAspectRatio} times the other; crop or pad it`;
+    return { code: "image_too_small", message };
+  }
+  return undefined;
+}
+
+async function decodePixels(bytes: Uint8Array, limits: ImageLimits): Promise<RgbImage> {
+  const { data, info } = await sharp(bytes, { ...reading, limitInputPixels: limits.maxSourcePixels })
+    .flatten({ background: white })
+    .toColourspace("srgb")
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels, not to RGB`);
+  return { width: info.width, height: info.height, rgb: data };
+}
+
+function formatName(format: ImageFormat): string {
+  return format === "webp" ? "WebP" : format.toUpperCase();
+}

@@ -1,0 +1,61 @@
+// Pixels in raster order → patches in the order the vision tower wants (model spec §5.2). Values stay uint8: the ONNX graph normalises.
+
+import { createHash } from "node:crypto";
+import { assert } from "../core/errors.ts";
+import type { ImagePatches } from "../core/prompt.ts";
+import { gridPositions, patchSize, windowPixels } from "../core/vision-grid.ts";
+import type { RgbImage } from "./rgb-image.ts";
+
+const channels = 3;
+const patchBytes = channels * patchSize * patchSize;
+
+/**
+ * One frame becomes a picture, several a video; frames are equally large and both sides multiples of 28. A video with an odd
+ * number of frames gets its last one twice, because two frames make one token (a video of one frame: pass that frame twice).
+ */
+export function toImagePatches(frames: readonly RgbImage[]): ImagePatches {
+  const first = frames[0];
+  assert(first !== undefined, "no frame to cut into patches");
+  const { width, height } = first;
+  assert(width % windowPixels === 0 && height % windowPixels === 0, `a frame of ${width}x${height} is not made of whole windows`);
+  assert(
+    frames.every((frame) => frame.width === width && frame.height === height),
+    "frames of one video differ in size",
+  );
+  const frameCount = frames.length === 1 ? 1 : frames.length + (frames.length % 2);
+  const patchRows = height / patchSize;
+  const patchColumns = width / patchSize;
+  const patches = new Uint8Array(frameCount * height * width * channels);
+  const frameBytes = patches.length / frameCount;
+  for (let index = 0; index < frameCount; index++) {
+    const frame = frames[Math.min(index, frames.length - 1)] ?? first;
+    patchify(frame, patches.subarray(index * frameBytes, (index + 1) * frameBytes));
+  }
+  return { hash: hashPatches(frameCount, patchRows, patchColumns, patches), patches, frameCount, patchRows, patchColumns };
+}
+
+/** Writes uint8 [patchRows · patchColumns, 588], a row being (channel, y, x) of one patch. */
+function patchify({ width, height, rgb }: RgbImage, patches: Uint8Array): void {
+  const positions = gridPositions(height / patchSize, width / patchSize);
+  const planeBytes = patchSize * patchSize;
+  for (let patch = 0; patch * patchBytes < patches.length; patch++) {
+    const top = Number(positions[2 * patch]) * patchSize;
+    const left = Number(positions[2 * patch + 1]) * patchSize;
+    let to = patch * patchBytes;
+    for (let y = top; y < top + patchSize; y++) {
+      let from = (y * width + left) * channels;
+      for (let x = 0; x < patchSize; x++, from += channels, to++) {
+        patches[to] = rgb[from]!;
+        patches[to + planeBytes] = rgb[from + 1]!;
+        patches[to + 2 * planeBytes] = rgb[from + 2]!;
+      }
+    }
+  }
+}
+
+function hashPatches(frameCount: number, patchRows: number, patchColumns: number, patches: Uint8Array): string {
+  return createHash("sha256")
+    .update(Uint32Array.of(frameCount, patchRows, patchColumns))
+    .update(patches)
+    .digest("hex");
+}

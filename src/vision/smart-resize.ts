@@ -1,0 +1,53 @@
+// The size a picture is scaled to: whole merge windows, within the pixel limits, aspect ratio kept as well as that allows.
+
+import { windowPixels } from "../core/vision-grid.ts";
+
+/** Longest side over shortest side that the reference keeps. */
+export const maxAspectRatio = 200;
+
+export type PixelLimits = { readonly minPixels: number; readonly maxPixels: number };
+
+export type Size = { readonly width: number; readonly height: number };
+
+/**
+ * Width and height in pixels, both multiples of 28 and at least 28 (model spec §5.1).
+ *
+ * `maxPixels` can be exceeded in two corners, as in transformers: a picture so long and thin that its short side stops at 28, and
+ * limits so close to each other that no multiple of 28 lies between.
+ */
+export function smartResize(source: Size, limits: PixelLimits): Size {
+  const { width, height } = limitAspectRatio(source);
+  const rounded = { width: wholeWindows(width), height: wholeWindows(height) };
+  const pixels = rounded.width * rounded.height;
+  if (pixels > limits.maxPixels) {
+    const shrink = Math.sqrt((height * width) / limits.maxPixels);
+    const side = (length: number) => Math.max(windowPixels, Math.floor(length / shrink / windowPixels) * windowPixels);
+    return { width: side(width), height: side(height) };
+  }
+  if (pixels < limits.minPixels) {
+    const enlarge = Math.sqrt(limits.minPixels / (height * width));
+    const side = (length: number) => Math.ceil((length * enlarge) / windowPixels) * windowPixels;
+    return { width: side(width), height: side(height) };
+  }
+  return rounded;
+}
+
+function limitAspectRatio({ width, height }: Size): Size {
+  const long = Math.max(width, height);
+  const short = Math.min(width, height);
+  if (long / short <= maxAspectRatio) return { width, height };
+  const newShort = wholeWindows(short);
+  const newLong = Math.floor((newShort * maxAspectRatio) / windowPixels) * windowPixels;
+  return width > height ? { width: newLong, height: newShort } : { width: newShort, height: newLong };
+}
+
+function wholeWindows(length: number): number {
+  return Math.max(windowPixels, roundHalfEven(length / windowPixels) * windowPixels);
+}
+
+/** Python's `round`: 2.5 → 2, 3.5 → 4. */
+function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  if (value - floor !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
