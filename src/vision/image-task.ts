@@ -1,0 +1,35 @@
+// What crosses the border between the server's thread and the pool that loads pictures. Errors lose their class and fields on
+// that way, so a refusal travels as data.
+
+import { RequestError, type RequestErrorOptions } from "../core/errors.ts";
+import type { ImagePatches } from "../core/prompt.ts";
+import type { ImageLimits } from "./decode-image.ts";
+import { loadImage, type ImageRequest } from "./load-image.ts";
+import type { PixelLimits } from "./smart-resize.ts";
+
+export type ImageTask = {
+  readonly bytes: Uint8Array;
+  readonly request: ImageRequest;
+  readonly model: PixelLimits;
+  readonly limits: ImageLimits;
+};
+
+export type ImageResult =
+  | { readonly type: "loaded"; readonly image: ImagePatches }
+  | { readonly type: "refused"; readonly message: string; readonly options: RequestErrorOptions };
+
+export async function runImageTask({ bytes, request, model, limits }: ImageTask): Promise<ImageResult> {
+  try {
+    return { type: "loaded", image: await loadImage(bytes, request, model, limits) };
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    const { message, status, code, param } = error; // not the cause: decoder objects may not be cloneable
+    return { type: "refused", message, options: { status, ...(code !== undefined && { code }), ...(param !== undefined && { param }) } };
+  }
+}
+
+/** The picture, or the RequestError that the task ended with, thrown again. */
+export function unwrapImageResult(result: ImageResult): ImagePatches {
+  if (result.type === "refused") throw new RequestError(result.message, result.options);
+  return result.image;
+}
