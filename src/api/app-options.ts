@@ -35,7 +35,7 @@ export type AppOptions = {
   /** True while the model is loaded, a step works and the server is not shutting down. */
   readonly isReady: () => boolean;
   /** Requests being computed and requests in the queue, shown by `/health`. */
-  readonly stats?: () => { readonly running: number; readonly waiting: number };
+  readonly stats: () => { readonly running: number; readonly waiting: number };
   readonly log: Log;
   readonly limits?: Partial<RequestLimits>;
 };

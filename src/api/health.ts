@@ -4,5 +4,8 @@ import type { Handler } from "hono";
 import type { AppOptions } from "./app-options.ts";
 
 export function health({ isReady, stats }: AppOptions): Handler {
-  return (c) => (isReady() ? c.json({ status: "ok", ...stats?.() }) : c.json({ status: "unavailable", ...stats?.() }, 503));
+  return (c) => {
+    const { running, waiting } = stats();
+    return isReady() ? c.json({ status: "ok", running, waiting }) : c.json({ status: "unavailable", running, waiting }, 503);
+  };
 }

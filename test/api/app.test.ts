@@ -41,8 +41,9 @@ describe("models", () => {
 });
 
 describe("health", () => {
-  test("is ok with the engine's load when the server is ready", async () => {
-    const { app } = makeApp([], { stats: () => ({ running: 2, waiting: 1 }) });
+  test("is ok with the engine's load, and nothing else of it, when the server is ready", async () => {
+    const load = { running: 2, waiting: 1, promptTokens: 5 };
+    const { app } = makeApp([], { stats: () => load });
 
     const response = await app.request("/health");
 
@@ -54,7 +55,7 @@ describe("health", () => {
     const response = await makeApp([], { isReady: () => false }).app.request("/health");
 
     expect(response.status).toBe(503);
-    expect(await response.json()).toEqual({ status: "unavailable" });
+    expect(await response.json()).toEqual({ status: "unavailable", running: 0, waiting: 0 });
   });
 });
 

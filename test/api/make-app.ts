@@ -44,6 +44,7 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
     generationDefaults: {},
     apiKeys: [],
     isReady: () => true,
+    stats: () => ({ running: 0, waiting: 0 }),
     log: {
       info: (fields, message) => lines.push({ level: "info", fields: { ...fields }, message }),
       error: (fields, message) => lines.push({ level: "error", fields: { ...fields }, message }),

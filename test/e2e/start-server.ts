@@ -1,0 +1,55 @@
+// Starts the compiled program as a user would and talks to it over its port.
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import OpenAI from "openai";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const entry = "dist/main.js";
+export const modelFolder = `${root}models/ernie-vl-nano`;
+
+export type RunningServer = {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  readonly client: OpenAI;
+  health(): Promise<{ status: string; running: number; waiting: number }>;
+  /** The structured log so far. */
+  logLines(): Record<string, unknown>[];
+  /** Ends the server as an operator would; returns its exit code. */
+  stop(): Promise<number | null>;
+};
+
+/** `npm start` with a free port and further arguments. Rejects with what the program printed when it does not come up. */
+export async function startServer(args: readonly string[] = [], apiKey = "unused"): Promise<RunningServer> {
+  if (!existsSync(`${root}${entry}`)) throw new Error(`${entry} is missing; run \`npm run build\` first`);
+  const child = spawn(process.execPath, [entry, "serve", "--port", "0", ...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  let printed = "";
+  let log = "";
+  const exited = once(child, "exit") as Promise<[number | null]>;
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      printed += text;
+      const address = /Listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(printed)?.[1];
+      if (address) resolve(address);
+    });
+    child.once("exit", (code) => reject(new Error(`the server ended with code ${code}:\n${printed}${log}`)));
+  });
+  return {
+    url,
+    client: new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 }),
+    health: async () => (await fetch(`${url}/health`)).json() as ReturnType<RunningServer["health"]>,
+    logLines: () =>
+      log
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    stop: async () => {
+      child.kill("SIGTERM");
+      const [code] = await exited;
+      return code;
+    },
+  };
+}
