@@ -1,0 +1,71 @@
+// The engine's side of the thread boundary: takes messages between steps, sends one message of events after each.
+
+import { receiveMessageOnPort, type MessagePort } from "node:worker_threads";
+import { setImmediate } from "node:timers/promises";
+import { RequestError } from "../core/errors.ts";
+import type { Engine } from "./engine.ts";
+import type { FromEngine, Refusal, SequenceId, ToEngine } from "./engine-protocol.ts";
+
+/**
+ * Serves the port until it closes or asks for it; resolves then, with the port closed. Between two steps it empties the port,
+ * so that an abort takes effect within one step, and lets the event loop turn once. Without work it sleeps until a message.
+ * An error outside of a model step is a bug: it is reported as `fatal` and ends the loop.
+ */
+export async function runEngineLoop(engine: Engine, port: MessagePort): Promise<void> {
+  const state = { isOpen: true, wake: (): void => {} };
+  const post = (message: FromEngine): void => port.postMessage(message);
+  const receive = (message: ToEngine): void => {
+    if (message.type === "submit") submit(engine, message, post);
+    else if (message.type === "abort") engine.abort(message.id);
+    else state.isOpen = false;
+  };
+  port.on("message", (message: ToEngine) => {
+    receive(message);
+    state.wake();
+  });
+  port.on("close", () => {
+    state.isOpen = false;
+    state.wake();
+  });
+
+  post({ type: "ready", limits: engine.limits });
+  try {
+    while (state.isOpen) {
+      for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) receive(next.message);
+      const events = engine.hasWork() ? engine.step() : [];
+      post({ type: "events", events, stats: engine.stats() });
+      if (engine.hasWork()) await setImmediate();
+      else if (state.isOpen) await new Promise<void>((resolve) => (state.wake = resolve));
+    }
+  } catch (error) {
+    post({ type: "fatal", message: messageOf(error) });
+  }
+  port.close();
+}
+
+function submit(engine: Engine, { id, request }: ToEngine & { type: "submit" }, post: (message: FromEngine) => void): void {
+  try {
+    engine.submit(id, request);
+  } catch (error) {
+    if (error instanceof RequestError) post({ type: "refused", id, error: refusalOf(error) });
+    else post(failure(engine, id, error));
+  }
+}
+
+function failure(engine: Engine, id: SequenceId, error: unknown): FromEngine {
+  return { type: "events", events: [[id, { type: "failed", message: messageOf(error) }]], stats: engine.stats() };
+}
+
+function refusalOf({ message, status, code, param, retryAfterMs }: RequestError): Refusal {
+  const options = {
+    status,
+    ...(code !== undefined && { code }),
+    ...(param !== undefined && { param }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  };
+  return { message, options };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

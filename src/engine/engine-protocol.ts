@@ -1,0 +1,64 @@
+// What crosses the thread boundary between the server and the engine. Everything here survives a structured clone.
+
+import type { RequestErrorOptions } from "../core/errors.ts";
+import type { GenerationEvent } from "../core/events.ts";
+import type { EncodedPrompt } from "../core/prompt.ts";
+import type { SamplingParams } from "../core/sampling.ts";
+
+/** Names one submitted request; the client counts upwards. */
+export type SequenceId = number & { readonly brand: "SequenceId" };
+
+/** One answer to generate. */
+export type EngineRequest = {
+  readonly prompt: EncodedPrompt;
+  readonly sampling: SamplingParams;
+  /** At least 1; what the slot cannot hold is cut off. `Infinity`: the rest of the context. */
+  readonly maxTokens: number;
+  /** Ids that end the answer. */
+  readonly stopTokenIds: readonly number[];
+  /** Only requests with the same salt share cached prefixes, so that no client can probe another's prompts by timing. */
+  readonly cacheSalt?: string;
+};
+
+/** Counts since start-up, except where it says "now". */
+export type EngineStats = {
+  /** Sequences that own a slot now. */
+  readonly running: number;
+  /** Sequences in the queue now. */
+  readonly waiting: number;
+  /** Slots owned by a sequence now; equals `running` unless a slot leaked. */
+  readonly slotsUsed: number;
+  readonly steps: number;
+  /** Prompt tokens computed. */
+  readonly prefillTokens: number;
+  /** Prompt tokens found in a slot. */
+  readonly cachedTokens: number;
+  /** Answer tokens computed. */
+  readonly decodeTokens: number;
+};
+
+/** What the engine can hold. */
+export type EngineLimits = {
+  readonly slotCount: number;
+  /** Tokens of prompt and answer together. */
+  readonly slotCapacity: number;
+};
+
+export type SequenceEvent = readonly [SequenceId, GenerationEvent];
+
+export type ToEngine =
+  | { readonly type: "submit"; readonly id: SequenceId; readonly request: EngineRequest }
+  | { readonly type: "abort"; readonly id: SequenceId }
+  | { readonly type: "close" };
+
+export type FromEngine =
+  | { readonly type: "ready"; readonly limits: EngineLimits }
+  | { readonly type: "events"; readonly events: readonly SequenceEvent[]; readonly stats: EngineStats }
+  | { readonly type: "refused"; readonly id: SequenceId; readonly error: Refusal }
+  | { readonly type: "fatal"; readonly message: string };
+
+/** What makes a RequestError again on the other side: a structured clone keeps neither the class nor the fields of an error. */
+export type Refusal = {
+  readonly message: string;
+  readonly options: Omit<RequestErrorOptions, "cause">;
+};

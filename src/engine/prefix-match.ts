@@ -1,0 +1,40 @@
+// When two sequences would have the same keys and values: what a slot holds, and how much of it another sequence can use.
+
+/** What the keys and values of a slot were computed from. */
+export type SlotContent = {
+  /** The valid tokens, and only those. */
+  readonly tokenIds: Int32Array;
+  /** Expert bank by token; tokens beyond its end are text. */
+  readonly visionExpert: Uint8Array;
+  /** Pictures of the prompt, in order; some may lie beyond the valid tokens. */
+  readonly spans: readonly SpanKey[];
+  readonly cacheSalt: string | undefined;
+};
+
+/** A vision span without its pixels. */
+export type SpanKey = { readonly start: number; readonly length: number; readonly hash: string };
+
+/**
+ * Number of leading tokens whose keys and values are the same in both. Attention is causal and positions follow from ids
+ * and picture grids, so equal ids, expert banks and pictures are enough. A match may end inside a picture.
+ */
+export function commonPrefixLength(a: SlotContent, b: SlotContent): number {
+  if (a.cacheSalt !== b.cacheSalt) return 0;
+  const limit = Math.min(a.tokenIds.length, b.tokenIds.length, firstSpanDifference(a.spans, b.spans));
+  let length = 0;
+  while (length < limit && a.tokenIds[length] === b.tokenIds[length] && (a.visionExpert[length] ?? 0) === (b.visionExpert[length] ?? 0)) {
+    length++;
+  }
+  return length;
+}
+
+/** Token index where the first picture begins that the other side has not, or has differently. */
+function firstSpanDifference(a: readonly SpanKey[], b: readonly SpanKey[]): number {
+  for (let i = 0; i < Math.max(a.length, b.length); i++) {
+    const left = a[i];
+    const right = b[i];
+    const isSame = left?.start === right?.start && left?.length === right?.length && left?.hash === right?.hash;
+    if (!isSame) return Math.min(left?.start ?? Infinity, right?.start ?? Infinity);
+  }
+  return Infinity;
+}

@@ -1,0 +1,228 @@
+// Decides what runs in the next step and books what it gave. Owns the queue and the sequences; slots are kv-slots.ts.
+
+import type { Batch, BatchEntry, SlotId, StepResult } from "../core/batch.ts";
+import { assert, EngineError, RequestError } from "../core/errors.ts";
+import type { GenerationEvent } from "../core/events.ts";
+import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
+import { KvSlots, SlotMoveError, type SlotMemory } from "./kv-slots.ts";
+import { Sequence } from "./sequence.ts";
+
+export type SchedulerOptions = {
+  /** Tokens of one prefill step: how long running answers pause for a prompt. */
+  readonly prefillChunkTokens: number;
+  /** Requests that may queue for a slot; beyond, they are refused. */
+  readonly maxWaiting: number;
+};
+
+export const defaultSchedulerOptions: SchedulerOptions = { prefillChunkTokens: 512, maxWaiting: 256 };
+
+/** When a refused client may try again: about the time of a short answer, after which a slot is free. */
+const retryAfterMs = 1000;
+
+type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequence[] };
+
+/**
+ * One rule: computed tokens catch up with tokens. A step is a prefill chunk of one sequence, first come first served, or the
+ * decode of all active sequences; when both could run they alternate. `plan`, then `commit` or `fail`, then `plan` again;
+ * `submit` and `abort` may come at any time between.
+ */
+export class Scheduler {
+  readonly #slots: KvSlots;
+  readonly #slotCapacity: number;
+  readonly #options: SchedulerOptions;
+  /** In order of arrival. */
+  #waiting: Sequence[] = [];
+  /** Owners of slots, in order of admission. */
+  #running: Sequence[] = [];
+  #planned: PlannedStep | undefined;
+  #lastStep: Batch["type"] = "decode";
+  #events: SequenceEvent[] = [];
+  readonly #counts = { steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0 };
+
+  constructor(slotMemory: SlotMemory, options: SchedulerOptions) {
+    this.#slots = new KvSlots(slotMemory);
+    this.#slotCapacity = slotMemory.slotCapacity;
+    this.#options = options;
+  }
+
+  /** Queues a request. Throws RequestError when it can never fit, or when too many wait already. */
+  submit(id: SequenceId, request: EngineRequest): void {
+    const promptLength = request.prompt.tokenIds.length;
+    if (promptLength + 1 > this.#slotCapacity) {
+      throw new RequestError(
+        `the prompt has ${promptLength} tokens, but prompt and answer together may have ${this.#slotCapacity}; shorten the prompt`,
+        { code: "context_length_exceeded", param: "messages" },
+      );
+    }
+    if (this.#waiting.length >= this.#options.maxWaiting) {
+      throw new RequestError(`${this.#waiting.length} requests are waiting already, which is the limit; try again later`, {
+        status: 429,
+        code: "queue_full",
+        retryAfterMs,
+      });
+    }
+    this.#waiting.push(new Sequence(id, request, this.#slotCapacity));
+  }
+
+  /** Ends a sequence in whatever state it is, without any further event. Unknown ids are ignored: it may have ended just now. */
+  abort(id: SequenceId): void {
+    this.#events = this.#events.filter(([eventId]) => eventId !== id);
+    const sequence = [...this.#waiting, ...this.#running].find((sequence) => sequence.id === id);
+    if (sequence) this.#end(sequence);
+  }
+
+  hasWork(): boolean {
+    return this.#waiting.length + this.#running.length > 0;
+  }
+
+  /** The next step, or undefined when there is nothing to do. */
+  plan(): Batch | undefined {
+    assert(!this.#planned, "the last step was neither committed nor failed");
+    this.#admit();
+    this.#planned = this.#lastStep === "decode" ? (this.#planPrefill() ?? this.#planDecode()) : (this.#planDecode() ?? this.#planPrefill());
+    return this.#planned?.batch;
+  }
+
+  /** Books a step that was computed. A result that does not answer the batch is a failed step. */
+  commit(batch: Batch, result: StepResult): void {
+    const entries = entriesOf(batch);
+    if (!answers(result, entries)) {
+      this.fail(batch, new EngineError(`the model gave tokens [${result.tokenIds.join(", ")}] in a step of ${entries.length} sequences`));
+      return;
+    }
+    const sequences = this.#takePlanned(batch);
+    for (const [i, entry] of entries.entries()) {
+      this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
+      const sequence = sequences[i];
+      if (sequence?.slot === undefined) continue; // aborted meanwhile
+      this.#advance(sequence, entry, result.tokenIds[i]);
+    }
+  }
+
+  /** Ends the sequences of a step that could not be computed, and forgets their slots. All others go on. */
+  fail(batch: Batch, error: unknown): void {
+    const slots = entriesOf(batch).map((entry) => entry.slot);
+    this.#failAll(this.#takePlanned(batch), slots, error);
+  }
+
+  /** The events since the last call, in order. */
+  takeEvents(): SequenceEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  stats(): EngineStats {
+    return { running: this.#running.length, waiting: this.#waiting.length, slotsUsed: this.#slots.usedCount, ...this.#counts };
+  }
+
+  /** Throws EngineError when a slot is lost, or a sequence is not where its status says. */
+  checkIntegrity(): void {
+    this.#slots.checkIntegrity(this.#running);
+    assert(this.#waiting.every(isUntouched), "a waiting sequence has been run");
+    assert(this.#running.every(isInProgress), "a sequence's status and its computed tokens disagree");
+  }
+
+  /** First come, first served: nobody overtakes the head of the queue. */
+  #admit(): void {
+    for (let sequence = this.#waiting[0]; sequence; sequence = this.#waiting[0]) {
+      try {
+        if (!this.#slots.acquire(sequence)) return;
+      } catch (error) {
+        this.#failMove(error, [sequence]);
+        continue;
+      }
+      this.#waiting.shift();
+      this.#running.push(sequence);
+      sequence.status = "prefilling";
+      this.#counts.cachedTokens += sequence.computedLength;
+      this.#emit(sequence, { type: "started", cachedTokens: sequence.computedLength });
+    }
+  }
+
+  #planPrefill(): PlannedStep | undefined {
+    const sequence = this.#running.find(({ status }) => status === "prefilling");
+    return sequence && { batch: { type: "prefill", entry: sequence.nextEntry(this.#options.prefillChunkTokens) }, sequences: [sequence] };
+  }
+
+  #planDecode(): PlannedStep | undefined {
+    const decoding = this.#running.filter(({ status }) => status === "decoding");
+    if (decoding.length === 0) return undefined;
+    try {
+      this.#slots.gatherInFront(decoding);
+    } catch (error) {
+      this.#failMove(error, []);
+      return this.#planDecode(); // with those that are left: each failure ends at least one
+    }
+    const sequences = decoding.toSorted((a, b) => Number(a.slot) - Number(b.slot));
+    return { batch: { type: "decode", entries: sequences.map((sequence) => sequence.nextEntry(1)) }, sequences };
+  }
+
+  #takePlanned(batch: Batch): readonly Sequence[] {
+    assert(this.#planned?.batch === batch, "this batch is not the planned one");
+    const { sequences } = this.#planned;
+    this.#planned = undefined;
+    this.#lastStep = batch.type;
+    this.#counts.steps++;
+    return sequences;
+  }
+
+  #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined): void {
+    sequence.computedLength = entry.start + entry.tokenIds.length;
+    if (tokenId === undefined) return; // the prompt goes on
+    sequence.append(tokenId);
+    sequence.status = "decoding";
+    this.#emit(sequence, { type: "token", tokenId });
+    const reason = sequence.finishReason();
+    if (!reason) return;
+    this.#end(sequence);
+    this.#emit(sequence, { type: "finished", reason });
+  }
+
+  /** Fails what an exchange or copy of slots touched. Any other error is a bug of ours and goes up. */
+  #failMove(error: unknown, acquiring: readonly Sequence[]): void {
+    if (!(error instanceof SlotMoveError)) throw error;
+    const owners = error.slots.flatMap((slot) => this.#slots.ownerOf(slot) ?? []);
+    this.#failAll([...acquiring, ...owners], error.slots, error);
+  }
+
+  #failAll(sequences: readonly Sequence[], slots: readonly SlotId[], error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    for (const sequence of sequences) {
+      if (sequence.status === "finished") continue; // aborted meanwhile
+      this.#end(sequence);
+      this.#emit(sequence, { type: "failed", message });
+    }
+    for (const slot of slots) this.#slots.forget(slot);
+  }
+
+  #end(sequence: Sequence): void {
+    if (sequence.slot !== undefined) this.#slots.release(sequence);
+    sequence.status = "finished";
+    this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.#running = this.#running.filter((other) => other !== sequence);
+  }
+
+  #emit(sequence: Sequence, event: GenerationEvent): void {
+    this.#events.push([sequence.id, event]);
+  }
+}
+
+function entriesOf(batch: Batch): readonly BatchEntry[] {
+  return batch.type === "prefill" ? [batch.entry] : batch.entries;
+}
+
+/** Whether there is a token for every entry that asks for one, and for no other. */
+function answers(result: StepResult, entries: readonly BatchEntry[]): boolean {
+  if (result.tokenIds.length !== entries.length) return false;
+  return entries.every((entry, i) => (entry.draw === undefined) === (result.tokenIds[i] === undefined));
+}
+
+function isUntouched(sequence: Sequence): boolean {
+  return sequence.status === "waiting" && sequence.slot === undefined && sequence.computedLength === 0;
+}
+
+function isInProgress({ status, computedLength, promptLength, length }: Sequence): boolean {
+  if (status === "prefilling") return computedLength < promptLength && length === promptLength;
+  return status === "decoding" && computedLength === length - 1;
+}

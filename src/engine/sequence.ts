@@ -1,0 +1,131 @@
+// The lasting state of one request inside the engine: its tokens, how many of them are computed, and where.
+
+import type { BatchEntry, SlotId } from "../core/batch.ts";
+import { assert } from "../core/errors.ts";
+import type { EncodedPrompt } from "../core/prompt.ts";
+import type { FinishReason } from "../core/sampling.ts";
+import type { EngineRequest, SequenceId } from "./engine-protocol.ts";
+import type { SlotContent, SpanKey } from "./prefix-match.ts";
+
+/** `waiting` has no slot, `prefilling` and `decoding` own one, `finished` (also: failed, aborted) has given it back. */
+export type SequenceStatus = "waiting" | "prefilling" | "decoding" | "finished";
+
+/**
+ *  [0, computedLength)       keys and values are in the slot
+ *  [computedLength, length)  known, still to be computed: the rest of the prompt, or the token drawn last
+ */
+export class Sequence {
+  readonly id: SequenceId;
+  readonly prompt: EncodedPrompt;
+  /** Tokens the answer may have. */
+  readonly maxTokens: number;
+  status: SequenceStatus = "waiting";
+  slot: SlotId | undefined;
+  computedLength = 0;
+  readonly #request: EngineRequest;
+  readonly #spanKeys: readonly SpanKey[];
+  #tokenBuffer: Int32Array;
+  #length: number;
+
+  /** `slotCapacity` must leave room for one token more than the prompt. */
+  constructor(id: SequenceId, request: EngineRequest, slotCapacity: number) {
+    const { prompt } = request;
+    this.id = id;
+    this.prompt = prompt;
+    this.maxTokens = Math.min(request.maxTokens, slotCapacity - prompt.tokenIds.length);
+    assert(this.maxTokens >= 1, `sequence ${id} may have no token: ${request.maxTokens} asked for, slots hold ${slotCapacity}`);
+    assert(prompt.tokenIds.length > 0, `sequence ${id} has an empty prompt, from which nothing can be predicted`);
+    this.#request = request;
+    this.#spanKeys = prompt.spans.map(({ start, length, image }) => ({ start, length, hash: image.hash }));
+    this.#tokenBuffer = prompt.tokenIds;
+    this.#length = prompt.tokenIds.length;
+  }
+
+  get promptLength(): number {
+    return this.prompt.tokenIds.length;
+  }
+
+  /** Prompt and answer so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Adds a drawn token to the answer. */
+  append(tokenId: number): void {
+    if (this.#length === this.#tokenBuffer.length) {
+      const grown = new Int32Array(this.#length * 2);
+      grown.set(this.#tokenBuffer);
+      this.#tokenBuffer = grown;
+    }
+    this.#tokenBuffer[this.#length++] = tokenId;
+  }
+
+  /** Why the answer ends with its last token, or undefined when it goes on. */
+  finishReason(): FinishReason | undefined {
+    const lastTokenId = this.#tokenBuffer[this.#length - 1];
+    if (lastTokenId !== undefined && this.#request.stopTokenIds.includes(lastTokenId)) return "stop";
+    return this.#length - this.promptLength >= this.maxTokens ? "length" : undefined;
+  }
+
+  /** What the slot holds, as the key under which a later sequence finds it. */
+  computedContent(): SlotContent {
+    return this.#content(this.computedLength);
+  }
+
+  /** The part of the prompt that may come from a slot. The last token never does: its logits start the answer, and a slot keeps none. */
+  reusableContent(): SlotContent {
+    return this.#content(this.promptLength - 1);
+  }
+
+  #content(length: number): SlotContent {
+    return {
+      tokenIds: this.#tokenBuffer.subarray(0, length),
+      visionExpert: this.prompt.visionExpert,
+      spans: this.#spanKeys,
+      cacheSalt: this.#request.cacheSalt,
+    };
+  }
+
+  /** The next `maxCount` tokens to compute, or as many as there are. */
+  nextEntry(maxCount: number): BatchEntry {
+    assert(this.slot !== undefined, `sequence ${this.id} has no slot to run in`);
+    const start = this.computedLength;
+    const end = Math.min(start + maxCount, this.#length);
+    assert(start < end, `sequence ${this.id} has nothing to compute`);
+    const visionExpert = new Uint8Array(end - start);
+    visionExpert.set(this.prompt.visionExpert.subarray(start, end));
+    return {
+      slot: this.slot,
+      start,
+      tokenIds: this.#tokenBuffer.subarray(start, end),
+      positions: this.#positions(start, end),
+      visionExpert,
+      spans: this.prompt.spans.filter((span) => span.start < end && span.start + span.length > start),
+      draw:
+        end < this.#length
+          ? undefined
+          : {
+              params: this.#request.sampling,
+              drawIndex: this.#length - this.promptLength,
+              tokenIds: this.#tokenBuffer.subarray(0, this.#length),
+              promptLength: this.promptLength,
+            },
+    };
+  }
+
+  /** int32 [3, end − start] */
+  #positions(start: number, end: number): Int32Array {
+    const { promptLength } = this;
+    const { positions, positionDelta } = this.prompt;
+    const count = end - start;
+    const range = new Int32Array(3 * count);
+    for (let axis = 0; axis < 3; axis++) {
+      for (let i = 0; i < count; i++) {
+        const index = start + i;
+        const isPrompt = index < promptLength;
+        range[axis * count + i] = isPrompt ? positions[axis * promptLength + index]! : index + positionDelta;
+      }
+    }
+    return range;
+  }
+}
