@@ -1,0 +1,168 @@
+// A Hugging Face checkpoint folder as one set of tensors under the hub's original names, whatever the layout on disk.
+
+import { statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { UserError } from "../core/errors.ts";
+import {
+  manifestFormat,
+  manifestFormatVersion,
+  onnxRuntimeVersion,
+  type CheckpointLayout,
+  type ConversionSettings,
+  type Manifest,
+} from "../core/manifest.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import { toNative, toPieces, type NativeTensor, type TensorPiece } from "./native-layout.ts";
+import { readModelConfig } from "./read-config.ts";
+import type { TensorEntry } from "./safetensors.ts";
+import { openShards, type Shards } from "./shards.ts";
+
+const embeddingName = "model.embed_tokens.weight";
+const headName = "lm_head.weight";
+
+/** Reads config.json and the headers of all shards. Throws a UserError when the folder is not a complete checkpoint. */
+export function openCheckpoint(folder: string): Checkpoint {
+  const config = readModelConfig(folder);
+  const shards = openShards(folder);
+  try {
+    return new Checkpoint(folder, config, shards);
+  } catch (error) {
+    shards.close();
+    throw error;
+  }
+}
+
+export class Checkpoint {
+  readonly config: ModelConfig;
+  readonly layout: CheckpointLayout;
+  /** What the operator should know about this checkpoint. */
+  readonly notes: readonly string[];
+  readonly #folder: string;
+  readonly #shards: Shards;
+  /** Stored name → start → element count of the pieces read. */
+  readonly #read = new Map<string, Map<number, number>>();
+
+  constructor(folder: string, config: ModelConfig, shards: Shards) {
+    this.#folder = folder;
+    this.#shards = shards;
+    this.config = config;
+    this.notes = [];
+    this.layout = [...shards.tensors.keys()].some((name) => name.startsWith("model.language_model.")) ? "native" : "hub";
+    if (config.text.tiedEmbedding && this.has(headName) && !this.#headEqualsEmbedding()) {
+      this.config = { ...config, text: { ...config.text, tiedEmbedding: false } };
+      this.notes = ["config.json ties the LM head to the embedding, but lm_head.weight differs from it: the stored LM head is used"];
+    }
+  }
+
+  /** Whether the LM head is the embedding: as config.json says, unless a different LM head is stored. */
+  get tiedEmbedding(): boolean {
+    return this.config.text.tiedEmbedding;
+  }
+
+  has(hubName: string): boolean {
+    const tensor = this.#locate(hubName);
+    return (tensor.type === "rows" ? tensor.names : [tensor.name]).every((name) => this.#shards.tensors.has(name));
+  }
+
+  /**
+   * The tensor as float32 in the hub's orientation. `shape` is what the caller expects there.
+   * Throws a UserError when the tensor is missing or has another shape.
+   */
+  read(hubName: string, shape: readonly number[]): Float32Array {
+    const tensor = this.#locate(hubName);
+    const pieces = toPieces(tensor, shape, this.config.moe.expertCount).map((piece) => this.#readPiece(piece));
+    const values = pieces.length === 1 ? pieces[0]! : concatenate(pieces);
+    return tensor.type === "transposed" ? transpose(values, shape) : values;
+  }
+
+  /** Throws a UserError when the checkpoint holds weights that nobody read: the model would not be the one that was trained. */
+  finish(): void {
+    const unread = [...this.#shards.tensors.values()].filter((entry) => !this.#isUsed(entry)).map(({ name }) => name);
+    if (unread.length === 0) return;
+    const listed = unread.slice(0, 5).join(", ") + (unread.length > 5 ? ` and ${unread.length - 5} more` : "");
+    throw new UserError(`${this.#folder}: expected only tensors of ERNIE-4.5-VL as config.json describes it, got also ${listed}`);
+  }
+
+  /** Everything of the manifest but the files of the converted folder. */
+  manifest(settings: ConversionSettings, programVersion: string): Omit<Manifest, "files"> {
+    const files = [...this.#shards.fileNames, "config.json"];
+    return {
+      format: manifestFormat,
+      formatVersion: manifestFormatVersion,
+      createdBy: programVersion,
+      onnxruntime: onnxRuntimeVersion,
+      source: {
+        name: basename(resolve(this.#folder)),
+        layout: this.layout,
+        files: Object.fromEntries(files.map((name) => [name, { bytes: statSync(join(this.#folder, name)).size }])),
+      },
+      settings,
+      config: this.config,
+    };
+  }
+
+  close(): void {
+    this.#shards.close();
+  }
+
+  #locate(hubName: string): NativeTensor {
+    if (this.layout === "native") return toNative(hubName, this.config.moe.expertCount);
+    // transformers saves the hub's names with the vision tower below `model.`
+    const below = `model.${hubName}`;
+    const name = hubName.startsWith("vision_model.") && this.#shards.tensors.has(below) ? below : hubName;
+    return { type: "whole", name };
+  }
+
+  #readPiece({ name, shape, start, count }: TensorPiece): Float32Array {
+    const entry = this.#shards.tensors.get(name);
+    if (entry === undefined) {
+      throw new UserError(`${this.#folder}: expected a tensor ${name} [${shape.join(", ")}], got none; is the checkpoint complete?`);
+    }
+    if (entry.shape.join() !== shape.join()) {
+      const shapes = `expected shape [${shape.join(", ")}] by config.json, got [${entry.shape.join(", ")}]`;
+      throw new UserError(`${this.#folder}: ${name}: ${shapes}; config.json and weights are not of the same model`);
+    }
+    const pieces = this.#read.get(name) ?? new Map<number, number>();
+    this.#read.set(name, pieces.set(start, count));
+    return entry.file.readFloat32(entry, start, count);
+  }
+
+  #isUsed({ name, elementCount }: TensorEntry): boolean {
+    // Multi-token-prediction layers serve training only, and a tied head is a copy.
+    if (name.includes("mtp") || (name === headName && this.tiedEmbedding)) return true;
+    const readCount = [...(this.#read.get(name)?.values() ?? [])].reduce((sum, count) => sum + count, 0);
+    return readCount === elementCount && this.#read.has(name);
+  }
+
+  #headEqualsEmbedding(): boolean {
+    const head = this.#shards.tensors.get(headName);
+    const { name } = this.#locate(embeddingName) as { name: string };
+    const embedding = this.#shards.tensors.get(name);
+    if (!head || !embedding || head.shape.join() !== embedding.shape.join()) return false;
+    const step = 2 ** 24;
+    for (let start = 0; start < head.elementCount; start += step) {
+      const count = Math.min(step, head.elementCount - start);
+      const a = new Uint32Array(head.file.readFloat32(head, start, count).buffer);
+      const b = new Uint32Array(embedding.file.readFloat32(embedding, start, count).buffer);
+      for (let i = 0; i < count; i++) if (a[i] !== b[i]) return false;
+    }
+    return true;
+  }
+}
+
+function concatenate(pieces: readonly Float32Array[]): Float32Array {
+  const values = new Float32Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let position = 0;
+  for (const piece of pieces) {
+    values.set(piece, position);
+    position += piece.length;
+  }
+  return values;
+}
+
+/** [columns, rows] → [rows, columns] */
+function transpose(values: Float32Array, [rows = 0, columns = 0]: readonly number[]): Float32Array {
+  const out = new Float32Array(values.length);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[r * columns + c] = values[c * rows + r]!;
+  return out;
+}

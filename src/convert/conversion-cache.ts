@@ -1,0 +1,58 @@
+// Where the converted form of a checkpoint is kept between starts. The name changes whenever the conversion would.
+
+import { createHash } from "node:crypto";
+import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, isAbsolute, join, resolve } from "node:path";
+import { manifestFormatVersion, type ConversionSettings } from "../core/manifest.ts";
+
+/** More than any real header; a broken length must not decide how much is read. */
+const maxHeaderBytes = 100_000_000;
+
+/**
+ * `<cache>/<checkpoint>-<weights>-<activations>-<12 hex digits>`; the digits stand for names, sizes, times and safetensors headers of
+ * the checkpoint's files, wherever the folder lies, and for settings, format and `programVersion`.
+ */
+export function cacheFolderFor(
+  checkpointFolder: string,
+  { weights, activations }: ConversionSettings,
+  programVersion: string,
+  env: NodeJS.ProcessEnv = process.env,
+): string {
+  const hash = createHash("sha256");
+  hash.update(JSON.stringify([weights, activations, manifestFormatVersion, programVersion]));
+  for (const name of checkpointFiles(checkpointFolder)) {
+    const path = join(checkpointFolder, name);
+    const { size, mtimeMs } = statSync(path);
+    hash.update(JSON.stringify([name, size, Math.trunc(mtimeMs)]));
+    if (name.endsWith(".safetensors")) hash.update(readHeader(path));
+  }
+  const name = basename(resolve(checkpointFolder)).replaceAll(/[^\w.-]/g, "_");
+  return join(cacheRoot(env), `${name}-${weights}-${activations}-${hash.digest("hex").slice(0, 12)}`);
+}
+
+/** $ERNIE_VL_CACHE, else ernie-vl in the user's cache folder (XDG Base Directory Specification: relative paths do not count). */
+export function cacheRoot(env: NodeJS.ProcessEnv): string {
+  if (env["ERNIE_VL_CACHE"]) return resolve(env["ERNIE_VL_CACHE"]);
+  const userCache = env["XDG_CACHE_HOME"];
+  return join(userCache && isAbsolute(userCache) ? userCache : join(homedir(), ".cache"), "ernie-vl");
+}
+
+/** Files a conversion can depend on, in a fixed order. */
+function checkpointFiles(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => /\.(safetensors|json|jinja)$/.test(name) && statSync(join(folder, name), { throwIfNoEntry: false })?.isFile())
+    .toSorted();
+}
+
+function readHeader(path: string): Uint8Array {
+  const fd = openSync(path, "r");
+  try {
+    const length = Buffer.alloc(8);
+    readSync(fd, length);
+    const header = Buffer.alloc(Math.min(Number(length.readBigUInt64LE()), maxHeaderBytes, statSync(path).size));
+    return header.subarray(0, readSync(fd, header));
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,56 @@
+// JSON files of other people's making: read, parsed and checked, with faults told in one line.
+
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { UserError } from "../core/errors.ts";
+
+/**
+ * The content of a JSON file as `schema` returns it. The schema's messages complete "expected …".
+ * Throws a UserError that names file, key, what was expected and what is there.
+ */
+export function readJson<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`${path}: expected JSON, got other text (${(error as Error).message}); restore the file`, { cause: error });
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const { path: keys, message } = result.error.issues[0]!;
+  return rejectValue(path, keys.join("."), message, valueAt(value, keys));
+}
+
+/** Throws the UserError for a value that cannot be used. */
+export function rejectValue(path: string, key: string, expected: string, got: unknown): never {
+  const place = key === "" ? path : `${path}: ${key}`;
+  throw new UserError(`${place}: expected ${expected}, got ${preview(got)}`);
+}
+
+export const count = z.int("a positive whole number").positive("a positive whole number");
+export const positive = z.number("a positive number").positive("a positive number");
+
+/** A key whose absence means the value that is supported. */
+export function only<const Value extends string | number | boolean>(value: Value) {
+  return z.literal(value, `${JSON.stringify(value)}, the only supported value`).nullish();
+}
+
+/** A key that must be absent or null. */
+export function absent(expectation: string) {
+  return z.null(expectation).optional();
+}
+
+function valueAt(value: unknown, keys: readonly PropertyKey[]): unknown {
+  return keys.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | null | undefined)?.[key], value);
+}
+
+function preview(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length <= 80 ? text : `${text.slice(0, 77)}…`;
+}

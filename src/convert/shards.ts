@@ -1,0 +1,70 @@
+// The weight files of a checkpoint folder: model.safetensors alone, or shards listed by model.safetensors.index.json.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { UserError } from "../core/errors.ts";
+import { readJson } from "./read-json.ts";
+import { SafetensorsFile, type TensorEntry } from "./safetensors.ts";
+
+export type StoredTensor = TensorEntry & { readonly file: SafetensorsFile };
+
+export type Shards = {
+  readonly fileNames: readonly string[];
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  close(): void;
+};
+
+const singleFile = "model.safetensors";
+const indexFile = "model.safetensors.index.json";
+
+// A shard is a file beside the index: a path could lead anywhere on the machine.
+const shardName = z.string("a file name").regex(/^[^/\\]+$/, "the name of a file in the same folder");
+const index = z.object({ weight_map: z.record(z.string(), shardName, "an object of tensor and file names") });
+
+/** Opens all files and checks that they hold what the index lists, each tensor once. Throws a UserError otherwise. */
+export function openShards(folder: string): Shards {
+  const placement = readPlacement(folder);
+  const files = new Map<string, SafetensorsFile>();
+  const close = (): void => files.forEach((file) => file.close());
+  try {
+    for (const name of new Set(placement?.values() ?? [singleFile])) files.set(name, openShard(folder, name));
+    const tensors = collectTensors(files.values());
+    for (const [tensor, fileName] of placement ?? []) {
+      if (tensors.get(tensor)?.file === files.get(fileName)) continue;
+      throw new UserError(`${join(folder, fileName)}: expected tensor ${tensor} as ${indexFile} says, got none; download the file again`);
+    }
+    return { fileNames: [...files.keys()], tensors, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** Tensor name → file name, or undefined where a single file holds everything. */
+function readPlacement(folder: string): Map<string, string> | undefined {
+  if (existsSync(join(folder, singleFile))) return undefined;
+  const path = join(folder, indexFile);
+  if (!existsSync(path)) {
+    throw new UserError(`${folder}: expected weights in ${singleFile} or ${indexFile}, got neither; download the safetensors files`);
+  }
+  return new Map(Object.entries(readJson(path, index).weight_map));
+}
+
+function openShard(folder: string, name: string): SafetensorsFile {
+  const path = join(folder, name);
+  if (!existsSync(path)) throw new UserError(`${path}: expected a file of weights, as ${indexFile} lists it, got none; download it`);
+  return new SafetensorsFile(path);
+}
+
+function collectTensors(files: Iterable<SafetensorsFile>): Map<string, StoredTensor> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const file of files) {
+    for (const entry of file.tensors.values()) {
+      const other = tensors.get(entry.name);
+      if (other) throw new UserError(`${file.path}: expected tensor ${entry.name} in one file only, got it in ${other.file.path} as well`);
+      tensors.set(entry.name, { ...entry, file });
+    }
+  }
+  return tensors;
+}

@@ -1,0 +1,145 @@
+// A converted model folder as the server finds it: its manifest, and whether its files are the ones that were written.
+
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { readJson } from "./convert/read-json.ts";
+import { UserError } from "./core/errors.ts";
+import {
+  activationFormats,
+  checkpointLayouts,
+  manifestFileName,
+  manifestFormat,
+  manifestFormatVersion,
+  weightFormats,
+  type Manifest,
+} from "./core/manifest.ts";
+
+const number = z.number("a number");
+const rgb = z.tuple([number, number, number], "three numbers");
+const bytes = z.int("a byte count").min(0, "a byte count");
+// Names come from a file: none may lead out of the folder.
+const fileName = z.string().regex(/^(?!\.{1,2}$)[^/\\]+$/, "the name of a file in the same folder");
+
+const config = z.object({
+  text: z.object({
+    hiddenSize: number,
+    layerCount: number,
+    queryHeadCount: number,
+    kvHeadCount: number,
+    headDim: number,
+    denseWidth: number,
+    vocabSize: number,
+    rmsEpsilon: number,
+    ropeTheta: number,
+    ropePairs: z.object({ height: number, width: number, time: number }),
+    maxPositions: number,
+    tiedEmbedding: z.boolean(),
+  }),
+  moe: z.object({
+    expertCount: number,
+    textWidth: number,
+    visionWidth: number,
+    topK: number,
+    sharedWidth: number,
+    sparseLayers: z.array(z.boolean()),
+    normMin: number,
+  }),
+  vision: z.object({
+    hiddenSize: number,
+    layerCount: number,
+    headCount: number,
+    mlpWidth: number,
+    patchSize: number,
+    mergeSize: number,
+    temporalMergeSize: number,
+    layerNormEpsilon: number,
+    ropeTheta: number,
+  }),
+  tokens: z.object({
+    bos: number,
+    pad: number,
+    eos: z.array(number),
+    image: number,
+    video: number,
+    imageStart: number,
+    imageEnd: number,
+    videoStart: number,
+    videoEnd: number,
+  }),
+  image: z.object({ minPixels: number, maxPixels: number, mean: rgb, std: rgb }),
+});
+
+const manifest: z.ZodType<Manifest> = z.object({
+  format: z.literal(manifestFormat),
+  formatVersion: z.literal(manifestFormatVersion),
+  createdBy: z.string(),
+  onnxruntime: z.string(),
+  source: z.object({
+    name: z.string(),
+    layout: z.enum(checkpointLayouts),
+    files: z.record(z.string(), z.object({ bytes })),
+  }),
+  settings: z.object({ weights: z.enum(weightFormats), activations: z.enum(activationFormats) }),
+  config,
+  files: z.record(fileName, z.object({ bytes, sha256: z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in hex") })),
+});
+
+const origin = z.object({ format: z.unknown(), formatVersion: z.unknown(), createdBy: z.unknown() });
+
+/** Whether the server can load the folder as it is or has to convert it first. Throws a UserError when it is neither. */
+export function classifyFolder(folder: string): "converted" | "checkpoint" {
+  if (!existsSync(folder)) throw new UserError(`${folder}: expected a model folder, got nothing of that name; check the path`);
+  if (existsSync(join(folder, manifestFileName))) return "converted";
+  if (existsSync(join(folder, "config.json"))) return "checkpoint";
+  throw new UserError(
+    `${folder}: expected a converted model (${manifestFileName}) or a Hugging Face checkpoint (config.json), got neither; check the path`,
+  );
+}
+
+/** Checks the manifest, and that every file is there in full size. Throws a UserError otherwise. */
+export function readManifest(folder: string): Manifest {
+  const path = join(folder, manifestFileName);
+  if (!existsSync(path)) {
+    throw new UserError(`${folder}: expected a converted model, got no ${manifestFileName}; make one with ernie-vl convert`);
+  }
+  const { format, formatVersion, createdBy } = readJson(path, origin);
+  if (format !== manifestFormat) throw new UserError(`${path}: expected a manifest of ernie-vl, got another file; check the path`);
+  if (formatVersion !== manifestFormatVersion) {
+    const got = `format ${String(formatVersion)}, written by ernie-vl ${String(createdBy)}`;
+    throw new UserError(`${folder}: expected format ${manifestFormatVersion}, got ${got}; convert again with ernie-vl convert`);
+  }
+  const content = readJson(path, manifest);
+  for (const [name, file] of Object.entries(content.files)) {
+    const stored = statSync(join(folder, name), { throwIfNoEntry: false });
+    if (stored?.size === file.bytes) continue;
+    const got = stored ? `${stored.size} bytes` : "no such file";
+    throw new UserError(`${join(folder, name)}: expected ${file.bytes} bytes, got ${got}; copy the folder again or convert again`);
+  }
+  return content;
+}
+
+const readBytes = 4 * 2 ** 20;
+
+/** Reads every file and compares it with the manifest's SHA-256. Throws a UserError at the first that differs. */
+export async function verifyFiles(
+  folder: string,
+  { files }: Manifest,
+  onProgress: (doneBytes: number, totalBytes: number) => void = () => {},
+): Promise<void> {
+  const totalBytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+  let doneBytes = 0;
+  for (const [name, { sha256 }] of Object.entries(files)) {
+    const hash = createHash("sha256");
+    for await (const chunk of createReadStream(join(folder, name), { highWaterMark: readBytes })) {
+      hash.update(chunk as Buffer);
+      doneBytes += (chunk as Buffer).length;
+      onProgress(doneBytes, totalBytes);
+    }
+    const got = hash.digest("hex");
+    if (got !== sha256) {
+      throw new UserError(`${join(folder, name)}: expected SHA-256 ${sha256}, got ${got}; copy the folder again or convert again`);
+    }
+  }
+}
