@@ -4,8 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Manifest } from "../../src/core/manifest.ts";
 import { assignPositions } from "../../src/vision/positions.ts";
-import { loadImage, toImagePatches } from "../../src/vision/load-image.ts";
-import { continuePrompts } from "./continuations.ts";
+import { loadFrames } from "../../src/vision/load-image.ts";
 import { Inspection, type Stages } from "./inspection.ts";
 import type { ReferenceCase, ReferenceFolder } from "./reference-case.ts";
 
@@ -31,7 +30,7 @@ const quantizedLimits = {
 };
 
 /** Worst finding of each stage over all cases. */
-export async function compareStages(folder: string, manifest: Manifest, reference: ReferenceFolder): Promise<Finding[]> {
+export function compareStages(folder: string, manifest: Manifest, reference: ReferenceFolder): Finding[] {
   const inspection = new Inspection(folder, manifest);
   const runs = reference.cases.map((item) => ({ item, stages: inspection.run(item.prompt) }));
   const { weights } = manifest.settings;
@@ -127,29 +126,6 @@ function relativeFindings(runs: readonly Run[], limits: { vision: number; decode
   ];
 }
 
-/** Greedy continuations, prompts computed whole and in chunks, one by one and all at once. */
-export function compareContinuations(folder: string, manifest: Manifest, { cases }: ReferenceFolder): Finding[] {
-  const expected = cases.map((item) => Array.from(item.tensors.get("greedy.ids")!.data as Int32Array));
-  const tokenCount = Math.max(...expected.map((ids) => ids.length));
-  const prompts = cases.map((item) => item.prompt);
-  const whole = Math.max(...prompts.map((prompt) => prompt.tokenIds.length));
-  const ways = [
-    ...[whole, 1, 7, 64].map((prefillChunkTokens) => ({ prefillChunkTokens, slotCount: 1 })),
-    { prefillChunkTokens: 64, slotCount: cases.length },
-  ];
-  // Quantized weights give other answers than the reference; all ways must still agree with the first.
-  const isExact = manifest.settings.weights === "fp32";
-  let standard = isExact ? expected : undefined;
-  return ways.map(({ prefillChunkTokens, slotCount }) => {
-    const answers = continuePrompts(folder, manifest, prompts, { prefillChunkTokens, slotCount, tokenCount });
-    standard ??= answers;
-    const differing = answers.reduce((sum, ids, i) => sum + standard![i]!.filter((id, k) => id !== ids[k]).length, 0);
-    const chunk = prefillChunkTokens === whole ? "whole prompt" : `chunks of ${prefillChunkTokens}`;
-    const stage = `greedy, ${chunk}${slotCount > 1 ? `, ${slotCount} at once` : ""}`;
-    return { stage, measure: "ids that differ", measured: differing, limit: 0, passed: differing === 0 };
-  });
-}
-
 /** Our own preprocessing: pixels and positions from the picture files. */
 export async function compareInputs(reference: ReferenceFolder, folder: string, manifest: Manifest): Promise<Finding[]> {
   let pixels = 0;
@@ -168,10 +144,8 @@ export async function compareInputs(reference: ReferenceFolder, folder: string, 
     const visual = segments.filter((segment) => segment.type !== "text");
     for (const [i, segment] of visual.entries()) {
       const files = segment.type === "image" ? [segment.file] : segment.files;
-      const frames = await Promise.all(
-        files.map((file) => loadImage(readFileSync(join(folder, "images", file)), manifest.config.image, { param: file })),
-      );
-      const patches = segment.type === "image" ? frames[0]! : toImagePatches(frames);
+      const bytes = files.map((file) => readFileSync(join(folder, "images", file)));
+      const patches = await loadFrames(bytes, manifest.config.image, { param: files[0]! });
       pixels = Math.max(pixels, largestDifference(patches.patches, prompt.spans[i]!.image.patches));
     }
   }

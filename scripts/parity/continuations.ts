@@ -8,8 +8,33 @@ import { Engine } from "../../src/engine/engine.ts";
 import type { SequenceId } from "../../src/engine/engine-protocol.ts";
 import { ErnieModel } from "../../src/model/ernie-model.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import type { Finding } from "./compare.ts";
+import type { ReferenceFolder } from "./reference-case.ts";
 
-export type ContinuationOptions = {
+/** Greedy continuations, prompts computed whole and in chunks, one by one and all at once. */
+export function compareContinuations(folder: string, manifest: Manifest, { cases }: ReferenceFolder): Finding[] {
+  const expected = cases.map((item) => Array.from(item.tensors.get("greedy.ids")!.data as Int32Array));
+  const tokenCount = Math.max(...expected.map((ids) => ids.length));
+  const prompts = cases.map((item) => item.prompt);
+  const whole = Math.max(...prompts.map((prompt) => prompt.tokenIds.length));
+  const ways = [
+    ...[whole, 1, 7, 64].map((prefillChunkTokens) => ({ prefillChunkTokens, slotCount: 1 })),
+    { prefillChunkTokens: 64, slotCount: cases.length },
+  ];
+  // Quantized weights give other answers than the reference; all ways must still agree with the first.
+  const isExact = manifest.settings.weights === "fp32";
+  let standard = isExact ? expected : undefined;
+  return ways.map(({ prefillChunkTokens, slotCount }) => {
+    const answers = continuePrompts(folder, manifest, prompts, { prefillChunkTokens, slotCount, tokenCount });
+    standard ??= answers;
+    const differing = answers.reduce((sum, ids, i) => sum + standard![i]!.filter((id, k) => id !== ids[k]).length, 0);
+    const chunk = prefillChunkTokens === whole ? "whole prompt" : `chunks of ${prefillChunkTokens}`;
+    const stage = `greedy, ${chunk}${slotCount > 1 ? `, ${slotCount} at once` : ""}`;
+    return { stage, measure: "ids that differ", measured: differing, limit: 0, passed: differing === 0 };
+  });
+}
+
+type ContinuationOptions = {
   /** Prompt tokens computed in one step. */
   readonly prefillChunkTokens: number;
   /** Sequences that run at the same time; 1 = each alone. */
@@ -18,7 +43,7 @@ export type ContinuationOptions = {
 };
 
 /** For each prompt the ids that follow it. Starts from an empty cache. */
-export function continuePrompts(
+function continuePrompts(
   folder: string,
   manifest: Manifest,
   prompts: readonly EncodedPrompt[],

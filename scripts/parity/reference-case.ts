@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { spanLength, type EncodedPrompt, type ImagePatches, type VisionSpan } from "../../src/core/prompt.ts";
-import { readSafetensors, type StoredTensor } from "./read-safetensors.ts";
+import { readSafetensors, type TestTensor } from "../../test/reference/read-safetensors.ts";
 
 type Segment =
   | { readonly type: "text"; readonly tokens: number }
@@ -18,7 +18,7 @@ type Segment =
 export type ReferenceCase = {
   readonly name: string;
   readonly segments: readonly Segment[];
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly tensors: ReadonlyMap<string, TestTensor>;
   /** Largest absolute difference allowed for each tensor. */
   readonly tolerance: (tensor: string) => number;
   readonly prompt: EncodedPrompt;
@@ -50,7 +50,7 @@ export function readReference(folder: string): ReferenceFolder {
   return { layouts: manifest.model.layouts, preprocessing: manifest.preprocessing, cases };
 }
 
-function toPrompt(name: string, segments: readonly Segment[], tensors: ReadonlyMap<string, StoredTensor>): EncodedPrompt {
+function toPrompt(name: string, segments: readonly Segment[], tensors: ReadonlyMap<string, TestTensor>): EncodedPrompt {
   const values = (tensor: string) => Int32Array.from(tensors.get(tensor)!.data as Int32Array);
   const spans: VisionSpan[] = [];
   let start = 0;

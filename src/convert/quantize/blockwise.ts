@@ -47,13 +47,15 @@ function quantizeBlock8(block: Float32Array, codes: Int8Array, roundScale: (scal
   let largest = 0;
   for (let i = 0; i < blockLength; i++) largest = Math.max(largest, Math.abs(block[i]!));
   const scale = roundScale(largest / 127);
-  encode(block, codes, scale, -127, 127);
+  const inverse = scale === 0 ? 0 : 1 / scale;
+  for (let i = 0; i < blockLength; i++) codes[i] = Math.max(-127, Math.min(127, Math.round(block[i]! * inverse)));
   return scale;
 }
 
 /**
  * Int4 has one code more on the negative side, so the largest weight goes to −8 whatever its sign (a negative scale is fine);
- * then a few smaller ranges are tried, which clip that weight but serve the other 31 better, and the least squared error wins.
+ * a few other ranges are tried, which may clip that weight but serve the other 31 better. For codes q the best scale is
+ * Σ w·q / Σ q², and the squared error it leaves is Σ w² − (Σ w·q)² / Σ q²: the candidate with the largest last term wins.
  */
 function quantizeBlock4(block: Float32Array, codes: Int8Array, roundScale: (scale: number) => number): number {
   let extreme = 0;
@@ -62,48 +64,37 @@ function quantizeBlock4(block: Float32Array, codes: Int8Array, roundScale: (scal
     codes.fill(0);
     return 0;
   }
-  let best = 0;
-  let bestError = Number.POSITIVE_INFINITY;
+  let scale = 0;
+  let bestGain = -1;
   for (const range of int4Ranges) {
-    const first = extreme / range;
-    encode(block, codes, first, -8, 7);
-    const scale = roundScale(leastSquaresScale(block, codes, first));
-    const error = encode(block, codes, scale, -8, 7);
-    if (error < bestError) {
-      bestError = error;
-      best = scale;
+    const inverse = range / extreme;
+    let product = 0;
+    let square = 0;
+    for (let i = 0; i < blockLength; i++) {
+      const code = nearestCode4(block[i]! * inverse);
+      product += block[i]! * code;
+      square += code * code;
+    }
+    const gain = (product * product) / square;
+    if (gain > bestGain) {
+      bestGain = gain;
+      scale = product / square;
     }
   }
-  encode(block, codes, best, -8, 7);
-  return best;
+  const rounded = roundScale(scale);
+  // A scale that rounds to zero or overflows belongs to weights that the format cannot hold anyway.
+  const inverse = rounded === 0 ? 0 : 1 / rounded;
+  for (let i = 0; i < blockLength; i++) codes[i] = nearestCode4(block[i]! * inverse);
+  return rounded;
 }
 
 /** Codes that the block's extreme weight would get if the range were open. */
 const int4Ranges = [-8, -7.4, -7, 7, -8.8, -9.6];
 
-/** The scale that fits the given codes best: Σ w·q / Σ q². */
-function leastSquaresScale(block: Float32Array, codes: Int8Array, fallback: number): number {
-  let product = 0;
-  let square = 0;
-  for (let i = 0; i < blockLength; i++) {
-    product += block[i]! * codes[i]!;
-    square += codes[i]! * codes[i]!;
-  }
-  return square === 0 || product === 0 ? fallback : product / square;
-}
-
-/** Writes the nearest codes and returns the squared error. */
-function encode(block: Float32Array, codes: Int8Array, scale: number, low: number, high: number): number {
-  const inverse = scale === 0 ? 0 : 1 / scale;
-  let error = 0;
-  for (let i = 0; i < blockLength; i++) {
-    const value = block[i]!;
-    const code = Math.max(low, Math.min(high, Math.round(value * inverse)));
-    codes[i] = code;
-    const difference = value - code * scale;
-    error += difference * difference;
-  }
-  return error;
+/** Shifted to be positive, so that dropping the fraction rounds to nearest. */
+function nearestCode4(value: number): number {
+  const shifted = (value + 8.5) | 0;
+  return (shifted < 0 ? 0 : shifted > 15 ? 15 : shifted) - 8;
 }
 
 function packNibbles(codes: Int8Array, data: Uint8Array, offset: number): void {

@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import { roundToFloat16 } from "../../src/core/half.ts";
+import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quantize/blockwise.ts";
+
+/** Sum of uniform numbers, about normal; the same ones every time. */
+function noise(count: number, seed = 1): Float32Array {
+  let state = seed;
+  const next = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32 - 0.5;
+  };
+  return Float32Array.from({ length: count }, () => next() + next() + next() + next());
+}
+
+function relativeError(a: Float32Array, b: Float32Array): number {
+  let difference = 0;
+  let norm = 0;
+  for (let i = 0; i < b.length; i++) {
+    difference += (a[i]! - b[i]!) ** 2;
+    norm += b[i]! ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}
+
+function roundTrip(values: Float32Array, columns: number, bits: 4 | 8): Float32Array {
+  return dequantizeBlockwise(quantizeBlockwise(values, columns, bits), columns, bits);
+}
+
+describe("quantizeBlockwise", () => {
+  test.each([
+    [8, 0.006],
+    [4, 0.08], // round-to-nearest with scale max/7 gives 0.092 on the same numbers
+  ] as const)("with %i bits keeps normal weights within a relative error of %d", (bits, limit) => {
+    const values = noise(64 * 256);
+
+    expect(relativeError(roundTrip(values, 256, bits), values)).toBeLessThan(limit);
+  });
+
+  test.each([4, 8] as const)("represents zero exactly with %i bits", (bits) => {
+    const values = noise(64);
+    values.fill(0, 0, 32);
+    for (let i = 32; i < 64; i += 2) values[i] = 0;
+
+    const back = roundTrip(values, 64, bits);
+
+    expect([...back].filter((_, i) => values[i] === 0).every((value) => value === 0)).toBe(true);
+  });
+
+  test("with 4 bits reproduces weights that lie on the grid of −8 … 7", () => {
+    const values = Float32Array.from({ length: 32 }, (_, i) => 0.25 * ((i % 16) - 8));
+
+    expect(roundTrip(values, 32, 4)).toEqual(values);
+  });
+
+  test("puts the even column into the low nibble and the zero point at 8", () => {
+    const values = new Float32Array(32);
+    values[0] = -8;
+    values[1] = 7;
+
+    const { data, scales } = quantizeBlockwise(values, 32, 4);
+
+    expect([data[0]! & 15, data[0]! >> 4, data[1]]).toEqual([0, 15, 0x88]);
+    expect(scales[0]).toBeCloseTo(1);
+  });
+
+  test("pads the last block of a row with zeros", () => {
+    const { data, scales } = quantizeBlockwise(Float32Array.from({ length: 2 * 40 }, (_, i) => i + 1), 40, 8);
+
+    expect([data.length, scales.length]).toEqual([2 * 64, 4]);
+    expect(data.subarray(40, 64).every((code) => code === 128)).toBe(true);
+  });
+
+  test("chooses codes for the scale as it will be stored", () => {
+    const values = noise(32, 7);
+    const { scales } = quantizeBlockwise(values, 32, 4, roundToFloat16);
+
+    expect(scales[0]).toBe(roundToFloat16(scales[0]!));
+  });
+
+  test("refuses values that are not whole rows", () => {
+    expect(() => quantizeBlockwise(new Float32Array(33), 32, 4)).toThrow("33 values are not rows of 32");
+  });
+});

@@ -1,0 +1,52 @@
+import { describe, expect, test } from "vitest";
+import { fromFloat16, roundToFloat16, toBfloat16, toFloat16 } from "../../src/core/half.ts";
+
+const bits16 = (value: number) => toFloat16(Float32Array.of(value))[0];
+
+describe("float16", () => {
+  test.each([
+    [0, 0x0000],
+    [-0, 0x8000],
+    [1, 0x3c00],
+    [-2, 0xc000],
+    [65504, 0x7bff],
+    [65519.99, 0x7bff],
+    [65520, 0x7c00],
+    [Number.POSITIVE_INFINITY, 0x7c00],
+    [2 ** -14, 0x0400],
+    [2 ** -24, 0x0001],
+    [2 ** -25, 0x0000],
+    [2 ** -25 * 1.0001, 0x0001],
+    [1 + 2 ** -11, 0x3c00], // a tie goes to the even mantissa
+    [1 + 3 * 2 ** -11, 0x3c02],
+    [2 - 2 ** -12, 0x4000], // rounding carries into the exponent
+  ])("encodes %d", (value, expected) => {
+    expect(bits16(value)).toBe(expected);
+  });
+
+  test("every finite pattern survives decoding and encoding", () => {
+    const patterns = Uint16Array.from({ length: 1 << 16 }, (_, i) => i).filter((bits) => (bits & 0x7c00) !== 0x7c00);
+    expect(toFloat16(fromFloat16(patterns))).toEqual(patterns);
+  });
+
+  test("encodes NaN as NaN", () => {
+    expect(roundToFloat16(Number.NaN)).toBeNaN();
+  });
+});
+
+describe("bfloat16", () => {
+  test.each([
+    [1, 0x3f80],
+    [1 + 2 ** -8, 0x3f80], // a tie goes to the even mantissa
+    [1 + 3 * 2 ** -8, 0x3f82],
+    [Number.NEGATIVE_INFINITY, 0xff80],
+    [3.4e38, 0x7f80],
+  ])("encodes %d", (value, expected) => {
+    expect(toBfloat16(Float32Array.of(value))[0]).toBe(expected);
+  });
+
+  test("keeps NaN", () => {
+    const bits = toBfloat16(Float32Array.of(Number.NaN))[0]!;
+    expect((bits & 0x7f80) === 0x7f80 && (bits & 0x7f) !== 0).toBe(true);
+  });
+});
