@@ -4,7 +4,7 @@ import { Piscina } from "piscina";
 import { EngineError, RequestError } from "../core/errors.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
-import type { ImageLimits } from "./decode-image.ts";
+import { defaultImageLimits, type ImageLimits } from "./decode-image.ts";
 import { unwrapImageResult, type ImageResult, type ImageTask } from "./image-task.ts";
 import type { ImageRequest } from "./load-image.ts";
 
@@ -21,7 +21,7 @@ export type ImageLoader = {
 };
 
 /** Threads start with the first picture and stay. Needs the compiled worker: works from dist/ only. */
-export function createImageLoader(config: ImageConfig, limits: ImageLimits): ImageLoader {
+export function createImageLoader(config: ImageConfig, limits: ImageLimits = defaultImageLimits): ImageLoader {
   const pool = new Piscina<ImageTask, ImageResult>({
     filename: new URL("./image-worker.js", import.meta.url).href,
     minThreads: 0,

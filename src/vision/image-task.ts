@@ -20,7 +20,7 @@ export type ImageResult =
 
 export async function runImageTask({ bytes, request, model, limits }: ImageTask): Promise<ImageResult> {
   try {
-    return { type: "loaded", image: await loadImage(bytes, request, model, limits) };
+    return { type: "loaded", image: await loadImage(bytes, model, request, limits) };
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     const { message, status, code, param } = error; // not the cause: decoder objects may not be cloneable

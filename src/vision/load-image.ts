@@ -1,7 +1,7 @@
-// One picture of a request, from the bytes of its file to the patches the vision tower takes.
+// Pictures of a request, from the bytes of their files to the patches the vision tower takes.
 
 import type { ImagePatches } from "../core/prompt.ts";
-import { decodeImage, type ImageLimits } from "./decode-image.ts";
+import { decodeImage, defaultImageLimits, type ImageLimits } from "./decode-image.ts";
 import { toImagePatches } from "./patchify.ts";
 import { resizeBicubic } from "./resize-bicubic.ts";
 import { smartResize, type PixelLimits } from "./smart-resize.ts";
@@ -13,10 +13,25 @@ export type ImageRequest = {
   readonly param: string;
 };
 
-/** Runs on the calling thread for up to some 100 ms; the server goes through `createImageLoader`. Throws RequestError. */
-export async function loadImage(bytes: Uint8Array, request: ImageRequest, model: PixelLimits, limits: ImageLimits): Promise<ImagePatches> {
-  const image = await decodeImage(bytes, limits, request.param);
+/** Keeps the calling thread busy for up to some 100 ms; the server goes through `createImageLoader`. Throws RequestError. */
+export async function loadImage(
+  bytes: Uint8Array,
+  model: PixelLimits,
+  request: ImageRequest,
+  limits: ImageLimits = defaultImageLimits,
+): Promise<ImagePatches> {
+  return loadFrames([bytes], model, request, limits);
+}
+
+/** Like `loadImage` for the frames of a video, each an image file; all are scaled to the size that suits the first. */
+export async function loadFrames(
+  files: readonly Uint8Array[],
+  model: PixelLimits,
+  request: ImageRequest,
+  limits: ImageLimits = defaultImageLimits,
+): Promise<ImagePatches> {
+  const frames = await Promise.all(files.map((bytes) => decodeImage(bytes, limits, request.param)));
   const maxPixels = Math.max(model.minPixels, Math.min(model.maxPixels, request.maxPixels ?? model.maxPixels));
-  const size = smartResize(image, { minPixels: model.minPixels, maxPixels });
-  return toImagePatches([resizeBicubic(image, size)]);
+  const size = smartResize(frames[0]!, { minPixels: model.minPixels, maxPixels });
+  return toImagePatches(frames.map((frame) => resizeBicubic(frame, size)));
 }

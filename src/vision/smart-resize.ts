@@ -12,8 +12,8 @@ export type Size = { readonly width: number; readonly height: number };
 /**
  * Width and height in pixels, both multiples of 28 and at least 28 (model spec §5.1).
  *
- * `maxPixels` can be exceeded in two corners, as in transformers: a picture so long and thin that its short side stops at 28, and
- * limits so close to each other that no multiple of 28 lies between.
+ * As in transformers, the limits can be missed in two corners: `maxPixels` by a picture so long and thin that its short side stops
+ * at 28, and either by limits so close to each other that no multiple of 28 lies between.
  */
 export function smartResize(source: Size, limits: PixelLimits): Size {
   const { width, height } = limitAspectRatio(source);

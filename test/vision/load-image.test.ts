@@ -1,0 +1,63 @@
+import { describe, expect, test } from "vitest";
+import { RequestError } from "../../src/core/errors.ts";
+import { defaultImageLimits } from "../../src/vision/decode-image.ts";
+import { runImageTask, unwrapImageResult } from "../../src/vision/image-task.ts";
+import { loadFrames, loadImage } from "../../src/vision/load-image.ts";
+import { writePng } from "./write-png.ts";
+
+const model = { minPixels: 3136, maxPixels: 50_176 };
+const param = "messages[2].content[0]";
+
+function makePicture(width: number, height: number, level = 100): Buffer {
+  return writePng({ width, height, kind: "grey", samples: new Uint8Array(width * height).fill(level) });
+}
+
+describe("loadImage", () => {
+  test.each([
+    { budget: undefined, rows: 14, columns: 16 },
+    { budget: 1_000_000, rows: 14, columns: 16 },
+    { budget: 20_000, rows: 8, columns: 10 },
+    { budget: 1, rows: 2, columns: 4 },
+  ])("scales to $rows x $columns patches with a budget of $budget pixels", async ({ budget, rows, columns }) => {
+    const image = await loadImage(makePicture(300, 260), model, { maxPixels: budget, param });
+
+    expect([image.frameCount, image.patchRows, image.patchColumns]).toEqual([1, rows, columns]);
+    expect(image.patches.length).toBe(rows * columns * 588);
+    expect(new Set(image.patches)).toEqual(new Set([100]));
+  });
+
+  test("takes a picture of a single pixel", async () => {
+    const image = await loadImage(makePicture(1, 1), model, { param });
+
+    expect([image.patchRows, image.patchColumns]).toEqual([4, 4]);
+  });
+});
+
+describe("loadFrames", () => {
+  test("scales all frames to the size that suits the first", async () => {
+    const video = await loadFrames([makePicture(56, 84, 1), makePicture(300, 20, 2), makePicture(56, 84, 3)], model, { param });
+
+    expect([video.frameCount, video.patchRows, video.patchColumns]).toEqual([4, 6, 4]);
+    const frameBytes = 24 * 588;
+    expect([0, 1, 2, 3].map((frame) => video.patches[frame * frameBytes])).toEqual([1, 2, 3, 3]);
+  });
+});
+
+describe("an image task", () => {
+  const run = (bytes: Uint8Array) => runImageTask({ bytes, request: { param }, model, limits: defaultImageLimits });
+
+  test("gives the picture that loadImage gives", async () => {
+    const file = makePicture(56, 56);
+
+    const image = unwrapImageResult(structuredClone(await run(file)));
+
+    expect(image).toEqual(await loadImage(file, model, { param }));
+  });
+
+  test("carries a refusal between threads without losing class, status, code and field", async () => {
+    const result = structuredClone(await run(Buffer.from("not a picture")));
+
+    expect(() => unwrapImageResult(result)).toThrow(RequestError);
+    expect(() => unwrapImageResult(result)).toThrow(expect.objectContaining({ status: 400, code: "invalid_image_format", param }));
+  });
+});
