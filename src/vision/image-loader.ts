@@ -16,7 +16,7 @@ const maxWaitingImages = 256;
 export type ImageLoader = {
   /** Throws RequestError: 400 for a bad picture, 429 when too many wait. `bytes` stay the caller's. */
   load(bytes: Uint8Array, request: ImageRequest): Promise<ImagePatches>;
-  /** Waits for pictures in work; those that wait for a thread fail. */
+  /** Ends the threads; pictures still in work fail. */
   close(): Promise<void>;
 };
 
@@ -43,5 +43,5 @@ export function createImageLoader(config: ImageConfig, limits: ImageLimits = def
     return unwrapImageResult(result);
   }
 
-  return { load, close: () => pool.close({ force: true }) };
+  return { load, close: () => pool.destroy() };
 }
