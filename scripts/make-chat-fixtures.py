@@ -1,0 +1,114 @@
+"""Makes test/fixtures/chat: what Python's `tokenizers` and `transformers` answer, for the tests of src/chat.
+
+    python scripts/make-chat-fixtures.py CHECKPOINT SAMPLES
+
+CHECKPOINT is the folder of a trained nano checkpoint, SAMPLES the folder of its samples.json and pictures.
+Needs tokenizers, transformers and pillow. The same input gives the same files.
+
+    nano/                   tokenizer.json, tokenizer_config.json and chat_template.jinja of the checkpoint
+    byte-fallback/          a small tokenizer shaped like the 28B model's: Metaspace, byte fallback, digits added as plain tokens
+    token-ids.json          a few hundred strings and their ids in both
+    prompts.json            every sample: messages, rendered prompt, ids, and the patch grid of each picture
+"""
+
+import json
+import random
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoImageProcessor, AutoTokenizer
+
+OUT = Path(__file__).parent.parent / "test/fixtures/chat"
+CONTROL = [
+    "<|begin_of_sentence|>", "<|end_of_sentence|>", "<|IMAGE_PLACEHOLDER|>", "<|IMAGE_START|>", "<|IMAGE_END|>",
+    "<|VIDEO_START|>", "<|VIDEO_END|>", "<think>", "</think>",
+]
+PROSE = [
+    "The quick brown fox jumps over the lazy dog.", "What is the capital of France? Paris!", "I'm sure it's 3:45 pm, isn't it?",
+    "naïve café, Übermut, señor, Ærøskøbing", "Съешь ещё этих мягких булок", "Ξεσκεπάζω την ψυχοφθόρα", "هذا نص عربي", "זה טקסט בעברית",
+    "यह हिन्दी है", "ภาษาไทย", "안녕하세요 세계", "日本語のテキストです。", "图片里有几个红色的圆形？", "請問這是什麼？", "全角ＡＢＣ１２３",
+]
+CODE = [
+    "def f(x):\n    return x ** 2  # square\n", "for (let i = 0; i < 10; i++) {\n\tconsole.log(`${i}`);\n}", "<div class=\"a\">&nbsp;</div>",
+    "SELECT * FROM t WHERE a >= 1.5e-3;", "{\"key\": [1, 2.0, null, true]}", "#include <stdio.h>\r\nint main(void) { return 0; }", "$\\frac{1}{2}$",
+]
+HARD = [
+    "", " ", "  ", "   a", "a   ", "\n", "\n\n\n", "\t\t", " \n \n ", "\r\n", "\u00a0", "\u2028\u2029", "\u3000x\u3000", "▁", "a▁b", "▁▁ ▁", "\x00", "\x7f\x1b[0m",
+    "0", "0123456789", "3.14159", "1 2 3", "a1b22c333", "👍", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇫🇷🇯🇵", "e\u0301", "a\u0323\u0307", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢", "\u200b\u200d\ufeff",
+    "𝒜𝓁𝑔𝑒𝒷𝓇𝒶", "\U0010ffff", "\ue000", "<0x0A>", "<0xE2>", "<", "<|", "|>", "<thin", "k>", "< think >", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "the the  the   the",
+]
+
+
+def random_strings(count, seed=1):
+    """Mixtures of all alphabets, so that merges meet where no trainer saw them."""
+    rng = random.Random(seed)
+    alphabet = [c for text in PROSE + CODE + HARD for c in text] + list("  \n0123456789etaoin")
+    words = [word for text in PROSE + CODE for word in text.split(" ")]
+    for _ in range(count):
+        parts = [rng.choice(words) if rng.random() < 0.5 else rng.choice(alphabet) for _ in range(rng.randint(1, 24))]
+        yield rng.choice(["", " "]).join(parts)
+
+
+def byte_fallback_tokenizer():
+    """Piece order and settings as in the 28B model: unk, bos, eos, digits, bytes, pieces, then the control tokens."""
+    trained = Tokenizer(models.BPE(unk_token="<unk>"))
+    trained.pre_tokenizer = pre_tokenizers.Split(Regex(r"▁*[^▁\d\n]+|▁+|\d|\n"), behavior="isolated")
+    texts = [text.replace(" ", "▁") for text in PROSE * 3 + CODE * 3 + list(random_strings(300, seed=2)) + ["<think>"] * 5 + [" " * 16] * 9]
+    first = ["<unk>", "<s>", "</s>", *"0123456789", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trained.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=1400, special_tokens=first, limit_alphabet=160, min_frequency=2, show_progress=False)
+    )
+    model = json.loads(trained.to_str())["model"]
+    tokenizer = Tokenizer(
+        models.BPE(vocab=model["vocab"], merges=[tuple(m) for m in model["merges"]], unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="never", split=False)
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_tokens([AddedToken(digit, special=False, normalized=False) for digit in "0123456789"])
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in ["<unk>", "<s>", "</s>", *CONTROL]])
+    return tokenizer
+
+
+def write(path, source, cases):
+    """One case a line, so that a change shows as the cases it changes."""
+    lines = ",\n".join(json.dumps(case, ensure_ascii=True, separators=(",", ":")) for case in cases)
+    path.write_text(f'{{"source": "{source}", "cases": [\n{lines}\n]}}\n')
+
+
+def main(checkpoint, samples):
+    (OUT / "nano").mkdir(parents=True, exist_ok=True)
+    for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]:
+        shutil.copyfile(checkpoint / name, OUT / "nano" / name)
+
+    nano = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    fallback = byte_fallback_tokenizer()
+    (OUT / "byte-fallback").mkdir(exist_ok=True)
+    fallback.save(str(OUT / "byte-fallback/tokenizer.json"), pretty=False)
+    texts = list(dict.fromkeys(PROSE + CODE + HARD + list(random_strings(300))))
+    rows = [{"text": t, "nano": nano.encode(t).ids, "byteFallback": fallback.encode(t).ids} for t in texts]
+    write(OUT / "token-ids.json", "scripts/make-chat-fixtures.py, Python tokenizers", rows)
+
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    processor = AutoImageProcessor.from_pretrained(checkpoint)
+    prompts = []
+    for sample in json.loads((samples / "samples.json").read_text()):
+        if sample["is_video"] or sample["tools"]:
+            continue
+        pictures = [Image.open(samples / name).convert("RGB") for name in sample["images"]]
+        grids = [processor(images=[picture])["image_grid_thw"][0].tolist() for picture in pictures]
+        text = sample["prompt"]
+        for _, rows, columns in grids:
+            text = text.replace("<|IMAGE_PLACEHOLDER|>", "\0" * (rows * columns // 4), 1)
+        ids = tokenizer(text.replace("\0", "<|IMAGE_PLACEHOLDER|>"), add_special_tokens=False)["input_ids"]
+        prompts.append({
+            "messages": sample["messages"], "thinking": sample["enable_thinking"], "prompt": sample["prompt"],
+            "grids": [[rows, columns] for _, rows, columns in grids], "ids": ids,
+        })
+    write(OUT / "prompts.json", "scripts/make-chat-fixtures.py, Python transformers", prompts)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,90 @@
+// Byte-pair merging over token ids, exact to the order of Python's `tokenizers`: lowest rank first, leftmost among equals.
+
+/** Two neighbouring ids and the id that replaces them. */
+export type Merge = readonly [left: number, right: number, merged: number];
+
+const none = -1;
+/** A heap key is rank · positionLimit + position, an exact integer below 2^53. */
+const positionLimit = 2 ** 32;
+
+/** n log n in the length of the text: nothing is quadratic, whatever a client sends. */
+export class BpeMerger {
+  readonly #ranks = new Map<number, number>();
+  readonly #mergedIds: Int32Array;
+  readonly #idLimit: number;
+
+  /** Merges in order of rank; all ids are below `idLimit`. */
+  constructor(merges: readonly Merge[], idLimit: number) {
+    this.#idLimit = idLimit;
+    this.#mergedIds = Int32Array.from(merges, ([, , merged]) => merged);
+    merges.forEach(([left, right], rank) => this.#ranks.set(left * idLimit + right, rank));
+  }
+
+  /** Appends to `output` what is left of `symbols` when no merge applies any more. `symbols` is used up. */
+  merge(symbols: Int32Array, output: number[]): void {
+    const count = symbols.length;
+    // The symbols still alive form a linked list; a merge keeps the left one's place.
+    const next = Int32Array.from(symbols, (_, i) => (i + 1 < count ? i + 1 : none));
+    const previous = Int32Array.from(symbols, (_, i) => i - 1);
+    const queue = new MinHeap();
+    const enqueue = (position: number) => {
+      const rank = this.#rankAt(symbols, next, position);
+      if (rank !== undefined) queue.push(rank * positionLimit + position);
+    };
+    for (let position = 0; position < count; position++) enqueue(position);
+
+    for (let key = queue.pop(); key !== undefined; key = queue.pop()) {
+      const rank = Math.floor(key / positionLimit);
+      const left = key % positionLimit;
+      if (this.#rankAt(symbols, next, left) !== rank) continue; // the pair is gone, or another one by now
+      const right = next[left]!;
+      symbols[left] = this.#mergedIds[rank]!;
+      symbols[right] = none;
+      next[left] = next[right]!;
+      next[right] = none;
+      if (next[left] !== none) previous[next[left]!] = left;
+      enqueue(left);
+      if (previous[left] !== none) enqueue(previous[left]!);
+    }
+    for (let position = count > 0 ? 0 : none; position !== none; position = next[position]!) output.push(symbols[position]!);
+  }
+
+  #rankAt(symbols: Int32Array, next: Int32Array, left: number): number | undefined {
+    const right = next[left]!;
+    return right === none ? undefined : this.#ranks.get(symbols[left]! * this.#idLimit + symbols[right]!);
+  }
+}
+
+class MinHeap {
+  readonly #keys: number[] = [];
+
+  push(key: number): void {
+    const keys = this.#keys;
+    let child = keys.length;
+    keys.push(key);
+    while (child > 0) {
+      const parent = (child - 1) >> 1;
+      if (keys[parent]! <= key) break;
+      keys[child] = keys[parent]!;
+      child = parent;
+    }
+    keys[child] = key;
+  }
+
+  pop(): number | undefined {
+    const keys = this.#keys;
+    const smallest = keys[0];
+    const moved = keys.pop();
+    if (keys.length === 0 || moved === undefined) return smallest;
+    let parent = 0;
+    for (;;) {
+      let child = 2 * parent + 1;
+      if (child + 1 < keys.length && keys[child + 1]! < keys[child]!) child++;
+      if (child >= keys.length || keys[child]! >= moved) break;
+      keys[parent] = keys[child]!;
+      parent = child;
+    }
+    keys[parent] = moved;
+    return smallest;
+  }
+}

@@ -1,0 +1,74 @@
+// Splits an answer into thinking and content at the tokens <think> and </think>. Text that merely looks like them means nothing.
+
+export type ReasoningTokens = { readonly open: number | undefined; readonly close: number | undefined };
+
+export type AnswerPart = { readonly type: "reasoning" | "content"; readonly text: string };
+
+/**
+ * `start`: nothing but the prompt yet, which was not thinking. `reasoning`: between the tokens. `content`: all the rest.
+ * Newlines around the thinking, and between it and the content, belong to the format and are dropped.
+ */
+type Phase = "start" | "reasoning" | "content";
+
+export class ReasoningParser {
+  readonly #tokens: ReasoningTokens;
+  #phase: Phase;
+  #reasoningTokenCount = 0;
+  /** True while newlines at the front are dropped. */
+  #isTrimming: boolean;
+  #heldNewlines = "";
+
+  /** The prompt decides where an answer begins: inside its thinking when the last of the two tokens there is <think>. */
+  constructor(tokens: ReasoningTokens, promptTokenIds: Int32Array) {
+    this.#tokens = tokens;
+    const { open, close } = tokens;
+    const lastOpen = open === undefined ? -1 : promptTokenIds.lastIndexOf(open);
+    const lastClose = close === undefined ? -1 : promptTokenIds.lastIndexOf(close);
+    this.#phase = lastOpen > lastClose ? "reasoning" : "start";
+    this.#isTrimming = this.#phase === "reasoning";
+  }
+
+  /** Tokens between <think> and </think>, these two not counted. */
+  get reasoningTokenCount(): number {
+    return this.#reasoningTokenCount;
+  }
+
+  isMarker(tokenId: number): boolean {
+    return tokenId === this.#tokens.open || tokenId === this.#tokens.close;
+  }
+
+  /** Takes note of a marker; a <think> after the start, or a </think> without thinking, is ignored. */
+  pushMarker(tokenId: number): void {
+    const isOpening = tokenId === this.#tokens.open && this.#phase === "start";
+    const isClosing = tokenId === this.#tokens.close && this.#phase === "reasoning";
+    if (!isOpening && !isClosing) return;
+    this.#phase = isOpening ? "reasoning" : "content";
+    this.#isTrimming = true;
+    this.#heldNewlines = "";
+  }
+
+  /** Takes the text that one token completed, possibly none. */
+  pushToken(text: string): AnswerPart {
+    if (this.#phase === "start") this.#phase = "content";
+    if (this.#phase === "reasoning") this.#reasoningTokenCount++;
+    return this.pushText(text);
+  }
+
+  /** Takes text that belongs to tokens counted before. */
+  pushText(text: string): AnswerPart {
+    const trimmed = this.#isTrimming ? text.replace(/^\n+/, "") : text;
+    if (trimmed !== "") this.#isTrimming = false;
+    if (this.#phase !== "reasoning") return { type: "content", text: trimmed };
+    // Newlines wait until something follows them: those before </think> are not shown.
+    const seen = this.#heldNewlines + trimmed;
+    const end = seen.length - newlinesAtEnd(seen);
+    this.#heldNewlines = seen.slice(end);
+    return { type: "reasoning", text: seen.slice(0, end) };
+  }
+}
+
+function newlinesAtEnd(text: string): number {
+  let count = 0;
+  while (count < text.length && text[text.length - 1 - count] === "\n") count++;
+  return count;
+}

@@ -1,0 +1,68 @@
+// The nano tokenizer and template, recorded Python answers, and fakes, for the tests of this folder.
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Chat, ChatMessage, ContentPart } from "../../src/core/chat.ts";
+import type { SpecialTokens } from "../../src/core/model-config.ts";
+import type { ImagePatches } from "../../src/core/prompt.ts";
+
+export const fixtures = fileURLToPath(new URL("../fixtures/chat/", import.meta.url));
+export const nanoFolder = `${fixtures}nano`;
+export const byteFallbackFolder = `${fixtures}byte-fallback`;
+
+export const nanoTokens: SpecialTokens = {
+  bos: 5,
+  pad: 3,
+  eos: [6],
+  image: 7,
+  video: 10,
+  imageStart: 8,
+  imageEnd: 9,
+  videoStart: 11,
+  videoEnd: 12,
+};
+export const think = 13;
+export const endThink = 14;
+
+/** What Python's tokenizers say; made by scripts/make-chat-fixtures.py. */
+export const tokenIdCases: readonly { text: string; nano: number[]; byteFallback: number[] }[] = readCases("token-ids.json");
+
+type SampleMessage = { readonly role: ChatMessage["role"]; readonly content: string | readonly { type: string; text?: string }[] };
+
+/** What Python's transformers makes of the nano samples: `grids` are patch rows and columns of the pictures. */
+export const promptCases: readonly {
+  messages: SampleMessage[];
+  thinking: boolean;
+  prompt: string;
+  grids: [number, number][];
+  ids: number[];
+}[] = readCases("prompts.json");
+
+export function toChat({ messages, thinking }: { messages: readonly SampleMessage[]; thinking: boolean }): Chat {
+  return { messages: messages.map(({ role, content }) => ({ role, content: toParts(content) })), thinking };
+}
+
+export function makeChat(text: string, thinking = false): Chat {
+  return { messages: [{ role: "user", content: [{ type: "text", text }] }], thinking };
+}
+
+export function makeImage(patchRows: number, patchColumns: number): ImagePatches {
+  return {
+    hash: `${patchRows}x${patchColumns}`,
+    patches: new Uint8Array(patchRows * patchColumns * 588),
+    frameCount: 1,
+    patchRows,
+    patchColumns,
+  };
+}
+
+function toParts(content: SampleMessage["content"]): ContentPart[] {
+  if (typeof content === "string") return [{ type: "text", text: content }];
+  return content.map(({ text }, index) =>
+    text === undefined ? { type: "image", bytes: new Uint8Array(), param: `content[${index}]` } : { type: "text", text },
+  );
+}
+
+function readCases(name: string) {
+  return JSON.parse(readFileSync(`${fixtures}${name}`, "utf8")).cases;
+}
