@@ -50,6 +50,11 @@ export function readReference(folder: string): ReferenceFolder {
   return { layouts: manifest.model.layouts, preprocessing: manifest.preprocessing, cases };
 }
 
+/** Tokens of a segment in the prompt: a picture's or video's count leaves out its start and end delimiters. */
+function segmentLength(segment: Segment): number {
+  return segment.type === "text" ? segment.tokens : segment.tokens + 2;
+}
+
 function toPrompt(name: string, segments: readonly Segment[], tensors: ReadonlyMap<string, TestTensor>): EncodedPrompt {
   const values = (tensor: string) => Int32Array.from(tensors.get(tensor)!.data as Int32Array);
   const spans: VisionSpan[] = [];
@@ -63,9 +68,9 @@ function toPrompt(name: string, segments: readonly Segment[], tensors: ReadonlyM
       const patches = (data as Uint8Array).slice(firstPatch * shape[1]!, (firstPatch + patchCount) * shape[1]!);
       firstPatch += patchCount;
       const image: ImagePatches = { hash: `${name}.${index}`, patches, frameCount, patchRows, patchColumns };
-      spans.push({ start, length: spanLength(image), image });
+      spans.push({ start: start + 1, length: spanLength(image), image });
     }
-    start += segment.tokens;
+    start += segmentLength(segment);
   }
   return {
     tokenIds: values("input_ids"),

@@ -3,12 +3,12 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { SingleBar } from "cli-progress";
-import { conversionCacheFolder } from "../convert/conversion-cache.ts";
+import { cacheFolderFor } from "../convert/conversion-cache.ts";
 import { convertCheckpoint, type ConvertOptions } from "../convert/convert.ts";
 import { UserError } from "../core/errors.ts";
 import type { ConversionSettings, Manifest } from "../core/manifest.ts";
 import { classifyFolder, readManifest } from "../model-folder.ts";
-import { programVersion } from "../version.ts";
+import { converterFingerprint, programVersion } from "../version.ts";
 import { formatBytes } from "./options.ts";
 
 export type PreparedModel = { readonly folder: string; readonly manifest: Manifest };
@@ -16,9 +16,8 @@ export type PreparedModel = { readonly folder: string; readonly manifest: Manife
 /** Converts `folder` if it is a checkpoint that has not been converted with these settings yet. */
 export async function prepareModel(folder: string, settings: ConversionSettings, say: (line: string) => void): Promise<PreparedModel> {
   const path = resolve(folder);
-  if (!existsSync(path)) throw new UserError(`no such model folder: ${path}; give --model a converted model or a Hugging Face checkpoint`);
   if (classifyFolder(path) === "converted") return { folder: path, manifest: readManifest(path) };
-  const cached = conversionCacheFolder(path, settings, programVersion());
+  const cached = cacheFolderFor(path, settings, converterFingerprint());
   if (existsSync(cached)) return { folder: cached, manifest: readManifest(cached) };
   await convertWithProgress(path, cached, { settings, programVersion: programVersion(), overwrite: true }, say);
   return { folder: cached, manifest: readManifest(cached) };
@@ -31,8 +30,11 @@ export async function convertWithProgress(
   options: ConvertOptions,
   say: (line: string) => void,
 ): Promise<void> {
+  if (classifyFolder(checkpoint) === "converted") {
+    throw new UserError(`${checkpoint} is converted already; give the Hugging Face checkpoint it came from`);
+  }
   const { weights, activations } = options.settings;
-  say(`Converting ${checkpoint} (${weights} weights, ${activations} activations), once, to ${target}`);
+  say(`Converting ${checkpoint} (${weights} weights, ${activations} activations) to ${target}`);
   const abort = new AbortController();
   const stop = () => abort.abort(new UserError("conversion stopped; nothing was written"));
   process.once("SIGINT", stop).once("SIGTERM", stop);

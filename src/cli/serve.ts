@@ -1,5 +1,7 @@
 // `ernie-vl serve`: model → engine thread → HTTP, and an orderly end.
 
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { freemem, totalmem, availableParallelism } from "node:os";
 import { once } from "node:events";
@@ -8,6 +10,8 @@ import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { createApp } from "../api/app.ts";
+import type { GenerationDefaults } from "../api/app-options.ts";
+import { toGenerationDefaults } from "../api/generation-defaults.ts";
 import { createChatService } from "../chat/complete.ts";
 import { UserError } from "../core/errors.ts";
 import { activationDataType, type ConversionSettings } from "../core/manifest.ts";
@@ -56,7 +60,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
 
   const images = createImageLoader(manifest.config.image);
   let isStopping = false;
-  const service = await createChatService({
+  const service = createChatService({
     modelFolder: model.folder,
     config: manifest.config,
     engine,
@@ -68,7 +72,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     created: Math.floor(Date.now() / 1000),
     contextLength: budget.capacity,
     defaultThinking: options.defaultThinking,
-    generationDefaults: manifest.generation,
+    generationDefaults: readGenerationDefaults(model.folder),
     apiKeys: options.apiKeys,
     isReady: () => !isStopping && engine.isAlive,
     stats: () => engine.stats(),
@@ -120,6 +124,12 @@ function planBudget({ manifest }: PreparedModel, options: ServeOptions): KvBudge
     maxModelLength: options.maxModelLength,
     maxSequences: options.maxSequences,
   });
+}
+
+/** Sampling that the checkpoint recommends; a checkpoint need not. */
+function readGenerationDefaults(folder: string): GenerationDefaults {
+  const path = join(folder, "generation_config.json");
+  return existsSync(path) ? toGenerationDefaults(JSON.parse(readFileSync(path, "utf8")) as object) : {};
 }
 
 async function startEngine(model: PreparedModel, budget: KvBudget, device: "cpu" | "cuda", options: ServeOptions): Promise<EngineClient> {

@@ -64,7 +64,11 @@ describe("quantizeBlockwise", () => {
   });
 
   test("pads the last block of a row with zeros", () => {
-    const { data, scales } = quantizeBlockwise(Float32Array.from({ length: 2 * 40 }, (_, i) => i + 1), 40, 8);
+    const { data, scales } = quantizeBlockwise(
+      Float32Array.from({ length: 2 * 40 }, (_, i) => i + 1),
+      40,
+      8,
+    );
 
     expect([data.length, scales.length]).toEqual([2 * 64, 4]);
     expect(data.subarray(40, 64).every((code) => code === 128)).toBe(true);

@@ -1,0 +1,93 @@
+// npm run bench: tokens per second of the engine in its worker thread, next to Hugging Face transformers on the same weights in the
+// same run where $PYTHON (or python3) has torch; and how long the event loop of the server's thread was held up meanwhile.
+
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { dirname, resolve } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { Command, Option } from "commander";
+import { prepareModel } from "../../src/cli/prepare-model.ts";
+import { weightFormats, type WeightFormat } from "../../src/core/manifest.ts";
+import { EngineBench, type Speed } from "./engine-bench.ts";
+
+type TransformersSpeed = {
+  readonly prefill_tokens_per_s: number;
+  readonly decode_tokens_per_s: Readonly<Record<string, number>>;
+  readonly versions: Readonly<Record<string, string>>;
+};
+
+const nanoModel = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+const transformersScript = fileURLToPath(new URL("../hf-bench.py", import.meta.url));
+
+const program = new Command("bench")
+  .option("--model <dir>", "checkpoint", nanoModel)
+  .addOption(new Option("--weights <format>").choices(weightFormats).default("int4"))
+  .option("--streams <list>", "numbers of parallel streams", "1,4,16")
+  .option("--repeats <n>", "runs of each measurement; medians are reported", "5")
+  .option("--no-transformers", "leave Hugging Face transformers out")
+  .option("--out <file>", "also write the result as JSON")
+  .parse();
+const flags = program.opts<{
+  model: string;
+  weights: WeightFormat;
+  streams: string;
+  repeats: string;
+  transformers: boolean;
+  out?: string;
+}>();
+const streams = flags.streams.split(",").map(Number);
+
+const { folder, manifest } = await prepareModel(flags.model, { weights: flags.weights, activations: "fp32" }, console.error);
+const engine = await EngineBench.start(folder, manifest, Math.max(...streams));
+await engine.warmUp();
+const delay = monitorEventLoopDelay({ resolution: 1 });
+delay.enable();
+const ours = await engine.measure(streams, Number(flags.repeats));
+delay.disable();
+await engine.close();
+const theirs = flags.transformers ? measureTransformers() : undefined;
+
+const result = {
+  model: manifest.source.name,
+  weights: flags.weights,
+  machine: `${cpus().length} × ${cpus()[0]!.model}`,
+  node: process.version,
+  commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
+  command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.trim(),
+  ours,
+  // The histogram counts its own timer's period of 1 ms.
+  eventLoopDelayMs: { p50: delay.percentile(50) / 1e6, p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 },
+  transformers: theirs,
+};
+print(ours, theirs);
+console.log(
+  `\nevent loop delay while the model ran: p50 ${result.eventLoopDelayMs.p50.toFixed(1)} ms, p99 ${result.eventLoopDelayMs.p99.toFixed(1)} ms, ` +
+    `largest ${result.eventLoopDelayMs.max.toFixed(1)} ms`,
+);
+if (flags.out) {
+  mkdirSync(dirname(resolve(flags.out)), { recursive: true });
+  writeFileSync(flags.out, `${JSON.stringify(result, undefined, 2)}\n`);
+}
+
+/** Runs scripts/hf-bench.py; a machine without torch has no comparison. */
+function measureTransformers(): TransformersSpeed | undefined {
+  const python = process.env["PYTHON"] ?? "python3";
+  const args = [transformersScript, "--model", flags.model, "--streams", flags.streams];
+  const run = spawnSync(python, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  if (run.status === 0) return JSON.parse(run.stdout) as TransformersSpeed;
+  console.log(`(no comparison: ${python} could not run hf-bench.py; set PYTHON to one that has torch and transformers)`);
+  return undefined;
+}
+
+function print(ours: Speed, theirs: TransformersSpeed | undefined): void {
+  const row = (cells: readonly string[]) => console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(22) : cell.padStart(16))).join(""));
+  const line = (label: string, mine: number, other: number | undefined) =>
+    row([label, mine.toFixed(0), ...(other === undefined ? [] : [other.toFixed(1), `${(mine / other).toFixed(1)}×`])]);
+  row(["tokens/s", "ernie-vl", ...(theirs ? ["transformers", "ratio"] : [])]);
+  line(`prefill, ${ours.prefill.promptTokens} tokens`, ours.prefill.tokensPerSecond, theirs?.prefill_tokens_per_s);
+  for (const { streamCount, tokensPerSecond } of ours.decode) {
+    line(`decode, ${streamCount} stream${streamCount > 1 ? "s" : ""}`, tokensPerSecond, theirs?.decode_tokens_per_s[String(streamCount)]);
+  }
+}
