@@ -16,11 +16,11 @@ import {
   type Manifest,
 } from "./core/manifest.ts";
 
-const number = z.number("a number");
-const rgb = z.tuple([number, number, number], "three numbers");
+const number = z.number();
+const rgb = z.tuple([number, number, number]);
 const bytes = z.int("a byte count").min(0, "a byte count");
 // Names come from a file: none may lead out of the folder.
-const fileName = z.string().regex(/^(?!\.{1,2}$)[^/\\]+$/, "the name of a file in the same folder");
+const isFileName = (name: string): boolean => /^(?!\.{1,2}$)[^/\\]+$/.test(name);
 
 const config = z.object({
   text: z.object({
@@ -83,10 +83,12 @@ const manifest: z.ZodType<Manifest> = z.object({
   }),
   settings: z.object({ weights: z.enum(weightFormats), activations: z.enum(activationFormats) }),
   config,
-  files: z.record(fileName, z.object({ bytes, sha256: z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in hex") })),
+  files: z
+    .record(z.string(), z.object({ bytes, sha256: z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in hex") }))
+    .refine((files) => Object.keys(files).every(isFileName), "names of files in the same folder"),
 });
 
-const origin = z.object({ format: z.unknown(), formatVersion: z.unknown(), createdBy: z.unknown() });
+const origin = z.object({ format: z.unknown().optional(), formatVersion: z.unknown().optional(), createdBy: z.unknown().optional() });
 
 /** Whether the server can load the folder as it is or has to convert it first. Throws a UserError when it is neither. */
 export function classifyFolder(folder: string): "converted" | "checkpoint" {

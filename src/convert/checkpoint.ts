@@ -80,7 +80,9 @@ export class Checkpoint {
     const unread = [...this.#shards.tensors.values()].filter((entry) => !this.#isUsed(entry)).map(({ name }) => name);
     if (unread.length === 0) return;
     const listed = unread.slice(0, 5).join(", ") + (unread.length > 5 ? ` and ${unread.length - 5} more` : "");
-    throw new UserError(`${this.#folder}: expected only tensors of ERNIE-4.5-VL as config.json describes it, got also ${listed}`);
+    throw new UserError(
+      `${this.#folder}: expected only tensors of ERNIE-4.5-VL as config.json describes it, got also ${listed}; is config.json of the same model?`,
+    );
   }
 
   /** Everything of the manifest but the files of the converted folder. */

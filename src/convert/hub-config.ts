@@ -26,7 +26,7 @@ const hubConfig = z.object({
   hidden_act: only("silu"),
   use_bias: only(false),
   use_rmsnorm: only(true),
-  tie_word_embeddings: z.boolean("true or false").default(true),
+  tie_word_embeddings: z.boolean().default(true),
   rope_theta: positive.default(500_000),
   rope_3d: only(true),
   rope_scaling: absent("no rope scaling"),
@@ -50,20 +50,17 @@ const hubConfig = z.object({
   pixel_hidden_size: count.nullish(),
   ...declaredTokens,
   im_patch_id: declaredTokens.image_token_id,
-  vision_config: z.object(
-    {
-      depth: count,
-      embed_dim: count.nullish(),
-      hidden_size: count,
-      num_heads: count,
-      mlp_ratio: positive,
-      hidden_act: only("quick_gelu"),
-      in_channels: only(3),
-      patch_size: count,
-      spatial_merge_size: count,
-    },
-    "an object",
-  ),
+  vision_config: z.object({
+    depth: count,
+    embed_dim: count.nullish(),
+    hidden_size: count,
+    num_heads: count,
+    mlp_ratio: positive,
+    hidden_act: only("quick_gelu"),
+    in_channels: only(3),
+    patch_size: count,
+    spatial_merge_size: count,
+  }),
 });
 
 type HubConfig = z.output<typeof hubConfig>;

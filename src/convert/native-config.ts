@@ -5,59 +5,49 @@ import type { ModelSizes } from "./model-sizes.ts";
 import { absent, count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
 
-const layerTypes = z.array(z.enum(["dense", "sparse"], '"dense" or "sparse"'), "a list of layer types");
 const mropeSection = z.tuple([count, count, count], "frequency pairs of [height, width, time]");
 
-const textConfig = z.object(
-  {
-    hidden_size: count,
-    intermediate_size: count,
-    num_hidden_layers: count,
-    num_attention_heads: count,
-    num_key_value_heads: count,
-    head_dim: count.nullish(),
-    vocab_size: count,
-    max_position_embeddings: count,
-    rms_norm_eps: positive.default(1e-5),
-    hidden_act: only("silu"),
-    use_bias: only(false),
-    tie_word_embeddings: z.boolean("true or false").nullish(),
-    rope_parameters: z.object(
-      { rope_type: only("default"), rope_theta: positive.default(500_000), mrope_section: mropeSection },
-      "an object with mrope_section",
-    ),
-    mlp_layer_types: layerTypes,
-    moe_num_experts: count,
-    moe_intermediate_size: z.tuple([count, count], "expert widths of [text, vision]"),
-    moe_k: count,
-    moe_num_shared_experts: z.int("a whole number").min(0, "a whole number").nullish(),
-    moe_norm_min: positive.default(1e-12),
-    ...declaredTokens,
-  },
-  "an object",
-);
+const textConfig = z.object({
+  hidden_size: count,
+  intermediate_size: count,
+  num_hidden_layers: count,
+  num_attention_heads: count,
+  num_key_value_heads: count,
+  head_dim: count.nullish(),
+  vocab_size: count,
+  max_position_embeddings: count,
+  rms_norm_eps: positive.default(1e-5),
+  hidden_act: only("silu"),
+  use_bias: only(false),
+  tie_word_embeddings: z.boolean().nullish(),
+  rope_parameters: z.object({ rope_type: only("default"), rope_theta: positive.default(500_000), mrope_section: mropeSection }),
+  mlp_layer_types: z.array(z.enum(["dense", "sparse"])),
+  moe_num_experts: count,
+  moe_intermediate_size: z.tuple([count, count], "expert widths of [text, vision]"),
+  moe_k: count,
+  moe_num_shared_experts: z.int("a whole number").min(0, "a whole number").nullish(),
+  moe_norm_min: positive.default(1e-12),
+  ...declaredTokens,
+});
 
-const visionConfig = z.object(
-  {
-    depth: count,
-    hidden_size: count,
-    num_heads: count,
-    intermediate_size: count,
-    hidden_act: only("quick_gelu"),
-    in_channels: only(3),
-    patch_size: count,
-    spatial_merge_size: count,
-    temporal_merge_size: count.default(2),
-    rms_norm_eps: positive.default(1e-6),
-    rope_parameters: z.object({ rope_theta: positive.default(10_000) }, "an object").nullish(),
-  },
-  "an object",
-);
+const visionConfig = z.object({
+  depth: count,
+  hidden_size: count,
+  num_heads: count,
+  intermediate_size: count,
+  hidden_act: only("quick_gelu"),
+  in_channels: only(3),
+  patch_size: count,
+  spatial_merge_size: count,
+  temporal_merge_size: count.default(2),
+  rms_norm_eps: positive.default(1e-6),
+  rope_parameters: z.object({ rope_theta: positive.default(10_000) }).nullish(),
+});
 
 const nativeConfig = z.object({
   text_config: textConfig,
   vision_config: visionConfig,
-  tie_word_embeddings: z.boolean("true or false").nullish(),
+  tie_word_embeddings: z.boolean().nullish(),
   quantization_config: absent("no quantization (only unquantized checkpoints can be converted)"),
   ...declaredTokens,
 });

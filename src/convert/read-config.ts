@@ -11,9 +11,9 @@ import { count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { resolveSpecialTokens } from "./special-tokens.ts";
 
 const kind = z.object({
-  model_type: z.string("a model type").optional(),
+  model_type: z.string().optional(),
   architectures: z.array(z.string()).nullish().catch(undefined),
-  text_config: z.unknown(),
+  text_config: z.unknown().optional(),
 });
 
 const modelTypes = ["ernie4_5_moe_vl", "ernie4_5_vl_moe"];
@@ -44,7 +44,7 @@ const rescaleFactor = z.number("1/255").refine((factor) => Math.abs(factor * 255
 const preprocessor = z.object({
   min_pixels: count.nullish(),
   max_pixels: count.nullish(),
-  size: z.object({ shortest_edge: count.nullish(), longest_edge: count.nullish() }, "an object").nullish(),
+  size: z.object({ shortest_edge: count.nullish(), longest_edge: count.nullish() }).nullish(),
   image_mean: rgb.default([0.48145466, 0.4578275, 0.40821073]),
   image_std: z.tuple([positive, positive, positive], "three positive numbers").default([0.26862954, 0.26130258, 0.27577711]),
   do_resize: only(true),

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { UserError } from "../core/errors.ts";
 
 /**
- * The content of a JSON file as `schema` returns it. The schema's messages complete "expected …".
+ * The content of a JSON file as `schema` returns it. Messages of the schema complete "expected …".
  * Throws a UserError that names file, key, what was expected and what is there.
  */
 export function readJson<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
@@ -19,9 +19,10 @@ export function readJson<Schema extends z.ZodType>(path: string, schema: Schema)
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new UserError(`${path}: expected JSON, got other text (${(error as Error).message}); restore the file`, { cause: error });
+    const reason = (error as Error).message.replaceAll(/\s+/g, " "); // quotes the text, line breaks included
+    throw new UserError(`${path}: expected JSON, got other text (${reason}); restore the file`, { cause: error });
   }
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: expectation });
   if (result.success) return result.data;
   const { path: keys, message } = result.error.issues[0]!;
   return rejectValue(path, keys.join("."), message, valueAt(value, keys));
@@ -35,6 +36,23 @@ export function rejectValue(path: string, key: string, expected: string, got: un
 
 export const count = z.int("a positive whole number").positive("a positive whole number");
 export const positive = z.number("a positive number").positive("a positive number");
+
+const typeNames: Readonly<Record<string, string>> = {
+  array: "a list",
+  boolean: "true or false",
+  number: "a number",
+  object: "an object",
+  record: "an object",
+  string: "text",
+  tuple: "a list",
+};
+
+/** What is expected where the schema has no words of its own. */
+function expectation(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === "invalid_type") return typeNames[issue.expected];
+  if (issue.code === "invalid_value") return issue.values.map((value) => JSON.stringify(value)).join(" or ");
+  return undefined;
+}
 
 /** A key whose absence means the value that is supported. */
 export function only<const Value extends string | number | boolean>(value: Value) {

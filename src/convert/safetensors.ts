@@ -169,6 +169,8 @@ function parseHeader(path: string, text: string, dataOffset: number, dataBytes: 
 type Span = Omit<TensorEntry, "fileOffset"> & { readonly begin: number; readonly end: number };
 
 function parseEntry(path: string, name: string, value: unknown): Span {
+  // Names end up in messages and on terminals.
+  if (/\p{Cc}/u.test(name)) throw broken(path, `expected printable tensor names, got ${JSON.stringify(name)}`);
   const { dtype, shape, data_offsets: offsets } = isRecord(value) ? value : {};
   const width = typeof dtype === "string" && Object.hasOwn(bytesPerElement, dtype) ? bytesPerElement[dtype] : undefined;
   if (typeof dtype !== "string" || width === undefined) {

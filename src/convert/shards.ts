@@ -19,8 +19,8 @@ const singleFile = "model.safetensors";
 const indexFile = "model.safetensors.index.json";
 
 // A shard is a file beside the index: a path could lead anywhere on the machine.
-const shardName = z.string("a file name").regex(/^[^/\\]+$/, "the name of a file in the same folder");
-const index = z.object({ weight_map: z.record(z.string(), shardName, "an object of tensor and file names") });
+const shardName = z.string().regex(/^[^/\\]+$/, "the name of a file in the same folder");
+const index = z.object({ weight_map: z.record(z.string(), shardName) });
 
 /** Opens all files and checks that they hold what the index lists, each tensor once. Throws a UserError otherwise. */
 export function openShards(folder: string): Shards {

@@ -1,0 +1,100 @@
+import { cpSync, renameSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { describe, expect, test } from "vitest";
+import { cacheFolderFor, cacheRoot } from "../../src/convert/conversion-cache.ts";
+import { hubConfig, hubTensors, temporaryFolder, writeCheckpoint, writeSafetensors } from "./tiny-checkpoint.ts";
+
+const settings = { weights: "int4", activations: "fp32" } as const;
+const env = { ERNIE_VL_CACHE: "/cache" };
+
+function nameFor(folder: string, chosen: Parameters<typeof cacheFolderFor>[1] = settings, version = "1.0.0"): string {
+  return cacheFolderFor(folder, chosen, version, env);
+}
+
+test("the name says checkpoint and settings", () => {
+  expect(nameFor(writeCheckpoint(hubConfig, hubTensors()))).toMatch(/^\/cache\/tiny-int4-fp32-[0-9a-f]{12}$/);
+});
+
+test("a name that is not fit for a folder is made so", () => {
+  const folder = writeCheckpoint(hubConfig, hubTensors());
+  const odd = join(dirname(folder), "a b:c");
+  renameSync(folder, odd);
+
+  expect(nameFor(odd)).toMatch(/^\/cache\/a_b_c-int4-fp32-[0-9a-f]{12}$/);
+});
+
+test("the same checkpoint elsewhere has the same name, by relative path too", () => {
+  const folder = writeCheckpoint(hubConfig, hubTensors());
+  const copy = join(temporaryFolder(), "tiny");
+  cpSync(folder, copy, { recursive: true, preserveTimestamps: true });
+
+  expect(nameFor(copy)).toBe(nameFor(folder));
+  expect(nameFor(`${relative(process.cwd(), folder)}/`)).toBe(nameFor(folder));
+});
+
+describe("the name changes with", () => {
+  const touch = (folder: string, file: string): void => {
+    const { mtimeMs } = statSync(join(folder, file));
+    utimesSync(join(folder, file), 0, mtimeMs / 1000 + 5);
+  };
+
+  test.each([
+    ["a file's time", (folder: string) => touch(folder, "model.safetensors")],
+    ["a new file", (folder: string) => writeFileSync(join(folder, "tokenizer.json"), "{}")],
+    [
+      "a tensor's name, at the same size and time",
+      (folder: string) => {
+        const path = join(folder, "model.safetensors");
+        const { mtimeMs } = statSync(path);
+        const { "model.norm.weight": norm, ...others } = hubTensors();
+        writeSafetensors(path, { ...others, "model.form.weight": norm! });
+        utimesSync(path, 0, mtimeMs / 1000);
+      },
+    ],
+  ])("%s", (_, change) => {
+    const folder = writeCheckpoint(hubConfig, hubTensors());
+    utimesSync(join(folder, "model.safetensors"), 0, 1_000_000);
+    const before = nameFor(folder);
+
+    change(folder);
+
+    expect(nameFor(folder)).not.toBe(before);
+  });
+
+  test("settings and program version", () => {
+    const folder = writeCheckpoint(hubConfig, hubTensors());
+    const names = [
+      nameFor(folder),
+      nameFor(folder, { weights: "int8", activations: "fp32" }),
+      nameFor(folder, { weights: "int4", activations: "bf16" }),
+      nameFor(folder, settings, "1.0.1"),
+    ];
+
+    expect(new Set(names.map((name) => name.slice(-12))).size).toBe(4);
+  });
+});
+
+test("the name does not change with files that no conversion reads, or with a second look", () => {
+  const folder = writeCheckpoint(hubConfig, hubTensors());
+  const before = nameFor(folder);
+  writeFileSync(join(folder, "README.md"), "");
+
+  expect(nameFor(folder)).toBe(before);
+});
+
+test("a damaged checkpoint has a name as well", () => {
+  const folder = writeCheckpoint(hubConfig, {});
+  writeFileSync(join(folder, "model.safetensors"), Buffer.alloc(9, 0xff));
+
+  expect(nameFor(folder)).toMatch(/^\/cache\/tiny-/);
+});
+
+test.each([
+  [{ ERNIE_VL_CACHE: "/a", XDG_CACHE_HOME: "/b" }, "/a"],
+  [{ XDG_CACHE_HOME: "/b" }, "/b/ernie-vl"],
+  [{ XDG_CACHE_HOME: "relative" }, join(homedir(), ".cache/ernie-vl")],
+  [{ ERNIE_VL_CACHE: "", XDG_CACHE_HOME: "" }, join(homedir(), ".cache/ernie-vl")],
+])("%j puts the cache into %s", (variables, expected) => {
+  expect(cacheRoot(variables)).toBe(expected);
+});

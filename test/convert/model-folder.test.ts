@@ -1,0 +1,117 @@
+import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { OutputFolder } from "../../src/convert/output-folder.ts";
+import { UserError } from "../../src/core/errors.ts";
+import { classifyFolder, readManifest, verifyFiles } from "../../src/model-folder.ts";
+import { makeManifest } from "./make-manifest.ts";
+import { temporaryFolder } from "./tiny-checkpoint.ts";
+
+const weights = Buffer.alloc(5_000_000, "weights");
+
+function writeModel(): string {
+  const folder = join(temporaryFolder(), "model");
+  const output = OutputFolder.create(folder, { overwrite: false });
+  output.addFile("decoder.onnx", Buffer.from("graph"));
+  output.addFile("decoder.onnx.data", weights);
+  const { files: _, ...manifest } = makeManifest();
+  output.commit(manifest);
+  return folder;
+}
+
+function editManifest(folder: string, change: (manifest: Record<string, unknown>) => object): void {
+  const path = join(folder, "manifest.json");
+  writeFileSync(path, JSON.stringify(change(JSON.parse(readFileSync(path, "utf8")))));
+}
+
+test("the manifest of a written folder comes back as it was", () => {
+  const manifest = readManifest(writeModel());
+
+  expect(manifest).toEqual(makeManifest({ files: manifest.files }));
+  expect(Object.keys(manifest.files)).toEqual(["decoder.onnx", "decoder.onnx.data"]);
+});
+
+describe("a folder that cannot be served is refused with one line:", () => {
+  const cases: [string, (folder: string) => void, string][] = [
+    ["no manifest", (folder) => rmSync(join(folder, "manifest.json")), "expected a converted model, got no manifest.json; make one with"],
+    ["no JSON", (folder) => writeFileSync(join(folder, "manifest.json"), "\n\n"), "manifest.json: expected JSON"],
+    ["another program's manifest", (folder) => editManifest(folder, () => ({ name: "x" })), "expected a manifest of ernie-vl"],
+    [
+      "another format version",
+      (folder) => editManifest(folder, (manifest) => ({ ...manifest, formatVersion: 9, createdBy: "7.0.0" })),
+      "expected format 1, got format 9, written by ernie-vl 7.0.0; convert again with ernie-vl convert",
+    ],
+    [
+      "unknown settings",
+      (folder) => editManifest(folder, (manifest) => ({ ...manifest, settings: { weights: "int3", activations: "fp32" } })),
+      'manifest.json: settings.weights: expected "fp32" or "int8" or "int4", got "int3"',
+    ],
+    [
+      "no config",
+      (folder) => editManifest(folder, (manifest) => ({ ...manifest, config: undefined })),
+      "manifest.json: config: expected an object, got nothing",
+    ],
+    [
+      "a file outside the folder",
+      (folder) => editManifest(folder, (manifest) => ({ ...manifest, files: { "../x": { bytes: 0, sha256: "0".repeat(64) } } })),
+      "files: expected names of files in the same folder",
+    ],
+    ["a missing file", (folder) => rmSync(join(folder, "decoder.onnx")), "decoder.onnx: expected 5 bytes, got no such file"],
+    [
+      "a file cut short",
+      (folder) => truncateSync(join(folder, "decoder.onnx.data"), 7),
+      "decoder.onnx.data: expected 5000000 bytes, got 7 bytes",
+    ],
+  ];
+
+  test.each(cases)("%s", (_, damage, message) => {
+    const folder = writeModel();
+    damage(folder);
+    const read = (): unknown => readManifest(folder);
+
+    expect(read).toThrow(UserError);
+    expect(read).toThrow(message);
+    expect(read).toThrow(/^[^\n]*$/);
+  });
+});
+
+describe("verification", () => {
+  test("reads every byte of an intact folder", async () => {
+    const folder = writeModel();
+    const steps: [number, number][] = [];
+
+    await verifyFiles(folder, readManifest(folder), (done, total) => steps.push([done, total]));
+
+    const total = weights.length + 5;
+    expect(steps.at(-1)).toEqual([total, total]);
+    expect(steps.every(([done], i) => done > (steps[i - 1]?.[0] ?? 0))).toBe(true);
+  });
+
+  test("finds one changed byte", async () => {
+    const folder = writeModel();
+    writeFileSync(join(folder, "decoder.onnx.data"), Buffer.from(weights).fill("W", 4_999_999));
+
+    const verified = verifyFiles(folder, readManifest(folder));
+
+    await expect(verified).rejects.toThrow(UserError);
+    await expect(verified).rejects.toThrow(/decoder.onnx.data: expected SHA-256 \w{64}, got \w{64}; copy/);
+  });
+});
+
+describe("a folder given by the operator", () => {
+  test("is told apart by its files", () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "config.json"), "{}");
+
+    expect(classifyFolder(folder)).toBe("checkpoint");
+    expect(classifyFolder(writeModel())).toBe("converted");
+  });
+
+  test("is refused when it is neither, or not there", () => {
+    const folder = join(temporaryFolder(), "x");
+    expect(() => classifyFolder(folder)).toThrow("got nothing of that name");
+    mkdirSync(folder);
+    expect(() => classifyFolder(folder)).toThrow("expected a converted model (manifest.json) or a Hugging Face checkpoint (config.json)");
+    expect(() => classifyFolder(folder)).toThrow(UserError);
+  });
+});

@@ -1,0 +1,311 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readModelConfig } from "../../src/convert/read-config.ts";
+import { UserError } from "../../src/core/errors.ts";
+import type { ModelConfig } from "../../src/core/model-config.ts";
+import { hubConfig, nativeConfig, temporaryFolder, type Json } from "./tiny-checkpoint.ts";
+
+/** Values of Baidu's 28B config as far as the model spec (1.1, 1.2) establishes them. */
+const published: Json = {
+  architectures: ["Ernie4_5_VLMoeForConditionalGeneration"],
+  model_type: "ernie4_5_moe_vl",
+  hidden_size: 2560,
+  intermediate_size: 12288,
+  num_hidden_layers: 28,
+  num_attention_heads: 20,
+  num_key_value_heads: 4,
+  vocab_size: 103424,
+  max_position_embeddings: 131072,
+  rms_norm_eps: 1e-5,
+  rope_theta: 500000,
+  rope_3d: true,
+  rope_scaling: null,
+  freq_allocation: 20,
+  use_bias: false,
+  tie_word_embeddings: true,
+  moe_num_experts: [64, 64],
+  moe_intermediate_size: [1536, 512],
+  moe_k: 6,
+  moe_num_shared_experts: 2,
+  moe_layer_start_index: [1, 1],
+  moe_layer_end_index: [29, 28],
+  moe_layer_interval: 1,
+  moe_gate: "topk",
+  moe_use_aux_free: true,
+  moe_norm_gate_logits: true,
+  moe_capacity: [64, 64, 64],
+  mm_vocab_size: 0,
+  spatial_conv_size: 2,
+  temporal_conv_size: 2,
+  use_temporal_conv: true,
+  pixel_hidden_size: 1280,
+  im_patch_id: 100295,
+  vision_config: {
+    depth: 32,
+    embed_dim: 1280,
+    hidden_size: 1280,
+    hidden_act: "quick_gelu",
+    in_channels: 3,
+    mlp_ratio: 4,
+    num_heads: 16,
+    patch_size: 14,
+    spatial_merge_size: 2,
+  },
+};
+
+function read(config: Json, files: Json = {}): ModelConfig {
+  const folder = join(temporaryFolder(), "checkpoint");
+  mkdirSync(folder);
+  for (const [name, content] of Object.entries({ "config.json": config, ...files })) {
+    writeFileSync(join(folder, name), JSON.stringify(content));
+  }
+  return readModelConfig(folder);
+}
+
+/** A copy with one value changed; the path leads through nested objects. */
+function withValue(config: Json, path: string, value: unknown): Json {
+  const [key = "", ...rest] = path.split(".");
+  return { ...config, [key]: rest.length === 0 ? value : withValue(config[key] as Json, rest.join("."), value) };
+}
+
+test("Baidu's published config gives the published model", () => {
+  expect(read(published)).toEqual({
+    text: {
+      hiddenSize: 2560,
+      layerCount: 28,
+      queryHeadCount: 20,
+      kvHeadCount: 4,
+      headDim: 128,
+      denseWidth: 12288,
+      vocabSize: 103424,
+      rmsEpsilon: 1e-5,
+      ropeTheta: 500000,
+      ropePairs: { height: 22, width: 22, time: 20 },
+      maxPositions: 131072,
+      tiedEmbedding: true,
+    },
+    moe: {
+      expertCount: 64,
+      textWidth: 1536,
+      visionWidth: 512,
+      topK: 6,
+      sharedWidth: 3072,
+      sparseLayers: [false, ...Array.from({ length: 27 }, () => true)],
+      normMin: 1e-12,
+    },
+    vision: {
+      hiddenSize: 1280,
+      layerCount: 32,
+      headCount: 16,
+      mlpWidth: 5120,
+      patchSize: 14,
+      mergeSize: 2,
+      temporalMergeSize: 2,
+      layerNormEpsilon: 1e-6,
+      ropeTheta: 10000,
+    },
+    tokens: {
+      bos: 1,
+      pad: 0,
+      eos: [2],
+      image: 100295,
+      video: 100295,
+      imageStart: 101304,
+      imageEnd: 101305,
+      videoStart: 101306,
+      videoEnd: 101307,
+    },
+    image: {
+      minPixels: 3136,
+      maxPixels: 4842768,
+      mean: [0.48145466, 0.4578275, 0.40821073],
+      std: [0.26862954, 0.26130258, 0.27577711],
+    },
+  });
+});
+
+test("both layouts of one model give one config", () => {
+  expect(read(nativeConfig)).toEqual(read(hubConfig));
+});
+
+test.each(["Ernie4_5_VLMoeForConditionalGeneration", "Ernie4_5_VL_MoeForConditionalGeneration"])(
+  "class %s stands for the model type",
+  (name) => {
+    expect(read({ ...hubConfig, model_type: "custom", architectures: [name] })).toEqual(read(hubConfig));
+  },
+);
+
+describe("layers with experts", () => {
+  test.each([
+    [
+      "up to an end beyond the last layer",
+      { moe_layer_start_index: [2, 2], moe_layer_end_index: [9, 5] },
+      [false, false, true, true, true],
+    ],
+    ["inside a range", { moe_layer_start_index: 1, moe_layer_end_index: 3 }, [false, true, true, true, false]],
+    ["up to the last layer for −1", { moe_layer_start_index: 3, moe_layer_end_index: -1 }, [false, false, false, true, true]],
+    ["every second layer", { moe_layer_start_index: 0, moe_layer_end_index: 4, moe_layer_interval: 2 }, [false, true, false, true, false]],
+  ])("%s", (_, changes, expected) => {
+    expect(read({ ...hubConfig, num_hidden_layers: 5, ...changes }).moe.sparseLayers).toEqual(expected);
+  });
+
+  test.each([[undefined], [0]])("have no shared expert when moe_num_shared_experts is %s", (shared) => {
+    expect(read({ ...hubConfig, moe_num_shared_experts: shared }).moe.sharedWidth).toBe(0);
+    expect(read(withValue(nativeConfig, "text_config.moe_num_shared_experts", shared)).moe.sharedWidth).toBe(0);
+  });
+});
+
+describe("special tokens", () => {
+  const { image_start_token_id: _start, image_end_token_id: _end, eos_token_id: _eos, ...silent } = hubConfig;
+  const added = (content: string, id: number): Json => ({ content, id });
+
+  test("that config.json does not name are found by their text in tokenizer.json", () => {
+    const tokens = [added("<|IMAGE_START|>", 31), added("<|IMAGE_END|>", 32), added("</s>", 33)];
+
+    expect(read(silent, { "tokenizer.json": { added_tokens: tokens } }).tokens).toMatchObject({ imageStart: 31, imageEnd: 32, eos: [33] });
+  });
+
+  test("are found in tokenizer_config.json when there is no tokenizer.json", () => {
+    const decoder = { 31: { content: "<|IMAGE_START|>" }, 32: { content: "<|IMAGE_END|>" } };
+
+    expect(read(silent, { "tokenizer_config.json": { added_tokens_decoder: decoder } }).tokens).toMatchObject({
+      imageStart: 31,
+      imageEnd: 32,
+    });
+  });
+
+  test("of config.json win over the tokenizer's", () => {
+    expect(read(hubConfig, { "tokenizer.json": { added_tokens: [added("<|IMAGE_START|>", 31)] } }).tokens.imageStart).toBe(11);
+  });
+
+  test("that end an answer are those of config.json, of generation_config.json and the end of a turn, each once", () => {
+    const files = {
+      "generation_config.json": { eos_token_id: [2, 5] },
+      "tokenizer.json": { added_tokens: [added("<|end_of_sentence|>", 7)] },
+    };
+
+    expect(read(hubConfig, files).tokens.eos).toEqual([2, 5, 7]);
+    expect(read(nativeConfig, files).tokens.eos).toEqual([2, 5, 7]);
+    expect(read({ ...hubConfig, eos_token_id: [5, 6] }, files).tokens.eos).toEqual([5, 6, 2, 7]);
+  });
+
+  test("must lie inside the vocabulary", () => {
+    expect(() => read(silent)).toThrow("config.json: image_start_token_id: expected an id below vocab_size 40, got 101304");
+    expect(() => read({ ...hubConfig, eos_token_id: 40 })).toThrow("eos_token_id: expected an id below vocab_size 40, got 40");
+  });
+
+  test("for videos are transformers' own in the native layout", () => {
+    expect(read({ ...nativeConfig, video_token_id: 15 }).tokens).toMatchObject({ image: 10, video: 15 });
+  });
+});
+
+describe("picture settings", () => {
+  test.each([
+    ["min_pixels and max_pixels", { min_pixels: 100, max_pixels: 200 }],
+    ["size", { size: { shortest_edge: 100, longest_edge: 200 } }],
+    ["min_pixels and max_pixels before size", { min_pixels: 100, max_pixels: 200, size: { shortest_edge: 1, longest_edge: 2 } }],
+  ])("come from %s", (_, file) => {
+    expect(read(hubConfig, { "preprocessor_config.json": file }).image).toMatchObject({ minPixels: 100, maxPixels: 200 });
+  });
+
+  test("take mean and standard deviation from the file", () => {
+    const { image } = read(hubConfig, { "preprocessor_config.json": { image_mean: [0, 0.5, 1], image_std: [1, 2, 3] } });
+
+    expect(image).toMatchObject({ mean: [0, 0.5, 1], std: [1, 2, 3] });
+  });
+
+  test.each([
+    [{ patch_size: 16 }, "patch_size: expected 2 as in config.json, got 16"],
+    [{ merge_size: 3 }, "merge_size: expected 2 as in config.json, got 3"],
+    [{ min_pixels: 300, max_pixels: 200 }, "max_pixels: expected at least min_pixels 300, got 200"],
+    [{ rescale_factor: 1 }, "rescale_factor: expected 1/255, the only supported value, got 1"],
+    [{ resample: 2 }, "resample: expected 3, the only supported value, got 2"],
+    [{ image_std: [1, 0, 1] }, "image_std.1: expected a positive number, got 0"],
+  ])("that cannot be served are refused: %j", (file, message) => {
+    expect(() => read(hubConfig, { "preprocessor_config.json": file })).toThrow(`preprocessor_config.json: ${message}`);
+  });
+});
+
+describe("a config that cannot be served is refused with key, expectation and value:", () => {
+  const hubCases: [string, unknown, string][] = [
+    ["model_type", "llama", 'model_type: expected ernie4_5_moe_vl or ernie4_5_vl_moe (this program serves ERNIE-4.5-VL only), got "llama"'],
+    ["model_type", undefined, "model_type: expected ernie4_5_moe_vl or ernie4_5_vl_moe"],
+    ["hidden_size", undefined, "hidden_size: expected a positive whole number, got nothing"],
+    ["hidden_size", "16", 'hidden_size: expected a positive whole number, got "16"'],
+    ["num_hidden_layers", 0, "num_hidden_layers: expected a positive whole number, got 0"],
+    ["num_attention_heads", 3, "num_attention_heads: expected a number that cuts hidden_size 16 into even heads, got 3"],
+    ["num_key_value_heads", 3, "num_key_value_heads: expected a divisor of num_attention_heads 2, got 3"],
+    ["freq_allocation", 1, "freq_allocation: expected a split of 4 frequency pairs with as many for height as for width, got 1"],
+    ["freq_allocation", 4, "freq_allocation: expected a split of 4 frequency pairs"],
+    ["freq_allocation", undefined, "freq_allocation: expected a split of 4 frequency pairs"],
+    ["rope_3d", false, "rope_3d: expected true, the only supported value, got false"],
+    ["rope_scaling", { type: "yarn" }, 'rope_scaling: expected no rope scaling, got {"type":"yarn"}'],
+    ["use_bias", true, "use_bias: expected false, the only supported value, got true"],
+    ["hidden_act", "gelu", 'hidden_act: expected "silu", the only supported value, got "gelu"'],
+    ["mm_vocab_size", 8, "mm_vocab_size: expected 0, the only supported value, got 8"],
+    [
+      "quantization_config",
+      { bits: 4 },
+      'quantization_config: expected no quantization (only unquantized checkpoints can be converted), got {"bits":4}',
+    ],
+    ["moe_num_experts", [64, 32], "moe_num_experts: expected as many vision as text experts, got [64,32]"],
+    ["moe_num_experts", [], "moe_num_experts: expected an expert count, or one for each of [text, vision], got []"],
+    ["moe_intermediate_size", 8, "moe_intermediate_size: expected expert widths of [text, vision], got 8"],
+    ["moe_k", 5, "moe_k: expected at most moe_num_experts 4, got 5"],
+    ["moe_gate", "top2", 'moe_gate: expected "topk", the only supported value, got "top2"'],
+    ["moe_use_aux_free", false, "moe_use_aux_free: expected true, the only supported value, got false"],
+    ["moe_norm_gate_logits", false, "moe_norm_gate_logits: expected true, the only supported value, got false"],
+    [
+      "moe_layer_start_index",
+      [0, 1],
+      "expected layers with experts for text and vision alike (layer 0 has one kind only), got [[0,1],[2,1]]",
+    ],
+    ["moe_layer_end_index", undefined, "moe_layer_end_index: expected a layer number, or one for each of [text, vision], got nothing"],
+    ["spatial_conv_size", 3, "spatial_conv_size: expected vision_config.spatial_merge_size 2, got 3"],
+    ["temporal_conv_size", 4, "temporal_conv_size: expected 2, the only supported value, got 4"],
+    ["use_temporal_conv", false, "use_temporal_conv: expected true, the only supported value, got false"],
+    ["pixel_hidden_size", 9, "pixel_hidden_size: expected vision_config.hidden_size 8, got 9"],
+    ["im_patch_id", -1, "im_patch_id: expected a token id, got -1"],
+    ["vision_config", undefined, "vision_config: expected an object, got nothing"],
+    ["vision_config.embed_dim", 9, "vision_config.embed_dim: expected vision_config.hidden_size 8, got 9"],
+    ["vision_config.hidden_act", "gelu", 'vision_config.hidden_act: expected "quick_gelu", the only supported value, got "gelu"'],
+    [
+      "vision_config.num_heads",
+      4,
+      "vision_config.num_heads: expected a number that cuts hidden_size 8 into heads of a multiple of 4, got 4",
+    ],
+    ["vision_config.mlp_ratio", 2.01, "vision_config.mlp_ratio: expected a whole MLP width, got 2.01"],
+    ["vision_config.in_channels", 1, "vision_config.in_channels: expected 3, the only supported value, got 1"],
+  ];
+  const nativeCases: [string, unknown, string][] = [
+    ["text_config", [], "text_config: expected an object, got []"],
+    ["text_config.hidden_size", 1.5, "text_config.hidden_size: expected a positive whole number, got 1.5"],
+    ["text_config.num_attention_heads", 3, "text_config.num_attention_heads: expected a number that cuts"],
+    ["text_config.mlp_layer_types", ["dense"], 'text_config.mlp_layer_types: expected 2 layers, got ["dense"]'],
+    ["text_config.mlp_layer_types", ["dense", "moe"], 'text_config.mlp_layer_types.1: expected "dense" or "sparse", got "moe"'],
+    ["text_config.moe_num_experts", [4, 4], "text_config.moe_num_experts: expected a positive whole number, got [4,4]"],
+    ["text_config.rope_parameters.rope_type", "yarn", 'rope_type: expected "default", the only supported value, got "yarn"'],
+    [
+      "text_config.rope_parameters.mrope_section",
+      [1, 2, 1],
+      "mrope_section: expected a split of 4 frequency pairs with as many for height as for width, got [1,2,1]",
+    ],
+    ["text_config.rope_parameters.mrope_section", [2, 2], "mrope_section: expected frequency pairs of [height, width, time], got [2,2]"],
+    ["vision_config.temporal_merge_size", 3, "vision_config.temporal_merge_size: expected 2, the only supported value, got 3"],
+    ["quantization_config", {}, "quantization_config: expected no quantization"],
+  ];
+
+  const cases = [
+    ...hubCases.map(([path, value, message]) => ({ path, value, message, config: hubConfig })),
+    ...nativeCases.map(([path, value, message]) => ({ path, value, message, config: nativeConfig })),
+  ];
+
+  test.each(cases)("$path = $value", ({ path, value, message, config }) => {
+    const readChanged = (): unknown => read(withValue(config, path, value));
+
+    expect(readChanged).toThrow(UserError);
+    expect(readChanged).toThrow("config.json: ");
+    expect(readChanged).toThrow(message);
+  });
+});
