@@ -15,7 +15,7 @@ const imagePlaceholders = ["<|IMAGE_PLACEHOLDER|>", "<|image@placeholder|>"];
 
 export class MarkedTexts {
   // Digits and signs only, so that no filter of a template (upper, tojson, escape …) changes a marker.
-  readonly #nonce = `${randomInt(2 ** 47)}`;
+  readonly #nonce = `${randomInt(2 ** 46, 2 ** 47)}`;
   readonly #texts: string[] = [];
 
   /**

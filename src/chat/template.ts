@@ -113,9 +113,15 @@ export class ChatTemplate {
   }
 
   #findTextFormat(conversation: (content: TemplateMessage["content"]) => TemplateMessage[]): TextFormat {
-    const probe = "[probe]";
-    if (this.#tryOut(conversation(probe)).text.includes(probe)) return "string";
-    return this.#tryOut(conversation([{ type: "text", text: probe }])).text.includes(probe) ? "parts" : undefined;
+    const texts = new MarkedTexts();
+    const probe = texts.mark("Hello");
+    const isShown = (content: TemplateMessage["content"]) => {
+      const { text } = this.#tryOut(conversation(content));
+      const isPrintedRaw = /["']type["']/.test(text); // a list of parts where the template expects a string
+      return !isPrintedRaw && texts.split(text).some((segment) => segment.type === "text");
+    };
+    if (isShown(probe)) return "string";
+    return isShown([{ type: "text", text: probe }]) ? "parts" : undefined;
   }
 
   #showsImage(type: string): boolean {

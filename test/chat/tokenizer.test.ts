@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Detokenizer } from "../../src/chat/detokenizer.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/chat/tokenizer.ts";

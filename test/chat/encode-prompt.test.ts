@@ -1,0 +1,130 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { encodePrompt, type LoadImage, type PromptEncoderDeps } from "../../src/chat/encode-prompt.ts";
+import { loadTemplate } from "../../src/chat/template.ts";
+import { loadTokenizer } from "../../src/chat/tokenizer.ts";
+import type { Chat, ChatMessage } from "../../src/core/chat.ts";
+import { RequestError } from "../../src/core/errors.ts";
+import type { EncodedPrompt } from "../../src/core/prompt.ts";
+import { makeChat, makeImage, nanoFolder, nanoTokens, promptCases, toChat } from "./nano.ts";
+
+const tokenizer = loadTokenizer(nanoFolder);
+const template = loadTemplate(nanoFolder);
+const photo = { type: "image", bytes: new Uint8Array(), param: "photo" } as const;
+
+describe("encodePrompt", () => {
+  test("gives the ids of Python's transformers for every nano sample", async () => {
+    for (const sample of promptCases) {
+      const grids = [...sample.grids];
+      const loadImage: LoadImage = async () => makeImage(...grids.shift()!);
+      const prompt = await encodePrompt(toChat(sample), makeDeps({ loadImage }));
+      expect([...prompt.tokenIds]).toEqual(sample.ids);
+    }
+  });
+
+  test("fills spans, experts and positions of two pictures", async () => {
+    const chat: Chat = { messages: [{ role: "user", content: [photo, { type: "text", text: "?" }, photo] }], thinking: false };
+    const grids: [number, number][] = [
+      [2, 4],
+      [4, 4],
+    ];
+    const prompt = await encodePrompt(chat, makeDeps({ loadImage: async () => makeImage(...grids.shift()!) }));
+
+    const [first, second] = prompt.spans;
+    expect(prompt.spans.map(({ length, image }) => [length, image.patchRows])).toEqual([
+      [2, 2],
+      [4, 4],
+    ]);
+    for (const { start, length } of prompt.spans) {
+      expect([...prompt.tokenIds.subarray(start - 1, start + length + 1)]).toEqual([8, ...Array<number>(length).fill(7), 9]);
+      expect([...prompt.visionExpert.subarray(start - 1, start + length + 1)]).toEqual(Array<number>(length + 2).fill(1));
+    }
+    expect(prompt.visionExpert.reduce((sum, flag) => sum + flag, 0)).toBe(2 + 2 + 4 + 2);
+    // 1 × 2 cells advance by 2, as many as tokens; 2 × 2 cells advance by 2, two less than tokens.
+    expect(prompt.positionDelta).toBe(-2);
+    expect(axes(prompt, first!.start + 1)).toEqual([first!.start, first!.start, first!.start + 1]);
+    expect(axes(prompt, second!.start + 2)).toEqual([second!.start, second!.start + 1, second!.start]);
+  });
+
+  test("asks for every picture with its own budget, all at the same time", async () => {
+    const asked: unknown[] = [];
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    const loadImage: LoadImage = async (_, request) => {
+      if (asked.push(request) === 2) release();
+      await gate;
+      return makeImage(2, 2);
+    };
+    const content = [photo, { ...photo, param: "second", maxPixels: 784 }];
+
+    await encodePrompt({ messages: [{ role: "user", content }], thinking: false }, makeDeps({ loadImage }));
+
+    expect(asked).toEqual([
+      { param: "photo", maxPixels: undefined },
+      { param: "second", maxPixels: 784 },
+    ]);
+  });
+
+  test("refuses a prompt that leaves no room for an answer, with the numbers", async () => {
+    const { length } = (await encodePrompt(makeChat("Hello"), makeDeps())).tokenIds;
+
+    await expect(encodePrompt(makeChat("Hello"), makeDeps({ contextLength: length + 1 }))).resolves.toBeDefined();
+    const refusal = encodePrompt(makeChat("Hello"), makeDeps({ contextLength: length }));
+    await expect(refusal).rejects.toThrow(RequestError);
+    await expect(refusal).rejects.toMatchObject({ status: 400, code: "context_length_exceeded", param: "messages" });
+    await expect(refusal).rejects.toThrow(`the prompt has ${length} tokens; at most ${length - 1} leave room`);
+  });
+
+  test("decodes no picture of a prompt whose text is too long already", async () => {
+    const loadImage: LoadImage = () => Promise.reject(new Error("decoded"));
+    const chat: Chat = { messages: [{ role: "user", content: [photo, { type: "text", text: "a b ".repeat(100) }] }], thinking: false };
+    await expect(encodePrompt(chat, makeDeps({ loadImage, contextLength: 50 }))).rejects.toMatchObject({ code: "context_length_exceeded" });
+  });
+
+  test("counts the pictures of a prompt that is too long", async () => {
+    const chat: Chat = { messages: [{ role: "user", content: [photo] }], thinking: false };
+    const deps = makeDeps({ loadImage: async () => makeImage(28, 28), contextLength: 200 });
+    await expect(encodePrompt(chat, deps)).rejects.toThrow("196 of them for images");
+  });
+
+  test("gives hostile text the control tokens of innocent text", async () => {
+    const pieces = [
+      "</think>",
+      "<|end_of_sentence|>",
+      "<|IMAGE_PLACEHOLDER|>",
+      "<|image@placeholder|>",
+      "<|IMAGE_START|>",
+      "User: ",
+      "{{ messages }}",
+      "[1:0]",
+    ];
+    const text = fc.array(fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom(...pieces))).map((parts) => parts.join(""));
+    const conversation = (texts: readonly string[]): Chat => {
+      const [system, question, answer, reasoning, next] = texts.map((part) => ({ type: "text", text: part }) as const);
+      const messages: ChatMessage[] = [
+        { role: "system", content: [system!] },
+        { role: "user", content: [photo, question!] },
+        { role: "assistant", content: [answer!], reasoning: reasoning!.text },
+        { role: "user", content: [next!] },
+      ];
+      return { messages, thinking: true };
+    };
+    const control = async (texts: readonly string[]) =>
+      [...(await encodePrompt(conversation(texts), makeDeps())).tokenIds].filter((id) => tokenizer.isSpecial(id));
+    const expected = await control(["a", "b", "c", "d", "e"]);
+
+    await fc.assert(
+      fc.asyncProperty(fc.array(text, { minLength: 5, maxLength: 5 }), async (texts) => {
+        expect(await control(texts)).toEqual(expected);
+      }),
+    );
+  });
+});
+
+function makeDeps(overrides: Partial<PromptEncoderDeps> = {}): PromptEncoderDeps {
+  return { tokenizer, template, tokens: nanoTokens, loadImage: async () => makeImage(4, 4), contextLength: 4096, ...overrides };
+}
+
+function axes({ positions, tokenIds }: EncodedPrompt, token: number): number[] {
+  return [0, 1, 2].map((axis) => positions[axis * tokenIds.length + token]!);
+}

@@ -1,0 +1,145 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { OutputParser } from "../../src/chat/output-parser.ts";
+import { loadTokenizer } from "../../src/chat/tokenizer.ts";
+import { endThink, nanoFolder, nanoTokens, think } from "./nano.ts";
+
+const tokenizer = loadTokenizer(nanoFolder);
+const end = nanoTokens.eos[0]!;
+const thinkingPrompt = [5, endThink, think]; // an earlier turn's thinking is over, this turn's is not
+const plainPrompt = [5, think, endThink];
+
+type Answer = { reasoning: string; content: string; tokenCount: number; reasoningTokenCount: number; isStopped: boolean };
+/** Control tokens as ids, text as one token for each character. */
+type Script = readonly (string | number)[];
+
+describe("OutputParser", () => {
+  const cases: { name: string; prompt?: number[]; script: Script; stops?: string[]; reasoning?: string; content: string }[] = [
+    { name: "content only, when the prompt's thinking is closed", script: ["\nHi", end], content: "\nHi" },
+    {
+      name: "thinking, then content",
+      prompt: thinkingPrompt,
+      script: ["I see.\n", endThink, "\n\nA cat.", end],
+      reasoning: "I see.",
+      content: "A cat.",
+    },
+    {
+      name: "newlines inside of thinking and content",
+      prompt: thinkingPrompt,
+      script: ["\na\n\nb\n", endThink, "c\n\nd\n"],
+      reasoning: "a\n\nb",
+      content: "c\n\nd\n",
+    },
+    { name: "thinking that never ends", prompt: thinkingPrompt, script: ["So\n", end], reasoning: "So", content: "" },
+    {
+      name: "a second <think> after that of the prompt",
+      prompt: thinkingPrompt,
+      script: [think, "\na", endThink, "b"],
+      reasoning: "a",
+      content: "b",
+    },
+    { name: "a <think> that the model adds by itself", prompt: [5], script: [think, "a", endThink, "b"], reasoning: "a", content: "b" },
+    { name: "markers in the middle of content", script: ["a", think, "b", endThink, "c"], content: "abc" },
+    {
+      name: "text that looks like markers",
+      prompt: thinkingPrompt,
+      script: ["</think>x", endThink, "<think>y"],
+      reasoning: "</think>x",
+      content: "<think>y",
+    },
+    {
+      name: "no newlines of content from before a stop string",
+      prompt: thinkingPrompt,
+      script: [endThink, "\n\nab\nc"],
+      stops: ["\n"],
+      content: "ab",
+    },
+    {
+      name: "thinking that contains a stop string",
+      prompt: thinkingPrompt,
+      script: ["a b", endThink, "c d"],
+      stops: [" "],
+      reasoning: "a b",
+      content: "c",
+    },
+    { name: "what looked like a stop string until the end", script: ["a EN", end], stops: ["END"], content: "a EN" },
+    { name: "an unfinished character", script: ["a", tokenizer.encodeText("👍")[0]!], content: "a\ufffd" },
+    {
+      name: "an unfinished character of the thinking",
+      prompt: thinkingPrompt,
+      script: ["a", tokenizer.encodeText("👍")[0]!, endThink, "b"],
+      reasoning: "a\ufffd",
+      content: "b",
+    },
+    { name: "nothing for the end token alone", script: [end], content: "" },
+  ];
+
+  test.each(cases)("shows $name", ({ prompt = plainPrompt, script, stops = [], reasoning = "", content }) => {
+    expect(parse(toTokens(script), prompt, stops)).toMatchObject({ reasoning, content });
+  });
+
+  test("counts the tokens of thinking without its markers, and all tokens with them", () => {
+    const ids = [...tokenizer.encodeText("abc"), endThink, ...tokenizer.encodeText("d"), end];
+    const answer = parse(ids, thinkingPrompt, []);
+    expect(answer.reasoningTokenCount).toBe(tokenizer.encodeText("abc").length);
+    expect(answer.tokenCount).toBe(ids.length);
+  });
+
+  test("streams all thinking but newlines at once", () => {
+    const output = makeParser(thinkingPrompt);
+    const shown = toTokens(["a \n", "b"]).map((id) =>
+      output
+        .push(id)
+        .map(({ text }) => text)
+        .join(""),
+    );
+    expect(shown).toEqual(["a", " ", "", "\nb"]);
+  });
+
+  test("shows the same for any tokens that spell an answer", () => {
+    const text = fc.array(fc.constantFrom("a", "b", " ", "\n", "é", "👍", "stop", "</think>", "red circle")).map((parts) => parts.join(""));
+    fc.assert(
+      fc.property(text, text, fc.array(fc.nat()), (reasoning, content, cuts) => {
+        const whole = [...tokenizer.encodeText(reasoning), endThink, ...tokenizer.encodeText(content), end];
+        const cut = [...encodeCut(reasoning, cuts), endThink, ...encodeCut(content, cuts), end];
+        const expected = show(parse(whole, thinkingPrompt, ["stop", "a b"]));
+        expect(show(parse(cut, thinkingPrompt, ["stop", "a b"]))).toEqual(expected);
+        expect(expected.reasoning).toBe(reasoning.replace(/^\n+|\n+$/g, ""));
+      }),
+    );
+  });
+});
+
+function makeParser(promptTokenIds: readonly number[], stopStrings: readonly string[] = []): OutputParser {
+  return new OutputParser(tokenizer, { promptTokenIds: Int32Array.from(promptTokenIds), stopStrings, endTokenIds: [end] });
+}
+
+/** Stops pushing at a stop string, as the chat service does. */
+function parse(tokenIds: readonly number[], prompt: readonly number[], stops: readonly string[]): Answer {
+  const output = makeParser(prompt, stops);
+  const answer = { reasoning: "", content: "" };
+  for (const id of tokenIds) {
+    if (output.isStopped) break;
+    for (const part of output.push(id)) answer[part.type] += part.text;
+  }
+  for (const part of output.flush()) answer[part.type] += part.text;
+  const { tokenCount, reasoningTokenCount, isStopped } = output;
+  return { ...answer, tokenCount, reasoningTokenCount, isStopped };
+}
+
+function show({ reasoning, content, isStopped }: Answer) {
+  return { reasoning, content, isStopped };
+}
+
+function toTokens(script: Script): number[] {
+  return script.flatMap((part) => (typeof part === "number" ? part : [...part].flatMap((character) => tokenizer.encodeText(character))));
+}
+
+/** The same text in other tokens: encoded in slices, some of one character. */
+function encodeCut(text: string, cuts: readonly number[]): number[] {
+  const characters = [...text];
+  const places = cuts.map((cut) => cut % (characters.length + 1)).toSorted((a, b) => a - b);
+  return [...places, characters.length].flatMap((place, index) =>
+    tokenizer.encodeText(characters.slice(places[index - 1] ?? 0, place).join("")),
+  );
+}

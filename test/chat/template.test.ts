@@ -1,0 +1,223 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { PromptSegment } from "../../src/chat/marked-texts.ts";
+import { ChatTemplate, loadTemplate } from "../../src/chat/template.ts";
+import type { Chat, ChatMessage } from "../../src/core/chat.ts";
+import { RequestError, UserError } from "../../src/core/errors.ts";
+import { makeChat, nanoFolder, promptCases, toChat } from "./nano.ts";
+
+const nano = loadTemplate(nanoFolder);
+
+describe("the nano checkpoint's template", () => {
+  test("renders every sample as Python does", () => {
+    for (const sample of promptCases) expect(show(nano.render(toChat(sample)))).toBe(sample.prompt);
+  });
+
+  test("keeps what clients wrote apart from what the template wrote", () => {
+    const chat = makeConversation([
+      ["system", "Be brief.</think>"],
+      ["user", " [0:1] <|end_of_sentence|>\n"],
+      ["assistant", "<|IMAGE_PLACEHOLDER|>"],
+    ]);
+
+    expect(nano.render(chat)).toEqual([
+      { type: "control", text: "<|begin_of_sentence|>" },
+      { type: "text", text: "Be brief.</think>" },
+      { type: "control", text: "\nUser:  " },
+      { type: "text", text: "[0:1] <|end_of_sentence|>" },
+      { type: "control", text: "\n\nAssistant: " },
+      { type: "text", text: "<|IMAGE_PLACEHOLDER|>" },
+      { type: "control", text: "<|end_of_sentence|>Assistant: <think>\n\n</think>\n\n" },
+    ] satisfies PromptSegment[]);
+  });
+
+  test("counts pictures over the whole conversation", () => {
+    const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
+    const messages: ChatMessage[] = [
+      { role: "user", content: [{ type: "text", text: "a" }, image] },
+      { role: "assistant", content: [{ type: "text", text: "b" }] },
+      { role: "user", content: [image, image, { type: "text", text: "c" }] },
+    ];
+
+    const segments = nano.render({ messages, thinking: true });
+
+    expect(segments.flatMap((segment) => (segment.type === "image" ? [segment.index] : []))).toEqual([0, 1, 2]);
+    expect(show(segments)).toContain("Picture 3:<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>c\nAssistant: <think>\n");
+  });
+
+  test.each(["", "\n", "  "])("renders a message that says %j", (text) => {
+    expect(show(nano.render(makeChat(text)))).toContain(`User: ${text}\nAssistant: `);
+  });
+
+  test("drops the thinking of an earlier turn, as it does for Python", () => {
+    const answers: ChatMessage[] = [
+      { role: "assistant", content: [{ type: "text", text: "42" }], reasoning: "6 · 7" },
+      { role: "assistant", content: [{ type: "text", text: "<think>\n6 · 7\n</think>\n\n42" }] },
+    ];
+    for (const answer of answers) {
+      expect(show(nano.render({ messages: [...makeChat("?").messages, answer], thinking: false }))).toContain(
+        "Assistant: 42<|end_of_sentence|>",
+      );
+    }
+  });
+
+  test("leaves an earlier answer whole that only mentions the tags", () => {
+    const chat = makeConversation([["assistant", "It writes <think> and then </think>."]]);
+    expect(show(nano.render(chat))).toContain("It writes <think> and then </think>.");
+  });
+});
+
+describe("the built-in template", () => {
+  const folder = mkdtempSync(join(tmpdir(), "template-"));
+  const builtIn = loadTemplate(folder);
+
+  test("writes the format of ERNIE-4.5-VL-PT", () => {
+    const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
+    const messages: ChatMessage[] = [
+      { role: "system", content: [{ type: "text", text: "You are helpful." }] },
+      { role: "user", content: [image, { type: "text", text: "What is this?" }] },
+      { role: "assistant", content: [{ type: "text", text: "A cat." }], reasoning: "\nFur.\n\n" },
+      { role: "user", content: [{ type: "text", text: "Sure?" }] },
+      { role: "assistant", content: [{ type: "text", text: "Yes." }] },
+      { role: "user", content: [{ type: "text", text: "Good." }] },
+    ];
+    const prompt =
+      "<|begin_of_sentence|>You are helpful.\n" +
+      "User: Picture 1:<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>What is this?\n" +
+      "Assistant: <think>\nFur.\n</think>\nA cat.<|end_of_sentence|>User: Sure?\nAssistant: Yes.<|end_of_sentence|>User: Good.\nAssistant: ";
+
+    expect(show(builtIn.render({ messages, thinking: true }))).toBe(`${prompt}<think>`);
+    expect(show(builtIn.render({ messages, thinking: false }))).toBe(`${prompt}<think>\n\n</think>\n\n`);
+  });
+});
+
+describe("templates in other styles", () => {
+  const prompt = (jinja: string, chat: Chat = makeChat("Hi")) => show(makeTemplate(jinja).render(chat));
+  const loop = (body: string) => `{%- for message in messages -%}${body}{%- endfor -%}`;
+  const parts = loop("{%- for part in message.content -%}{%- if part.type == 'text' -%}{{ part.text }}{%- endif -%}{%- endfor -%}");
+  const withImages = loop(
+    "{%- if message.content is string -%}{{ message.content }}{%- else -%}{%- for part in message.content -%}" +
+      "{%- if part['type'] == 'image_url' -%}{{ 'Picture 1:<|image@placeholder|>' }}{%- else -%}{{ part['text'] }}{%- endif -%}" +
+      "{%- endfor -%}{%- endif -%}",
+  );
+
+  const cases: [string, string, Chat, string][] = [
+    [
+      "takes contents as strings only",
+      loop("{{ message.content }};"),
+      makeConversation([
+        ["user", "a"],
+        ["assistant", "b"],
+      ]),
+      "a;b;",
+    ],
+    ["takes contents as lists of parts only", parts, makeChat("a"), "a"],
+    ["strips contents", loop("[{{ message.content | trim }}]"), makeChat(" \n<think> \n"), "[<think>]"],
+    [
+      "asks whether contents are empty",
+      loop("{% if message.content %}x{% else %}{{ 'none' }}{% endif %}{{ message.content }}"),
+      makeChat(""),
+      "none",
+    ],
+    ["changes case", loop("{{ message.content | upper }}"), makeChat("a"), "a"],
+    ["writes JSON", loop("{{ message.content | tojson }}"), makeChat("a"), '"a"'],
+    ["repeats a text", loop("{{ message.content }}{{ message.content }}"), makeChat("a"), "aa"],
+    ["reads Baidu's options", loop("{{ message.content }}") + "{{ options.thinking_mode }}", makeChat("a"), "aclose"],
+    ["uses bos_token", "{{ bos_token }}" + loop("{{ message.content }}") + "{{ eos_token }}", makeChat("a"), "<b>a<e>"],
+  ];
+
+  test.each(cases)("one that %s", (_, jinja, chat, expected) => {
+    expect(prompt(jinja, chat)).toBe(expected);
+  });
+
+  test("one that wants image_url parts and writes Baidu's placeholder", () => {
+    const content = [{ type: "image", bytes: new Uint8Array(), param: "" } as const, { type: "text", text: "a" } as const];
+    const segments = makeTemplate(withImages).render({ messages: [{ role: "user", content }], thinking: false });
+    expect(segments).toEqual([
+      { type: "control", text: "Picture 1:" },
+      { type: "image", index: 0 },
+      { type: "text", text: "a" },
+    ]);
+  });
+
+  test("one that writes earlier thinking", () => {
+    const jinja = loop("{{ message.content }}{% if message.reasoning_content %}({{ message.reasoning_content.strip('\\n') }}){% endif %}");
+    const messages: ChatMessage[] = [{ role: "assistant", content: [{ type: "text", text: "b" }], reasoning: "\n</think>\n" }];
+    const segments = makeTemplate(jinja).render({ messages, thinking: false });
+    expect(segments).toContainEqual({ type: "text", text: "</think>" });
+    expect(show(segments)).toBe("b(</think>)");
+  });
+
+  test("joins several text parts where the template wants a string", () => {
+    const content = ["a", " ", "b"].map((text) => ({ type: "text", text }) as const);
+    expect(prompt(loop("{{ message.content }}"), { messages: [{ role: "user", content }], thinking: false })).toBe("a b");
+  });
+});
+
+describe("refuses", () => {
+  const echo = "{%- for message in messages -%}{{ message.content }}{%- endfor -%}";
+
+  const broken: [string, string, RegExp][] = [
+    ["a template that is not Jinja", "{% for %}", /some\.jinja: the chat template is not valid Jinja/],
+    ["a template with an unknown filter", "{{ messages | nope }}", /cannot show a user message: .*nope/],
+    ["a template that cuts messages up", "{{ messages[0].content[:9] }}", /cannot show a user message: it leaves the text out/],
+    ["a template that shows no user message", "hello", /cannot show a user message: it leaves the text out/],
+  ];
+  test.each(broken)("%s", (_, jinja, message) => {
+    expect(() => makeTemplate(jinja)).toThrow(UserError);
+    expect(() => makeTemplate(jinja)).toThrow(message);
+  });
+
+  test("a role that the template leaves out", () => {
+    const template = makeTemplate("{%- for message in messages if message.role != 'system' -%}{{ message.content }}{%- endfor -%}");
+    const chat = makeConversation([
+      ["system", "a"],
+      ["user", "b"],
+    ]);
+    expect(() => template.render(chat)).toThrow(/no place for system messages/);
+  });
+
+  test("pictures that the template leaves out", () => {
+    const content = [{ type: "image", bytes: new Uint8Array(), param: "messages[0].content[0]" } as const];
+    const render = () => makeTemplate(echo).render({ messages: [{ role: "user", content }], thinking: false });
+    expect(render).toThrow(expect.objectContaining({ param: "messages[0].content[0]", status: 400 }));
+  });
+
+  test("a conversation that the template refuses", () => {
+    const template = makeTemplate(`{%- if messages | length > 2 -%}{{ raise_exception('too many') }}{%- endif -%}${echo}`);
+    const render = () =>
+      template.render(
+        makeConversation([
+          ["user", "a"],
+          ["user", "b"],
+          ["user", "c"],
+        ]),
+      );
+    expect(render).toThrow(RequestError);
+    expect(render).toThrow(/refuses the conversation: too many/);
+  });
+});
+
+test("takes the template of tokenizer_config.json where there is no chat_template.jinja", () => {
+  const folder = mkdtempSync(join(tmpdir(), "template-"));
+  const chat_template = [
+    { name: "tool_use", template: "{{ messages[0].content }}tools" },
+    { name: "default", template: "{{ bos_token }}{{ messages[0].content }}default" },
+  ];
+  writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify({ bos_token: { content: "<s>" }, chat_template }));
+  expect(show(loadTemplate(folder).render(makeChat("a")))).toBe("<s>adefault");
+});
+
+function makeTemplate(jinja: string): ChatTemplate {
+  return new ChatTemplate({ jinja, path: "some.jinja", bosToken: "<b>", eosToken: "<e>" });
+}
+
+function makeConversation(turns: readonly (readonly [ChatMessage["role"], string])[]): Chat {
+  return { messages: turns.map(([role, text]) => ({ role, content: [{ type: "text", text }] })), thinking: false };
+}
+
+function show(segments: readonly PromptSegment[]): string {
+  return segments.map((segment) => (segment.type === "image" ? "<|IMAGE_PLACEHOLDER|>" : segment.text)).join("");
+}
