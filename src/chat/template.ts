@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
 import { z } from "zod";
 import type { Chat, ChatMessage, ContentPart } from "../core/chat.ts";
-import { EngineError, RequestError, UserError } from "../core/errors.ts";
+import { RequestError, UserError } from "../core/errors.ts";
 import { defaultTemplate } from "./default-template.ts";
 import { MarkedTexts, type PromptSegment } from "./marked-texts.ts";
 import { readJsonIfThere, readTextIfThere } from "./model-files.ts";
@@ -83,8 +83,9 @@ export class ChatTemplate {
     const segments = texts.split(rendered);
     const wanted = chat.messages.flatMap(({ content }) => content.filter((part) => part.type === "image")).length;
     const shown = segments.filter((segment) => segment.type === "image").length;
-    if (shown !== wanted) throw new EngineError(`${this.#source.path}: expected ${wanted} image placeholders in the prompt, got ${shown}`);
-    return segments;
+    if (shown === wanted) return segments;
+    const message = `the chat template of this model has places for ${shown} of the ${wanted} images; send them in user messages`;
+    throw new RequestError(message, { code: "invalid_messages", param: "messages" });
   }
 
   #toTemplateMessage(message: ChatMessage, texts: MarkedTexts, param: string): TemplateMessage {

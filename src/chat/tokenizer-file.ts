@@ -40,7 +40,8 @@ const preTokenizer = z.union(
   ],
   "expected none or Metaspace with prepend_scheme never and split false; other pre-tokenizers are not supported",
 );
-const pair = z.union([z.tuple([z.string(), z.string()]), z.string().transform(splitPair)], 'expected two pieces: ["a", "b"] or "a b"');
+const piece = z.string().min(1);
+const pair = z.union([z.tuple([piece, piece]), z.string().transform(splitPair)], 'expected two pieces: ["a", "b"] or "a b"');
 const tokenId = z.int("expected a token id").min(0, "expected a token id");
 
 // Not z.record, which drops a piece that is spelled `__proto__`.

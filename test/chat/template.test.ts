@@ -185,6 +185,18 @@ describe("refuses", () => {
     expect(render).toThrow(expect.objectContaining({ param: "messages[0].content[0]", status: 400 }));
   });
 
+  test("pictures in a turn where the template has no place for them", () => {
+    const part = "{%- if part.type == 'image' and message.role == 'user' -%}<|IMAGE_PLACEHOLDER|>{%- else -%}{{ part.text }}{%- endif -%}";
+    const body = `{%- if message.content is string -%}{{ message.content }}{%- else -%}{%- for part in message.content -%}${part}{%- endfor -%}{%- endif -%}`;
+    const content = [{ type: "image", bytes: new Uint8Array(), param: "" } as const];
+    const messages: ChatMessage[] = [
+      { role: "user", content },
+      { role: "system", content },
+    ];
+    const render = () => makeTemplate(`{%- for message in messages -%}${body}{%- endfor -%}`).render({ messages, thinking: false });
+    expect(render).toThrow(/has places for 1 of the 2 images/);
+  });
+
   test("a conversation that the template refuses", () => {
     const template = makeTemplate(`{%- if messages | length > 2 -%}{{ raise_exception('too many') }}{%- endif -%}${echo}`);
     const render = () =>
