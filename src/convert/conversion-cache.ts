@@ -1,7 +1,7 @@
 // Where the converted form of a checkpoint is kept between starts. The name changes whenever the conversion would.
 
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import { manifestFormatVersion, type ConversionSettings } from "../core/manifest.ts";
@@ -10,8 +10,8 @@ import { manifestFormatVersion, type ConversionSettings } from "../core/manifest
 const maxHeaderBytes = 100_000_000;
 
 /**
- * `<cache>/<checkpoint>-<weights>-<activations>-<12 hex digits>`; the digits stand for names, sizes, times and safetensors headers of
- * the checkpoint's files, wherever the folder lies, and for settings, format and `programVersion`.
+ * `<cache>/<checkpoint>-<weights>-<activations>-<12 hex digits>`; the digits stand for what the checkpoint's files hold, wherever
+ * the folder lies, and for settings, format and `programVersion`.
  */
 export function cacheFolderFor(
   checkpointFolder: string,
@@ -24,8 +24,10 @@ export function cacheFolderFor(
   for (const name of checkpointFiles(checkpointFolder)) {
     const path = join(checkpointFolder, name);
     const { size, mtimeMs } = statSync(path);
-    hash.update(JSON.stringify([name, size, Math.trunc(mtimeMs)]));
-    if (name.endsWith(".safetensors")) hash.update(readHeader(path));
+    const isWeights = name.endsWith(".safetensors");
+    // Weights are too big to hash at every start: size, time and header stand for them.
+    hash.update(JSON.stringify([name, size, isWeights ? Math.trunc(mtimeMs) : 0]));
+    hash.update(isWeights ? readHeader(path) : readFileSync(path));
   }
   const name = basename(resolve(checkpointFolder)).replaceAll(/[^\w.-]/g, "_");
   return join(cacheRoot(env), `${name}-${weights}-${activations}-${hash.digest("hex").slice(0, 12)}`);

@@ -26,6 +26,7 @@ test("a name that is not fit for a folder is made so", () => {
 
 test("the same checkpoint elsewhere has the same name, by relative path too", () => {
   const folder = writeCheckpoint(hubConfig, hubTensors());
+  utimesSync(join(folder, "model.safetensors"), 0, 1_000_000);
   const copy = join(temporaryFolder(), "tiny");
   cpSync(folder, copy, { recursive: true, preserveTimestamps: true });
 
@@ -34,13 +35,12 @@ test("the same checkpoint elsewhere has the same name, by relative path too", ()
 });
 
 describe("the name changes with", () => {
-  const touch = (folder: string, file: string): void => {
-    const { mtimeMs } = statSync(join(folder, file));
-    utimesSync(join(folder, file), 0, mtimeMs / 1000 + 5);
-  };
-
   test.each([
-    ["a file's time", (folder: string) => touch(folder, "model.safetensors")],
+    ["the time of the weights", (folder: string) => utimesSync(join(folder, "model.safetensors"), 0, 1_000_001)],
+    [
+      "config.json, at the same size",
+      (folder: string) => writeFileSync(join(folder, "config.json"), JSON.stringify({ ...hubConfig, vocab_size: 41 })),
+    ],
     ["a new file", (folder: string) => writeFileSync(join(folder, "tokenizer.json"), "{}")],
     [
       "a tensor's name, at the same size and time",

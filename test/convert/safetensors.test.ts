@@ -1,13 +1,12 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SafetensorsFile } from "../../src/convert/safetensors.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { safetensorsBytes } from "./tiny-checkpoint.ts";
+import { safetensorsBytes, temporaryFolder } from "./tiny-checkpoint.ts";
 
-const path = join(mkdtempSync(join(tmpdir(), "ernie-vl-test-")), "a.safetensors");
+const path = join(temporaryFolder(), "a.safetensors");
 
 function openBytes(bytes: Uint8Array): SafetensorsFile {
   writeFileSync(path, bytes);

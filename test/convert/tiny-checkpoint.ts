@@ -1,8 +1,9 @@
 // A checkpoint small enough to write for every test, in both layouts. Values are whole numbers that bfloat16 holds exactly.
 
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll } from "vitest";
 
 export type Tensor = { readonly dtype?: string; readonly shape: readonly number[]; readonly values: Float32Array };
 export type Tensors = Record<string, Tensor>;
@@ -225,8 +226,12 @@ function encode(values: Float32Array, dtype: string): Uint8Array {
   return Buffer.from(Uint16Array.from(new Uint32Array(bytes.buffer, bytes.byteOffset, values.length), (bits) => bits >>> 16).buffer);
 }
 
+const temporaryRoot = mkdtempSync(join(tmpdir(), "ernie-vl-test-"));
+afterAll(() => rmSync(temporaryRoot, { recursive: true, force: true }));
+
+/** A new empty folder that lasts as long as the tests of one file. */
 export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), "ernie-vl-test-"));
+  return mkdtempSync(join(temporaryRoot, "case-"));
 }
 
 /** Writes a folder with config.json and weights: one file, or the given shards with an index. */
