@@ -1,10 +1,10 @@
 // The server's side of the thread boundary: each request is an async iterable of its events.
 
-import { once } from "node:events";
-import type { MessagePort } from "node:worker_threads";
-import { EngineError, RequestError } from "../core/errors.ts";
+import type { EventEmitter } from "node:events";
+import type { Worker } from "node:worker_threads";
+import { EngineError, RequestError, UserError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
-import type { EngineLimits, EngineRequest, EngineStats, FromEngine, SequenceId, ToEngine } from "./engine-protocol.ts";
+import type { EngineRequest, EngineStats, FromEngine, SequenceId, ToEngine } from "./engine-protocol.ts";
 
 /** Events of one request that its consumer has not taken yet. */
 type Inbox = {
@@ -17,35 +17,50 @@ type Inbox = {
 
 const idleStats: EngineStats = { running: 0, waiting: 0, slotsUsed: 0, steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0 };
 
-/**
- * Talks to a `runEngineLoop` at the other end of the port. When that end dies, all open iterations and all later ones throw
- * EngineError; `fail` may tell the reason, which the port does not know.
- */
+/** The worker that runs `runEngineLoop`, or a MessagePort to it. */
+export type EnginePort = EventEmitter & Pick<Worker, "postMessage">;
+
+/** Talks to a `runEngineLoop` at the other end of the port. When that end dies, all open iterations and all later ones throw EngineError. */
 export class EngineClient {
-  /** Resolves when the engine is loaded; rejects with EngineError when it dies before. */
-  readonly ready: Promise<EngineLimits>;
-  readonly #port: MessagePort;
+  readonly #port: EnginePort;
+  readonly #ready: Promise<void>;
+  readonly #ended: Promise<void>;
   readonly #inboxes = new Map<SequenceId, Inbox>();
   #nextId = 0;
   #stats = idleStats;
   /** Why nothing can be submitted any more. */
   #death: EngineError | undefined;
-  #isOpen = true;
-  #resolveReady = (_limits: EngineLimits): void => {};
-  #rejectReady = (_error: EngineError): void => {};
+  #onDeath = (_error: Error): void => {};
 
-  constructor(port: MessagePort) {
-    this.ready = new Promise((resolve, reject) => {
-      this.#resolveReady = resolve;
-      this.#rejectReady = reject;
-    });
-    this.ready.catch(() => {}); // whoever awaits it is told; that nobody does is no crash
+  /** Waits until the engine is loaded. Throws what the worker threw when it could not be: UserError or EngineError. */
+  static async start(port: EnginePort): Promise<EngineClient> {
+    const client = new EngineClient(port);
+    await client.#ready;
+    return client;
+  }
+
+  private constructor(port: EnginePort) {
     this.#port = port;
-    port.on("message", (message: FromEngine) => this.#receive(message));
-    port.on("close", () => {
-      this.#isOpen = false;
-      this.fail(new EngineError("the engine thread has ended"));
+    this.#ready = new Promise((resolve, reject) => {
+      port.once("message", () => resolve()); // `ready` is the first message
+      this.#onDeath = reject;
     });
+    this.#ended = new Promise((resolve) => {
+      for (const event of ["close", "exit"]) port.once(event, () => resolve());
+    });
+    void this.#ended.then(() => this.#die(new EngineError("the engine thread has ended")));
+    port.on("error", (error: Error) => this.#die(error));
+    port.on("message", (message: FromEngine) => this.#receive(message));
+  }
+
+  get isAlive(): boolean {
+    return !this.#death;
+  }
+
+  /** Calls the listener when the engine dies by itself. At most one listener. */
+  onFatal(listener: (message: string) => void): void {
+    this.#onDeath = (error) => listener(error.message);
+    if (this.#death) listener(this.#death.message);
   }
 
   /**
@@ -81,21 +96,21 @@ export class EngineClient {
     return this.#stats;
   }
 
-  /** Ends the loop in the engine's thread; what still runs throws. Resolves when the port is closed. */
+  /** Ends the engine's thread; what still runs throws. Resolves when it has ended. */
   async close(): Promise<void> {
-    if (!this.#isOpen) return;
-    const closed = once(this.#port, "close");
     this.#send({ type: "close" });
-    this.fail(new EngineError("the engine was closed"));
-    await closed;
+    this.#onDeath = () => {};
+    this.#die(new EngineError("the engine was closed"));
+    await this.#ended;
   }
 
-  /** Declares the engine dead, e.g. on the worker's `error` event. Only the first cause counts. */
-  fail(cause: Error): void {
+  /** Only the first cause counts: others follow from it. */
+  #die(cause: Error): void {
     if (this.#death) return;
     this.#death = cause instanceof EngineError ? cause : new EngineError(`the engine thread failed: ${cause.message}`, { cause });
-    this.#rejectReady(this.#death);
     for (const id of this.#inboxes.keys()) this.#end(id, this.#death);
+    // An error loses its class on its way between threads, but not its name.
+    this.#onDeath(cause.name === "UserError" ? new UserError(cause.message) : this.#death);
   }
 
   #send(message: ToEngine): void {
@@ -106,9 +121,9 @@ export class EngineClient {
   #receive(message: FromEngine): void {
     switch (message.type) {
       case "ready":
-        return this.#resolveReady(message.limits);
+        return;
       case "fatal":
-        return this.fail(new EngineError(message.message));
+        return this.#die(new EngineError(message.message));
       case "refused":
         return this.#end(message.id, new RequestError(message.error.message, message.error.options));
       case "events":

@@ -28,7 +28,7 @@ export async function runEngineLoop(engine: Engine, port: MessagePort): Promise<
     state.wake();
   });
 
-  post({ type: "ready", limits: engine.limits });
+  post({ type: "ready" });
   try {
     while (state.isOpen) {
       for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) receive(next.message);

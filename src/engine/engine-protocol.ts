@@ -37,13 +37,6 @@ export type EngineStats = {
   readonly decodeTokens: number;
 };
 
-/** What the engine can hold. */
-export type EngineLimits = {
-  readonly slotCount: number;
-  /** Tokens of prompt and answer together. */
-  readonly slotCapacity: number;
-};
-
 export type SequenceEvent = readonly [SequenceId, GenerationEvent];
 
 export type ToEngine =
@@ -52,7 +45,7 @@ export type ToEngine =
   | { readonly type: "close" };
 
 export type FromEngine =
-  | { readonly type: "ready"; readonly limits: EngineLimits }
+  | { readonly type: "ready" }
   | { readonly type: "events"; readonly events: readonly SequenceEvent[]; readonly stats: EngineStats }
   | { readonly type: "refused"; readonly id: SequenceId; readonly error: Refusal }
   | { readonly type: "fatal"; readonly message: string };

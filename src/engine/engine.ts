@@ -1,16 +1,14 @@
 // The engine: plan, step, commit. Synchronous; it lives in the thread that owns the model.
 
 import type { Batch, ModelRunner, StepResult } from "../core/batch.ts";
-import type { EngineLimits, EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
+import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
 import { defaultSchedulerOptions, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 
 export class Engine {
-  readonly limits: EngineLimits;
   readonly #model: ModelRunner;
   readonly #scheduler: Scheduler;
 
   constructor(model: ModelRunner, options: Partial<SchedulerOptions> = {}) {
-    this.limits = { slotCount: model.slotCount, slotCapacity: model.slotCapacity };
     this.#model = model;
     this.#scheduler = new Scheduler(model, { ...defaultSchedulerOptions, ...options });
   }

@@ -1,0 +1,215 @@
+// The host's part of sampling: from the best logits of a row, and from the whole row when they do not decide, to one token id.
+
+import type { TokenDraw } from "../core/batch.ts";
+import { EngineError } from "../core/errors.ts";
+import type { SamplingParams } from "../core/sampling.ts";
+import { rankTokens, type RankedTokens } from "./rank-tokens.ts";
+
+/** One row as the sampler graph leaves it. Scaled means: multiplied by `inverseTemperature`, in float32. */
+export type SamplerRow = {
+  /** [K ≥ 1]: the largest scaled logits, descending */
+  readonly values: Float32Array;
+  /** [K] */
+  readonly tokenIds: ArrayLike<number | bigint>;
+  /** Over all scaled logits. */
+  readonly logSumExp: number;
+  readonly vocabSize: number;
+  /** Fetches the unscaled logits [vocabSize]. Not changed. */
+  readonly fullRow: () => Float32Array;
+};
+
+/** The first tokens in the order of sampling. A weight is a probability relative to the best token's. */
+type Candidates = {
+  readonly tokenIds: Int32Array;
+  /** [n], descending */
+  readonly weights: Float64Array;
+  /** [n + 1]: sum of the weights before */
+  readonly cumulative: Float64Array;
+  /** No token that is not among them weighs more. 0 when there is none. */
+  readonly restWeight: number;
+};
+
+/** Bounds of a sum of weights, equal when it is known. */
+type Range = { readonly low: number; readonly high: number };
+
+/** Temperatures below are greedy: scaled logits would leave the range of float32. */
+const minTemperature = 1e-5;
+
+/** How far below the best logit a row is ranked, in steps until that decides: e^-8 rarely leaves more than some hundred tokens. */
+const rankingDepths = [8, 16, Infinity];
+
+/** Bound of the relative difference of float64 sums of up to 2^20 weights taken in different orders. */
+const roundingError = 2 ** -32;
+
+/** What the device multiplies the logits of a row with. */
+export function inverseTemperature({ temperature }: SamplingParams): number {
+  return Math.fround(temperature < minTemperature ? 1 : 1 / temperature);
+}
+
+/**
+ * Draws the next token: penalties, temperature, top-k, top-p (of what top-k left), min-p, then one draw from what is kept, in the
+ * order of falling logits, lower id first among equals. The result is always that of ranking the whole row: sums that only
+ * the whole row can tell are kept as bounds, and where the bounds disagree the row is fetched. Throws EngineError when the
+ * logits are not finite.
+ */
+export function drawToken(row: SamplerRow, draw: TokenDraw): number {
+  const { params } = draw;
+  if (hasPenalty(params)) return drawFromRow(penalise(row.fullRow(), draw), draw);
+  if (!Number.isFinite(row.logSumExp)) throw new EngineError(`logits are not finite: their log-sum-exp is ${row.logSumExp}`);
+  const candidates = candidatesOf(row);
+  if (params.temperature < minTemperature && candidates.tokenIds.length > 0) return candidates.tokenIds[0]!;
+  return choose(candidates, totalWeight(row, candidates), row.vocabSize, draw) ?? drawFromRow(row.fullRow(), draw);
+}
+
+/**
+ * A number in [0, 1) that depends on seed and counter alone: the upper 53 bits of output number `drawIndex` of SplitMix64 started
+ * at `seed` (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+ */
+export function randomUnit(seed: number, drawIndex: number): number {
+  let z = BigInt.asUintN(64, BigInt(seed) + BigInt(drawIndex + 1) * 0x9e3779b97f4a7c15n);
+  z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+  z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+  return Number((z ^ (z >> 31n)) >> 11n) * 2 ** -53;
+}
+
+function hasPenalty({ repetitionPenalty, presencePenalty, frequencyPenalty }: SamplingParams): boolean {
+  return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+}
+
+/** Repetition as transformers has it, then presence and frequency as OpenAI has them. */
+function penalise(logits: Float32Array, { params, tokenIds, promptLength }: TokenDraw): Float32Array {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty } = params;
+  const penalised = logits.slice();
+  for (const id of tokenIds) {
+    const logit = logits[id]!; // not of `penalised`: once, however often the token occurs
+    penalised[id] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+  }
+  const counts = new Map<number, number>();
+  for (const id of tokenIds.subarray(promptLength)) counts.set(id, (counts.get(id) ?? 0) + 1);
+  for (const [id, count] of counts) penalised[id] = penalised[id]! - presencePenalty - count * frequencyPenalty;
+  return penalised;
+}
+
+/** The part of the device's list whose order is certain: tokens it left out may be equal to its last, with lower ids. */
+function candidatesOf({ values, tokenIds, vocabSize }: SamplerRow): Candidates {
+  const isWhole = values.length === vocabSize;
+  const best = values[0]!;
+  const last = values.at(-1)!;
+  const ranked = rankTokens(values, (i) => Number(tokenIds[i]), isWhole ? -Infinity : last);
+  return weigh(ranked, best, isWhole ? 0 : Math.exp(last - best));
+}
+
+/** Sum of all weights, from the device's log-sum-exp. */
+function totalWeight({ values, logSumExp, vocabSize }: SamplerRow, { weights, cumulative, restWeight }: Candidates): Range {
+  const known = cumulative[weights.length]!;
+  if (restWeight === 0) return exactly(known);
+  // The CPU provider adds up one weight after another in float32 (2^-24 lost each time; 0.4 % measured for 10^5 tokens), and the
+  // result and the exponents are rounded too.
+  const relativeError = vocabSize * 2 ** -24 + (32 + Math.abs(logSumExp)) * 2 ** -22;
+  const total = Math.exp(logSumExp - values[0]!);
+  if (total * (1 + relativeError) < known) throw new EngineError(`log-sum-exp ${logSumExp} is less than that of the best logits`);
+  return { low: Math.max(known, total * (1 - relativeError)), high: total * (1 + relativeError) };
+}
+
+/** Draws from unscaled logits [vocab] alone. */
+function drawFromRow(logits: Float32Array, draw: TokenDraw): number {
+  const factor = inverseTemperature(draw.params);
+  const scaled = logits.map((logit) => logit * factor);
+  const bestId = argmax(scaled);
+  if (draw.params.temperature < minTemperature) return bestId;
+  const best = scaled[bestId]!;
+  const sum = scaled.reduce((sum, logit) => sum + Math.exp(logit - best), 0);
+  const total = { low: sum * (1 - roundingError), high: sum * (1 + roundingError) };
+  for (const depth of rankingDepths) {
+    const isWhole = depth === Infinity;
+    const candidates = weigh(
+      rankTokens(scaled, (i) => i, best - depth),
+      best,
+      isWhole ? 0 : Math.exp(-depth),
+    );
+    const known = candidates.cumulative.at(-1)!;
+    const tokenId = choose(candidates, isWhole ? exactly(known) : total, scaled.length, draw);
+    if (tokenId !== undefined) return tokenId;
+  }
+  throw new EngineError("internal error: a whole row left the draw undecided");
+}
+
+/** The lowest id among the largest. */
+function argmax(logits: Float32Array): number {
+  let bestId = 0;
+  for (const [id, logit] of logits.entries()) {
+    if (!(logit < Infinity)) throw new EngineError(`logits are not finite: that of token ${id} is ${logit}`);
+    if (logit > logits[bestId]!) bestId = id;
+  }
+  if (logits[bestId] === -Infinity) throw new EngineError("logits are not finite: all are -Infinity");
+  return bestId;
+}
+
+function weigh({ tokenIds, logits }: RankedTokens, best: number, restWeight: number): Candidates {
+  const weights = Float64Array.from(logits, (logit) => Math.exp(logit - best));
+  const cumulative = new Float64Array(weights.length + 1);
+  for (const [i, weight] of weights.entries()) cumulative[i + 1] = cumulative[i]! + weight;
+  return { tokenIds, weights, cumulative, restWeight };
+}
+
+/** The drawn token, or undefined when these candidates do not decide. Whole rows always do. */
+function choose(candidates: Candidates, total: Range, vocabSize: number, { params, drawIndex }: TokenDraw): number | undefined {
+  const kept = keptWeight(candidates, total, vocabSize, params);
+  if (!kept) return undefined;
+  const unit = randomUnit(params.seed, drawIndex);
+  const isDrawn = (target: number) => (sum: number) => sum > target;
+  const count = candidates.cumulative.findIndex(isDrawn(unit * kept.low));
+  if (count < 1 || count !== candidates.cumulative.findIndex(isDrawn(unit * kept.high))) return undefined;
+  return candidates.tokenIds[count - 1];
+}
+
+/** Sum of the weights that top-k, top-p and min-p keep: those of the first tokens, up to some count. Undefined: cannot be told. */
+function keptWeight(candidates: Candidates, total: Range, vocabSize: number, params: SamplingParams): Range | undefined {
+  const { weights, cumulative, restWeight } = candidates;
+  const { topP, minP } = params;
+  const known = weights.length;
+  const knownWeight = cumulative[known]!;
+  const limit = params.topK > 0 ? Math.min(params.topK, vocabSize) : vocabSize;
+
+  // Tokens kept; undefined: more than the candidates.
+  let count = limit <= known ? limit : undefined;
+  let kept = exactly(cumulative[limit] ?? 0);
+  if (count === undefined) {
+    const low = limit === vocabSize ? total.low : knownWeight;
+    kept = { low, high: Math.min(total.high, loosely(knownWeight + (limit - known) * restWeight)) };
+  }
+
+  if (topP < 1) {
+    const reach = countReaching(cumulative, topP * kept.low);
+    if (reach !== countReaching(cumulative, topP * kept.high)) return undefined;
+    if (reach === undefined) {
+      const high = Math.min(kept.high, loosely(topP * kept.high + restWeight));
+      kept = { low: Math.max(knownWeight, topP * kept.low), high };
+    } else kept = exactly(cumulative[reach]!);
+    count = reach;
+  }
+
+  if (minP > 0) {
+    const lighter = weights.findIndex((weight) => weight < minP);
+    const above = lighter < 0 ? known : lighter;
+    const isKnown = above < known || restWeight < minP;
+    if (isKnown && above < (count ?? Infinity)) kept = exactly(cumulative[above]!);
+    else if (count === undefined) kept = { low: knownWeight, high: kept.high };
+  }
+  return kept;
+}
+
+/** The fewest first tokens, at least one, that weigh `target` together; undefined: more than the candidates. */
+function countReaching(cumulative: Float64Array, target: number): number | undefined {
+  const count = cumulative.findIndex((sum, count) => count > 0 && sum >= target);
+  return count < 0 ? undefined : count;
+}
+
+function exactly(sum: number): Range {
+  return { low: sum, high: sum };
+}
+
+/** An upper bound that rounding cannot break. */
+function loosely(bound: number): number {
+  return bound * (1 + roundingError);
+}
