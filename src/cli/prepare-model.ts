@@ -18,9 +18,22 @@ export async function prepareModel(folder: string, settings: ConversionSettings,
   const path = resolve(folder);
   if (classifyFolder(path) === "converted") return { folder: path, manifest: readManifest(path) };
   const cached = cacheFolderFor(path, settings, converterFingerprint());
-  if (existsSync(cached)) return { folder: cached, manifest: readManifest(cached) };
+  const known = readCached(cached, say);
+  if (known) return { folder: cached, manifest: known };
   await convertWithProgress(path, cached, { settings, programVersion: programVersion(), overwrite: true }, say);
   return { folder: cached, manifest: readManifest(cached) };
+}
+
+/** Undefined when there is nothing usable; a damaged conversion is made again. */
+function readCached(folder: string, say: (line: string) => void): Manifest | undefined {
+  if (!existsSync(folder)) return undefined;
+  try {
+    return readManifest(folder);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    say(`The cached conversion is damaged (${error.message})`);
+    return undefined;
+  }
 }
 
 /** Converts with a progress bar on a terminal; Ctrl-C leaves nothing half-written. */

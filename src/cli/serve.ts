@@ -79,16 +79,11 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     log,
   });
   const server = createAdaptorServer({ fetch: app.fetch });
-  const url = await listen(server, options);
-  sayHowToUse(url, modelId, options, say);
-
   const grace = closeWithGrace({ delay: shutdownMs, logger: false }, async ({ err, signal }) => {
     isStopping = true;
     if (err) log.error({ err }, "stopping after an error");
     else if (signal) say(`${signal}: finishing what runs; once more to stop at once`);
-    const closed = new Promise((resolve) => server.close(resolve));
-    if ("closeIdleConnections" in server) server.closeIdleConnections();
-    await closed;
+    await closeWhenIdle(server);
     await engine.close();
     await images.close();
   });
@@ -97,6 +92,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     process.exitCode = 1;
     grace.close();
   });
+  sayHowToUse(await listen(server, options), modelId, options, say);
 }
 
 /** Anyone who reaches an open address without a key could use the machine. */
@@ -161,6 +157,14 @@ async function listen(server: ServerType, { host, port }: ServeOptions): Promise
   const address = server.address() as AddressInfo;
   const shownHost = host.includes(":") ? `[${host}]` : host;
   return `http://${shownHost}:${address.port}`;
+}
+
+/** Takes no new connection, lets answers finish, and drops each kept-alive connection as soon as it is idle. */
+async function closeWhenIdle(server: ServerType): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  const sweep = setInterval(() => "closeIdleConnections" in server && server.closeIdleConnections(), 50);
+  await closed;
+  clearInterval(sweep);
 }
 
 function sayModel({ folder, manifest }: PreparedModel, budget: KvBudget, device: string, ms: number, say: (line: string) => void): void {

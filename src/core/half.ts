@@ -36,13 +36,14 @@ function roundShift(value: number, shift: number): number {
 
 export function fromFloat16(values: Uint16Array): Float32Array {
   const out = new Float32Array(values.length);
+  const target = new Uint32Array(out.buffer);
   for (let i = 0; i < out.length; i++) {
     const half = values[i]!;
-    const sign = half & 0x8000 ? -1 : 1;
-    const exponent = (half >> 10) & 31;
-    const mantissa = half & 0x3ff;
-    if (exponent === 31) out[i] = mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-    else out[i] = exponent ? sign * 2 ** (exponent - 15) * (1 + mantissa / 1024) : sign * mantissa * 2 ** -24;
+    // As a binary32 pattern the number is 2^112 too small, subnormals included; infinities and NaN need the largest exponent.
+    target[i] = (half & 0x7fff) << 13;
+    if ((half & 0x7c00) === 0x7c00) target[i] = target[i]! | 0x7f800000;
+    else out[i] = out[i]! * 2 ** 112;
+    target[i] = target[i]! | ((half & 0x8000) << 16);
   }
   return out;
 }
