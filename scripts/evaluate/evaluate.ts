@@ -1,0 +1,92 @@
+// npm run evaluate: accuracy of the nano model on the committed evaluation set, for each weight format, next to the reference's.
+// Scores like test/fixtures/nano/eval/README.md says: the answer after </think>, without regard to case, outer spaces and a final period.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { convertCheckpoint } from "../../src/convert/convert.ts";
+import type { Chat, ChatMessage, ContentPart } from "../../src/core/chat.ts";
+import { weightFormats, type WeightFormat } from "../../src/core/manifest.ts";
+import { programVersion } from "../../src/version.ts";
+import { LocalModel } from "./local-model.ts";
+
+type EvaluationCase = {
+  readonly skill: string;
+  readonly images: readonly string[];
+  readonly messages: readonly {
+    readonly role: ChatMessage["role"];
+    readonly content: string | readonly { type: string; text?: string }[];
+  }[];
+  readonly expected: string;
+  readonly hf_output_off: string;
+  readonly hf_output_on: string;
+};
+
+const evaluationFolder = fileURLToPath(new URL("../../test/fixtures/nano/eval", import.meta.url));
+const nanoModel = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+const maxTokens = 160;
+
+const { cases } = JSON.parse(readFileSync(join(evaluationFolder, "cases.json"), "utf8")) as { cases: EvaluationCase[] };
+const skills = [...new Set(cases.map((item) => item.skill))];
+const switches = ["off", "on"] as const;
+
+const columns: { name: string; outputs: Record<(typeof switches)[number], string[]> }[] = [
+  { name: "transformers", outputs: { off: cases.map((item) => item.hf_output_off), on: cases.map((item) => item.hf_output_on) } },
+];
+for (const weights of weightFormats) columns.push({ name: weights, outputs: await answerAll(weights) });
+
+for (const thinking of switches) {
+  console.log(`\nthinking ${thinking}: accuracy in %`);
+  console.log(`| skill | cases | ${columns.map(({ name }) => name).join(" | ")} |\n|---|---|${"---|".repeat(columns.length)}`);
+  for (const skill of [...skills, "all"]) {
+    const chosen = cases.flatMap((item, i) => (skill === "all" || item.skill === skill ? [i] : []));
+    const accuracies = columns.map(({ outputs }) => {
+      const correct = chosen.filter((i) => isCorrect(outputs[thinking][i]!, cases[i]!.expected)).length;
+      return ((100 * correct) / chosen.length).toFixed(1);
+    });
+    console.log(`| ${skill} | ${chosen.length} | ${accuracies.join(" | ")} |`);
+  }
+}
+const reference = columns[0]!.outputs;
+for (const { name, outputs } of columns.slice(1)) {
+  const equal = switches.reduce((sum, thinking) => sum + outputs[thinking].filter((text, i) => text === reference[thinking][i]).length, 0);
+  console.log(`\n${name}: ${equal} of ${2 * cases.length} outputs equal the reference's word for word`);
+}
+
+async function answerAll(weights: WeightFormat): Promise<Record<(typeof switches)[number], string[]>> {
+  const work = mkdtempSync(join(tmpdir(), "ernie-vl-evaluate-"));
+  const folder = join(work, "model");
+  try {
+    await convertCheckpoint(nanoModel, folder, { settings: { weights, activations: "fp32" }, programVersion: programVersion() });
+    const model = new LocalModel(folder);
+    const answers = async (thinking: boolean) =>
+      model.answer(await Promise.all(cases.map((item) => model.encodeChat(toChat(item, thinking)))), maxTokens);
+    const outputs = { off: await answers(false), on: await answers(true) };
+    model.dispose();
+    return outputs;
+  } finally {
+    rmSync(work, { recursive: true });
+  }
+}
+
+function toChat({ images, messages }: EvaluationCase, thinking: boolean): Chat {
+  const files = [...images];
+  const toPart = (part: { type: string; text?: string }): ContentPart => {
+    if (part.type === "text") return { type: "text", text: part.text! };
+    const file = files.shift()!;
+    return { type: "image", bytes: readFileSync(join(evaluationFolder, "pictures", file)), param: file };
+  };
+  return {
+    messages: messages.map(({ role, content }) => ({
+      role,
+      content: typeof content === "string" ? [{ type: "text", text: content }] : content.map(toPart),
+    })),
+    thinking,
+  };
+}
+
+function isCorrect(output: string, expected: string): boolean {
+  const normal = (text: string) => text.trim().replace(/\.$/, "").trim().toLowerCase();
+  return normal(output.split("</think>").at(-1)!) === normal(expected);
+}

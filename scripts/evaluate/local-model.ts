@@ -1,0 +1,111 @@
+// A converted model in this thread: prompts in, raw greedy outputs out. For evaluation and tests; the server has threads.
+
+import { readFileSync } from "node:fs";
+import { encodePrompt } from "../../src/chat/encode-prompt.ts";
+import { loadTemplate, type ChatTemplate } from "../../src/chat/template.ts";
+import { loadTokenizer, type Tokenizer } from "../../src/chat/tokenizer.ts";
+import type { Chat } from "../../src/core/chat.ts";
+import { activationDataType, type Manifest } from "../../src/core/manifest.ts";
+import { spanLength, type EncodedPrompt, type ImagePatches } from "../../src/core/prompt.ts";
+import { greedy } from "../../src/core/sampling.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import type { SequenceId } from "../../src/engine/engine-protocol.ts";
+import { ErnieModel } from "../../src/model/ernie-model.ts";
+import { readManifest } from "../../src/model-folder.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import { loadFrames, loadImage } from "../../src/vision/load-image.ts";
+import { assignPositions, type PromptRun } from "../../src/vision/positions.ts";
+
+const slotCount = 8;
+const slotCapacity = 2048;
+
+export class LocalModel {
+  readonly manifest: Manifest;
+  readonly #tokenizer: Tokenizer;
+  readonly #template: ChatTemplate;
+  readonly #model: ErnieModel;
+  readonly #engine: Engine;
+  #submitted = 0;
+
+  constructor(folder: string) {
+    this.manifest = readManifest(folder);
+    this.#tokenizer = loadTokenizer(folder);
+    this.#template = loadTemplate(folder);
+    const { config, settings } = this.manifest;
+    this.#model = new ErnieModel(new Runtime(), folder, config, activationDataType[settings.activations], {
+      device: "cpu",
+      threadCount: 0,
+      slotCount,
+      slotCapacity,
+      prefillChunkTokens: 512,
+      imageCacheBytes: 1 << 28,
+    });
+    this.#engine = new Engine(this.#model, { prefillChunkTokens: 512, maxWaiting: 1 << 20 });
+  }
+
+  encodeChat(chat: Chat): Promise<EncodedPrompt> {
+    return encodePrompt(chat, {
+      tokenizer: this.#tokenizer,
+      template: this.#template,
+      tokens: this.manifest.config.tokens,
+      loadImage: (bytes, request) => loadImage(bytes, this.manifest.config.image, request),
+      contextLength: slotCapacity,
+    });
+  }
+
+  /**
+   * A prompt that a template rendered elsewhere. `visuals`: for each picture or video placeholder in order, the files of its frames.
+   */
+  async encodeRendered(text: string, visuals: readonly (readonly string[])[]): Promise<EncodedPrompt> {
+    const { image, video, ...delimiters } = this.manifest.config.tokens;
+    const waiting = visuals.map((files) =>
+      loadFrames(
+        files.map((file) => readFileSync(file)),
+        this.manifest.config.image,
+        { param: files[0]! },
+      ),
+    );
+    const pictures: ImagePatches[] = await Promise.all(waiting);
+    const tokenIds: number[] = [];
+    const runs: PromptRun[] = [];
+    const spans: EncodedPrompt["spans"][number][] = [];
+    for (const id of this.#tokenizer.encodeTemplate(text)) {
+      const picture = id === image || id === video ? pictures[spans.length] : undefined;
+      if (!picture) {
+        tokenIds.push(id);
+        runs.push({ type: "text", length: 1 });
+        continue;
+      }
+      const { frameCount, patchRows, patchColumns } = picture;
+      spans.push({ start: tokenIds.length, length: spanLength(picture), image: picture });
+      tokenIds.push(...Array<number>(spanLength(picture)).fill(id));
+      runs.push({ type: "vision", frameCount, patchRows, patchColumns });
+    }
+    const { imageStart, imageEnd, videoStart, videoEnd } = delimiters;
+    const visionIds = new Set([image, video, imageStart, imageEnd, videoStart, videoEnd]);
+    const visionExpert = Uint8Array.from(tokenIds, (id) => (visionIds.has(id) ? 1 : 0));
+    return { tokenIds: Int32Array.from(tokenIds), ...assignPositions(runs), visionExpert, spans };
+  }
+
+  /** Greedy outputs with control tokens shown and the end token left out, as the reference records them. */
+  answer(prompts: readonly EncodedPrompt[], maxTokens: number): string[] {
+    const first = this.#submitted;
+    const { eos } = this.manifest.config.tokens;
+    const outputs: number[][] = prompts.map(() => []);
+    for (const prompt of prompts) {
+      const id = this.#submitted++ as SequenceId;
+      this.#engine.submit(id, { prompt, sampling: greedy, maxTokens, stopTokenIds: eos });
+    }
+    while (this.#engine.hasWork()) {
+      for (const [id, event] of this.#engine.step()) {
+        if (event.type === "token" && !eos.includes(event.tokenId)) outputs[id - first]!.push(event.tokenId);
+        if (event.type === "failed") throw new Error(event.message);
+      }
+    }
+    return outputs.map((ids) => Buffer.concat(ids.map((id) => this.#tokenizer.tokenBytes(id))).toString("utf8"));
+  }
+
+  dispose(): void {
+    this.#model.dispose();
+  }
+}

@@ -1,0 +1,45 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { LocalModel } from "../../scripts/evaluate/local-model.ts";
+import { convertCheckpoint } from "../../src/convert/convert.ts";
+
+const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+
+type Sample = {
+  readonly skill: string;
+  readonly images: readonly string[];
+  readonly is_video: boolean;
+  readonly enable_thinking: boolean;
+  readonly prompt: string;
+  readonly hf_output: string;
+};
+
+const samples = JSON.parse(readFileSync(join(nano, "samples/samples.json"), "utf8")) as Sample[];
+const work = mkdtempSync(join(tmpdir(), "ernie-vl-samples-"));
+let model: LocalModel;
+
+beforeAll(async () => {
+  await convertCheckpoint(nano, join(work, "model"), { settings: { weights: "fp32", activations: "fp32" }, programVersion: "test" });
+  model = new LocalModel(join(work, "model"));
+});
+
+afterAll(() => {
+  model.dispose();
+  rmSync(work, { recursive: true });
+});
+
+// From the rendered prompt on, so that tool and video prompts are covered too.
+test.each(samples.map((sample, i) => [i, sample.skill, sample] as const))(
+  "sample %i (%s) is answered word for word as transformers does",
+  async (_, __, { images, is_video: isVideo, prompt, hf_output: expected }) => {
+    const files = images.map((image) => join(nano, "samples", image));
+    const encoded = await model.encodeRendered(prompt, isVideo ? [files] : files.map((file) => [file]));
+
+    const [output] = model.answer([encoded], 160);
+
+    expect(output).toBe(expected);
+  },
+);
