@@ -95,8 +95,21 @@ function candidatesOf({ values, tokenIds, vocabSize }: SamplerRow): Candidates {
   const isWhole = values.length === vocabSize;
   const best = values[0]!;
   const last = values.at(-1)!;
-  const ranked = rankTokens(values, (i) => Number(tokenIds[i]), isWhole ? -Infinity : last);
+  const count = isWhole ? values.length : firstPlace(values.length, (i) => values[i]! <= last);
+  const ranked = { tokenIds: orderTies(values, tokenIds, count), logits: values.subarray(0, count) };
   return weigh(ranked, best, isWhole ? 0 : Math.exp(last - best));
+}
+
+/** The first ids, with those of equal logits in rising order. */
+function orderTies(values: Float32Array, tokenIds: SamplerRow["tokenIds"], count: number): Int32Array {
+  const ordered = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    const id = Number(tokenIds[i]);
+    let place = i;
+    for (; place > 0 && values[place - 1] === values[i] && ordered[place - 1]! > id; place--) ordered[place] = ordered[place - 1]!;
+    ordered[place] = id;
+  }
+  return ordered;
 }
 
 /** Sum of all weights, from the device's log-sum-exp. */
@@ -113,20 +126,15 @@ function totalWeight({ values, logSumExp, vocabSize }: SamplerRow, { weights, cu
 
 /** Draws from unscaled logits [vocab] alone. */
 function drawFromRow(logits: Float32Array, draw: TokenDraw): number {
-  const factor = inverseTemperature(draw.params);
-  const scaled = logits.map((logit) => logit * factor);
+  const scaled = scale(logits, inverseTemperature(draw.params));
   const bestId = argmax(scaled);
   if (draw.params.temperature < minTemperature) return bestId;
   const best = scaled[bestId]!;
-  const sum = scaled.reduce((sum, logit) => sum + Math.exp(logit - best), 0);
+  const sum = sumOfWeights(scaled, best);
   const total = { low: sum * (1 - roundingError), high: sum * (1 + roundingError) };
   for (const depth of rankingDepths) {
     const isWhole = depth === Infinity;
-    const candidates = weigh(
-      rankTokens(scaled, (i) => i, best - depth),
-      best,
-      isWhole ? 0 : Math.exp(-depth),
-    );
+    const candidates = weigh(rankTokens(scaled, best - depth), best, isWhole ? 0 : Math.exp(-depth));
     const known = candidates.cumulative.at(-1)!;
     const tokenId = choose(candidates, isWhole ? exactly(known) : total, scaled.length, draw);
     if (tokenId !== undefined) return tokenId;
@@ -134,10 +142,19 @@ function drawFromRow(logits: Float32Array, draw: TokenDraw): number {
   throw new EngineError("internal error: a whole row left the draw undecided");
 }
 
+// Plain loops below: array methods take several times as long, which shows for a vocabulary of 10^5.
+
+function scale(logits: Float32Array, factor: number): Float32Array {
+  const scaled = new Float32Array(logits.length);
+  for (let id = 0; id < logits.length; id++) scaled[id] = logits[id]! * factor;
+  return scaled;
+}
+
 /** The lowest id among the largest. */
 function argmax(logits: Float32Array): number {
   let bestId = 0;
-  for (const [id, logit] of logits.entries()) {
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id]!;
     if (!(logit < Infinity)) throw new EngineError(`logits are not finite: that of token ${id} is ${logit}`);
     if (logit > logits[bestId]!) bestId = id;
   }
@@ -145,10 +162,19 @@ function argmax(logits: Float32Array): number {
   return bestId;
 }
 
+function sumOfWeights(logits: Float32Array, best: number): number {
+  let sum = 0;
+  for (let id = 0; id < logits.length; id++) sum += Math.exp(logits[id]! - best);
+  return sum;
+}
+
 function weigh({ tokenIds, logits }: RankedTokens, best: number, restWeight: number): Candidates {
-  const weights = Float64Array.from(logits, (logit) => Math.exp(logit - best));
-  const cumulative = new Float64Array(weights.length + 1);
-  for (const [i, weight] of weights.entries()) cumulative[i + 1] = cumulative[i]! + weight;
+  const weights = new Float64Array(logits.length);
+  const cumulative = new Float64Array(logits.length + 1);
+  for (let i = 0; i < logits.length; i++) {
+    weights[i] = Math.exp(logits[i]! - best);
+    cumulative[i + 1] = cumulative[i]! + weights[i]!;
+  }
   return { tokenIds, weights, cumulative, restWeight };
 }
 
@@ -157,10 +183,10 @@ function choose(candidates: Candidates, total: Range, vocabSize: number, { param
   const kept = keptWeight(candidates, total, vocabSize, params);
   if (!kept) return undefined;
   const unit = randomUnit(params.seed, drawIndex);
-  const isDrawn = (target: number) => (sum: number) => sum > target;
-  const count = candidates.cumulative.findIndex(isDrawn(unit * kept.low));
-  if (count < 1 || count !== candidates.cumulative.findIndex(isDrawn(unit * kept.high))) return undefined;
-  return candidates.tokenIds[count - 1];
+  const { cumulative, tokenIds } = candidates;
+  const place = firstPlace(tokenIds.length, (i) => cumulative[i + 1]! > unit * kept.low);
+  const isSure = place === firstPlace(tokenIds.length, (i) => cumulative[i + 1]! > unit * kept.high);
+  return isSure ? tokenIds[place] : undefined; // also when the place is beyond the candidates
 }
 
 /** Sum of the weights that top-k, top-p and min-p keep: those of the first tokens, up to some count. Undefined: cannot be told. */
@@ -190,8 +216,7 @@ function keptWeight(candidates: Candidates, total: Range, vocabSize: number, par
   }
 
   if (minP > 0) {
-    const lighter = weights.findIndex((weight) => weight < minP);
-    const above = lighter < 0 ? known : lighter;
+    const above = firstPlace(known, (i) => weights[i]! < minP);
     const isKnown = above < known || restWeight < minP;
     if (isKnown && above < (count ?? Infinity)) kept = exactly(cumulative[above]!);
     else if (count === undefined) kept = { low: knownWeight, high: kept.high };
@@ -201,8 +226,21 @@ function keptWeight(candidates: Candidates, total: Range, vocabSize: number, par
 
 /** The fewest first tokens, at least one, that weigh `target` together; undefined: more than the candidates. */
 function countReaching(cumulative: Float64Array, target: number): number | undefined {
-  const count = cumulative.findIndex((sum, count) => count > 0 && sum >= target);
-  return count < 0 ? undefined : count;
+  const known = cumulative.length - 1;
+  const place = firstPlace(known, (i) => cumulative[i + 1]! >= target);
+  return place < known ? place + 1 : undefined;
+}
+
+/** The first of `count` places from which on the claim holds; `count` when it holds nowhere. */
+function firstPlace(count: number, holds: (place: number) => boolean): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function exactly(sum: number): Range {

@@ -11,27 +11,30 @@ export type RankedTokens = {
 const idRange = 2 ** 21;
 
 /**
- * Ranks the tokens whose logits are above `floor`. A comparison function would take ten times as long for a whole vocabulary,
- * so tokens are sorted as plain numbers: the float's bits, turned so that they sort like the float, above the id.
+ * Ranks the tokens of a row [vocab] whose logits are at least `floor`. A comparison function would take ten times as long for a
+ * whole vocabulary, so tokens are sorted as plain numbers: the float's bits, turned so that they sort like the float, above
+ * the id.
  */
-export function rankTokens(logits: Float32Array, tokenIdAt: (index: number) => number, floor: number): RankedTokens {
+export function rankTokens(logits: Float32Array, floor: number): RankedTokens {
   const bits = new Uint32Array(logits.buffer, logits.byteOffset, logits.length);
   const keys = new Float64Array(logits.length);
   let count = 0;
-  for (let i = 0; i < logits.length; i++) {
-    if (logits[i]! > floor || floor === -Infinity) keys[count++] = (2 ** 32 - 1 - sortableBits(bits[i]!)) * idRange + tokenIdAt(i);
+  for (let id = 0; id < logits.length; id++) {
+    if (logits[id]! >= floor) keys[count++] = (2 ** 32 - 1 - sortableBits(bits[id]!)) * idRange + id;
   }
   const sorted = keys.subarray(0, count).toSorted();
-  const rankedBits = Uint32Array.from(sorted, (key) => floatBits(2 ** 32 - 1 - Math.floor(key / idRange)));
-  return { tokenIds: Int32Array.from(sorted, (key) => key % idRange), logits: new Float32Array(rankedBits.buffer) };
+  const tokenIds = new Int32Array(count);
+  const ranked = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const id = sorted[i]! % idRange;
+    tokenIds[i] = id;
+    ranked[i] = logits[id]!;
+  }
+  return { tokenIds, logits: ranked };
 }
 
 /** Unsigned integers in the order of the floats: negative ones upside down, below the others. −0 becomes 0. */
 function sortableBits(bits: number): number {
   const isNegative = bits > 0x80000000;
   return isNegative ? ~bits >>> 0 : (bits | 0x80000000) >>> 0;
-}
-
-function floatBits(sortable: number): number {
-  return sortable >= 0x80000000 ? sortable ^ 0x80000000 : ~sortable;
 }
