@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { freemem, totalmem, availableParallelism } from "node:os";
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import { createServer, type AddressInfo, type Server } from "node:net";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
@@ -48,8 +48,9 @@ const shutdownMs = 30_000;
 
 export async function serve(options: ServeOptions, log: Logger, say: (line: string) => void): Promise<void> {
   refuseOpenBind(options);
-  const device = chooseDevice(options.device, say);
   say(`ernie-vl ${programVersion()}`);
+  await probeAddress(options);
+  const device = options.device === "cuda" ? "cuda" : "cpu"; // "auto" does not pick a GPU before CUDA graphs are there
   const model = await prepareModel(options.model, options.settings, say);
   const budget = planBudget(model, options);
   const started = Date.now();
@@ -104,11 +105,11 @@ function refuseOpenBind({ host, apiKeys, allowNoKey }: ServeOptions): void {
   );
 }
 
-function chooseDevice(device: ServeOptions["device"], say: (line: string) => void): "cpu" | "cuda" {
-  if (device !== "auto") return device;
-  // CUDA graphs and device-resident caches are not there yet, so "auto" does not pick a GPU.
-  say("device auto: cpu");
-  return "cpu";
+/** Finds out whether the address can be had before minutes go into loading a model. */
+async function probeAddress(options: ServeOptions): Promise<void> {
+  const probe = createServer();
+  await listen(probe, options);
+  await new Promise((resolve) => probe.close(resolve));
 }
 
 function planBudget({ manifest }: PreparedModel, options: ServeOptions): KvBudget {
@@ -143,7 +144,7 @@ async function startEngine(model: PreparedModel, budget: KvBudget, device: "cpu"
 }
 
 /** Starts to listen; returns the address with the port that was really taken. */
-async function listen(server: ServerType, { host, port }: ServeOptions): Promise<string> {
+async function listen(server: ServerType | Server, { host, port }: ServeOptions): Promise<string> {
   server.listen(port, host);
   try {
     await once(server, "listening");

@@ -33,8 +33,10 @@ export class ErnieModel implements ModelRunner {
   constructor(runtime: Runtime, folder: string, config: ModelConfig, dtype: DataType, options: ErnieModelOptions) {
     this.slotCount = options.slotCount;
     this.slotCapacity = options.slotCapacity;
-    const open = (file: string) => runtime.openSession(join(folder, file), options);
-    const [decoder, vision, sampler] = [open(graphFiles.decoder), open(graphFiles.vision), open(graphFiles.sampler)];
+    const open = (file: string, session: SessionOptions = options) => runtime.openSession(join(folder, file), session);
+    // Each session has threads of its own that go on spinning for a while after a run; a second pool would take turns with them.
+    const oneThread = { device: options.device, threadCount: 1 };
+    const [decoder, vision, sampler] = [open(graphFiles.decoder), open(graphFiles.vision), open(graphFiles.sampler, oneThread)];
     this.#sessions = [decoder, vision, sampler];
     const size = { slotCount: options.slotCount, capacity: options.slotCapacity };
     this.#cache = new KvCache(runtime, decoder, config.text, dtype, size);

@@ -9,7 +9,8 @@ import { Session } from "./session.ts";
 // koffi runs native code on stacks of its own; building a session recurses deeper than its defaults allow for.
 koffi.config({ sync_stack_size: 8 << 20, sync_heap_size: 1 << 20 });
 
-const errorsOnly = 3;
+/** Errors come back as statuses; the library need not print them as well. */
+const fatalOnly = 4;
 const deviceAllocator = 0;
 const cpuMemory = 0;
 
@@ -36,7 +37,7 @@ export class Runtime {
 
   constructor(libraryPath: string = findOnnxRuntime()) {
     this.api = new OrtApi(libraryPath);
-    this.#environment = this.api.create("CreateEnv", errorsOnly, "ernie-vl");
+    this.#environment = this.api.create("CreateEnv", fatalOnly, "ernie-vl");
     this.#allocator = this.api.create("GetAllocatorWithDefaultOptions");
     this.#hostMemoryInfo = this.api.create("CreateCpuMemoryInfo", deviceAllocator, cpuMemory);
   }
