@@ -75,7 +75,7 @@ function toChat({ images, messages }: EvaluationCase, thinking: boolean): Chat {
   const toPart = (part: { type: string; text?: string }): ContentPart => {
     if (part.type === "text") return { type: "text", text: part.text! };
     const file = files.shift()!;
-    return { type: "image", bytes: readFileSync(join(evaluationFolder, "pictures", file)), param: file };
+    return { type: "image", bytes: readFileSync(join(evaluationFolder, file)), param: file };
   };
   return {
     messages: messages.map(({ role, content }) => ({
