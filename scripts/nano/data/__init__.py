@@ -1,0 +1,1 @@
+"""The toy world: pictures with known contents, and questions, thoughts and answers about them."""

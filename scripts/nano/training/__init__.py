@@ -1,0 +1,1 @@
+"""Training on the toy world: architecture, fast forward, losses, optimizer, checkpoint."""
