@@ -1,0 +1,82 @@
+// ModalityMoe: the routed experts of one layer. Every token is routed inside its own bank (text or vision) and gets the
+// weighted sum of its topK best experts. Shared experts are not part of it. This header is the contract of all kernels.
+//
+// For token t with bank m = visionExpert[t] (0 text, 1 vision), everything in fp32:
+//   p      = softmax over e of (x[t] · router[m, e])
+//   chosen = the topK experts with the largest p[e] + correctionBias[m, e]; of equal ones the lower index
+//   w[e]   = p[e] / max(sum of p over the chosen, normMin)
+//   y[t]   = sum over the chosen of w[e] · down_e · (silu(gate_e · x[t]) * (up_e · x[t])),   silu(z) = z / (1 + exp(-z))
+//
+// Weights are symmetric integers, one fp16 scale per row and block of 32 columns: value = scale · (q − middle), q in
+// 0…15 with middle 8 (bits 4) or 0…255 with middle 128 (bits 8). A matrix [rows, columns] is stored as tiles of 16 rows:
+//   codes  [rows/16, columns/32, 16·32·bits/8]    scales [rows/16, columns/32, 16]
+// so that one pass over a tile reads memory in order and each of 16 SIMD lanes owns a row. Inside a tile's block of 32
+// columns, row r (0…15) and column c (0…31):
+//   bits 8: byte (c / 4)·64 + 4r + c % 4
+//   bits 4: byte (c / 8)·64 + 4r + c % 4, low nibble where c % 8 < 4, else high nibble
+// Example, bits 4, row 2, columns 8…15: bytes 72…75 hold columns 8 9 10 11 low and 12 13 14 15 high.
+// A 16×32 block of int4 is 256 bytes, which a warp reads as 8 bytes per lane: exactly the fragments of two m16n8k16 with
+// rows and columns permuted (lane = 4·g + i reads byte 64i + 8g: rows 2g, 2g+1, columns 8i…8i+7).
+// gateUp has 2·width rows: tile 2i is gate rows 16i…16i+15, tile 2i+1 is up rows 16i…16i+15.
+//
+// Limits: hidden and both widths are multiples of 32 (the converter pads a width with zero weights), experts ≤ kMaxExperts,
+// topK ≤ min(experts, kMaxTopK), tokens ≥ 0. A token with NaN or Inf in x gets unspecified values (NaN where the format
+// has them); other tokens are not affected and nothing else happens.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ernie {
+
+constexpr int kBlockColumns = 32;
+constexpr int kTileRows = 16;
+constexpr int kMaxExperts = 128;
+constexpr int kMaxTopK = 8;
+
+enum class ActivationType { kFloat32, kFloat16, kBfloat16 };
+
+// Routed experts of one modality. E experts, I = width, H = hidden; fp16 scales as raw bits.
+struct ExpertBank {
+    const uint8_t* gateUp;         // [E, 2I/16, H/32, 64·bits]
+    const uint16_t* gateUpScales;  // [E, 2I/16, H/32, 16]
+    const uint8_t* down;           // [E, H/16, I/32, 64·bits]
+    const uint16_t* downScales;    // [E, H/16, I/32, 16]
+    int width;
+};
+
+struct ModalityMoe {
+    void* y;                      // [tokens, hidden] of type
+    const void* x;                // [tokens, hidden] of type
+    const uint8_t* visionExpert;  // [tokens] 0 or 1
+    const float* router;          // [2, experts, hidden]; 0 text, 1 vision
+    const float* correctionBias;  // [2, experts]
+    ExpertBank banks[2];          // 0 text, 1 vision
+    ActivationType type;
+    int tokens, hidden, experts, topK;
+    int bits;  // 4 or 8, both banks
+    float normMin;
+};
+
+// Obvious loops, double sums, one thread (modality_moe_reference.cc).
+void modalityMoeReference(const ModalityMoe& args);
+
+// Runs task(context, i) for i in 0…count-1, in any order, possibly at once; returns when all are done.
+struct ParallelFor {
+    void (*run)(void* pool, void (*task)(void* context, size_t i), size_t count, void* context);
+    void* pool;
+};
+
+// The instruction sets that the CPU kernel has code for.
+enum class CpuKernel { kPortable, kAvx2, kAvx512Vnni };
+CpuKernel bestCpuKernel();
+
+// modality_moe_cpu.cc: host pointers; scratch memory belongs to the calling thread and only grows.
+void modalityMoeCpu(const ModalityMoe& args, ParallelFor parallelFor, CpuKernel kernel = bestCpuKernel());
+
+// modality_moe.cu: device pointers. The workspace holds at least modalityMoeWorkspaceBytes bytes, 256-byte aligned; nothing
+// is allocated, nothing synchronised, and which kernels run depends on shapes only, so a CUDA graph can capture it.
+size_t modalityMoeWorkspaceBytes(const ModalityMoe& args);
+void modalityMoeCuda(const ModalityMoe& args, void* workspace, struct CUstream_st* stream);
+
+}  // namespace ernie
