@@ -1,0 +1,308 @@
+import { describe, expect, test } from "vitest";
+import { RequestError } from "../../src/core/errors.ts";
+import type { GenerationEvent } from "../../src/core/events.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import type { EngineRequest, SequenceEvent, SequenceId } from "../../src/engine/engine-protocol.ts";
+import type { SchedulerOptions } from "../../src/engine/scheduler.ts";
+import { answerAlone, FakeModel, type FakeModelOptions, makeRequest } from "./fake-model.ts";
+
+/** An engine whose requests are numbered as they come. */
+function makeEngine(modelOptions: FakeModelOptions = {}, options: Partial<SchedulerOptions> = {}) {
+  const model = new FakeModel(modelOptions);
+  const engine = new Engine(model, options);
+  let count = 0;
+  const submit = (content: readonly (number | string)[], options?: Partial<EngineRequest>): SequenceId => {
+    const id = count++ as SequenceId;
+    engine.submit(id, makeRequest(content, options));
+    return id;
+  };
+  return { engine, model, submit };
+}
+
+function step(engine: Engine): SequenceEvent[] {
+  const events = engine.step();
+  engine.checkIntegrity();
+  return events;
+}
+
+function runToEnd(engine: Engine): SequenceEvent[] {
+  const events: SequenceEvent[] = [];
+  while (engine.hasWork()) events.push(...step(engine));
+  return events;
+}
+
+function eventsOf(events: readonly SequenceEvent[], id: SequenceId): GenerationEvent[] {
+  return events.filter(([eventId]) => eventId === id).map(([, event]) => event);
+}
+
+function count(from: number, length: number): number[] {
+  return Array.from({ length }, (_, i) => from + i);
+}
+
+const token = (tokenId: number): GenerationEvent => ({ type: "token", tokenId });
+
+describe("an answer", () => {
+  test("is started, streamed and finished at its token limit", () => {
+    const { engine, submit } = makeEngine({ nextToken: (_, drawIndex) => 100 + drawIndex });
+    const id = submit([1, 2, 3], { maxTokens: 2 });
+    expect(runToEnd(engine)).toEqual([
+      [id, { type: "started", cachedTokens: 0 }],
+      [id, token(100)],
+      [id, token(101)],
+      [id, { type: "finished", reason: "length" }],
+    ]);
+  });
+
+  test("ends with a stop token, which is an event like any other", () => {
+    const { engine, submit } = makeEngine({ nextToken: (_, drawIndex) => 100 + drawIndex });
+    const id = submit([1], { maxTokens: 10, stopTokenIds: [7, 101] });
+    expect(eventsOf(runToEnd(engine), id).slice(1)).toEqual([token(100), token(101), { type: "finished", reason: "stop" }]);
+  });
+
+  test("ends with `stop` when the stop token is also the last one allowed", () => {
+    const { engine, submit } = makeEngine({ nextToken: () => 7 });
+    submit([1], { maxTokens: 1, stopTokenIds: [7] });
+    expect(runToEnd(engine).at(-1)?.[1]).toEqual({ type: "finished", reason: "stop" });
+  });
+
+  test("ends where the slot is full", () => {
+    const { engine, submit } = makeEngine({ slotCapacity: 8 });
+    const id = submit([1, 2, 3, 4, 5], { maxTokens: Infinity });
+    const events = eventsOf(runToEnd(engine), id);
+    expect(events.filter(({ type }) => type === "token")).toHaveLength(3);
+    expect(events.at(-1)).toEqual({ type: "finished", reason: "length" });
+  });
+
+  test("is the same for any size of prefill chunks", () => {
+    const request = makeRequest([1, "cat", 2, 3, "dog", "cat", 4], { maxTokens: 6 });
+    for (const prefillChunkTokens of [1, 2, 5, 100]) {
+      const { engine } = makeEngine({}, { prefillChunkTokens });
+      engine.submit(0 as SequenceId, request);
+      const tokens = runToEnd(engine).flatMap(([, event]) => (event.type === "token" ? event.tokenId : []));
+      expect(tokens).toEqual(answerAlone(request, 64));
+    }
+  });
+});
+
+describe("steps", () => {
+  test("prefill in chunks, then decode", () => {
+    const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 2 });
+    submit([1, 2, 3, 4, 5], { maxTokens: 3 });
+    runToEnd(engine);
+    expect(model.log).toEqual(["prefill 0[0..2)", "prefill 0[2..4)", "prefill 0[4..5)", "decode 0", "decode 0"]);
+  });
+
+  test("decode all active sequences together", () => {
+    const { engine, model, submit } = makeEngine();
+    submit([1], { maxTokens: 5 });
+    submit([2], { maxTokens: 5 });
+    submit([3], { maxTokens: 5 });
+    runToEnd(engine);
+    expect(model.log).toContain("decode 0 1 2");
+  });
+
+  test("alternate between a long prompt and running answers", () => {
+    const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 2 });
+    submit([1], { maxTokens: 4 });
+    step(engine);
+    submit([2, 2, 2, 2, 2, 2], { maxTokens: 1 });
+    runToEnd(engine);
+    expect(model.log).toEqual([
+      "prefill 0[0..1)",
+      "decode 0",
+      "prefill 1[0..2)",
+      "decode 0",
+      "prefill 1[2..4)",
+      "decode 0",
+      "prefill 1[4..6)",
+    ]);
+  });
+
+  test("take prompts in the order of their arrival", () => {
+    const { engine, model, submit } = makeEngine({ slotCount: 2 }, { prefillChunkTokens: 2 });
+    submit([1, 1, 1], { maxTokens: 1 });
+    submit([2, 2, 2], { maxTokens: 1 });
+    submit([3], { maxTokens: 1 });
+    runToEnd(engine);
+    expect(model.log).toEqual(["prefill 0[0..2)", "prefill 0[2..3)", "prefill 1[0..2)", "prefill 1[2..3)", "prefill 0[0..1)"]);
+  });
+
+  test("move the last answer into the place of one that ended", () => {
+    const { engine, model, submit } = makeEngine();
+    submit([1], { maxTokens: 3 });
+    submit([2], { maxTokens: 9 });
+    submit([3], { maxTokens: 9 });
+    runToEnd(engine);
+    expect(model.log.filter((line) => line.startsWith("swap"))).toEqual(["swap 2 0"]);
+  });
+
+  test("do nothing when there is nothing to do", () => {
+    const { engine, model } = makeEngine();
+    expect(engine.step()).toEqual([]);
+    expect(model.log).toEqual([]);
+  });
+});
+
+describe("the cache", () => {
+  test("continues a conversation where it ended", () => {
+    const { engine, submit } = makeEngine({ nextToken: (_, drawIndex) => 100 + drawIndex });
+    submit([1, "cat", 2], { maxTokens: 3 });
+    runToEnd(engine);
+    const second = submit([1, "cat", 2, 100, 101, 102, 3]);
+    expect(eventsOf(runToEnd(engine), second)[0]).toEqual({ type: "started", cachedTokens: 7 });
+    expect(engine.stats()).toMatchObject({ cachedTokens: 7, prefillTokens: 5 + 2 });
+  });
+
+  test("gives a second request the long prefix of one that runs", () => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 200 });
+    submit(count(1, 100), { maxTokens: 5 });
+    step(engine);
+    const second = submit([...count(1, 80), 7]);
+    expect(eventsOf(runToEnd(engine), second)[0]).toEqual({ type: "started", cachedTokens: 80 });
+    expect(model.log).toContain("copy 0 → 1 (80)");
+  });
+});
+
+describe("the queue", () => {
+  test("holds what finds no slot, and admits in order", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 });
+    const ids = [submit([1]), submit([2]), submit([3])];
+    step(engine);
+    expect(engine.stats()).toMatchObject({ running: 1, waiting: 2, slotsUsed: 1 });
+    const started = runToEnd(engine).flatMap(([id, { type }]) => (type === "started" ? id : []));
+    expect(started).toEqual(ids.slice(1));
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, slotsUsed: 0 });
+  });
+
+  test("refuses what comes beyond its bound, and says when to try again", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 }, { maxWaiting: 2 });
+    submit([1]);
+    submit([2]);
+    expect(() => submit([3])).toThrow(
+      expect.objectContaining({ constructor: RequestError, status: 429, code: "queue_full", retryAfterMs: 1000 }),
+    );
+    step(engine);
+    submit([4]);
+  });
+
+  test("refuses a prompt that leaves no room for an answer", () => {
+    const { engine, submit } = makeEngine({ slotCapacity: 4 });
+    submit([1, 2, 3]);
+    expect(() => submit([1, 2, 3, 4])).toThrow(
+      expect.objectContaining({ constructor: RequestError, status: 400, code: "context_length_exceeded", param: "messages" }),
+    );
+    expect(engine.stats().waiting).toBe(1);
+  });
+});
+
+describe("an abort", () => {
+  test("of a waiting request removes it", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 });
+    submit([1]);
+    const waiting = submit([2]);
+    step(engine);
+    engine.abort(waiting);
+    expect(eventsOf(runToEnd(engine), waiting)).toEqual([]);
+  });
+
+  test("between two prefill chunks gives the slot back and keeps what was computed", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 }, { prefillChunkTokens: 2 });
+    const first = submit([1, 2, 3, 4, 5]);
+    step(engine);
+    step(engine);
+    engine.abort(first);
+    expect(engine.stats()).toMatchObject({ running: 0, slotsUsed: 0 });
+    const second = submit([1, 2, 3, 4, 5]);
+    const events = runToEnd(engine);
+    expect(eventsOf(events, first)).toEqual([]);
+    expect(eventsOf(events, second)[0]).toEqual({ type: "started", cachedTokens: 4 });
+  });
+
+  test.each(["prefill", "decode"])("in the middle of a %s step ends without an event", (type) => {
+    const { engine, model, submit } = makeEngine();
+    const [aborted, other] = [submit([1, 2], { maxTokens: 5 }), submit([3, 4], { maxTokens: 5 })];
+    model.onStep = (batch) => {
+      if (batch.type === type) engine.abort(aborted);
+    };
+    const events = runToEnd(engine);
+    expect(eventsOf(events, aborted).some(({ type }) => type === "finished")).toBe(false);
+    expect(eventsOf(events, other).at(-1)).toEqual({ type: "finished", reason: "length" });
+    expect(engine.stats().slotsUsed).toBe(0);
+  });
+
+  test("during a step takes back the events of that step", () => {
+    const { engine, model, submit } = makeEngine();
+    const id = submit([1]);
+    model.onStep = () => engine.abort(id);
+    expect(engine.step()).toEqual([]);
+  });
+
+  test("of an unknown or ended request does nothing", () => {
+    const { engine, submit } = makeEngine();
+    const id = submit([1], { maxTokens: 1 });
+    runToEnd(engine);
+    engine.abort(id);
+    engine.abort(99 as SequenceId);
+    expect(step(engine)).toEqual([]);
+  });
+});
+
+describe("a failure", () => {
+  test("of a step ends its own sequences only", () => {
+    const { engine, model, submit } = makeEngine();
+    const [failing, other] = [submit([1, 2]), submit([3, 4])];
+    model.failNext = "step";
+    const events = runToEnd(engine);
+    expect(eventsOf(events, failing)).toEqual([
+      { type: "started", cachedTokens: 0 },
+      { type: "failed", message: "the device is on fire" },
+    ]);
+    expect(eventsOf(events, other).at(-1)).toEqual({ type: "finished", reason: "length" });
+  });
+
+  test("of a step leaves nothing to reuse in its slots", () => {
+    const { engine, model, submit } = makeEngine({ slotCount: 1 }, { prefillChunkTokens: 2 });
+    submit([1, 2, 3, 4]);
+    step(engine);
+    model.failNext = "step";
+    step(engine);
+    const second = submit([1, 2, 3, 4]);
+    expect(eventsOf(runToEnd(engine), second)[0]).toEqual({ type: "started", cachedTokens: 0 });
+  });
+
+  test("of an exchange of slots ends the sequence that was moved, and the rest decodes in the same step", () => {
+    const { engine, model, submit } = makeEngine();
+    const ids = [submit([1], { maxTokens: 3 }), submit([2], { maxTokens: 9 }), submit([3], { maxTokens: 9 })];
+    model.failNext = "move"; // the third is to take the place of the first
+    const events = runToEnd(engine);
+    expect(ids.map((id) => eventsOf(events, id).at(-1))).toEqual([
+      { type: "finished", reason: "length" },
+      { type: "finished", reason: "length" },
+      { type: "failed", message: "KV slots 2 and 0 could not be moved: the copy engine is on fire" },
+    ]);
+    expect(model.log.filter((line) => line.startsWith("swap"))).toEqual(["swap 2 0", "swap 1 0"]);
+    const tokens = eventsOf(events, ids[1]!).flatMap((event) => (event.type === "token" ? event.tokenId : []));
+    expect(tokens).toEqual(answerAlone(makeRequest([2], { maxTokens: 9 }), model.slotCapacity));
+  });
+
+  test("of a copy ends the new sequence and the one it copied from", () => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 100 });
+    const first = submit(count(1, 50), { maxTokens: 9 });
+    step(engine);
+    const second = submit(count(1, 60));
+    model.failNext = "move";
+    const events = runToEnd(engine);
+    const message = "KV slots 0 and 1 could not be moved: the copy engine is on fire";
+    expect(events).toEqual([
+      [second, { type: "failed", message }],
+      [first, { type: "failed", message }],
+    ]);
+  });
+
+  test("is what a result without a token for each entry is", () => {
+    const { engine, model, submit } = makeEngine();
+    const id = submit([1]);
+    model.step = () => ({ tokenIds: [undefined] });
+    expect(eventsOf(runToEnd(engine), id).at(-1)).toMatchObject({ type: "failed" });
+  });
+});

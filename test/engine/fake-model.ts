@@ -1,0 +1,192 @@
+// A model for tests of the engine. Its KV cache is a list of numbers that stand for what each token was computed from, and the next
+// token is a hash of that list: wrong content, position or order gives another answer than `answerAlone`.
+
+import type { Batch, BatchEntry, ModelRunner, SlotId, StepResult } from "../../src/core/batch.ts";
+import type { EncodedPrompt, ImagePatches, VisionSpan } from "../../src/core/prompt.ts";
+import { greedy } from "../../src/core/sampling.ts";
+import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
+
+/** Id of the token that pictures fill. */
+export const imageToken = 1000;
+export const endToken = 0;
+
+export type FakeModelOptions = {
+  slotCount?: number;
+  slotCapacity?: number;
+  /** Chooses the next token from what the slot holds. */
+  nextToken?: (cells: readonly number[], drawIndex: number) => number;
+};
+
+export class FakeModel implements ModelRunner {
+  readonly slotCount: number;
+  readonly slotCapacity: number;
+  /** What was done, one line per call: `prefill 0[0..5)`, `decode 0 1`, `swap 0 2`, `copy 0 → 1 (40)`. */
+  readonly log: string[] = [];
+  /** The next call of this kind throws. */
+  failNext: "step" | "move" | undefined;
+  /** Called in the middle of each step. */
+  onStep = (_batch: Batch): void => {};
+  readonly #slots: number[][];
+  readonly #nextToken;
+
+  constructor({ slotCount = 4, slotCapacity = 64, nextToken = hashToken }: FakeModelOptions = {}) {
+    this.slotCount = slotCount;
+    this.slotCapacity = slotCapacity;
+    this.#nextToken = nextToken;
+    this.#slots = Array.from({ length: slotCount }, () => []);
+  }
+
+  step(batch: Batch): StepResult {
+    const entries = batch.type === "prefill" ? [batch.entry] : batch.entries;
+    this.log.push(batch.type === "prefill" ? describePrefill(batch.entry) : `decode ${entries.map(({ slot }) => slot).join(" ")}`);
+    if (batch.type === "decode")
+      check(entries.length > 0 && entries.every(isDecodeEntry), "decode entries are one token each, in slots 0 …");
+    this.onStep(batch);
+    if (this.failNext === "step") {
+      this.failNext = undefined;
+      for (const { slot, start } of entries) this.#slots[slot]!.splice(start, Infinity, ...garbage(this.slotCapacity - start));
+      throw new Error("the device is on fire");
+    }
+    return { tokenIds: entries.map((entry) => this.#compute(entry)) };
+  }
+
+  swapSlots(a: SlotId, lengthA: number, b: SlotId, lengthB: number): void {
+    this.log.push(`swap ${a} ${b}`);
+    check(a !== b, "a slot is exchanged with another");
+    const [cellsA, cellsB] = [this.#cells(a, lengthA), this.#cells(b, lengthB)];
+    this.#slots[a] = cellsB;
+    this.#slots[b] = cellsA;
+    this.#failMove(a, b);
+  }
+
+  copySlot(from: SlotId, to: SlotId, length: number): void {
+    this.log.push(`copy ${from} → ${to} (${length})`);
+    check(from !== to, "a slot is copied to another");
+    this.#slots[to] = this.#cells(from, length);
+    this.#failMove(from, to);
+  }
+
+  #failMove(a: SlotId, b: SlotId): void {
+    if (this.failNext !== "move") return;
+    this.failNext = undefined;
+    this.#slots[a] = garbage(this.slotCapacity);
+    this.#slots[b] = garbage(this.slotCapacity);
+    throw new Error("the copy engine is on fire");
+  }
+
+  #cells(slot: SlotId, length: number): number[] {
+    check(slot < this.slotCount, `slot ${slot} exists`);
+    check(length <= this.#slots[slot]!.length, `slot ${slot} holds ${length} tokens`);
+    return this.#slots[slot]!.slice(0, length);
+  }
+
+  #compute(entry: BatchEntry): number | undefined {
+    const { slot, start, tokenIds, draw } = entry;
+    const cells = [...this.#cells(slot, start), ...cellsOf(entry)];
+    check(tokenIds.length > 0 && cells.length <= this.slotCapacity, "a step computes at least one token and stays within the slot");
+    this.#slots[slot] = cells;
+    if (!draw) return undefined;
+    check(draw.tokenIds.length === cells.length, "a draw comes after the last token");
+    check(draw.drawIndex === draw.tokenIds.length - draw.promptLength, "draws are counted from the end of the prompt");
+    return this.#nextToken(cells, draw.drawIndex);
+  }
+}
+
+/** The answer to a request that has the model for itself, from the definition of the fake model and without any engine. */
+export function answerAlone(request: EngineRequest, slotCapacity: number): number[] {
+  const { prompt } = request;
+  const { tokenIds, positions, visionExpert, spans } = prompt;
+  const cells = cellsOf({ start: 0, tokenIds, positions, visionExpert, spans });
+  const answer: number[] = [];
+  while (answer.length < Math.min(request.maxTokens, slotCapacity - tokenIds.length)) {
+    const tokenId = hashToken(cells);
+    answer.push(tokenId);
+    if (request.stopTokenIds.includes(tokenId)) break;
+    const position = cells.length + prompt.positionDelta;
+    cells.push(cell([tokenId, position, position, position, 0, 0, 0]));
+  }
+  return answer;
+}
+
+/** A request with text ids and, where a string stands, a picture of three tokens with that hash. */
+export function makeRequest(content: readonly (number | string)[], options: Partial<Omit<EngineRequest, "prompt">> = {}): EngineRequest {
+  return { prompt: makePrompt(content), sampling: greedy, maxTokens: 4, stopTokenIds: [], ...options };
+}
+
+export function makePrompt(content: readonly (number | string)[]): EncodedPrompt {
+  const tokenIds: number[] = [];
+  const spans: VisionSpan[] = [];
+  for (const part of content) {
+    if (typeof part === "string") {
+      spans.push({ start: tokenIds.length, length: 3, image: makeImage(part) });
+      tokenIds.push(imageToken, imageToken, imageToken);
+    } else tokenIds.push(part);
+  }
+  // A picture advances the position by 1, whatever it fills, so that positions and indices differ.
+  const positions = tokenIds.map((_, i) => i - spans.reduce((sum, span) => sum + Math.min(Math.max(i - span.start, 0), 2), 0));
+  return {
+    tokenIds: Int32Array.from(tokenIds),
+    positions: Int32Array.from([0, 1, 2].flatMap((axis) => positions.map((p, i) => (tokenIds[i] === imageToken ? p + axis : p)))),
+    positionDelta: -2 * spans.length,
+    visionExpert: Uint8Array.from(tokenIds, (id) => Number(id === imageToken)),
+    spans,
+  };
+}
+
+function makeImage(hash: string): ImagePatches {
+  return { hash, patches: new Uint8Array(0), frameCount: 1, patchRows: 2, patchColumns: 6 };
+}
+
+function cellsOf({
+  start,
+  tokenIds,
+  positions,
+  visionExpert,
+  spans,
+}: Pick<BatchEntry, "start" | "tokenIds" | "positions" | "visionExpert" | "spans">): number[] {
+  const count = tokenIds.length;
+  check(positions.length === 3 * count && visionExpert.length === count, "every token has three positions and an expert bank");
+  check(
+    spans.every((span) => span.start < start + count && span.start + span.length > start),
+    "only spans of the range are given",
+  );
+  return [...tokenIds].map((tokenId, i) => {
+    const span = spans.find((span) => span.start <= start + i && start + i < span.start + span.length);
+    check((tokenId === imageToken) === (span !== undefined), `token ${start + i} has a span if it belongs to a picture`);
+    const picture = span ? [hashText(span.image.hash), start + i - span.start] : [0, 0];
+    return cell([tokenId, positions[i]!, positions[count + i]!, positions[2 * count + i]!, visionExpert[i]!, ...picture]);
+  });
+}
+
+/** One number for all that a token's keys and values depend on, but for the tokens before it. */
+function cell(parts: readonly number[]): number {
+  return parts.reduce(mix, 7);
+}
+
+function hashToken(cells: readonly number[]): number {
+  return cells.reduce(mix, 1) % 50;
+}
+
+function hashText(text: string): number {
+  return [...text].reduce((hash, character) => mix(hash, character.codePointAt(0)!), 3);
+}
+
+function mix(hash: number, value: number): number {
+  return (Math.imul(hash ^ value, 0x9e3779b1) ^ (hash >>> 15)) >>> 0;
+}
+
+function garbage(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => 4_000_000_000 + i);
+}
+
+function describePrefill({ slot, start, tokenIds }: BatchEntry): string {
+  return `prefill ${slot}[${start}..${start + tokenIds.length})`;
+}
+
+function isDecodeEntry({ slot, tokenIds }: BatchEntry, index: number): boolean {
+  return Number(slot) === index && tokenIds.length === 1;
+}
+
+function check(condition: boolean, promise: string): void {
+  if (!condition) throw new Error(`broken promise to the model: ${promise}`);
+}

@@ -1,0 +1,228 @@
+import { describe, expect, test } from "vitest";
+import type { SlotId } from "../../src/core/batch.ts";
+import type { SequenceId } from "../../src/engine/engine-protocol.ts";
+import { KvSlots, minSharedLength, SlotMoveError, type SlotMemory } from "../../src/engine/kv-slots.ts";
+import { Sequence } from "../../src/engine/sequence.ts";
+import { makeRequest } from "./fake-model.ts";
+
+const slotCapacity = 200;
+
+/** Slots over a memory that only writes down what it is asked for. */
+function makeSlots(slotCount: number) {
+  const log: string[] = [];
+  const memory = {
+    slotCount,
+    slotCapacity,
+    isBroken: false as boolean,
+    swapSlots: (a: SlotId, lengthA: number, b: SlotId, lengthB: number) => move(`swap ${a}:${lengthA} ${b}:${lengthB}`),
+    copySlot: (from: SlotId, to: SlotId, length: number) => move(`copy ${from} → ${to}:${length}`),
+  } satisfies SlotMemory & { isBroken: boolean };
+  const move = (line: string): void => {
+    log.push(line);
+    if (memory.isBroken) throw new Error("out of order");
+  };
+  return { slots: new KvSlots(memory), memory, log };
+}
+
+let nextId = 0;
+
+function makeSequence(content: readonly (number | string)[], cacheSalt?: string): Sequence {
+  const request = makeRequest(content, cacheSalt === undefined ? {} : { cacheSalt });
+  return new Sequence(nextId++ as SequenceId, request, slotCapacity);
+}
+
+/** Acquires a slot and computes the whole prompt. */
+function run(slots: KvSlots, content: readonly (number | string)[], cacheSalt?: string): Sequence {
+  const sequence = makeSequence(content, cacheSalt);
+  expect(slots.acquire(sequence)).toBe(true);
+  sequence.computedLength = sequence.promptLength;
+  return sequence;
+}
+
+function count(from: number, length: number): number[] {
+  return Array.from({ length }, (_, i) => from + i);
+}
+
+describe("acquiring a slot", () => {
+  test("takes the lowest empty one", () => {
+    const { slots } = makeSlots(3);
+    expect([run(slots, [1]), run(slots, [2]), run(slots, [3])].map(({ slot }) => slot)).toEqual([0, 1, 2]);
+    expect(slots.acquire(makeSequence([4]))).toBe(false);
+  });
+
+  test("continues the prefix an idle slot holds, answer included", () => {
+    const { slots, log } = makeSlots(3);
+    const first = run(slots, [1, 2, 3]);
+    first.append(50);
+    first.append(51);
+    first.computedLength = 4; // the token drawn last is never computed
+    slots.release(first);
+
+    const second = makeSequence([1, 2, 3, 50, 51, 7]);
+    slots.acquire(second);
+    expect([second.slot, second.computedLength]).toEqual([0, 4]);
+    expect(log).toEqual([]);
+  });
+
+  test("computes the last prompt token again", () => {
+    const { slots } = makeSlots(1);
+    slots.release(run(slots, [1, 2, 3]));
+    const again = makeSequence([1, 2, 3]);
+    slots.acquire(again);
+    expect(again.computedLength).toBe(2);
+  });
+
+  test("takes the oldest idle slot when no prefix fits", () => {
+    const { slots } = makeSlots(3);
+    const [a, b, c] = [run(slots, [1]), run(slots, [2]), run(slots, [3])];
+    for (const sequence of [b, c, a]) slots.release(sequence);
+    expect(run(slots, [9]).slot).toBe(1);
+    expect(run(slots, [9, 9]).slot).toBe(2);
+  });
+
+  test("takes an empty slot before an idle one", () => {
+    const { slots } = makeSlots(2);
+    slots.release(run(slots, [1, 2, 3]));
+    expect(run(slots, [9]).slot).toBe(1);
+  });
+
+  test("copies a long prefix out of a slot that is in use, and only what is computed there", () => {
+    const { slots, log } = makeSlots(2);
+    const busy = makeSequence(count(1, 100));
+    slots.acquire(busy);
+    busy.computedLength = 60;
+    const second = makeSequence(count(1, 100));
+    slots.acquire(second);
+    expect(log).toEqual(["copy 0 → 1:60"]);
+    expect(second.computedLength).toBe(60);
+  });
+
+  test("does not copy a short prefix", () => {
+    const { slots, log } = makeSlots(2);
+    run(slots, count(1, minSharedLength - 1));
+    expect(run(slots, [...count(1, minSharedLength - 1), 999]).slot).toBe(1);
+    expect(log).toEqual([]);
+  });
+
+  test("copies a shared opening rather than overwrite another conversation, while a slot is empty", () => {
+    const { slots, log } = makeSlots(2);
+    slots.release(run(slots, [...count(1, 40), 100, 101]));
+    run(slots, [...count(1, 40), 200]);
+    expect(log).toEqual(["copy 0 → 1:40"]);
+  });
+
+  test("overwrites the end of a conversation rather than lose more of an older one", () => {
+    const { slots, log } = makeSlots(2);
+    slots.release(run(slots, count(500, 50)));
+    slots.release(run(slots, [...count(1, 40), 100, 101]));
+    const third = makeSequence([...count(1, 40), 200]);
+    slots.acquire(third);
+    expect([third.slot, third.computedLength]).toEqual([1, 40]);
+    expect(log).toEqual([]);
+  });
+
+  test("does not share between salts", () => {
+    const { slots } = makeSlots(2);
+    slots.release(run(slots, count(1, 50), "alice"));
+    const [bob, alice] = [makeSequence(count(1, 60), "bob"), makeSequence(count(1, 60), "alice")];
+    slots.acquire(bob);
+    slots.acquire(alice);
+    expect([bob.computedLength, alice.computedLength]).toEqual([0, 50]);
+  });
+
+  test("does not share between pictures", () => {
+    const { slots } = makeSlots(1);
+    slots.release(run(slots, [1, 2, "cat", 3]));
+    const dog = makeSequence([1, 2, "dog", 3]);
+    slots.acquire(dog);
+    expect(dog.computedLength).toBe(2);
+  });
+
+  test("finds nothing in a slot that was forgotten", () => {
+    const { slots } = makeSlots(1);
+    const first = run(slots, [1, 2, 3]);
+    slots.release(first);
+    slots.forget(0 as SlotId);
+    const second = makeSequence([1, 2, 3]);
+    slots.acquire(second);
+    expect(second.computedLength).toBe(0);
+  });
+
+  test("leaves the sequence without a slot when the copy fails, and names both slots", () => {
+    const { slots, memory } = makeSlots(2);
+    run(slots, count(1, 40));
+    memory.isBroken = true;
+    const second = makeSequence(count(1, 50));
+    expect(() => slots.acquire(second)).toThrow(expect.objectContaining({ constructor: SlotMoveError, slots: [0, 1] }));
+    expect(second.slot).toBeUndefined();
+    expect(slots.usedCount).toBe(1);
+  });
+});
+
+describe("gathering sequences in front", () => {
+  test("moves nothing when they are there, in any order", () => {
+    const { slots, log } = makeSlots(3);
+    const [a, b] = [run(slots, [1]), run(slots, [2])];
+    slots.gatherInFront([b, a]);
+    expect(log).toEqual([]);
+  });
+
+  test("fills the place of one that left, and keeps the prefix it left", () => {
+    const { slots, log } = makeSlots(3);
+    const [a, b, c] = [run(slots, [1, 1]), run(slots, [2, 2, 2]), run(slots, [3])];
+    slots.release(a);
+    slots.gatherInFront([b, c]);
+    expect(log).toEqual(["swap 2:1 0:2"]);
+    expect([b.slot, c.slot]).toEqual([1, 0]);
+    slots.checkIntegrity([b, c]);
+    const again = makeSequence([1, 1, 1]);
+    slots.acquire(again);
+    expect([again.slot, again.computedLength]).toEqual([2, 2]);
+  });
+
+  test("exchanges with a sequence that is not one of them", () => {
+    const { slots, log } = makeSlots(2);
+    const [prefilling, decoding] = [run(slots, [1, 1]), run(slots, [2])];
+    slots.gatherInFront([decoding]);
+    expect(log).toEqual(["swap 1:1 0:2"]);
+    expect([prefilling.slot, decoding.slot]).toEqual([1, 0]);
+    slots.checkIntegrity([prefilling, decoding]);
+  });
+
+  test("moves each stray once however many leave together", () => {
+    const { slots, log } = makeSlots(6);
+    const all = count(0, 6).map((id) => run(slots, [id]));
+    for (const sequence of [all[0]!, all[3]!, all[5]!]) slots.release(sequence);
+    slots.gatherInFront([all[1]!, all[2]!, all[4]!]);
+    expect(log).toEqual(["swap 4:1 0:1"]);
+  });
+
+  test("changes nothing in the books when the exchange fails", () => {
+    const { slots, memory } = makeSlots(2);
+    const [a, b] = [run(slots, [1]), run(slots, [2])];
+    memory.isBroken = true;
+    expect(() => slots.gatherInFront([b])).toThrow(SlotMoveError);
+    expect([a.slot, b.slot]).toEqual([0, 1]);
+    slots.checkIntegrity([a, b]);
+  });
+});
+
+describe("the integrity check notices", () => {
+  test("a sequence that runs without a slot", () => {
+    const { slots } = makeSlots(1);
+    expect(() => slots.checkIntegrity([makeSequence([1])])).toThrow(/owners/);
+  });
+
+  test("a slot whose owner is not running", () => {
+    const { slots } = makeSlots(1);
+    run(slots, [1]);
+    expect(() => slots.checkIntegrity([])).toThrow(/owners/);
+  });
+
+  test("an owner that believes to be elsewhere", () => {
+    const { slots } = makeSlots(2);
+    const sequence = run(slots, [1]);
+    sequence.slot = 1 as SlotId;
+    expect(() => slots.checkIntegrity([sequence])).toThrow(/disagree/);
+  });
+});
