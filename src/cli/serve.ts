@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { freemem, totalmem, availableParallelism } from "node:os";
 import { once } from "node:events";
-import { createServer, type AddressInfo, type Server } from "node:net";
+import { createServer, isIPv4, type AddressInfo, type Server } from "node:net";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
@@ -98,7 +98,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
 
 /** Anyone who reaches an open address without a key could use the machine. */
 function refuseOpenBind({ host, apiKeys, allowNoKey }: ServeOptions): void {
-  const isLocal = host === "localhost" || host === "::1" || /^127\./.test(host);
+  const isLocal = host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
   if (isLocal || apiKeys.length > 0 || allowNoKey) return;
   throw new UserError(
     `--host ${host} is reachable from other machines; give --api-key KEY (or --insecure-no-auth if the network is yours)`,
