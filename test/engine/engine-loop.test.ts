@@ -1,0 +1,268 @@
+import { once } from "node:events";
+import { setTimeout } from "node:timers/promises";
+import { MessageChannel, Worker } from "node:worker_threads";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { EngineError, RequestError, UserError } from "../../src/core/errors.ts";
+import type { GenerationEvent } from "../../src/core/events.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import { EngineClient } from "../../src/engine/engine-client.ts";
+import { runEngineLoop } from "../../src/engine/engine-loop.ts";
+import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
+import type { SchedulerOptions } from "../../src/engine/scheduler.ts";
+import { answerAlone, FakeModel, makeRequest } from "./fake-model.ts";
+
+const endless = makeRequest([1, 2], { maxTokens: Infinity });
+const cleanUps: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0)) await cleanUp();
+});
+
+/** Client and loop at both ends of a channel, in this thread. */
+async function connect(options: Partial<SchedulerOptions> = {}, slotCapacity = 10_000) {
+  const { port1, port2 } = new MessageChannel();
+  const model = new FakeModel({ slotCount: 2, slotCapacity });
+  const engine = new Engine(model, options);
+  const loop = runEngineLoop(engine, port2);
+  const client = await EngineClient.start(port1);
+  cleanUps.push(() => client.close());
+  return { client, engine, model, loop, enginePort: port2 };
+}
+
+function never(): AbortSignal {
+  return new AbortController().signal;
+}
+
+async function collect(client: EngineClient, request: EngineRequest, signal = never()): Promise<GenerationEvent[]> {
+  const events: GenerationEvent[] = [];
+  for await (const event of client.submit(request, signal)) events.push(event);
+  return events;
+}
+
+function tokensOf(events: readonly GenerationEvent[]): number[] {
+  return events.flatMap((event) => (event.type === "token" ? event.tokenId : []));
+}
+
+/** Waits until the engine has nothing to do. */
+async function settle(engine: Engine): Promise<void> {
+  while (engine.hasWork()) await setTimeout(1);
+}
+
+describe("a client over a message channel", () => {
+  test("streams the events of an answer", async () => {
+    const { client } = await connect();
+    const request = makeRequest([1, "cat", 2], { maxTokens: 3 });
+    const tokens = answerAlone(request, 100).map((tokenId) => ({ type: "token", tokenId }));
+    expect(await collect(client, request)).toEqual([
+      { type: "started", cachedTokens: 0 },
+      ...tokens,
+      { type: "finished", reason: "length" },
+    ]);
+  });
+
+  test("keeps many answers apart", async () => {
+    const { client } = await connect();
+    const requests = Array.from({ length: 20 }, (_, i) => makeRequest([i, "cat", 2 * i], { maxTokens: 1 + (i % 7) }));
+    const answers = await Promise.all(requests.map((request) => collect(client, request)));
+    expect(answers.map(tokensOf)).toEqual(requests.map((request) => answerAlone(request, 100)));
+  });
+
+  test("answers again after the engine was idle", async () => {
+    const { client, engine } = await connect();
+    await collect(client, makeRequest([1]));
+    await settle(engine);
+    await setTimeout(20);
+    expect(tokensOf(await collect(client, makeRequest([2])))).toEqual(answerAlone(makeRequest([2]), 100));
+  });
+
+  test("leaves the engine asleep while there is nothing to do", async () => {
+    const { client, engine } = await connect();
+    await collect(client, makeRequest([1]));
+    await settle(engine);
+    const turns = vi.spyOn(engine, "stats"); // read once in each turn of the loop
+    await setTimeout(20);
+    expect(turns).not.toHaveBeenCalled();
+  });
+
+  test("knows the engine's counts", async () => {
+    const { client } = await connect();
+    await collect(client, makeRequest([1, 2, 3], { maxTokens: 5 }));
+    expect(client.stats()).toEqual({ running: 0, waiting: 0, slotsUsed: 0, steps: 5, prefillTokens: 3, cachedTokens: 0, decodeTokens: 4 });
+  });
+
+  test("passes a failed step on as an event", async () => {
+    const { client, model } = await connect();
+    model.failNext = "step";
+    expect(await collect(client, makeRequest([1]))).toContainEqual({ type: "failed", message: "the device is on fire" });
+    expect(client.isAlive).toBe(true);
+  });
+
+  test("passes a request that breaks the engine's own rules on as a failure of that request", async () => {
+    const { client } = await connect();
+    expect(await collect(client, makeRequest([]))).toEqual([expect.objectContaining({ type: "failed" })]);
+    expect(await collect(client, makeRequest([1], { maxTokens: 1 }))).toHaveLength(3);
+  });
+});
+
+describe("a refusal", () => {
+  test("crosses the boundary with all its fields", async () => {
+    const { client } = await connect({ maxWaiting: 0 });
+    const expected = { constructor: RequestError, status: 429, code: "queue_full", param: undefined, retryAfterMs: 1000 };
+    await expect(collect(client, makeRequest([1]))).rejects.toThrow(expect.objectContaining(expected));
+  });
+
+  test("of a prompt that is too long is a 400", async () => {
+    const { client } = await connect({}, 2);
+    const expected = {
+      constructor: RequestError,
+      status: 400,
+      code: "context_length_exceeded",
+      param: "messages",
+      retryAfterMs: undefined,
+    };
+    await expect(collect(client, makeRequest([1, 2]))).rejects.toThrow(expect.objectContaining(expected));
+    expect(tokensOf(await collect(client, makeRequest([1])))).toHaveLength(1);
+  });
+});
+
+describe("an answer nobody wants any more ends in the engine", () => {
+  test("when the consumer leaves the loop", async () => {
+    const { client, engine } = await connect();
+    for await (const event of client.submit(endless, never())) if (event.type === "token") break;
+    await settle(engine);
+    expect(engine.stats()).toMatchObject({ running: 0, slotsUsed: 0 });
+  });
+
+  test("when the signal aborts, and the consumer gets its reason", async () => {
+    const { client, engine } = await connect();
+    const controller = new AbortController();
+    const events: GenerationEvent[] = [];
+    const consume = async (): Promise<void> => {
+      for await (const event of client.submit(endless, controller.signal)) {
+        events.push(event);
+        if (events.length === 3) controller.abort(new Error("gone"));
+      }
+    };
+    await expect(consume()).rejects.toThrow("gone");
+    expect(events).toHaveLength(3);
+    await settle(engine);
+    expect(engine.stats().slotsUsed).toBe(0);
+  });
+
+  test("when the signal aborts while the consumer is busy elsewhere", async () => {
+    const { client, engine } = await connect();
+    const controller = new AbortController();
+    const iterator = client.submit(endless, controller.signal);
+    await iterator.next();
+    controller.abort(new Error("gone"));
+    await settle(engine);
+    await expect(iterator.next()).rejects.toThrow("gone");
+  });
+
+  test("when the signal aborts while the request waits", async () => {
+    const { client, engine } = await connect();
+    const busy = [client.submit(endless, never()), client.submit(endless, never())];
+    for (const iterator of busy) await iterator.next();
+    const controller = new AbortController();
+    const waiting = collect(client, makeRequest([3]), controller.signal);
+    while (engine.stats().waiting === 0) await setTimeout(1);
+    controller.abort(new Error("gone"));
+    await expect(waiting).rejects.toThrow("gone");
+    while (engine.stats().waiting > 0) await setTimeout(1);
+    for (const iterator of busy) await iterator.return();
+  });
+
+  test("and is never sent when the signal has aborted before", async () => {
+    const { client, engine } = await connect();
+    await expect(collect(client, endless, AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
+    expect(engine.stats().steps).toBe(0);
+  });
+
+  test("within one step", async () => {
+    const { client, engine, model } = await connect();
+    const iterator = client.submit(endless, never());
+    await iterator.next();
+    let stepsAfterAbort = 0;
+    model.onStep = () => void stepsAfterAbort++;
+    await iterator.return();
+    await settle(engine);
+    expect(stepsAfterAbort).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("the end of the engine", () => {
+  test("by `close` ends the loop, and what runs throws", async () => {
+    const { client, loop } = await connect();
+    const running = collect(client, endless);
+    const refused = expect(running).rejects.toThrow(EngineError);
+    await client.close();
+    await loop;
+    await refused;
+    await expect(collect(client, endless)).rejects.toThrow(EngineError);
+    expect(client.isAlive).toBe(false);
+    await client.close();
+  });
+
+  test("by a lost port makes open and later requests throw, and tells the listener", async () => {
+    const { client, loop, enginePort } = await connect();
+    const told: string[] = [];
+    client.onFatal((message) => told.push(message));
+    const running = collect(client, endless);
+    await setTimeout(5);
+    enginePort.close();
+    await expect(running).rejects.toThrow(EngineError);
+    await expect(collect(client, endless)).rejects.toThrow(EngineError);
+    await loop;
+    expect(told).toEqual(["the engine thread has ended"]);
+  });
+
+  test("by a bug outside of a step is reported once, with its message", async () => {
+    const { client, engine, loop } = await connect();
+    engine.step = () => {
+      throw new Error("a broken promise");
+    };
+    const told: string[] = [];
+    client.onFatal((message) => told.push(message));
+    await expect(collect(client, endless)).rejects.toThrow("a broken promise");
+    await loop;
+    expect(told).toEqual(["a broken promise"]);
+  });
+});
+
+describe("a worker", () => {
+  /** Runs a piece of CommonJS as a worker thread. */
+  function startWorker(code: string): Worker {
+    const worker = new Worker(`const { parentPort } = require("node:worker_threads"); ${code}`, { eval: true });
+    cleanUps.push(() => worker.terminate());
+    return worker;
+  }
+
+  test("that cannot load makes the start throw its error, with the class it had", async () => {
+    const failing = (name: string) => startWorker(`class ${name} extends Error { name = "${name}" }; throw new ${name}("no library")`);
+    await expect(EngineClient.start(failing("UserError"))).rejects.toThrow(new UserError("no library"));
+    await expect(EngineClient.start(failing("OtherError"))).rejects.toThrow(EngineError);
+  });
+
+  test("that dies makes open requests throw", async () => {
+    const worker = startWorker(
+      `parentPort.postMessage({ type: "ready" }); parentPort.on("message", () => { throw new Error("out of memory") });`,
+    );
+    const client = await EngineClient.start(worker);
+    await expect(collect(client, endless)).rejects.toThrow(/out of memory/);
+    expect(client.isAlive).toBe(false);
+  });
+
+  test("that ends itself makes open requests throw", async () => {
+    const worker = startWorker(`parentPort.postMessage({ type: "ready" }); parentPort.on("message", () => process.exit(3));`);
+    const client = await EngineClient.start(worker);
+    await expect(collect(client, endless)).rejects.toThrow(EngineError);
+  });
+
+  test("is closed when its thread has ended", async () => {
+    const worker = startWorker(`parentPort.postMessage({ type: "ready" }); parentPort.on("message", () => parentPort.close());`);
+    const client = await EngineClient.start(worker);
+    const exited = once(worker, "exit");
+    await client.close();
+    expect(await exited).toEqual([0]);
+  });
+});
