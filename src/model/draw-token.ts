@@ -35,7 +35,7 @@ type Range = { readonly low: number; readonly high: number };
 /** Temperatures below are greedy: scaled logits would leave the range of float32. */
 const minTemperature = 1e-5;
 
-/** How far below the best logit a row is ranked, in steps until that decides: e^-8 rarely leaves more than some hundred tokens. */
+/** How far below the best logit a row is ranked, in steps until that decides: most draws need few tokens, some need all. */
 const rankingDepths = [8, 16, Infinity];
 
 /** Bound of the relative difference of float64 sums of up to 2^20 weights taken in different orders. */
