@@ -4,7 +4,7 @@ import { samplerCandidates, samplerIo } from "../core/graph-io.ts";
 import type { TokenDraw } from "../core/batch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Session } from "../runtime/session.ts";
-import { drawToken } from "./draw-token.ts";
+import { drawToken, inverseTemperature } from "./draw-token.ts";
 import { TensorBuffer } from "./tensor-buffer.ts";
 
 export class Sampler {
@@ -18,7 +18,7 @@ export class Sampler {
     this.#vocabSize = vocabSize;
     this.#candidateCount = Math.min(samplerCandidates, vocabSize);
     this.#buffers = {
-      inverseTemperature: new TensorBuffer(runtime, "float32", maxRows),
+      inverseTemperatures: new TensorBuffer(runtime, "float32", maxRows),
       values: new TensorBuffer(runtime, "float32", maxRows * this.#candidateCount),
       tokenIds: new TensorBuffer(runtime, "int64", maxRows * this.#candidateCount),
       logSumExp: new TensorBuffer(runtime, "float32", maxRows),
@@ -28,15 +28,14 @@ export class Sampler {
   /** Draws a token from row i of `logits` [draws.length, vocab] for each draw that is asked for. */
   draw(logits: TensorBuffer<"float32">, draws: readonly (TokenDraw | undefined)[]): (number | undefined)[] {
     const rows = draws.length;
-    const { inverseTemperature, values, tokenIds, logSumExp } = this.#buffers;
+    const { inverseTemperatures, values, tokenIds, logSumExp } = this.#buffers;
     draws.forEach((draw, row) => {
-      const temperature = draw?.params.temperature ?? 0;
-      inverseTemperature.data[row] = temperature > 0 ? 1 / temperature : 1;
+      inverseTemperatures.data[row] = draw ? inverseTemperature(draw.params) : 1;
     });
     const binding = this.#session.createBinding();
     try {
       binding.input(samplerIo.logits, logits.shaped(rows, this.#vocabSize));
-      binding.input(samplerIo.inverseTemperature, inverseTemperature.shaped(rows, 1));
+      binding.input(samplerIo.inverseTemperature, inverseTemperatures.shaped(rows, 1));
       binding.output(samplerIo.values, values.shaped(rows, this.#candidateCount));
       binding.output(samplerIo.tokenIds, tokenIds.shaped(rows, this.#candidateCount));
       binding.output(samplerIo.logSumExp, logSumExp.shaped(rows, 1));
