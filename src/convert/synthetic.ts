@@ -1,0 +1,90 @@
+// A made-up checkpoint: a model of any size with random weights of realistic scale, drawn when they are read. It stands in for a
+// checkpoint folder, so that conversion, loading, memory and speed can be measured without the weights.
+
+import { fileURLToPath } from "node:url";
+import { assert, UserError } from "../core/errors.ts";
+import { manifestFormat, manifestFormatVersion, onnxRuntimeVersion, type ConversionSettings, type Manifest } from "../core/manifest.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import { hubTensors } from "./hub-tensors.ts";
+import { syntheticConfig } from "./synthetic-shapes.ts";
+import { drawNormal, type Distribution } from "./synthetic-values.ts";
+
+/** The nano checkpoint, whose tokenizer, template and preprocessor every synthetic model borrows. */
+const companionFolder = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+
+/** `name`: one of `syntheticNames` (synthetic-shapes.ts). Throws a UserError for another. */
+export function openSynthetic(name: string): SyntheticCheckpoint {
+  return new SyntheticCheckpoint(name, syntheticConfig(name, companionFolder));
+}
+
+/** Reads like a Checkpoint in the hub's layout. */
+export class SyntheticCheckpoint {
+  readonly config: ModelConfig;
+  readonly layout = "hub";
+  readonly notes: readonly string[];
+  /** Where the files that are not weights are to be copied from. */
+  readonly companionFolder = companionFolder;
+  readonly #name: string;
+  readonly #shapes: ReadonlyMap<string, readonly number[]>;
+  readonly #unused: Set<string>;
+
+  constructor(name: string, config: ModelConfig) {
+    this.#name = name;
+    this.config = config;
+    this.notes = [`weights of ${name} are random: its answers mean nothing`];
+    this.#shapes = new Map(hubTensors(config).map((tensor) => [tensor.name, tensor.shape]));
+    this.#unused = new Set(this.#shapes.keys());
+  }
+
+  /** The tensor, or some of its rows, as float32. Same model, name and shape give the same numbers, on any thread of any machine. */
+  read(hubName: string, shape: readonly number[], rows?: { readonly start: number; readonly count: number }): Float32Array {
+    this.claim(hubName, shape);
+    const [rowCount, ...rest] = shape as [number, ...number[]];
+    const rowLength = rest.reduce((product, length) => product * length, 1);
+    const { start, count } = rows ?? { start: 0, count: rowCount };
+    const key = `${this.#name}/${hubName} [${shape.join(",")}]`;
+    return drawNormal(key, distributionOf(hubName, shape), start * rowLength, count * rowLength);
+  }
+
+  /** Counts a tensor as used, without drawing it. */
+  claim(hubName: string, shape: readonly number[]): void {
+    assert(this.#shapes.get(hubName)?.join() === shape.join(), `${hubName} [${shape.join(", ")}] is not a tensor of ${this.#name}`);
+    this.#unused.delete(hubName);
+  }
+
+  /** Throws a UserError when part of the model was not used. */
+  finish(): void {
+    if (this.#unused.size === 0) return;
+    throw new UserError(
+      `synthetic ${this.#name}: expected every tensor to be used, got ${this.#unused.size} unused, e.g. ${[...this.#unused][0]}`,
+    );
+  }
+
+  manifest(settings: ConversionSettings, programVersion: string): Omit<Manifest, "files"> {
+    return {
+      format: manifestFormat,
+      formatVersion: manifestFormatVersion,
+      createdBy: programVersion,
+      onnxruntime: onnxRuntimeVersion,
+      source: { name: `synthetic-${this.#name}`, layout: this.layout, files: {} },
+      settings,
+      config: this.config,
+    };
+  }
+
+  close(): void {}
+}
+
+/**
+ * As in a trained model: a linear layer keeps the scale of its input (deviation 1 / √fan-in), norms are near 1, biases small. Embedding rows
+ * have length 1, so that logits of a tied head have deviation 1; router logits too, so that chance picks the experts evenly, and the correction
+ * bias is small beside a probability of 1/64.
+ */
+function distributionOf(name: string, shape: readonly number[]): Distribution {
+  const isBfloat16 = true;
+  if (name.endsWith("e_score_correction_bias")) return { mean: 0, deviation: 1e-3, isBfloat16: false };
+  if (/\.mlp\.gate\.weight(_1)?$/.test(name)) return { mean: 0, deviation: shape[0]! ** -0.5, isBfloat16: false };
+  if (name.endsWith(".bias")) return { mean: 0, deviation: 0.02, isBfloat16 };
+  if (shape.length === 1) return { mean: 1, deviation: 0.1, isBfloat16 };
+  return { mean: 0, deviation: shape[1]! ** -0.5, isBfloat16 };
+}
