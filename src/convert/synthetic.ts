@@ -2,6 +2,7 @@
 // checkpoint folder, so that conversion, loading, memory and speed can be measured without the weights.
 
 import { fileURLToPath } from "node:url";
+import { elementCount } from "../core/data-type.ts";
 import { assert, UserError } from "../core/errors.ts";
 import { manifestFormat, manifestFormatVersion, onnxRuntimeVersion, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
@@ -36,20 +37,16 @@ export class SyntheticCheckpoint {
     this.#unused = new Set(this.#shapes.keys());
   }
 
-  /** The tensor, or some of its rows, as float32. Same model, name and shape give the same numbers, on any thread of any machine. */
-  read(hubName: string, shape: readonly number[], rows?: { readonly start: number; readonly count: number }): Float32Array {
-    this.claim(hubName, shape);
-    const [rowCount, ...rest] = shape as [number, ...number[]];
-    const rowLength = rest.reduce((product, length) => product * length, 1);
-    const { start, count } = rows ?? { start: 0, count: rowCount };
-    const key = `${this.#name}/${hubName} [${shape.join(",")}]`;
-    return drawNormal(key, distributionOf(hubName, shape), start * rowLength, count * rowLength);
+  /** The tensor as float32. Same model, name and shape give the same numbers, on any thread of any machine. */
+  read(hubName: string, shape: readonly number[]): Float32Array {
+    return this.readRange(hubName, shape, 0, elementCount(shape));
   }
 
-  /** Counts a tensor as used, without drawing it. */
-  claim(hubName: string, shape: readonly number[]): void {
+  /** Elements [start, start + count) of the tensor in row-major order; a count of 0 only marks it as used. */
+  readRange(hubName: string, shape: readonly number[], start: number, count: number): Float32Array {
     assert(this.#shapes.get(hubName)?.join() === shape.join(), `${hubName} [${shape.join(", ")}] is not a tensor of ${this.#name}`);
     this.#unused.delete(hubName);
+    return drawNormal(`${this.#name}/${hubName} [${shape.join(",")}]`, distributionOf(hubName, shape), start, count);
   }
 
   /** Throws a UserError when part of the model was not used. */
