@@ -2,7 +2,7 @@
 
 import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { UserError } from "../core/errors.ts";
+import { assert, UserError } from "../core/errors.ts";
 import {
   manifestFormat,
   manifestFormatVersion,
@@ -15,17 +15,20 @@ import type { ModelConfig } from "../core/model-config.ts";
 import { toNative, toPieces, type NativeTensor, type TensorPiece } from "./native-layout.ts";
 import { readModelConfig } from "./read-config.ts";
 import type { TensorEntry } from "./safetensors.ts";
-import { openShards, type Shards } from "./shards.ts";
+import { openShards, type Shards, type StoredTensor } from "./shards.ts";
 
 const embeddingName = "model.embed_tokens.weight";
 const headName = "lm_head.weight";
 
-/** Reads config.json and the headers of all shards. Throws a UserError when the folder is not a complete checkpoint. */
-export function openCheckpoint(folder: string): Checkpoint {
-  const config = readModelConfig(folder);
+/**
+ * Reads config.json and the headers of all shards; a config that came out of this before is taken as it is. Throws a UserError when
+ * the folder is not a complete checkpoint.
+ */
+export function openCheckpoint(folder: string, knownConfig?: ModelConfig): Checkpoint {
+  const config = knownConfig ?? readModelConfig(folder);
   const shards = openShards(folder);
   try {
-    return new Checkpoint(folder, config, shards);
+    return new Checkpoint(folder, config, shards, knownConfig === undefined);
   } catch (error) {
     shards.close();
     throw error;
@@ -37,18 +40,20 @@ export class Checkpoint {
   readonly layout: CheckpointLayout;
   /** What the operator should know about this checkpoint. */
   readonly notes: readonly string[];
+  readonly companionFolder: string;
   readonly #folder: string;
   readonly #shards: Shards;
-  /** Stored name → start → element count of the pieces read. */
-  readonly #read = new Map<string, Map<number, number>>();
+  /** Stored name → start → element count of the pieces used. */
+  readonly #used = new Map<string, Map<number, number>>();
 
-  constructor(folder: string, config: ModelConfig, shards: Shards) {
+  constructor(folder: string, config: ModelConfig, shards: Shards, checkHead: boolean) {
+    this.companionFolder = folder;
     this.#folder = folder;
     this.#shards = shards;
     this.config = config;
     this.notes = [];
     this.layout = [...shards.tensors.keys()].some((name) => name.startsWith("model.language_model.")) ? "native" : "hub";
-    if (config.text.tiedEmbedding && this.has(headName) && !this.#headEqualsEmbedding()) {
+    if (checkHead && config.text.tiedEmbedding && this.has(headName) && !this.#headEqualsEmbedding()) {
       this.config = { ...config, text: { ...config.text, tiedEmbedding: false } };
       this.notes = ["config.json ties the LM head to the embedding, but lm_head.weight differs from it: the stored LM head is used"];
     }
@@ -70,12 +75,24 @@ export class Checkpoint {
    */
   read(hubName: string, shape: readonly number[]): Float32Array {
     const tensor = this.#locate(hubName);
-    const pieces = toPieces(tensor, shape, this.config.moe.expertCount).map((piece) => this.#readPiece(piece));
+    const pieces = this.#use(tensor, shape).map(({ entry, start, count }) => entry.file.readFloat32(entry, start, count));
     const values = pieces.length === 1 ? pieces[0]! : concatenate(pieces);
     return tensor.type === "transposed" ? transpose(values, shape) : values;
   }
 
-  /** Throws a UserError when the checkpoint holds weights that nobody read: the model would not be the one that was trained. */
+  /**
+   * Elements [start, start + count) of the tensor in row-major order. With a count of 0 nothing is read, but the tensor is checked
+   * and counts as used. Throws as `read` does.
+   */
+  readRange(hubName: string, shape: readonly number[], start: number, count: number): Float32Array {
+    const tensor = this.#locate(hubName);
+    const [piece] = this.#use(tensor, shape);
+    if (count === 0) return new Float32Array();
+    assert(tensor.type === "whole" || tensor.type === "expert", `part of ${hubName}, which is stored ${tensor.type}, cannot be read alone`);
+    return piece!.entry.file.readFloat32(piece!.entry, piece!.start + start, count);
+  }
+
+  /** Throws a UserError when the checkpoint holds weights that nobody used: the model would not be the one that was trained. */
   finish(): void {
     const unread = [...this.#shards.tensors.values()].filter((entry) => !this.#isUsed(entry)).map(({ name }) => name);
     if (unread.length === 0) return;
@@ -115,25 +132,29 @@ export class Checkpoint {
     return { type: "whole", name };
   }
 
-  #readPiece({ name, shape, start, count }: TensorPiece): Float32Array {
-    const entry = this.#shards.tensors.get(name);
-    if (entry === undefined) {
-      throw new UserError(`${this.#folder}: expected a tensor ${name} [${shape.join(", ")}], got none; is the checkpoint complete?`);
-    }
-    if (entry.shape.join() !== shape.join()) {
-      const shapes = `expected shape [${shape.join(", ")}] by config.json, got [${entry.shape.join(", ")}]`;
-      throw new UserError(`${this.#folder}: ${name}: ${shapes}; config.json and weights are not of the same model`);
-    }
-    const pieces = this.#read.get(name) ?? new Map<number, number>();
-    this.#read.set(name, pieces.set(start, count));
-    return entry.file.readFloat32(entry, start, count);
+  /** Where the tensor is stored; throws unless all of it is, in the right shape. */
+  #use(tensor: NativeTensor, hubShape: readonly number[]): (TensorPiece & { readonly entry: StoredTensor })[] {
+    return toPieces(tensor, hubShape, this.config.moe.expertCount).map((piece) => {
+      const { name, shape, start, count } = piece;
+      const entry = this.#shards.tensors.get(name);
+      if (entry === undefined) {
+        throw new UserError(`${this.#folder}: expected a tensor ${name} [${shape.join(", ")}], got none; is the checkpoint complete?`);
+      }
+      if (entry.shape.join() !== shape.join()) {
+        const shapes = `expected shape [${shape.join(", ")}] by config.json, got [${entry.shape.join(", ")}]`;
+        throw new UserError(`${this.#folder}: ${name}: ${shapes}; config.json and weights are not of the same model`);
+      }
+      const used = this.#used.get(name) ?? new Map<number, number>();
+      this.#used.set(name, used.set(start, count));
+      return { ...piece, entry };
+    });
   }
 
   #isUsed({ name, elementCount }: TensorEntry): boolean {
     // Multi-token-prediction layers serve training only, and a tied head is a copy.
     if (name.includes("mtp") || (name === headName && this.tiedEmbedding)) return true;
-    const readCount = [...(this.#read.get(name)?.values() ?? [])].reduce((sum, count) => sum + count, 0);
-    return readCount === elementCount && this.#read.has(name);
+    const usedCount = [...(this.#used.get(name)?.values() ?? [])].reduce((sum, count) => sum + count, 0);
+    return usedCount === elementCount && this.#used.has(name);
   }
 
   #headEqualsEmbedding(): boolean {

@@ -21,16 +21,22 @@ export function cacheFolderFor(
 ): string {
   const hash = createHash("sha256");
   hash.update(JSON.stringify([weights, activations, manifestFormatVersion, programVersion]));
-  for (const name of checkpointFiles(checkpointFolder)) {
-    const path = join(checkpointFolder, name);
+  hash.update(hashCheckpoint(checkpointFolder));
+  const name = basename(resolve(checkpointFolder)).replaceAll(/[^\w.-]/g, "_");
+  return join(cacheRoot(env), `${name}-${weights}-${activations}-${hash.digest("hex").slice(0, 12)}`);
+}
+
+/** Hex digits for what the files hold, wherever the folder lies. Weights are too big to hash: size, time and header stand for them. */
+export function hashCheckpoint(folder: string): string {
+  const hash = createHash("sha256");
+  for (const name of checkpointFiles(folder)) {
+    const path = join(folder, name);
     const { size, mtimeMs } = statSync(path);
     const isWeights = name.endsWith(".safetensors");
-    // Weights are too big to hash at every start: size, time and header stand for them.
     hash.update(JSON.stringify([name, size, isWeights ? Math.trunc(mtimeMs) : 0]));
     hash.update(isWeights ? readHeader(path) : readFileSync(path));
   }
-  const name = basename(resolve(checkpointFolder)).replaceAll(/[^\w.-]/g, "_");
-  return join(cacheRoot(env), `${name}-${weights}-${activations}-${hash.digest("hex").slice(0, 12)}`);
+  return hash.digest("hex");
 }
 
 /** $ERNIE_VL_CACHE, else ernie-vl in the user's cache folder (XDG Base Directory Specification: relative paths do not count). */

@@ -1,17 +1,17 @@
 // Checkpoint folder → converted model folder: three graphs, their weights, and the files that text and pictures need.
 
-import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { graphFiles } from "../core/graph-io.ts";
 import type { ConversionSettings } from "../core/manifest.ts";
-import { buildDecoder } from "./blocks/decoder.ts";
-import { buildSampler } from "./blocks/sampler.ts";
-import { buildVision } from "./blocks/vision.ts";
-import { Weights, type Build } from "./blocks/weights.ts";
-import { openCheckpoint } from "./checkpoint.ts";
-import type { Graph } from "./onnx/graph.ts";
-import { encodeModel, externalDataBytes, writeExternalData } from "./onnx/model-file.ts";
+import { DataFiles } from "./data-files.ts";
+import { requireDiskSpace } from "./disk-space.ts";
+import type { FileDigest } from "./hash-file.ts";
+import type { Journal } from "./journal.ts";
+import { createTaskRunner, type TaskRunner, type WorkerSetup } from "./job-pool.ts";
 import { OutputFolder } from "./output-folder.ts";
+import { planConversion, type Plan } from "./plan.ts";
+import { hashSource, openSource, type Source, type TensorSource } from "./source.ts";
 
 /** Copied when the checkpoint has them: what tokenizer, template and sampling defaults are read from. */
 const companionFiles = [
@@ -24,61 +24,146 @@ const companionFiles = [
   "preprocessor_config.json",
 ];
 
+/** How much work a power failure may cost. */
+const journalIntervalMs = 1000;
+
 export type ConvertOptions = {
   readonly settings: ConversionSettings;
   /** Version of this program, for the manifest. */
   readonly programVersion: string;
+  /** Identifies the code that converts: what other code began is not continued. The program's version unless told. */
+  readonly converterVersion?: string;
   /** Build the graphs with the outputs that the parity check compares. */
   readonly inspect?: boolean;
   /** Replace an earlier conversion in the target folder. */
   readonly overwrite?: boolean;
+  /** Worker threads; one per core unless told. */
+  readonly threads?: number;
+  /** Bytes of weights written; the first call says how many an earlier, stopped conversion left. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
-  /** Aborting leaves nothing behind. */
+  /** Another process converts to the same target: called before waiting for it. */
+  readonly onWait?: (processId: number) => void;
+  /** Aborting keeps what is done; the same conversion, started again, goes on from there. */
   readonly signal?: AbortSignal;
 };
 
+/** `convert` for a checkpoint folder. */
+export function convertCheckpoint(folder: string, target: string, options: ConvertOptions): Promise<readonly string[]> {
+  return convert({ type: "checkpoint", folder }, target, options);
+}
+
 /**
- * Converts and returns what the operator should know. Everything is written to a temporary folder beside `target` that takes its
- * place at the end. Same checkpoint and settings give the same bytes.
+ * Converts and returns what the operator should know. Everything is written to a work folder beside `target` that takes its place
+ * at the end. Same source and settings give the same bytes, in however many threads and attempts. An error leaves nothing behind.
  */
-export async function convertCheckpoint(checkpointFolder: string, target: string, options: ConvertOptions): Promise<readonly string[]> {
-  const checkpoint = openCheckpoint(checkpointFolder);
+export async function convert(source: Source, target: string, options: ConvertOptions): Promise<readonly string[]> {
+  const { settings, programVersion, inspect = false, overwrite = false, onWait, signal } = options;
+  const tensors = openSource(source);
   try {
-    const output = OutputFolder.create(target, { overwrite: options.overwrite ?? false });
+    const planOptions = { config: tensors.config, settings, inspect };
+    const plan = planConversion(planOptions);
+    checkTensors(plan, tensors);
+    const manifest = tensors.manifest(settings, programVersion);
+    const key = hash([options.converterVersion ?? programVersion, inspect, manifest, hashSource(source)]);
+    const output = await OutputFolder.open(target, { overwrite, key, onWait, signal });
     try {
-      const weights = new Weights(checkpoint, options.settings.weights, options.settings.activations);
-      await writeGraphs(output, { config: checkpoint.config, weights, inspect: options.inspect ?? false }, options);
-      checkpoint.finish();
-      for (const file of companionFiles) {
-        if (existsSync(join(checkpointFolder, file))) output.copyFile(file, join(checkpointFolder, file));
-      }
-      output.commit(checkpoint.manifest(options.settings, options.programVersion));
-      return checkpoint.notes;
-    } catch (error) {
-      output.discard();
-      throw error;
+      if (output.hasWaited && output.isCommitted(manifest)) return tensors.notes;
+      const names = writeSmallFiles(plan, tensors.companionFolder, output);
+      const setup = { source, options: planOptions, folder: output.folder };
+      output.commit(manifest, await writeDataFiles(plan, setup, names, output.journal, options));
+      return tensors.notes;
+    } finally {
+      if (signal?.aborted) output.leave();
+      else output.discard();
     }
   } finally {
-    checkpoint.close();
+    tensors.close();
   }
 }
 
-async function writeGraphs(output: OutputFolder, build: Build, { onProgress, signal }: ConvertOptions): Promise<void> {
-  const graphs: readonly [string, Graph][] = [
-    [graphFiles.decoder, buildDecoder(build)],
-    [graphFiles.vision, buildVision(build)],
-    [graphFiles.sampler, buildSampler(build.config.text.vocabSize)],
-  ];
-  const totalBytes = graphs.reduce((sum, [, graph]) => sum + externalDataBytes(graph), 0);
-  let doneBytes = 0;
-  for (const [file, graph] of graphs) {
-    const dataFile = `${file}.data`;
-    output.addFile(file, encodeModel(graph, dataFile, file));
-    const graphBytes = externalDataBytes(graph);
-    if (graphBytes === 0) continue;
-    const data = output.createFile(dataFile);
-    await writeExternalData(graph, data.write, { onProgress: (written) => onProgress?.(doneBytes + written, totalBytes), signal });
-    data.close();
-    doneBytes += graphBytes;
+/** Names every missing, misshapen or unused tensor before hours of work, not after. */
+function checkTensors(plan: Plan, tensors: TensorSource): void {
+  const shapes = new Map(plan.jobs.flatMap(({ piece }) => piece.reads.map(({ name, shape }) => [name, shape])));
+  for (const [name, shape] of shapes) tensors.readRange(name, shape, 0, 0);
+  tensors.finish();
+}
+
+/** Returns the names of the files. */
+function writeSmallFiles(plan: Plan, companionFolder: string, output: OutputFolder): string[] {
+  for (const { name, encode } of plan.modelFiles) output.addFile(name, encode());
+  const companions = companionFiles.filter((name) => existsSync(join(companionFolder, name)));
+  for (const name of companions) output.addFile(name, readFileSync(join(companionFolder, name)));
+  return [...plan.modelFiles.map(({ name }) => name), ...companions];
+}
+
+/** Computes what is still to be computed. Returns the digests of these files and of the ones in `otherNames`. */
+async function writeDataFiles(
+  plan: Plan,
+  setup: WorkerSetup,
+  otherNames: readonly string[],
+  journal: Journal,
+  options: ConvertOptions,
+): Promise<Record<string, FileDigest>> {
+  const files = new DataFiles(setup.folder, plan.dataFiles);
+  try {
+    if (!files.wereComplete) journal.restart();
+    const outputBytes = plan.dataFiles.reduce((sum, file) => sum + file.byteLength, 0);
+    requireDiskSpace(setup.folder, outputBytes - files.allocatedBytes);
+    const runner = createTaskRunner(setup, outputBytes, options.threads);
+    try {
+      await runJobs(plan, runner, journal, files, options);
+      return await hashFiles([...plan.dataFiles.map(({ name }) => name), ...otherNames], runner);
+    } finally {
+      await runner.close();
+    }
+  } finally {
+    files.close();
   }
+}
+
+/** Resolves when all results are on the disk; rejects at the first error, when no job is running any more. */
+async function runJobs(
+  { jobs, dataFiles }: Plan,
+  runner: TaskRunner,
+  journal: Journal,
+  files: DataFiles,
+  { onProgress, signal }: ConvertOptions,
+): Promise<void> {
+  const totalBytes = dataFiles.reduce((sum, file) => sum + file.byteLength, 0);
+  const paddingBytes = totalBytes - jobs.reduce((sum, job) => sum + job.byteLength, 0);
+  const waiting = [...jobs.entries()].filter(([index]) => !journal.done.has(index)).values();
+  let doneBytes = jobs.reduce((sum, job, index) => sum + (journal.done.has(index) ? job.byteLength : 0), paddingBytes);
+  let flushedAt = Date.now();
+  let isStopped = false;
+  onProgress?.(doneBytes, totalBytes);
+
+  const work = async (): Promise<void> => {
+    for (const [index, job] of waiting) {
+      if (isStopped || signal?.aborted) return;
+      await runner.run({ type: "job", index });
+      journal.add(index);
+      doneBytes += job.byteLength;
+      onProgress?.(doneBytes, totalBytes);
+      if (Date.now() - flushedAt < journalIntervalMs) continue;
+      flushedAt = Date.now();
+      await journal.flush(() => files.sync());
+    }
+  };
+  const stop = (error: unknown): never => {
+    isStopped = true;
+    throw error;
+  };
+  const outcomes = await Promise.allSettled(Array.from({ length: runner.concurrency }, () => work().catch(stop)));
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  await journal.flush(() => files.sync());
+  signal?.throwIfAborted();
+}
+
+async function hashFiles(names: readonly string[], runner: TaskRunner): Promise<Record<string, FileDigest>> {
+  const digests = await Promise.all(names.map(async (name) => [name, await runner.run({ type: "hash", name })] as const));
+  return Object.fromEntries(digests) as Record<string, FileDigest>;
+}
+
+function hash(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("hex");
 }

@@ -1,4 +1,5 @@
-// Complete-or-nothing output: files gather in a hidden folder beside the target, which takes the target's name when all are on the disk.
+// Complete-or-nothing output: files gather in a work folder beside the target and take the target's name when all are on the disk.
+// A conversion that was stopped is continued; one that failed leaves nothing.
 
 import {
   closeSync,
@@ -8,7 +9,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  readSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -18,117 +18,103 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { assert, UserError } from "../core/errors.ts";
 import { manifestFileName, manifestFormat, type Manifest } from "../core/manifest.ts";
-import { HashedFile, writeError, writing, type FileDigest } from "./hashed-file.ts";
-import { removeLeftovers, temporaryPath } from "./temporary-folder.ts";
+import type { FileDigest } from "./hash-file.ts";
+import { Journal } from "./journal.ts";
+import { WorkFolder, type ClaimOptions } from "./work-folder.ts";
+import { writing } from "./write-error.ts";
 
-const copyBytes = 4 * 2 ** 20;
-/** Each further attempt means that another process finished in the moment between. */
-const maxAttempts = 20;
-
-export type OutputOptions = {
+export type OutputOptions = ClaimOptions & {
   /** Replace an earlier conversion in the target folder. */
   readonly overwrite: boolean;
+  /** Stands for everything the result depends on: work with another key is not continued. */
+  readonly key: string;
 };
 
-export type OutputFile = { readonly write: (chunk: Uint8Array) => void; readonly close: () => void };
-
-/**
- * Ends with `commit` or `discard`. A process that exits in between (`process.exit` in a signal handler, an uncaught error)
- * discards; what a killed process leaves is removed by the next conversion to the same target.
- */
+/** Ends with `commit`, `discard` or `leave`; a killed process leaves. */
 export class OutputFolder {
+  /** Where the files are written, all of them directly. */
+  readonly folder: string;
+  readonly journal: Journal;
+  /** Whether another process was converting to the same target when we came. */
+  readonly hasWaited: boolean;
   readonly #target: string;
   readonly #overwrite: boolean;
-  readonly #folder: string;
-  readonly #digests: Record<string, FileDigest> = {};
-  readonly #openFiles = new Map<string, HashedFile>();
+  readonly #work: WorkFolder;
   #isPending = true;
-  readonly #onExit = (): void => this.discard();
 
-  /** Throws a UserError when the target holds something that may not be replaced, or cannot be written. */
-  static create(target: string, options: OutputOptions): OutputFolder {
-    return new OutputFolder(existsSync(target) ? realpathSync(target) : resolve(target), options);
+  /**
+   * Waits while another process converts to the same target. Throws a UserError when the target holds something that may not be
+   * replaced, or cannot be written.
+   */
+  static async open(target: string, options: OutputOptions): Promise<OutputFolder> {
+    const path = existsSync(target) ? realpathSync(target) : resolve(target);
+    refuseOccupied(path, options.overwrite);
+    writing(path, () => mkdirSync(dirname(path), { recursive: true }));
+    refuseMountPoint(path);
+    const work = await WorkFolder.claim(path, options);
+    try {
+      return new OutputFolder(path, work, options);
+    } catch (error) {
+      work.remove();
+      throw error;
+    }
   }
 
-  private constructor(target: string, { overwrite }: OutputOptions) {
+  private constructor(target: string, work: WorkFolder, { overwrite, key }: OutputOptions) {
     this.#target = target;
     this.#overwrite = overwrite;
-    refuseOccupied(target, overwrite);
-    writing(target, () => mkdirSync(dirname(target), { recursive: true }));
-    refuseMountPoint(target);
-    removeLeftovers(target);
-    this.#folder = temporaryPath(target);
-    writing(this.#folder, () => mkdirSync(this.#folder));
-    process.once("exit", this.#onExit);
-  }
-
-  /** A file of the folder, to be closed before `commit`. */
-  createFile(name: string): OutputFile {
-    assert(!/[/\\]/.test(name) && name !== manifestFileName, `${name} is not the name of a file in a model folder`);
-    const file = new HashedFile(join(this.#folder, name));
-    this.#openFiles.set(name, file);
-    const close = (): void => {
-      this.#digests[name] = file.finish();
-      this.#openFiles.delete(name);
-    };
-    return { write: file.write, close };
+    this.#work = work;
+    this.hasWaited = work.hasWaited;
+    this.folder = join(work.path, "output");
+    this.journal = new Journal(join(work.path, "journal"), key);
+    if (this.journal.done.size === 0) rmSync(this.folder, { recursive: true, force: true });
+    writing(this.folder, () => mkdirSync(this.folder, { recursive: true }));
   }
 
   addFile(name: string, bytes: Uint8Array): void {
-    const file = this.createFile(name);
-    file.write(bytes);
-    file.close();
+    assert(!/[/\\]/.test(name) && name !== manifestFileName, `${name} is not the name of a file in a model folder`);
+    const path = join(this.folder, name);
+    writing(path, () => writeFileSync(path, bytes, { flush: true }));
   }
 
-  copyFile(name: string, from: string): void {
-    const file = this.createFile(name);
-    const fd = openSync(from, "r");
-    try {
-      const buffer = Buffer.allocUnsafe(copyBytes);
-      for (let count; (count = readSync(fd, buffer)) > 0;) file.write(buffer.subarray(0, count));
-    } finally {
-      closeSync(fd);
-    }
-    file.close();
+  /** Whether the target holds this conversion already. */
+  isCommitted(manifest: Omit<Manifest, "files">): boolean {
+    const found = readConversion(this.#target);
+    return found !== undefined && encodeManifest({ ...found, files: {} }) === encodeManifest({ ...manifest, files: {} });
   }
 
-  /**
-   * Writes the manifest and moves everything into place. Throws a UserError when another process has put something else there
-   * meanwhile; the same conversion by another process is as good as ours.
-   */
-  commit(manifest: Omit<Manifest, "files">): void {
-    assert(this.#openFiles.size === 0, `${[...this.#openFiles.keys()].join(", ")} not closed`);
-    const path = join(this.#folder, manifestFileName);
+  /** Writes the manifest and moves everything into place. */
+  commit(manifest: Omit<Manifest, "files">, files: Readonly<Record<string, FileDigest>>): void {
+    this.#work.checkOwnership();
+    const path = join(this.folder, manifestFileName);
     writing(path, () => {
-      writeFileSync(path, encodeManifest({ ...manifest, files: this.#digests }), { flush: true });
-      syncFolder(this.#folder);
+      writeFileSync(path, encodeManifest({ ...manifest, files }), { flush: true });
+      syncFolder(this.folder);
     });
-    this.#moveIntoPlace();
-    this.discard(); // what is left under the temporary name: nothing, or what another process has finished as well
-    writing(this.#target, () => syncFolder(dirname(this.#target)));
+    refuseOccupied(this.#target, this.#overwrite);
+    writing(this.#target, () => {
+      // The name is free from here to the next line; the old folder goes with the work folder.
+      if (existsSync(this.#target)) renameSync(this.#target, join(this.#work.path, "replaced"));
+      renameSync(this.folder, this.#target);
+      syncFolder(dirname(this.#target));
+    });
+    this.discard();
   }
 
-  /** Removes what was written so far. Does nothing after `commit`. */
+  /** Removes what was written so far. Does nothing after `commit` or `leave`. */
   discard(): void {
     if (!this.#isPending) return;
     this.#isPending = false;
-    process.removeListener("exit", this.#onExit);
-    for (const file of this.#openFiles.values()) file.abandon();
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.journal.close();
+    this.#work.remove();
   }
 
-  #moveIntoPlace(): void {
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
-      try {
-        return renameSync(this.#folder, this.#target);
-      } catch (error) {
-        if (!isOccupied(error)) throw writeError(this.#target, error);
-      }
-      if (!this.#overwrite && hasSameManifest(this.#folder, this.#target)) return;
-      refuseOccupied(this.#target, this.#overwrite);
-      removeFolder(this.#target);
-    }
-    throw new UserError(`cannot write ${this.#target}: other processes keep replacing it; stop them or choose another folder`);
+  /** Keeps what was written so far, to be continued by the next conversion. */
+  leave(): void {
+    if (!this.#isPending) return;
+    this.#isPending = false;
+    this.journal.close();
+    this.#work.release();
   }
 }
 
@@ -145,7 +131,7 @@ function refuseOccupied(target: string, overwrite: boolean): void {
   if (!existsSync(target)) return;
   if (!statSync(target).isDirectory()) throw new UserError(`${target}: expected a new or empty folder, got a file; choose another folder`);
   if (readdirSync(target).length === 0) return;
-  if (!isConversion(target))
+  if (!readConversion(target))
     throw new UserError(`${target}: expected a new or empty folder, got one with other files; choose another folder`);
   if (!overwrite) {
     throw new UserError(`${target}: expected a new or empty folder, got a converted model; choose another folder or pass --overwrite`);
@@ -159,37 +145,14 @@ function refuseMountPoint(target: string): void {
   }
 }
 
-function isConversion(folder: string): boolean {
+/** The manifest of a converted model, of whatever version; undefined when the folder is none. */
+function readConversion(folder: string): Manifest | undefined {
   try {
-    const manifest: unknown = JSON.parse(readFileSync(join(folder, manifestFileName), "utf8"));
-    return (manifest as Partial<Manifest> | null)?.format === manifestFormat;
+    const manifest = JSON.parse(readFileSync(join(folder, manifestFileName), "utf8")) as Partial<Manifest> | null;
+    return manifest?.format === manifestFormat ? (manifest as Manifest) : undefined;
   } catch {
-    return false;
+    return undefined;
   }
-}
-
-function hasSameManifest(a: string, b: string): boolean {
-  try {
-    return readFileSync(join(a, manifestFileName)).equals(readFileSync(join(b, manifestFileName)));
-  } catch {
-    return false;
-  }
-}
-
-/** Frees the name at once, the space afterwards. */
-function removeFolder(folder: string): void {
-  const aside = temporaryPath(folder);
-  try {
-    renameSync(folder, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return; // another process was faster
-    throw writeError(folder, error);
-  }
-  rmSync(aside, { recursive: true, force: true });
-}
-
-function isOccupied(error: unknown): boolean {
-  return ["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 function syncFolder(folder: string): void {

@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { OutputFolder } from "../../src/convert/output-folder.ts";
+import { hashFile } from "../../src/convert/hash-file.ts";
+import { encodeManifest } from "../../src/convert/output-folder.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { classifyFolder, readManifest, verifyFiles } from "../../src/model-folder.ts";
 import { makeManifest } from "./make-manifest.ts";
@@ -11,11 +12,11 @@ const weights = Buffer.alloc(5_000_000, "weights");
 
 function writeModel(): string {
   const folder = join(temporaryFolder(), "model");
-  const output = OutputFolder.create(folder, { overwrite: false });
-  output.addFile("decoder.onnx", Buffer.from("graph"));
-  output.addFile("decoder.onnx.data", weights);
-  const { files: _, ...manifest } = makeManifest();
-  output.commit(manifest);
+  mkdirSync(folder);
+  writeFileSync(join(folder, "decoder.onnx"), "graph");
+  writeFileSync(join(folder, "decoder.onnx.data"), weights);
+  const files = Object.fromEntries(["decoder.onnx", "decoder.onnx.data"].map((name) => [name, hashFile(join(folder, name))]));
+  writeFileSync(join(folder, "manifest.json"), encodeManifest(makeManifest({ files })));
   return folder;
 }
 

@@ -1,10 +1,9 @@
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { hashFile } from "../../src/convert/hash-file.ts";
 import { OutputFolder } from "../../src/convert/output-folder.ts";
-import { removeLeftovers, temporaryPath } from "../../src/convert/temporary-folder.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { makeManifest } from "./make-manifest.ts";
 import { temporaryFolder } from "./tiny-checkpoint.ts";
@@ -15,79 +14,68 @@ function newTarget(): string {
   return join(temporaryFolder(), "model");
 }
 
-function convertTo(target: string, content = "weights", overwrite = false): void {
-  const output = OutputFolder.create(target, { overwrite });
+function openFolder(target: string, { overwrite = false, key = "key" } = {}): Promise<OutputFolder> {
+  return OutputFolder.open(target, { overwrite, key });
+}
+
+async function convertTo(target: string, content = "weights", overwrite = false): Promise<void> {
+  const output = await openFolder(target, { overwrite });
   output.addFile("decoder.onnx", Buffer.from(content));
-  output.commit(manifest);
+  output.commit(manifest, { "decoder.onnx": hashFile(join(output.folder, "decoder.onnx")) });
 }
 
 function namesBeside(target: string): string[] {
   return readdirSync(dirname(target)).filter((name) => name !== basename(target));
 }
 
+test("a file's digest is its size and SHA-256, also when it does not fit one read", () => {
+  const bytes = Buffer.alloc(11_000_003, "some bytes that do not fit one buffer");
+  const path = join(temporaryFolder(), "file");
+  writeFileSync(path, bytes);
+
+  expect(hashFile(path)).toEqual({ bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
+});
+
 describe("a committed folder", () => {
-  test("holds every file, and a manifest with their sizes and hashes", () => {
+  test("holds every file and the manifest, and nothing is left beside it", async () => {
     const target = join(newTarget(), "below", "missing", "folders");
-    const bytes = Buffer.alloc(11_000_003, "some bytes that do not fit one buffer");
-    const source = join(temporaryFolder(), "source");
-    writeFileSync(source, bytes);
-    const output = OutputFolder.create(target, { overwrite: false });
 
-    const { write, close } = output.createFile("pieces");
-    for (let start = 0, length = 1; start < bytes.length; start += length, length = (length * 3) % 6_000_011) {
-      write(bytes.subarray(start, start + length));
-    }
-    close();
-    output.addFile("whole", bytes);
-    output.copyFile("copy", source);
-    output.addFile("empty", new Uint8Array());
-    output.commit(manifest);
+    await convertTo(target);
 
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
-    const { files } = JSON.parse(readFileSync(join(target, "manifest.json"), "utf8"));
-    expect(files).toEqual({
-      pieces: { bytes: bytes.length, sha256 },
-      whole: { bytes: bytes.length, sha256 },
-      copy: { bytes: bytes.length, sha256 },
-      empty: { bytes: 0, sha256: createHash("sha256").digest("hex") },
-    });
-    for (const name of ["pieces", "whole", "copy"]) expect(readFileSync(join(target, name)).equals(bytes), name).toBe(true);
-    expect(readdirSync(target).toSorted()).toEqual(["copy", "empty", "manifest.json", "pieces", "whole"]);
+    const sha256 = createHash("sha256").update("weights").digest("hex");
+    const { files } = JSON.parse(readFileSync(join(target, "manifest.json"), "utf8")) as { files: unknown };
+    expect(files).toEqual({ "decoder.onnx": { bytes: 7, sha256 } });
+    expect(readdirSync(target).toSorted()).toEqual(["decoder.onnx", "manifest.json"]);
     expect(namesBeside(target)).toEqual([]);
   });
 
-  test("has the same manifest, byte for byte, in whatever order keys and files came", () => {
+  test("has the same manifest, byte for byte, in whatever order the keys came", async () => {
+    const digests = { x: { bytes: 1, sha256: "1" }, y: { bytes: 2, sha256: "2" } };
+    const reversed = <T extends object>(value: T) => Object.fromEntries(Object.entries(value).toReversed()) as T;
     const [a, b] = [newTarget(), newTarget()];
-    const one = OutputFolder.create(a, { overwrite: false });
-    one.addFile("x", Buffer.from("1"));
-    one.addFile("y", Buffer.from("2"));
-    one.commit(manifest);
-    const other = OutputFolder.create(b, { overwrite: false });
-    other.addFile("y", Buffer.from("2"));
-    other.addFile("x", Buffer.from("1"));
-    other.commit(Object.fromEntries(Object.entries(manifest).toReversed()) as typeof manifest);
+    (await openFolder(a)).commit(manifest, digests);
+    (await openFolder(b)).commit(reversed(manifest), reversed(digests));
 
     expect(readFileSync(join(a, "manifest.json"), "utf8")).toBe(readFileSync(join(b, "manifest.json"), "utf8"));
   });
 
-  test("takes the place of an empty one, also through a link", () => {
+  test("takes the place of an empty one, also through a link", async () => {
     const target = newTarget();
     mkdirSync(target);
     const link = `${target}-link`;
     symlinkSync(target, link);
 
-    convertTo(link);
+    await convertTo(link);
 
     expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("weights");
   });
 });
 
 describe("before the commit", () => {
-  test("nothing is at the target, and discard leaves nothing anywhere", () => {
+  test("nothing is at the target, and discard leaves nothing anywhere", async () => {
     const target = newTarget();
-    const output = OutputFolder.create(target, { overwrite: false });
+    const output = await openFolder(target);
     output.addFile("x", Buffer.from("1"));
-    output.createFile("open").write(Buffer.from("2"));
 
     expect(existsSync(target)).toBe(false);
     output.discard();
@@ -95,26 +83,46 @@ describe("before the commit", () => {
     expect(namesBeside(target)).toEqual([]);
   });
 
-  test("the end of the process discards; after it nothing is left to do", () => {
-    const before = process.listeners("exit");
+  test("discard after commit keeps the result", async () => {
     const target = newTarget();
-    OutputFolder.create(target, { overwrite: false }).addFile("x", Buffer.from("1"));
-    const added = process.listeners("exit").filter((listener) => !before.includes(listener));
-
-    expect(added).toHaveLength(1);
-    added[0]!(130);
-    expect(namesBeside(target)).toEqual([]);
-    convertTo(target);
-    expect(process.listeners("exit")).toEqual(before);
-  });
-
-  test("discard after commit keeps the result", () => {
-    const target = newTarget();
-    const output = OutputFolder.create(target, { overwrite: false });
-    output.commit(manifest);
+    const output = await openFolder(target);
+    output.commit(manifest, {});
     output.discard();
 
     expect(readdirSync(target)).toEqual(["manifest.json"]);
+  });
+});
+
+describe("work that was left", () => {
+  async function leaveWork(target: string): Promise<void> {
+    const output = await openFolder(target);
+    writeFileSync(join(output.folder, "data"), "done");
+    output.journal.add(3);
+    await output.journal.flush(async () => {});
+    output.leave();
+  }
+
+  test("is there again for the same key", async () => {
+    const target = newTarget();
+    await leaveWork(target);
+
+    const output = await openFolder(target);
+
+    expect([...output.journal.done]).toEqual([3]);
+    expect(readFileSync(join(output.folder, "data"), "utf8")).toBe("done");
+    output.discard();
+    expect(namesBeside(target)).toEqual([]);
+  });
+
+  test("is gone for another key", async () => {
+    const target = newTarget();
+    await leaveWork(target);
+
+    const output = await openFolder(target, { key: "other" });
+
+    expect(output.journal.done.size).toBe(0);
+    expect(readdirSync(output.folder)).toEqual([]);
+    output.discard();
   });
 });
 
@@ -137,118 +145,81 @@ describe("a target in use", () => {
       },
       "got one with other files",
     ],
-  ])("is refused and kept when it is or holds %s, overwrite or not", (_name, prepare, message) => {
+  ])("is refused and kept when it is or holds %s, overwrite or not", async (_name, prepare, message) => {
     const target = newTarget();
     prepare(target);
-    const create = (overwrite: boolean) => () => OutputFolder.create(target, { overwrite });
 
-    expect(create(false)).toThrow(UserError);
-    expect(create(false)).toThrow(message);
-    expect(create(true)).toThrow(message);
+    await expect(openFolder(target)).rejects.toThrow(UserError);
+    await expect(openFolder(target)).rejects.toThrow(message);
+    await expect(openFolder(target, { overwrite: true })).rejects.toThrow(message);
     expect(namesBeside(target)).toEqual([]);
   });
 
-  test("is replaced when it is an earlier conversion and overwrite is set", () => {
+  test("is replaced when it is an earlier conversion and overwrite is set", async () => {
     const target = newTarget();
-    convertTo(target, "old");
+    await convertTo(target, "old");
 
-    expect(() => convertTo(target, "new")).toThrow("pass --overwrite");
+    await expect(convertTo(target, "new")).rejects.toThrow("pass --overwrite");
     expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("old");
-    convertTo(target, "new", true);
+    await convertTo(target, "new", true);
     expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("new");
     expect(namesBeside(target)).toEqual([]);
   });
 
-  test.skipIf(process.getuid?.() === 0)("is refused when its parent cannot be written", () => {
+  test.skipIf(process.getuid?.() === 0)("is refused when its parent cannot be written", async () => {
     const target = newTarget();
     chmodSync(dirname(target), 0o500);
 
-    expect(() => OutputFolder.create(target, { overwrite: false })).toThrow(/^cannot write .*permission/);
+    await expect(openFolder(target)).rejects.toThrow(/^cannot write .*permission/);
   });
 });
 
 describe("two conversions to one target at a time", () => {
-  function race(target: string, overwrite: boolean, contents: readonly [string, string]): readonly [OutputFolder, OutputFolder] {
-    const outputs = contents.map((content) => {
-      const output = OutputFolder.create(target, { overwrite });
-      output.addFile("decoder.onnx", Buffer.from(content));
-      return output;
-    });
-    return outputs as [OutputFolder, OutputFolder] & readonly OutputFolder[];
-  }
-
-  test("both succeed when they write the same", () => {
+  test("the second waits for the first and finds its result", async () => {
     const target = newTarget();
-    const [a, b] = race(target, false, ["same", "same"]);
-    a.commit(manifest);
-    b.commit(manifest);
+    const first = await openFolder(target);
+    const waited: number[] = [];
+    const second = OutputFolder.open(target, { overwrite: true, key: "key", onWait: (id) => waited.push(id) });
+    first.addFile("decoder.onnx", Buffer.from("first"));
+    first.commit(manifest, {});
 
-    expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("same");
+    const output = await second;
+
+    expect([output.hasWaited, output.isCommitted(manifest), output.journal.done.size]).toEqual([true, true, 0]);
+    expect(output.isCommitted({ ...manifest, createdBy: "another version" })).toBe(false);
+    expect(waited).toEqual([process.pid]);
+    output.discard();
+    expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("first");
     expect(namesBeside(target)).toEqual([]);
   });
 
-  test("the later one is refused when they differ", () => {
+  test("the second begins when the first gives up", async () => {
     const target = newTarget();
-    const [a, b] = race(target, false, ["a", "b"]);
-    a.commit(manifest);
+    const first = await openFolder(target);
+    const second = convertTo(target, "second");
+    first.discard();
+    await second;
 
-    expect(() => b.commit(manifest)).toThrow(UserError);
-    b.discard();
-    expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("a");
-    expect(namesBeside(target)).toEqual([]);
+    expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("second");
   });
 
-  test("the later one wins with overwrite", () => {
+  test("waiting ends when the operator stops it", async () => {
     const target = newTarget();
-    const [a, b] = race(target, true, ["a", "b"]);
-    a.commit(manifest);
-    b.commit(manifest);
+    const first = await openFolder(target);
+    const stopped = OutputFolder.open(target, { overwrite: false, key: "key", signal: AbortSignal.timeout(20) });
 
-    expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("b");
-    expect(namesBeside(target)).toEqual([]);
-  });
-});
-
-describe("unfinished folders of other processes", () => {
-  const deadProcess = spawnSync(process.execPath, ["--version"]).pid;
-
-  function leave(target: string, rename: (name: string) => string, ageMs = 0): void {
-    const path = temporaryPath(target);
-    mkdirSync(path);
-    writeFileSync(join(path, "x"), "");
-    const time = new Date(Date.now() - ageMs);
-    utimesSync(join(path, "x"), time, time);
-    utimesSync(path, time, time);
-    renameSync(path, join(dirname(path), rename(basename(path))));
-  }
-
-  const ofProcess = (id: number) => (name: string) => name.replace(`-${process.pid}-`, `-${id}-`);
-  const ofHost = (name: string): string => name.replace(/partial-[0-9a-f]{8}/, "partial-00000000");
-  const dayMs = 24 * 60 * 60 * 1000;
-
-  test.each([
-    ["a dead process are removed", ofProcess(deadProcess), 0, 0],
-    ["a living process stay", ofProcess(process.ppid), 0, 1],
-    ["this process stay", (name: string) => name, 0, 1],
-    ["an earlier process with our id are removed", (name: string) => name, process.uptime() * 1000 + 60_000, 0],
-    ["another machine stay while they are fresh", ofHost, dayMs / 2, 1],
-    ["another machine are removed after a day", ofHost, dayMs + 60_000, 0],
-    ["another target stay", (name: string) => ofProcess(deadProcess)(name).replace(".model.", ".model2."), 0, 1],
-  ])("of %s", (_name, rename, ageMs, expectedCount) => {
-    const target = newTarget();
-    leave(target, rename, ageMs);
-
-    removeLeftovers(target);
-
-    expect(namesBeside(target)).toHaveLength(expectedCount);
+    await expect(stopped).rejects.toThrow();
+    first.discard();
   });
 
-  test("go when the next conversion begins", () => {
+  test("a target that was filled meanwhile by other means is kept", async () => {
     const target = newTarget();
-    leave(target, ofProcess(deadProcess));
+    const output = await openFolder(target);
+    mkdirSync(target);
+    writeFileSync(join(target, "thesis.tex"), "");
 
-    convertTo(target);
-
-    expect(namesBeside(target)).toEqual([]);
+    expect(() => output.commit(manifest, {})).toThrow("got one with other files");
+    output.discard();
+    expect(readdirSync(target)).toEqual(["thesis.tex"]);
   });
 });

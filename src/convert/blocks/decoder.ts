@@ -8,7 +8,7 @@ import { add, cast, gather, greaterOrEqual, int64, matMulTransposed, max, reshap
 import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
 import { gatedMlp } from "./mlp.ts";
 import { modality, moe, type Modality } from "./moe.ts";
-import { encodeFloats, type Build, type Weights } from "./weights.ts";
+import { splitRows, type Build, type Weights } from "./weights.ts";
 
 /**
  *  input_ids ─ embedding ─┐
@@ -98,10 +98,10 @@ function embeddingTable(g: Graph, w: Weights, { text }: ModelConfig) {
       head: (x: Value) => matMulNBits(g.scope("lm_head"), x, headMatrix),
     };
   }
-  const plain = (scope: Graph, { parts }: typeof embedding) =>
-    scope.weight("weight", w.activation, [vocabSize, hiddenSize], (sink) =>
-      sink(encodeFloats(w.read(parts[0]!.name, [vocabSize, hiddenSize]), w.activation)),
-    );
+  const plain = (scope: Graph, { parts }: typeof embedding) => {
+    const shape = [vocabSize, hiddenSize];
+    return w.plain(scope, "weight", w.activation, shape, splitRows({ name: parts[0]!.name, shape }));
+  };
   const table = plain(g, embedding);
   const headTable = tiedEmbedding ? table : plain(g.scope("lm_head"), head);
   return {

@@ -20,7 +20,7 @@ import {
 } from "../onnx/std-ops.ts";
 import { blockLength } from "../quantize/blockwise.ts";
 import { gatedMlp } from "./mlp.ts";
-import { encodeFloats, type Build, type Weights } from "./weights.ts";
+import { wholeTensor, type Build, type RowSource, type Weights } from "./weights.ts";
 
 /** Far below any logit: its softmax is exactly 0 in float32. */
 const masked = -1e4;
@@ -62,17 +62,18 @@ function router(g: Graph, x: Value, { config, weights: w, inspect }: Build, toke
   const { expertCount, topK } = config.moe;
   const { hiddenSize } = config.text;
   const prefix = `model.layers.${layer}.mlp`;
-  const weight = g.weight("weight", "float32", [hiddenSize, 2 * expertCount], (sink) => {
-    const banks = ["gate.weight", "gate.weight_1"].map((name) => w.read(`${prefix}.${name}`, [hiddenSize, expertCount]));
+  const banks = ["gate.weight", "gate.weight_1"].map((name) => ({ name: `${prefix}.${name}`, shape: [hiddenSize, expertCount] }));
+  const sideBySide = (tensors: readonly Float32Array[]) => {
     const rows = new Float32Array(hiddenSize * 2 * expertCount);
     for (let row = 0; row < hiddenSize; row++) {
-      banks.forEach((bank, b) => rows.set(bank.subarray(row * expertCount, (row + 1) * expertCount), (2 * row + b) * expertCount));
+      tensors.forEach((bank, b) => rows.set(bank.subarray(row * expertCount, (row + 1) * expertCount), (2 * row + b) * expertCount));
     }
-    sink(encodeFloats(rows, "float32"));
-  });
-  const bias = g.weight("correction_bias", "float32", [2 * expertCount], (sink) =>
-    sink(encodeFloats(w.read(`${prefix}.moe_statics.e_score_correction_bias`, [2, expertCount]), "float32")),
-  );
+    return rows;
+  };
+  const routerSource = { rows: hiddenSize, reads: banks, arrange: sideBySide };
+  const weight = w.plain(g, "weight", "float32", [hiddenSize, 2 * expertCount], [routerSource]);
+  const biasSource = wholeTensor({ name: `${prefix}.moe_statics.e_score_correction_bias`, shape: [2, expertCount] });
+  const bias = w.plain(g, "correction_bias", "float32", [2 * expertCount], [biasSource]);
   const flat = reshape(g, cast(g, x, "float32"), [-1, hiddenSize], ["tokens", hiddenSize]);
   const logits = add(g, matMul(g, flat, weight), tokens.mask);
   const probabilities = softmax(g, logits);
@@ -97,43 +98,42 @@ function expertWeights(g: Graph, w: Weights, prefix: string, config: ModelConfig
   const count = 2 * expertCount;
   const ownWidth = (expert: number) => (expert < expertCount ? textWidth : visionWidth);
 
-  const gateUp = (emit: (rows: Float32Array) => void) => {
-    for (let expert = 0; expert < count; expert++) {
-      const shape = [ownWidth(expert), hiddenSize];
-      const gate = w.read(`${prefix}.${expert}.gate_proj.weight`, shape);
-      const up = w.read(`${prefix}.${expert}.up_proj.weight`, shape);
+  const experts = Array.from({ length: count }, (_, expert) => expert);
+  const gateUp = experts.map((expert): RowSource => ({
+    rows: 2 * width,
+    reads: ["gate_proj", "up_proj"].map((name) => ({ name: `${prefix}.${expert}.${name}.weight`, shape: [ownWidth(expert), hiddenSize] })),
+    arrange: ([gate, up]) => {
       const rows = new Float32Array(2 * width * hiddenSize);
       for (let i = 0; i < ownWidth(expert); i++) {
-        rows.set(gate.subarray(i * hiddenSize, (i + 1) * hiddenSize), 2 * i * hiddenSize);
-        rows.set(up.subarray(i * hiddenSize, (i + 1) * hiddenSize), (2 * i + 1) * hiddenSize);
+        rows.set(gate!.subarray(i * hiddenSize, (i + 1) * hiddenSize), 2 * i * hiddenSize);
+        rows.set(up!.subarray(i * hiddenSize, (i + 1) * hiddenSize), (2 * i + 1) * hiddenSize);
       }
-      emit(rows);
-    }
-  };
-  const down = (emit: (rows: Float32Array) => void) => {
-    for (let expert = 0; expert < count; expert++) {
+      return rows;
+    },
+  }));
+  const down = experts.map((expert): RowSource => ({
+    rows: hiddenSize,
+    reads: [{ name: `${prefix}.${expert}.down_proj.weight`, shape: [hiddenSize, ownWidth(expert)] }],
+    arrange: ([values]) => {
       const own = ownWidth(expert);
-      const values = w.read(`${prefix}.${expert}.down_proj.weight`, [hiddenSize, own]);
       const rows = new Float32Array(hiddenSize * width);
-      for (let row = 0; row < hiddenSize; row++) rows.set(values.subarray(row * own, (row + 1) * own), row * width);
-      emit(rows);
-    }
-  };
+      for (let row = 0; row < hiddenSize; row++) rows.set(values!.subarray(row * own, (row + 1) * own), row * width);
+      return rows;
+    },
+  }));
 
   if (!w.isQuantized) {
-    const dense = (label: string, shape: number[], produce: typeof down) =>
-      g.weight(label, w.activation, shape, (sink) => produce((rows) => sink(encodeFloats(rows, w.activation))));
     return {
       type: "dense",
-      gateUp: dense("gate_up_proj", [count, 2 * width, hiddenSize], gateUp),
-      down: dense("down_proj", [count, hiddenSize, width], down),
+      gateUp: w.plain(g, "gate_up_proj", w.activation, [count, 2 * width, hiddenSize], gateUp),
+      down: w.plain(g, "down_proj", w.activation, [count, hiddenSize, width], down),
     };
   }
   const bits = w.precision === "int4" ? 4 : 8;
-  const pair = (label: string, rows: number, columns: number, produce: typeof down) => {
+  const pair = (label: string, rows: number, columns: number, sources: readonly RowSource[]) => {
     const dataShape = [count, rows, (columns * bits) / 8];
     const scaleShape = [count, rows, columns / blockLength];
-    return w.quantizedPair(g, { label: `${label}.`, dataShape, scaleShape, columns, bits }, produce);
+    return w.quantizedPair(g, { label: `${label}.`, dataShape, scaleShape, columns, bits }, sources);
   };
   const [gateUpData, gateUpScales] = pair("gate_up_proj", 2 * width, hiddenSize, gateUp);
   const [downData, downScales] = pair("down_proj", hiddenSize, width, down);

@@ -1,16 +1,16 @@
 // Checkpoint tensors → graph weights in the chosen precision. Nothing is read before the graph's data file is written.
 
-import { type DataType } from "../../core/data-type.ts";
+import { elementCount, type DataType } from "../../core/data-type.ts";
 import { roundToFloat16, toBfloat16, toFloat16 } from "../../core/half.ts";
-import { activationDataType, type ActivationFormat, type WeightFormat } from "../../core/manifest.ts";
+import { activationDataType, type ConversionSettings, type WeightFormat } from "../../core/manifest.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
-import type { ByteSink, Graph, Value } from "../onnx/graph.ts";
+import type { Graph, Piece, TensorRef, Value } from "../onnx/graph.ts";
 import { matMulNBits, type QuantizedMatrix } from "../onnx/microsoft-ops.ts";
 import { add, cast, matMul } from "../onnx/std-ops.ts";
 import { blockLength, quantizeBlockwise } from "../quantize/blockwise.ts";
 
-/** Tensors under the hub's original names, as float32 in the hub's orientation; throws when name or shape is wrong. */
-export type TensorReader = { read(name: string, shape: readonly number[]): Float32Array };
+/** Elements of a matrix that one piece takes at most: what a thread holds in memory is a small multiple of it. */
+const maxPieceElements = 2 ** 24;
 
 /** What every block needs to know. */
 export type Build = {
@@ -22,6 +22,9 @@ export type Build = {
 
 /** Rows of several checkpoint matrices [rows, columns], one below the other. */
 export type MatrixParts = { readonly parts: readonly { readonly name: string; readonly rows: number }[]; readonly columns: number };
+
+/** Rows of a matrix [rows, columns], and how they come out of checkpoint tensors. */
+export type RowSource = Pick<Piece, "rows" | "reads"> & { readonly arrange: (tensors: readonly Float32Array[]) => Float32Array };
 
 type QuantizedShape = {
   readonly label: string;
@@ -35,11 +38,9 @@ export class Weights {
   readonly precision: WeightFormat;
   /** Type of activations, norms, scales and unquantized matrices. */
   readonly activation: DataType;
-  readonly #reader: TensorReader;
 
-  constructor(reader: TensorReader, precision: WeightFormat, activations: ActivationFormat) {
-    this.#reader = reader;
-    this.precision = precision;
+  constructor({ weights, activations }: ConversionSettings) {
+    this.precision = weights;
     this.activation = activationDataType[activations];
   }
 
@@ -47,13 +48,9 @@ export class Weights {
     return this.precision !== "fp32";
   }
 
-  read(name: string, shape: readonly number[]): Float32Array {
-    return this.#reader.read(name, shape);
-  }
-
   /** A vector (norm weight, bias) in the activation type. */
   vector(g: Graph, label: string, name: string, length: number): Value {
-    return g.weight(label, this.activation, [length], (sink) => sink(encodeFloats(this.read(name, [length]), this.activation)));
+    return this.plain(g, label, this.activation, [length], [wholeTensor({ name, shape: [length] })]);
   }
 
   /** A linear layer of the decoder: int8 unless unquantized. x [..., columns] → [..., Σ rows] */
@@ -70,56 +67,96 @@ export class Weights {
     return bias === "bias" ? add(g, product, this.vector(g, "bias", `${name}.bias`, rows)) : product;
   }
 
+  /** Rows as they are, in another float type. */
+  plain(g: Graph, label: string, dtype: DataType, shape: readonly number[], sources: readonly RowSource[]): Value {
+    return g.weight(
+      label,
+      dtype,
+      shape,
+      sources.map(({ rows, reads, arrange }) => ({
+        rows,
+        reads,
+        encode: (tensors) => [encodeFloats(arrange(tensors), dtype)],
+      })),
+    );
+  }
+
   /** [columns, Σ rows], as MatMul wants it. */
   transposedMatrix(g: Graph, { parts, columns }: MatrixParts, dtype: DataType): Value {
     const rowCount = parts.reduce((sum, part) => sum + part.rows, 0);
-    return g.weight("weight", dtype, [columns, rowCount], (sink) => {
+    const reads = parts.map(({ name, rows }) => ({ name, shape: [rows, columns] }));
+    const arrange = (tensors: readonly Float32Array[]) => {
       const out = new Float32Array(columns * rowCount);
       let offset = 0;
-      for (const { name, rows } of parts) {
-        const values = this.read(name, [rows, columns]);
-        for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[c * rowCount + offset + r] = values[r * columns + c]!;
-        offset += rows;
+      for (const values of tensors) {
+        transposeInto(out, offset, rowCount, values, columns);
+        offset += values.length / columns;
       }
-      sink(encodeFloats(out, dtype));
-    });
+      return out;
+    };
+    return this.plain(g, "weight", dtype, [columns, rowCount], [{ rows: columns, reads, arrange }]);
   }
 
   quantizedMatrix(g: Graph, { parts, columns }: MatrixParts, bits: 4 | 8): QuantizedMatrix {
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
     const blocks = Math.ceil(columns / blockLength);
+    const shape = { label: "", dataShape: [rows, blocks, (blockLength * bits) / 8], scaleShape: [rows, blocks], columns, bits };
     const [data, scales] = this.quantizedPair(
       g,
-      { label: "", dataShape: [rows, blocks, (blockLength * bits) / 8], scaleShape: [rows, blocks], columns, bits },
-      (emit) => {
-        for (const part of parts) emit(this.read(part.name, [part.rows, columns]));
-      },
+      shape,
+      parts.flatMap((part) => splitRows({ name: part.name, shape: [part.rows, columns] })),
     );
     return { bits, rows, columns, data, scales };
   }
 
-  /**
-   * Codes and scales of the rows that `produce` emits. Both come out of one quantization: the scales wait in memory
-   * between the two writes, which follow each other.
-   */
-  quantizedPair(
-    g: Graph,
-    { label, dataShape, scaleShape, columns, bits }: QuantizedShape,
-    produce: (emit: (rows: Float32Array) => void) => void,
-  ): [Value, Value] {
-    let pending: Uint8Array[] = [];
-    const data = g.weight(`${label}quantized`, "uint8", dataShape, (sink) =>
-      produce((rows) => {
-        const quantized = quantizeBlockwise(rows, columns, bits, scaleRounding[this.activation]);
-        sink(quantized.data);
-        pending.push(encodeFloats(quantized.scales, this.activation));
-      }),
-    );
-    const scales = g.weight(`${label}scales`, this.activation, scaleShape, (sink: ByteSink) => {
-      for (const chunk of pending) sink(chunk);
-      pending = [];
-    });
-    return [data, scales];
+  /** Codes and scales of matrices [Σ rows, columns]. */
+  quantizedPair(g: Graph, { label, dataShape, scaleShape, columns, bits }: QuantizedShape, sources: readonly RowSource[]): [Value, Value] {
+    const pieces = sources.map(({ rows, reads, arrange }): Piece => ({
+      rows,
+      reads,
+      encode: (tensors) => {
+        const { data, scales } = quantizeBlockwise(arrange(tensors), columns, bits, scaleRounding[this.activation]);
+        return [data, encodeFloats(scales, this.activation)];
+      },
+    }));
+    const values = [
+      { name: `${label}quantized`, dtype: "uint8" as const, shape: dataShape },
+      { name: `${label}scales`, dtype: this.activation, shape: scaleShape },
+    ];
+    return g.weights(values, pieces) as [Value, Value];
+  }
+}
+
+/** A tensor as it is, in one piece. */
+export function wholeTensor(tensor: TensorRef): RowSource {
+  return { rows: tensor.shape[0]!, reads: [tensor], arrange: ([values]) => values! };
+}
+
+/** A matrix as it is, in pieces of bounded size. */
+export function splitRows({ name, shape }: TensorRef): RowSource[] {
+  const [rowCount = 0, ...rest] = shape;
+  const step = Math.max(1, Math.floor(maxPieceElements / elementCount(rest)));
+  if (step >= rowCount) return [wholeTensor({ name, shape })];
+  return Array.from({ length: Math.ceil(rowCount / step) }, (_, i) => {
+    const rows = { start: i * step, count: Math.min(step, rowCount - i * step) };
+    return { ...wholeTensor({ name, shape, rows }), rows: rows.count };
+  });
+}
+
+/** Side of the squares that a matrix is transposed in: both sides of a square stay in the first-level cache. */
+const squareLength = 32;
+
+/** Writes values [rows, columns] to columns `offset` … `offset + rows` of out [columns, outWidth]. */
+function transposeInto(out: Float32Array, offset: number, outWidth: number, values: Float32Array, columns: number): void {
+  const rows = values.length / columns;
+  for (let top = 0; top < rows; top += squareLength) {
+    const bottom = Math.min(top + squareLength, rows);
+    for (let left = 0; left < columns; left += squareLength) {
+      const right = Math.min(left + squareLength, columns);
+      for (let c = left; c < right; c++) {
+        for (let r = top; r < bottom; r++) out[c * outWidth + offset + r] = values[r * columns + c]!;
+      }
+    }
   }
 }
 

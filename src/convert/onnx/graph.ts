@@ -20,15 +20,31 @@ export type Node = {
   readonly attributes: Readonly<Record<string, Attribute>>;
 };
 
-/** Takes the bytes of one tensor, in order, in any number of pieces. */
-export type ByteSink = (chunk: Uint8Array) => void;
+/** A run of rows (the first dimension) of a tensor. */
+export type RowRange = { readonly start: number; readonly count: number };
+
+/** A tensor of the checkpoint under the hub's name, or some rows of it. `shape` is that of the whole tensor. */
+export type TensorRef = { readonly name: string; readonly shape: readonly number[]; readonly rows?: RowRange };
+
+/**
+ * What it takes to produce some rows of one or several weights. Pieces know nothing of each other: any thread computes them in
+ * any order. `encode` gets the float32 tensors of `reads` and returns the bytes of these rows for each weight.
+ */
+export type Piece = {
+  readonly rows: number;
+  readonly reads: readonly TensorRef[];
+  readonly encode: (tensors: readonly Float32Array[]) => readonly Uint8Array[];
+};
+
+/** Weights that are computed together, from the first row to the last. */
+export type Production = { readonly weights: readonly Value[]; readonly pieces: readonly Piece[] };
 
 export type Initializer = {
   readonly name: string;
   readonly dtype: DataType;
   readonly shape: readonly number[];
   readonly byteLength: number;
-  readonly content: { readonly inline: Uint8Array } | { readonly write: (sink: ByteSink) => void } | { readonly sameBytesAs: string };
+  readonly content: { readonly inline: Uint8Array } | "external" | { readonly sameBytesAs: string };
 };
 
 export const microsoft = "com.microsoft";
@@ -38,6 +54,7 @@ type GraphState = {
   readonly outputs: Value[];
   readonly nodes: Node[];
   readonly initializers: Map<string, Initializer>;
+  readonly productions: Production[];
   readonly constants: Map<string, Value>;
   readonly names: Set<string>;
 };
@@ -47,7 +64,15 @@ export class Graph {
   readonly #path: string;
 
   constructor(state?: GraphState, path = "") {
-    this.#state = state ?? { inputs: [], outputs: [], nodes: [], initializers: new Map(), constants: new Map(), names: new Set() };
+    this.#state = state ?? {
+      inputs: [],
+      outputs: [],
+      nodes: [],
+      initializers: new Map(),
+      productions: [],
+      constants: new Map(),
+      names: new Set(),
+    };
     this.#path = path;
   }
 
@@ -62,6 +87,9 @@ export class Graph {
   }
   get initializers(): readonly Initializer[] {
     return [...this.#state.initializers.values()];
+  }
+  get productions(): readonly Production[] {
+    return this.#state.productions;
   }
 
   /** The same graph, with names made below `name`. */
@@ -127,12 +155,21 @@ export class Graph {
     return value;
   }
 
-  /** A weight in the external data file; `write` is called once, when the file is written. */
-  weight(name: string, dtype: DataType, shape: readonly number[], write: (sink: ByteSink) => void): Value {
-    const value = { name: this.#path ? `${this.#path}/${name}` : name, dtype, shape };
-    assert(!this.#state.initializers.has(value.name), `weight ${value.name} is added twice`);
-    this.#state.initializers.set(value.name, { ...value, byteLength: elementCount(shape) * elementBytes[dtype], content: { write } });
-    return value;
+  /** A weight in the external data file. Nothing is read or computed before that file is written. */
+  weight(name: string, dtype: DataType, shape: readonly number[], pieces: readonly Piece[]): Value {
+    return this.weights([{ name, dtype, shape }], pieces)[0]!;
+  }
+
+  /** Weights that come out of the same computation, each as many rows in proportion. */
+  weights(values: readonly (Value & { readonly shape: readonly number[] })[], pieces: readonly Piece[]): Value[] {
+    const named = values.map((value) => ({ ...value, name: this.#path ? `${this.#path}/${value.name}` : value.name }));
+    for (const value of named) {
+      assert(!this.#state.initializers.has(value.name), `weight ${value.name} is added twice`);
+      const byteLength = elementCount(value.shape) * elementBytes[value.dtype];
+      this.#state.initializers.set(value.name, { ...value, byteLength, content: "external" });
+    }
+    this.#state.productions.push({ weights: named, pieces });
+    return named;
   }
 
   /** The bytes of another weight under a second name and shape, stored once. */

@@ -1,9 +1,8 @@
 // Graph → ONNX files: the structure as protobuf, the weights in one external data file beside it (onnx.proto, TensorProto.external_data).
 
-import { setImmediate } from "node:timers/promises";
 import { onnxTypeCode } from "../../core/data-type.ts";
 import { assert } from "../../core/errors.ts";
-import { microsoft, type Attribute, type ByteSink, type Dim, type Graph, type Initializer, type Node, type Value } from "./graph.ts";
+import { microsoft, type Attribute, type Dim, type Graph, type Initializer, type Node, type Piece, type Value } from "./graph.ts";
 import { ProtobufWriter } from "./protobuf-writer.ts";
 
 /** ONNX 1.18: opset 23 brought RotaryEmbedding with a table row per token. */
@@ -13,38 +12,33 @@ const opsetVersion = 23;
 /** Offsets are page-aligned so that the runtime can map the file. */
 const alignment = 4096;
 
-type Region = { readonly offset: number; readonly byteLength: number };
+export type Region = { readonly offset: number; readonly byteLength: number };
 
-export type WriteProgress = (writtenBytes: number) => void;
+/** One piece of a graph's external data, and where the bytes of each of its weights belong in the file. */
+export type PlacedPiece = { readonly piece: Piece; readonly targets: readonly Region[] };
 
 /** Bytes of the external data file of a graph. */
 export function externalDataBytes(graph: Graph): number {
   return placeWeights(graph).totalBytes;
 }
 
-/** Streams all weights, in the order they were added, to `sink`. Between weights the event loop gets its turn. */
-export async function writeExternalData(
-  graph: Graph,
-  sink: ByteSink,
-  options: { readonly onProgress?: WriteProgress; readonly signal?: AbortSignal | undefined } = {},
-): Promise<void> {
-  let position = 0;
-  for (const weight of graph.initializers) {
-    if (!("write" in weight.content)) continue;
-    await setImmediate();
-    options.signal?.throwIfAborted();
-    const padding = roundUp(position) - position;
-    if (padding > 0) sink(new Uint8Array(padding));
-    position += padding;
-    let written = 0;
-    weight.content.write((chunk) => {
-      sink(chunk);
-      written += chunk.length;
-      options.onProgress?.(position + written);
+/** All pieces of the external data, in the order of the file. Bytes between weights stay zero. */
+export function placePieces(graph: Graph): PlacedPiece[] {
+  const { regions } = placeWeights(graph);
+  return graph.productions.flatMap(({ weights, pieces }) => {
+    const totalRows = pieces.reduce((sum, { rows }) => sum + rows, 0);
+    let firstRow = 0;
+    return pieces.map((piece) => {
+      const targets = weights.map(({ name }) => {
+        const { offset, byteLength } = regions.get(name)!;
+        const bytesPerRow = byteLength / totalRows;
+        assert(Number.isInteger(bytesPerRow), `${name} has ${byteLength} bytes for ${totalRows} rows`);
+        return { offset: offset + firstRow * bytesPerRow, byteLength: piece.rows * bytesPerRow };
+      });
+      firstRow += piece.rows;
+      return { piece, targets };
     });
-    assert(written === weight.byteLength, `weight ${weight.name} wrote ${written} of ${weight.byteLength} bytes`);
-    position += written;
-  }
+  });
 }
 
 /** The ModelProto, with weights referring to `dataFileName` in the same folder. */
@@ -70,13 +64,13 @@ function placeWeights(graph: Graph): { regions: Map<string, Region>; totalBytes:
   const regions = new Map<string, Region>();
   let position = 0;
   for (const { name, byteLength, content } of graph.initializers) {
-    if (!("write" in content)) continue;
+    if (content !== "external") continue;
     const offset = roundUp(position);
     regions.set(name, { offset, byteLength });
     position = offset + byteLength;
   }
   for (const { name, byteLength, content } of graph.initializers) {
-    if (!("sameBytesAs" in content)) continue;
+    if (content === "external" || !("sameBytesAs" in content)) continue;
     const region = regions.get(content.sameBytesAs);
     assert(region?.byteLength === byteLength, `${name} does not have the size of ${content.sameBytesAs}`);
     regions.set(name, region);
@@ -92,7 +86,8 @@ function encodeInitializer(initializer: Initializer, regions: ReadonlyMap<string
   const proto = new ProtobufWriter();
   for (const dimension of initializer.shape) proto.integer(1, dimension);
   proto.integer(2, onnxTypeCode[initializer.dtype]).string(8, initializer.name);
-  if ("inline" in initializer.content) return proto.bytes(9, initializer.content.inline);
+  const { content } = initializer;
+  if (content !== "external" && "inline" in content) return proto.bytes(9, content.inline);
   const region = regions.get(initializer.name);
   assert(region, `weight ${initializer.name} has no place`);
   const entry = (key: string, value: string) => new ProtobufWriter().string(1, key).string(2, value);

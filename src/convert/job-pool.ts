@@ -1,0 +1,94 @@
+// Runs jobs on worker threads, one per core, or in the calling thread where the model is small or the compiled worker is missing.
+
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { Piscina } from "piscina";
+import { UserError } from "../core/errors.ts";
+import { DataFiles } from "./data-files.ts";
+import { hashFile, type FileDigest } from "./hash-file.ts";
+import { planConversion, type Plan, type PlanOptions } from "./plan.ts";
+import { runJob } from "./run-job.ts";
+import { openSource, type Source, type TensorSource } from "./source.ts";
+
+/** Each thread holds a few hundred MB; more would not make a disk faster. */
+const maxThreads = 8;
+/** Smaller outputs are written faster than threads start. */
+const minBytesForThreads = 200 * 2 ** 20;
+
+/** What a worker thread is told when it starts. */
+export type WorkerSetup = { readonly source: Source; readonly options: PlanOptions; readonly folder: string };
+
+export type Task = { readonly type: "job"; readonly index: number } | { readonly type: "hash"; readonly name: string };
+
+/** Classes of errors do not survive the way between threads. */
+export type TaskResult = FileDigest | "done" | { readonly refused: string };
+
+/** Does tasks one at a time. */
+export type TaskRunner = { readonly concurrency: number; run(task: Task): Promise<FileDigest | "done">; close(): Promise<void> };
+
+/** State of a thread that does tasks: its own plan, source and open files. */
+export class TaskThread {
+  readonly #plan: Plan;
+  readonly #source: TensorSource;
+  readonly #files: DataFiles;
+  readonly #folder: string;
+
+  constructor({ source, options, folder }: WorkerSetup) {
+    this.#plan = planConversion(options);
+    this.#source = openSource(source, options.config);
+    this.#files = new DataFiles(folder, this.#plan.dataFiles);
+    this.#folder = folder;
+  }
+
+  run(task: Task): FileDigest | "done" {
+    if (task.type === "hash") return hashFile(join(this.#folder, task.name));
+    runJob(this.#plan.jobs[task.index]!, this.#source, this.#files);
+    return "done";
+  }
+
+  close(): void {
+    this.#files.close();
+    this.#source.close();
+  }
+}
+
+export function createTaskRunner(
+  setup: WorkerSetup,
+  outputBytes: number,
+  threads = Math.min(maxThreads, availableParallelism()),
+): TaskRunner {
+  const isCompiled = import.meta.url.endsWith(".js");
+  return isCompiled && outputBytes >= minBytesForThreads ? inWorkers(setup, threads) : inThisThread(setup);
+}
+
+function inThisThread(setup: WorkerSetup): TaskRunner {
+  const thread = new TaskThread(setup);
+  return {
+    concurrency: 1,
+    run: async (task) => {
+      await setImmediate(); // signals, progress and heartbeat get their turn
+      return thread.run(task);
+    },
+    close: async () => thread.close(),
+  };
+}
+
+function inWorkers(setup: WorkerSetup, threads: number): TaskRunner {
+  const pool = new Piscina<Task, TaskResult>({
+    filename: new URL("./convert-worker.js", import.meta.url).href,
+    workerData: setup,
+    minThreads: threads,
+    maxThreads: threads,
+    idleTimeout: Infinity,
+  });
+  return {
+    concurrency: threads,
+    run: async (task) => {
+      const result = await pool.run(task);
+      if (typeof result === "object" && "refused" in result) throw new UserError(result.refused);
+      return result;
+    },
+    close: () => pool.destroy(),
+  };
+}

@@ -1,0 +1,63 @@
+// Which jobs of a conversion are done: the file that lets a conversion go on after its process was killed.
+
+import { closeSync, existsSync, fdatasyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { writing } from "./write-error.ts";
+
+/**
+ *  <key>\n 0\n 3\n 1\n …
+ *
+ * The key stands for everything the result depends on. A line counts when its end is there too: a crash may cut the last one.
+ */
+export class Journal {
+  /** Jobs that an earlier process finished. */
+  done: ReadonlySet<number>;
+  readonly #key: string;
+  readonly #path: string;
+  readonly #fd: number;
+  #pending: number[] = [];
+
+  /** Goes on with the journal at `path` if it has this key, else begins it anew. */
+  constructor(path: string, key: string) {
+    this.#path = path;
+    const text = existsSync(path) ? readFileSync(path, "latin1") : "";
+    const complete = text.slice(0, text.lastIndexOf("\n") + 1);
+    const [storedKey, ...jobs] = complete.split("\n");
+    this.#key = key;
+    this.#fd = writing(path, () => openSync(path, "a"));
+    this.done = new Set(jobs.filter((line) => /^\d+$/.test(line)).map(Number));
+    if (storedKey === key) writing(path, () => ftruncateSync(this.#fd, complete.length));
+    else this.restart();
+  }
+
+  /** Forgets what was done. */
+  restart(): void {
+    this.done = new Set();
+    writing(this.#path, () => ftruncateSync(this.#fd, 0));
+    this.#write([this.#key]);
+  }
+
+  /** The job's results are written, though perhaps not on the disk yet. */
+  add(job: number): void {
+    this.#pending.push(job);
+  }
+
+  /** Records the jobs added so far, after `syncData` has brought their results to the disk. */
+  async flush(syncData: () => Promise<void>): Promise<void> {
+    const jobs = this.#pending;
+    if (jobs.length === 0) return;
+    this.#pending = [];
+    await syncData();
+    this.#write(jobs);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #write(lines: readonly (string | number)[]): void {
+    writing(this.#path, () => {
+      writeSync(this.#fd, lines.map((line) => `${line}\n`).join(""));
+      fdatasyncSync(this.#fd);
+    });
+  }
+}

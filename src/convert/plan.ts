@@ -1,0 +1,56 @@
+// What a conversion computes, as a function of config and settings alone: every thread plans for itself and gets the same list.
+
+import { graphFiles } from "../core/graph-io.ts";
+import type { ConversionSettings } from "../core/manifest.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import { buildDecoder } from "./blocks/decoder.ts";
+import { buildSampler } from "./blocks/sampler.ts";
+import { buildVision } from "./blocks/vision.ts";
+import { Weights } from "./blocks/weights.ts";
+import type { Piece } from "./onnx/graph.ts";
+import { encodeModel, externalDataBytes, placePieces, type Region } from "./onnx/model-file.ts";
+
+export type PlanOptions = {
+  readonly config: ModelConfig;
+  readonly settings: ConversionSettings;
+  /** With the outputs that the parity check compares. */
+  readonly inspect: boolean;
+};
+
+/** One piece of work, for one thread: what is read and computed, and where the results belong. */
+export type Job = {
+  readonly dataFile: string;
+  readonly piece: Piece;
+  readonly targets: readonly Region[];
+  readonly byteLength: number;
+};
+
+export type Plan = {
+  readonly modelFiles: readonly { readonly name: string; readonly encode: () => Uint8Array }[];
+  readonly dataFiles: readonly { readonly name: string; readonly byteLength: number }[];
+  /** In the order of the data files. */
+  readonly jobs: readonly Job[];
+};
+
+export function planConversion({ config, settings, inspect }: PlanOptions): Plan {
+  const build = { config, weights: new Weights(settings), inspect };
+  const graphs = [
+    { name: graphFiles.decoder, graph: buildDecoder(build) },
+    { name: graphFiles.vision, graph: buildVision(build) },
+    { name: graphFiles.sampler, graph: buildSampler(config.text.vocabSize) },
+  ].map(({ name, graph }) => ({ name, graph, dataFile: `${name}.data` }));
+  return {
+    modelFiles: graphs.map(({ name, graph, dataFile }) => ({ name, encode: () => encodeModel(graph, dataFile, name) })),
+    dataFiles: graphs
+      .map(({ graph, dataFile }) => ({ name: dataFile, byteLength: externalDataBytes(graph) }))
+      .filter(({ byteLength }) => byteLength > 0),
+    jobs: graphs.flatMap(({ graph, dataFile }) =>
+      placePieces(graph).map(({ piece, targets }) => ({
+        dataFile,
+        piece,
+        targets,
+        byteLength: targets.reduce((sum, target) => sum + target.byteLength, 0),
+      })),
+    ),
+  };
+}

@@ -1,0 +1,35 @@
+// One job of a conversion, start to end: reads tensors, computes the bytes, writes them to their places. Runs in any thread.
+
+import { assert, UserError } from "../core/errors.ts";
+import type { DataFiles } from "./data-files.ts";
+import type { TensorRef } from "./onnx/graph.ts";
+import type { Job } from "./plan.ts";
+import type { TensorSource } from "./source.ts";
+
+/** Throws a UserError when a tensor cannot be read or holds NaN or infinity, or the disk refuses. */
+export function runJob({ dataFile, piece, targets }: Job, source: TensorSource, files: DataFiles): void {
+  const shares = piece.encode(piece.reads.map((tensor) => readTensor(source, tensor)));
+  shares.forEach((bytes, i) => {
+    const { offset, byteLength } = targets[i]!;
+    assert(bytes.length === byteLength, `${piece.reads[0]?.name} gave ${bytes.length} of ${byteLength} bytes`);
+    files.write(dataFile, bytes, offset);
+  });
+}
+
+function readTensor(source: TensorSource, { name, shape, rows }: TensorRef): Float32Array {
+  const rowLength = shape.slice(1).reduce((product, length) => product * length, 1);
+  const values = rows ? source.readRange(name, shape, rows.start * rowLength, rows.count * rowLength) : source.read(name, shape);
+  const wrong = indexOfNonFinite(values);
+  if (wrong !== undefined) {
+    const place = `element ${(rows?.start ?? 0) * rowLength + wrong} of [${shape.join(", ")}]`;
+    throw new UserError(`${name}: expected finite numbers, got ${values[wrong]} at ${place}; download the checkpoint again`);
+  }
+  return values;
+}
+
+/** The first NaN or infinity: float32 numbers whose exponent bits are all set. */
+function indexOfNonFinite(values: Float32Array): number | undefined {
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < words.length; i++) if ((words[i]! & 0x7f800000) === 0x7f800000) return i;
+  return undefined;
+}

@@ -1,0 +1,152 @@
+// The folder beside the target where a conversion gathers its files: its name stays the same so that it can be continued, and one
+// process at a time owns it.
+
+import { createHash, randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { UserError } from "../core/errors.ts";
+import { writeError, writing } from "./write-error.ts";
+
+const heartbeatMs = 5_000;
+/** An owner that has not shown a sign of life for so long has none, wherever it ran. */
+const lifelessAfterMs = 60_000;
+const pollMs = 200;
+
+// Process ids mean something on one machine (or in one container) only, and containers give every process the same id.
+const thisHost = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+const thisProcess = randomBytes(8).toString("hex");
+
+type Owner = { readonly host: string; readonly processId: number; readonly process: string };
+
+export type ClaimOptions = {
+  /** Another process owns the folder; called once before waiting for it. */
+  readonly onWait?: ((processId: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+};
+
+/** `.NAME.partial` beside the target. */
+export function workFolderPath(target: string): string {
+  return join(dirname(target), `.${basename(target)}.partial`);
+}
+
+/**
+ * Ownership is a file `owner-N`: to take over from a lifeless owner N is to create `owner-N+1`, in which only one process can succeed.
+ * The owner touches its file every few seconds.
+ */
+export class WorkFolder {
+  readonly path: string;
+  /** Whether another process had it when we came. */
+  readonly hasWaited: boolean;
+  readonly #number: number;
+  readonly #heartbeat: NodeJS.Timeout;
+
+  /** Waits until no other process has the folder. Throws a UserError when it cannot be written. */
+  static async claim(target: string, { onWait, signal }: ClaimOptions = {}): Promise<WorkFolder> {
+    const path = workFolderPath(target);
+    for (let hasWaited = false; ;) {
+      signal?.throwIfAborted();
+      writing(path, () => mkdirSync(path, { recursive: true }));
+      const number = latestOwner(path);
+      if (number === undefined || isLifeless(path, number)) {
+        const claimed = tryClaim(path, (number ?? 0) + 1, hasWaited);
+        if (claimed) return claimed;
+        continue;
+      }
+      if (!hasWaited) onWait?.(readOwner(path, number)?.processId ?? 0);
+      hasWaited = true;
+      await setTimeout(pollMs, undefined, signal ? { signal } : {}).catch(() => {});
+    }
+  }
+
+  constructor(path: string, number: number, hasWaited: boolean) {
+    this.path = path;
+    this.hasWaited = hasWaited;
+    this.#number = number;
+    this.#heartbeat = setInterval(() => this.#touch(), heartbeatMs).unref();
+  }
+
+  /** Throws a UserError when another process took this one for dead and continued its work. */
+  checkOwnership(): void {
+    const owner = latestOwner(this.path);
+    if (owner === this.#number && readOwner(this.path, owner)?.process === thisProcess) return;
+    throw new UserError(`${this.path}: another process has taken over this conversion; let it finish`);
+  }
+
+  /** Leaves the folder to whoever comes next, to be continued. */
+  release(): void {
+    clearInterval(this.#heartbeat);
+    rmSync(ownerPath(this.path, this.#number), { force: true });
+  }
+
+  /** Removes the folder with all it holds, unless it has another owner. */
+  remove(): void {
+    clearInterval(this.#heartbeat);
+    if (latestOwner(this.path) !== this.#number) return;
+    // Out of the way first: a process that waits for the name may take it while we still delete.
+    const aside = `${this.path}-${randomBytes(4).toString("hex")}`;
+    renameSync(this.path, aside);
+    rmSync(aside, { recursive: true, force: true });
+  }
+
+  #touch(): void {
+    try {
+      const now = new Date();
+      utimesSync(ownerPath(this.path, this.#number), now, now);
+    } catch {
+      // Removed by somebody: checkOwnership will tell.
+    }
+  }
+}
+
+function tryClaim(path: string, number: number, hasWaited: boolean): WorkFolder | undefined {
+  const owner: Owner = { host: thisHost, processId: process.pid, process: thisProcess };
+  const file = ownerPath(path, number);
+  try {
+    writeFileSync(file, JSON.stringify(owner), { flag: "wx" });
+    return new WorkFolder(path, number, hasWaited);
+  } catch (error) {
+    // Another process claimed it first, or removed the folder.
+    if (["EEXIST", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw writeError(file, error);
+  }
+}
+
+function ownerPath(path: string, number: number): string {
+  return join(path, `owner-${number}`);
+}
+
+function latestOwner(path: string): number | undefined {
+  try {
+    const numbers = readdirSync(path).flatMap((name) => (/^owner-\d+$/.test(name) ? [Number(name.slice(6))] : []));
+    return numbers.length === 0 ? undefined : Math.max(...numbers);
+  } catch {
+    return undefined; // the folder is gone
+  }
+}
+
+function readOwner(path: string, number: number): Owner | undefined {
+  try {
+    return JSON.parse(readFileSync(ownerPath(path, number), "utf8")) as Owner;
+  } catch {
+    return undefined; // about to be written, or gone
+  }
+}
+
+function isLifeless(path: string, number: number): boolean {
+  const stat = statSync(ownerPath(path, number), { throwIfNoEntry: false });
+  if (!stat || Date.now() - stat.mtimeMs > lifelessAfterMs) return true;
+  const owner = readOwner(path, number);
+  if (owner?.host !== thisHost) return false;
+  return owner.processId === process.pid ? owner.process !== thisProcess : !isAlive(owner.processId);
+}
+
+function isAlive(processId: number): boolean {
+  try {
+    process.kill(processId, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}

@@ -1,0 +1,18 @@
+// Failures of the file system while output is written, as the operator's errors.
+
+import { UserError } from "../core/errors.ts";
+
+/** Runs a file system call that changes `path`; its failure becomes a UserError. */
+export function writing<Result>(path: string, action: () => Result): Result {
+  try {
+    return action();
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+export function writeError(path: string, error: unknown): UserError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const advice = code === "ENOSPC" ? "free disk space or choose another folder" : "check the folder and its permissions";
+  return new UserError(`cannot write ${path}: ${message}; ${advice}`, { cause: error });
+}
