@@ -7,6 +7,7 @@ import type { ImageConfig, ModelConfig } from "../core/model-config.ts";
 import { readHubConfig } from "./hub-config.ts";
 import { checkSizes } from "./model-sizes.ts";
 import { readNativeConfig } from "./native-config.ts";
+import { refusePaddleFolder } from "./paddle-format.ts";
 import { count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { resolveSpecialTokens } from "./special-tokens.ts";
 
@@ -21,6 +22,7 @@ const className = /^Ernie4_5_VL_?Moe(Model|ForConditionalGeneration)$/;
 
 /** Throws a UserError that names file and key when something is missing, inconsistent or not supported. */
 export function readModelConfig(folder: string): ModelConfig {
+  refusePaddleFolder(folder);
   const path = join(folder, "config.json");
   const { model_type: modelType, architectures, text_config: textConfig } = readJson(path, kind);
   if (!modelTypes.includes(modelType ?? "") && !architectures?.some((name) => className.test(name))) {

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../core/errors.ts";
+import { refusePaddleTensors } from "./paddle-format.ts";
 import { readJson } from "./read-json.ts";
 import { SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 
@@ -30,6 +31,7 @@ export function openShards(folder: string): Shards {
   try {
     for (const name of new Set(placement?.values() ?? [singleFile])) files.set(name, openShard(folder, name));
     const tensors = collectTensors(files.values());
+    refusePaddleTensors(folder, tensors.keys());
     for (const [tensor, fileName] of placement ?? []) {
       if (tensors.get(tensor)?.file === files.get(fileName)) continue;
       throw new UserError(`${join(folder, fileName)}: expected tensor ${tensor} as ${indexFile} says, got none; download the file again`);

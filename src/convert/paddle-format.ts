@@ -1,0 +1,36 @@
+// Recognises checkpoints in Paddle's own format: they hold the same weights transposed and fused, under other names (model spec, 2.3).
+
+import { readdirSync, statSync } from "node:fs";
+import { resolve, sep } from "node:path";
+import { UserError } from "../core/errors.ts";
+
+const paddleName = /(ERNIE-[\w.-]*?)-Paddle$/i;
+const fusedTensor = /\.(up_gate_proj|qkv_proj)\.weight$/;
+
+/** Throws a UserError that names the repository to use when the folder, by its name or its files, is one of Paddle's format. */
+export function refusePaddleFolder(folder: string): void {
+  if (paddleRepository(folder)) throw refusal(folder, "its name");
+  const isFolder = statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const weights = isFolder && readdirSync(folder).find((name) => name.endsWith(".pdparams"));
+  if (weights) throw refusal(folder, weights);
+}
+
+/** The same by the names of the tensors. */
+export function refusePaddleTensors(folder: string, names: Iterable<string>): void {
+  for (const name of names) if (fusedTensor.test(name)) throw refusal(folder, `the fused tensor ${name}`);
+}
+
+function refusal(folder: string, evidence: string): UserError {
+  const model = paddleRepository(folder);
+  const instead = model
+    ? `download baidu/${model}-PT instead, the same weights`
+    : "download the repository of the same model whose name ends in -PT instead, e.g. baidu/ERNIE-4.5-VL-28B-A3B-PT";
+  return new UserError(`${folder}: expected a checkpoint in Hugging Face's format, got one in Paddle's (by ${evidence}); ${instead}`);
+}
+
+/** `ERNIE-4.5-VL-28B-A3B` of a folder that is called so with `-Paddle` behind, or that lies in the hub cache of that repository. */
+function paddleRepository(folder: string): string | undefined {
+  const path = resolve(folder).split(sep);
+  const cached = path.findLast((name) => name.startsWith("models--"));
+  return paddleName.exec(path.at(-1) ?? "")?.[1] ?? paddleName.exec(cached ?? "")?.[1];
+}
