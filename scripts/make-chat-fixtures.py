@@ -1,16 +1,24 @@
-"""Makes test/fixtures/chat: what Python's `tokenizers` and `transformers` answer, for the tests of src/chat.
+"""Makes test/fixtures/chat: what Python's `tokenizers`, `transformers` and `sentencepiece` answer, for the tests of src/chat.
 
     python scripts/make-chat-fixtures.py CHECKPOINT SAMPLES
+    python scripts/make-chat-fixtures.py                       only the folders sentencepiece*/
 
 CHECKPOINT is the folder of a trained nano checkpoint, SAMPLES the folder of its samples.json and pictures.
-Needs tokenizers, transformers and pillow. The same input gives the same files.
+Needs tokenizers, transformers, pillow, sentencepiece and protobuf. The same input gives the same files.
 
     nano/                   tokenizer.json, tokenizer_config.json and chat_template.jinja of the checkpoint
     byte-fallback/          a small tokenizer shaped like the 28B model's: Metaspace, byte fallback, digits added as plain tokens
     token-ids.json          a few hundred strings and their ids in both
     prompts.json            every sample: messages, rendered prompt, ids, and the patch grid of each picture
+    sentencepiece/          tokenizer.model shaped like the 28B model's, with the json files beside it
+    sentencepiece-json/     the same as tokenizer.json, converted by transformers
+    sentencepiece-rules/    a model that rewrites texts: a few rules, no extra spaces
+    sentencepiece-ids.json.gz
+                            words to make random texts of, and the ids of 10,000 texts: by sentencepiece and tokenizers, which agree, for
+                            the first two folders, and by sentencepiece for the third
 """
 
+import gzip
 import json
 import random
 import shutil
@@ -19,9 +27,11 @@ from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
+import sentencepiece
 from PIL import Image
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoImageProcessor, AutoTokenizer
+from transformers import AutoImageProcessor, AutoTokenizer, LlamaTokenizer
+from transformers.convert_slow_tokenizer import import_protobuf
 
 OUT = Path(__file__).parent.parent / "test/fixtures/chat"
 CONTROL = [
@@ -76,6 +86,89 @@ def byte_fallback_tokenizer():
     return tokenizer
 
 
+def train_sentencepiece(path, **options):
+    """SentencePiece BPE with byte fallback and the ten digits as pieces 3 to 12, as in the 28B model (model spec, 1.4)."""
+    texts = PROSE * 3 + CODE * 3 + list(random_strings(600, seed=3)) + ["a" * 9, "ab" * 8, "aab" * 7] * 20
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=(line for text in texts for line in text.split("\n")), model_prefix=str(path.with_suffix("")), model_type="bpe", byte_fallback=True, split_digits=True,
+        add_dummy_prefix=False, character_coverage=0.98, num_threads=1, minloglevel=2, **options,
+    )
+    path.with_suffix(".vocab").unlink()
+
+
+def sentencepiece_fixtures():
+    for name in ["", "-json", "-rules"]:
+        (OUT / f"sentencepiece{name}").mkdir(parents=True, exist_ok=True)
+    digits = list("0123456789")
+    path = OUT / "sentencepiece/tokenizer.model"
+    train_sentencepiece(
+        path, vocab_size=1000, normalization_rule_name="identity", remove_extra_whitespaces=False, allow_whitespace_only_pieces=True,
+        max_sentencepiece_length=24, user_defined_symbols=digits,
+    )
+    # As in the real model: digits, then bytes, then the rest; the last pieces frame conversations, and nothing joins to them.
+    messages = import_protobuf().ModelProto
+    proto = messages.FromString(path.read_bytes())
+    kinds = messages.SentencePiece
+    order = {kinds.UNKNOWN: 0, kinds.CONTROL: 0, kinds.USER_DEFINED: 1, kinds.BYTE: 2}
+    pieces = sorted(proto.pieces, key=lambda piece: order.get(piece.type, 3))
+    frames = [("<|end_of_sentence|>", kinds.CONTROL), ("<|begin_of_sentence|>", kinds.CONTROL), ("<think>", kinds.NORMAL), ("</think>", kinds.NORMAL)]
+    pieces += [kinds(piece=text, score=-9999, type=kind) for text, kind in frames]
+    del proto.pieces[:]
+    proto.pieces.extend(pieces)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+    image = ["<|IMAGE_PLACEHOLDER|>", "<|IMAGE_START|>", "<|IMAGE_END|>"]
+    first = len(pieces)
+    added = {token: first + index for index, token in enumerate(image[:2])}
+    (path.parent / "added_tokens.json").write_text(json.dumps(added) + "\n")
+    decoder = {str(first + 2): {"content": image[2], "special": True}}
+    (path.parent / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder, "bos_token": "<s>"}) + "\n")
+    special = {"cls_token": "<|begin_of_sentence|>", "sep_token": {"content": "<|end_of_sentence|>"}, "additional_special_tokens": image}
+    (path.parent / "special_tokens_map.json").write_text(json.dumps(special) + "\n")
+
+    rules = OUT / "sentencepiece-rules/spm.model"
+    tsv = rules.with_name("rules.tsv")
+    pairs = {"ﬁ": "fi", "½": "1/2", "Ａ": "A", "Ａ１": "A1", "\u3000": " ", "\u00a0": " ", "e\u0301": "é", "\u200b": "", "…": "...", "¨": " ̈", "👍🏽": "👍"}
+    hexes = lambda text: " ".join(f"{ord(c):X}" for c in text)
+    tsv.write_text("".join(f"{hexes(old)}\t{hexes(new)}\n" for old, new in pairs.items()))
+    train_sentencepiece(rules, vocab_size=700, normalization_rule_tsv=str(tsv), user_defined_symbols=[*digits, "½", "é", "▁▁"])
+    tsv.unlink()
+
+    converted = LlamaTokenizer.from_pretrained(path.parent, legacy=True, add_prefix_space=False, add_bos_token=False)
+    converted.backend_tokenizer.save(str(OUT / "sentencepiece-json/tokenizer.json"), pretty=False)
+
+    words = sorted({w for text in PROSE + CODE + HARD for w in [text, *text.split(" ")]} | set(pairs) | {"a", "ab", "aab", "  ", "▁"})
+    spm, other = (sentencepiece.SentencePieceProcessor(model_file=str(file)) for file in [path, rules])
+    tokenizer = Tokenizer.from_file(str(OUT / "sentencepiece-json/tokenizer.json"))
+    texts = list(unicode_texts(words, 10_000))
+    ids = [spm.encode(text) for text in texts]
+    assert ids == [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    record = {"source": "scripts/make-chat-fixtures.py", "words": words, "ids": ids, "rules": [other.encode(text) for text in texts]}
+    packed = gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0)
+    (OUT / "sentencepiece-ids.json.gz").write_bytes(packed)
+
+
+def unicode_texts(words, count):
+    """The same texts as `unicodeTexts` in test/chat/sentencepiece.test.ts."""
+    state = 1
+
+    def pick(limit):
+        nonlocal state
+        state ^= state << 13 & 0xFFFFFFFF
+        state ^= state >> 17
+        state ^= state << 5 & 0xFFFFFFFF
+        return state % limit
+
+    for _ in range(count):
+        text = ""
+        for _ in range(1 + pick(8)):
+            kind = pick(8)
+            code_point = pick(0x110000 - 0x800 if kind == 0 else 0x3000 if kind == 1 else len(words))
+            text += chr(code_point + (0x800 if code_point >= 0xD800 else 0)) if kind < 2 else words[code_point]
+            if kind > 5:
+                text += " "
+        yield text
+
+
 def write(path, source, cases):
     """One case a line, so that a change shows as the cases it changes."""
     lines = ",\n".join(json.dumps(case, ensure_ascii=True, separators=(",", ":")) for case in cases)
@@ -115,4 +208,6 @@ def main(checkpoint, samples):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
+    sentencepiece_fixtures()

@@ -1,7 +1,6 @@
-// Byte-pair merging over token ids, exact to the order of Python's `tokenizers`: lowest rank first, leftmost among equals.
+// Byte-pair merging over token ids, in the order of Python's `tokenizers` and `sentencepiece`: lowest rank first, leftmost among equals.
 
-/** Two neighbouring ids and the id that replaces them. */
-export type Merge = readonly [left: number, right: number, merged: number];
+import type { Merge } from "./tokenizer-data.ts";
 
 const none = -1;
 /** A heap key is rank · positionLimit + position, an exact integer below 2^53. */
@@ -9,26 +8,27 @@ const positionLimit = 2 ** 32;
 
 /** n log n in the length of the text at worst: nothing is quadratic, whatever a client sends. */
 export class BpeMerger {
-  readonly #ranks = new Map<number, number>();
-  readonly #mergedIds: Int32Array;
-  /** Neighbouring symbols of a text that some merge may join, be it after others. Elsewhere a text falls into runs of its own. */
+  /** Pair of symbols → number of its merge. */
+  readonly #merges = new Map<number, number>();
+  readonly #ranks: Int32Array; // [merge]
+  readonly #mergedIds: Int32Array; // [merge]
+  /** Neighbouring characters that some merge may join, be it after others. Elsewhere a text falls into runs of its own. */
   readonly #joints = new Set<number>();
   readonly #idLimit: number;
 
-  /** Merges in order of rank; all ids are below `idLimit`. */
-  constructor(merges: readonly Merge[], idLimit: number) {
+  /** `idOf` gives every piece of the merges and every character in them an id below `idLimit`. */
+  constructor(merges: readonly Merge[], idOf: (text: string) => number, idLimit: number) {
     this.#idLimit = idLimit;
-    this.#mergedIds = Int32Array.from(merges, ([, , merged]) => merged);
-    const leftParts = new Map(merges.map(([left, , merged]) => [merged, left]));
-    const rightParts = new Map(merges.map(([, right, merged]) => [merged, right]));
-    merges.forEach(([left, right], rank) => {
-      this.#ranks.set(this.#pair(left, right), rank);
-      this.#joints.add(this.#pair(outermost(left, rightParts), outermost(right, leftParts)));
+    this.#ranks = Int32Array.from(merges, ({ rank }) => rank);
+    this.#mergedIds = Int32Array.from(merges, ({ left, right }) => idOf(left + right));
+    merges.forEach(({ left, right }, index) => {
+      this.#merges.set(this.#pair(idOf(left), idOf(right)), index);
+      this.#joints.add(this.#pair(idOf(lastCharacter(left)), idOf(firstCharacter(right))));
     });
   }
 
-  /** Appends to `output` what is left of `symbols` when no merge applies any more. `symbols` is used up. */
-  merge(symbols: Int32Array, output: number[]): void {
+  /** What is left of `symbols`, ids of characters, when no merge applies any more. `symbols` is used up. */
+  merge(symbols: Int32Array): Int32Array {
     // The symbols of a run that are still alive form a linked list; a merge keeps the left one's place.
     const next = new Int32Array(symbols.length).fill(none);
     const previous = new Int32Array(symbols.length).fill(none);
@@ -38,9 +38,13 @@ export class BpeMerger {
       previous[i] = i - 1;
     }
     const queue = new MinHeap();
+    const mergeAt = (left: number): number | undefined => {
+      const right = next[left]!;
+      return right === none ? undefined : this.#merges.get(this.#pair(symbols[left]!, symbols[right]!));
+    };
     const enqueue = (left: number) => {
-      const rank = this.#rankAt(symbols, next, left);
-      if (rank !== undefined) queue.push(rank * positionLimit + left);
+      const merge = mergeAt(left);
+      if (merge !== undefined) queue.push(this.#ranks[merge]! * positionLimit + left);
     };
     for (let position = 0; position < symbols.length; position++) {
       enqueue(position);
@@ -48,9 +52,10 @@ export class BpeMerger {
       for (let key = queue.pop(); key !== undefined; key = queue.pop()) {
         const rank = Math.floor(key / positionLimit);
         const left = key % positionLimit;
-        if (this.#rankAt(symbols, next, left) !== rank) continue; // the pair is gone, or another one by now
+        const merge = mergeAt(left);
+        if (merge === undefined || this.#ranks[merge] !== rank) continue; // the pair is gone, or another one by now
         const right = next[left]!;
-        symbols[left] = this.#mergedIds[rank]!;
+        symbols[left] = this.#mergedIds[merge]!;
         symbols[right] = none;
         next[left] = next[right]!;
         next[right] = none;
@@ -59,12 +64,7 @@ export class BpeMerger {
         if (previous[left] !== none) enqueue(previous[left]!);
       }
     }
-    for (const symbol of symbols) if (symbol !== none) output.push(symbol);
-  }
-
-  #rankAt(symbols: Int32Array, next: Int32Array, left: number): number | undefined {
-    const right = next[left]!;
-    return right === none ? undefined : this.#ranks.get(this.#pair(symbols[left]!, symbols[right]!));
+    return symbols.filter((symbol) => symbol !== none);
   }
 
   #pair(left: number, right: number): number {
@@ -72,11 +72,12 @@ export class BpeMerger {
   }
 }
 
-/** The first or last symbol of a merged id, by its parts on that side. */
-function outermost(id: number, parts: ReadonlyMap<number, number>): number {
-  let symbol = id;
-  for (let part = parts.get(symbol); part !== undefined; part = parts.get(symbol)) symbol = part;
-  return symbol;
+function firstCharacter(text: string): string {
+  return String.fromCodePoint(text.codePointAt(0)!);
+}
+
+function lastCharacter(text: string): string {
+  return /.$/su.exec(text)![0];
 }
 
 class MinHeap {

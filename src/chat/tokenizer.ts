@@ -1,45 +1,53 @@
 // Text → token ids, and token id → bytes. Text of a client never becomes a control token; only text of the template does.
 
 import { UserError } from "../core/errors.ts";
-import { BpeMerger, type Merge } from "./bpe.ts";
-import { readTokenizerFile, spaceSign, type TokenizerFile } from "./tokenizer-file.ts";
+import { BpeMerger } from "./bpe.ts";
+import { spaceSign, type TokenizerData } from "./tokenizer-data.ts";
+import { readTokenizerFiles } from "./tokenizer-files.ts";
 
 /** A stretch of a prompt; in trusted ones (written by the template) control tokens are recognised. */
 export type PromptText = { readonly text: string; readonly isTrusted: boolean };
 
 const bytePiece = /^<0x([0-9A-F]{2})>$/;
 const noBytes = new Uint8Array(0);
+const codePointLimit = 0x11_0000;
 
 /** Reads the tokenizer files of a model folder. Throws UserError when one is missing, broken or of an unsupported kind. */
 export function loadTokenizer(folder: string): Tokenizer {
-  return new Tokenizer(readTokenizerFile(folder));
+  return new Tokenizer(readTokenizerFiles(folder));
 }
 
 export class Tokenizer {
-  readonly #vocabulary: ReadonlyMap<string, number>;
+  readonly #data: TokenizerData;
   readonly #pieces: string[] = []; // by id
   readonly #byteIds: Int32Array; // [256]
-  readonly #merger: BpeMerger;
   readonly #controlIds = new Map<string, number>();
   readonly #plainIds = new Map<string, number>();
   readonly #specialIds: ReadonlySet<number>;
   readonly #controlPattern: RegExp;
   readonly #plainPattern: RegExp;
+  readonly #merger: BpeMerger;
+  readonly #longestPiece: number; // UTF-16 units
 
-  constructor(file: TokenizerFile) {
-    this.#vocabulary = file.vocabulary;
-    for (const [piece, id] of file.vocabulary) this.#pieces[id] = piece;
-    for (const { id, content, isControl } of file.addedTokens) {
+  /** Throws UserError when a byte piece is missing. */
+  constructor(data: TokenizerData) {
+    this.#data = data;
+    for (const [piece, id] of data.vocabulary) this.#pieces[id] = piece;
+    for (const { id, content, isControl } of data.addedTokens) {
       this.#pieces[id] = content;
       (isControl ? this.#controlIds : this.#plainIds).set(content, id);
     }
     this.#specialIds = new Set(this.#controlIds.values());
     this.#controlPattern = anyOf(this.#controlIds.keys());
     this.#plainPattern = anyOf(this.#plainIds.keys());
-    this.#byteIds = findByteIds(file);
+    this.#byteIds = findByteIds(data);
     // A merge that spells a control token or a byte piece would let ordinary text produce it.
-    const merges = resolveMerges(file).filter(([, , id]) => !this.#specialIds.has(id) && !bytePiece.test(this.#pieces[id]!));
-    this.#merger = new BpeMerger(merges, this.#pieces.length);
+    const merges = data.merges.filter(({ left, right }) => !this.#controlIds.has(left + right) && !bytePiece.test(left + right));
+    this.#merger = new BpeMerger(merges, (text) => this.#symbol(text), this.#pieces.length + codePointLimit);
+    this.#longestPiece = [...data.vocabulary.keys(), ...this.#plainIds.keys()].reduce(
+      (longest, { length }) => Math.max(longest, length),
+      1,
+    );
   }
 
   /** Ids of ordinary text: never one of a control token, whatever the text says. */
@@ -73,6 +81,13 @@ export class Tokenizer {
     return ids;
   }
 
+  /** A bound that costs nothing: texts of this length have at least so many tokens. */
+  minTokenCount(texts: readonly PromptText[]): number {
+    if (this.#data.normalizer.changesLength) return 0; // nothing may be left of a text
+    const length = texts.reduce((sum, { text, isTrusted }) => sum + (isTrusted ? 0 : text.length), 0);
+    return Math.ceil(length / this.#longestPiece);
+  }
+
   /** What a token adds to an answer; empty for ids that stand for nothing. Characters may span several tokens. */
   tokenBytes(id: number): Uint8Array {
     const piece = this.#pieces[id];
@@ -91,7 +106,8 @@ export class Tokenizer {
     return this.#specialIds.has(id);
   }
 
-  #encodeRun(text: string, ids: number[]): void {
+  #encodeRun(run: string, ids: number[]): void {
+    const text = this.#data.normalizer.apply(run);
     let end = 0;
     for (const match of text.matchAll(this.#plainPattern)) {
       this.#encodeUnbroken(text.slice(end, match.index), ids);
@@ -102,13 +118,17 @@ export class Tokenizer {
   }
 
   #encodeUnbroken(text: string, ids: number[]): void {
-    const symbols: number[] = [];
-    for (const character of text) {
-      const id = this.#vocabulary.get(character === " " ? spaceSign : character);
-      if (id !== undefined) symbols.push(id);
-      else for (const byte of Buffer.from(character)) symbols.push(this.#byteIds[byte]!);
+    const symbols = Array.from(text, (character) => this.#symbol(character === " " ? spaceSign : character));
+    for (const symbol of this.#merger.merge(Int32Array.from(symbols))) {
+      if (symbol < this.#pieces.length) ids.push(symbol);
+      else for (const byte of Buffer.from(String.fromCodePoint(symbol - this.#pieces.length))) ids.push(this.#byteIds[byte]!);
     }
-    this.#merger.merge(Int32Array.from(symbols), ids);
+  }
+
+  /** What merging works on: the id of a piece, or a stand-in above all ids for a character that is none and may become bytes. */
+  #symbol(text: string): number {
+    const id = this.#data.vocabulary.get(text);
+    return id !== undefined && !this.#specialIds.has(id) ? id : this.#pieces.length + text.codePointAt(0)!;
   }
 }
 
@@ -119,22 +139,11 @@ function anyOf(texts: Iterable<string>): RegExp {
   return new RegExp(longestFirst.map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|"), "gu");
 }
 
-function findByteIds({ path, vocabulary }: TokenizerFile): Int32Array {
+function findByteIds({ path, vocabulary }: TokenizerData): Int32Array {
   return Int32Array.from({ length: 256 }, (_, byte) => {
     const piece = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
     const id = vocabulary.get(piece);
-    if (id === undefined) throw new UserError(`${path}: model.vocab: expected all 256 byte pieces, ${piece} is missing`);
+    if (id === undefined) throw new UserError(`${path}: expected all 256 byte pieces, ${piece} is missing`);
     return id;
-  });
-}
-
-function resolveMerges({ path, vocabulary, merges }: TokenizerFile): Merge[] {
-  return merges.map(([left, right], rank) => {
-    const ids = [left, right, left + right].map((piece) => vocabulary.get(piece));
-    const [leftId, rightId, mergedId] = ids;
-    if (leftId === undefined || rightId === undefined || mergedId === undefined) {
-      throw new UserError(`${path}: model.merges.${rank}: ${JSON.stringify([left, right])} has a piece that is not in model.vocab`);
-    }
-    return [leftId, rightId, mergedId];
   });
 }

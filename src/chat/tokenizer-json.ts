@@ -1,23 +1,9 @@
 // What this program takes from `tokenizer.json`: a byte-fallback BPE with spaces written as ▁. Anything else is refused, never guessed.
 
-import { join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../core/errors.ts";
-import { readJson, readJsonIfThere } from "./model-files.ts";
-
-/** U+2581: how a space is written inside pieces. */
-export const spaceSign = "▁";
-
-export type AddedToken = { readonly id: number; readonly content: string; readonly isControl: boolean };
-
-export type TokenizerFile = {
-  readonly path: string;
-  /** Piece → id, without the tokens that were only added. */
-  readonly vocabulary: ReadonlyMap<string, number>;
-  /** Pairs of pieces in order of rank. */
-  readonly merges: readonly (readonly [string, string])[];
-  readonly addedTokens: readonly AddedToken[];
-};
+import { readJsonIfThere } from "./model-files.ts";
+import { isControlText, spaceSign, type TokenizerData } from "./tokenizer-data.ts";
 
 const spaceReplacement = z.object({
   type: z.literal("Replace"),
@@ -42,7 +28,8 @@ const preTokenizer = z.union(
 );
 const piece = z.string().min(1);
 const pair = z.union([z.tuple([piece, piece]), z.string().transform(splitPair)], 'expected two pieces: ["a", "b"] or "a b"');
-const tokenId = z.int("expected a token id").min(0, "expected a token id");
+/** Ids index arrays: a bound keeps a broken file from asking for all memory. */
+export const tokenId = z.int("expected a token id").min(0, "expected a token id").max(0xff_ffff, "expected a token id below 16777216");
 
 // Not z.record, which drops a piece that is spelled `__proto__`.
 const vocabulary = z.custom<Record<string, number>>(isVocabulary, "expected an object of token ids by piece");
@@ -64,37 +51,29 @@ const tokenizerSchema = z.object({
   }),
 });
 
-const tokenizerConfigSchema = z.object({
-  added_tokens_decoder: z.record(z.string(), z.object({ content: z.string().min(1), special: z.boolean().default(false) })).default({}),
-});
-
-/** Reads tokenizer.json and the added tokens of tokenizer_config.json, if that is there. Throws UserError. */
-export function readTokenizerFile(folder: string): TokenizerFile {
-  const path = join(folder, "tokenizer.json");
-  const file = readJson(path, tokenizerSchema);
+/** Undefined when there is no such file. Throws UserError. */
+export function readTokenizerJson(path: string): TokenizerData | undefined {
+  const file = readJsonIfThere(path, tokenizerSchema);
+  if (file === undefined) return undefined;
   if (file.normalizer === null && file.pre_tokenizer === null) {
     throw new UserError(`${path}: expected a normalizer or pre-tokenizer that writes spaces as "${spaceSign}", got neither`);
   }
-  const config = readJsonIfThere(join(folder, "tokenizer_config.json"), tokenizerConfigSchema);
-  const addedTokens = new Map<string, AddedToken>();
-  const add = (id: number, content: string, special: boolean) => {
-    if (!addedTokens.has(content)) addedTokens.set(content, { id, content, isControl: special || isControlText(content) });
-  };
   const { unk_token: unknownToken, vocab, merges } = file.model;
-  for (const { id, content, special } of file.added_tokens) add(id, content, special);
-  for (const [id, { content, special }] of Object.entries(config?.added_tokens_decoder ?? {})) add(Number(id), content, special);
-  const unknownId = unknownToken ? vocab[unknownToken] : undefined;
-  if (unknownToken && unknownId !== undefined) add(unknownId, unknownToken, true);
-  return { path, vocabulary: new Map(Object.entries(vocab)), merges, addedTokens: [...addedTokens.values()] };
-}
-
-/** Added digits and blanks are ordinary text that only must not merge; everything longer frames prompts, whatever its `special` flag. */
-function isControlText(content: string): boolean {
-  return [...content].length > 1 && content.trim() !== "";
+  const vocabulary = new Map(Object.entries(vocab));
+  merges.forEach(([left, right], index) => {
+    if (vocabulary.has(left) && vocabulary.has(right) && vocabulary.has(left + right)) return;
+    throw new UserError(`${path}: model.merges.${index}: ${JSON.stringify([left, right])} has a piece that is not in model.vocab`);
+  });
+  const addedTokens = file.added_tokens.map(({ id, content, special }) => ({ id, content, isControl: special || isControlText(content) }));
+  const unknownId = vocabulary.get(unknownToken ?? "");
+  if (unknownToken && unknownId !== undefined) addedTokens.push({ id: unknownId, content: unknownToken, isControl: true });
+  // Added tokens are looked for in the text as it came; the tokenizer itself writes the spaces of what is left as ▁.
+  const normalizer = { apply: (text: string) => text, changesLength: false };
+  return { path, vocabulary, merges: merges.map(([left, right], rank) => ({ left, right, rank })), addedTokens, normalizer };
 }
 
 function isVocabulary(value: unknown): boolean {
-  return typeof value === "object" && value !== null && Object.values(value).every((id) => Number.isInteger(id) && id >= 0);
+  return typeof value === "object" && value !== null && Object.values(value).every((id) => tokenId.safeParse(id).success);
 }
 
 function splitPair(line: string, context: z.RefinementCtx): [string, string] {

@@ -1,0 +1,32 @@
+// What a tokenizer is made of, whichever file it comes from: byte-fallback BPE with spaces written as ▁.
+
+/** U+2581: how a space is written inside pieces. */
+export const spaceSign = "▁";
+
+/** Two pieces and when they join: lowest rank first, leftmost among equals. */
+export type Merge = { readonly left: string; readonly right: string; readonly rank: number };
+
+/** Matched before everything else; control tokens only where the template wrote them. */
+export type AddedToken = { readonly id: number; readonly content: string; readonly isControl: boolean };
+
+/** Rewrites a text before it is split. */
+export type Normalizer = {
+  readonly apply: (text: string) => string;
+  /** False: as long afterwards as before. */
+  readonly changesLength: boolean;
+};
+
+export type TokenizerData = {
+  /** File it comes from, for error messages. */
+  readonly path: string;
+  /** Piece → id. A character that is no piece is written as byte pieces `<0x00>` … `<0xFF>`. */
+  readonly vocabulary: ReadonlyMap<string, number>;
+  readonly merges: readonly Merge[];
+  readonly addedTokens: readonly AddedToken[];
+  readonly normalizer: Normalizer;
+};
+
+/** Added digits and blanks are ordinary text that only must not merge; everything longer frames prompts, however it is declared. */
+export function isControlText(content: string): boolean {
+  return [...content].length > 1 && content.replaceAll(spaceSign, " ").trim() !== "";
+}

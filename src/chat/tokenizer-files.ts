@@ -1,0 +1,66 @@
+// Finds the tokenizer of a model folder: `tokenizer.json`, else a SentencePiece model, and the tokens that other json files add.
+
+import { join } from "node:path";
+import { z } from "zod";
+import { UserError } from "../core/errors.ts";
+import { readJsonIfThere } from "./model-files.ts";
+import { readSentencePieceModel } from "./sentencepiece-model.ts";
+import { type AddedToken, isControlText, type TokenizerData } from "./tokenizer-data.ts";
+import { readTokenizerJson, tokenId } from "./tokenizer-json.ts";
+
+/** The names under which ERNIE's SentencePiece model is published (model spec, 6.1). */
+const sentencePieceNames = ["tokenizer.model", "spm.model", "ernie_token_100k.model"];
+
+/** Control tokens even where no file says so: some are plain pieces of the SentencePiece model (model spec, 1.4). */
+const framingTokens = ["<|begin_of_sentence|>", "<|end_of_sentence|>", "<think>", "</think>", "<tool_call>", "</tool_call>"];
+
+const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
+const specialTokensSchema = z.object({
+  bos_token: tokenText.nullish(),
+  eos_token: tokenText.nullish(),
+  unk_token: tokenText.nullish(),
+  sep_token: tokenText.nullish(),
+  pad_token: tokenText.nullish(),
+  cls_token: tokenText.nullish(),
+  mask_token: tokenText.nullish(),
+  additional_special_tokens: z.array(tokenText).nullish(),
+});
+const decoderSchema = z.record(
+  z.string().regex(/^\d{1,8}$/, "expected a token id"),
+  z.object({ content: z.string().min(1), special: z.boolean().default(false) }),
+);
+const configSchema = specialTokensSchema.extend({ added_tokens_decoder: decoderSchema.default({}) });
+
+/** Throws UserError when there is no tokenizer, or it is broken or of an unsupported kind. */
+export function readTokenizerFiles(folder: string): TokenizerData {
+  const data = readTokenizerJson(join(folder, "tokenizer.json")) ?? readAnySentencePieceModel(folder);
+  const { added_tokens_decoder: decoder = {}, ...configTokens } =
+    readJsonIfThere(join(folder, "tokenizer_config.json"), configSchema) ?? {};
+  const moreTokens = readJsonIfThere(join(folder, "added_tokens.json"), z.record(z.string().min(1), tokenId)) ?? {};
+  const specialTokens = readJsonIfThere(join(folder, "special_tokens_map.json"), specialTokensSchema) ?? {};
+
+  const tokens = new Map<string, AddedToken>();
+  const add = (token: AddedToken) => {
+    if (!tokens.has(token.content)) tokens.set(token.content, token);
+  };
+  data.addedTokens.forEach(add);
+  for (const [id, { content, special }] of Object.entries(decoder)) {
+    add({ id: Number(id), content, isControl: special || isControlText(content) });
+  }
+  for (const [content, id] of Object.entries(moreTokens)) add({ id, content, isControl: isControlText(content) });
+  const names = [...Object.values(configTokens), ...Object.values(specialTokens)].flat();
+  for (const content of [...names, ...framingTokens]) {
+    const id = content ? (tokens.get(content)?.id ?? data.vocabulary.get(content)) : undefined;
+    if (content && id !== undefined) tokens.set(content, { id, content, isControl: true });
+  }
+  return { ...data, addedTokens: [...tokens.values()] };
+}
+
+function readAnySentencePieceModel(folder: string): TokenizerData {
+  for (const name of sentencePieceNames) {
+    const data = readSentencePieceModel(join(folder, name));
+    if (data) return data;
+  }
+  const wanted = ["tokenizer.json", ...sentencePieceNames].join(", ");
+  throw new UserError(`${folder}: expected a tokenizer (${wanted}), found none; copy it from the checkpoint`);
+}

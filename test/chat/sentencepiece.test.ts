@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { Detokenizer } from "../../src/chat/detokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../../src/chat/tokenizer.ts";
+import { fixtures } from "./nano.ts";
+
+/** What Python's sentencepiece and tokenizers say; made by scripts/make-chat-fixtures.py. */
+const recorded: { words: string[]; ids: number[][]; rules: number[][] } = JSON.parse(
+  gunzipSync(readFileSync(`${fixtures}sentencepiece-ids.json.gz`)).toString(),
+);
+const texts = [...unicodeTexts(recorded.words, recorded.ids.length)];
+const model = loadTokenizer(`${fixtures}sentencepiece`);
+const json = loadTokenizer(`${fixtures}sentencepiece-json`);
+const rules = loadTokenizer(`${fixtures}sentencepiece-rules`);
+
+describe("10,000 random texts over all of Unicode", () => {
+  const cases: [string, Tokenizer, number[][]][] = [
+    ["tokenizer.model", model, recorded.ids],
+    ["the tokenizer.json that transformers makes of it", json, recorded.ids],
+    ["a model with rewriting rules", rules, recorded.rules],
+  ];
+  test.each(cases)("have the ids of Python by %s", (_, tokenizer, expected) => {
+    texts.forEach((text, index) => expect({ text, ids: tokenizer.encodeText(text) }).toEqual({ text, ids: expected[index] }));
+  });
+
+  test.each(cases.slice(0, 2))("come back whole by %s", (_, tokenizer) => {
+    // The vocabulary has no way to tell ▁ from a space.
+    for (const text of texts) expect(decode(tokenizer, tokenizer.encodeText(text))).toBe(text.replaceAll("▁", " "));
+  });
+});
+
+/** The same texts as `unicode_texts` in scripts/make-chat-fixtures.py. */
+function* unicodeTexts(words: readonly string[], count: number): Generator<string, void> {
+  let state = 1;
+  const pick = (limit: number): number => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % limit;
+  };
+  for (let index = 0; index < count; index++) {
+    let text = "";
+    for (let left = 1 + pick(8); left > 0; left--) {
+      const kind = pick(8);
+      const choice = pick(kind === 0 ? 0x11_0000 - 0x800 : kind === 1 ? 0x3000 : words.length);
+      text += kind < 2 ? String.fromCodePoint(choice + (choice >= 0xd800 ? 0x800 : 0)) : words[choice];
+      if (kind > 5) text += " ";
+    }
+    yield text;
+  }
+}
+
+function decode(tokenizer: Tokenizer, ids: readonly number[]): string {
+  const detokenizer = new Detokenizer(tokenizer);
+  return ids.map((id) => detokenizer.push(id)).join("") + detokenizer.flush();
+}
