@@ -47,6 +47,7 @@ const functions = {
   CreateCUDAProviderOptions: [205, pointer, out],
   UpdateCUDAProviderOptions: [206, pointer, pointer, "const char **", "const char **", "size_t"],
   ReleaseCUDAProviderOptions: [208, "void", pointer],
+  RegisterCustomOpsLibrary_V2: [228, pointer, pointer, text],
   GetBuildInfoString: [254, text],
 } as const;
 

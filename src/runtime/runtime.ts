@@ -20,6 +20,8 @@ export type SessionOptions = {
   readonly device: Device;
   /** Threads that share one operator's work; 0 = one per physical core. */
   readonly threadCount: number;
+  /** Path of the library with our own operators (kernels/), for graphs that use them. */
+  readonly customOpsLibrary?: string;
 };
 
 /** A tensor over native memory that stays where it is. `data` views that memory on the host. */
@@ -48,6 +50,7 @@ export class Runtime {
     try {
       this.api.call("SetIntraOpNumThreads", native, options.threadCount);
       if (options.device === "cuda") this.#appendCuda(native);
+      if (options.customOpsLibrary) this.api.call("RegisterCustomOpsLibrary_V2", native, options.customOpsLibrary);
       return new Session(this.api, this.api.create("CreateSession", this.#environment, path, native));
     } finally {
       this.api.release("ReleaseSessionOptions", native);

@@ -3,6 +3,7 @@
 import { onnxTypeCode } from "../../core/data-type.ts";
 import { assert } from "../../core/errors.ts";
 import { microsoft, type Attribute, type Dim, type Graph, type Initializer, type Node, type Piece, type Value } from "./graph.ts";
+import { ernieDomain } from "./custom-ops.ts";
 import { ProtobufWriter } from "./protobuf-writer.ts";
 
 /** ONNX 1.18: opset 23 brought RotaryEmbedding with a table row per token. */
@@ -51,13 +52,10 @@ export function encodeModel(graph: Graph, dataFileName: string, graphName: strin
   for (const input of graph.inputs) proto.bytes(11, encodeValueInfo(input));
   for (const output of graph.outputs) proto.bytes(12, encodeValueInfo(output));
   const opset = (domain: string, version: number) => new ProtobufWriter().string(1, domain).integer(2, version);
-  return new ProtobufWriter()
-    .integer(1, irVersion)
-    .string(2, "ernie-vl")
-    .bytes(7, proto)
-    .bytes(8, opset("", opsetVersion))
-    .bytes(8, opset(microsoft, 1))
-    .finish();
+  const model = new ProtobufWriter().integer(1, irVersion).string(2, "ernie-vl").bytes(7, proto);
+  model.bytes(8, opset("", opsetVersion)).bytes(8, opset(microsoft, 1));
+  if (graph.nodes.some(({ domain }) => domain === ernieDomain)) model.bytes(8, opset(ernieDomain, 1));
+  return model.finish();
 }
 
 function placeWeights(graph: Graph): { regions: Map<string, Region>; totalBytes: number } {

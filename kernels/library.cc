@@ -1,0 +1,19 @@
+// The entry point that ONNX Runtime looks for in a custom-op library: one line per op.
+
+#include "common/ort_op.h"
+
+extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
+    const OrtApi* api = base->GetApi(ORT_API_VERSION);
+    if (!api) return base->GetApi(1)->CreateStatus(ORT_FAIL, "libernie_kernels.so is built for another ONNX Runtime; run npm run kernels:build");
+    Ort::InitApi(api);
+    try {
+        static Ort::CustomOpDomain domain = [] {
+            Ort::CustomOpDomain ops("ernie_vl");
+            ernie::addModalityMoe(ops);
+            return ops;
+        }();
+        return api->AddCustomOpDomain(options, domain);
+    } catch (const std::exception& error) {
+        return api->CreateStatus(ORT_FAIL, error.what());
+    }
+}

@@ -1,0 +1,34 @@
+// What the CPU kernel has per instruction set, and the form in which activations meet the weights.
+#pragma once
+
+#include <cstdint>
+
+namespace ernie {
+
+// 32 activations as int16 with one scale: x[c] = scale · values[position of c], error at most scale / 2, scale = max|x| / 32767.
+// Positions in each group of 4 columns are 0 2 1 3: a 32-bit load gives columns (0, 2) or (1, 3), which is how even and odd
+// bytes of a weight word pair up after one mask or shift.
+struct ActivationBlock {
+    int16_t values[32];
+    float scale;
+    int32_t offset;  // −middle · Σ values: what the weights' zero point adds to every row's dot product
+};
+
+constexpr int kTokenGroup = 8;  // tokens that share one pass over a tile
+
+struct CpuLanes {
+    // out[n][16] = tile of 16 rows · each of n ≤ kTokenGroup activation rows of `blocks` blocks.
+    void (*dot4)(const uint8_t* codes, const uint16_t* scales, int blocks, const ActivationBlock* const* rows, int n, float* out);
+    void (*dot8)(const uint8_t* codes, const uint16_t* scales, int blocks, const ActivationBlock* const* rows, int n, float* out);
+    void (*quantize)(const float* x, int blocks, int middle, ActivationBlock* out);
+    // One block of silu(gate) * up; gate and up [32].
+    void (*swiglu)(const float* gate, const float* up, float* h);
+    float (*dotFloat)(const float* a, const float* b, int count);  // count is a multiple of 32
+    void (*addScaled)(float* y, const float* x, float scale);      // y[16] += scale · x[16]
+};
+
+extern const CpuLanes portableLanes;
+extern const CpuLanes avx2Lanes;
+extern const CpuLanes avx512VnniLanes;
+
+}  // namespace ernie

@@ -1,0 +1,79 @@
+// The parts of CpuLanes that a compiler vectorizes by itself. Included once per instruction set, after its target pragma, so
+// everything here is static.
+#pragma once
+
+#include "../../common/half.h"
+#include "cpu_lanes.h"
+
+namespace ernie {
+
+// A block with NaN or Inf gets scale NaN, so that its token's outputs become NaN.
+static void quantizeBlocks(const float* x, int blocks, int middle, ActivationBlock* out) {
+    static const float nan = floatFromBits(0x7fc00000);
+    for (int b = 0; b < blocks; b++, x += 32, out++) {
+        uint32_t largestBits = 0;  // of |x|; as integers they order like floats, NaN above all
+        for (int i = 0; i < 32; i++) {
+            const uint32_t bits = bitsOfFloat(x[i]) & 0x7fffffff;
+            largestBits = bits > largestBits ? bits : largestBits;
+        }
+        const bool isFinite = largestBits < 0x7f800000;
+        const float largest = isFinite ? floatFromBits(largestBits) : 0;
+        out->scale = isFinite ? largest * (1.0f / 32767) : nan;
+        // Below 2^-100 a reciprocal would overflow; such a block counts as zero.
+        const float inverse = largest > 0x1p-100f ? 32767 / largest : 0;
+        int16_t rounded[32];
+        int32_t sum = 0;
+        for (int i = 0; i < 32; i++) {
+            const float scaled = isFinite ? x[i] * inverse : 0;
+            const int32_t value = int32_t(scaled + (scaled < 0 ? -0.5f : 0.5f));
+            rounded[i] = int16_t(value > 32767 ? 32767 : value < -32767 ? -32767 : value);
+            sum += rounded[i];
+        }
+        for (int i = 0; i < 32; i += 4) {
+            out->values[i] = rounded[i];
+            out->values[i + 1] = rounded[i + 2];
+            out->values[i + 2] = rounded[i + 1];
+            out->values[i + 3] = rounded[i + 3];
+        }
+        out->offset = -middle * sum;
+    }
+}
+
+// exp for |z| ≤ 87: 2^n · a polynomial of degree 6 on [−ln2/2, ln2/2], relative error below 2e-7.
+static inline float expNear(float z) {
+    const float n = z * 1.44269504f + 12582912.0f;  // 1.5 · 2^23: rounds to an integer in the low bits
+    const float whole = n - 12582912.0f;
+    const float r = z - whole * 0.693359375f + whole * 2.12194440e-4f;
+    float p = 1.0f / 720;
+    p = p * r + 1.0f / 120;
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r + 1;
+    p = p * r + 1;
+    return p * floatFromBits((bitsOfFloat(n) << 23) + 0x3f800000u);
+}
+
+static void swigluBlock(const float* gate, const float* up, float* h) {
+    for (int i = 0; i < 32; i++) {
+        float z = -gate[i];
+        z = z > 87 ? 87 : z;  // NaN stays NaN
+        z = z < -87 ? -87 : z;
+        h[i] = gate[i] / (1 + expNear(z)) * up[i];
+    }
+}
+
+static float dotFloats(const float* a, const float* b, int count) {
+    float lanes[32] = {};
+    for (int c = 0; c < count; c += 32)
+        for (int i = 0; i < 32; i++) lanes[i] += a[c + i] * b[c + i];
+    for (int width = 16; width > 0; width /= 2)
+        for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
+    return lanes[0];
+}
+
+static void addScaledRow(float* y, const float* x, float scale) {
+    for (int i = 0; i < 16; i++) y[i] += scale * x[i];
+}
+
+}  // namespace ernie

@@ -1,0 +1,94 @@
+// The reference: what modality_moe.h says, in obvious loops with double sums. Slow on purpose.
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "../../common/half.h"
+#include "modality_moe.h"
+
+namespace ernie {
+namespace {
+
+double load(const void* values, size_t index, ActivationType type) {
+    if (type == ActivationType::kFloat32) return static_cast<const float*>(values)[index];
+    const uint16_t bits = static_cast<const uint16_t*>(values)[index];
+    return type == ActivationType::kFloat16 ? floatFromHalf(bits) : floatFromBfloat16(bits);
+}
+
+void store(void* values, size_t index, ActivationType type, double value) {
+    if (type == ActivationType::kFloat32) static_cast<float*>(values)[index] = float(value);
+    if (type == ActivationType::kFloat16) static_cast<uint16_t*>(values)[index] = halfFromFloat(float(value));
+    if (type == ActivationType::kBfloat16) static_cast<uint16_t*>(values)[index] = bfloat16FromFloat(float(value));
+}
+
+// One weight of a tiled matrix [rows, columns].
+double weightAt(const uint8_t* codes, const uint16_t* scales, int bits, int columns, int row, int column) {
+    const size_t block = size_t(row / kTileRows) * (columns / kBlockColumns) + column / kBlockColumns;
+    const int r = row % kTileRows, c = column % kBlockColumns;
+    const double scale = floatFromHalf(scales[block * kTileRows + r]);
+    if (bits == 8) return scale * (codes[block * 512 + c / 4 * 64 + 4 * r + c % 4] - 128);
+    const int byte = codes[block * 256 + c / 8 * 64 + 4 * r + c % 4];
+    return scale * ((c % 8 < 4 ? byte & 15 : byte >> 4) - 8);
+}
+
+std::vector<double> expertOutput(const ModalityMoe& a, const ExpertBank& bank, int expert, const std::vector<double>& x) {
+    const size_t weights = size_t(expert) * bank.width * a.hidden;  // of one matrix, before this expert
+    const uint8_t* gateUp = bank.gateUp + 2 * weights * a.bits / 8;
+    const uint16_t* gateUpScales = bank.gateUpScales + 2 * weights / kBlockColumns;
+    const uint8_t* down = bank.down + weights * a.bits / 8;
+    const uint16_t* downScales = bank.downScales + weights / kBlockColumns;
+
+    std::vector<double> h(bank.width), y(a.hidden, 0);
+    for (int i = 0; i < bank.width; i++) {
+        const int gateRow = i / kTileRows * 2 * kTileRows + i % kTileRows;
+        double gate = 0, up = 0;
+        for (int c = 0; c < a.hidden; c++) {
+            gate += x[c] * weightAt(gateUp, gateUpScales, a.bits, a.hidden, gateRow, c);
+            up += x[c] * weightAt(gateUp, gateUpScales, a.bits, a.hidden, gateRow + kTileRows, c);
+        }
+        h[i] = gate / (1 + std::exp(-gate)) * up;
+    }
+    for (int row = 0; row < a.hidden; row++)
+        for (int i = 0; i < bank.width; i++) y[row] += h[i] * weightAt(down, downScales, a.bits, bank.width, row, i);
+    return y;
+}
+
+std::vector<double> probabilities(const ModalityMoe& a, int bank, const std::vector<double>& x) {
+    std::vector<double> p(a.experts, 0);
+    for (int e = 0; e < a.experts; e++)
+        for (int c = 0; c < a.hidden; c++) p[e] += x[c] * a.router[(size_t(bank) * a.experts + e) * a.hidden + c];
+    const double largest = *std::max_element(p.begin(), p.end());
+    double sum = 0;
+    for (double& value : p) sum += value = std::exp(value - largest);
+    for (double& value : p) value /= sum;
+    return p;
+}
+
+}  // namespace
+
+void modalityMoeReference(const ModalityMoe& a) {
+    for (int t = 0; t < a.tokens; t++) {
+        const int bank = a.visionExpert[t] ? 1 : 0;
+        std::vector<double> x(a.hidden), y(a.hidden, 0);
+        for (int c = 0; c < a.hidden; c++) x[c] = load(a.x, size_t(t) * a.hidden + c, a.type);
+
+        const std::vector<double> p = probabilities(a, bank, x);
+        std::vector<int> order(a.experts);
+        std::iota(order.begin(), order.end(), 0);
+        const auto score = [&](int e) { return p[e] + a.correctionBias[size_t(bank) * a.experts + e]; };
+        std::stable_sort(order.begin(), order.end(), [&](int left, int right) { return score(left) > score(right); });
+        double sum = 0;
+        for (int k = 0; k < a.topK; k++) sum += p[order[k]];
+
+        for (int k = 0; k < a.topK; k++) {
+            const double weight = p[order[k]] / std::max(sum, double(a.normMin));
+            const std::vector<double> out = expertOutput(a, a.banks[bank], order[k], x);
+            for (int c = 0; c < a.hidden; c++) y[c] += weight * out[c];
+        }
+        for (int c = 0; c < a.hidden; c++) store(a.y, size_t(t) * a.hidden + c, a.type, y[c]);
+    }
+}
+
+}  // namespace ernie

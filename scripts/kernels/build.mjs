@@ -1,0 +1,111 @@
+// Builds kernels/build/libernie_kernels.so: the CPU kernels with g++, the CUDA kernels too where nvcc is installed.
+// `node scripts/kernels/build.mjs [--cpu]`; --cpu leaves the CUDA kernels out.
+
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const kernels = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "kernels");
+const build = join(kernels, "build");
+const library = join(build, "libernie_kernels.so");
+
+// The headers of the ONNX Runtime version that package.json pins; onnxruntime-node itself carries none.
+const headerPackage = "com.github.asus4.onnxruntime@0.4.9";
+const headersInPackage = "package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64/onnxruntime.framework/Headers";
+const headers = join(build, "onnxruntime-1.29.0");
+
+const warnings = ["-Wall", "-Wextra"];
+// -Wno-maybe-uninitialized: a false alarm inside GCC 12's AVX-512 header.
+const cxxFlags = ["-std=c++17", "-O3", "-g1", "-fPIC", "-fvisibility=hidden", ...warnings, "-Wno-maybe-uninitialized", "-isystem", headers];
+// Machine code for Ampere and Hopper, and intermediate code that newer drivers compile.
+const architectures = ["80", "90"].map((sm) => `arch=compute_${sm},code=sm_${sm}`).concat("arch=compute_90,code=compute_90");
+const nvccFlags = [
+  "-std=c++17",
+  "-O3",
+  "-lineinfo",
+  "-Xcompiler",
+  "-fPIC,-fvisibility=hidden",
+  ...architectures.flatMap((a) => ["-gencode", a]),
+];
+
+try {
+  await main(process.argv.includes("--cpu"));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
+
+async function main(isCpuOnly) {
+  if (!hasProgram("g++")) {
+    throw new Error(
+      "g++ is needed to build the kernels and was not found; install it (Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++) and run this again",
+    );
+  }
+  const withCuda = !isCpuOnly && hasProgram("nvcc");
+  fetchHeaders();
+
+  const sources = sourcesUnder(kernels).filter((path) => !path.endsWith("_test.cc") && (withCuda || path.endsWith(".cc")));
+  const objects = sources.map((path) => join(build, `${relative(kernels, path).replaceAll("/", ".")}.o`));
+  const jobs = sources.map((path, i) => () => compile(path, objects[i], withCuda));
+  await Promise.all(
+    Array.from({ length: availableParallelism() }, async () => {
+      for (let job = jobs.shift(); job; job = jobs.shift()) await job();
+    }),
+  );
+
+  // A server may have the old library open: it is replaced, not overwritten.
+  const output = `${library}.new`;
+  if (withCuda) await run("nvcc", ["-shared", "-cudart", "shared", "-o", output, ...objects]);
+  else await run("g++", ["-shared", "-o", output, ...objects]);
+  renameSync(output, library);
+  console.log(
+    `${relative(process.cwd(), library)}: CPU${withCuda ? " and CUDA kernels" : " kernels (with nvcc it would have CUDA kernels too)"}`,
+  );
+}
+
+function compile(source, object, withCuda) {
+  if (source.endsWith(".cu")) return run("nvcc", [...nvccFlags, "-c", source, "-o", object]);
+  return run("g++", [...cxxFlags, ...(withCuda ? ["-DERNIE_CUDA"] : []), "-c", source, "-o", object]);
+}
+
+function fetchHeaders() {
+  if (existsSync(join(headers, "onnxruntime_cxx_api.h"))) return;
+  const download = join(build, "download");
+  rmSync(download, { recursive: true, force: true });
+  mkdirSync(download, { recursive: true });
+  console.log(`fetching ONNX Runtime's headers from ${headerPackage} (150 MB, once)`);
+  execFileSync("npm", ["pack", headerPackage, "--silent", "--pack-destination", download], { stdio: ["ignore", "ignore", "inherit"] });
+  const archive = join(download, readdirSync(download)[0]);
+  const depth = String(headersInPackage.split("/").length);
+  execFileSync("tar", ["-xzf", archive, "-C", download, "--strip-components", depth, headersInPackage]);
+  rmSync(archive);
+  rmSync(headers, { recursive: true, force: true });
+  renameSync(download, headers);
+}
+
+function sourcesUnder(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return path === build ? [] : sourcesUnder(path);
+    return /\.(cc|cu)$/.test(entry.name) ? [path] : [];
+  });
+}
+
+function hasProgram(name) {
+  try {
+    execFileSync(name, ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function run(program, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: "inherit" });
+    child.on("error", reject);
+    child.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`${program} ${args.join(" ")} failed with exit code ${code}`))));
+  });
+}

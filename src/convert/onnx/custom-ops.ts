@@ -1,0 +1,110 @@
+// Operators of our own library (kernels/), one function per folder of kernels/ops, and the packing of their weights.
+
+import { assert } from "../../core/errors.ts";
+import { blockLength, type QuantizedRows } from "../quantize/blockwise.ts";
+import type { Graph, Value } from "./graph.ts";
+import { show } from "./std-ops.ts";
+
+export const ernieDomain = "ernie_vl";
+
+/** Rows of a tile: one row per SIMD lane. */
+export const tileRows = 16;
+
+/** Routed experts of one modality, tiled as kernels/ops/modality_moe/modality_moe.h says; gateUp's tiles alternate gate and up. */
+export type TiledExperts = {
+  /** uint8 [E, 2·I/16, H/32, 64·bits] */
+  readonly gateUp: Value;
+  /** float16 [E, 2·I/16, H/32, 16] */
+  readonly gateUpScales: Value;
+  /** uint8 [E, H/16, I/32, 64·bits] */
+  readonly down: Value;
+  /** float16 [E, H/16, I/32, 16] */
+  readonly downScales: Value;
+};
+
+export type ModalityRouter = {
+  /** float32 [2, E, H]: text, vision */
+  readonly weight: Value;
+  /** float32 [2, E]: decides who is chosen, not the weights */
+  readonly correctionBias: Value;
+};
+
+/** Routes each token inside its bank and adds up its `topK` best experts. x [..., H], visionExpert bool with one element per token. */
+export function modalityMoe(
+  g: Graph,
+  { x, visionExpert }: { readonly x: Value; readonly visionExpert: Value },
+  router: ModalityRouter,
+  banks: { readonly text: TiledExperts; readonly vision: TiledExperts },
+  options: { readonly topK: number; readonly normMin: number },
+): Value {
+  const hidden = x.shape[x.shape.length - 1];
+  const experts = router.weight.shape[1];
+  assert(router.weight.shape[2] === hidden, `ModalityMoe wants a router [2, E, ${hidden}], got ${show(router.weight)}`);
+  assert(visionExpert.dtype === "bool", `ModalityMoe wants vision_expert as bool, got ${show(visionExpert)}`);
+  const inputs = [x, visionExpert, router.weight, router.correctionBias];
+  for (const { gateUp, gateUpScales, down, downScales } of [banks.text, banks.vision]) {
+    assert(gateUp.shape[0] === experts && gateUp.shape[2] === Number(hidden) / blockLength, `ModalityMoe: gate_up is ${show(gateUp)}`);
+    assert(down.shape[1] === Number(hidden) / tileRows, `ModalityMoe: down is ${show(down)}`);
+    inputs.push(gateUp, gateUpScales, down, downScales);
+  }
+  return g.node("ModalityMoe", inputs, [{ dtype: x.dtype, shape: x.shape }], {
+    domain: ernieDomain,
+    attributes: { top_k: options.topK, norm_min: { float: options.normMin } },
+  })[0]!;
+}
+
+/** Shapes of the codes and scales of `experts` matrices [rows, columns]; both must be whole tiles and blocks. */
+export function tiledShapes(experts: number, rows: number, columns: number, bits: 4 | 8): { codes: number[]; scales: number[] } {
+  assert(rows % tileRows === 0 && columns % blockLength === 0, `a matrix ${rows} × ${columns} is not made of tiles of 16 × 32`);
+  const tiles = [experts, rows / tileRows, columns / blockLength];
+  return { codes: [...tiles, 2 * blockLength * bits], scales: [...tiles, tileRows] };
+}
+
+/**
+ * Rows as quantizeBlockwise leaves them → tiles of 16 rows and 32 columns, in the order of the kernels. The number of rows is a
+ * multiple of 16. Inside a tile: 64-byte pieces, 4 bytes per row; with 4 bits a byte holds columns c (low) and c + 4 (high).
+ */
+export function packTiles({ data, scales }: QuantizedRows, columns: number, bits: 4 | 8): QuantizedRows {
+  const blockCount = Math.ceil(columns / blockLength);
+  const rowCount = scales.length / blockCount;
+  assert(rowCount % tileRows === 0, `${rowCount} rows are not tiles of ${tileRows}`);
+  const tiled = { data: new Uint8Array(data.length), scales: new Float32Array(scales.length) };
+  const blockBytes = (blockLength * bits) / 8;
+  for (let row = 0; row < rowCount; row++) {
+    const r = row % tileRows;
+    for (let b = 0; b < blockCount; b++) {
+      const from = row * blockCount + b;
+      const to = (row - r) * blockCount + b * tileRows; // of the block's first row
+      tiled.scales[to + r] = scales[from]!;
+      const source = data.subarray(from * blockBytes, (from + 1) * blockBytes);
+      const target = to * blockBytes + 4 * r;
+      if (bits === 8) {
+        for (let piece = 0; piece < 8; piece++) tiled.data.set(source.subarray(4 * piece, 4 * piece + 4), target + 64 * piece);
+      } else {
+        for (let piece = 0; piece < 4; piece++) packPiece4(source, 4 * piece, tiled.data, target + 64 * piece);
+      }
+    }
+  }
+  return tiled;
+}
+
+/** 8 columns of one row: nibbles 0 1 | 2 3 | 4 5 | 6 7 become 0 4 | 1 5 | 2 6 | 3 7. */
+function packPiece4(source: Uint8Array, from: number, target: Uint8Array, to: number): void {
+  const [a, b, c, d] = [source[from]!, source[from + 1]!, source[from + 2]!, source[from + 3]!];
+  target[to] = (a & 15) | (c << 4);
+  target[to + 1] = (a >> 4) | (c & 240);
+  target[to + 2] = (b & 15) | (d << 4);
+  target[to + 3] = (b >> 4) | (d & 240);
+}
+
+/** gate and up [I, columns] with their tiles alternating: 16 rows of gate, 16 of up, and so on. I is a multiple of 16. */
+export function interleaveTiles(gate: Float32Array, up: Float32Array, columns: number): Float32Array {
+  const tileLength = tileRows * columns;
+  assert(gate.length === up.length && gate.length % tileLength === 0, `gate and up are not tiles of ${tileRows} rows`);
+  const rows = new Float32Array(2 * gate.length);
+  for (let at = 0; at < gate.length; at += tileLength) {
+    rows.set(gate.subarray(at, at + tileLength), 2 * at);
+    rows.set(up.subarray(at, at + tileLength), 2 * at + tileLength);
+  }
+  return rows;
+}
