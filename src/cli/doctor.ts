@@ -1,92 +1,56 @@
-// `ernie-vl doctor`: what this machine has, what would be loaded, and what is wrong with it.
+// `ernie-vl doctor`: what this machine has, what a model folder holds and would take, and what is wrong with either.
 
 import { existsSync } from "node:fs";
 import { freemem, totalmem, cpus, release } from "node:os";
 import { resolve } from "node:path";
-import { kvBytesPerToken } from "../model/kv-cache.ts";
-import { readModelConfig } from "../convert/read-config.ts";
-import { activationDataType } from "../core/manifest.ts";
-import type { ModelConfig } from "../core/model-config.ts";
-import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
 import { findOnnxRuntime } from "../runtime/ort-api.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { programVersion } from "../version.ts";
+import { find, printFinding, type Finding } from "./finding.ts";
+import { reportModel } from "./model-report.ts";
 import { formatBytes } from "./options.ts";
-
-type Check = { readonly name: string; readonly report: () => string[] | Promise<string[]> };
 
 /** Prints a report; returns false when something would keep the server from starting. */
 export async function doctor(modelFolder: string, say: (line: string) => void): Promise<boolean> {
-  const checks: Check[] = [
-    {
-      name: "program",
-      report: () => [`ernie-vl ${programVersion()}, Node ${process.version}, ${process.platform}-${process.arch} ${release()}`],
-    },
-    {
-      name: "machine",
-      report: () => [
-        `${cpus().length} × ${cpus()[0]?.model ?? "?"}`,
-        `${formatBytes(freemem())} of ${formatBytes(totalmem())} memory free`,
-      ],
-    },
-    { name: "ONNX Runtime", report: describeRuntime },
-    { name: "CUDA", report: describeCuda },
-    { name: "model", report: () => describeModel(resolve(modelFolder)) },
-  ];
-  let isHealthy = true;
-  for (const { name, report } of checks) {
-    let lines: string[];
-    let mark = "ok ";
-    try {
-      lines = await report();
-    } catch (error) {
-      lines = [error instanceof Error ? error.message : String(error)];
-      mark = "BAD";
-      isHealthy = false;
-    }
-    lines.forEach((line, i) => say(`${i === 0 ? `${mark} ${name.padEnd(13)}` : " ".repeat(17)}${line}`));
+  const machine = machineFindings();
+  for (const finding of machine) printFinding(finding).forEach(say);
+  const { findings, sections } = await reportModel(resolve(modelFolder));
+  for (const finding of findings) printFinding(finding).forEach(say);
+  for (const { title, lines } of sections) {
+    say("");
+    say(title);
+    for (const line of lines) say(`  ${line}`);
   }
-  return isHealthy;
+  const faults = [...machine, ...findings].filter(({ mark }) => mark === "bad");
+  say("");
+  say(faults.length === 0 ? "The server can start." : `The server cannot start: see ✗ ${faults.map(({ name }) => name).join(", ")}.`);
+  return faults.length === 0;
 }
 
-function describeRuntime(): string[] {
-  const runtime = new Runtime(findOnnxRuntime());
-  return [`${runtime.api.version}, ${runtime.api.libraryPath}`, runtime.api.buildInfo()];
+function machineFindings(): Finding[] {
+  return [
+    {
+      mark: "ok",
+      name: "program",
+      lines: [`ernie-vl ${programVersion()}, Node ${process.version}, ${process.platform}-${process.arch} ${release()}`],
+    },
+    {
+      mark: "ok",
+      name: "machine",
+      lines: [`${cpus().length} × ${cpus()[0]?.model ?? "?"}, ${formatBytes(freemem())} of ${formatBytes(totalmem())} memory free`],
+    },
+    find("ONNX Runtime", () => {
+      const runtime = new Runtime(findOnnxRuntime());
+      return { mark: "ok", lines: [`${runtime.api.version}, ${runtime.api.libraryPath}`, runtime.api.buildInfo()] };
+    }),
+    find("CUDA", describeCuda),
+  ];
 }
 
 /** No GPU is not an error: the CPU serves as well. */
-function describeCuda(): string[] {
+function describeCuda(): Omit<Finding, "name"> {
   const hasDriver = ["/proc/driver/nvidia/version", "/dev/nvidia0"].some((path) => existsSync(path));
   return hasDriver
-    ? ["an NVIDIA driver is loaded; --device cuda has not yet been run on a GPU by this version"]
-    : ["no NVIDIA driver found: --device cpu"];
-}
-
-async function describeModel(folder: string): Promise<string[]> {
-  if (classifyFolder(folder) === "checkpoint") {
-    const config = readModelConfig(folder);
-    return [`${folder}: a checkpoint, converted on first use`, ...describeSizes(config), describeKv(config, "float32")];
-  }
-  const manifest = readManifest(folder);
-  await verifyFiles(folder, manifest);
-  const bytes = Object.values(manifest.files).reduce((sum, file) => sum + file.bytes, 0);
-  const { weights, activations } = manifest.settings;
-  return [
-    `${folder}: converted from ${manifest.source.name} by ${manifest.createdBy}`,
-    `${weights} weights, ${activations} activations, ${formatBytes(bytes)} to load; all checksums match`,
-    ...describeSizes(manifest.config),
-    describeKv(manifest.config, activationDataType[activations]),
-  ];
-}
-
-function describeSizes({ text, moe, vision }: ModelConfig): string[] {
-  return [
-    `${text.layerCount} layers of width ${text.hiddenSize}, ${text.queryHeadCount} heads (${text.kvHeadCount} KV), vocabulary ${text.vocabSize}`,
-    `${moe.expertCount} text + ${moe.expertCount} vision experts, ${moe.topK} per token; vision tower of ${vision.layerCount} layers`,
-  ];
-}
-
-function describeKv({ text }: ModelConfig, dtype: (typeof activationDataType)[keyof typeof activationDataType]): string {
-  const perToken = kvBytesPerToken(text, dtype);
-  return `KV cache ${formatBytes(perToken)} per token, ${formatBytes(perToken * text.maxPositions)} per sequence of ${text.maxPositions} tokens`;
+    ? { mark: "note", lines: ["an NVIDIA driver is loaded; --device cuda has not yet been run on a GPU by this version"] }
+    : { mark: "ok", lines: ["no NVIDIA driver found: --device cpu"] };
 }

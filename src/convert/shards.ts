@@ -29,7 +29,9 @@ export function openShards(folder: string): Shards {
   const files = new Map<string, SafetensorsFile>();
   const close = (): void => files.forEach((file) => file.close());
   try {
-    for (const name of new Set(placement?.values() ?? [singleFile])) files.set(name, openShard(folder, name));
+    const names = new Set(placement?.values() ?? [singleFile]);
+    refuseGaps(folder, [...names]);
+    for (const name of names) files.set(name, new SafetensorsFile(join(folder, name)));
     const tensors = collectTensors(files.values());
     refusePaddleTensors(folder, tensors.keys());
     for (const [tensor, fileName] of placement ?? []) {
@@ -53,10 +55,13 @@ function readPlacement(folder: string): Map<string, string> | undefined {
   return new Map(Object.entries(readJson(path, index).weight_map));
 }
 
-function openShard(folder: string, name: string): SafetensorsFile {
-  const path = join(folder, name);
-  if (!existsSync(path)) throw new UserError(`${path}: expected a file of weights, as ${indexFile} lists it, got none; download it`);
-  return new SafetensorsFile(path);
+/** Names every missing file at once: a broken download seldom lacks only one. */
+function refuseGaps(folder: string, names: readonly string[]): void {
+  const missing = names.filter((name) => !existsSync(join(folder, name)));
+  if (missing.length === 0) return;
+  const others = missing.length > 1 ? ` (and neither ${missing.slice(1).join(", ")})` : "";
+  const what = missing.length > 1 ? `download the ${missing.length} files` : "download it";
+  throw new UserError(`${join(folder, missing[0]!)}: expected a file of weights, as ${indexFile} lists it, got none${others}; ${what}`);
 }
 
 function collectTensors(files: Iterable<SafetensorsFile>): Map<string, StoredTensor> {

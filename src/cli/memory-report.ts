@@ -1,0 +1,115 @@
+// Where a model's memory goes: weights by part and format, KV cache, workspace, and how many sequences fit on which GPU.
+
+import { elementBytes, elementCount } from "../core/data-type.ts";
+import { activationDataType, type ActivationFormat, type ConversionSettings } from "../core/manifest.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import { hubTensors, modelParts, type ModelPart } from "../convert/hub-tensors.ts";
+import { planConversion } from "../convert/plan.ts";
+import { kvBytesPerToken } from "../model/kv-cache.ts";
+import { formatBytes } from "./options.ts";
+import { alignColumns, formatCount } from "./table.ts";
+
+export type PerPart = ReadonlyMap<ModelPart, number>;
+
+/** Memory of common GPUs, as their names have it. */
+const gpuGibibytes = [24, 48, 80, 141];
+const sequenceLengths = [4096, 8192, 32768, 131072];
+/** What CUDA and the runtime's libraries keep for themselves. */
+const cudaReserveBytes = 2 ** 30;
+/** Prompt tokens of one step, as `serve` has it unless told otherwise. */
+const prefillChunkTokens = 512;
+
+export function parametersByPart(config: ModelConfig): PerPart {
+  return sumByPart(hubTensors(config).map(({ part, shape }) => [part, elementCount(shape)]));
+}
+
+/** Parameters that one text token meets: the experts it is routed to instead of all, nothing of the vision tower. */
+export function activeParameters(config: ModelConfig): number {
+  const { topK, expertCount } = config.moe;
+  const share: Partial<Record<ModelPart, number>> = {
+    "text experts": topK / expertCount,
+    "vision experts": 0,
+    routers: 1 / 2,
+    "vision tower": 0,
+    resampler: 0,
+  };
+  return [...parametersByPart(config)].reduce((sum, [part, count]) => sum + count * (share[part] ?? 1), 0);
+}
+
+/** Bytes of the converted weights, padding of the vision experts included: exactly what the converter would write. */
+export function weightBytesByPart(config: ModelConfig, settings: ConversionSettings): PerPart {
+  const partOf = new Map(hubTensors(config).map(({ name, part }) => [name, part]));
+  const { jobs } = planConversion({ config, settings, inspect: false });
+  return sumByPart(jobs.map(({ piece, byteLength }) => [partOf.get(piece.reads[0]!.name)!, byteLength]));
+}
+
+export function totalOf(parts: PerPart): number {
+  return [...parts.values()].reduce((sum, value) => sum + value, 0);
+}
+
+function sumByPart(entries: readonly (readonly [ModelPart, number])[]): PerPart {
+  const sums = new Map<ModelPart, number>();
+  for (const [part, value] of entries) sums.set(part, (sums.get(part) ?? 0) + value);
+  return new Map(modelParts.flatMap((part) => (sums.has(part) ? [[part, sums.get(part)!]] : [])));
+}
+
+/**
+ * Estimate of what one step needs beside weights and cache: the larger of a prefill chunk (residual stream, attention, the widest MLP) and
+ * the largest picture in the vision tower, each with the handful of tensors that live at the same time. Attention scores are not stored.
+ */
+export function workspaceBytes({ text, moe, vision, image }: ModelConfig, activations: ActivationFormat): number {
+  const widestMlp = Math.max(text.denseWidth, moe.topK * Math.max(moe.textWidth, moe.visionWidth), moe.sharedWidth);
+  const decoder = prefillChunkTokens * (6 * text.hiddenSize + 3 * widestMlp);
+  const patches = image.maxPixels / vision.patchSize ** 2;
+  const tower = patches * (6 * vision.hiddenSize + 2 * Math.max(vision.mlpWidth, 3 * vision.hiddenSize));
+  return Math.ceil(Math.max(decoder, tower) * elementBytes[activationDataType[activations]]);
+}
+
+/** A row for each part and one for all, a column for each way to convert. */
+export function memoryTable(config: ModelConfig, choices: readonly ConversionSettings[]): string[] {
+  const parameters = parametersByPart(config);
+  const columns = choices.map((settings) => weightBytesByPart(config, settings));
+  const row = (label: string, value: (parts: PerPart) => number): string[] => [
+    label,
+    formatCount(value(parameters)),
+    ...columns.map((bytes) => formatBytes(value(bytes))),
+  ];
+  const label = (part: ModelPart) => (part === "embedding" && config.text.tiedEmbedding ? "embedding = LM head" : part);
+  return alignColumns([
+    ["", "parameters", ...choices.map(({ weights }) => weights)],
+    ...[...parameters.keys()].map((part) => row(label(part), (parts) => parts.get(part) ?? 0)),
+    row("all", totalOf),
+  ]);
+}
+
+/** How many sequences of which length fit on which GPU, for each way to convert; "–" where not even the weights do. */
+export function capacityTable(config: ModelConfig, choices: readonly ConversionSettings[]): string[] {
+  const { maxPositions } = config.text;
+  const lengths = sequenceLengths.filter((length) => length <= maxPositions);
+  if (lengths.length === 0) lengths.push(maxPositions);
+  const rows = choices.flatMap((settings) => {
+    const weightBytes = totalOf(weightBytesByPart(config, settings));
+    // What is not quantized has the type of the activations.
+    const format = settings.weights === "fp32" ? settings.activations : settings.weights;
+    return lengths.map((length, i) => [
+      i === 0 ? `${format}, ${formatBytes(weightBytes)}` : "",
+      length % 1024 === 0 ? `${length / 1024}k` : String(length),
+      ...gpuGibibytes.map((size) => {
+        const count = sequencesThatFit(config, settings.activations, { gpuBytes: size * 2 ** 30, weightBytes, length });
+        return count?.toLocaleString("en-US") ?? "–";
+      }),
+    ]);
+  });
+  return alignColumns([["weights", "tokens", ...gpuGibibytes.map((size) => `${size} GB`)], ...rows]);
+}
+
+/** Sequences of `length` tokens beside weights and workspace; undefined when not even those fit. */
+export function sequencesThatFit(
+  config: ModelConfig,
+  activations: ActivationFormat,
+  { gpuBytes, weightBytes, length }: { readonly gpuBytes: number; readonly weightBytes: number; readonly length: number },
+): number | undefined {
+  const left = gpuBytes - cudaReserveBytes - weightBytes - workspaceBytes(config, activations);
+  if (left < 0) return undefined;
+  return Math.floor(left / (length * kvBytesPerToken(config.text, activationDataType[activations])));
+}

@@ -1,0 +1,164 @@
+// What a model folder holds, what it lacks, and what it would take to serve it.
+
+import { totalmem } from "node:os";
+import { basename } from "node:path";
+import { openCheckpoint, type Checkpoint } from "../convert/checkpoint.ts";
+import { hubTensors } from "../convert/hub-tensors.ts";
+import { planConversion } from "../convert/plan.ts";
+import { activationDataType, type CheckpointLayout, type ConversionSettings, type Manifest } from "../core/manifest.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import { kvBytesPerToken } from "../model/kv-cache.ts";
+import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
+import { companionFindings } from "./companion-findings.ts";
+import { bad, type Finding } from "./finding.ts";
+import {
+  activeParameters,
+  capacityTable,
+  memoryTable,
+  parametersByPart,
+  totalOf,
+  weightBytesByPart,
+  workspaceBytes,
+} from "./memory-report.ts";
+import { formatBytes } from "./options.ts";
+import { formatCount } from "./table.ts";
+
+export type ModelReport = {
+  readonly findings: readonly Finding[];
+  /** Titled blocks of aligned lines; none when the folder cannot be understood. */
+  readonly sections: readonly { readonly title: string; readonly lines: readonly string[] }[];
+};
+
+/** What a checkpoint is converted to unless the operator says otherwise. */
+const defaultSettings: ConversionSettings = { weights: "int4", activations: "fp32" };
+const shownFaults = 3;
+
+/** Looks at all that the server would read; of a converted model it also compares the checksums. */
+export async function reportModel(folder: string): Promise<ModelReport> {
+  let kind = "model";
+  try {
+    kind = classifyFolder(folder);
+    return kind === "checkpoint" ? reportCheckpoint(folder) : await reportConverted(folder);
+  } catch (error) {
+    return { findings: [bad(kind, error), ...(kind === "model" ? [] : companionFindings(folder))], sections: [] };
+  }
+}
+
+function reportCheckpoint(folder: string): ModelReport {
+  const checkpoint = openCheckpoint(folder);
+  try {
+    const { config, layout, notes } = checkpoint;
+    const findings: Finding[] = [
+      { mark: "ok", name: "checkpoint", lines: [folder, ...identify(basename(folder), layout, config)] },
+      weightsFinding(checkpoint),
+      ...notes.map((note): Finding => ({ mark: "note", name: "weights", lines: [note] })),
+      ...companionFindings(folder),
+      memoryFinding(config, defaultSettings),
+    ];
+    const formats = (activations: "fp32" | "bf16") => (["int4", "int8", "fp32"] as const).map((weights) => ({ weights, activations }));
+    return { findings, sections: sections(config, formats("fp32"), formats("bf16")) };
+  } finally {
+    checkpoint.close();
+  }
+}
+
+async function reportConverted(folder: string): Promise<ModelReport> {
+  const manifest = readManifest(folder);
+  await verifyFiles(folder, manifest);
+  const { config, settings, source } = manifest;
+  const lines = [
+    folder,
+    ...identify(source.name, source.layout, config),
+    `converted from ${source.name} by ernie-vl ${manifest.createdBy}: ${settings.weights} weights, ${settings.activations} activations`,
+    `${formatBytes(dataBytes(manifest))} of weights; all checksums match`,
+  ];
+  const findings: Finding[] = [
+    { mark: "ok", name: "converted", lines },
+    ...layoutFindings(manifest),
+    ...companionFindings(folder),
+    memoryFinding(config, settings),
+  ];
+  return { findings, sections: sections(config, [settings], [settings]) };
+}
+
+function dataBytes({ files }: Manifest): number {
+  return Object.entries(files).reduce((sum, [name, { bytes }]) => sum + (name.endsWith(".data") ? bytes : 0), 0);
+}
+
+/** Sizes by part are planned, not read: true of what this version wrote. */
+function layoutFindings(manifest: Manifest): Finding[] {
+  const { config, settings } = manifest;
+  const planned = planConversion({ config, settings, inspect: false }).dataFiles.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  if (planned === dataBytes(manifest)) return [];
+  const line = `laid out by another version; sizes by part are those this one would write, ${formatBytes(planned)} in all`;
+  return [{ mark: "note", name: "weights", lines: [line] }];
+}
+
+/** What the model is, in three lines. */
+function identify(name: string, layout: CheckpointLayout, config: ModelConfig): string[] {
+  const { text, moe, vision } = config;
+  const variant = /thinking/i.test(name) ? " Thinking" : /-PT$/i.test(name) ? " PT" : "";
+  const parameters = formatCount(totalOf(parametersByPart(config)));
+  const active = formatCount(activeParameters(config));
+  return [
+    `ERNIE-4.5-VL${variant}: ${parameters} parameters, ${active} active per text token; ${{ hub: "Baidu's", native: "transformers'" }[layout]} layout`,
+    `${text.layerCount} layers of width ${text.hiddenSize}, ${text.queryHeadCount} heads (${text.kvHeadCount} KV), ` +
+      `vocabulary ${text.vocabSize}, ${text.maxPositions} positions`,
+    `${moe.expertCount} text + ${moe.expertCount} vision experts, ${moe.topK} per token; vision tower of ${vision.layerCount} layers`,
+  ];
+}
+
+/** Whether the files hold exactly the tensors that config.json implies. */
+function weightsFinding(checkpoint: Checkpoint): Finding {
+  const tensors = hubTensors(checkpoint.config);
+  const faults = tensors.flatMap(({ name, shape }) => faultOf(() => checkpoint.readRange(name, shape, 0, 0)));
+  if (faults.length === 0) faults.push(...faultOf(() => checkpoint.finish()));
+  if (faults.length > 0) {
+    const more = faults.length > shownFaults ? [`and ${faults.length - shownFaults} more tensors`] : [];
+    return { mark: "bad", name: "weights", lines: [...faults.slice(0, shownFaults), ...more] };
+  }
+  const stored = Object.entries(checkpoint.manifest(defaultSettings, "").source.files).filter(([name]) => name.endsWith(".safetensors"));
+  const bytes = stored.reduce((sum, [, file]) => sum + file.bytes, 0);
+  return { mark: "ok", name: "weights", lines: [`${tensors.length} tensors in ${stored.length} × safetensors, ${formatBytes(bytes)}`] };
+}
+
+function faultOf(look: () => unknown): string[] {
+  try {
+    look();
+    return [];
+  } catch (error) {
+    return [(error as Error).message];
+  }
+}
+
+/** Whether this machine's memory takes the model with one sequence of 4096 tokens; an estimate, so never `bad`. */
+function memoryFinding(config: ModelConfig, settings: ConversionSettings): Finding {
+  const length = Math.min(4096, config.text.maxPositions);
+  const cache = length * kvBytesPerToken(config.text, activationDataType[settings.activations]);
+  const needed = totalOf(weightBytesByPart(config, settings)) + workspaceBytes(config, settings.activations) + cache;
+  const line = `about ${formatBytes(needed)} for ${settings.weights} and one sequence of ${length} tokens; this machine has ${formatBytes(totalmem())}`;
+  return needed <= totalmem()
+    ? { mark: "ok", name: "memory", lines: [line] }
+    : { mark: "note", name: "memory", lines: [line, "too little to serve it on this machine's CPU"] };
+}
+
+function sections(config: ModelConfig, cpu: readonly ConversionSettings[], gpu: readonly ConversionSettings[]): ModelReport["sections"] {
+  const activations = [...new Set([...cpu, ...gpu].map((settings) => settings.activations))];
+  const perToken = (format: (typeof activations)[number]) => formatBytes(kvBytesPerToken(config.text, activationDataType[format]));
+  const each = (bytes: (format: (typeof activations)[number]) => string) =>
+    activations.map((format) => `${bytes(format)} in ${format}`).join(", ");
+  return [
+    { title: `Weights in memory (${cpu[0]!.activations} activations)`, lines: memoryTable(config, cpu) },
+    {
+      title: "Beside the weights",
+      lines: [
+        `KV cache   ${each(perToken)}, per token`,
+        `workspace  ${each((format) => formatBytes(workspaceBytes(config, format)))}, about; the largest picture decides`,
+      ],
+    },
+    {
+      title: `Sequences that fit on one GPU (${gpu[0]!.activations} activations and KV cache, 1 GiB kept for CUDA)`,
+      lines: capacityTable(config, gpu),
+    },
+  ];
+}

@@ -1,0 +1,218 @@
+import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { doctor } from "../../src/cli/doctor.ts";
+import { convertCheckpoint } from "../../src/convert/convert.ts";
+
+const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
+const root = mkdtempSync(join(tmpdir(), "ernie-vl-doctor-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+async function examine(folder: string): Promise<{ canStart: boolean; report: string }> {
+  const lines: string[] = [];
+  const canStart = await doctor(folder, (line) => lines.push(line));
+  return { canStart, report: lines.join("\n") };
+}
+
+let copyCount = 0;
+
+/** A copy of a folder that may be spoilt. */
+function copyOf(folder: string, spoil: (copy: string) => void): string {
+  const copy = join(root, `copy-${copyCount++}`);
+  cpSync(folder, copy, { recursive: true, filter: (path) => !path.includes("samples") });
+  spoil(copy);
+  return copy;
+}
+
+const without = (file: string) => (folder: string) => rmSync(join(folder, file));
+
+function editJson(folder: string, file: string, change: (json: Record<string, unknown>) => void): void {
+  const path = join(folder, file);
+  const json = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  change(json);
+  writeFileSync(path, JSON.stringify(json));
+}
+
+/** Makes config.json claim another number of layers than the weights have. */
+function setLayers(folder: string, layerCount: number): void {
+  editJson(folder, "config.json", (json) => {
+    const kinds = Array.from({ length: layerCount }, (_, layer) => (layer === 0 ? "dense" : "sparse"));
+    Object.assign(json["text_config"] as object, { num_hidden_layers: layerCount, mlp_layer_types: kinds });
+  });
+}
+
+describe("a complete checkpoint", () => {
+  test("is described, with memory by part and what fits on a GPU", async () => {
+    const { canStart, report } = await examine(nano);
+
+    expect(canStart).toBe(true);
+    expect(report).toContain("ERNIE-4.5-VL: 6.7 M parameters, 927.0 k active per text token; Baidu's layout");
+    expect(report).toContain("✓ weights        1265 tensors in 1 × safetensors, 13.1 MiB");
+    for (const file of ["tokenizer.json", "chat_template.jinja", "preprocessor_config.json", "generation_config.json"]) {
+      expect(report).toMatch(new RegExp(`✓ .* ${file.replaceAll(".", "\\.")}$`, "m"));
+    }
+    expect(report).toMatch(/^ +parameters +int4 +int8 +fp32$/m);
+    expect(report).toMatch(/^ {2}text experts +2\.4 M( +\d+\.\d MiB){3}$/m);
+    expect(report).toContain("KV cache   2.0 KiB in fp32, 1.0 KiB in bf16, per token");
+    expect(report).toMatch(/^ +weights +tokens +24 GB +48 GB +80 GB +141 GB$/m);
+    expect(report).not.toContain("✗");
+    expect(report).toMatch(/The server can start\.$/);
+  });
+
+  test.each([
+    ["checkpoint-hub", "Baidu's layout"],
+    ["checkpoint-native", "transformers' layout"],
+  ])("%s has all its tensors; without a tokenizer it cannot be served", async (name, layout) => {
+    const { canStart, report } = await examine(join(tinyA, name));
+
+    expect(report).toContain(layout);
+    expect(report).toMatch(/✓ weights +\d+ tensors in/);
+    expect(report).toMatch(/✗ tokenizer/);
+    expect(canStart).toBe(false);
+    expect(report).toMatch(/The server cannot start: see ✗ tokenizer\.$/);
+  });
+
+  test.each([
+    ["ERNIE-4.5-VL-28B-A3B-PT", "ERNIE-4.5-VL PT:"],
+    ["ERNIE-4.5-VL-28B-A3B-Thinking", "ERNIE-4.5-VL Thinking:"],
+  ])("called %s is recognised as that variant", async (name, shown) => {
+    const folder = join(root, name);
+    renameSync(
+      copyOf(nano, () => {}),
+      folder,
+    );
+
+    const { report } = await examine(folder);
+
+    expect(report).toContain(shown);
+  });
+});
+
+describe("what stands in for a missing file is said, and does not keep the server from starting", () => {
+  test.each([
+    ["chat_template.jinja and tokenizer_config.json", /! chat template {2}none in the folder: the built-in one is used/],
+    ["preprocessor_config.json", /! preprocessor +no preprocessor_config\.json: pictures are sized .* as for the published 28B/],
+    ["generation_config.json", /! sampling +no generation_config\.json: requests that do not choose get the API's defaults/],
+  ])("%s", async (files, line) => {
+    const { canStart, report } = await examine(copyOf(nano, (copy) => files.split(" and ").forEach((file) => without(file)(copy))));
+
+    expect(report).toMatch(line);
+    expect(canStart).toBe(true);
+  });
+
+  test("a template inside tokenizer_config.json is found", async () => {
+    const folder = copyOf(nano, without("chat_template.jinja"));
+
+    expect((await examine(folder)).report).toMatch(/✓ chat template {2}tokenizer_config\.json/);
+  });
+});
+
+describe("what keeps the server from starting is marked", () => {
+  test.each<[string, string, (folder: string) => void, RegExp]>([
+    ["no tokenizer", "tokenizer", without("tokenizer.json"), /tokenizer/],
+    ["no weights", "checkpoint", without("model.safetensors"), /expected weights in model\.safetensors/],
+    ["weights cut short", "checkpoint", (folder) => truncateSync(join(folder, "model.safetensors"), 1_000_000), /damaged or cut short/],
+    ["a broken config", "checkpoint", (folder) => writeFileSync(join(folder, "config.json"), "{"), /config\.json: expected JSON/],
+    [
+      "another model",
+      "checkpoint",
+      (folder) => editJson(folder, "config.json", (json) => Object.assign(json, { model_type: "llama", architectures: [] })),
+      /this program serves ERNIE-4\.5-VL only/,
+    ],
+    ["a broken template", "chat template", (folder) => writeFileSync(join(folder, "chat_template.jinja"), "{% if"), /not valid Jinja/],
+    ["a broken generation config", "sampling", (folder) => writeFileSync(join(folder, "generation_config.json"), "["), /JSON/],
+    ["neither config nor manifest", "model", without("config.json"), /expected a converted model/],
+  ])("%s", async (_, name, spoil, line) => {
+    const { canStart, report } = await examine(copyOf(nano, spoil));
+
+    expect(report).toMatch(new RegExp(`^ ✗ ${name} .*${line.source}`, "m"));
+    expect(canStart).toBe(false);
+    expect(report).toMatch(new RegExp(`The server cannot start: see ✗ .*${name}`));
+  });
+
+  test("a folder that is not there", async () => {
+    const { canStart, report } = await examine(join(root, "nowhere"));
+
+    expect(report).toMatch(/✗ model +.*nowhere: expected a model folder, got nothing of that name/);
+    expect(canStart).toBe(false);
+  });
+
+  test("missing tensors, the first of them by name", async () => {
+    const { canStart, report } = await examine(copyOf(nano, (copy) => setLayers(copy, 5)));
+
+    expect(report).toMatch(/✗ weights +.*expected a tensor model\.layers\.4\.input_layernorm\.weight \[128\]/);
+    expect(report).toContain("and 393 more tensors"); // 2 norms, 4 of attention, 3 of routing, 3 shared, 3 · 128 of experts; 3 are shown
+    expect(canStart).toBe(false);
+  });
+
+  test("tensors that do not belong to the model", async () => {
+    const { canStart, report } = await examine(copyOf(nano, (copy) => setLayers(copy, 3)));
+
+    expect(report).toMatch(/✗ weights +.*got also model\.layers\.3\..* and 39\d more/);
+    expect(canStart).toBe(false);
+  });
+
+  test("missing shards, all of them by name", async () => {
+    const folder = copyOf(nano, (copy) => {
+      without("model.safetensors")(copy);
+      const shard = (n: number) => `model-0000${n}-of-00002.safetensors`;
+      writeFileSync(join(copy, "model.safetensors.index.json"), JSON.stringify({ weight_map: { a: shard(1), b: shard(2) } }));
+    });
+
+    const { report } = await examine(folder);
+
+    expect(report).toMatch(/✗ checkpoint +.*model-00001-of-00002.*and neither model-00002-of-00002\.safetensors.*download the 2 files/);
+    expect(report).toMatch(/✓ tokenizer/);
+  });
+
+  test("a checkpoint in Paddle's format, with the repository to use", async () => {
+    const folder = join(root, "ERNIE-4.5-VL-28B-A3B-Paddle");
+    renameSync(
+      copyOf(nano, () => {}),
+      folder,
+    );
+
+    expect((await examine(folder)).report).toMatch(/✗ checkpoint +.*download baidu\/ERNIE-4\.5-VL-28B-A3B-PT instead/);
+  });
+});
+
+describe("a converted model", () => {
+  const converted = join(root, "nano-int4");
+  beforeAll(async () => {
+    await convertCheckpoint(nano, converted, { settings: { weights: "int4", activations: "fp32" }, programVersion: "0.1.0" });
+  });
+
+  test("is described with the bytes it really has", async () => {
+    const { canStart, report } = await examine(converted);
+
+    expect(canStart).toBe(true);
+    expect(report).toContain("converted from ernie-vl-nano by ernie-vl 0.1.0: int4 weights, fp32 activations");
+    expect(report).toContain("all checksums match");
+    expect(report).toMatch(/^ +parameters +int4$/m);
+    expect(report).not.toContain("another version");
+  });
+
+  test("with a changed byte cannot be served", async () => {
+    const folder = copyOf(converted, (copy) => {
+      const path = join(copy, "decoder.onnx.data");
+      const bytes = readFileSync(path);
+      bytes[1000]! ^= 1;
+      writeFileSync(path, bytes);
+    });
+
+    const { canStart, report } = await examine(folder);
+
+    expect(report).toMatch(/✗ converted +.*decoder\.onnx\.data: expected SHA-256/);
+    expect(canStart).toBe(false);
+  });
+
+  test("without one of its files cannot be served", async () => {
+    const { canStart, report } = await examine(copyOf(converted, without("vision.onnx")));
+
+    expect(report).toMatch(/✗ converted +.*vision\.onnx: expected \d+ bytes, got no such file/);
+    expect(canStart).toBe(false);
+  });
+});

@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+import {
+  activeParameters,
+  capacityTable,
+  memoryTable,
+  parametersByPart,
+  sequencesThatFit,
+  totalOf,
+  weightBytesByPart,
+  workspaceBytes,
+} from "../../src/cli/memory-report.ts";
+import { convertCheckpoint } from "../../src/convert/convert.ts";
+import { openSynthetic } from "../../src/convert/synthetic.ts";
+import { weightFormats } from "../../src/core/manifest.ts";
+
+const config28b = openSynthetic("28b").config;
+const gibibyte = 2 ** 30;
+
+const root = mkdtempSync(join(tmpdir(), "ernie-vl-memory-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+test("the 28B has 29.4 billion parameters, 3.35 billion of them active", () => {
+  // model spec, 1.3
+  expect(totalOf(parametersByPart(config28b)) / 1e9).toBeCloseTo(29.4, 2);
+  expect(activeParameters(config28b) / 1e9).toBeCloseTo(3.35, 2);
+});
+
+describe("weightBytesByPart", () => {
+  test.each(weightFormats)("%s: the parts add up to the files of a conversion", async (weights) => {
+    const settings = { weights, activations: "fp32" as const };
+    const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+    const folder = join(root, weights);
+    await convertCheckpoint(nano, folder, { settings, programVersion: "0" });
+
+    const planned = totalOf(weightBytesByPart(openSynthetic("nano").config, settings));
+
+    // Tensors start at multiples of 4096 bytes in the files.
+    const stored = ["decoder", "vision"].reduce((sum, graph) => sum + statSync(join(folder, `${graph}.onnx.data`)).size, 0);
+    const tensorCount = 250;
+    expect(stored).toBeGreaterThanOrEqual(planned);
+    expect(stored - planned).toBeLessThan(tensorCount * 4096);
+  });
+
+  test("unquantized bf16 takes two bytes a parameter, routers four, vision experts their padding", () => {
+    const parameters = parametersByPart(config28b);
+
+    const bytes = weightBytesByPart(config28b, { weights: "fp32", activations: "bf16" });
+
+    for (const part of ["text experts", "shared experts", "attention", "dense layers", "embedding", "norms", "resampler"] as const) {
+      expect(bytes.get(part), part).toBe(2 * parameters.get(part)!);
+    }
+    expect(bytes.get("routers")).toBe(4 * parameters.get("routers")!);
+    expect(bytes.get("vision experts")! / parameters.get("vision experts")!).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe("sequencesThatFit", () => {
+  const workspace = workspaceBytes(config28b, "bf16");
+
+  test("fills what weights, workspace and CUDA leave with KV caches of 56 KiB per token", () => {
+    const weightBytes = 16 * gibibyte;
+    const room = 3 * 4096 * 56 * 1024;
+    const gpuBytes = gibibyte + weightBytes + workspace + room;
+
+    expect(sequencesThatFit(config28b, "bf16", { gpuBytes, weightBytes, length: 4096 })).toBe(3);
+    expect(sequencesThatFit(config28b, "bf16", { gpuBytes: gpuBytes - 1, weightBytes, length: 4096 })).toBe(2);
+    expect(sequencesThatFit(config28b, "bf16", { gpuBytes, weightBytes, length: 131072 })).toBe(0);
+  });
+
+  test("is undefined where the weights do not fit", () => {
+    expect(sequencesThatFit(config28b, "bf16", { gpuBytes: 24 * gibibyte, weightBytes: 24 * gibibyte, length: 4096 })).toBeUndefined();
+  });
+});
+
+describe("tables", () => {
+  const settings = [
+    { weights: "int4", activations: "bf16" },
+    { weights: "fp32", activations: "bf16" },
+  ] as const;
+
+  test("name each part of the model once, and line up", () => {
+    const lines = memoryTable(config28b, settings);
+
+    expect(lines.filter((line) => line.startsWith("vision experts"))).toHaveLength(1);
+    expect(lines.some((line) => line.startsWith("embedding = LM head"))).toBe(true);
+    expect(new Set(lines.map((line) => line.length)).size).toBe(1);
+  });
+
+  test("an untied LM head is a part of its own", () => {
+    const lines = memoryTable(openSynthetic("28b-thinking").config, settings);
+
+    expect(lines.some((line) => line.startsWith("LM head"))).toBe(true);
+    expect(lines.some((line) => line.startsWith("embedding ="))).toBe(false);
+  });
+
+  test("longer sequences fit less often, and only those the model can have are listed", () => {
+    const lines = capacityTable({ ...config28b, text: { ...config28b.text, maxPositions: 32768 } }, settings);
+
+    expect(lines.map((line) => /\b(4|8|32|128)k\b/.exec(line)?.[0])).toEqual([undefined, "4k", "8k", "32k", "4k", "8k", "32k"]);
+    const onLargest = lines.slice(1, 4).map((line) => Number(line.split(/\s+/).at(-1)!.replaceAll(",", "")));
+    expect(onLargest).toEqual(onLargest.toSorted((a, b) => b - a));
+    expect(onLargest[2]).toBeGreaterThan(0);
+  });
+
+  test("a model shorter than all usual lengths is listed with its own", () => {
+    const lines = capacityTable({ ...config28b, text: { ...config28b.text, maxPositions: 1000 } }, settings.slice(0, 1));
+
+    expect(lines[1]).toMatch(/ 1000 /);
+  });
+
+  test("what does not fit is a dash", () => {
+    const lines = capacityTable(config28b, settings);
+
+    // 55 GiB in bf16 are too much for 24 and 48 GB.
+    expect(lines[5]).toMatch(/^bf16, .* 4k +– +– /);
+  });
+});

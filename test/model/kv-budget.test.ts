@@ -1,0 +1,82 @@
+import { assert, integer, option, property } from "fast-check";
+import { describe, expect, test } from "vitest";
+import { UserError } from "../../src/core/errors.ts";
+import { planKvBudget, type KvBudgetRequest } from "../../src/model/kv-budget.ts";
+
+/** 100 bytes per token, a context of 1000 tokens; budgets are given in tokens. */
+function plan(budgetTokens: number, wishes: Partial<KvBudgetRequest> = {}) {
+  return planKvBudget({
+    budgetBytes: budgetTokens * 100,
+    bytesPerToken: 100,
+    modelMaxLength: 1000,
+    maxModelLength: undefined,
+    maxSequences: undefined,
+    ...wishes,
+  });
+}
+
+describe("without wishes", () => {
+  test.each([
+    ["plenty of memory: 16 sequences of the whole context", 1_000_000, 16, 1000],
+    ["exactly that much", 16_000, 16, 1000],
+    ["less: fewer sequences first", 15_999, 15, 1000],
+    ["four whole contexts", 4000, 4, 1000],
+    ["less than four: shorter ones", 3999, 4, 999],
+    ["almost nothing", 4, 4, 1],
+  ])("%s", (_, budget, slotCount, capacity) => {
+    expect(plan(budget)).toEqual({ slotCount, capacity, bytes: slotCount * capacity * 100 });
+  });
+
+  test("no room for a single token is refused", () => {
+    expect(() => plan(3)).toThrow(UserError);
+  });
+});
+
+describe("wishes", () => {
+  test("a length is taken as it is, with as many sequences as fit", () => {
+    expect(plan(2000, { maxModelLength: 250 })).toMatchObject({ slotCount: 8, capacity: 250 });
+  });
+
+  test("a number of sequences is taken as it is, with contexts as long as fit", () => {
+    expect(plan(2000, { maxSequences: 5 })).toMatchObject({ slotCount: 5, capacity: 400 });
+    expect(plan(2000, { maxSequences: 1 })).toMatchObject({ slotCount: 1, capacity: 1000 });
+    expect(plan(2000, { maxSequences: 40 })).toMatchObject({ slotCount: 40, capacity: 50 });
+  });
+
+  test("both are taken as they are, or refused with what they take and what to lower", () => {
+    expect(plan(2000, { maxSequences: 20, maxModelLength: 100 })).toEqual({ slotCount: 20, capacity: 100, bytes: 200_000 });
+    expect(() => plan(1999, { maxSequences: 20, maxModelLength: 100 })).toThrow(
+      /20 sequences × 100 tokens takes 0\.00 GiB, there is room for 0\.00 GiB; lower --max-num-seqs or --max-model-len/,
+    );
+  });
+
+  test("a length that leaves room for fewer than four sequences is refused rather than shortened", () => {
+    expect(() => plan(3000, { maxModelLength: 1000 })).toThrow(/4 sequences × 1000 tokens/);
+    expect(plan(3000, { maxModelLength: 1000, maxSequences: 3 })).toMatchObject({ slotCount: 3, capacity: 1000 });
+  });
+
+  test("a length beyond the model is refused, whatever the memory", () => {
+    expect(() => plan(1e9, { maxModelLength: 1001 })).toThrow("--max-model-len is 1001, but this model goes up to 1000; ask for less");
+  });
+});
+
+test("a plan never exceeds the budget or the model, and keeps every wish", () => {
+  const wish = (max: number) => option(integer({ min: 1, max }), { nil: undefined });
+  assert(
+    property(integer({ min: 0, max: 100_000 }), wish(64), wish(1000), (budget, maxSequences, maxModelLength) => {
+      let planned;
+      try {
+        planned = plan(budget, { maxSequences, maxModelLength });
+      } catch (error) {
+        expect(error).toBeInstanceOf(UserError);
+        return;
+      }
+      expect(planned.bytes).toBe(planned.slotCount * planned.capacity * 100);
+      expect(planned.bytes).toBeLessThanOrEqual(budget * 100);
+      expect(planned.capacity).toBeGreaterThanOrEqual(1);
+      expect(planned.capacity).toBeLessThanOrEqual(1000);
+      if (maxSequences !== undefined) expect(planned.slotCount).toBe(maxSequences);
+      if (maxModelLength !== undefined) expect(planned.capacity).toBe(maxModelLength);
+    }),
+  );
+});
