@@ -74,10 +74,14 @@ export function memoryTable(config: ModelConfig, choices: readonly ConversionSet
     formatCount(value(parameters)),
     ...columns.map((bytes) => formatBytes(value(bytes))),
   ];
-  const label = (part: ModelPart) => (part === "embedding" && config.text.tiedEmbedding ? "embedding = LM head" : part);
+  const perParameter = (part: ModelPart) => columns[0]!.get(part)! / parameters.get(part)!;
+  const labels: Partial<Record<ModelPart, string>> = {
+    ...(config.text.tiedEmbedding && { embedding: "embedding = LM head" }),
+    ...(perParameter("vision experts") > 1.01 * perParameter("text experts") && { "vision experts": "vision experts, padded" }),
+  };
   return alignColumns([
     ["", "parameters", ...choices.map(({ weights }) => weights)],
-    ...[...parameters.keys()].map((part) => row(label(part), (parts) => parts.get(part) ?? 0)),
+    ...[...parameters.keys()].map((part) => row(labels[part] ?? part, (parts) => parts.get(part) ?? 0)),
     row("all", totalOf),
   ]);
 }

@@ -119,7 +119,11 @@ function weightsFinding(checkpoint: Checkpoint): Finding {
   }
   const stored = Object.entries(checkpoint.manifest(defaultSettings, "").source.files).filter(([name]) => name.endsWith(".safetensors"));
   const bytes = stored.reduce((sum, [, file]) => sum + file.bytes, 0);
-  return { mark: "ok", name: "weights", lines: [`${tensors.length} tensors in ${stored.length} × safetensors, ${formatBytes(bytes)}`] };
+  return {
+    mark: "ok",
+    name: "weights",
+    lines: [`${tensors.length} tensors in ${stored.length} ${stored.length === 1 ? "file" : "files"}, ${formatBytes(bytes)}`],
+  };
 }
 
 function faultOf(look: () => unknown): string[] {

@@ -16,12 +16,12 @@ export type KvBudgetRequest = {
 export type KvBudget = { readonly slotCount: number; readonly capacity: number; readonly bytes: number };
 
 const defaultSequences = 16;
-/** Below this many slots, longer contexts are given up instead. */
+/** Rather than fewer slots, shorter ones; unless the operator chose the length. */
 const fewestSequences = 4;
 
 /**
  * Explicit wishes are taken literally or refused. Otherwise 16 slots of the model's whole context; where memory is short first
- * fewer slots, then shorter ones.
+ * fewer slots, down to 4, then shorter ones.
  */
 export function planKvBudget(request: KvBudgetRequest): KvBudget {
   const { budgetBytes, bytesPerToken, modelMaxLength, maxModelLength, maxSequences } = request;
@@ -30,12 +30,13 @@ export function planKvBudget(request: KvBudgetRequest): KvBudget {
   }
   const tokens = Math.floor(budgetBytes / bytesPerToken);
   const wantedLength = maxModelLength ?? modelMaxLength;
-  const slotCount = maxSequences ?? Math.min(defaultSequences, Math.max(fewestSequences, Math.floor(tokens / wantedLength)));
+  const fewest = maxModelLength === undefined ? fewestSequences : 1;
+  const slotCount = maxSequences ?? Math.min(defaultSequences, Math.max(fewest, Math.floor(tokens / wantedLength)));
   const capacity = maxModelLength ?? Math.min(modelMaxLength, Math.floor(tokens / slotCount));
   const bytes = slotCount * capacity * bytesPerToken;
   if (bytes > budgetBytes || capacity < 1) {
     throw new UserError(
-      `a KV cache of ${slotCount} sequences × ${wantedLength} tokens takes ${gibibytes(slotCount * wantedLength * bytesPerToken)}, ` +
+      `a KV cache of ${slotCount} × ${wantedLength} tokens takes ${gibibytes(slotCount * wantedLength * bytesPerToken)}, ` +
         `there is room for ${gibibytes(budgetBytes)}; lower --max-num-seqs or --max-model-len`,
     );
   }

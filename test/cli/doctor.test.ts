@@ -50,7 +50,7 @@ describe("a complete checkpoint", () => {
 
     expect(canStart).toBe(true);
     expect(report).toContain("ERNIE-4.5-VL: 6.7 M parameters, 927.0 k active per text token; Baidu's layout");
-    expect(report).toContain("✓ weights        1265 tensors in 1 × safetensors, 13.1 MiB");
+    expect(report).toContain("✓ weights        1265 tensors in 1 file, 13.1 MiB");
     for (const file of ["tokenizer.json", "chat_template.jinja", "preprocessor_config.json", "generation_config.json"]) {
       expect(report).toMatch(new RegExp(`✓ .* ${file.replaceAll(".", "\\.")}$`, "m"));
     }

@@ -46,13 +46,14 @@ describe("wishes", () => {
   test("both are taken as they are, or refused with what they take and what to lower", () => {
     expect(plan(2000, { maxSequences: 20, maxModelLength: 100 })).toEqual({ slotCount: 20, capacity: 100, bytes: 200_000 });
     expect(() => plan(1999, { maxSequences: 20, maxModelLength: 100 })).toThrow(
-      /20 sequences × 100 tokens takes 0\.00 GiB, there is room for 0\.00 GiB; lower --max-num-seqs or --max-model-len/,
+      /20 × 100 tokens takes 0\.00 GiB, there is room for 0\.00 GiB; lower --max-num-seqs or --max-model-len/,
     );
   });
 
-  test("a length that leaves room for fewer than four sequences is refused rather than shortened", () => {
-    expect(() => plan(3000, { maxModelLength: 1000 })).toThrow(/4 sequences × 1000 tokens/);
-    expect(plan(3000, { maxModelLength: 1000, maxSequences: 3 })).toMatchObject({ slotCount: 3, capacity: 1000 });
+  test("a length is kept even where it leaves room for one sequence only, and refused where for none", () => {
+    expect(plan(3000, { maxModelLength: 1000 })).toMatchObject({ slotCount: 3, capacity: 1000 });
+    expect(plan(1000, { maxModelLength: 1000 })).toMatchObject({ slotCount: 1, capacity: 1000 });
+    expect(() => plan(999, { maxModelLength: 1000 })).toThrow(/1 × 1000 tokens/);
   });
 
   test("a length beyond the model is refused, whatever the memory", () => {
