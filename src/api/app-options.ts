@@ -1,16 +1,6 @@
-// What the HTTP layer needs from the rest of the program: one service that answers chats, and the server's settings.
+// The settings of the HTTP layer.
 
-import type { Chat, GenerationOptions } from "../core/chat.ts";
-import type { ChatEvent } from "../core/events.ts";
 import type { SamplingParams } from "../core/sampling.ts";
-
-export type ChatService = {
-  /**
-   * One request from prompt to text. Throws RequestError when the request is at fault, anything else when the server is;
-   * after `signal` aborts it ends or throws soon.
-   */
-  complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncIterable<ChatEvent>;
-};
 
 /** Sampling that holds where the request says nothing; what is missing here is OpenAI's default. */
 export type GenerationDefaults = Partial<Pick<SamplingParams, "temperature" | "topP" | "topK" | "repetitionPenalty">>;

@@ -2,8 +2,9 @@
 
 import { Hono, type Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { ChatService } from "../chat/complete.ts";
 import { RequestError } from "../core/errors.ts";
-import type { AppOptions, ChatService } from "./app-options.ts";
+import type { AppOptions } from "./app-options.ts";
 import { requireApiKey } from "./auth.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { toErrorAnswer } from "./error-envelope.ts";

@@ -2,9 +2,10 @@
 
 import { randomUUID } from "node:crypto";
 import type { Context, Handler } from "hono";
+import type { ChatService } from "../chat/complete.ts";
 import type { ChatEvent } from "../core/events.ts";
 import { EngineError, RequestError } from "../core/errors.ts";
-import { type AppOptions, type ChatService, defaultLimits } from "./app-options.ts";
+import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
 import { unknownModel } from "./models.ts";

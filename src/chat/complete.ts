@@ -39,14 +39,16 @@ export type ChatService = {
    * `started` first, `finished` last. Throws RequestError when the request is at fault, EngineError when a step failed, and the
    * signal's reason when it aborts. Leaving the loop early ends the generation too.
    */
-  complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncGenerator<ChatEvent, void>;
+  complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncIterable<ChatEvent>;
 };
 
 /** Reads tokenizer and template once. Throws UserError when the folder lacks them or they are of an unsupported kind. */
 export function createChatService({ modelFolder, config, engine, loadImage, contextLength }: ChatServiceDeps): ChatService {
   const tokenizer = loadTokenizer(modelFolder);
   const encoder = { tokenizer, template: loadTemplate(modelFolder), tokens: config.tokens, loadImage, contextLength };
-  const endTokenIds = config.tokens.eos;
+  // Turns of the history close with it, so an answer may end there too (model spec, 6.2).
+  const turnEnd = tokenizer.controlTokenId("<|end_of_sentence|>");
+  const endTokenIds = [...new Set([...config.tokens.eos, ...(turnEnd === undefined ? [] : [turnEnd])])];
 
   async function* complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncGenerator<ChatEvent, void> {
     const prompt = await encodePrompt(chat, encoder);

@@ -28,12 +28,15 @@ type PromptPiece = { readonly type: "ids"; readonly ids: readonly number[] } | {
 /** Throws RequestError: `context_length_exceeded`, a picture at fault, or a conversation that the template refuses. */
 export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps): Promise<EncodedPrompt> {
   const { tokenizer, template, tokens, contextLength } = deps;
-  const pieces = tokenizePieces(template.render(chat), tokenizer);
+  const segments = template.render(chat);
+  const textLength = segments.reduce((sum, segment) => sum + (segment.type === "image" ? 0 : segment.text.length), 0);
+  refuseLongPrompt({ text: tokenizer.minTokenCount(textLength), isLowerBound: true }, contextLength); // before any text is tokenized
+  const pieces = tokenizePieces(segments, tokenizer);
   const textTokenCount = pieces.reduce((sum, piece) => sum + (piece.type === "ids" ? piece.ids.length : 0), 0);
-  refuseLongPrompt(textTokenCount, 0, contextLength); // before any picture is decoded
+  refuseLongPrompt({ text: textTokenCount }, contextLength); // before any picture is decoded
   const images = await loadImages(chat, deps.loadImage);
   const imageTokenCount = images.reduce((sum, image) => sum + spanLength(image), 0);
-  refuseLongPrompt(textTokenCount, imageTokenCount, contextLength);
+  refuseLongPrompt({ text: textTokenCount, images: imageTokenCount }, contextLength);
 
   const { tokenIds, spans, runs } = layOut(pieces, images, tokens.image, textTokenCount + imageTokenCount);
   const { positions, positionDelta } = assignPositions(runs);
@@ -57,13 +60,14 @@ function tokenizePieces(segments: readonly PromptSegment[], tokenizer: Tokenizer
   return pieces;
 }
 
-function refuseLongPrompt(textTokenCount: number, imageTokenCount: number, contextLength: number): void {
-  const tokenCount = textTokenCount + imageTokenCount;
-  if (tokenCount < contextLength) return;
-  const share = imageTokenCount > 0 ? `, ${imageTokenCount} of them for images` : "";
+type TokenCounts = { readonly text: number; readonly images?: number; readonly isLowerBound?: boolean };
+
+function refuseLongPrompt({ text, images = 0, isLowerBound = false }: TokenCounts, contextLength: number): void {
+  if (text + images < contextLength) return;
+  const tokens = `${isLowerBound ? "at least " : ""}${text + images} tokens${images > 0 ? `, ${images} of them for images` : ""}`;
   throw new RequestError(
-    `the prompt has ${tokenCount} tokens${share}; at most ${contextLength - 1} leave room for an answer in a context of ${contextLength}: ` +
-      `shorten the conversation${imageTokenCount > 0 ? ", send fewer or smaller images" : ""} or start the server with a larger --max-model-len`,
+    `the prompt has ${tokens}; at most ${contextLength - 1} leave room for an answer in a context of ${contextLength}: ` +
+      `shorten the conversation${images > 0 ? ", send fewer or smaller images" : ""} or start the server with a larger --max-model-len`,
     { code: "context_length_exceeded", param: "messages" },
   );
 }

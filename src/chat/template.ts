@@ -1,13 +1,11 @@
-// The checkpoint's Jinja chat template: conversation → prompt segments that keep the template's words apart from the client's.
+// A Jinja chat template: conversation → prompt segments that keep the template's words apart from the client's.
 
-import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
-import { z } from "zod";
 import type { Chat, ChatMessage, ContentPart } from "../core/chat.ts";
 import { RequestError, UserError } from "../core/errors.ts";
-import { defaultTemplate } from "./default-template.ts";
+import type { ChatFormat } from "./built-in-templates.ts";
 import { MarkedTexts, type PromptSegment } from "./marked-texts.ts";
-import { readJsonIfThere, readTextIfThere } from "./model-files.ts";
+import { readTemplateSource, type TemplateSource } from "./template-source.ts";
 
 type Role = ChatMessage["role"];
 type TemplatePart = { readonly type: string; readonly text?: string };
@@ -15,33 +13,9 @@ type TemplateMessage = { readonly role: Role; readonly content: string | readonl
 /** What the template understands as content without pictures; undefined: it has no place for the role. */
 type TextFormat = "string" | "parts" | undefined;
 
-export type TemplateSource = {
-  readonly jinja: string;
-  /** File it comes from, for error messages. */
-  readonly path: string;
-  readonly bosToken: string;
-  readonly eosToken: string;
-};
-
-const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]).nullish();
-const namedTemplates = z.array(z.object({ name: z.string(), template: z.string() }));
-const configSchema = z.object({
-  chat_template: z.union([z.string(), namedTemplates]).nullish(),
-  bos_token: tokenText,
-  eos_token: tokenText,
-});
-
-/** Takes chat_template.jinja, else `chat_template` of tokenizer_config.json, else the built-in one. Throws UserError. */
-export function loadTemplate(folder: string): ChatTemplate {
-  const configPath = join(folder, "tokenizer_config.json");
-  const config = readJsonIfThere(configPath, configSchema);
-  const tokens = { bosToken: config?.bos_token ?? "", eosToken: config?.eos_token ?? "" };
-  const path = join(folder, "chat_template.jinja");
-  const jinja = readTextIfThere(path);
-  if (jinja !== undefined) return new ChatTemplate({ jinja, path, ...tokens });
-  const own = config?.chat_template;
-  const inConfig = typeof own === "string" ? own : own?.find(({ name }) => name === "default")?.template;
-  return new ChatTemplate({ jinja: inConfig ?? defaultTemplate, path: configPath, ...tokens });
+/** The template of a model folder; `format` says which one to use where there is none. Throws UserError. */
+export function loadTemplate(folder: string, format?: ChatFormat): ChatTemplate {
+  return new ChatTemplate(readTemplateSource(folder, format));
 }
 
 export class ChatTemplate {

@@ -81,11 +81,10 @@ export class Tokenizer {
     return ids;
   }
 
-  /** A bound that costs nothing: texts of this length have at least so many tokens. */
-  minTokenCount(texts: readonly PromptText[]): number {
+  /** A lower bound that costs nothing, for text of so many UTF-16 units. */
+  minTokenCount(textLength: number): number {
     if (this.#data.normalizer.changesLength) return 0; // nothing may be left of a text
-    const length = texts.reduce((sum, { text, isTrusted }) => sum + (isTrusted ? 0 : text.length), 0);
-    return Math.ceil(length / this.#longestPiece);
+    return Math.ceil(textLength / this.#longestPiece);
   }
 
   /** What a token adds to an answer; empty for ids that stand for nothing. Characters may span several tokens. */

@@ -1,7 +1,8 @@
 // The app over a scripted service: tests say what the service answers and see what it was asked.
 
-import type { AppOptions, ChatService } from "../../src/api/app-options.ts";
+import type { AppOptions } from "../../src/api/app-options.ts";
 import { createApp } from "../../src/api/app.ts";
+import type { ChatService } from "../../src/chat/complete.ts";
 import type { Chat, GenerationOptions } from "../../src/core/chat.ts";
 import type { ChatEvent, Usage } from "../../src/core/events.ts";
 

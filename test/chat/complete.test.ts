@@ -35,7 +35,7 @@ describe("complete", () => {
 
     const answer = makeService(new FakeEngine([end])).complete(chat, makeOptions(), new AbortController().signal);
 
-    expect((await answer.next()).value).toMatchObject({ type: "started", imageTokens: 8 });
+    expect((await answer[Symbol.asyncIterator]().next()).value).toMatchObject({ type: "started", imageTokens: 8 });
   });
 
   test("ends at a stop string and takes no more tokens", async () => {
@@ -71,6 +71,13 @@ describe("complete", () => {
     const { maxTokens, prompt, stopTokenIds } = engine.requests[0]!;
     expect(maxTokens).toBe(given === "rest" ? 4096 - prompt.tokenIds.length : given);
     expect(stopTokenIds).toEqual([end]);
+  });
+
+  test("lets an answer end at the end of a turn too, which the tokenizer knows by name", async () => {
+    const engine = new FakeEngine([end]);
+    const service = makeService(engine, { config: { tokens: { ...nanoTokens, eos: [2] } } });
+    for await (const _ of service.complete(makeChat("?"), makeOptions(), new AbortController().signal));
+    expect(engine.requests[0]!.stopTokenIds).toEqual([2, tokenizer.controlTokenId("<|end_of_sentence|>")]);
   });
 
   test("ends the generation when the client leaves", async () => {

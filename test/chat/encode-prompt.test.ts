@@ -75,6 +75,22 @@ describe("encodePrompt", () => {
     await expect(refusal).rejects.toThrow(`the prompt has ${length} tokens; at most ${length - 1} leave room`);
   });
 
+  test.each([
+    ["letters", "x"],
+    ["spaces", " "],
+  ])("refuses a huge text of %s by its length alone", async (_, character) => {
+    const longestPiece = "<|begin_of_sentence|>".length;
+    const bystander = loadTokenizer(nanoFolder);
+    bystander.encode = () => {
+      throw new Error("tokenized");
+    };
+    const encode = (length: number) => encodePrompt(makeChat(character.repeat(length)), makeDeps({ tokenizer: bystander }));
+
+    await expect(encode(longestPiece * 4096)).rejects.toMatchObject({ code: "context_length_exceeded" });
+    await expect(encode(longestPiece * 4096)).rejects.toThrow(/the prompt has at least 4\d\d\d tokens; at most 4095 leave room/);
+    await expect(encode(longestPiece * 4000)).rejects.toThrow("tokenized");
+  });
+
   test("decodes no picture of a prompt whose text is too long already", async () => {
     const loadImage: LoadImage = () => Promise.reject(new Error("decoded"));
     const chat: Chat = { messages: [{ role: "user", content: [photo, { type: "text", text: "a b ".repeat(100) }] }], thinking: false };

@@ -30,6 +30,19 @@ describe("OutputParser", () => {
       reasoning: "a\n\nb",
       content: "c\n\nd\n",
     },
+    {
+      name: "an answer of the Thinking model, whose prompt ends in a newline after <think>",
+      prompt: tokenizer.encodeTemplate("User: Hi\nAssistant: \n<think>\n"),
+      script: ["I see.\n", endThink, "\n\n\nA cat.", end],
+      reasoning: "I see.",
+      content: "A cat.",
+    },
+    {
+      name: "an answer of the Thinking model with its thinking closed",
+      prompt: tokenizer.encodeTemplate("User: Hi\nAssistant: \n<think>\n\n</think>\n\n"),
+      script: ["A cat.", end],
+      content: "A cat.",
+    },
     { name: "thinking that never ends", prompt: thinkingPrompt, script: ["So\n", end], reasoning: "So", content: "" },
     {
       name: "a second <think> after that of the prompt",

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -69,27 +69,57 @@ describe("the nano checkpoint's template", () => {
   });
 });
 
-describe("the built-in template", () => {
-  const folder = mkdtempSync(join(tmpdir(), "template-"));
-  const builtIn = loadTemplate(folder);
+describe("the built-in templates", () => {
+  const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
+  const messages: ChatMessage[] = [
+    { role: "system", content: [{ type: "text", text: "You are helpful." }] },
+    { role: "user", content: [image, { type: "text", text: "What is this?" }] },
+    { role: "assistant", content: [{ type: "text", text: "A cat." }], reasoning: "\nFur.\n\n" },
+    { role: "user", content: [image, { type: "text", text: "Sure?" }] },
+    { role: "assistant", content: [{ type: "text", text: "Yes." }] },
+    { role: "user", content: [{ type: "text", text: "Good." }] },
+  ];
+  const picture = (count: number) => `Picture ${count}:<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>`;
 
-  test("writes the format of ERNIE-4.5-VL-PT", () => {
-    const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
-    const messages: ChatMessage[] = [
-      { role: "system", content: [{ type: "text", text: "You are helpful." }] },
-      { role: "user", content: [image, { type: "text", text: "What is this?" }] },
-      { role: "assistant", content: [{ type: "text", text: "A cat." }], reasoning: "\nFur.\n\n" },
-      { role: "user", content: [{ type: "text", text: "Sure?" }] },
-      { role: "assistant", content: [{ type: "text", text: "Yes." }] },
-      { role: "user", content: [{ type: "text", text: "Good." }] },
-    ];
+  test("write the format of ERNIE-4.5-VL-PT", () => {
+    const pt = loadTemplate(emptyFolder(), "pt");
     const prompt =
-      "<|begin_of_sentence|>You are helpful.\n" +
-      "User: Picture 1:<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>What is this?\n" +
-      "Assistant: <think>\nFur.\n</think>\nA cat.<|end_of_sentence|>User: Sure?\nAssistant: Yes.<|end_of_sentence|>User: Good.\nAssistant: ";
+      `<|begin_of_sentence|>You are helpful.\nUser: ${picture(1)}What is this?\n` +
+      `Assistant: <think>\nFur.\n</think>\nA cat.<|end_of_sentence|>User: ${picture(2)}Sure?\n` +
+      "Assistant: Yes.<|end_of_sentence|>User: Good.\nAssistant: ";
 
-    expect(show(builtIn.render({ messages, thinking: true }))).toBe(`${prompt}<think>`);
-    expect(show(builtIn.render({ messages, thinking: false }))).toBe(`${prompt}<think>\n\n</think>\n\n`);
+    expect(show(pt.render({ messages, thinking: true }))).toBe(`${prompt}<think>`);
+    expect(show(pt.render({ messages, thinking: false }))).toBe(`${prompt}<think>\n\n</think>\n\n`);
+  });
+
+  test("write the format of ERNIE-4.5-VL-Thinking", () => {
+    const thinking = loadTemplate(emptyFolder(), "thinking");
+    const prompt =
+      `<|begin_of_sentence|>You are helpful.\nUser: ${picture(1)}What is this?\n` +
+      `Assistant: \n<think>\nFur.\n</think>\n\nA cat.<|end_of_sentence|>User: ${picture(2)}Sure?\n` +
+      "Assistant: \n<think>\n\n</think>\n\nYes.<|end_of_sentence|>User: Good.\nAssistant: \n<think>\n";
+
+    expect(show(thinking.render({ messages, thinking: true }))).toBe(prompt);
+    expect(show(thinking.render({ messages, thinking: false }))).toBe(`${prompt}\n</think>\n\n`);
+  });
+
+  test("give the Thinking model its own words where the client has no system message", () => {
+    const prompt = show(loadTemplate(emptyFolder(), "thinking").render(makeChat("Hi", true)));
+    const system = "You are a multimodal AI assistant called ERNIE developed by Baidu based on the PaddlePaddle framework.";
+    expect(prompt).toBe(`<|begin_of_sentence|>${system}\nUser: Hi\nAssistant: \n<think>\n`);
+  });
+
+  test.each([
+    ["its own name", "ERNIE-4.5-VL-28B-A3B-Thinking", undefined, "\n<think>\n"],
+    ["its own name", "ERNIE-4.5-VL-28B-A3B-PT", undefined, "<think>"],
+    ["the checkpoint that it was converted from", "abc", "ERNIE-4.5-VL-28B-A3B-Thinking", "\n<think>\n"],
+    ["the checkpoint that it was converted from", "thinking", "ERNIE-4.5-VL-28B-A3B-PT", "<think>"],
+  ])("are chosen for a folder by %s: %s, %s", (_, name, source, ending) => {
+    const folder = join(emptyFolder(), name);
+    mkdirSync(folder);
+    if (source) writeFileSync(join(folder, "manifest.json"), JSON.stringify({ source: { name: source } }));
+    const prompt = show(loadTemplate(folder).render(makeChat("Hi", true)));
+    expect(prompt.slice(prompt.indexOf("Assistant: "))).toBe(`Assistant: ${ending}`);
   });
 });
 
@@ -212,15 +242,49 @@ describe("refuses", () => {
   });
 });
 
-test("takes the template of tokenizer_config.json where there is no chat_template.jinja", () => {
-  const folder = mkdtempSync(join(tmpdir(), "template-"));
-  const chat_template = [
-    { name: "tool_use", template: "{{ messages[0].content }}tools" },
-    { name: "default", template: "{{ bos_token }}{{ messages[0].content }}default" },
+describe("the template of a folder", () => {
+  const write = (files: Record<string, unknown>): string => {
+    const folder = emptyFolder();
+    for (const [name, content] of Object.entries(files)) {
+      writeFileSync(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
+    }
+    return folder;
+  };
+  const says = (word: string) => `{{ bos_token }}{{ messages[0].content }}${word}`;
+  const named = [
+    { name: "tool_use", template: says("tools") },
+    { name: "default", template: says("default") },
   ];
-  writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify({ bos_token: { content: "<s>" }, chat_template }));
-  expect(show(loadTemplate(folder).render(makeChat("a")))).toBe("<s>adefault");
+  const files = {
+    "chat_template.jinja": says("jinja"),
+    "chat_template.json": { chat_template: says("json") },
+    "tokenizer_config.json": { chat_template: says("config"), bos_token: { content: "<s>" } },
+  };
+
+  const cases: [string, Record<string, unknown>, string][] = [
+    ["chat_template.jinja before all others", files, "<s>ajinja"],
+    ["chat_template.json next", { ...files, "chat_template.jinja": undefined }, "<s>ajson"],
+    ["then tokenizer_config.json", { "tokenizer_config.json": files["tokenizer_config.json"] }, "<s>aconfig"],
+    ["the default of several", { "tokenizer_config.json": { chat_template: named, bos_token: "<b>" } }, "<b>adefault"],
+    ["the default of several in chat_template.json", { "chat_template.json": { chat_template: named } }, "adefault"],
+  ];
+  test.each(cases)("is %s", (_, content, expected) => {
+    const folder = write(Object.fromEntries(Object.entries(content).filter(([, value]) => value !== undefined)));
+    expect(show(loadTemplate(folder).render(makeChat("a")))).toBe(expected);
+  });
+
+  test("is refused when there are several and none is the default", () => {
+    const folder = write({ "tokenizer_config.json": { chat_template: named.slice(0, 1) } });
+    expect(() => loadTemplate(folder)).toThrow(UserError);
+    expect(() => loadTemplate(folder)).toThrow(
+      /tokenizer_config\.json: chat_template: expected a template named "default" among several, got tool_use/,
+    );
+  });
 });
+
+function emptyFolder(): string {
+  return mkdtempSync(join(tmpdir(), "template-"));
+}
 
 function makeTemplate(jinja: string): ChatTemplate {
   return new ChatTemplate({ jinja, path: "some.jinja", bosToken: "<b>", eosToken: "<e>" });

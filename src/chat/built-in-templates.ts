@@ -1,6 +1,8 @@
-// The chat format of ERNIE-4.5-VL-PT (model spec, 6.2), for checkpoints that carry no template of their own.
+// The chat formats of the two published models (model spec, 6.2 and 6.3), for checkpoints that carry no template of their own.
 
-export const defaultTemplate = `
+export type ChatFormat = "pt" | "thinking";
+
+const render = `
 {%- set images = namespace(count=0) -%}
 {%- macro render(content) -%}
   {%- if content is string -%}{{- content -}}
@@ -14,6 +16,9 @@ export const defaultTemplate = `
     {%- endfor -%}
   {%- endif -%}
 {%- endmacro -%}
+`;
+
+const pt = `${render}
 {{- '<|begin_of_sentence|>' -}}
 {%- for message in messages -%}
   {%- if message.role == 'system' -%}
@@ -30,3 +35,23 @@ export const defaultTemplate = `
 {%- endfor -%}
 {{- '\\nAssistant: ' ~ ('<think>' if enable_thinking else '<think>\\n\\n</think>\\n\\n') -}}
 `;
+
+const thinking = `${render}
+{{- '<|begin_of_sentence|>' -}}
+{%- if messages[0].role != 'system' -%}
+  {{- 'You are a multimodal AI assistant called ERNIE developed by Baidu based on the PaddlePaddle framework.\\n' -}}
+{%- endif -%}
+{%- for message in messages -%}
+  {%- if message.role == 'system' -%}
+    {{- render(message.content) ~ '\\n' -}}
+  {%- elif message.role == 'user' -%}
+    {{- 'User: ' ~ render(message.content) -}}
+  {%- else -%}
+    {{- '\\nAssistant: \\n<think>\\n' ~ (message.reasoning_content or '').strip('\\n') ~ '\\n</think>\\n\\n' -}}
+    {{- render(message.content) ~ '<|end_of_sentence|>' -}}
+  {%- endif -%}
+{%- endfor -%}
+{{- '\\nAssistant: \\n<think>\\n' ~ ('' if enable_thinking else '\\n</think>\\n\\n') -}}
+`;
+
+export const builtInTemplates: Readonly<Record<ChatFormat, string>> = { pt, thinking };

@@ -1,0 +1,57 @@
+// Where the chat template of a model folder is: a file of its own, the tokenizer's settings, or built in.
+
+import { basename, join, resolve } from "node:path";
+import { z } from "zod";
+import { UserError } from "../core/errors.ts";
+import { manifestFileName } from "../core/manifest.ts";
+import { builtInTemplates, type ChatFormat } from "./built-in-templates.ts";
+import { readJsonIfThere, readTextIfThere } from "./model-files.ts";
+
+export type TemplateSource = {
+  readonly jinja: string;
+  /** File it comes from, for error messages. */
+  readonly path: string;
+  readonly bosToken: string;
+  readonly eosToken: string;
+};
+
+const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]).nullish();
+const namedTemplates = z.array(z.object({ name: z.string(), template: z.string() }));
+const templateSchema = z.object({ chat_template: z.union([z.string(), namedTemplates]).nullish() });
+const configSchema = templateSchema.extend({ bos_token: tokenText, eos_token: tokenText });
+const manifestSchema = z.object({ source: z.object({ name: z.string() }) });
+
+/**
+ * `chat_template.jinja`, else `chat_template.json`, else `chat_template` of `tokenizer_config.json`, else the built-in template of
+ * `format`. Throws UserError when a file is broken.
+ */
+export function readTemplateSource(folder: string, format: ChatFormat = guessFormat(folder)): TemplateSource {
+  const jinjaPath = join(folder, "chat_template.jinja");
+  const jsonPath = join(folder, "chat_template.json");
+  const configPath = join(folder, "tokenizer_config.json");
+  const config = readJsonIfThere(configPath, configSchema);
+  const tokens = { bosToken: config?.bos_token ?? "", eosToken: config?.eos_token ?? "" };
+
+  const ownFile = readTextIfThere(jinjaPath);
+  if (ownFile !== undefined) return { jinja: ownFile, path: jinjaPath, ...tokens };
+  const inJson = defaultOf(readJsonIfThere(jsonPath, templateSchema), jsonPath);
+  if (inJson !== undefined) return { jinja: inJson, path: jsonPath, ...tokens };
+  const inConfig = defaultOf(config, configPath);
+  if (inConfig !== undefined) return { jinja: inConfig, path: configPath, ...tokens };
+  return { jinja: builtInTemplates[format], path: `built-in template ${format}`, ...tokens };
+}
+
+function defaultOf(file: z.output<typeof templateSchema> | undefined, path: string): string | undefined {
+  const templates = file?.chat_template ?? undefined;
+  if (templates === undefined || typeof templates === "string") return templates;
+  const template = templates.find(({ name }) => name === "default")?.template;
+  if (template !== undefined) return template;
+  const names = templates.map(({ name }) => name).join(", ") || "none";
+  throw new UserError(`${path}: chat_template: expected a template named "default" among several, got ${names}`);
+}
+
+/** The two models differ in nothing else that a file would tell: the name that the checkpoint's folder has, or had, decides. */
+function guessFormat(folder: string): ChatFormat {
+  const source = readJsonIfThere(join(folder, manifestFileName), manifestSchema)?.source;
+  return /thinking/i.test(source?.name ?? basename(resolve(folder))) ? "thinking" : "pt";
+}
