@@ -16,6 +16,10 @@ import { hashSource, openSource, type Source, type TensorSource } from "./source
 /** Copied when the checkpoint has them: what tokenizer, template and sampling defaults are read from. */
 const companionFiles = [
   "tokenizer.json",
+  "tokenizer.model",
+  "spm.model",
+  "ernie_token_100k.model",
+  "added_tokens.json",
   "tokenizer_config.json",
   "special_tokens_map.json",
   "chat_template.jinja",

@@ -71,6 +71,8 @@ function readGenerationTokens(folder: string): DeclaredTokens {
 
 const tokenizerFile = z.object({ added_tokens: z.array(z.object({ id: tokenId, content: z.string() })).default([]) });
 const tokenizerConfig = z.object({ added_tokens_decoder: z.record(z.string(), z.object({ content: z.string() })).default({}) });
+/** Beside a SentencePiece model. */
+const addedTokens = z.record(z.string(), tokenId);
 
 /** Text → id of the tokens that were added to the vocabulary. */
 function readAddedTokens(folder: string): Map<string, number> {
@@ -78,8 +80,10 @@ function readAddedTokens(folder: string): Map<string, number> {
   if (existsSync(tokenizerPath)) {
     return new Map(readJson(tokenizerPath, tokenizerFile).added_tokens.map(({ id, content }) => [content, id]));
   }
+  const addedPath = join(folder, "added_tokens.json");
   const configPath = join(folder, "tokenizer_config.json");
-  if (!existsSync(configPath)) return new Map();
-  const tokens = Object.entries(readJson(configPath, tokenizerConfig).added_tokens_decoder);
-  return new Map(tokens.map(([id, { content }]) => [content, Number(id)]));
+  const added = existsSync(addedPath) ? readJson(addedPath, addedTokens) : {};
+  const decoder = existsSync(configPath) ? readJson(configPath, tokenizerConfig).added_tokens_decoder : {};
+  const tokens = Object.entries(decoder).map(([id, { content }]) => [content, Number(id)] as const);
+  return new Map([...Object.entries(added), ...tokens]);
 }

@@ -175,6 +175,15 @@ describe("special tokens", () => {
     });
   });
 
+  test("are found in added_tokens.json when there is no tokenizer.json", () => {
+    const files = {
+      "added_tokens.json": { "<|IMAGE_START|>": 31, "<|IMAGE_END|>": 30 },
+      "tokenizer_config.json": { added_tokens_decoder: { 32: { content: "<|IMAGE_END|>" } } },
+    };
+
+    expect(read(silent, files).tokens).toMatchObject({ imageStart: 31, imageEnd: 32 });
+  });
+
   test("of config.json win over the tokenizer's", () => {
     expect(read(hubConfig, { "tokenizer.json": { added_tokens: [added("<|IMAGE_START|>", 31)] } }).tokens.imageStart).toBe(11);
   });
