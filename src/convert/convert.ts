@@ -10,7 +10,7 @@ import type { FileDigest } from "./hash-file.ts";
 import type { Journal } from "./journal.ts";
 import { createTaskRunner, type TaskRunner, type WorkerSetup } from "./job-pool.ts";
 import { OutputFolder } from "./output-folder.ts";
-import { planConversion, type Plan } from "./plan.ts";
+import { planConversion, type Job, type Plan } from "./plan.ts";
 import { hashSource, openSource, type Source, type TensorSource } from "./source.ts";
 
 /** Copied when the checkpoint has them: what tokenizer, template and sampling defaults are read from. */
@@ -127,16 +127,16 @@ async function writeDataFiles(
 
 /** Resolves when all results are on the disk; rejects at the first error, when no job is running any more. */
 async function runJobs(
-  { jobs, dataFiles }: Plan,
+  { jobs }: Plan,
   runner: TaskRunner,
   journal: Journal,
   files: DataFiles,
   { onProgress, signal }: ConvertOptions,
 ): Promise<void> {
-  const totalBytes = dataFiles.reduce((sum, file) => sum + file.byteLength, 0);
-  const paddingBytes = totalBytes - jobs.reduce((sum, job) => sum + job.byteLength, 0);
+  const bytesOf = (some: readonly Job[]) => some.reduce((sum, job) => sum + job.byteLength, 0);
   const waiting = [...jobs.entries()].filter(([index]) => !journal.done.has(index)).values();
-  let doneBytes = jobs.reduce((sum, job, index) => sum + (journal.done.has(index) ? job.byteLength : 0), paddingBytes);
+  const totalBytes = bytesOf(jobs);
+  let doneBytes = bytesOf(jobs.filter((_, index) => journal.done.has(index)));
   let flushedAt = Date.now();
   let isStopped = false;
   onProgress?.(doneBytes, totalBytes);

@@ -62,6 +62,16 @@ export function toBfloat16(values: Float32Array): Uint16Array {
 /** Rounds one number to the nearest binary16 value. */
 export function roundToFloat16(value: number): number {
   scratch[0] = value;
-  const rounded = fromFloat16(Uint16Array.of(float16Bits(bits[0]!)));
-  return rounded[0]!;
+  const half = float16Bits(bits[0]!);
+  bits[0] = (half & 0x7fff) << 13;
+  if ((half & 0x7c00) === 0x7c00) bits[0] = bits[0] | 0x7f800000;
+  else scratch[0] = scratch[0]! * 2 ** 112;
+  return (half & 0x8000) === 0 ? scratch[0]! : -scratch[0]!;
+}
+
+/** Rounds one number to the nearest bfloat16 value. */
+export function roundToBfloat16(value: number): number {
+  scratch[0] = value;
+  bits[0] = (bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000;
+  return scratch[0]!;
 }

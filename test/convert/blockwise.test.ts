@@ -29,7 +29,7 @@ function roundTrip(values: Float32Array, columns: number, bits: 4 | 8): Float32A
 describe("quantizeBlockwise", () => {
   test.each([
     [8, 0.006],
-    [4, 0.08], // round-to-nearest with scale max/7 gives 0.092 on the same numbers
+    [4, 0.078], // round-to-nearest with scale max/7 gives 0.092 on the same numbers
   ] as const)("with %i bits keeps normal weights within a relative error of %d", (bits, limit) => {
     const values = noise(64 * 256);
 

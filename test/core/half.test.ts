@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fromFloat16, roundToFloat16, toBfloat16, toFloat16 } from "../../src/core/half.ts";
+import { fromFloat16, roundToBfloat16, roundToFloat16, toBfloat16, toFloat16 } from "../../src/core/half.ts";
 
 const bits16 = (value: number) => toFloat16(Float32Array.of(value))[0];
 
@@ -48,5 +48,19 @@ describe("bfloat16", () => {
   test("keeps NaN", () => {
     const bits = toBfloat16(Float32Array.of(Number.NaN))[0]!;
     expect((bits & 0x7f80) === 0x7f80 && (bits & 0x7f) !== 0).toBe(true);
+  });
+});
+
+describe("one number rounded", () => {
+  const values = Float32Array.of(0, -0, 1 / 3, -1e-6, 3e-8, -65519, 65520, 1e-40, 3.3e38, Number.NEGATIVE_INFINITY);
+
+  test("is what storing it as float16 makes of it", () => {
+    expect(values.map(roundToFloat16)).toEqual(fromFloat16(toFloat16(values)));
+  });
+
+  test("is what storing it as bfloat16 makes of it", () => {
+    const stored = new Float32Array(Uint32Array.from(toBfloat16(values), (bits) => bits << 16).buffer);
+
+    expect(values.map(roundToBfloat16)).toEqual(stored);
   });
 });

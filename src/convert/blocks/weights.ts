@@ -1,7 +1,7 @@
 // Checkpoint tensors → graph weights in the chosen precision. Nothing is read before the graph's data file is written.
 
 import { elementCount, type DataType } from "../../core/data-type.ts";
-import { roundToFloat16, toBfloat16, toFloat16 } from "../../core/half.ts";
+import { roundToBfloat16, roundToFloat16, toBfloat16, toFloat16 } from "../../core/half.ts";
 import { activationDataType, type ConversionSettings, type WeightFormat } from "../../core/manifest.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
 import type { Graph, Piece, TensorRef, Value } from "../onnx/graph.ts";
@@ -163,7 +163,7 @@ function transposeInto(out: Float32Array, offset: number, outWidth: number, valu
 const scaleRounding: Partial<Record<DataType, (scale: number) => number>> = {
   float32: Math.fround,
   float16: roundToFloat16,
-  bfloat16: (scale) => new Float32Array(Uint32Array.of(toBfloat16(Float32Array.of(scale))[0]! << 16).buffer)[0]!,
+  bfloat16: roundToBfloat16,
 };
 
 /** The bytes of float32 values in another float type. */

@@ -11,6 +11,9 @@ export type QuantizedRows = {
   readonly scales: Float32Array;
 };
 
+/** The block in work, in double precision: sums over it lose nothing. */
+const block = new Float64Array(blockLength);
+
 /**
  * Quantizes values [rows, columns]; a last block that is not full is padded with zeros. `roundScale` is what storing a scale
  * does to it, so that codes are chosen for the scale that will be used.
@@ -26,79 +29,95 @@ export function quantizeBlockwise(
   const blockCount = Math.ceil(columns / blockLength);
   const data = new Uint8Array((rows * blockCount * blockLength * bits) / 8);
   const scales = new Float32Array(rows * blockCount);
-  const block = new Float32Array(blockLength);
-  const codes = new Int8Array(blockLength);
+  let index = 0;
   for (let row = 0; row < rows; row++) {
-    for (let b = 0; b < blockCount; b++) {
-      const start = row * columns + b * blockLength;
-      const end = Math.min(start + blockLength, (row + 1) * columns);
-      block.fill(0);
-      block.set(values.subarray(start, end));
-      const index = row * blockCount + b;
-      scales[index] = bits === 4 ? quantizeBlock4(block, codes, roundScale) : quantizeBlock8(block, codes, roundScale);
-      if (bits === 4) packNibbles(codes, data, (index * blockLength) / 2);
-      else for (let i = 0; i < blockLength; i++) data[index * blockLength + i] = codes[i]! + 128;
+    for (let column = 0; column < columns; column += blockLength) {
+      const extreme = loadBlock(values, row * columns + column, Math.min(blockLength, columns - column));
+      const scale = roundScale(bits === 4 ? bestScale4(extreme) : Math.abs(extreme) / 127);
+      // A scale that rounds to zero belongs to weights that the format cannot hold.
+      const inverse = scale === 0 ? 0 : 1 / scale;
+      if (bits === 4) writeCodes4(data, (index * blockLength) / 2, inverse);
+      else writeCodes8(data, index * blockLength, inverse);
+      scales[index++] = scale;
     }
   }
   return { data, scales };
 }
 
-function quantizeBlock8(block: Float32Array, codes: Int8Array, roundScale: (scale: number) => number): number {
+/** Fills the block and returns its number of largest magnitude. */
+function loadBlock(values: Float32Array, start: number, length: number): number {
+  let extreme = 0;
   let largest = 0;
-  for (let i = 0; i < blockLength; i++) largest = Math.max(largest, Math.abs(block[i]!));
-  const scale = roundScale(largest / 127);
-  const inverse = scale === 0 ? 0 : 1 / scale;
-  for (let i = 0; i < blockLength; i++) codes[i] = Math.max(-127, Math.min(127, Math.round(block[i]! * inverse)));
-  return scale;
+  for (let i = 0; i < length; i++) {
+    const value = values[start + i]!;
+    const magnitude = Math.abs(value);
+    block[i] = value;
+    if (magnitude > largest) {
+      largest = magnitude;
+      extreme = value;
+    }
+  }
+  for (let i = length; i < blockLength; i++) block[i] = 0;
+  return extreme;
 }
+
+/** Adding and subtracting it rounds a double to a whole number. */
+const rounder = 1.5 * 2 ** 52;
 
 /**
- * Int4 has one code more on the negative side, so the largest weight goes to −8 whatever its sign (a negative scale is fine);
- * a few other ranges are tried, which may clip that weight but serve the other 31 better. For codes q the best scale is
- * Σ w·q / Σ q², and the squared error it leaves is Σ w² − (Σ w·q)² / Σ q²: the candidate with the largest last term wins.
+ * Int4 has one code more on the negative side, so the largest weight goes there whatever its sign (a negative scale is fine). Four
+ * ranges are tried: −7, −7.7, −8.4 and −9.1 are the codes that this weight would get if codes had no ends. The wider ones clip it
+ * but serve the other 31 better. For codes q the best scale is Σ w·q / Σ q², and the squared error it leaves is
+ * Σ w² − (Σ w·q)² / Σ q²: the largest last term wins. All four are summed in one loop, because one alone would spend its time
+ * waiting for its own additions.
  */
-function quantizeBlock4(block: Float32Array, codes: Int8Array, roundScale: (scale: number) => number): number {
-  let extreme = 0;
-  for (let i = 0; i < blockLength; i++) if (Math.abs(block[i]!) > Math.abs(extreme)) extreme = block[i]!;
-  if (extreme === 0) {
-    codes.fill(0);
-    return 0;
+function bestScale4(extreme: number): number {
+  if (extreme === 0) return 0;
+  const [inverseA, inverseB, inverseC, inverseD] = [-7 / extreme, -7.7 / extreme, -8.4 / extreme, -9.1 / extreme];
+  let [productA, productB, productC, productD] = [0, 0, 0, 0];
+  let [squareA, squareB, squareC, squareD] = [0, 0, 0, 0];
+  for (let i = 0; i < blockLength; i++) {
+    const value = block[i]!;
+    const a = value * inverseA + rounder - rounder;
+    let b = value * inverseB + rounder - rounder;
+    let c = value * inverseC + rounder - rounder;
+    let d = value * inverseD + rounder - rounder;
+    if (b > 7) b = 7;
+    if (c > 7) c = 7;
+    if (d > 7) d = 7;
+    else if (d < -8) d = -8;
+    productA += value * a;
+    productB += value * b;
+    productC += value * c;
+    productD += value * d;
+    squareA += a * a;
+    squareB += b * b;
+    squareC += c * c;
+    squareD += d * d;
   }
-  let scale = 0;
-  let bestGain = -1;
-  for (const range of int4Ranges) {
-    const inverse = range / extreme;
-    let product = 0;
-    let square = 0;
-    for (let i = 0; i < blockLength; i++) {
-      const code = nearestCode4(block[i]! * inverse);
-      product += block[i]! * code;
-      square += code * code;
-    }
-    const gain = (product * product) / square;
-    if (gain > bestGain) {
-      bestGain = gain;
-      scale = product / square;
-    }
-  }
-  const rounded = roundScale(scale);
-  // A scale that rounds to zero or overflows belongs to weights that the format cannot hold anyway.
-  const inverse = rounded === 0 ? 0 : 1 / rounded;
-  for (let i = 0; i < blockLength; i++) codes[i] = nearestCode4(block[i]! * inverse);
-  return rounded;
+  let [product, square] = [productA, squareA];
+  // p² / s of one against the other, without the divisions
+  if (productB * productB * square > product * product * squareB) [product, square] = [productB, squareB];
+  if (productC * productC * square > product * product * squareC) [product, square] = [productC, squareC];
+  if (productD * productD * square > product * product * squareD) [product, square] = [productD, squareD];
+  return product / square;
 }
 
-/** Codes that the block's extreme weight would get if the range were open. */
-const int4Ranges = [-8, -7.4, -7, 7, -8.8, -9.6];
-
-/** Shifted to be positive, so that dropping the fraction rounds to nearest. */
-function nearestCode4(value: number): number {
-  const shifted = (value + 8.5) | 0;
-  return (shifted < 0 ? 0 : shifted > 15 ? 15 : shifted) - 8;
+/** Codes are shifted to be positive, so that dropping the fraction rounds to nearest. */
+function writeCodes4(data: Uint8Array, offset: number, inverse: number): void {
+  for (let i = 0; i < blockLength; i += 2) {
+    const low = (block[i]! * inverse + 8.5) | 0;
+    const high = (block[i + 1]! * inverse + 8.5) | 0;
+    data[offset + (i >> 1)] = clamp(low, 0, 15) | (clamp(high, 0, 15) << 4);
+  }
 }
 
-function packNibbles(codes: Int8Array, data: Uint8Array, offset: number): void {
-  for (let i = 0; i < blockLength; i += 2) data[offset + i / 2] = (codes[i]! + 8) | ((codes[i + 1]! + 8) << 4);
+function writeCodes8(data: Uint8Array, offset: number, inverse: number): void {
+  for (let i = 0; i < blockLength; i++) data[offset + i] = clamp((block[i]! * inverse + 128.5) | 0, 1, 255);
+}
+
+function clamp(code: number, lowest: number, highest: number): number {
+  return code < lowest ? lowest : code > highest ? highest : code;
 }
 
 /** The weights that the quantized form stands for: [rows, columns]. */
