@@ -1,0 +1,137 @@
+// A small layer with random quantized experts: as a graph with one ModalityMoe node, and its result in double precision from the
+// weights as they were before packing.
+
+import { Graph, type Value } from "../../src/convert/onnx/graph.ts";
+import { interleaveTiles, modalityMoe, packTiles, tiledShapes, type TiledExperts } from "../../src/convert/onnx/custom-ops.ts";
+import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quantize/blockwise.ts";
+import { roundToFloat16, toFloat16 } from "../../src/core/half.ts";
+import type { DataType } from "../../src/core/data-type.ts";
+
+export type LayerSizes = {
+  readonly hidden: number;
+  readonly experts: number;
+  readonly topK: number;
+  readonly widths: readonly [text: number, vision: number];
+  readonly bits: 4 | 8;
+};
+
+type Expert = { readonly gate: Float32Array; readonly up: Float32Array; readonly down: Float32Array };
+
+export type Layer = {
+  readonly sizes: LayerSizes;
+  /** [2, E, H] */
+  readonly router: Float32Array;
+  /** [2, E] */
+  readonly correctionBias: Float32Array;
+  /** Per bank and expert, as checkpoints have them: gate and up [I, H], down [H, I]. */
+  readonly banks: readonly (readonly Expert[])[];
+};
+
+const normMin = 1e-12;
+
+/** Uniform numbers in [-1, 1), the same for the same seed. */
+export function randomNumbers(count: number, seed: number, size = 1): Float32Array {
+  let state = seed * 2654435761 + 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return size * (state / 2 ** 31 - 1);
+  });
+}
+
+export function makeLayer(sizes: LayerSizes, seed = 1): Layer {
+  const { hidden, experts } = sizes;
+  const banks = sizes.widths.map((width, bank) =>
+    Array.from({ length: experts }, (_, e) => {
+      const matrix = (index: number) => randomNumbers(width * hidden, seed + 1000 * bank + 3 * e + index, 0.3);
+      return { gate: matrix(0), up: matrix(1), down: matrix(2) };
+    }),
+  );
+  return {
+    sizes,
+    router: randomNumbers(2 * experts * hidden, seed + 7, 0.3),
+    correctionBias: randomNumbers(2 * experts, seed + 8, 0.1),
+    banks,
+  };
+}
+
+/** x [batch, tokens, H] and vision_expert [batch, tokens] → y. */
+export function layerGraph(layer: Layer, activation: DataType): Graph {
+  const { hidden, experts, topK, widths } = layer.sizes;
+  const g = new Graph();
+  const x = g.input("x", activation, ["batch", "tokens", hidden]);
+  const visionExpert = g.input("vision_expert", "bool", ["batch", "tokens"]);
+  const router = {
+    weight: g.constant("float32", [2, experts, hidden], layer.router),
+    correctionBias: g.constant("float32", [2, experts], layer.correctionBias),
+  };
+  const [text, vision] = layer.banks.map((bank, i) => tiledExperts(g, layer.sizes, widths[i]!, bank));
+  g.output("y", modalityMoe(g, { x, visionExpert }, router, { text: text!, vision: vision! }, { topK, normMin }));
+  return g;
+}
+
+function tiledExperts(g: Graph, { hidden, experts, bits }: LayerSizes, width: number, bank: readonly Expert[]): TiledExperts {
+  const tensors = (matrices: Float32Array[], rows: number, columns: number): [Value, Value] => {
+    const shapes = tiledShapes(experts, rows, columns, bits);
+    const packed = matrices.map((matrix) => packTiles(quantizeBlockwise(matrix, columns, bits, roundToFloat16), columns, bits));
+    const codes = Buffer.concat(packed.map(({ data }) => data));
+    const scales = toFloat16(Float32Array.from(packed.flatMap((tiles) => [...tiles.scales])));
+    return [g.constant("uint8", shapes.codes, codes), g.constant("float16", shapes.scales, scales)];
+  };
+  const gateUps = bank.map(({ gate, up }) => interleaveTiles(gate, up, hidden));
+  const [gateUp, gateUpScales] = tensors(gateUps, 2 * width, hidden);
+  const downs = bank.map(({ down }) => down);
+  const [down, downScales] = tensors(downs, hidden, width);
+  return { gateUp, gateUpScales, down, downScales };
+}
+
+/** y [tokens, H] for x [tokens, H], after spec §3.4, in double precision. */
+export function expectedOutput(layer: Layer, x: Float32Array, visionExpert: readonly boolean[]): Float64Array {
+  const { hidden, widths } = layer.sizes;
+  const y = new Float64Array(x.length);
+  const kept = new Map<string, Expert>();
+  const expertOf = (bank: number, e: number) => {
+    const known = kept.get(`${bank}/${e}`) ?? dequantized(layer.banks[bank]![e]!, hidden, widths[bank]!, layer.sizes.bits);
+    kept.set(`${bank}/${e}`, known);
+    return known;
+  };
+  visionExpert.forEach((isVision, t) => {
+    const bank = isVision ? 1 : 0;
+    const row = x.subarray(t * hidden, (t + 1) * hidden);
+    for (const { expert, weight } of route(layer, bank, row)) {
+      const { gate, up, down } = expertOf(bank, expert);
+      const width = widths[bank]!;
+      const h = Float64Array.from({ length: width }, (_, i) => {
+        const z = dot(gate, i * hidden, row);
+        return (z / (1 + Math.exp(-z))) * dot(up, i * hidden, row);
+      });
+      for (let c = 0; c < hidden; c++) y[t * hidden + c]! += weight * dot(down, c * width, h);
+    }
+  });
+  return y;
+}
+
+function dequantized(expert: Expert, hidden: number, width: number, bits: 4 | 8): Expert {
+  const matrix = (values: Float32Array, columns: number) =>
+    dequantizeBlockwise(quantizeBlockwise(values, columns, bits, roundToFloat16), columns, bits);
+  return { gate: matrix(expert.gate, hidden), up: matrix(expert.up, hidden), down: matrix(expert.down, width) };
+}
+
+function route({ sizes, router, correctionBias }: Layer, bank: number, x: Float32Array): { expert: number; weight: number }[] {
+  const { experts, hidden, topK } = sizes;
+  const exponentials = Array.from({ length: experts }, (_, e) => Math.exp(dot(router, (bank * experts + e) * hidden, x)));
+  const total = exponentials.reduce((a, b) => a + b, 0);
+  const p = exponentials.map((value) => value / total);
+  const score = (e: number) => p[e]! + correctionBias[bank * experts + e]!;
+  const chosen = p
+    .map((_, e) => e)
+    .toSorted((a, b) => score(b) - score(a) || a - b)
+    .slice(0, topK);
+  const sum = chosen.reduce((s, e) => s + p[e]!, 0);
+  return chosen.map((expert) => ({ expert, weight: p[expert]! / Math.max(sum, normMin) }));
+}
+
+function dot(matrix: ArrayLike<number>, start: number, vector: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < vector.length; i++) sum += matrix[start + i]! * vector[i]!;
+  return sum;
+}

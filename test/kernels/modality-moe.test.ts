@@ -1,0 +1,175 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { DataType } from "../../src/core/data-type.ts";
+import { fromFloat16, toBfloat16, toFloat16 } from "../../src/core/half.ts";
+import { encodeModel } from "../../src/convert/onnx/model-file.ts";
+import { packTiles } from "../../src/convert/onnx/custom-ops.ts";
+import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import { expectedOutput, layerGraph, makeLayer, randomNumbers, type Layer, type LayerSizes } from "./modality-moe-layer.ts";
+
+const library = fileURLToPath(new URL("../../kernels/build/libernie_kernels.so", import.meta.url));
+const isBuilt = existsSync(library);
+
+const small: LayerSizes = { hidden: 64, experts: 8, topK: 3, widths: [96, 32], bits: 4 };
+
+describe("packTiles", () => {
+  test("puts row 2, columns 8 to 15 of an int4 block into bytes 72 to 75, low nibbles first", () => {
+    const data = new Uint8Array((16 * 32) / 2);
+    data.set([0x21, 0x43, 0x65, 0x87], 2 * 16 + 4); // row 2, columns 8…15 hold 1…8
+
+    const tiled = packTiles({ data, scales: Float32Array.from({ length: 16 }, (_, r) => r) }, 32, 4);
+
+    expect([...tiled.data.subarray(72, 76)]).toEqual([0x51, 0x62, 0x73, 0x84]);
+    expect(tiled.data.reduce((sum, byte) => sum + (byte ? 1 : 0), 0)).toBe(4);
+    expect([...tiled.scales]).toEqual(Array.from({ length: 16 }, (_, r) => r));
+  });
+
+  test("puts row 1, column 6 of an int8 block's second tile into its place", () => {
+    const data = new Uint8Array(32 * 64);
+    data[17 * 64 + 32 + 6] = 9; // row 17, block 1, column 6
+
+    const tiled = packTiles({ data, scales: new Float32Array(64) }, 64, 8);
+
+    // tile 1, block 1, piece 1, row 1, byte 2
+    expect(tiled.data.indexOf(9)).toBe((1 * 2 + 1) * 512 + 64 + 4 + 2);
+  });
+});
+
+describe.skipIf(!isBuilt)(
+  isBuilt
+    ? "ModalityMoe in ONNX Runtime"
+    : "ModalityMoe in ONNX Runtime: NOT TESTED, kernels/build/libernie_kernels.so is missing (run npm run kernels:build)",
+  () => {
+    let runtime: Runtime;
+    const folder = mkdtempSync(join(tmpdir(), "modality-moe-"));
+    beforeAll(() => {
+      runtime = new Runtime();
+    });
+    afterAll(() => {
+      runtime?.dispose();
+      rmSync(folder, { recursive: true, force: true });
+    });
+
+    const open = (layer: Layer, activation: DataType = "float32") => {
+      const path = join(folder, `${Math.random()}.onnx`);
+      writeFileSync(path, encodeModel(layerGraph(layer, activation), "none", "modality-moe"));
+      return runtime.openSession(path, { device: "cpu", threadCount: 2, customOpsLibrary: library });
+    };
+
+    const run = (
+      session: ReturnType<typeof open>,
+      x: Float32Array,
+      visionExpert: readonly boolean[],
+      activation: Activation = "float32",
+    ) => {
+      const hidden = x.length / visionExpert.length;
+      const [input, output] = [new TensorBuffer(runtime, activation, x.length), new TensorBuffer(runtime, activation, x.length)];
+      const flags = new TensorBuffer(runtime, "bool", visionExpert.length);
+      input.data.set(formats[activation].encode(x));
+      flags.data.set(visionExpert.map(Number));
+      const binding = session.createBinding();
+      try {
+        binding.input("x", input.shaped(1, visionExpert.length, hidden));
+        binding.input("vision_expert", flags.shaped(1, visionExpert.length));
+        binding.output("y", output.shaped(1, visionExpert.length, hidden));
+        binding.run();
+        return formats[activation].decode(output.data);
+      } finally {
+        binding.dispose();
+        for (const buffer of [input, output, flags]) buffer.dispose();
+      }
+    };
+
+    test.each([
+      [4, "float32", 1e-4],
+      [8, "float32", 1e-4],
+      [4, "float16", 4e-4],
+      [4, "bfloat16", 3e-3],
+    ] as const)("int%i weights and %s activations agree with the specification", (bits, activation, tolerance) => {
+      const layer = makeLayer({ ...small, bits });
+      const session = open(layer, activation);
+      for (const [tokens, share] of [
+        [1, 0],
+        [1, 1],
+        [5, 0.5],
+        [40, 0],
+        [40, 1],
+        [130, 0.3],
+      ] as const) {
+        const { encode, decode } = formats[activation];
+        const x = decode(encode(randomNumbers(tokens * small.hidden, tokens, 2)));
+        const visionExpert = [...randomNumbers(tokens, tokens + 1)].map((value) => (value + 1) / 2 < share);
+
+        const y = run(session, x, visionExpert, activation);
+
+        // Activations are rounded to 15 bits per block of 32, the result to its own type.
+        expect(relativeError(y, expectedOutput(layer, x, visionExpert)), `${tokens} tokens, ${share} vision`).toBeLessThan(tolerance);
+      }
+      session.dispose();
+    });
+
+    test("serves two sessions in turns without mixing them up", () => {
+      const layers = [makeLayer(small, 1), makeLayer({ ...small, hidden: 96, widths: [32, 64] }, 2)];
+      const sessions = layers.map((layer) => open(layer));
+      for (let round = 0; round < 5; round++) {
+        layers.forEach((layer, i) => {
+          const tokens = 1 + 7 * round;
+          const x = randomNumbers(tokens * layer.sizes.hidden, round + 10 * i, 2);
+          const visionExpert = Array.from({ length: tokens }, (_, t) => t % 3 === 0);
+
+          const y = run(sessions[i]!, x, visionExpert);
+
+          expect(relativeError(y, expectedOutput(layer, x, visionExpert))).toBeLessThan(1e-4);
+        });
+      }
+      for (const session of sessions) session.dispose();
+    });
+
+    test("a NaN or Inf stays with its token", () => {
+      const layer = makeLayer(small);
+      const session = open(layer);
+      const x = randomNumbers(3 * small.hidden, 1);
+      const visionExpert = [false, false, true];
+      const clean = run(session, x, visionExpert);
+      x[small.hidden + 5] = NaN;
+      x[small.hidden + 40] = Infinity;
+
+      const y = run(session, x, visionExpert);
+
+      expect(y.subarray(0, small.hidden)).toEqual(clean.subarray(0, small.hidden));
+      expect(y.subarray(2 * small.hidden)).toEqual(clean.subarray(2 * small.hidden));
+      expect(y.subarray(small.hidden, 2 * small.hidden).every(Number.isNaN)).toBe(true);
+      session.dispose();
+    });
+
+    test("a layer whose shapes do not fit together is refused with both shapes", () => {
+      const layer = makeLayer(small);
+      const session = open({ ...layer, sizes: { ...small, topK: 9 } });
+
+      expect(() => run(session, new Float32Array(small.hidden), [true])).toThrow(/top_k is 9, wants 1…8 and at most E/);
+      session.dispose();
+    });
+  },
+);
+
+type Activation = "float32" | "float16" | "bfloat16";
+
+const formats: Record<Activation, { encode(values: Float32Array): ArrayLike<number>; decode(bits: ArrayLike<number>): Float32Array }> = {
+  float32: { encode: (values) => values, decode: (values) => Float32Array.from(values) },
+  float16: { encode: toFloat16, decode: (bits) => fromFloat16(Uint16Array.from(bits)) },
+  bfloat16: { encode: toBfloat16, decode: (bits) => new Float32Array(Uint32Array.from(bits, (upper) => upper << 16).buffer) },
+};
+
+function relativeError(got: Float32Array, wanted: Float64Array): number {
+  let difference = 0;
+  let size = 0;
+  for (let i = 0; i < wanted.length; i++) {
+    difference += (got[i]! - wanted[i]!) ** 2;
+    size += wanted[i]! ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
