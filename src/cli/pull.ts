@@ -1,0 +1,75 @@
+// `ernie-vl pull`: a checkpoint from a Hugging Face hub into a folder. The only command that uses the network by itself.
+
+import { relative, resolve } from "node:path";
+import { UserError } from "../core/errors.ts";
+import { readHubAccess } from "../pull/hub-access.ts";
+import { missingBytes, type PullPlan } from "../pull/pull-plan.ts";
+import { pullRepository } from "../pull/pull-repository.ts";
+import { isWeights, type Listing } from "../pull/repository-files.ts";
+import { parseRepositoryName } from "../pull/repository-name.ts";
+import { formatBytes } from "./options.ts";
+import { PullProgress } from "./pull-progress.ts";
+
+export type PullOptions = {
+  /** `owner/name` on the hub. */
+  readonly repo: string;
+  /** Branch, tag or commit. */
+  readonly revision: string;
+  /** Undefined: a folder of the repository's name in the current one. */
+  readonly out: string | undefined;
+};
+
+/** Downloads and verifies what a checkpoint needs; continues what an earlier run began. Throws a UserError when that fails or is stopped. */
+export async function pull(options: PullOptions, say: (line: string) => void): Promise<void> {
+  const repository = parseRepositoryName(options.repo);
+  const folder = resolve(options.out ?? repository.name);
+  const shown = relative("", folder).startsWith("..") ? folder : relative("", folder) || ".";
+  const access = readHubAccess(process.env);
+  const abort = new AbortController();
+  const stop = (): void => abort.abort(new UserError(`stopped; what has arrived is kept in ${shown}, run the same command again to go on`));
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  let progress: PullProgress | undefined;
+  say(`Asking ${access.endpoint} for ${options.repo}, revision ${options.revision}`);
+  try {
+    await pullRepository(
+      { repository, revision: options.revision, folder, access, signal: abort.signal },
+      {
+        note: (line) => (progress ? progress.note(line) : say(`  ${line}`)),
+        planned: (listing, plan, freeBytes) => {
+          for (const line of describePlan(listing, plan, freeBytes, shown)) say(line);
+          if (plan.missing.length > 0) progress = new PullProgress(plan.missing, say);
+        },
+        started: (file) => progress?.started(file),
+        progressed: (file, bytes) => progress?.progressed(file, bytes),
+        finished: (file) => progress?.finished(file),
+      },
+    );
+  } finally {
+    progress?.stop();
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+  say(`Complete and verified. Serve it with: ernie-vl serve --model ${shown}`);
+}
+
+function describePlan({ commit, files, leftOut }: Listing, plan: PullPlan, freeBytes: number | undefined, shown: string): string[] {
+  const weights = files.filter(({ name }) => isWeights(name));
+  const arrived = plan.missing.reduce((sum, { arrivedBytes }) => sum + arrivedBytes, 0);
+  const replaced = plan.missing.filter(({ replaces }) => replaces).map(({ file }) => file.name);
+  const free = freeBytes === undefined ? "" : `, ${formatBytes(freeBytes)} free on its disk`;
+  return [
+    `Commit ${commit}: ${countFiles(files.length)}, ${formatBytes(sumBytes(files))} (weights: ${countFiles(weights.length)}, ${formatBytes(sumBytes(weights))})`,
+    ...(leftOut.count > 0 ? [`  not needed, left out: ${countFiles(leftOut.count)}, ${formatBytes(leftOut.bytes)}`] : []),
+    ...(plan.complete.length > 0 ? [`  there already: ${countFiles(plan.complete.length)}, ${formatBytes(sumBytes(plan.complete))}`] : []),
+    ...(arrived > 0 ? [`  begun by an earlier run: ${formatBytes(arrived)}`] : []),
+    ...(replaced.length > 0 ? [`  differ from the hub's and will be replaced: ${replaced.join(", ")}`] : []),
+    `  to download: ${formatBytes(missingBytes(plan))} to ${shown}${free}`,
+  ];
+}
+
+function sumBytes(files: readonly { readonly bytes: number }[]): number {
+  return files.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function countFiles(count: number): string {
+  return count === 1 ? "1 file" : `${count} files`;
+}

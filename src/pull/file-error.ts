@@ -1,0 +1,14 @@
+// What an error of the file system means to the operator.
+
+import { UserError } from "../core/errors.ts";
+
+/** Errors of the file system about `path` become UserErrors; everything else stays as it is. */
+export function toFileError(path: string, error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof UserError || !("syscall" in error)) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const advice =
+    code === "ENOSPC" || code === "EDQUOT"
+      ? "free disk space and run the same command again: what has arrived is kept"
+      : "check the folder and its permissions, or choose another with --out";
+  return new UserError(`${path}: ${message}; ${advice}`, { cause: error });
+}

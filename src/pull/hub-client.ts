@@ -1,0 +1,101 @@
+// Every request to the hub goes through here: redirects, the token, and what an answer other than success means.
+
+import { UserError } from "../core/errors.ts";
+import type { HubAccess } from "./hub-access.ts";
+import { parseRetryAfter, TransientError, withRetries, type Patience } from "./retry.ts";
+
+const maxRedirects = 5;
+
+export type HubQuestion = { readonly repository: string; readonly revision: string };
+
+export class HubClient {
+  readonly #access: HubAccess;
+  readonly #question: HubQuestion;
+  readonly #origin: string;
+  #reached = false;
+
+  /** `question` is what the operator asked for; messages name it. */
+  constructor(access: HubAccess, question: HubQuestion) {
+    this.#access = access;
+    this.#question = question;
+    this.#origin = new URL(access.endpoint).origin;
+  }
+
+  /** A `fetch` for the hub library that retries and reads the whole body, so that a cut in the middle is retried too. */
+  apiFetch(patience: Patience, timeoutMs: number): typeof fetch {
+    return (input) =>
+      withRetries(async () => {
+        const signal = AbortSignal.any([patience.signal, AbortSignal.timeout(timeoutMs)]);
+        const url = input instanceof Request ? input.url : String(input);
+        const response = await this.get(url, { accept: "application/json" }, signal);
+        const body = await response.arrayBuffer().catch((error: unknown) => {
+          throw new TransientError(`the connection to ${new URL(url).host} broke`, { cause: error });
+        });
+        return new Response(body, { status: response.status, headers: response.headers });
+      }, patience);
+  }
+
+  /**
+   * A successful answer, after redirects. Throws a TransientError when trying again may help, else a UserError. Redirects are followed
+   * here and not by `fetch`, so that the token plainly goes to the hub's own origin only.
+   */
+  async get(address: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    let url = new URL(address);
+    for (let hop = 0; hop <= maxRedirects; hop++) {
+      const response = await this.#send(url, headers, signal);
+      if (response.ok) return response;
+      await response.body?.cancel();
+      const location = response.headers.get("location");
+      if (response.status < 300 || response.status >= 400 || location === null) throw this.#refusal(url, response);
+      if (!URL.canParse(location, url.href)) throw new UserError(`${url.host} redirects to an address that is none`);
+      url = new URL(location, url);
+      if (!/^https?:$/.test(url.protocol)) throw new UserError(`expected a redirect to http or https, got ${url.protocol}`);
+    }
+    throw new UserError(`expected at most ${maxRedirects} redirects from ${new URL(address).host}, got more; check HF_ENDPOINT`);
+  }
+
+  async #send(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    const { token } = this.#access;
+    const secret = token !== undefined && url.origin === this.#origin ? { authorization: `Bearer ${token}` } : undefined;
+    try {
+      const response = await fetch(url, { headers: { ...headers, ...secret }, redirect: "manual", signal });
+      this.#reached = true;
+      return response;
+    } catch (error) {
+      const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
+      const reason =
+        (error as Error).name === "TimeoutError" ? "no answer in time" : (cause?.code ?? cause?.message ?? "connection failed");
+      const message = `cannot reach ${url.origin} (${reason})`;
+      // A hub that never answered is most likely a mistake: waiting would only hide it.
+      if (!this.#reached) throw new UserError(`${message}; check the network and HF_ENDPOINT`, { cause: error });
+      throw new TransientError(message, { cause: error });
+    }
+  }
+
+  #refusal(url: URL, response: Response): Error {
+    const { status } = response;
+    if (status === 408 || status === 429 || status >= 500) {
+      const what = status === 429 ? "asks to wait" : "is out of order";
+      return new TransientError(`${url.host} ${what} (${status})`, { retryAfterMs: parseRetryAfter(response.headers.get("retry-after")) });
+    }
+    // Storage hosts sign their addresses for minutes; the hub hands out a new one at the next try.
+    if (url.origin !== this.#origin) return new TransientError(`${url.host} refused a file (${status})`);
+    const { repository, revision } = this.#question;
+    const code = response.headers.get("x-error-code");
+    const page = `${this.#access.endpoint}/${repository}`;
+    const hasToken = this.#access.token !== undefined;
+    if (status === 401 || status === 403) {
+      const advice = hasToken
+        ? "the token (HF_TOKEN or the stored login) is invalid or may not read it"
+        : "check the name; if it is private or gated, set HF_TOKEN";
+      if (code !== "GatedRepo") return new UserError(`${repository}: access refused (${status}); ${advice}`);
+      return new UserError(`${repository} is gated: accept its licence on ${page}, then set HF_TOKEN to a token of that account`);
+    }
+    if (status !== 404) return new UserError(`${url.host} answered ${status} to ${url.pathname}; check HF_ENDPOINT`);
+    if (code === "RevisionNotFound") return new UserError(`${repository} has no revision ${JSON.stringify(revision)}; check --revision`);
+    if (code === "EntryNotFound") return new UserError(`${url.pathname}: the file is gone from the hub; run the same command again`);
+    return new UserError(
+      `no repository ${repository} on ${this.#access.endpoint}; check the name${hasToken ? "" : ", or set HF_TOKEN if it is private"}`,
+    );
+  }
+}

@@ -1,0 +1,87 @@
+// A repository of the hub into a folder: list, compare, make sure of room, download, verify.
+
+import { statSync } from "node:fs";
+import { UserError } from "../core/errors.ts";
+import { downloadMissing, type DownloadObserver } from "./download-missing.ts";
+import { toFileError } from "./file-error.ts";
+import type { HubAccess } from "./hub-access.ts";
+import { HubClient } from "./hub-client.ts";
+import { freeDiskBytes, missingBytes, planPull, removeStaleParts, type PullPlan } from "./pull-plan.ts";
+import { PullRecord } from "./pull-record.ts";
+import { listRepository, type Listing } from "./repository-files.ts";
+import type { RepositoryName } from "./repository-name.ts";
+
+export type PullRequest = {
+  readonly repository: RepositoryName;
+  readonly revision: string;
+  /** Absolute. */
+  readonly folder: string;
+  readonly access: HubAccess;
+  readonly signal: AbortSignal;
+};
+
+export type TransferSettings = {
+  readonly parallelFiles: number;
+  readonly backoffMs: number;
+  readonly stallMs: number;
+};
+
+/** Four connections fill most lines; more only make each file's progress slower to see and a resume larger. */
+export const defaultTransfer: TransferSettings = { parallelFiles: 4, backoffMs: 1000, stallMs: 60_000 };
+
+export type PullObserver = DownloadObserver & {
+  note(line: string): void;
+  /** Called once, before anything is downloaded. `freeBytes` is undefined where the file system does not say. */
+  planned(listing: Listing, plan: PullPlan, freeBytes: number | undefined): void;
+};
+
+/** Throws a UserError when the hub refuses, the disk is too small or something cannot be verified, and the signal's reason when aborted. */
+export async function pullRepository(
+  request: PullRequest,
+  observer: PullObserver,
+  transfer: TransferSettings = defaultTransfer,
+): Promise<void> {
+  try {
+    await pullListed(request, observer, transfer);
+  } catch (error) {
+    request.signal.throwIfAborted();
+    throw toFileError(request.folder, error);
+  }
+}
+
+async function pullListed(
+  { repository: { owner, name }, folder, revision, signal, access }: PullRequest,
+  observer: PullObserver,
+  transfer: TransferSettings,
+): Promise<void> {
+  const repository = `${owner}/${name}`;
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw new UserError(`${folder}: expected a folder or nothing, got a file; choose another --out`);
+  }
+  const record = new PullRecord(folder, repository);
+  const client = new HubClient(access, { repository, revision });
+  const patience = { signal, backoffMs: transfer.backoffMs, note: (line: string) => observer.note(line) };
+  const listing = await listRepository(access.endpoint, repository, revision, client.apiFetch(patience, transfer.stallMs));
+  const plan = await planPull(folder, listing.files, record, signal, patience.note);
+
+  removeStaleParts(plan);
+  const freeBytes = await freeDiskBytes(folder);
+  observer.planned(listing, plan, freeBytes);
+  if (freeBytes !== undefined && missingBytes(plan) > freeBytes) {
+    throw new UserError(
+      `${folder}: expected ${missingBytes(plan)} bytes of room, got ${freeBytes}; free disk space, or choose another disk with --out`,
+    );
+  }
+
+  await downloadMissing(folder, plan.missing, {
+    client,
+    patience,
+    stallMs: transfer.stallMs,
+    parallelFiles: transfer.parallelFiles,
+    record,
+    observer,
+    urlOf: (file) => `${access.endpoint}/${repository}/resolve/${listing.commit}/${encodeURIComponent(file.name)}`,
+  });
+  for (const file of plan.complete) if (!record.matches(file)) record.add(file);
+  for (const outdated of record.removeOutdated(listing.files)) observer.note(`${outdated} is no longer in the repository and was deleted`);
+}

@@ -1,0 +1,108 @@
+// The command in a process of its own: what it prints, and that a kill at any moment loses nothing but the bytes under way.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { HubServer } from "./hub-server.ts";
+
+const script = fileURLToPath(new URL("./pull-command.ts", import.meta.url));
+const weights = "model.safetensors";
+const token = "hf_not_to_be_seen";
+
+let hub: HubServer;
+let root: string;
+let folder: string;
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), "ernie-vl-pull-"));
+  folder = join(root, "ERNIE-4.5-VL-tiny-PT");
+  hub = await new HubServer().start();
+  hub.put("config.json", "{}").put("old.pdparams", "x".repeat(2048)).put(weights, Buffer.alloc(4_000_000, "weights"), true);
+});
+
+afterEach(async () => {
+  await hub.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+function start(repo = hub.repository): { child: ChildProcess; ended: Promise<{ code: number | null; out: string; err: string }> } {
+  const env = { PATH: process.env["PATH"], HF_ENDPOINT: hub.endpoint, HF_TOKEN: token, HOME: root };
+  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), script, repo], {
+    cwd: root,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let out = "";
+  let err = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
+  return { child, ended: once(child, "close").then(([code]) => ({ code: code as number | null, out, err })) };
+}
+
+function partBytes(): number {
+  const part = existsSync(folder) ? readdirSync(folder).find((name) => name.startsWith(weights) && name.endsWith(".part")) : undefined;
+  return part === undefined ? 0 : statSync(join(folder, part)).size;
+}
+
+async function arrival(child: ChildProcess, bytes: number): Promise<void> {
+  while (partBytes() < bytes) {
+    if (child.exitCode !== null) throw new Error("the pull ended before it could be stopped");
+    await wait(5);
+  }
+}
+
+test("says what it will download, then that all is verified; the token is in no line", async () => {
+  const { code, out, err } = await start().ended;
+
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect(out).toContain(`Commit ${hub.commit}: 2 files, 3.8 MiB (weights: 1 file, 3.8 MiB)`);
+  expect(out).toContain("not needed, left out: 1 file, 2.0 KiB");
+  expect(out).toMatch(/to download: 3.8 MiB to ERNIE-4.5-VL-tiny-PT, .* free on its disk/);
+  expect(out).toContain(`${weights}: 3.8 MiB, verified`);
+  expect(out).toContain("Serve it with: ernie-vl serve --model ERNIE-4.5-VL-tiny-PT");
+  expect(out).not.toContain(token);
+});
+
+test("goes on after a kill with what had arrived", async () => {
+  hub.pieceDelayMs = 10;
+  const killed = start();
+  await arrival(killed.child, 500_000);
+  killed.child.kill("SIGKILL");
+  await killed.ended;
+  const arrived = partBytes();
+  hub.requests.length = 0;
+  hub.pieceDelayMs = 0;
+
+  const { code } = await start().ended;
+
+  expect(code).toBe(0);
+  expect(hub.downloads(weights).map(({ range }) => range)).toEqual([`bytes=${arrived}-`]);
+  expect(hub.downloads("config.json")).toEqual([]);
+  expect(readFileSync(join(folder, weights)).equals(hub.files.get(weights)!.content)).toBe(true);
+});
+
+test.each(["SIGINT", "SIGTERM"] as const)("on %s keeps the parts, says so in one line and exits with 1", async (signal) => {
+  hub.pieceDelayMs = 10;
+  const { child, ended } = start();
+  await arrival(child, 100_000);
+  child.kill(signal);
+
+  const { code, err } = await ended;
+
+  expect(code).toBe(1);
+  expect(err).toBe("ernie-vl: stopped; what has arrived is kept in ERNIE-4.5-VL-tiny-PT, run the same command again to go on\n");
+  expect(partBytes()).toBeGreaterThanOrEqual(100_000);
+});
+
+test("a PaddlePaddle repository is refused in one line, without a request", async () => {
+  const { code, err } = await start("baidu/ERNIE-4.5-VL-28B-A3B-Paddle").ended;
+
+  expect(code).toBe(1);
+  expect(err).toMatch(/^ernie-vl: .*pull baidu\/ERNIE-4.5-VL-28B-A3B-PT instead\n$/);
+  expect(hub.requests).toEqual([]);
+});

@@ -1,0 +1,141 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { HubServer } from "./hub-server.ts";
+import { PullFixture, shardBytes, shards } from "./pull-fixture.ts";
+
+let fixture: PullFixture;
+
+beforeEach(async () => {
+  fixture = await new PullFixture().start();
+});
+
+afterEach(() => fixture.stop());
+
+describe("the token", () => {
+  test("goes to the hub and to no other host", async () => {
+    await fixture.pull({ token: "hf_secret" });
+
+    fixture.expectComplete();
+    const tokensOf = (host: string) => fixture.hub.requests.filter((seen) => seen.host === host).map(({ authorization }) => authorization);
+    expect(new Set(tokensOf("hub"))).toEqual(new Set(["Bearer hf_secret"]));
+    expect(tokensOf("storage")).toEqual([undefined, undefined, undefined, undefined]);
+  });
+
+  test("does not go along when the next page of the listing is on another host", async () => {
+    const other = await new HubServer().start();
+    for (const [name, file] of fixture.hub.files) other.files.set(name, file);
+    fixture.hub.nextPageEndpoint = other.endpoint;
+
+    await fixture.pull({ token: "hf_secret" });
+
+    expect(other.requests.map(({ authorization }) => authorization)).toEqual([undefined]);
+    await other.stop();
+  });
+});
+
+describe("refusals", () => {
+  test.each([
+    { refusal: { status: 401, code: "RepoNotFound" }, message: "set HF_TOKEN" },
+    { refusal: { status: 401 }, token: "hf_secret", message: "is invalid or may not read it" },
+    { refusal: { status: 403, code: "GatedRepo" }, message: "accept its licence" },
+    { refusal: { status: 401, code: "GatedRepo" }, token: "hf_secret", message: "accept its licence" },
+    { refusal: { status: 404, code: "RepoNotFound" }, message: "no repository baidu/ERNIE-4.5-VL-tiny-PT" },
+    { refusal: { status: 418 }, message: "answered 418" },
+  ])("$refusal.status $refusal.code with token $token: $message", async ({ refusal, token, message }) => {
+    fixture.hub.refusal = refusal;
+
+    const failed = fixture.pull(token === undefined ? {} : { token });
+
+    await expect(failed).rejects.toMatchObject({ name: "UserError", message: expect.stringContaining(message) });
+    await expect(failed).rejects.not.toThrow("hf_secret");
+    expect(readdirSync(fixture.root)).toEqual([]);
+  });
+
+  test.each([
+    { case: "an unknown revision", revision: "v9", arrange: () => {}, message: 'has no revision "v9"' },
+    { case: "another model", arrange: () => (fixture.hub.config = { model_type: "llama" }), message: 'got model type "llama"' },
+    { case: "no weights", arrange: () => shards.forEach((name) => fixture.hub.files.delete(name)), message: "expected weights" },
+    { case: "no config.json", arrange: () => fixture.hub.files.delete("config.json"), message: "expected a config.json" },
+    { case: "a disk too small", arrange: () => fixture.hub.listedSize.set(shards[0], 2 ** 50), message: "bytes of room, got" },
+    { case: "no hub at that address", arrange: () => (fixture.hub.commit = "not a commit"), message: "check HF_ENDPOINT" },
+  ])("$case is an error before anything is written", async ({ revision, arrange, message }) => {
+    arrange();
+
+    await expect(fixture.pull(revision === undefined ? {} : { revision })).rejects.toMatchObject({
+      name: "UserError",
+      message: expect.stringContaining(message),
+    });
+    expect(readdirSync(fixture.root)).toEqual([]);
+  });
+
+  test("a hub that cannot be reached is said at once", async () => {
+    await fixture.hub.stop();
+
+    await expect(fixture.pull()).rejects.toThrow(/cannot reach .*ECONNREFUSED.*check the network and HF_ENDPOINT/);
+    expect(fixture.notes).toEqual([]);
+  });
+
+  test("wrong bytes are deleted and fetched once more, then refused", async () => {
+    fixture.hub.fail(shards[0], { type: "wrong-bytes" });
+    await fixture.pull();
+    fixture.expectComplete();
+
+    rmSync(fixture.folder, { recursive: true });
+    fixture.hub.fail(shards[0], { type: "wrong-bytes" }, { type: "wrong-bytes" });
+
+    await expect(fixture.pull()).rejects.toThrow(/^model-00001-of-00003.safetensors: expected sha256 .*, twice; deleted/);
+    expect(readdirSync(fixture.folder).filter((name) => name.startsWith(shards[0]))).toEqual([]);
+  });
+
+  test("wrong bytes of a small file are noticed by its git hash", async () => {
+    fixture.hub.fail("config.json", { type: "wrong-bytes" }, { type: "wrong-bytes" });
+
+    await expect(fixture.pull()).rejects.toThrow(/^config.json: expected git-sha1 .*, twice/);
+  });
+
+  test("a file whose size is not the listed one is refused", async () => {
+    fixture.hub.listedSize.set(shards[0], shardBytes - 1);
+
+    await expect(fixture.pull()).rejects.toThrow("expected 299999 bytes, got more");
+  });
+
+  test("waits as long as a busy hub asks, and gives up at the fifth failure in a row", async () => {
+    fixture.hub.apiFailures = [{ type: "status", status: 429, headers: { "retry-after": "1" } }];
+    fixture.hub.fail(shards[0], ...Array.from({ length: 5 }, () => ({ type: "status", status: 503 }) as const));
+
+    await expect(fixture.pull()).rejects.toThrow(/is out of order \(503\), 5 times in a row; run the same command again/);
+
+    expect(fixture.notes[0]).toMatch(/asks to wait \(429\); trying again in 1 s$/);
+    expect(fixture.notes).toHaveLength(5);
+    await fixture.pull();
+    fixture.expectComplete();
+  });
+
+  test("a folder that holds another repository stays as it is", async () => {
+    await fixture.pull();
+    const before = readdirSync(fixture.folder);
+    fixture.hub.repository = "baidu/ERNIE-4.5-VL-tiny-Thinking";
+
+    await expect(fixture.pull()).rejects.toThrow("holds baidu/ERNIE-4.5-VL-tiny-PT, expected an empty folder");
+    expect(readdirSync(fixture.folder)).toEqual(before);
+  });
+
+  test("a target that is a file, or below one, is an error", async () => {
+    writeFileSync(fixture.folder, "");
+    await expect(fixture.pull()).rejects.toThrow("expected a folder or nothing, got a file");
+
+    fixture.folder = join(fixture.folder, "below");
+    await expect(fixture.pull()).rejects.toMatchObject({
+      name: "UserError",
+      message: expect.stringMatching(/ENOTDIR.*choose another with --out/),
+    });
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("a full disk ends the pull with what to do", async () => {
+    mkdirSync(fixture.folder);
+    symlinkSync("/dev/full", fixture.partOf(shards[0]));
+
+    await expect(fixture.pull()).rejects.toMatchObject({ name: "UserError", message: expect.stringMatching(/ENOSPC.*free disk space/) });
+  });
+});

@@ -1,0 +1,225 @@
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { PullObserver } from "../../src/pull/pull-repository.ts";
+import { PullFixture, shard, shardBytes, shards } from "./pull-fixture.ts";
+
+let fixture: PullFixture;
+
+beforeEach(async () => {
+  fixture = await new PullFixture().start();
+});
+
+afterEach(() => fixture.stop());
+
+describe("downloading", () => {
+  test("brings every file of all pages of the listing", async () => {
+    await fixture.pull();
+
+    fixture.expectComplete();
+    expect(fixture.hub.downloads()).toHaveLength(fixture.hub.files.size - 1); // the empty README.md needs no download
+  });
+
+  test("downloads nothing the second time", async () => {
+    await fixture.pull();
+    fixture.hub.requests.length = 0;
+
+    await fixture.pull();
+
+    expect(fixture.hub.downloads()).toEqual([]);
+    expect(fixture.plans[1]?.missing).toEqual([]);
+    fixture.expectComplete();
+  });
+
+  test("accepts files that came by another way after hashing them", async () => {
+    mkdirSync(fixture.folder);
+    for (const [name, { content }] of fixture.hub.files) writeFileSync(join(fixture.folder, name), content);
+
+    await fixture.pull();
+    await fixture.pull();
+
+    expect(fixture.hub.downloads()).toEqual([]);
+    expect(fixture.notes.filter((line) => line.startsWith("checking"))).toHaveLength(fixture.hub.files.size); // not again by the second pull
+  });
+
+  test.each([
+    "model.pdparams",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.gguf",
+    "model.onnx",
+    "optimizer.safetensors",
+    "modeling_ernie4_5_vl.py",
+    "../model.safetensors",
+    "/model.safetensors",
+    "a/../../model.safetensors",
+    "..\\model.safetensors",
+    "onnx/model.safetensors",
+    ".git",
+  ])("leaves out %s", async (name) => {
+    const needed = [...fixture.hub.files.keys()];
+    fixture.hub.put(name, "unwanted");
+
+    await fixture.pull();
+
+    fixture.expectComplete(needed);
+    expect(readdirSync(fixture.root)).toEqual(["model"]);
+  });
+
+  test("has at most the allowed number of downloads open, and that many", async () => {
+    fixture.hub.pieceDelayMs = 5;
+
+    await fixture.pull({ transfer: { parallelFiles: 3 } });
+
+    expect(fixture.hub.mostActiveDownloads).toBe(3);
+    fixture.expectComplete();
+  });
+
+  test("tells a growing number of bytes per file", async () => {
+    const seen: number[] = [];
+
+    await fixture.pull({ observer: { progressed: ({ name }, bytes) => name === shards[0] && seen.push(bytes) } });
+
+    expect(seen[0]).toBe(0);
+    expect(seen.at(-1)).toBe(shardBytes);
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+  });
+});
+
+describe("going on", () => {
+  test("continues a cut download with the bytes that are missing", async () => {
+    fixture.hub.fail(shards[0], { type: "cut", afterBytes: 200_000 }, { type: "cut", afterBytes: 50_000 });
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+    const ranges = fixture.hub.downloads(shards[0]).map(({ range }) => range);
+    expect(ranges).toEqual([undefined, "bytes=200000-", "bytes=250000-"]);
+  });
+
+  test("continues what an earlier pull left", async () => {
+    mkdirSync(fixture.folder);
+    writeFileSync(fixture.partOf(shards[1]), shard(1).subarray(0, 123_456));
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+    expect(fixture.hub.downloads(shards[1]).map(({ range }) => range)).toEqual(["bytes=123456-"]);
+    expect(fixture.plans[0]?.missing.find(({ file }) => file.name === shards[1])?.arrivedBytes).toBe(123_456);
+  });
+
+  test("keeps what has arrived when it is stopped, and goes on from there", async () => {
+    const stop = new AbortController();
+    const reason = new Error("stopped by the operator");
+    fixture.hub.pieceDelayMs = 20;
+    const progressed: PullObserver["progressed"] = ({ name }, bytes) => {
+      if (name === shards[0] && bytes > 100_000) stop.abort(reason);
+    };
+    await expect(fixture.pull({ signal: stop.signal, observer: { progressed } })).rejects.toBe(reason);
+    const arrived = readFileSync(fixture.partOf(shards[0])).length;
+    expect(arrived).toBeGreaterThan(100_000);
+    fixture.hub.requests.length = 0;
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+    expect(fixture.hub.downloads(shards[0]).map(({ range }) => range)).toEqual([`bytes=${arrived}-`]);
+  });
+
+  test("can be stopped while it checks files that are there", async () => {
+    mkdirSync(fixture.folder);
+    for (const [name, { content }] of fixture.hub.files) writeFileSync(join(fixture.folder, name), content);
+    const stop = new AbortController();
+    const reason = new Error("stopped by the operator");
+
+    await expect(fixture.pull({ signal: stop.signal, observer: { note: () => stop.abort(reason) } })).rejects.toBe(reason);
+  });
+
+  test("fetches a file anew when its part is damaged", async () => {
+    mkdirSync(fixture.folder);
+    writeFileSync(fixture.partOf(shards[0]), Buffer.alloc(1000));
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+    expect(fixture.hub.downloads(shards[0]).map(({ range }) => range)).toEqual(["bytes=1000-", undefined]);
+    expect(fixture.notes).toEqual([expect.stringContaining("expected sha256")]);
+  });
+
+  test("fetches a file anew when its part is longer than the file", async () => {
+    mkdirSync(fixture.folder);
+    writeFileSync(fixture.partOf(shards[0]), Buffer.alloc(shardBytes + 1));
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+  });
+
+  test("fetches a file anew when the server ignores the range", async () => {
+    mkdirSync(fixture.folder);
+    writeFileSync(fixture.partOf(shards[0]), shard(0).subarray(0, 1000));
+    fixture.hub.fail(shards[0], { type: "ignore-range" });
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+  });
+
+  test("gives up a silent connection and continues on another", async () => {
+    fixture.hub.fail(shards[0], { type: "silence", afterBytes: 65_536 });
+
+    await fixture.pull({ transfer: { stallMs: 300 } });
+
+    fixture.expectComplete();
+    expect(fixture.notes).toEqual([expect.stringContaining("fell silent")]);
+  });
+
+  test("repairs a file that was changed on the disk", async () => {
+    await fixture.pull();
+    const damaged = Buffer.from(shard(2));
+    damaged[7]! ^= 1;
+    writeFileSync(join(fixture.folder, shards[2]), damaged);
+    utimesSync(join(fixture.folder, shards[2]), 1, 1);
+    fixture.hub.requests.length = 0;
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+    expect(fixture.hub.downloads()).toHaveLength(1);
+    expect(fixture.plans[1]?.missing).toMatchObject([{ file: { name: shards[2] }, replaces: true }]);
+  });
+});
+
+describe("a changed revision", () => {
+  test("fetches only what changed, starts its parts anew and removes what is gone", async () => {
+    await fixture.pull();
+    const stalePart = fixture.partOf(shards[0]);
+    writeFileSync(stalePart, "of the old content");
+    fixture.hub.put(shards[0], shard(5), true).files.delete(shards[2]);
+    fixture.hub.commit = "2".repeat(40);
+    fixture.hub.requests.length = 0;
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+    expect(fixture.hub.downloads().map(({ range }) => range)).toEqual([undefined]);
+    expect(fixture.notes).toEqual([`${shards[2]} is no longer in the repository and was deleted`]);
+  });
+
+  test("keeps a file that is gone from the hub but was changed here", async () => {
+    await fixture.pull();
+    writeFileSync(join(fixture.folder, "README.md"), "my notes");
+    fixture.hub.files.delete("README.md");
+
+    await fixture.pull();
+
+    expect(readFileSync(join(fixture.folder, "README.md"), "utf8")).toBe("my notes");
+  });
+
+  test("asks for the named revision and takes all files from its commit", async () => {
+    fixture.hub.revision = "refs/pr/1";
+    await fixture.pull({ revision: "refs/pr/1" });
+
+    fixture.expectComplete();
+  });
+});
