@@ -71,7 +71,7 @@ export async function convert(source: Source, target: string, options: ConvertOp
     const key = hash([options.converterVersion ?? programVersion, inspect, manifest, hashSource(source)]);
     const output = await OutputFolder.open(target, { overwrite, key, onWait, signal });
     try {
-      if (output.hasWaited && output.isCommitted(manifest)) return tensors.notes;
+      if (output.isDoneByOther(manifest)) return tensors.notes;
       const names = writeSmallFiles(plan, tensors.companionFolder, output);
       const setup = { source, options: planOptions, folder: output.folder };
       output.commit(manifest, await writeDataFiles(plan, setup, names, output.journal, options));
@@ -116,7 +116,8 @@ async function writeDataFiles(
     const runner = createTaskRunner(setup, outputBytes, options.threads);
     try {
       await runJobs(plan, runner, journal, files, options);
-      return await hashFiles([...plan.dataFiles.map(({ name }) => name), ...otherNames], runner);
+      const names = [...plan.dataFiles.map(({ name }) => name), ...otherNames];
+      return await Promise.race([hashFiles(names, runner), rejectWhenAborted(options.signal)]);
     } finally {
       await runner.close();
     }
@@ -166,6 +167,11 @@ async function runJobs(
 async function hashFiles(names: readonly string[], runner: TaskRunner): Promise<Record<string, FileDigest>> {
   const digests = await Promise.all(names.map(async (name) => [name, await runner.run({ type: "hash", name })] as const));
   return Object.fromEntries(digests) as Record<string, FileDigest>;
+}
+
+/** For work that takes a minute and can be dropped at any moment. */
+function rejectWhenAborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
 }
 
 function hash(value: unknown): string {

@@ -35,8 +35,6 @@ export class OutputFolder {
   /** Where the files are written, all of them directly. */
   readonly folder: string;
   readonly journal: Journal;
-  /** Whether another process was converting to the same target when we came. */
-  readonly hasWaited: boolean;
   readonly #target: string;
   readonly #overwrite: boolean;
   readonly #work: WorkFolder;
@@ -64,7 +62,6 @@ export class OutputFolder {
     this.#target = target;
     this.#overwrite = overwrite;
     this.#work = work;
-    this.hasWaited = work.hasWaited;
     this.folder = join(work.path, "output");
     this.journal = new Journal(join(work.path, "journal"), key);
     if (this.journal.done.size === 0) rmSync(this.folder, { recursive: true, force: true });
@@ -77,10 +74,16 @@ export class OutputFolder {
     writing(path, () => writeFileSync(path, bytes, { flush: true }));
   }
 
-  /** Whether the target holds this conversion already. */
-  isCommitted(manifest: Omit<Manifest, "files">): boolean {
+  /**
+   * Whether the process that this one waited for has put the same conversion into place. Throws a UserError when it has put another
+   * one there that may not be replaced.
+   */
+  isDoneByOther(manifest: Omit<Manifest, "files">): boolean {
+    if (!this.#work.hasWaited) return false;
     const found = readConversion(this.#target);
-    return found !== undefined && encodeManifest({ ...found, files: {} }) === encodeManifest({ ...manifest, files: {} });
+    if (found && encodeManifest({ ...found, files: {} }) === encodeManifest({ ...manifest, files: {} })) return true;
+    refuseOccupied(this.#target, this.#overwrite);
+    return false;
   }
 
   /** Writes the manifest and moves everything into place. */

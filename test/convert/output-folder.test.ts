@@ -185,12 +185,24 @@ describe("two conversions to one target at a time", () => {
 
     const output = await second;
 
-    expect([output.hasWaited, output.isCommitted(manifest), output.journal.done.size]).toEqual([true, true, 0]);
-    expect(output.isCommitted({ ...manifest, createdBy: "another version" })).toBe(false);
+    expect([output.isDoneByOther(manifest), output.journal.done.size]).toEqual([true, 0]);
+    expect(output.isDoneByOther({ ...manifest, createdBy: "another version" })).toBe(false);
     expect(waited).toEqual([process.pid]);
     output.discard();
     expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("first");
     expect(namesBeside(target)).toEqual([]);
+  });
+
+  test("the second is refused at once when the first has put something else there", async () => {
+    const target = newTarget();
+    const first = await openFolder(target);
+    const second = openFolder(target);
+    first.commit({ ...manifest, createdBy: "another version" }, {});
+
+    const output = await second;
+
+    expect(() => output.isDoneByOther(manifest)).toThrow("pass --overwrite");
+    output.discard();
   });
 
   test("the second begins when the first gives up", async () => {
