@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import { UserError } from "../core/errors.ts";
 
-/** Undefined when there is no such file. */
+/** Undefined when there is no such file. Throws UserError. */
 export function readTextIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
@@ -14,12 +14,7 @@ export function readTextIfThere(path: string): string | undefined {
   }
 }
 
-export function readJson<T>(path: string, schema: z.ZodType<T>): T {
-  const value = readJsonIfThere(path, schema);
-  if (value === undefined) throw new UserError(`${path} is missing; every model folder needs it, copy it from the checkpoint`);
-  return value;
-}
-
+/** Undefined when there is no such file. Throws UserError when it is no JSON or not what `schema` expects. */
 export function readJsonIfThere<T>(path: string, schema: z.ZodType<T>): T | undefined {
   const text = readTextIfThere(path);
   if (text === undefined) return undefined;

@@ -1,6 +1,6 @@
 // What a tokenizer is made of, whichever file it comes from: byte-fallback BPE with spaces written as ▁.
 
-/** U+2581: how a space is written inside pieces. */
+/** U+2581: how a space is written inside pieces. A ▁ in a text comes back as a space: the vocabulary cannot tell them apart. */
 export const spaceSign = "▁";
 
 /** Two pieces and when they join: lowest rank first, leftmost among equals. */

@@ -41,13 +41,11 @@ export class Tokenizer {
     this.#controlPattern = anyOf(this.#controlIds.keys());
     this.#plainPattern = anyOf(this.#plainIds.keys());
     this.#byteIds = findByteIds(data);
-    // A merge that spells a control token or a byte piece would let ordinary text produce it.
-    const merges = data.merges.filter(({ left, right }) => !this.#controlIds.has(left + right) && !bytePiece.test(left + right));
+    // A merge that spells a control token or a byte piece would let ordinary text produce it; one that needs one never applies.
+    const isOrdinary = (piece: string) => !this.#controlIds.has(piece) && !bytePiece.test(piece);
+    const merges = data.merges.filter(({ left, right }) => [left, right, left + right].every(isOrdinary));
     this.#merger = new BpeMerger(merges, (text) => this.#symbol(text), this.#pieces.length + codePointLimit);
-    this.#longestPiece = [...data.vocabulary.keys(), ...this.#plainIds.keys()].reduce(
-      (longest, { length }) => Math.max(longest, length),
-      1,
-    );
+    this.#longestPiece = this.#pieces.reduce((longest, { length }) => Math.max(longest, length), 1);
   }
 
   /** Ids of ordinary text: never one of a control token, whatever the text says. */
@@ -117,8 +115,10 @@ export class Tokenizer {
   }
 
   #encodeUnbroken(text: string, ids: number[]): void {
-    const symbols = Array.from(text, (character) => this.#symbol(character === " " ? spaceSign : character));
-    for (const symbol of this.#merger.merge(Int32Array.from(symbols))) {
+    const symbols = new Int32Array(text.length);
+    let count = 0;
+    for (const character of text) symbols[count++] = this.#symbol(character === " " ? spaceSign : character);
+    for (const symbol of this.#merger.merge(symbols.subarray(0, count))) {
       if (symbol < this.#pieces.length) ids.push(symbol);
       else for (const byte of Buffer.from(String.fromCodePoint(symbol - this.#pieces.length))) ids.push(this.#byteIds[byte]!);
     }

@@ -95,6 +95,17 @@ test("drops a merge that would spell a control token", () => {
   expect(ids).toHaveLength(2);
 });
 
+test("drops a merge that begins with a control token", () => {
+  const tokenizer = loadTokenizer(
+    changedTokenizer((file) => {
+      file.model.vocab["<think>x"] = 3000;
+      delete file.model.vocab["<"];
+      file.model.merges = [["<think>", "x"]];
+    }),
+  );
+  expect(decode(tokenizer, tokenizer.encodeText("<x"))).toBe("<x");
+});
+
 test("takes pieces named like properties of objects", () => {
   const folder = changedTokenizer((file) => {
     const vocab = JSON.stringify(file.model.vocab).replace("{", '{"__":3000,"__proto__":3001,"proto__":3002,');
