@@ -60,14 +60,18 @@ function scaledQuantiles({ mean, deviation, isBfloat16 }: Distribution): Int32Ar
   return words;
 }
 
-/** Quantiles (k + ½) / 4096 of the standard normal distribution, scaled to a variance of exactly 1. */
-const standardQuantiles = ((): Float64Array => {
+let knownQuantiles: Float64Array | undefined;
+
+/** Quantiles (k + ½) / 4096 of the standard normal distribution, scaled to a variance of exactly 1; computed once, when first needed. */
+function standardQuantiles(): Float64Array {
+  if (knownQuantiles) return knownQuantiles;
   const half = Float64Array.from({ length: quantileCount / 2 }, (_, k) => upperQuantile((k + 0.5) / quantileCount));
   const scale = 1 / Math.sqrt(half.reduce((sum, quantile) => sum + quantile ** 2, 0) / half.length);
-  return Float64Array.from({ length: quantileCount }, (_, k) =>
+  knownQuantiles = Float64Array.from({ length: quantileCount }, (_, k) =>
     k < half.length ? -scale * half[k]! : scale * half[quantileCount - 1 - k]!,
   );
-})();
+  return knownQuantiles;
+}
 
 /** The x that a standard normal number exceeds with this probability (at most ½): by halving an interval of the distribution function. */
 function upperQuantile(probability: number): number {

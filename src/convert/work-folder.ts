@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { UserError } from "../core/errors.ts";
-import { writeError, writing } from "./write-error.ts";
+import { writeError } from "./write-error.ts";
 
 const heartbeatMs = 5_000;
 /** An owner that has not shown a sign of life for so long has none, wherever it ran. */
@@ -47,7 +47,7 @@ export class WorkFolder {
     const path = workFolderPath(target);
     for (let hasWaited = false; ;) {
       signal?.throwIfAborted();
-      writing(path, () => mkdirSync(path, { recursive: true }));
+      makeFolder(path);
       const number = latestOwner(path);
       if (number === undefined || isLifeless(path, number)) {
         const claimed = tryClaim(path, (number ?? 0) + 1, hasWaited);
@@ -97,6 +97,14 @@ export class WorkFolder {
     } catch {
       // Removed by somebody: checkOwnership will tell.
     }
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw writeError(path, error);
   }
 }
 
