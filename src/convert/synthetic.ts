@@ -74,8 +74,9 @@ export class SyntheticCheckpoint {
 
 /**
  * As in a trained model: a linear layer keeps the scale of its input (deviation 1 / √fan-in), norms are near 1, biases small. Embedding rows
- * have length 1, so that logits of a tied head have deviation 1; router logits too, so that chance picks the experts evenly, and the correction
- * bias is small beside a probability of 1/64.
+ * have length 1, so that logits of a tied head have deviation 1; router logits too, and the correction bias is small beside a probability of
+ * 1/64. Queries and keys are larger, so that attention looks at few tokens, and its output smaller: an average over the whole context would
+ * make all tokens alike, and they would all choose the same experts.
  */
 function distributionOf(name: string, shape: readonly number[]): Distribution {
   const isBfloat16 = true;
@@ -83,5 +84,6 @@ function distributionOf(name: string, shape: readonly number[]): Distribution {
   if (/\.mlp\.gate\.weight(_1)?$/.test(name)) return { mean: 0, deviation: shape[0]! ** -0.5, isBfloat16: false };
   if (name.endsWith(".bias")) return { mean: 0, deviation: 0.02, isBfloat16 };
   if (shape.length === 1) return { mean: 1, deviation: 0.1, isBfloat16 };
-  return { mean: 0, deviation: shape[1]! ** -0.5, isBfloat16 };
+  const gain = /\.self_attn\.[qk]_proj/.test(name) ? 2 : name.includes(".self_attn.o_proj") ? 0.2 : 1;
+  return { mean: 0, deviation: gain * shape[1]! ** -0.5, isBfloat16 };
 }

@@ -93,10 +93,10 @@ describe("values", () => {
   });
 
   test("the numbers stay what they are from version to version", () => {
-    const values = openSynthetic("28b").read("model.layers.27.self_attn.k_proj.weight", [512, 2560]);
+    const values = openSynthetic("28b").read("model.layers.27.self_attn.v_proj.weight", [512, 2560]);
 
     expect(createHash("sha256").update(new Uint8Array(values.buffer)).digest("hex")).toBe(
-      "18aa6ee7d805786c81fa5b1759d162b23ea6f98b677415ae2b53b9faf7bdb458",
+      "18c2446a07da8140ac13f2ddb582cdc73a189569aee27843b25c8a857bb9cbe2",
     );
   });
 
@@ -125,6 +125,8 @@ describe("values", () => {
     ["model.layers.1.mlp.experts.0.gate_proj.weight", [128, 512], 0, 512 ** -0.5],
     ["model.layers.1.mlp.experts.64.down_proj.weight", [512, 64], 0, 64 ** -0.5],
     ["model.embed_tokens.weight", [2048, 512], 0, 512 ** -0.5],
+    ["model.layers.0.self_attn.k_proj.weight", [128, 512], 0, 2 * 512 ** -0.5],
+    ["model.layers.0.self_attn.o_proj.weight", [512, 512], 0, 0.2 * 512 ** -0.5],
     ["model.layers.1.mlp.gate.weight_1", [512, 64], 0, 512 ** -0.5],
     ["vision_model.blocks.0.attn.qkv.bias", [768], 0, 0.02],
     ["model.layers.5.post_attention_layernorm.weight", [512], 1, 0.1],
