@@ -5,12 +5,22 @@ import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import pino, { type Logger } from "pino";
-import { convertWithProgress } from "./cli/prepare-model.ts";
+import { chooseSettings, convertWithProgress } from "./cli/prepare-model.ts";
 import { doctor } from "./cli/doctor.ts";
 import { wholeNumber } from "./cli/options.ts";
+import { pull } from "./cli/pull.ts";
 import { serve } from "./cli/serve.ts";
+import type { Source } from "./convert/source.ts";
+import { syntheticNames } from "./convert/synthetic-shapes.ts";
 import { UserError } from "./core/errors.ts";
-import { activationFormats, weightFormats, type ActivationFormat, type WeightFormat } from "./core/manifest.ts";
+import {
+  activationFormats,
+  expertChoices,
+  weightFormats,
+  type ActivationFormat,
+  type ExpertChoice,
+  type WeightFormat,
+} from "./core/manifest.ts";
 import { programVersion } from "./version.ts";
 
 /** The trained nano checkpoint that comes with the program. */
@@ -25,12 +35,18 @@ const activationsOption = () =>
     .choices(activationFormats)
     .default("fp32");
 
+const expertsOption = () =>
+  new Option("--experts <operator>", "what computes the routed experts: our own kernel (npm run kernels:build) or ONNX Runtime's")
+    .choices(expertChoices)
+    .default("auto");
+
 function serveCommand(): Command {
   return new Command("serve")
     .description("Serve a model with an OpenAI-compatible API.")
     .option("--model <dir>", "converted model or Hugging Face checkpoint (converted once, into a cache)", nanoModel)
     .addOption(weightsOption())
     .addOption(activationsOption())
+    .addOption(expertsOption())
     .addOption(new Option("--device <device>", "where to compute").choices(["auto", "cpu", "cuda"]).default("auto"))
     .option("--threads <n>", "CPU threads for the model; 0 = one per physical core", wholeNumber(0, 1024), 0)
     .option("--host <address>", "address to listen on", "127.0.0.1")
@@ -57,6 +73,7 @@ function serveCommand(): Command {
       `
 Examples:
   ernie-vl serve                                        the nano model that comes with the program
+  ernie-vl pull baidu/ERNIE-4.5-VL-28B-A3B-PT
   ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT --weights int4
   ernie-vl serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"`,
     )
@@ -65,7 +82,7 @@ Examples:
       await serve(
         {
           model: flags.model,
-          settings: { weights: flags.weights, activations: flags.activations },
+          settings: chooseSettings(flags.weights, flags.activations, flags.experts),
           device: flags.device,
           threads: flags.threads,
           host: flags.host,
@@ -89,6 +106,7 @@ type ServeFlags = {
   model: string;
   weights: WeightFormat;
   activations: ActivationFormat;
+  experts: ExpertChoice;
   device: "auto" | "cpu" | "cuda";
   threads: number;
   host: string;
@@ -103,29 +121,57 @@ type ServeFlags = {
   defaultThinking: "on" | "off";
 };
 
+type ConvertFlags = {
+  out: string;
+  synthetic?: string;
+  weights: WeightFormat;
+  activations: ActivationFormat;
+  experts: ExpertChoice;
+  overwrite: boolean;
+};
+
 function convertCommand(): Command {
   return new Command("convert")
-    .description("Convert a Hugging Face checkpoint to a folder that `serve` loads directly.")
-    .argument("<checkpoint>", "folder with config.json and *.safetensors (Baidu's layout or transformers')")
+    .description("Convert a Hugging Face checkpoint to a folder that `serve` loads directly. Stopped, it goes on where it was.")
+    .argument("[checkpoint]", "folder with config.json and *.safetensors (Baidu's layout or transformers')")
+    .addOption(new Option("--synthetic <size>", "made-up weights instead of a checkpoint, to measure with").choices(syntheticNames))
     .requiredOption("--out <dir>", "folder to write; must not exist yet")
     .addOption(weightsOption())
     .addOption(activationsOption())
+    .addOption(expertsOption())
     .option("--overwrite", "replace an earlier conversion in that folder", false)
-    .action(
-      async (checkpoint: string, flags: { out: string; weights: WeightFormat; activations: ActivationFormat; overwrite: boolean }) => {
-        const { weights, activations, overwrite } = flags;
-        const options = { settings: { weights, activations }, programVersion: programVersion(), overwrite };
-        await convertWithProgress(resolve(checkpoint), resolve(flags.out), options, say);
-      },
-    );
+    .action(async (checkpoint: string | undefined, { out, synthetic, weights, activations, experts, overwrite }: ConvertFlags) => {
+      const settings = chooseSettings(weights, activations, experts);
+      await convertWithProgress(
+        toSource(checkpoint, synthetic),
+        resolve(out),
+        { settings, programVersion: programVersion(), overwrite },
+        say,
+      );
+    });
+}
+
+function toSource(checkpoint: string | undefined, synthetic: string | undefined): Source {
+  if (synthetic !== undefined && checkpoint === undefined) return { type: "synthetic", name: synthetic };
+  if (checkpoint !== undefined && synthetic === undefined) return { type: "checkpoint", folder: resolve(checkpoint) };
+  throw new UserError("convert takes a checkpoint folder or --synthetic SIZE, one of the two");
+}
+
+function pullCommand(): Command {
+  return new Command("pull")
+    .description("Download a checkpoint from the Hugging Face hub: resumes, verifies every file. The only command that uses the network.")
+    .argument("<repository>", "owner/name, e.g. baidu/ERNIE-4.5-VL-28B-A3B-PT")
+    .option("--revision <revision>", "branch, tag or commit", "main")
+    .option("--out <dir>", "folder to write (default: the repository's name)")
+    .action((repository: string, { revision, out }: { revision: string; out: string | undefined }) => pull({ repo: repository, revision, out }, say));
 }
 
 function doctorCommand(): Command {
   return new Command("doctor")
-    .description("Report versions, libraries, devices, and what a model would take.")
-    .option("--model <dir>", "converted model or checkpoint", nanoModel)
-    .action(async (flags: { model: string }) => {
-      if (!(await doctor(flags.model, say))) process.exitCode = 1;
+    .description("Report versions, libraries, devices, what a model folder holds and lacks, and how much memory it takes.")
+    .argument("[dir]", "converted model or checkpoint", nanoModel)
+    .action(async (folder: string) => {
+      if (!(await doctor(folder, say))) process.exitCode = 1;
     });
 }
 
@@ -144,6 +190,7 @@ const program = new Command("ernie-vl")
   .version(programVersion())
   .showHelpAfterError("(--help shows what is allowed)")
   .addCommand(serveCommand(), { isDefault: true })
+  .addCommand(pullCommand())
   .addCommand(convertCommand())
   .addCommand(doctorCommand());
 

@@ -81,7 +81,11 @@ const manifest: z.ZodType<Manifest> = z.object({
     layout: z.enum(checkpointLayouts),
     files: z.record(z.string(), z.object({ bytes })),
   }),
-  settings: z.object({ weights: z.enum(weightFormats), activations: z.enum(activationFormats) }),
+  settings: z.object({
+    weights: z.enum(weightFormats),
+    activations: z.enum(activationFormats),
+    experts: z.literal("modality-moe").exactOptional(),
+  }),
   config,
   files: z
     .record(z.string(), z.object({ bytes, sha256: z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in hex") }))

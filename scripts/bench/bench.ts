@@ -8,8 +8,8 @@ import { dirname, resolve } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
-import { prepareModel } from "../../src/cli/prepare-model.ts";
-import { weightFormats, type WeightFormat } from "../../src/core/manifest.ts";
+import { chooseSettings, prepareModel } from "../../src/cli/prepare-model.ts";
+import { expertChoices, weightFormats, type ExpertChoice, type WeightFormat } from "../../src/core/manifest.ts";
 import { EngineBench, type Speed } from "./engine-bench.ts";
 
 type TransformersSpeed = {
@@ -24,6 +24,7 @@ const transformersScript = fileURLToPath(new URL("../hf-bench.py", import.meta.u
 const program = new Command("bench")
   .option("--model <dir>", "checkpoint", nanoModel)
   .addOption(new Option("--weights <format>").choices(weightFormats).default("int4"))
+  .addOption(new Option("--experts <operator>").choices(expertChoices).default("auto"))
   .option("--streams <list>", "numbers of parallel streams", "1,4,16")
   .option("--repeats <n>", "runs of each measurement; medians are reported", "5")
   .option("--no-transformers", "leave Hugging Face transformers out")
@@ -32,6 +33,7 @@ const program = new Command("bench")
 const flags = program.opts<{
   model: string;
   weights: WeightFormat;
+  experts: ExpertChoice;
   streams: string;
   repeats: string;
   transformers: boolean;
@@ -39,7 +41,7 @@ const flags = program.opts<{
 }>();
 const streams = flags.streams.split(",").map(Number);
 
-const { folder, manifest } = await prepareModel(flags.model, { weights: flags.weights, activations: "fp32" }, console.error);
+const { folder, manifest } = await prepareModel(flags.model, chooseSettings(flags.weights, "fp32", flags.experts), console.error);
 const engine = await EngineBench.start(folder, manifest, Math.max(...streams));
 await engine.warmUp();
 const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -52,6 +54,7 @@ const theirs = flags.transformers ? measureTransformers() : undefined;
 const result = {
   model: manifest.source.name,
   weights: flags.weights,
+  experts: manifest.settings.experts ?? "onnxruntime",
   machine: `${cpus().length} × ${cpus()[0]!.model}`,
   node: process.version,
   commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),

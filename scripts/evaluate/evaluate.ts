@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { Chat, ChatMessage, ContentPart } from "../../src/core/chat.ts";
-import { weightFormats, type WeightFormat } from "../../src/core/manifest.ts";
+import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";
+import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { programVersion } from "../../src/version.ts";
 import { LocalModel } from "./local-model.ts";
 
@@ -34,7 +35,12 @@ const switches = ["off", "on"] as const;
 const columns: { name: string; outputs: Record<(typeof switches)[number], string[]> }[] = [
   { name: "transformers", outputs: { off: cases.map((item) => item.hf_output_off), on: cases.map((item) => item.hf_output_on) } },
 ];
-for (const weights of weightFormats) columns.push({ name: weights, outputs: await answerAll(weights) });
+const choices: ConversionSettings[] = weightFormats.map((weights) => ({ weights, activations: "fp32" }));
+if (findKernelLibrary()) choices.push({ weights: "int4", activations: "fp32", experts: "modality-moe" });
+for (const settings of choices) {
+  const name = settings.experts ? `${settings.weights}, ${settings.experts}` : settings.weights;
+  columns.push({ name, outputs: await answerAll(settings) });
+}
 
 for (const thinking of switches) {
   console.log(`\nthinking ${thinking}: accuracy in %`);
@@ -54,11 +60,11 @@ for (const { name, outputs } of columns.slice(1)) {
   console.log(`\n${name}: ${equal} of ${2 * cases.length} outputs equal the reference's word for word`);
 }
 
-async function answerAll(weights: WeightFormat): Promise<Record<(typeof switches)[number], string[]>> {
+async function answerAll(settings: ConversionSettings): Promise<Record<(typeof switches)[number], string[]>> {
   const work = mkdtempSync(join(tmpdir(), "ernie-vl-evaluate-"));
   const folder = join(work, "model");
   try {
-    await convertCheckpoint(nanoModel, folder, { settings: { weights, activations: "fp32" }, programVersion: programVersion() });
+    await convertCheckpoint(nanoModel, folder, { settings, programVersion: programVersion() });
     const model = new LocalModel(folder);
     const answers = async (thinking: boolean) =>
       model.answer(await Promise.all(cases.map((item) => model.encodeChat(toChat(item, thinking)))), maxTokens);

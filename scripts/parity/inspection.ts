@@ -9,6 +9,7 @@ import type { EncodedPrompt } from "../../src/core/prompt.ts";
 import { fromFloat16 } from "../../src/core/half.ts";
 import { Decoder } from "../../src/model/decoder.ts";
 import { KvCache } from "../../src/model/kv-cache.ts";
+import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
 import { VisionEncoder } from "../../src/model/vision-encoder.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
@@ -31,7 +32,9 @@ export class Inspection {
     this.#manifest = manifest;
     const { config, settings } = manifest;
     const dtype = activationDataType[settings.activations];
-    const open = (file: string) => this.#runtime.openSession(join(folder, file), { device: "cpu", threadCount: 0 });
+    const customOpsLibrary = findKernelLibrary();
+    const options = { device: "cpu" as const, threadCount: 0, ...(customOpsLibrary && { customOpsLibrary }) };
+    const open = (file: string) => this.#runtime.openSession(join(folder, file), options);
     const session = open(graphFiles.decoder);
     const cache = new KvCache(this.#runtime, session, config.text, dtype, { slotCount: 1, capacity });
     this.#vision = new VisionEncoder(this.#runtime, open(graphFiles.vision), config, dtype, 1 << 28);
@@ -72,7 +75,9 @@ export class Inspection {
   #runDecoder(prompt: EncodedPrompt): Map<string, Float32Array | Int32Array> {
     const { text, moe } = this.#manifest.config;
     const count = prompt.tokenIds.length;
-    const sparse = moe.sparseLayers.flatMap((isSparse, layer) => (isSparse ? [layer] : []));
+    // Our own operator routes inside.
+    const isVisible = this.#manifest.settings.experts !== "modality-moe";
+    const sparse = moe.sparseLayers.flatMap((isSparse, layer) => (isSparse && isVisible ? [layer] : []));
     const wanted: Wanted[] = [
       { name: inspectIo.inputsEmbeds, dtype: "act", shape: [1, count, text.hiddenSize] },
       { name: decoderIo.logits, dtype: "float32", shape: [count, text.vocabSize] },

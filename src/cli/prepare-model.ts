@@ -2,26 +2,56 @@
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { SingleBar } from "cli-progress";
 import { cacheFolderFor } from "../convert/conversion-cache.ts";
-import { convertCheckpoint, type ConvertOptions } from "../convert/convert.ts";
+import { convert, type ConvertOptions } from "../convert/convert.ts";
+import type { Source } from "../convert/source.ts";
 import { UserError } from "../core/errors.ts";
-import type { ConversionSettings, Manifest } from "../core/manifest.ts";
+import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
 import { classifyFolder, readManifest } from "../model-folder.ts";
+import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { converterFingerprint, programVersion } from "../version.ts";
+import { ConvertProgress } from "./convert-progress.ts";
 import { formatBytes } from "./options.ts";
+
+/** Settings from the command line, with "auto" decided. */
+export function chooseSettings(weights: WeightFormat, activations: ActivationFormat, experts: ExpertChoice): ConversionSettings {
+  const library = findKernelLibrary();
+  if (experts === "modality-moe" && !library) {
+    throw new UserError(
+      "--experts modality-moe needs the kernel library; build it with npm run kernels:build, or use --experts onnxruntime",
+    );
+  }
+  if (experts === "modality-moe" && weights === "fp32") {
+    throw new UserError("--experts modality-moe computes quantized weights only; use --weights int4 or int8, or --experts onnxruntime");
+  }
+  const isOwn = library !== undefined && weights !== "fp32" && experts !== "onnxruntime";
+  return { weights, activations, ...(isOwn && { experts: "modality-moe" }) };
+}
 
 export type PreparedModel = { readonly folder: string; readonly manifest: Manifest };
 
 /** Converts `folder` if it is a checkpoint that has not been converted with these settings yet. */
 export async function prepareModel(folder: string, settings: ConversionSettings, say: (line: string) => void): Promise<PreparedModel> {
   const path = resolve(folder);
-  if (classifyFolder(path) === "converted") return { folder: path, manifest: readManifest(path) };
+  if (classifyFolder(path) === "converted") return requireKernels({ folder: path, manifest: readManifest(path) });
   const cached = cacheFolderFor(path, settings, converterFingerprint());
   const known = readCached(cached, say);
   if (known) return { folder: cached, manifest: known };
-  await convertWithProgress(path, cached, { settings, programVersion: programVersion(), overwrite: true }, say);
+  await convertWithProgress(
+    { type: "checkpoint", folder: path },
+    cached,
+    { settings, programVersion: programVersion(), overwrite: true },
+    say,
+  );
   return { folder: cached, manifest: readManifest(cached) };
+}
+
+/** Throws UserError when the model was converted for our own operator and that is not there. */
+function requireKernels(model: PreparedModel): PreparedModel {
+  if (model.manifest.settings.experts !== "modality-moe" || findKernelLibrary()) return model;
+  throw new UserError(
+    `${model.folder} was converted for the ModalityMoe kernel, which is not built here; run npm run kernels:build, or convert again with --experts onnxruntime`,
+  );
 }
 
 /** Undefined when there is nothing usable; a damaged conversion is made again. */
@@ -36,42 +66,39 @@ function readCached(folder: string, say: (line: string) => void): Manifest | und
   }
 }
 
-/** Converts with a progress bar on a terminal; Ctrl-C leaves nothing half-written. */
+/** Converts with a progress display. Ctrl-C stops it in a way that the same command goes on from there. */
 export async function convertWithProgress(
-  checkpoint: string,
+  source: Source,
   target: string,
-  options: ConvertOptions,
+  options: Omit<ConvertOptions, "converterVersion">,
   say: (line: string) => void,
 ): Promise<void> {
-  if (classifyFolder(checkpoint) === "converted") {
-    throw new UserError(`${checkpoint} is converted already; give the Hugging Face checkpoint it came from`);
+  if (source.type === "checkpoint" && classifyFolder(source.folder) === "converted") {
+    throw new UserError(`${source.folder} is converted already; give the Hugging Face checkpoint it came from`);
   }
   const { weights, activations } = options.settings;
-  say(`Converting ${checkpoint} (${weights} weights, ${activations} activations) to ${target}`);
+  const name = source.type === "checkpoint" ? source.folder : `synthetic ${source.name}`;
+  say(`Converting ${name} (${weights} weights, ${activations} activations) to ${target}`);
   const abort = new AbortController();
-  const stop = () => abort.abort(new UserError("conversion stopped; nothing was written"));
+  const stop = () => abort.abort(new UserError("conversion stopped; the same command goes on from here"));
   process.once("SIGINT", stop).once("SIGTERM", stop);
-  const bar = new SingleBar({
-    format: "  {bar} {percentage}%  {done} of {all}  {eta_formatted} left",
-    barsize: 30,
-    hideCursor: true,
-    noTTYOutput: false,
-  });
+  const progress = new ConvertProgress(say);
   const started = Date.now();
-  let total = 0;
   try {
-    const onProgress = (done: number, all: number) => {
-      const shown = { done: formatBytes(done), all: formatBytes(all) };
-      if (total === 0) bar.start(all, 0, shown);
-      total = all;
-      bar.update(done, shown);
-    };
-    const notes = await convertCheckpoint(checkpoint, target, { ...options, onProgress, signal: abort.signal });
-    bar.stop();
+    const notes = await convert(source, target, {
+      ...options,
+      converterVersion: converterFingerprint(),
+      onProgress: progress.update,
+      onWait: (processId) => say(`  process ${processId} is converting to the same folder; waiting for it (Ctrl-C to stop)`),
+      signal: abort.signal,
+    });
+    progress.stop();
     for (const note of notes) say(`  note: ${note}`);
-    say(`Converted in ${((Date.now() - started) / 1000).toFixed(1)} s, ${formatBytes(total)} of weights`);
+    if (progress.totalBytes === 0) return say("The other process has finished this conversion");
+    const seconds = ((Date.now() - started) / 1000).toFixed(1);
+    say(`Converted in ${seconds} s, ${formatBytes(progress.totalBytes)} of weights`);
   } finally {
-    bar.stop();
+    progress.stop();
     process.off("SIGINT", stop).off("SIGTERM", stop);
   }
 }

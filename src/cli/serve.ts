@@ -173,6 +173,11 @@ function sayModel({ folder, manifest }: PreparedModel, budget: KvBudget, device:
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
   say(`model    ${manifest.source.name}, ${settings.weights} weights, ${formatBytes(bytes)}, loaded in ${(ms / 1000).toFixed(1)} s`);
   say(`         ${folder}`);
+  say(
+    settings.experts === "modality-moe"
+      ? "experts  the ModalityMoe kernel"
+      : "experts  ONNX Runtime's operator; npm run kernels:build makes a much faster one, taken at the next start",
+  );
   say(`device   ${device}, ${availableParallelism()} cores, ${formatBytes(totalmem())} of memory`);
   say(
     `context  ${budget.slotCount} sequences × ${budget.capacity} tokens (of ${config.text.maxPositions}), KV cache ${formatBytes(budget.bytes)}`,

@@ -15,12 +15,12 @@ const maxHeaderBytes = 100_000_000;
  */
 export function cacheFolderFor(
   checkpointFolder: string,
-  { weights, activations }: ConversionSettings,
+  { weights, activations, experts }: ConversionSettings,
   programVersion: string,
   env: NodeJS.ProcessEnv = process.env,
 ): string {
   const hash = createHash("sha256");
-  hash.update(JSON.stringify([weights, activations, manifestFormatVersion, programVersion]));
+  hash.update(JSON.stringify([weights, activations, experts, manifestFormatVersion, programVersion]));
   hash.update(hashCheckpoint(checkpointFolder));
   const name = basename(resolve(checkpointFolder)).replaceAll(/[^\w.-]/g, "_");
   return join(cacheRoot(env), `${name}-${weights}-${activations}-${hash.digest("hex").slice(0, 12)}`);

@@ -24,7 +24,13 @@ export const activationDataType = { fp32: "float32", fp16: "float16", bf16: "bfl
 export type ConversionSettings = {
   readonly weights: WeightFormat;
   readonly activations: ActivationFormat;
+  /** The operator of our own library (kernels/) computes the routed experts; absent: one of ONNX Runtime's does. */
+  readonly experts?: "modality-moe";
 };
+
+/** How the experts of a decoder come out; "auto" takes our own operator where it has been built. */
+export const expertChoices = ["auto", "modality-moe", "onnxruntime"] as const;
+export type ExpertChoice = (typeof expertChoices)[number];
 
 /** Free of times and machine paths: same checkpoint and settings give the same bytes. */
 export type Manifest = {

@@ -5,6 +5,7 @@ import type { Batch, ModelRunner, SlotId, StepResult } from "../core/batch.ts";
 import type { DataType } from "../core/data-type.ts";
 import { graphFiles } from "../core/graph-io.ts";
 import type { ModelConfig } from "../core/model-config.ts";
+import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import type { Runtime, SessionOptions } from "../runtime/runtime.ts";
 import type { Session } from "../runtime/session.ts";
 import { Decoder } from "./decoder.ts";
@@ -36,7 +37,9 @@ export class ErnieModel implements ModelRunner {
     const open = (file: string, session: SessionOptions = options) => runtime.openSession(join(folder, file), session);
     // Each session has threads of its own that go on spinning for a while after a run; a second pool would take turns with them.
     const oneThread = { device: options.device, threadCount: 1 };
-    const [decoder, vision, sampler] = [open(graphFiles.decoder), open(graphFiles.vision), open(graphFiles.sampler, oneThread)];
+    const customOpsLibrary = findKernelLibrary();
+    const decoder = open(graphFiles.decoder, customOpsLibrary ? { ...options, customOpsLibrary } : options);
+    const [vision, sampler] = [open(graphFiles.vision), open(graphFiles.sampler, oneThread)];
     this.#sessions = [decoder, vision, sampler];
     const size = { slotCount: options.slotCount, capacity: options.slotCapacity };
     this.#cache = new KvCache(runtime, decoder, config.text, dtype, size);

@@ -7,7 +7,7 @@ import { addRmsNorm, gatherBlockQuantized, matMulNBits, rmsNorm, type QuantizedM
 import { add, cast, gather, greaterOrEqual, int64, matMulTransposed, max, reshape, unsqueeze, where } from "../onnx/std-ops.ts";
 import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
 import { gatedMlp } from "./mlp.ts";
-import { modality, moe, type Modality } from "./moe.ts";
+import { moe, routedExperts, type RoutedExperts } from "./moe.ts";
 import { splitRows, type Build, type Weights } from "./weights.ts";
 
 /**
@@ -27,7 +27,7 @@ export function buildDecoder(build: Build): Graph {
     seqlensK: inputs.seqlensK,
     total: inputs.total,
   };
-  const tokens = modality(g.scope("modality"), inputs.visionExpert, config);
+  const routed = routedExperts(g.scope("modality"), inputs.visionExpert, build);
 
   let residual = embedded;
   let branch: Value | undefined;
@@ -39,7 +39,7 @@ export function buildDecoder(build: Build): Graph {
     const norm = `model.layers.${layer}.post_attention_layernorm`;
     const middle = normalise(scope.scope("post_attention_layernorm"), attended, before.residual, norm, w, config);
     residual = middle.residual;
-    branch = feedForward(scope.scope("mlp"), middle.normed, build, tokens, layer);
+    branch = feedForward(scope.scope("mlp"), middle.normed, build, routed, layer);
   }
   if (inspect) g.output(inspectIo.hidden(text.layerCount - 1), add(g, branch!, residual));
   const row = (label: string, x: Value) => {
@@ -51,9 +51,9 @@ export function buildDecoder(build: Build): Graph {
   return g;
 }
 
-function feedForward(g: Graph, x: Value, build: Build, tokens: Modality, layer: number): Value {
+function feedForward(g: Graph, x: Value, build: Build, routed: RoutedExperts, layer: number): Value {
   const { hiddenSize, denseWidth } = build.config.text;
-  if (build.config.moe.sparseLayers[layer]) return moe(g, x, build, tokens, layer);
+  if (build.config.moe.sparseLayers[layer]) return moe(g, x, build, routed, layer);
   return gatedMlp(g, x, build.weights, `model.layers.${layer}.mlp`, hiddenSize, denseWidth);
 }
 

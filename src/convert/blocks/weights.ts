@@ -39,8 +39,12 @@ export class Weights {
   /** Type of activations, norms, scales and unquantized matrices. */
   readonly activation: DataType;
 
-  constructor({ weights, activations }: ConversionSettings) {
+  /** Routed experts go through our own operator, which knows quantized weights only. */
+  readonly hasModalityMoe: boolean;
+
+  constructor({ weights, activations, experts }: ConversionSettings) {
     this.precision = weights;
+    this.hasModalityMoe = experts === "modality-moe" && weights !== "fp32";
     this.activation = activationDataType[activations];
   }
 

@@ -1,0 +1,134 @@
+// The routed experts as one operator of ONNX Runtime over both banks: 2·E experts, vision experts padded with zeros to the width of
+// the text experts. The router masks the other bank's logits, so isolation is exact.
+
+import { inspectIo } from "../../core/graph-io.ts";
+import type { ModelConfig } from "../../core/model-config.ts";
+import type { Graph, Value } from "../onnx/graph.ts";
+import { mixtureOfExperts, type ExpertWeights } from "../onnx/microsoft-ops.ts";
+import {
+  add,
+  cast,
+  float32,
+  gather,
+  gatherElements,
+  matMul,
+  mul,
+  reshape,
+  scatterElements,
+  softmax,
+  topK as topKOf,
+} from "../onnx/std-ops.ts";
+import { blockLength } from "../quantize/blockwise.ts";
+import type { RoutedExperts } from "./moe.ts";
+import { wholeTensor, type Build, type RowSource, type Weights } from "./weights.ts";
+
+/** Far below any logit: its softmax is exactly 0 in float32. */
+const masked = -1e4;
+
+export function mergedExperts(g: Graph, visionExpert: Value, build: Build): RoutedExperts {
+  const { config, weights: w } = build;
+  const { expertCount, topK } = config.moe;
+  // For each token the columns [2·E] of the other bank masked; every layer uses it.
+  const bank = reshape(g, cast(g, visionExpert, "int64"), [-1], ["tokens"]);
+  const mask = gather(g, g.constant("float32", [2, 2 * expertCount], bankMask(expertCount)), bank);
+  return (g, x, layer) => {
+    const logits = router(g.scope("router"), x, build, mask, layer);
+    const experts = expertWeights(g.scope("experts"), w, `model.layers.${layer}.mlp.experts`, config);
+    return mixtureOfExperts(g.scope("experts"), x, cast(g, logits, w.activation), experts, topK);
+  };
+}
+
+function bankMask(expertCount: number): Float32Array {
+  const mask = new Float32Array(4 * expertCount);
+  mask.fill(masked, expertCount, 3 * expertCount); // text tokens: vision half; vision tokens: text half
+  return mask;
+}
+
+/**
+ *  x ── MatMul ── + mask ──┬── Softmax ── + bias ── TopK ── indices ─┐
+ *      (fp32)              └──────────────── GatherElements ─────────┴── Scatter into masked rows ── logits [T, 2·E]
+ *
+ * The correction bias decides who is chosen, not how much they weigh. The experts' operator takes the softmax of the logits that
+ * are left, which is p_i / Σ p_chosen: ERNIE's renormalised probabilities.
+ */
+function router(g: Graph, x: Value, { config, weights: w, inspect }: Build, mask: Value, layer: number): Value {
+  const { expertCount, topK } = config.moe;
+  const { hiddenSize } = config.text;
+  const prefix = `model.layers.${layer}.mlp`;
+  const banks = ["gate.weight", "gate.weight_1"].map((name) => ({ name: `${prefix}.${name}`, shape: [hiddenSize, expertCount] }));
+  const sideBySide = (tensors: readonly Float32Array[]) => {
+    const rows = new Float32Array(hiddenSize * 2 * expertCount);
+    for (let row = 0; row < hiddenSize; row++) {
+      tensors.forEach((bank, b) => rows.set(bank.subarray(row * expertCount, (row + 1) * expertCount), (2 * row + b) * expertCount));
+    }
+    return rows;
+  };
+  const routerSource = { rows: hiddenSize, reads: banks, arrange: sideBySide };
+  const weight = w.plain(g, "weight", "float32", [hiddenSize, 2 * expertCount], [routerSource]);
+  const biasSource = wholeTensor({ name: `${prefix}.moe_statics.e_score_correction_bias`, shape: [2, expertCount] });
+  const bias = w.plain(g, "correction_bias", "float32", [2 * expertCount], [biasSource]);
+  const flat = reshape(g, cast(g, x, "float32"), [-1, hiddenSize], ["tokens", hiddenSize]);
+  const logits = add(g, matMul(g, flat, weight), mask);
+  const probabilities = softmax(g, logits);
+  const scores = add(g, add(g, probabilities, bias), mask);
+  const chosen = topKOf(g, scores, topK).indices;
+  const none = add(g, mul(g, logits, float32(g, 0)), float32(g, masked));
+  const kept = scatterElements(g, none, chosen, gatherElements(g, logits, chosen));
+  if (inspect) {
+    g.output(inspectIo.routerProbs(layer), probabilities);
+    g.output(inspectIo.routerSelected(layer), chosen);
+    g.output(inspectIo.routerLogits(layer), kept);
+  }
+  return kept;
+}
+
+/** Both banks, padded to one width with zeros (which contribute nothing), rows of gate and up interleaved. */
+function expertWeights(g: Graph, w: Weights, prefix: string, config: ModelConfig): ExpertWeights {
+  const { expertCount, textWidth, visionWidth } = config.moe;
+  const { hiddenSize } = config.text;
+  const widest = Math.max(textWidth, visionWidth);
+  const width = w.isQuantized ? Math.ceil(widest / blockLength) * blockLength : widest;
+  const count = 2 * expertCount;
+  const ownWidth = (expert: number) => (expert < expertCount ? textWidth : visionWidth);
+
+  const experts = Array.from({ length: count }, (_, expert) => expert);
+  const gateUp = experts.map((expert): RowSource => ({
+    rows: 2 * width,
+    reads: ["gate_proj", "up_proj"].map((name) => ({ name: `${prefix}.${expert}.${name}.weight`, shape: [ownWidth(expert), hiddenSize] })),
+    arrange: ([gate, up]) => {
+      const rows = new Float32Array(2 * width * hiddenSize);
+      for (let i = 0; i < ownWidth(expert); i++) {
+        rows.set(gate!.subarray(i * hiddenSize, (i + 1) * hiddenSize), 2 * i * hiddenSize);
+        rows.set(up!.subarray(i * hiddenSize, (i + 1) * hiddenSize), (2 * i + 1) * hiddenSize);
+      }
+      return rows;
+    },
+  }));
+  const down = experts.map((expert): RowSource => ({
+    rows: hiddenSize,
+    reads: [{ name: `${prefix}.${expert}.down_proj.weight`, shape: [hiddenSize, ownWidth(expert)] }],
+    arrange: ([values]) => {
+      const own = ownWidth(expert);
+      const rows = new Float32Array(hiddenSize * width);
+      for (let row = 0; row < hiddenSize; row++) rows.set(values!.subarray(row * own, (row + 1) * own), row * width);
+      return rows;
+    },
+  }));
+
+  if (!w.isQuantized) {
+    return {
+      type: "dense",
+      gateUp: w.plain(g, "gate_up_proj", w.activation, [count, 2 * width, hiddenSize], gateUp),
+      down: w.plain(g, "down_proj", w.activation, [count, hiddenSize, width], down),
+    };
+  }
+  const bits = w.precision === "int4" ? 4 : 8;
+  const pair = (label: string, rows: number, columns: number, sources: readonly RowSource[]) => {
+    const dataShape = [count, rows, (columns * bits) / 8];
+    const scaleShape = [count, rows, columns / blockLength];
+    return w.quantizedPair(g, { label: `${label}.`, dataShape, scaleShape, columns, bits }, sources);
+  };
+  const [gateUpData, gateUpScales] = pair("gate_up_proj", 2 * width, hiddenSize, gateUp);
+  const [downData, downScales] = pair("down_proj", hiddenSize, width, down);
+  return { type: "quantized", bits, gateUp: gateUpData, gateUpScales, down: downData, downScales };
+}
