@@ -13,6 +13,8 @@ Needs tokenizers, transformers, pillow, sentencepiece and protobuf. The same inp
     sentencepiece/          tokenizer.model shaped like the 28B model's, with the json files beside it
     sentencepiece-json/     the same as tokenizer.json, converted by transformers
     sentencepiece-rules/    a model that rewrites texts: a few rules, no extra spaces
+    sentencepiece-odd.json.gz
+                            small models as no trainer makes them (equal scores, pieces of unknown characters), texts and their ids
     sentencepiece-ids.json.gz
                             words to make random texts of, and the ids of 10,000 texts: by sentencepiece and tokenizers, which agree, for
                             the first two folders, and by sentencepiece for the third
@@ -52,6 +54,9 @@ HARD = [
     "0", "0123456789", "3.14159", "1 2 3", "a1b22c333", "👍", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇫🇷🇯🇵", "e\u0301", "a\u0323\u0307", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢", "\u200b\u200d\ufeff",
     "𝒜𝓁𝑔𝑒𝒷𝓇𝒶", "\U0010ffff", "\ue000", "<0x0A>", "<0xE2>", "<", "<|", "|>", "<thin", "k>", "< think >", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "the the  the   the",
 ]
+
+
+FIRST_PIECES = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), *((f"<0x{byte:02X}>", 0, 6) for byte in range(256))]
 
 
 def random_strings(count, seed=1):
@@ -143,8 +148,32 @@ def sentencepiece_fixtures():
     ids = [spm.encode(text) for text in texts]
     assert ids == [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
     record = {"source": "scripts/make-chat-fixtures.py", "words": words, "ids": ids, "rules": [other.encode(text) for text in texts]}
-    packed = gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0)
-    (OUT / "sentencepiece-ids.json.gz").write_bytes(packed)
+    odd = {"source": "scripts/make-chat-fixtures.py", "models": list(odd_models(40))}
+    for name, content in [("ids", record), ("odd", odd)]:
+        packed = gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0)
+        (OUT / f"sentencepiece-{name}.json.gz").write_bytes(packed)
+
+
+def odd_models(count, seed=5):
+    """What decides between merges: scores that are equal, pieces with several spellings, characters that are no pieces."""
+    rng = random.Random(seed)
+    messages = import_protobuf().ModelProto
+    for number in range(count):
+        alphabet = "ab▁" if number % 2 else "abc▁é😀"
+        pieces = {c: (-rng.randint(50, 99), 1) for c in alphabet if rng.random() < 0.8}
+        for text in rng.sample(["a", "b", "▁", "▁▁", "é", "😀"], rng.choice([0, 0, 1, 2])):
+            pieces.setdefault(text, (0, 4))
+        for _ in range(rng.randint(3, 40)):
+            pieces.setdefault("".join(rng.choices(alphabet, k=rng.randint(2, 6))), (-rng.randint(0, 12), 1))
+        removes = rng.random() < 0.5
+        proto = messages(
+            pieces=[messages.SentencePiece(piece=t, score=s, type=k) for t, s, k in FIRST_PIECES + [(t, *v) for t, v in pieces.items()]],
+            trainer_spec={"model_type": 2, "byte_fallback": True},
+            normalizer_spec={"add_dummy_prefix": False, "remove_extra_whitespaces": removes},
+        )
+        spm = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
+        texts = ["".join(rng.choices(alphabet.replace("▁", " ") + "▁x"[number % 3:], k=rng.randint(0, 40))) for _ in range(25)]
+        yield {"pieces": [[t, *v] for t, v in pieces.items()], "removesExtraSpaces": removes, "texts": texts, "ids": [spm.encode(t) for t in texts]}
 
 
 def unicode_texts(words, count):

@@ -7,18 +7,7 @@ import { loadTokenizer, type Tokenizer } from "../../src/chat/tokenizer.ts";
 import { ProtobufWriter } from "../../src/convert/onnx/protobuf-writer.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { fixtures } from "./nano.ts";
-
-const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
-type Piece = { readonly text: string; readonly score?: number; readonly kind?: keyof typeof kinds };
-type ModelOptions = {
-  readonly modelType?: number;
-  readonly byteFallback?: boolean;
-  readonly removesExtraSpaces?: boolean;
-  readonly addsDummyPrefix?: boolean;
-  readonly escapesSpaces?: boolean;
-  readonly charsmap?: Uint8Array;
-  readonly denormalizes?: boolean;
-};
+import { makeFolder, makeModel, makeTrainer, type ModelOptions, type Piece } from "./sentencepiece-file.ts";
 
 describe("a SentencePiece model", () => {
   test("joins the pair whose piece has the best score, the leftmost of equals", () => {
@@ -155,38 +144,6 @@ describe("damaged files give a tokenizer or one clear error", () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), survives));
   });
 });
-
-/** `<unk>`, `<s>`, `</s>`, all bytes, then the given pieces: the first has id 259. */
-function makeModel(pieces: readonly Piece[], options: ModelOptions = {}): Uint8Array {
-  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
-  const all: Piece[] = [
-    { text: "<unk>", kind: "unknown" },
-    { text: "<s>", kind: "control" },
-    { text: "</s>", kind: "control" },
-    ...bytes.map((text): Piece => ({ text, kind: "byte" })),
-    ...pieces,
-  ];
-  const model = new ProtobufWriter();
-  for (const { text, score = 0, kind = "normal" } of all) {
-    model.bytes(1, new ProtobufWriter().string(1, text).float(2, score).integer(3, kinds[kind]));
-  }
-  const { charsmap, addsDummyPrefix = false, removesExtraSpaces = false, escapesSpaces = true, denormalizes } = options;
-  const normalizer = new ProtobufWriter().integer(3, Number(addsDummyPrefix)).integer(4, Number(removesExtraSpaces));
-  normalizer.integer(5, Number(escapesSpaces)).bytes(2, charsmap ?? new Uint8Array(0));
-  model.bytes(2, makeTrainer(options)).bytes(3, normalizer);
-  if (denormalizes) model.bytes(5, new ProtobufWriter().bytes(2, Uint8Array.of(1)));
-  return model.finish();
-}
-
-function makeTrainer({ modelType = 2, byteFallback = true }: ModelOptions): ProtobufWriter {
-  return new ProtobufWriter().integer(3, modelType).integer(35, Number(byteFallback));
-}
-
-function makeFolder(model: Uint8Array, name = "tokenizer.model"): string {
-  const folder = mkdtempSync(join(tmpdir(), "sentencepiece-"));
-  writeFileSync(join(folder, name), model);
-  return folder;
-}
 
 function loadModel(pieces: readonly Piece[], options?: ModelOptions): Tokenizer {
   return loadTokenizer(makeFolder(makeModel(pieces, options)));
