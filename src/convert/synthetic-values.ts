@@ -53,7 +53,9 @@ function hashKey(key: string): [number, number] {
 
 /** The bits of the quantiles as float32 numbers of this distribution. */
 function scaledQuantiles({ mean, deviation, isBfloat16 }: Distribution): Int32Array {
-  const quantiles = Float32Array.from(standardQuantiles(), (quantile) => mean + deviation * quantile);
+  const standard = standardQuantiles();
+  const quantiles = new Float32Array(quantileCount);
+  for (let k = 0; k < quantileCount; k++) quantiles[k] = mean + deviation * standard[k]!;
   const words = new Int32Array(quantiles.buffer);
   if (isBfloat16) for (let k = 0; k < quantileCount; k++) words[k] = (words[k]! + 0x7fff + ((words[k]! >>> 16) & 1)) & 0xffff0000;
   return words;
