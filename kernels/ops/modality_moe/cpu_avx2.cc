@@ -10,6 +10,7 @@ namespace ernie {
 namespace {
 
 constexpr int kLaneRows = 8;
+constexpr int kPrefetchBytes = 2048;
 
 inline __m256i broadcastPair(const int16_t* pair) { return _mm256_set1_epi32(*reinterpret_cast<const int32_t*>(pair)); }
 
@@ -30,7 +31,9 @@ inline void dotHalfTile(const uint8_t* codes, const uint16_t* scales, int blocks
         for (int t = 0; t < kTokens; t++) dots[t] = _mm256_set1_epi32(x[t]->offset);
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; v++) {
-            const __m256i packed = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * v));
+            _mm_prefetch(reinterpret_cast<const char*>(codes + 64 * v + kPrefetchBytes), _MM_HINT_T0);
+            __m256i packed = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * v));
+            asm("" : "+x"(packed));  // stays in a register, as in cpu_avx512.cc
             __m256i weights[kPairs];
             if constexpr (kBits == 4) {
                 weights[0] = _mm256_and_si256(packed, mask);

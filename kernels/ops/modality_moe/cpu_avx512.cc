@@ -10,12 +10,14 @@
 namespace ernie {
 namespace {
 
+constexpr int kPrefetchBytes = 2048;  // a tile and its successor lie one behind the other
+
 inline __m512i broadcastPair(const int16_t* pair) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(pair)); }
 
 template <int kBits, int kTokens>
 inline void dotTile(const uint8_t* codes, const uint16_t* scales, int blocks, const ActivationBlock* const* rows, float* out) {
-    // A single token would wait for its own sums, so it gets several chains.
-    constexpr int kChains = kTokens == 1 ? 4 : kTokens == 2 ? 2 : 1;
+    // Few tokens would wait for their own sums, so they get several chains.
+    constexpr int kChains = kTokens == 1 ? 4 : kTokens <= 4 ? 2 : 1;
     constexpr int kVectors = kBits;       // 64-byte pieces of codes per block
     constexpr int kPairs = 16 / kVectors;  // column pairs that each piece holds per row
     const ActivationBlock* x[kTokens];
@@ -33,7 +35,9 @@ inline void dotTile(const uint8_t* codes, const uint16_t* scales, int blocks, co
         }
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; v++) {
-            const __m512i packed = _mm512_loadu_si512(codes + 64 * v);
+            _mm_prefetch(reinterpret_cast<const char*>(codes + 64 * v + kPrefetchBytes), _MM_HINT_T0);
+            __m512i packed = _mm512_loadu_si512(codes + 64 * v);
+            asm("" : "+v"(packed));  // stays in a register; GCC would load it again for every use, and loads are the bound
             __m512i weights[kPairs];  // pairs in the order of ActivationBlock
             if constexpr (kBits == 4) {
                 weights[0] = _mm512_and_si512(packed, mask);
