@@ -19,18 +19,6 @@ describe("a SentencePiece model", () => {
     expect(spell(load({ text: "ab", score: -1 }, { text: "bc", score: -1 }), "bcabc")).toEqual(["bc", "ab", "c"]);
   });
 
-  test("takes all ways to spell a piece as equal", () => {
-    // b|ab and ba|b both give bab; with ranks of their own, as in tokenizer.json, one of them would win wherever it stands.
-    const pieces = [
-      { text: "a", score: -9 },
-      { text: "b", score: -9 },
-      { text: "ab", score: -1 },
-      { text: "bab", score: -2 },
-    ];
-    expect(spell(loadModel([...pieces, { text: "ba", score: -3 }]), "babba")).toEqual(["bab", "ba"]);
-    expect(spell(loadModel([...pieces, { text: "ba", score: -0.5 }]), "babab")).toEqual(["ba", "bab"]);
-  });
-
   test("joins characters that are no pieces themselves, and writes those left over as bytes", () => {
     const tokenizer = loadModel([{ text: "☂☃", score: -1 }]);
     expect(spell(tokenizer, "☂☃☂")).toEqual(["☂☃", "\xe2", "\x98", "\x82"]);
