@@ -15,6 +15,7 @@ export type Distribution = {
 
 /** Elements [start, start + count) of the endless, about normal sequence that belongs to `key`. No value is beyond 3.7 deviations. */
 export function drawNormal(key: string, distribution: Distribution, start: number, count: number): Float32Array {
+  if (count === 0) return new Float32Array(); // thousands of tensors are only checked
   const table = scaledQuantiles(distribution);
   const [keyA, keyB] = hashKey(key);
   const values = new Float32Array(count);
