@@ -40,6 +40,13 @@ const expertsOption = () =>
     .choices(expertChoices)
     .default("auto");
 
+const serveExamples = `
+Examples:
+  ernie-vl serve                                        the nano model that comes with the program
+  ernie-vl pull baidu/ERNIE-4.5-VL-28B-A3B-PT
+  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT --weights int4
+  ernie-vl serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"`;
+
 function serveCommand(): Command {
   return new Command("serve")
     .description("Serve a model with an OpenAI-compatible API.")
@@ -68,15 +75,7 @@ function serveCommand(): Command {
     )
     .option("--max-waiting <n>", "requests that may wait for a slot before new ones get 429", wholeNumber(0, 1 << 20), 256)
     .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"))
-    .addHelpText(
-      "after",
-      `
-Examples:
-  ernie-vl serve                                        the nano model that comes with the program
-  ernie-vl pull baidu/ERNIE-4.5-VL-28B-A3B-PT
-  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT --weights int4
-  ernie-vl serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"`,
-    )
+    .addHelpText("after", serveExamples)
     .action(async (flags: ServeFlags) => {
       const apiKeys = flags.apiKey ?? [];
       await serve(
@@ -163,7 +162,9 @@ function pullCommand(): Command {
     .argument("<repository>", "owner/name, e.g. baidu/ERNIE-4.5-VL-28B-A3B-PT")
     .option("--revision <revision>", "branch, tag or commit", "main")
     .option("--out <dir>", "folder to write (default: the repository's name)")
-    .action((repository: string, { revision, out }: { revision: string; out: string | undefined }) => pull({ repo: repository, revision, out }, say));
+    .action((repository: string, { revision, out }: { revision: string; out: string | undefined }) =>
+      pull({ repo: repository, revision, out }, say),
+    );
 }
 
 function doctorCommand(): Command {

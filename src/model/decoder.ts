@@ -18,6 +18,7 @@ export class Decoder {
   readonly #vision: VisionEncoder;
   readonly #maxTokens: number;
   readonly #buffers;
+  readonly #boundShapes = new Map<Binding, string>();
 
   /** `maxTokens`: the most tokens one run takes; `maxRows`: the most rows of logits. */
   constructor(
@@ -62,10 +63,21 @@ export class Decoder {
     assert(entries.length * length <= this.#maxTokens, `a run of ${entries.length} × ${length} tokens exceeds ${this.#maxTokens}`);
     const visionRowCount = this.#fillInputs(entries, length);
     const binding = this.#cache.binding(first.slot, entries.length);
+    this.#bindShapes(binding, entries.length, length, Math.max(visionRowCount, 1));
+    extraOutputs?.(binding);
+    binding.run();
+    // Other outputs than the usual ones must not outlive their buffers.
+    if (extraOutputs) this.#boundShapes.delete(binding);
+  }
+
+  /** Binds tensors of these shapes. Decode steps of one batch size always have the same, so that nothing is left to do. */
+  #bindShapes(binding: Binding, batch: number, length: number, visionRows: number): void {
+    const shapes = `${batch},${length},${visionRows}`;
+    if (this.#boundShapes.get(binding) === shapes) return;
+    this.#boundShapes.set(binding, shapes);
     const { inputIds, visionFeatures, visionRow, positions, visionExpert, seqlensK, total, logitRows, logits } = this.#buffers;
-    const batch = entries.length;
     binding.input(decoderIo.inputIds, inputIds.shaped(batch, length));
-    binding.input(decoderIo.visionFeatures, visionFeatures.shaped(Math.max(visionRowCount, 1), this.#config.hiddenSize));
+    binding.input(decoderIo.visionFeatures, visionFeatures.shaped(visionRows, this.#config.hiddenSize));
     binding.input(decoderIo.visionRow, visionRow.shaped(batch, length));
     binding.input(decoderIo.positions, positions.shaped(3, batch, length));
     binding.input(decoderIo.visionExpert, visionExpert.shaped(batch, length));
@@ -73,8 +85,6 @@ export class Decoder {
     binding.input(decoderIo.totalSequenceLength, total.shaped());
     binding.input(decoderIo.logitRows, logitRows.shaped(batch));
     binding.output(decoderIo.logits, logits.shaped(batch, this.#config.vocabSize));
-    extraOutputs?.(binding);
-    binding.run();
   }
 
   /** Returns the number of vision rows that the entries use. */

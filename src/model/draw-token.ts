@@ -72,6 +72,11 @@ export function randomUnit(seed: number, drawIndex: number): number {
   return Number((z ^ (z >> 31n)) >> 11n) * 2 ** -53;
 }
 
+/** Whether the draw is the largest logit as it is: greedy, and no penalty. */
+export function isArgmax(params: SamplingParams): boolean {
+  return params.temperature < minTemperature && !hasPenalty(params);
+}
+
 function hasPenalty({ repetitionPenalty, presencePenalty, frequencyPenalty }: SamplingParams): boolean {
   return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
 }
@@ -150,8 +155,8 @@ function scale(logits: Float32Array, factor: number): Float32Array {
   return scaled;
 }
 
-/** The lowest id among the largest. */
-function argmax(logits: Float32Array): number {
+/** The lowest id among the largest. Throws EngineError when the logits are not finite. */
+export function argmax(logits: Float32Array): number {
   let bestId = 0;
   for (let id = 0; id < logits.length; id++) {
     const logit = logits[id]!;
