@@ -6,11 +6,11 @@ import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../core/errors.ts";
 import { createContentHash, hashLocalFile } from "./content-hash.ts";
+import { toFileError } from "./file-error.ts";
 import type { HubClient } from "./hub-client.ts";
 import { partPath } from "./pull-plan.ts";
 import type { RemoteFile } from "./repository-files.ts";
 import { TransientError, withRetries, type Patience } from "./retry.ts";
-import { toFileError } from "./file-error.ts";
 
 export type FileSource = {
   readonly client: HubClient;

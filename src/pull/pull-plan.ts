@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { UserError } from "../core/errors.ts";
 import { createContentHash, hashLocalFile } from "./content-hash.ts";
 import type { PullRecord } from "./pull-record.ts";
-import type { RemoteFile } from "./repository-files.ts";
+import { isNeeded, type RemoteFile } from "./repository-files.ts";
 
 export type MissingFile = {
   readonly file: RemoteFile;
@@ -42,8 +42,7 @@ export async function planPull(
   const missing: MissingFile[] = [];
   for (const file of files) {
     const stored = statSync(join(folder, file.name), { throwIfNoEntry: false });
-    if (stored?.isDirectory())
-      throw new UserError(`${join(folder, file.name)}: expected a file or nothing, got a folder; choose another --out`);
+    if (stored?.isDirectory()) throw new UserError(`${join(folder, file.name)}: expected a file or nothing, got a folder; delete it`);
     const hasContent = async (): Promise<boolean> => record.matches(file) ?? (await verify(folder, file, signal, note));
     if (stored?.size === file.bytes && (await hasContent())) complete.push(file);
     else {
@@ -52,8 +51,7 @@ export async function planPull(
     }
   }
   const current = new Set(missing.map(({ file }) => partPath(folder, file)));
-  const names = new Set(files.map(({ name }) => name));
-  const parts = (existsSync(folder) ? readdirSync(folder) : []).filter((name) => names.has(partName.exec(name)?.[1] ?? ""));
+  const parts = (existsSync(folder) ? readdirSync(folder) : []).filter((name) => isNeeded(partName.exec(name)?.[1] ?? ""));
   return { complete, missing, staleParts: parts.map((name) => join(folder, name)).filter((path) => !current.has(path)) };
 }
 

@@ -58,7 +58,7 @@ export function isWeights(name: string): boolean {
 }
 
 /** Plain names only: whatever a server lists, nothing leads out of the target folder. */
-function isNeeded(path: string): boolean {
+export function isNeeded(path: string): boolean {
   return neededNames.has(path) || weightsName.test(path) || documentName.test(path);
 }
 

@@ -193,8 +193,7 @@ describe("going on", () => {
 describe("a changed revision", () => {
   test("fetches only what changed, starts its parts anew and removes what is gone", async () => {
     await fixture.pull();
-    const stalePart = fixture.partOf(shards[0]);
-    writeFileSync(stalePart, "of the old content");
+    for (const name of [shards[0], shards[2]]) writeFileSync(fixture.partOf(name), "of the old content");
     fixture.hub.put(shards[0], shard(5), true).files.delete(shards[2]);
     fixture.hub.commit = "2".repeat(40);
     fixture.hub.requests.length = 0;
