@@ -1,0 +1,89 @@
+// What the CUDA files of ModalityMoe share: the workspace, one expert's matrix, and the launchers of each step.
+//
+//   route     router logits, then per token its topK experts and their weights        modality_moe_route.cu
+//   experts   gateUp (SwiGLU in the epilogue) and down, per pair of token and expert: partial[pair]
+//               decode   few tokens: weights straight to registers                    modality_moe_decode.cu
+//               grouped  many tokens: pairs sorted by expert, tiles of tokens         modality_moe_grouped.cu
+//               float    fp32 activations, plain                                      modality_moe_float.cu
+//   combine   y[token] = sum over k of weight · partial, k ascending: no atomics, so equal runs give equal bits
+//
+// Pair p = token · topK + k.
+#pragma once
+
+#include "../../common/launch.cuh"
+#include "modality_moe.h"
+
+namespace ernie {
+
+// kGateUp: rows come in (gate tile, up tile) pairs and end as silu(gate) · up. kDown: the pair is 32 consecutive rows.
+enum class Phase { kGateUp, kDown };
+
+struct TokenTile {
+    int expert;  // bank · experts + expert
+    int first;   // into sortedPairs
+    int count;
+};
+
+struct MoeWorkspace {
+    float* logits;         // [tokens, experts] of each token's own bank
+    int* pairExpert;       // [pairs] bank · experts + expert
+    float* pairWeight;     // [pairs]
+    void* hidden;          // [pairs, widest] of the activation type: silu(gate) · up
+    float* partial;        // [pairs, hidden] expert outputs before weighting
+    int* sortedPairs;      // [pairs] by expert, then ascending
+    TokenTile* tiles;      // [maxTokenTiles]
+    int* tileCount;        // [1]
+    int widest;            // row stride of hidden: the larger width
+};
+
+// Matrix [16 · tiles, 32 · blocks] of one expert.
+struct ExpertMatrix {
+    const uint8_t* codes;
+    const uint16_t* scales;
+    int tiles, blocks;
+};
+
+template <Phase kPhase>
+__host__ __device__ inline ExpertMatrix expertMatrix(const ModalityMoe& a, int bankExpert) {
+    const int bank = bankExpert / a.experts, expert = bankExpert % a.experts;
+    const ExpertBank& b = a.banks[bank];
+    const bool gateUp = kPhase == Phase::kGateUp;
+    const int tiles = (gateUp ? 2 * b.width : a.hidden) / kTileRows, blocks = (gateUp ? a.hidden : b.width) / kBlockColumns;
+    const size_t firstBlock = size_t(expert) * tiles * blocks;
+    return {(gateUp ? b.gateUp : b.down) + firstBlock * 64 * a.bits,
+            (gateUp ? b.gateUpScales : b.downScales) + firstBlock * kTileRows, tiles, blocks};
+}
+
+// The activation row that a pair multiplies with: its token's x, or its own hidden state.
+template <typename T, Phase kPhase>
+__host__ __device__ inline const T* activationRow(const ModalityMoe& a, const MoeWorkspace& w, int pair) {
+    if (kPhase == Phase::kGateUp) return static_cast<const T*>(a.x) + size_t(pair / a.topK) * a.hidden;
+    return static_cast<const T*>(w.hidden) + size_t(pair) * w.widest;
+}
+
+__host__ __device__ inline int divideUp(int a, int b) { return (a + b - 1) / b; }
+
+// Most tiles of `tokensPerTile` that any routing of the pairs makes: every expert ends with one that is not full.
+inline int maxTokenTiles(const ModalityMoe& a, int tokensPerTile) {
+    const int pairs = a.tokens * a.topK, usedExperts = pairs < 2 * a.experts ? pairs : 2 * a.experts;
+    return pairs / tokensPerTile + usedExperts;
+}
+
+// Tile pairs of the widest bank's matrix: grids cover it, blocks of a narrower bank leave at once.
+inline int maxTilePairs(const ModalityMoe& a, const MoeWorkspace& w, Phase phase) {
+    return (phase == Phase::kGateUp ? w.widest : a.hidden / 2) / kTileRows;
+}
+
+void launchRoute(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream);
+void launchDecode(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream);
+void launchGrouped(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream);
+void launchFloat(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream);
+void launchCombine(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream);
+
+// Up to here the decode path: with 28B's 64 experts and top-6 an expert gets 3 tokens on average, and reading weights is all.
+constexpr int kMaxDecodeTokens = 32;
+// Up to here grouped tiles of 32 tokens, above of 128: at 256 tokens an expert has 24 on average.
+constexpr int kSmallTileTokens = 256;
+constexpr int kSmallTile = 32;
+
+}  // namespace ernie

@@ -1,0 +1,226 @@
+// What the CUDA test and benchmark share: a random layer, host and device copies of it, and one run of the kernels, eager or
+// as a captured graph. With ERNIE_CUDA_EMULATOR "device" memory is the host's.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "../../common/half.h"
+#include "../../common/launch.cuh"
+#include "modality_moe.h"
+
+namespace {
+
+using namespace ernie;
+
+#ifdef ERNIE_CUDA_EMULATOR
+constexpr bool kEmulated = true;
+void* allocate(size_t bytes) {
+    void* memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+    memset(memory, 0xff, bytes);  // NaN: what nobody wrote shows
+    return memory;
+}
+void release(void* memory) { std::free(memory); }
+void copy(void* to, const void* from, size_t bytes) { memcpy(to, from, bytes); }
+void synchronize() {}
+#else
+constexpr bool kEmulated = false;
+void* allocate(size_t bytes) {
+    void* memory;
+    CUDA_CHECK(cudaMalloc(&memory, std::max(bytes, size_t(1))));
+    CUDA_CHECK(cudaMemset(memory, 0xff, bytes));
+    return memory;
+}
+void release(void* memory) { cudaFree(memory); }
+void copy(void* to, const void* from, size_t bytes) { CUDA_CHECK(cudaMemcpy(to, from, bytes, cudaMemcpyDefault)); }
+void synchronize() { CUDA_CHECK(cudaDeviceSynchronize()); }
+#endif
+
+template <typename T>
+class DeviceArray {
+public:
+    explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
+        copy(data_, values.data(), values.size() * sizeof(T));
+    }
+    explicit DeviceArray(size_t count) : data_(static_cast<T*>(allocate(count * sizeof(T)))), count_(count) {}
+    ~DeviceArray() { release(data_); }
+    DeviceArray(const DeviceArray&) = delete;
+    DeviceArray& operator=(const DeviceArray&) = delete;
+    T* get() const { return data_; }
+    std::vector<T> read() const {
+        std::vector<T> values(count_);
+        copy(values.data(), data_, count_ * sizeof(T));
+        return values;
+    }
+
+private:
+    T* data_;
+    size_t count_;
+};
+
+struct Shape {
+    int hidden, widths[2], experts, topK;
+};
+
+// One layer's weights: random codes, scales that keep the numbers near 1.
+struct Layer {
+    Shape shape;
+    int bits;
+    std::vector<uint8_t> gateUp[2], down[2];
+    std::vector<uint16_t> gateUpScales[2], downScales[2];
+    std::vector<float> router, bias;
+
+    Layer(const Shape& s, int bits, uint32_t seed) : shape(s), bits(bits) {
+        std::mt19937 random(seed);
+        const auto codes = [&](size_t weights) {
+            std::vector<uint8_t> bytes(weights * bits / 8);
+            for (auto& byte : bytes) byte = uint8_t(random());
+            return bytes;
+        };
+        const auto scales = [&](size_t weights, int columns) {
+            const float typical = 1 / (std::sqrt(float(columns)) * (bits == 4 ? 4.6f : 74.f));
+            std::vector<uint16_t> values(weights / kBlockColumns);
+            for (auto& value : values) value = halfFromFloat(typical * (0.5f + random() % 1024 / 1024.f));
+            return values;
+        };
+        for (int bank = 0; bank < 2; bank++) {
+            const size_t weights = size_t(s.experts) * s.widths[bank] * s.hidden;
+            gateUp[bank] = codes(2 * weights);
+            gateUpScales[bank] = scales(2 * weights, s.hidden);
+            down[bank] = codes(weights);
+            downScales[bank] = scales(weights, s.widths[bank]);
+        }
+        std::normal_distribution<float> normal;
+        router.resize(size_t(2) * s.experts * s.hidden);
+        for (float& value : router) value = normal(random) * 2 / std::sqrt(float(s.hidden));
+        bias.resize(2 * s.experts);
+        for (float& value : bias) value = normal(random) * 0.01f;
+    }
+
+    ModalityMoe args(const std::vector<float>& x, const std::vector<uint8_t>& vision, std::vector<float>& y) const {
+        ModalityMoe a{y.data(), x.data(), vision.data(), router.data(), bias.data(), {}, ActivationType::kFloat32,
+                      int(vision.size()), shape.hidden, shape.experts, shape.topK, bits, 1e-12f};
+        for (int bank = 0; bank < 2; bank++)
+            a.banks[bank] = {gateUp[bank].data(), gateUpScales[bank].data(), down[bank].data(), downScales[bank].data(),
+                             shape.widths[bank]};
+        return a;
+    }
+};
+
+struct DeviceLayer {
+    DeviceArray<uint8_t> gateUp0, gateUp1, down0, down1;
+    DeviceArray<uint16_t> gateUpScales0, gateUpScales1, downScales0, downScales1;
+    DeviceArray<float> router, bias;
+
+    explicit DeviceLayer(const Layer& l)
+        : gateUp0(l.gateUp[0]), gateUp1(l.gateUp[1]), down0(l.down[0]), down1(l.down[1]), gateUpScales0(l.gateUpScales[0]),
+          gateUpScales1(l.gateUpScales[1]), downScales0(l.downScales[0]), downScales1(l.downScales[1]), router(l.router),
+          bias(l.bias) {}
+
+    void fill(ModalityMoe& a) const {
+        a.router = router.get();
+        a.correctionBias = bias.get();
+        a.banks[0] = {gateUp0.get(), gateUpScales0.get(), down0.get(), downScales0.get(), a.banks[0].width};
+        a.banks[1] = {gateUp1.get(), gateUpScales1.get(), down1.get(), downScales1.get(), a.banks[1].width};
+    }
+};
+
+const char* nameOf(ActivationType type) {
+    return type == ActivationType::kFloat32 ? "fp32" : type == ActivationType::kFloat16 ? "fp16" : "bf16";
+}
+
+uint16_t encode16(float value, ActivationType type) {
+    return type == ActivationType::kFloat16 ? halfFromFloat(value) : bfloat16FromFloat(value);
+}
+
+float decode16(uint16_t bits, ActivationType type) {
+    return type == ActivationType::kFloat16 ? floatFromHalf(bits) : floatFromBfloat16(bits);
+}
+
+std::vector<float> randomRows(int tokens, int hidden, ActivationType type, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    std::vector<float> x(size_t(tokens) * hidden);
+    for (float& value : x) {
+        value = normal(random);
+        if (type != ActivationType::kFloat32) value = decode16(encode16(value, type), type);
+    }
+    return x;
+}
+
+#ifndef ERNIE_CUDA_EMULATOR
+cudaStream_t stream() {
+    static cudaStream_t created = [] {
+        cudaStream_t s;
+        CUDA_CHECK(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking));
+        return s;
+    }();
+    return created;
+}
+
+cudaGraphExec_t captureGraph(const ModalityMoe& a, void* workspace) {
+    cudaGraph_t graph;
+    cudaGraphExec_t executable;
+    CUDA_CHECK(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal));
+    modalityMoeCuda(a, workspace, stream());
+    CUDA_CHECK(cudaStreamEndCapture(stream(), &graph));
+    CUDA_CHECK(cudaGraphInstantiate(&executable, graph, 0));
+    CUDA_CHECK(cudaGraphDestroy(graph));
+    return executable;
+}
+
+void replay(const ModalityMoe& a, void* workspace) {
+    const cudaGraphExec_t graph = captureGraph(a, workspace);
+    CUDA_CHECK(cudaGraphLaunch(graph, stream()));
+    CUDA_CHECK(cudaStreamSynchronize(stream()));
+    CUDA_CHECK(cudaGraphExecDestroy(graph));
+}
+#else
+cudaStream_t stream() { return nullptr; }
+void replay(const ModalityMoe& a, void* workspace) { modalityMoeCuda(a, workspace, nullptr); }
+#endif
+
+enum class How { kEager, kGraph };
+
+// The kernel's y for x (already rounded to the type), as floats.
+std::vector<float> runCuda(const Layer& layer, const DeviceLayer& device, const std::vector<float>& x,
+                           const std::vector<uint8_t>& vision, ActivationType type, How how = How::kEager) {
+    std::vector<float> y(x.size());
+    ModalityMoe a = layer.args(x, vision, y);
+    a.type = type;
+    device.fill(a);
+    const DeviceArray<uint8_t> flags(vision);
+    a.visionExpert = flags.get();
+    const DeviceArray<char> workspace(modalityMoeWorkspaceBytes(a));
+    const auto run = [&](const void* deviceX, void* deviceY) {
+        a.x = deviceX;
+        a.y = deviceY;
+        synchronize();
+        how == How::kGraph ? replay(a, workspace.get()) : modalityMoeCuda(a, workspace.get(), stream());
+        synchronize();
+    };
+    if (type == ActivationType::kFloat32) {
+        const DeviceArray<float> deviceX(x), deviceY(x.size());
+        run(deviceX.get(), deviceY.get());
+        return deviceY.read();
+    }
+    std::vector<uint16_t> encoded(x.size());
+    for (size_t i = 0; i < x.size(); i++) encoded[i] = encode16(x[i], type);
+    const DeviceArray<uint16_t> deviceX(encoded), deviceY(x.size());
+    run(deviceX.get(), deviceY.get());
+    encoded = deviceY.read();
+    for (size_t i = 0; i < x.size(); i++) y[i] = decode16(encoded[i], type);
+    return y;
+}
+
+std::vector<uint8_t> mixOf(int tokens, const char* mix) {
+    std::vector<uint8_t> vision(tokens);
+    for (int t = 0; t < tokens; t++) vision[t] = mix[0] == 'v' ? 1 : mix[0] == 't' ? 0 : t * 7 % 5 < 2;
+    return vision;
+}
+
+}  // namespace

@@ -1,0 +1,180 @@
+// Tests the CUDA kernels against the reference, on a GPU or, compiled with ERNIE_CUDA_EMULATOR, on the CPU (fewer cases).
+// NOTES-cuda.md has the commands. `--bench` (GPU only): modality_moe_cuda_bench.cuh.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "modality_moe_cuda_case.cuh"
+#ifndef ERNIE_CUDA_EMULATOR
+#include "modality_moe_cuda_bench.cuh"
+#endif
+
+namespace {
+
+using namespace ernie;
+
+int failures = 0, checks = 0;
+
+void check(bool condition, const char* what) {
+    checks++;
+    if (condition) return;
+    failures++;
+    std::printf("FAILED: %s\n", what);
+}
+
+// Largest error, in units of the larger of |reference| and the row's root mean square.
+double worstError(const std::vector<float>& y, const std::vector<float>& reference, int hidden) {
+    double worst = 0;
+    for (size_t row = 0; row < y.size(); row += hidden) {
+        double square = 0;
+        for (int c = 0; c < hidden; c++) square += double(reference[row + c]) * reference[row + c];
+        const double rms = std::sqrt(square / hidden);
+        for (int c = 0; c < hidden; c++) {
+            const double error = std::fabs(y[row + c] - reference[row + c]) / std::max(rms, std::fabs(double(reference[row + c])));
+            worst = std::isnan(error) ? INFINITY : std::max(worst, error);
+        }
+    }
+    return worst;
+}
+
+// Hidden states are rounded once and y once, each by up to 2^-11 (fp16) or 2^-8 (bf16) of its size; four of that
+// hold the tail over all outputs. A wrong weight or a missing column is far outside.
+double toleranceOf(ActivationType type) {
+    return type == ActivationType::kFloat32 ? 1e-5 : type == ActivationType::kFloat16 ? 4 * 0x1p-11 : 4 * 0x1p-8;
+}
+
+const ActivationType kTypes[] = {ActivationType::kFloat16, ActivationType::kBfloat16, ActivationType::kFloat32};
+
+void testParity(const Shape& shape, const std::vector<int>& tokenCounts) {
+    for (int bits : {4, 8}) {
+        const Layer layer(shape, bits, 1);
+        const DeviceLayer device(layer);
+        for (ActivationType type : kTypes) {
+            double worst = 0;
+            for (int tokens : tokenCounts)
+                for (const char* mix : {"text", "vision", "mixed"}) {
+                    const std::vector<float> x = randomRows(tokens, shape.hidden, type, tokens);
+                    const std::vector<uint8_t> vision = mixOf(tokens, mix);
+                    std::vector<float> reference(x.size());
+                    modalityMoeReference(layer.args(x, vision, reference));
+                    const std::vector<float> y = runCuda(layer, device, x, vision, type);
+                    const double error = worstError(y, reference, shape.hidden);
+                    worst = std::max(worst, error);
+                    char what[200];
+                    std::snprintf(what, sizeof what, "parity: hidden %d, int%d, %s, %d %s tokens: error %.2e", shape.hidden, bits,
+                                  nameOf(type), tokens, mix, error);
+                    check(error <= toleranceOf(type), what);
+                }
+            std::printf("hidden %d, widths %d/%d, %d experts, top-%d, int%d, %s: worst error %.2e (limit %.2e)\n", shape.hidden,
+                        shape.widths[0], shape.widths[1], shape.experts, shape.topK, bits, nameOf(type), worst,
+                        toleranceOf(type));
+        }
+    }
+}
+
+void testTiesGoToTheLowerExpert(const Shape& shape) {
+    Layer layer(shape, 4, 2);
+    std::fill(layer.router.begin(), layer.router.end(), 0.f);
+    std::fill(layer.bias.begin(), layer.bias.end(), 0.f);
+    layer.bias[shape.experts - 1] = layer.bias[1] = 1;  // text: 1 and the last first, then 0, 2, …
+    const DeviceLayer device(layer);
+    const std::vector<float> x = randomRows(5, shape.hidden, ActivationType::kFloat16, 3);
+    const std::vector<uint8_t> vision = mixOf(5, "mixed");
+    std::vector<float> reference(x.size());
+    modalityMoeReference(layer.args(x, vision, reference));
+    const std::vector<float> y = runCuda(layer, device, x, vision, ActivationType::kFloat16);
+    check(worstError(y, reference, shape.hidden) <= toleranceOf(ActivationType::kFloat16), "ties go to the lower expert");
+}
+
+void testNanStaysInItsToken(const Shape& shape, int tokens) {
+    const Layer layer(shape, 4, 4);
+    const DeviceLayer device(layer);
+    for (float bad : {NAN, INFINITY}) {
+        std::vector<float> x = randomRows(tokens, shape.hidden, ActivationType::kFloat16, 5);
+        const std::vector<uint8_t> vision = mixOf(tokens, "mixed");
+        const std::vector<float> clean = runCuda(layer, device, x, vision, ActivationType::kFloat16);
+        x[size_t(1) * shape.hidden + 3] = bad;
+        const std::vector<float> y = runCuda(layer, device, x, vision, ActivationType::kFloat16);
+        bool same = true;
+        for (size_t i = 0; i < y.size(); i++) same &= int(i) / shape.hidden == 1 || y[i] == clean[i];
+        check(same, "a token with NaN or Inf leaves the others' bits alone");
+        check(std::isnan(y[size_t(1) * shape.hidden]), "a token with NaN or Inf answers NaN");
+    }
+}
+
+void testRepeatable(const Shape& shape, int tokens) {
+    const Layer layer(shape, 4, 6);
+    const DeviceLayer device(layer);
+    const std::vector<float> x = randomRows(tokens, shape.hidden, ActivationType::kBfloat16, 7);
+    const std::vector<uint8_t> vision = mixOf(tokens, "mixed");
+    const std::vector<float> y = runCuda(layer, device, x, vision, ActivationType::kBfloat16);
+    check(y == runCuda(layer, device, x, vision, ActivationType::kBfloat16), "two runs give equal bits");
+    check(y == runCuda(layer, device, x, vision, ActivationType::kBfloat16, How::kGraph), "a captured graph gives equal bits");
+}
+
+void testNeighboursDoNotMatter(const Shape& shape, int tokens) {
+    const Layer layer(shape, 4, 8);
+    const DeviceLayer device(layer);
+    const std::vector<float> x = randomRows(tokens, shape.hidden, ActivationType::kFloat16, 9);
+    const std::vector<uint8_t> vision = mixOf(tokens, "mixed");
+    const std::vector<float> together = runCuda(layer, device, x, vision, ActivationType::kFloat16);
+    bool same = true;
+    for (int t = 0; t < tokens; t++) {
+        const std::vector<float> row(x.begin() + size_t(t) * shape.hidden, x.begin() + size_t(t + 1) * shape.hidden);
+        const std::vector<float> alone = runCuda(layer, device, row, {vision[t]}, ActivationType::kFloat16);
+        same &= std::equal(alone.begin(), alone.end(), together.begin() + size_t(t) * shape.hidden);
+    }
+    check(same, "decode: a token's bits are the same alone and in a batch");
+}
+
+void testLongPromptsRunInChunks() {
+    const Shape shape{32, {32, 64}, 4, 1};
+    const int tokens = 4100;
+    const Layer layer(shape, 4, 10);
+    const DeviceLayer device(layer);
+    const std::vector<float> x = randomRows(tokens, shape.hidden, ActivationType::kFloat16, 11);
+    const std::vector<uint8_t> vision = mixOf(tokens, "mixed");
+    std::vector<float> reference(x.size());
+    modalityMoeReference(layer.args(x, vision, reference));
+    const std::vector<float> y = runCuda(layer, device, x, vision, ActivationType::kFloat16);
+    check(worstError(y, reference, shape.hidden) <= toleranceOf(ActivationType::kFloat16), "4100 tokens run in two chunks");
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+#ifndef ERNIE_CUDA_EMULATOR
+    int devices = 0;
+    if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+        std::printf("SKIPPED: no CUDA device here; the emulated build of this file runs anywhere\n");
+        return 0;
+    }
+    if (count > 1 && std::string(arguments[1]) == "--bench") return bench(), 0;
+#else
+    (void)count, (void)arguments;
+#endif
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
+    const Shape small{96, {64, 32}, 8, 3};
+    if (kEmulated) {
+        testParity(small, {1, 2, 9, 17, 33, 130});
+        testParity({224, {160, 96}, 6, 2}, {3, 40, 270});
+        testParity({32, {32, 64}, 128, 8}, {4, 33});
+    } else {
+        testParity(small, {1, 2, 3, 4, 7, 16, 17, 32, 33, 128, 300, 5000});
+        testParity({512, {256, 96}, 64, 6}, {1, 2, 3, 4, 7, 16, 17, 33, 128, 300});
+        testParity({2560, {1536, 512}, 64, 6}, {1, 5, 40});
+        testParity({32, {32, 64}, 128, 8}, {1, 4, 33, 300});
+    }
+    testTiesGoToTheLowerExpert(small);
+    for (int tokens : {5, 40, 270}) {
+        testNanStaysInItsToken(small, tokens);
+        testRepeatable(small, tokens);
+    }
+    testNeighboursDoNotMatter(small, 18);
+    testLongPromptsRunInChunks();
+    std::printf("%d passed, %d failed\n", checks - failures, failures);
+    return failures ? 1 : 0;
+}

@@ -1,0 +1,138 @@
+// Experts for few tokens: every needed expert's weights are read once, straight into registers.
+
+#include "modality_moe_tile.cuh"
+
+namespace ernie {
+namespace {
+
+// Four warps a block: at T = 1 the 576 gateUp blocks of 28B (96 tile pairs × 6 experts) are on an H200 or A100 all at once.
+constexpr int kWarps = 4;
+// Column blocks on their way per warp. 4 warps × 4 × 2 tiles × 288 bytes (int8: 2 × 544) = 9 KiB a block, so about 40 KiB a
+// multiprocessor at T = 1; 4.8 TB/s at 700 ns latency wants 25.
+template <int kBits>
+constexpr int kAhead = 16 / kBits;
+
+// Lists, in ascending order, the pairs that share `leader`'s expert; 0 when a lower pair leads them. One warp.
+__device__ inline int gatherPairs(const int* pairExpert, int pairs, int leader, int lane, int* members) {
+    const int expert = pairExpert[leader];
+    int count = 0;
+    for (int base = 0; base < pairs; base += kWarpSize) {
+        const int pair = base + lane;
+        const bool same = pair < pairs && pairExpert[pair] == expert;
+        const unsigned mask = __ballot_sync(kFullWarp, same);
+        if (count == 0 && mask != 0 && base + __ffs(mask) - 1 != leader) return 0;
+        if (same) members[count + __popc(mask & ((1u << lane) - 1))] = pair;
+        count += __popc(mask);
+    }
+    return count;
+}
+
+// One block per (16 or 32 output rows: a tile pair) × (expert, found as the first pair that chose it; the other pairs'
+// blocks leave at once). Bound by weight bytes. The warps split the columns, each keeps kAhead blocks in flight; mma's do the
+// arithmetic of up to 8·kTokenTiles tokens on weights that were unpacked once; sums meet in shared memory in fixed order.
+template <typename T, int kBits, int kTokenTiles, Phase kPhase>
+__global__ void __launch_bounds__(kWarps* kWarpSize) decodeKernel(ModalityMoe a, MoeWorkspace w) {
+    __shared__ int members[8 * kTokenTiles];
+    __shared__ int memberCount;
+    __shared__ float sums[kWarps][2][kTokenTiles * 4][kWarpSize];
+    const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
+    const int tilePair = blockIdx.x, leader = blockIdx.y;
+    const ExpertMatrix matrix = expertMatrix<kPhase>(a, w.pairExpert[leader]);
+    if (2 * tilePair >= matrix.tiles) return;
+    if (warp == 0) {
+        const int count = gatherPairs(w.pairExpert, a.tokens * a.topK, leader, lane, members);
+        if (lane == 0) memberCount = count;
+    }
+    __syncthreads();
+    if (memberCount == 0) return;
+
+    const T* x[kTokenTiles];  // columns 8i… of this lane's token in every tile of 8, or null
+    for (int j = 0; j < kTokenTiles; j++) {
+        const int member = 8 * j + lane / 4;
+        x[j] = member < memberCount ? activationRow<T, kPhase>(a, w, members[member]) + 8 * (lane % 4) : nullptr;
+    }
+    const uint8_t* codes = matrix.codes + size_t(2 * tilePair) * matrix.blocks * 64 * kBits;
+    const uint16_t* scales = matrix.scales + size_t(2 * tilePair) * matrix.blocks * kTileRows;
+    const auto load = [&](CodeBlock<kBits>(&blocks)[2], int block) {
+        for (int tile = 0; tile < 2; tile++) {
+            const size_t position = size_t(tile) * matrix.blocks + block;
+            blocks[tile].load(codes + position * 64 * kBits, scales + position * kTileRows, lane);
+        }
+    };
+
+    constexpr int kDepth = kAhead<kBits>;
+    CodeBlock<kBits> ahead[kDepth][2];
+#pragma unroll
+    for (int u = 0; u < kDepth; u++)
+        if (warp + u * kWarps < matrix.blocks) load(ahead[u], warp + u * kWarps);
+    float sum[2][kTokenTiles][4] = {};
+    for (int first = warp; first < matrix.blocks; first += kDepth * kWarps) {
+#pragma unroll
+        for (int u = 0; u < kDepth; u++) {
+            const int block = first + u * kWarps;
+            if (block >= matrix.blocks) break;
+            uint4 tokens[kTokenTiles];  // from L1, while the codes are unpacked
+#pragma unroll
+            for (int j = 0; j < kTokenTiles; j++)
+                tokens[j] = x[j] ? *reinterpret_cast<const uint4*>(x[j] + block * kBlockColumns) : uint4{0, 0, 0, 0};
+            const WeightFragments<T, kBits> fragments[2] = {WeightFragments<T, kBits>(ahead[u][0]),
+                                                           WeightFragments<T, kBits>(ahead[u][1])};
+            const float2 scale[2] = {Pair16<half>::toFloat2(ahead[u][0].scales),
+                                     Pair16<half>::toFloat2(ahead[u][1].scales)};
+            if (block + kDepth * kWarps < matrix.blocks) load(ahead[u], block + kDepth * kWarps);
+#pragma unroll
+            for (int j = 0; j < kTokenTiles; j++) {
+                if (8 * j >= memberCount) break;
+                multiplyBlock(sum[0][j], fragments[0], scale[0], tokens[j]);
+                multiplyBlock(sum[1][j], fragments[1], scale[1], tokens[j]);
+            }
+        }
+    }
+
+    for (int tile = 0; tile < 2; tile++)
+        for (int j = 0; j < kTokenTiles; j++)
+            for (int r = 0; r < 4; r++) sums[warp][tile][4 * j + r][lane] = sum[tile][j][r];
+    __syncthreads();
+    // Thread → lane `source`, token tile j and column r of the fragment; its two rows are values r and r + 2.
+    for (int task = threadIdx.x; task < kTokenTiles * 2 * kWarpSize; task += kWarps * kWarpSize) {
+        const int source = task % kWarpSize, j = task / kWarpSize / 2, r = task / kWarpSize % 2;
+        const int member = 8 * j + fragmentToken(source, r);
+        if (member >= memberCount) continue;
+        float2 total[2] = {};
+        for (int part = 0; part < kWarps; part++)
+            for (int tile = 0; tile < 2; tile++) {
+                total[tile].x += sums[part][tile][4 * j + r][source];
+                total[tile].y += sums[part][tile][4 * j + r + 2][source];
+            }
+        storeRows<T, kPhase>(a, w, members[member], tilePair, fragmentRow(source, r), total[0], total[1]);
+    }
+}
+
+template <typename T, int kBits, int kTokenTiles>
+void launchTiles(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
+    const auto grid = [&](Phase phase) { return dim3(maxTilePairs(a, w, phase), a.tokens * a.topK); };
+    launch(decodeKernel<T, kBits, kTokenTiles, Phase::kGateUp>, grid(Phase::kGateUp), kWarps * kWarpSize, 0, stream, a, w);
+    launch(decodeKernel<T, kBits, kTokenTiles, Phase::kDown>, grid(Phase::kDown), kWarps * kWarpSize, 0, stream, a, w);
+}
+
+template <typename T, int kBits>
+void launchBits(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
+    // An expert has at most one pair of each token.
+    if (a.tokens <= 8) return launchTiles<T, kBits, 1>(a, w, stream);
+    if (a.tokens <= 16) return launchTiles<T, kBits, 2>(a, w, stream);
+    static_assert(kMaxDecodeTokens == 32, "four tiles of 8");
+    launchTiles<T, kBits, 4>(a, w, stream);
+}
+
+template <typename T>
+void launchType(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
+    a.bits == 4 ? launchBits<T, 4>(a, w, stream) : launchBits<T, 8>(a, w, stream);
+}
+
+}  // namespace
+
+void launchDecode(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
+    a.type == ActivationType::kFloat16 ? launchType<half>(a, w, stream) : launchType<__nv_bfloat16>(a, w, stream);
+}
+
+}  // namespace ernie

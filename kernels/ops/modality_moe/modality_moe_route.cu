@@ -1,0 +1,183 @@
+// Routing: logits, then the topK experts of every token. All fp32.
+
+#include <cfloat>
+#include <climits>
+
+#include "../../common/tensor_core.cuh"
+#include "modality_moe_cuda.cuh"
+
+namespace ernie {
+namespace {
+
+constexpr int kWarps = 4;
+
+__device__ inline float warpSum(float value) {
+    for (int distance = kWarpSize / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(kFullWarp, value, distance);
+    return value;
+}
+
+__device__ inline float4 load4(const float* p) { return *reinterpret_cast<const float4*>(p); }
+
+template <typename T>
+__device__ inline float4 load4(const T* p) {
+    const uint2 raw = *reinterpret_cast<const uint2*>(p);
+    const float2 low = Pair16<T>::toFloat2(raw.x), high = Pair16<T>::toFloat2(raw.y);
+    return {low.x, low.y, high.x, high.y};
+}
+
+// Logits, one warp per kTokens tokens × kExperts experts of one bank. Decode (1 × 1): bound by reading the router, so spread
+// over as many warps as there are experts. Prefill (8 × 4): bound by FMAs; every loaded value is used 4 or 8 times.
+// Both sum in the same order: a token's routing does not depend on its neighbours.
+template <typename T, int kTokens, int kExperts>
+__global__ void __launch_bounds__(kWarps* kWarpSize) logitsKernel(ModalityMoe a, float* logits) {
+    const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
+    const int firstExpert = (blockIdx.x * kWarps + warp) * kExperts, firstToken = blockIdx.y * kTokens;
+    const int bank = blockIdx.z;
+    bool inBank[kTokens], any = false;
+    for (int t = 0; t < kTokens; t++) {
+        inBank[t] = firstToken + t < a.tokens && (a.visionExpert[firstToken + t] != 0) == (bank != 0);
+        any |= inBank[t];
+    }
+    if (!any || firstExpert >= a.experts) return;
+
+    const float* router[kExperts];
+    const T* x[kTokens];
+    for (int e = 0; e < kExperts; e++)
+        router[e] = a.router + (size_t(bank) * a.experts + min(firstExpert + e, a.experts - 1)) * a.hidden;
+    for (int t = 0; t < kTokens; t++)
+        x[t] = static_cast<const T*>(a.x) + size_t(min(firstToken + t, a.tokens - 1)) * a.hidden;
+
+    float sum[kTokens][kExperts] = {};
+    for (int c = lane * 4; c < a.hidden; c += kWarpSize * 4) {
+        float4 w[kExperts];
+        for (int e = 0; e < kExperts; e++) w[e] = load4(router[e] + c);
+        for (int t = 0; t < kTokens; t++) {
+            const float4 v = load4(x[t] + c);
+            for (int e = 0; e < kExperts; e++)
+                sum[t][e] = fmaf(v.w, w[e].w, fmaf(v.z, w[e].z, fmaf(v.y, w[e].y, fmaf(v.x, w[e].x, sum[t][e]))));
+        }
+    }
+    for (int t = 0; t < kTokens; t++)
+        for (int e = 0; e < kExperts; e++) {
+            const float logit = warpSum(sum[t][e]);
+            if (lane == 0 && inBank[t] && firstExpert + e < a.experts)
+                logits[size_t(firstToken + t) * a.experts + firstExpert + e] = logit;
+        }
+}
+
+// topK, one warp per token, up to four experts a lane (lane, lane + 32, …). Bound by latency: about 40 + 15·topK shuffles.
+__global__ void __launch_bounds__(kWarps* kWarpSize) topKKernel(ModalityMoe a, MoeWorkspace w) {
+    constexpr int kSlots = kMaxExperts / kWarpSize;
+    const int lane = threadIdx.x % kWarpSize, token = blockIdx.x * kWarps + threadIdx.x / kWarpSize;
+    if (token >= a.tokens) return;
+    const int bank = a.visionExpert[token] != 0;
+
+    // softmax
+    float p[kSlots], largest = -FLT_MAX, total = 0;
+    for (int s = 0; s < kSlots; s++) {
+        const int e = lane + s * kWarpSize;
+        p[s] = e < a.experts ? w.logits[size_t(token) * a.experts + e] : -INFINITY;
+        largest = fmaxf(largest, p[s]);
+    }
+    for (int d = kWarpSize / 2; d > 0; d /= 2) largest = fmaxf(largest, __shfl_xor_sync(kFullWarp, largest, d));
+    for (int s = 0; s < kSlots; s++) {
+        p[s] = lane + s * kWarpSize < a.experts ? expf(p[s] - largest) : 0;
+        total += p[s];
+    }
+    total = warpSum(total);
+
+    float score[kSlots];
+    bool taken[kSlots];
+    for (int s = 0; s < kSlots; s++) {
+        const int e = lane + s * kWarpSize;
+        p[s] /= total;
+        score[s] = e < a.experts ? p[s] + a.correctionBias[bank * a.experts + e] : 0;
+        if (!(score[s] >= -FLT_MAX)) score[s] = -INFINITY;  // NaN loses, and some expert is chosen all the same
+        taken[s] = e >= a.experts;
+    }
+
+    // the best one, topK times; of equal ones the lower expert
+    float chosenWeight = 0, chosenSum = 0;
+    int chosenExpert = 0;
+    for (int k = 0; k < a.topK; k++) {
+        float bestScore = -INFINITY, bestP = 0;
+        int best = INT_MAX;
+        for (int s = 0; s < kSlots; s++)
+            if (!taken[s] && (best == INT_MAX || score[s] > bestScore)) {
+                best = lane + s * kWarpSize;
+                bestScore = score[s];
+                bestP = p[s];
+            }
+        for (int d = kWarpSize / 2; d > 0; d /= 2) {
+            const float otherScore = __shfl_xor_sync(kFullWarp, bestScore, d);
+            const float otherP = __shfl_xor_sync(kFullWarp, bestP, d);
+            const int other = __shfl_xor_sync(kFullWarp, best, d);
+            if (otherScore > bestScore || (otherScore == bestScore && other < best)) {
+                best = other;
+                bestScore = otherScore;
+                bestP = otherP;
+            }
+        }
+        for (int s = 0; s < kSlots; s++) taken[s] |= best == lane + s * kWarpSize;
+        chosenSum += bestP;
+        if (lane == k) {
+            chosenWeight = bestP;
+            chosenExpert = best;
+        }
+    }
+    if (lane >= a.topK) return;
+    const size_t pair = size_t(token) * a.topK + lane;
+    w.pairExpert[pair] = bank * a.experts + chosenExpert;
+    w.pairWeight[pair] = chosenWeight / (chosenSum < a.normMin ? a.normMin : chosenSum);  // NaN stays NaN
+}
+
+template <typename T>
+void launchLogits(const ModalityMoe& a, float* logits, cudaStream_t stream) {
+    constexpr int kFewTokens = 32;
+    if (a.tokens <= kFewTokens)
+        launch(logitsKernel<T, 1, 1>, dim3(divideUp(a.experts, kWarps), a.tokens, 2), kWarps * kWarpSize, 0, stream, a, logits);
+    else
+        launch(logitsKernel<T, 8, 4>, dim3(divideUp(a.experts, kWarps * 4), divideUp(a.tokens, 8), 2), kWarps * kWarpSize, 0,
+               stream, a, logits);
+}
+
+__device__ inline void store4(float* y, float4 v) { *reinterpret_cast<float4*>(y) = v; }
+
+template <typename T>
+__device__ inline void store4(T* y, float4 v) {
+    *reinterpret_cast<uint2*>(y) = {Pair16<T>::fromFloat2(v.x, v.y), Pair16<T>::fromFloat2(v.z, v.w)};
+}
+
+// y = weighted sum of a token's partial results, one thread per 4 columns, k ascending. Bound by reading the partials.
+template <typename T>
+__global__ void combineKernel(ModalityMoe a, MoeWorkspace w) {
+    const int column = (blockIdx.x * blockDim.x + threadIdx.x) * 4, token = blockIdx.y;
+    if (column >= a.hidden) return;
+    float4 y = {0, 0, 0, 0};
+    for (int k = 0; k < a.topK; k++) {
+        const size_t pair = size_t(token) * a.topK + k;
+        const float weight = w.pairWeight[pair];
+        const float4 part = load4(w.partial + pair * a.hidden + column);
+        y = {fmaf(weight, part.x, y.x), fmaf(weight, part.y, y.y), fmaf(weight, part.z, y.z), fmaf(weight, part.w, y.w)};
+    }
+    store4(static_cast<T*>(a.y) + size_t(token) * a.hidden + column, y);
+}
+
+}  // namespace
+
+void launchRoute(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
+    if (a.type == ActivationType::kFloat32) launchLogits<float>(a, w.logits, stream);
+    if (a.type == ActivationType::kFloat16) launchLogits<half>(a, w.logits, stream);
+    if (a.type == ActivationType::kBfloat16) launchLogits<__nv_bfloat16>(a, w.logits, stream);
+    launch(topKKernel, dim3(divideUp(a.tokens, kWarps)), kWarps * kWarpSize, 0, stream, a, w);
+}
+
+void launchCombine(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
+    constexpr int kThreads = 128;
+    const dim3 grid(divideUp(a.hidden, 4 * kThreads), a.tokens);
+    if (a.type == ActivationType::kFloat32) launch(combineKernel<float>, grid, kThreads, 0, stream, a, w);
+    if (a.type == ActivationType::kFloat16) launch(combineKernel<half>, grid, kThreads, 0, stream, a, w);
+    if (a.type == ActivationType::kBfloat16) launch(combineKernel<__nv_bfloat16>, grid, kThreads, 0, stream, a, w);
+}
+
+}  // namespace ernie
