@@ -8,7 +8,6 @@ import pino, { type Logger } from "pino";
 import { chooseSettings, convertWithProgress } from "./cli/prepare-model.ts";
 import { doctor } from "./cli/doctor.ts";
 import { wholeNumber } from "./cli/options.ts";
-import { pull } from "./cli/pull.ts";
 import { serve } from "./cli/serve.ts";
 import type { Source } from "./convert/source.ts";
 import { syntheticNames } from "./convert/synthetic-shapes.ts";
@@ -156,15 +155,22 @@ function toSource(checkpoint: string | undefined, synthetic: string | undefined)
   throw new UserError("convert takes a checkpoint folder or --synthetic SIZE, one of the two");
 }
 
+const pullEnvironment = `
+Environment:
+  HF_TOKEN      token for private or gated repositories (default: the login stored by other hub clients)
+  HF_ENDPOINT   address of another hub or mirror`;
+
 function pullCommand(): Command {
   return new Command("pull")
     .description("Download a checkpoint from the Hugging Face hub: resumes, verifies every file. The only command that uses the network.")
-    .argument("<repository>", "owner/name, e.g. baidu/ERNIE-4.5-VL-28B-A3B-PT")
+    .argument("<repo>", "owner/name, e.g. baidu/ERNIE-4.5-VL-28B-A3B-PT")
     .option("--revision <revision>", "branch, tag or commit", "main")
     .option("--out <dir>", "folder to write (default: the repository's name)")
-    .action((repository: string, { revision, out }: { revision: string; out: string | undefined }) =>
-      pull({ repo: repository, revision, out }, say),
-    );
+    .addHelpText("after", pullEnvironment)
+    .action(async (repo: string, { revision, out }: { revision: string; out: string | undefined }) => {
+      const { pull } = await import("./cli/pull.ts"); // the hub's client library takes a while to load
+      await pull({ repo, revision, out }, say);
+    });
 }
 
 function doctorCommand(): Command {
