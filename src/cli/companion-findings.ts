@@ -1,7 +1,8 @@
 // The small files of a model folder, each looked at as the server would load it: what is missing and what stands in for it.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { readTemplateSource } from "../chat/template-source.ts";
 import { loadTemplate } from "../chat/template.ts";
 import { loadTokenizer } from "../chat/tokenizer.ts";
 import { find, type Finding } from "./finding.ts";
@@ -15,21 +16,13 @@ export function companionFindings(folder: string): Finding[] {
     }),
     find("chat template", () => {
       loadTemplate(folder);
-      const file = templateFile(folder);
-      return file ? { mark: "ok", lines: [file] } : { mark: "note", lines: ["none in the folder: the built-in one is used"] };
+      const { path } = readTemplateSource(folder);
+      const isOwn = existsSync(path);
+      return isOwn ? { mark: "ok", lines: [basename(path)] } : { mark: "note", lines: [`none in the folder: ${path} is used`] };
     }),
     optional(folder, "preprocessor", "preprocessor_config.json", "pictures are sized and normalised as for the published 28B"),
     optional(folder, "sampling", "generation_config.json", "requests that do not choose get the API's defaults"),
   ];
-}
-
-function templateFile(folder: string): string | undefined {
-  const own = ["chat_template.jinja", "chat_template.json"].find((name) => existsSync(join(folder, name)));
-  if (own) return own;
-  const config = "tokenizer_config.json";
-  if (!existsSync(join(folder, config))) return undefined;
-  const { chat_template: template } = JSON.parse(readFileSync(join(folder, config), "utf8")) as { chat_template?: unknown };
-  return template ? config : undefined;
 }
 
 function optional(folder: string, name: string, file: string, instead: string): Finding {

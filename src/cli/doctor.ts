@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { freemem, totalmem, cpus, release } from "node:os";
 import { resolve } from "node:path";
+import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { findOnnxRuntime } from "../runtime/ort-api.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { programVersion } from "../version.ts";
@@ -43,8 +44,16 @@ function machineFindings(): Finding[] {
       const runtime = new Runtime(findOnnxRuntime());
       return { mark: "ok", lines: [`${runtime.api.version}, ${runtime.api.libraryPath}`, runtime.api.buildInfo()] };
     }),
+    find("kernels", describeKernels),
     find("CUDA", describeCuda),
   ];
+}
+
+function describeKernels(): Omit<Finding, "name"> {
+  const library = findKernelLibrary();
+  return library
+    ? { mark: "ok", lines: [library] }
+    : { mark: "note", lines: ["not built: ONNX Runtime's operator computes the experts; npm run kernels:build makes a much faster one"] };
 }
 
 /** No GPU is not an error: the CPU serves as well. */

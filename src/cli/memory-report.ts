@@ -69,25 +69,29 @@ export function workspaceBytes({ text, moe, vision, image }: ModelConfig, activa
   return Math.ceil(Math.max(decoder, tower));
 }
 
-/** A row for each part and one for all, a column for each way to convert. */
+/** A row for each part and one for all, a column for each way to convert; padded vision experts are marked. */
 export function memoryTable(config: ModelConfig, choices: readonly ConversionSettings[]): string[] {
   const parameters = parametersByPart(config);
   const columns = choices.map((settings) => weightBytesByPart(config, settings));
-  const row = (label: string, value: (parts: PerPart) => number): string[] => [
-    label,
-    formatCount(value(parameters)),
-    ...columns.map((bytes) => formatBytes(value(bytes))),
-  ];
-  const perParameter = (part: ModelPart) => columns[0]!.get(part)! / parameters.get(part)!;
-  const labels: Partial<Record<ModelPart, string>> = {
-    ...(config.text.tiedEmbedding && { embedding: "embedding = LM head" }),
-    ...(perParameter("vision experts") > 1.01 * perParameter("text experts") && { "vision experts": "vision experts, padded" }),
-  };
-  return alignColumns([
-    ["", "parameters", ...choices.map(({ weights }) => weights)],
-    ...[...parameters.keys()].map((part) => row(labels[part] ?? part, (parts) => parts.get(part) ?? 0)),
-    row("all", totalOf),
+  const perParameter = (bytes: PerPart, part: ModelPart) => bytes.get(part)! / parameters.get(part)!;
+  const arePadded = columns.map((bytes) => perParameter(bytes, "vision experts") > 1.01 * perParameter(bytes, "text experts"));
+  const isMarked = arePadded.includes(true);
+  const rows = [...parameters].map(([part, count]) => [
+    part === "embedding" && config.text.tiedEmbedding ? "embedding = LM head" : part,
+    formatCount(count),
+    ...columns.map((bytes, i) => formatBytes(bytes.get(part)!) + mark(part === "vision experts" && arePadded[i]!)),
   ]);
+  function mark(isPadded: boolean): string {
+    return isPadded ? "*" : isMarked ? " " : "";
+  }
+  return [
+    ...alignColumns([
+      ["", "parameters", ...choices.map(({ weights }) => weights + mark(false))],
+      ...rows,
+      ["all", formatCount(totalOf(parameters)), ...columns.map((bytes) => formatBytes(totalOf(bytes)) + mark(false))],
+    ]),
+    ...(isMarked ? ["* padded to the width of the text experts, as ONNX Runtime's operator wants them"] : []),
+  ];
 }
 
 /** How many sequences of which length fit on which GPU, for each way to convert; "–" where not even the weights do. */

@@ -9,6 +9,7 @@ import { activationDataType, type CheckpointLayout, type ConversionSettings, typ
 import type { ModelConfig } from "../core/model-config.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
+import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { companionFindings } from "./companion-findings.ts";
 import { bad, type Finding } from "./finding.ts";
 import {
@@ -21,6 +22,7 @@ import {
   workspaceBytes,
 } from "./memory-report.ts";
 import { formatBytes } from "./options.ts";
+import { chooseSettings } from "./prepare-model.ts";
 import { formatCount } from "./table.ts";
 
 export type ModelReport = {
@@ -29,8 +31,6 @@ export type ModelReport = {
   readonly sections: readonly { readonly title: string; readonly lines: readonly string[] }[];
 };
 
-/** What a checkpoint is converted to unless the operator says otherwise. */
-const defaultSettings: ConversionSettings = { weights: "int4", activations: "fp32" };
 const shownFaults = 3;
 
 /** Looks at all that the server would read; of a converted model it also compares the checksums. */
@@ -48,15 +48,16 @@ function reportCheckpoint(folder: string): ModelReport {
   const checkpoint = openCheckpoint(folder);
   try {
     const { config, layout, notes } = checkpoint;
+    const choices = (activations: "fp32" | "bf16") =>
+      (["int4", "int8", "fp32"] as const).map((weights) => chooseSettings(weights, activations, "auto"));
     const findings: Finding[] = [
       { mark: "ok", name: "checkpoint", lines: [folder, ...identify(basename(folder), layout, config)] },
       weightsFinding(checkpoint),
       ...notes.map((note): Finding => ({ mark: "note", name: "weights", lines: [note] })),
       ...companionFindings(folder),
-      memoryFinding(config, defaultSettings),
+      memoryFinding(config, chooseSettings("int4", "fp32", "auto")),
     ];
-    const formats = (activations: "fp32" | "bf16") => (["int4", "int8", "fp32"] as const).map((weights) => ({ weights, activations }));
-    return { findings, sections: sections(config, formats("fp32"), formats("bf16")) };
+    return { findings, sections: sections(config, choices("fp32"), choices("bf16")) };
   } finally {
     checkpoint.close();
   }
@@ -75,6 +76,7 @@ async function reportConverted(folder: string): Promise<ModelReport> {
   const findings: Finding[] = [
     { mark: "ok", name: "converted", lines },
     ...layoutFindings(manifest),
+    ...kernelFindings(settings),
     ...companionFindings(folder),
     memoryFinding(config, settings),
   ];
@@ -92,6 +94,13 @@ function layoutFindings(manifest: Manifest): Finding[] {
   if (planned === dataBytes(manifest)) return [];
   const line = `laid out by another version; sizes by part are those this one would write, ${formatBytes(planned)} in all`;
   return [{ mark: "note", name: "weights", lines: [line] }];
+}
+
+/** A model converted for our own operator cannot do without it. */
+function kernelFindings({ experts }: ConversionSettings): Finding[] {
+  if (experts !== "modality-moe" || findKernelLibrary()) return [];
+  const line = "converted for the ModalityMoe kernel, which is not built here; run npm run kernels:build, or convert again";
+  return [{ mark: "bad", name: "experts", lines: [line] }];
 }
 
 /** What the model is, in three lines. */
@@ -117,7 +126,9 @@ function weightsFinding(checkpoint: Checkpoint): Finding {
     const more = faults.length > shownFaults ? [`and ${faults.length - shownFaults} more tensors`] : [];
     return { mark: "bad", name: "weights", lines: [...faults.slice(0, shownFaults), ...more] };
   }
-  const stored = Object.entries(checkpoint.manifest(defaultSettings, "").source.files).filter(([name]) => name.endsWith(".safetensors"));
+  const stored = Object.entries(checkpoint.manifest({ weights: "fp32", activations: "fp32" }, "").source.files).filter(([name]) =>
+    name.endsWith(".safetensors"),
+  );
   const bytes = stored.reduce((sum, [, file]) => sum + file.bytes, 0);
   return {
     mark: "ok",

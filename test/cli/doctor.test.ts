@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { doctor } from "../../src/cli/doctor.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 
@@ -10,6 +10,7 @@ const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url
 const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-doctor-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
+afterEach(() => vi.unstubAllEnvs());
 
 async function examine(folder: string): Promise<{ canStart: boolean; report: string }> {
   const lines: string[] = [];
@@ -55,7 +56,7 @@ describe("a complete checkpoint", () => {
       expect(report).toMatch(new RegExp(`✓ .* ${file.replaceAll(".", "\\.")}$`, "m"));
     }
     expect(report).toMatch(/^ +parameters +int4 +int8 +fp32$/m);
-    expect(report).toMatch(/^ {2}text experts +2\.4 M( +\d+\.\d MiB){3}$/m);
+    expect(report).toMatch(/^ {2}text experts +2\.4 M( +\d+\.\d MiB ?){3}$/m);
     expect(report).toContain("KV cache   2.0 KiB in fp32, 1.0 KiB in bf16, per token");
     expect(report).toMatch(/^ +weights +tokens +24 GB +48 GB +80 GB +141 GB$/m);
     expect(report).not.toContain("✗");
@@ -93,7 +94,7 @@ describe("a complete checkpoint", () => {
 
 describe("what stands in for a missing file is said, and does not keep the server from starting", () => {
   test.each([
-    ["chat_template.jinja and tokenizer_config.json", /! chat template {2}none in the folder: the built-in one is used/],
+    ["chat_template.jinja and tokenizer_config.json", /! chat template {2}none in the folder: built-in template pt is used/],
     ["preprocessor_config.json", /! preprocessor +no preprocessor_config\.json: pictures are sized .* as for the published 28B/],
     ["generation_config.json", /! sampling +no generation_config\.json: requests that do not choose get the API's defaults/],
   ])("%s", async (files, line) => {
@@ -191,7 +192,7 @@ describe("a converted model", () => {
     expect(canStart).toBe(true);
     expect(report).toContain("converted from ernie-vl-nano by ernie-vl 0.1.0: int4 weights, fp32 activations");
     expect(report).toContain("all checksums match");
-    expect(report).toMatch(/^ +parameters +int4$/m);
+    expect(report).toMatch(/^ +parameters +int4 *$/m);
     expect(report).not.toContain("another version");
   });
 
@@ -206,6 +207,19 @@ describe("a converted model", () => {
     const { canStart, report } = await examine(folder);
 
     expect(report).toMatch(/✗ converted +.*decoder\.onnx\.data: expected SHA-256/);
+    expect(canStart).toBe(false);
+  });
+
+  test("made for our own kernel cannot be served without it", async () => {
+    const folder = join(root, "nano-kernel");
+    const settings = { weights: "int4", activations: "fp32", experts: "modality-moe" } as const;
+    await convertCheckpoint(nano, folder, { settings, programVersion: "0.1.0" });
+    vi.stubEnv("ERNIE_VL_KERNELS", join(root, "nowhere.so"));
+
+    const { canStart, report } = await examine(folder);
+
+    expect(report).toMatch(/! kernels +not built: .* npm run kernels:build/);
+    expect(report).toMatch(/✗ experts +converted for the ModalityMoe kernel, which is not built here/);
     expect(canStart).toBe(false);
   });
 

@@ -15,7 +15,7 @@ import {
 } from "../../src/cli/memory-report.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { openSynthetic } from "../../src/convert/synthetic.ts";
-import { weightFormats } from "../../src/core/manifest.ts";
+import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";
 
 const config28b = openSynthetic("28b").config;
 const gibibyte = 2 ** 30;
@@ -30,10 +30,12 @@ test("the 28B has 29.4 billion parameters, 3.35 billion of them active", () => {
 });
 
 describe("weightBytesByPart", () => {
-  test.each(weightFormats)("%s: the parts add up to the files of a conversion", async (weights) => {
-    const settings = { weights, activations: "fp32" as const };
+  test.each<[string, ConversionSettings]>([
+    ...weightFormats.map((weights): [string, ConversionSettings] => [weights, { weights, activations: "fp32" }]),
+    ["int4-kernel", { weights: "int4", activations: "fp32", experts: "modality-moe" }],
+  ])("%s: the parts add up to the files of a conversion", async (name, settings) => {
     const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
-    const folder = join(root, weights);
+    const folder = join(root, name);
     await convertCheckpoint(nano, folder, { settings, programVersion: "0" });
 
     const planned = totalOf(weightBytesByPart(openSynthetic("nano").config, settings));
@@ -54,7 +56,7 @@ describe("weightBytesByPart", () => {
       expect(bytes.get(part), part).toBe(2 * parameters.get(part)!);
     }
     expect(bytes.get("routers")).toBe(4 * parameters.get("routers")!);
-    expect(bytes.get("vision experts")! / parameters.get("vision experts")!).toBeGreaterThanOrEqual(2);
+    expect(bytes.get("vision experts")).toBe(3 * 2 * parameters.get("vision experts")!); // 1536 / 512
   });
 });
 
@@ -87,7 +89,17 @@ describe("tables", () => {
 
     expect(lines.filter((line) => line.startsWith("vision experts"))).toHaveLength(1);
     expect(lines.some((line) => line.startsWith("embedding = LM head"))).toBe(true);
-    expect(new Set(lines.map((line) => line.length)).size).toBe(1);
+    expect(new Set(lines.slice(0, -1).map((line) => line.replace(/\*$/, "").length)).size).toBe(1);
+  });
+
+  test("padded vision experts are marked, those of our own kernel have no padding", () => {
+    const own = { weights: "int4", activations: "bf16", experts: "modality-moe" } as const;
+    const row = (lines: readonly string[]) => lines.find((line) => line.startsWith("vision experts"));
+
+    expect(row(memoryTable(config28b, settings))).toMatch(/\*$/);
+    expect(memoryTable(config28b, settings).at(-1)).toMatch(/^\* padded/);
+    expect(row(memoryTable(config28b, [own]))).not.toContain("*");
+    expect(memoryTable(config28b, [own]).at(-1)).toMatch(/^all /);
   });
 
   test("an untied LM head is a part of its own", () => {
