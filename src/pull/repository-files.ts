@@ -31,6 +31,8 @@ const neededNames = new Set([
   "processor_config.json",
   "tokenizer.json",
   "tokenizer.model",
+  "spm.model",
+  "ernie_token_100k.model",
   "tokenizer_config.json",
   "special_tokens_map.json",
   "added_tokens.json",
