@@ -49,7 +49,7 @@ export function cacheRoot(env: NodeJS.ProcessEnv): string {
 /** Files a conversion can depend on, in a fixed order. */
 function checkpointFiles(folder: string): string[] {
   return readdirSync(folder)
-    .filter((name) => /\.(safetensors|json|jinja)$/.test(name) && statSync(join(folder, name), { throwIfNoEntry: false })?.isFile())
+    .filter((name) => /\.(safetensors|json|jinja|model)$/.test(name) && statSync(join(folder, name), { throwIfNoEntry: false })?.isFile())
     .toSorted();
 }
 

@@ -66,6 +66,41 @@ describe.each([
   });
 });
 
+describe.each([
+  ["hub", () => writeCheckpoint(hubConfig, hubTensors())],
+  ["native", () => writeCheckpoint(nativeConfig, nativeTensors())],
+])("part of a tensor in the %s layout", (_, write) => {
+  test.each([
+    "model.layers.0.mlp.up_proj.weight",
+    "model.layers.1.mlp.experts.6.up_proj.weight",
+    "model.layers.1.mlp.experts.2.down_proj.weight",
+  ])("is that part of %s", (name) => {
+    const checkpoint = openCheckpoint(write());
+
+    const part = checkpoint.readRange(name, hubShapes[name]!, 5, 11);
+
+    expect(part).toEqual(hubTensors()[name]!.values.slice(5, 16));
+    checkpoint.close();
+  });
+
+  test("of no elements counts it as used, and checks its shape", () => {
+    const checkpoint = openCheckpoint(write());
+    for (const [name, shape] of Object.entries(hubShapes)) expect(checkpoint.readRange(name, shape, 0, 0)).toHaveLength(0);
+
+    expect(() => checkpoint.finish()).not.toThrow();
+    expect(() => checkpoint.readRange("model.norm.weight", [17], 0, 0)).toThrow("expected shape [17] by config.json, got [16]");
+    checkpoint.close();
+  });
+});
+
+test("part of a tensor that lies scattered is refused", () => {
+  const checkpoint = openCheckpoint(writeCheckpoint(nativeConfig, nativeTensors()));
+  const name = "model.layers.1.mlp.gate.weight";
+
+  expect(() => checkpoint.readRange(name, hubShapes[name]!, 0, 1)).toThrow("cannot be read alone");
+  checkpoint.close();
+});
+
 test("a checkpoint saved by transformers has its vision tower below model.", () => {
   const tensors = Object.fromEntries(
     Object.entries(hubTensors()).map(([name, tensor]) => [name.replace(/^vision_model/, "model.vision_model"), tensor]),
@@ -100,6 +135,16 @@ describe("the LM head", () => {
     expect(checkpoint.notes).toHaveLength(1);
     expect(() => checkpoint.finish()).toThrow("got also lm_head.weight");
     checkpoint.close();
+  });
+
+  test("is not looked at again when the config is known already", () => {
+    const folder = writeCheckpoint(hubConfig, { ...hubTensors(), ...head(1) });
+    const first = openCheckpoint(folder);
+    const again = openCheckpoint(folder, first.config);
+
+    expect([again.tiedEmbedding, again.notes]).toEqual([false, []]);
+    first.close();
+    again.close();
   });
 
   test("of an untied model is a tensor like any other", () => {
