@@ -15,7 +15,7 @@ import { formatBytes } from "./options.ts";
 export async function doctor(modelFolder: string, say: (line: string) => void): Promise<boolean> {
   const machine = machineFindings();
   for (const finding of machine) printFinding(finding).forEach(say);
-  const { findings, sections } = await reportModel(resolve(modelFolder));
+  const { findings, sections } = await reportModel(resolve(modelFolder), say);
   for (const finding of findings) printFinding(finding).forEach(say);
   for (const { title, lines } of sections) {
     say("");

@@ -32,13 +32,15 @@ export type ModelReport = {
 };
 
 const shownFaults = 3;
+/** Reading more than this takes seconds. */
+const slowBytes = 2 ** 30;
 
-/** Looks at all that the server would read; of a converted model it also compares the checksums. */
-export async function reportModel(folder: string): Promise<ModelReport> {
+/** Looks at all that the server would read; of a converted model it also compares the checksums, and says so when that takes a while. */
+export async function reportModel(folder: string, say: (line: string) => void): Promise<ModelReport> {
   let kind = "model";
   try {
     kind = classifyFolder(folder);
-    return kind === "checkpoint" ? reportCheckpoint(folder) : await reportConverted(folder);
+    return kind === "checkpoint" ? reportCheckpoint(folder) : await reportConverted(folder, say);
   } catch (error) {
     return { findings: [bad(kind, error), ...(kind === "model" ? [] : companionFindings(folder))], sections: [] };
   }
@@ -63,8 +65,9 @@ function reportCheckpoint(folder: string): ModelReport {
   }
 }
 
-async function reportConverted(folder: string): Promise<ModelReport> {
+async function reportConverted(folder: string, say: (line: string) => void): Promise<ModelReport> {
   const manifest = readManifest(folder);
+  if (dataBytes(manifest) > slowBytes) say(`   comparing the checksums of ${formatBytes(dataBytes(manifest))} …`);
   await verifyFiles(folder, manifest);
   const { config, settings, source } = manifest;
   const lines = [
@@ -75,6 +78,7 @@ async function reportConverted(folder: string): Promise<ModelReport> {
   ];
   const findings: Finding[] = [
     { mark: "ok", name: "converted", lines },
+    ...randomFindings(manifest),
     ...layoutFindings(manifest),
     ...kernelFindings(settings),
     ...companionFindings(folder),
@@ -85,6 +89,12 @@ async function reportConverted(folder: string): Promise<ModelReport> {
 
 function dataBytes({ files }: Manifest): number {
   return Object.entries(files).reduce((sum, [name, { bytes }]) => sum + (name.endsWith(".data") ? bytes : 0), 0);
+}
+
+/** Only a synthetic model comes from no files. */
+function randomFindings({ source }: Manifest): Finding[] {
+  if (Object.keys(source.files).length > 0) return [];
+  return [{ mark: "note", name: "weights", lines: ["random numbers, for measurements: its answers mean nothing"] }];
 }
 
 /** Sizes by part are planned, not read: true of what this version wrote. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { doctor } from "../../src/cli/doctor.ts";
-import { convertCheckpoint } from "../../src/convert/convert.ts";
+import { convert, convertCheckpoint } from "../../src/convert/convert.ts";
 
 const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
@@ -194,6 +194,18 @@ describe("a converted model", () => {
     expect(report).toContain("all checksums match");
     expect(report).toMatch(/^ +parameters +int4 *$/m);
     expect(report).not.toContain("another version");
+  });
+
+  test("with random weights is called that", async () => {
+    const folder = join(root, "synthetic");
+    const settings = { weights: "int8", activations: "fp32" } as const;
+    await convert({ type: "synthetic", name: "nano" }, folder, { settings, programVersion: "0.1.0" });
+
+    const { canStart, report } = await examine(folder);
+
+    expect(report).toMatch(/! weights +random numbers, for measurements/);
+    expect(canStart).toBe(true);
+    expect((await examine(converted)).report).not.toContain("random");
   });
 
   test("with a changed byte cannot be served", async () => {
