@@ -46,7 +46,7 @@ async function main(isCpuOnly) {
   const withCuda = !isCpuOnly && hasProgram("nvcc");
   fetchHeaders();
 
-  const sources = sourcesUnder(kernels).filter((path) => !path.endsWith("_test.cc") && (withCuda || path.endsWith(".cc")));
+  const sources = sourcesUnder(kernels).filter((path) => !/_test\.(cc|cu)$|\/bench\//.test(path) && (withCuda || path.endsWith(".cc")));
   const objects = sources.map((path) => join(build, `${relative(kernels, path).replaceAll("/", ".")}.o`));
   const jobs = sources.map((path, i) => () => compile(path, objects[i], withCuda));
   await Promise.all(
