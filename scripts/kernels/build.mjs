@@ -57,8 +57,8 @@ async function main(isCpuOnly) {
 
   // A server may have the old library open: it is replaced, not overwritten.
   const output = `${library}.new`;
-  if (withCuda) await run("nvcc", ["-shared", "-cudart", "shared", "-o", output, ...objects]);
-  else await run("g++", ["-shared", "-o", output, ...objects]);
+  if (withCuda) await run("nvcc", ["-shared", "-cudart", "shared", "-Xlinker", "--no-undefined", "-o", output, ...objects]);
+  else await run("g++", ["-shared", "-Wl,--no-undefined", "-o", output, ...objects]);
   renameSync(output, library);
   console.log(
     `${relative(process.cwd(), library)}: CPU${withCuda ? " and CUDA kernels" : " kernels (with nvcc it would have CUDA kernels too)"}`,

@@ -27,6 +27,8 @@
 #include <cstddef>
 #include <cstdint>
 
+struct CUstream_st;  // *cudaStream_t, without CUDA's headers
+
 namespace ernie {
 
 constexpr int kBlockColumns = 32;
@@ -77,6 +79,6 @@ void modalityMoeCpu(const ModalityMoe& args, ParallelFor parallelFor, CpuKernel 
 // modality_moe.cu: device pointers. The workspace holds at least modalityMoeWorkspaceBytes bytes, 256-byte aligned; nothing
 // is allocated, nothing synchronised, and which kernels run depends on shapes only, so a CUDA graph can capture it.
 size_t modalityMoeWorkspaceBytes(const ModalityMoe& args);
-void modalityMoeCuda(const ModalityMoe& args, void* workspace, struct CUstream_st* stream);
+void modalityMoeCuda(const ModalityMoe& args, void* workspace, CUstream_st* stream);
 
 }  // namespace ernie

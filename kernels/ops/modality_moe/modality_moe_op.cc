@@ -106,7 +106,7 @@ void runOnCuda(Ort::KernelContext& context, const ModalityMoe& a) {
     // The session's arena: freed here, reused by later nodes of the same stream only.
     Ort::Allocator arena(allocator);
     void* workspace = arena.Alloc(modalityMoeWorkspaceBytes(a));
-    modalityMoeCuda(a, workspace, static_cast<struct CUstream_st*>(context.GetGPUComputeStream()));
+    modalityMoeCuda(a, workspace, static_cast<CUstream_st*>(context.GetGPUComputeStream()));
     arena.Free(workspace);
 }
 #endif
