@@ -160,7 +160,8 @@ int main(int count, char** arguments) {
     const Shape small{96, {64, 32}, 8, 3};
     if (kEmulated) {
         testParity(small, {1, 2, 9, 17, 33, 130});
-        testParity({224, {160, 96}, 6, 2}, {3, 40, 270});
+        testParity({672, {544, 288}, 4, 2}, {2, 40});  // enough columns for every ring of loads to go round
+        testParity({224, {160, 96}, 6, 2}, {3, 270});
         testParity({32, {32, 64}, 128, 8}, {4, 33});
     } else {
         testParity(small, {1, 2, 3, 4, 7, 16, 17, 32, 33, 128, 300, 5000});

@@ -176,9 +176,10 @@ void launchTiles(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t strea
         return dim3(divideUp(maxTilePairs(a, w, phase), kRowWarps), maxTokenTiles(a, kTokens));
     };
     launch(sortKernel, dim3(2 * a.experts), kSortThreads, 0, stream, a, w, kTokens);
-    launch(groupedKernel<T, kBits, kTokenTiles, kStages, Phase::kGateUp>, grid(Phase::kGateUp), kThreads, sharedBytes, stream, a,
-           w);
-    launch(groupedKernel<T, kBits, kTokenTiles, kStages, Phase::kDown>, grid(Phase::kDown), kThreads, sharedBytes, stream, a, w);
+    const auto gateUp = groupedKernel<T, kBits, kTokenTiles, kStages, Phase::kGateUp>;
+    const auto down = groupedKernel<T, kBits, kTokenTiles, kStages, Phase::kDown>;
+    launch(gateUp, grid(Phase::kGateUp), kThreads, sharedBytes, stream, a, w);
+    launch(down, grid(Phase::kDown), kThreads, sharedBytes, stream, a, w);
 }
 
 template <typename T, int kBits>
