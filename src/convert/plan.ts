@@ -1,5 +1,6 @@
 // What a conversion computes, as a function of config and settings alone: every thread plans for itself and gets the same list.
 
+import { UserError } from "../core/errors.ts";
 import { graphFiles } from "../core/graph-io.ts";
 import type { ConversionSettings } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
@@ -9,6 +10,7 @@ import { buildVision } from "./blocks/vision.ts";
 import { Weights } from "./blocks/weights.ts";
 import type { Piece } from "./onnx/graph.ts";
 import { encodeModel, externalDataBytes, placePieces, type Region } from "./onnx/model-file.ts";
+import { blockLength } from "./quantize/blockwise.ts";
 
 export type PlanOptions = {
   readonly config: ModelConfig;
@@ -32,7 +34,14 @@ export type Plan = {
   readonly jobs: readonly Job[];
 };
 
+/** Throws a UserError when the sizes do not suit the settings. */
 export function planConversion({ config, settings, inspect }: PlanOptions): Plan {
+  const { hiddenSize } = config.text;
+  if (settings.weights !== "fp32" && hiddenSize % blockLength !== 0) {
+    throw new UserError(
+      `${settings.weights} weights need a hidden size that is a multiple of ${blockLength}, this model's is ${hiddenSize}; use --weights fp32`,
+    );
+  }
   const build = { config, weights: new Weights(settings), inspect };
   const graphs = [
     { name: graphFiles.decoder, graph: buildDecoder(build) },

@@ -1,0 +1,42 @@
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { planConversion } from "../../src/convert/plan.ts";
+import { readModelConfig } from "../../src/convert/read-config.ts";
+import { UserError } from "../../src/core/errors.ts";
+import type { ModelConfig } from "../../src/core/model-config.ts";
+
+const nano = readModelConfig(fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url)));
+const odd: ModelConfig = { ...nano, text: { ...nano.text, hiddenSize: 136 } };
+
+describe("planConversion", () => {
+  test.each(["int4", "int8"] as const)("refuses %s weights for a hidden size that is not made of whole blocks", (weights) => {
+    const plan = () => planConversion({ config: odd, settings: { weights, activations: "fp32" }, inspect: false });
+
+    expect(plan).toThrow(
+      new UserError(`${weights} weights need a hidden size that is a multiple of 32, this model's is 136; use --weights fp32`),
+    );
+  });
+
+  test("writes every byte of every data file exactly once", () => {
+    const plan = planConversion({ config: nano, settings: { weights: "int4", activations: "fp32" }, inspect: false });
+
+    for (const { name, byteLength } of plan.dataFiles) {
+      const regions = plan.jobs.filter((job) => job.dataFile === name).flatMap((job) => job.targets);
+      const sorted = regions.toSorted((a, b) => a.offset - b.offset);
+      sorted.forEach((region, i) =>
+        expect(region.offset).toBeGreaterThanOrEqual(i === 0 ? 0 : sorted[i - 1]!.offset + sorted[i - 1]!.byteLength),
+      );
+      const last = sorted.at(-1)!;
+      expect(last.offset + last.byteLength).toBe(byteLength);
+    }
+  });
+
+  test("our own expert operator needs no padding: its weights are smaller where vision experts are narrower", () => {
+    const narrow: ModelConfig = { ...nano, moe: { ...nano.moe, textWidth: 96, visionWidth: 32 } };
+    const bytes = (experts: { experts?: "modality-moe" }) =>
+      planConversion({ config: narrow, settings: { weights: "int4", activations: "fp32", ...experts }, inspect: false }).dataFiles[0]!
+        .byteLength;
+
+    expect(bytes({ experts: "modality-moe" })).toBeLessThan(0.8 * bytes({}));
+  });
+});
