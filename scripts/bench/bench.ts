@@ -26,6 +26,7 @@ const program = new Command("bench")
   .addOption(new Option("--weights <format>").choices(weightFormats).default("int4"))
   .addOption(new Option("--experts <operator>").choices(expertChoices).default("auto"))
   .option("--streams <list>", "numbers of parallel streams", "1,4,16")
+  .option("--threads <n>", "CPU threads of the engine; 0 = one per core", "0")
   .option("--repeats <n>", "runs of each measurement; medians are reported", "5")
   .option("--no-transformers", "leave Hugging Face transformers out")
   .option("--out <file>", "also write the result as JSON")
@@ -35,6 +36,7 @@ const flags = program.opts<{
   weights: WeightFormat;
   experts: ExpertChoice;
   streams: string;
+  threads: string;
   repeats: string;
   transformers: boolean;
   out?: string;
@@ -42,7 +44,7 @@ const flags = program.opts<{
 const streams = flags.streams.split(",").map(Number);
 
 const { folder, manifest } = await prepareModel(flags.model, chooseSettings(flags.weights, "fp32", flags.experts), console.error);
-const engine = await EngineBench.start(folder, manifest, Math.max(...streams));
+const engine = await EngineBench.start(folder, manifest, Math.max(...streams), Number(flags.threads));
 await engine.warmUp();
 const delay = monitorEventLoopDelay({ resolution: 1 });
 delay.enable();
@@ -55,6 +57,7 @@ const result = {
   model: manifest.source.name,
   weights: flags.weights,
   experts: manifest.settings.experts ?? "onnxruntime",
+  threads: Number(flags.threads),
   machine: `${cpus().length} × ${cpus()[0]!.model}`,
   node: process.version,
   commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),

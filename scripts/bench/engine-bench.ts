@@ -27,11 +27,11 @@ export class EngineBench {
     this.#vocabSize = vocabSize;
   }
 
-  static async start(folder: string, { config }: Manifest, slotCount: number): Promise<EngineBench> {
+  static async start(folder: string, { config }: Manifest, slotCount: number, threadCount: number): Promise<EngineBench> {
     const workerData: WorkerData = {
       modelFolder: folder,
       device: "cpu",
-      threadCount: 0,
+      threadCount,
       slotCount,
       slotCapacity: 1024,
       prefillChunkTokens: prefillTokens,

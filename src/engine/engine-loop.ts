@@ -6,9 +6,12 @@ import { RequestError } from "../core/errors.ts";
 import type { Engine } from "./engine.ts";
 import type { FromEngine, Refusal, SequenceId, ToEngine } from "./engine-protocol.ts";
 
+/** Only the closing of the port needs the event loop while steps run; messages are taken without it. */
+const turnIntervalMs = 5;
+
 /**
  * Serves the port until it closes or asks for it; resolves then, with the port closed. Between two steps it empties the port,
- * so that an abort takes effect within one step, and lets the event loop turn once. Without work it sleeps until a message.
+ * so that an abort takes effect within one step; every few milliseconds it lets the event loop turn. Without work it sleeps until a message.
  * An error outside of a model step is a bug: it is reported as `fatal` and ends the loop.
  */
 export async function runEngineLoop(engine: Engine, port: MessagePort): Promise<void> {
@@ -29,13 +32,18 @@ export async function runEngineLoop(engine: Engine, port: MessagePort): Promise<
   });
 
   post({ type: "ready" });
+  let lastTurn = performance.now();
   try {
     while (state.isOpen) {
       for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) receive(next.message);
       const events = engine.hasWork() ? engine.step() : [];
       post({ type: "events", events, stats: engine.stats() });
-      if (engine.hasWork()) await setImmediate();
-      else if (state.isOpen) await new Promise<void>((resolve) => (state.wake = resolve));
+      if (!engine.hasWork()) {
+        if (state.isOpen) await new Promise<void>((resolve) => (state.wake = resolve));
+      } else if (performance.now() - lastTurn >= turnIntervalMs) {
+        await setImmediate();
+        lastTurn = performance.now();
+      }
     }
   } catch (error) {
     post({ type: "fatal", message: messageOf(error) });
