@@ -105,9 +105,8 @@ void runOnCuda(Ort::KernelContext& context, const ModalityMoe& a) {
     Ort::ThrowOnError(Ort::GetApi().KernelContext_GetAllocator(context.GetOrtKernelContext(), device, &allocator));
     // The session's arena: freed here, reused by later nodes of the same stream only.
     Ort::Allocator arena(allocator);
-    void* workspace = arena.Alloc(modalityMoeWorkspaceBytes(a));
-    modalityMoeCuda(a, workspace, static_cast<CUstream_st*>(context.GetGPUComputeStream()));
-    arena.Free(workspace);
+    Ort::MemoryAllocation workspace = arena.GetAllocation(modalityMoeWorkspaceBytes(a));
+    modalityMoeCuda(a, workspace.get(), static_cast<CUstream_st*>(context.GetGPUComputeStream()));
 }
 #endif
 
