@@ -14,7 +14,7 @@ import type { GenerationDefaults } from "../api/app-options.ts";
 import { toGenerationDefaults } from "../api/generation-defaults.ts";
 import { createChatService } from "../chat/complete.ts";
 import { UserError } from "../core/errors.ts";
-import { activationDataType, type ConversionSettings } from "../core/manifest.ts";
+import { activationDataType, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import { EngineClient } from "../engine/engine-client.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { planKvBudget, type KvBudget } from "../model/kv-budget.ts";
@@ -41,8 +41,8 @@ export type ServeOptions = {
   readonly defaultThinking: boolean;
 };
 
-/** Share of the memory that is free at start which the KV cache may take; the rest is for weights and activations. */
-const kvShareOfFreeMemory = 0.5;
+/** Share of the memory left beside the weights which the KV cache may take; the rest is for activations and packed copies of weights. */
+const kvShareOfMemory = 0.5;
 const imageCacheBytes = 256 * 2 ** 20;
 const shutdownMs = 30_000;
 
@@ -112,10 +112,14 @@ async function probeAddress(options: ServeOptions): Promise<void> {
   await new Promise((resolve) => probe.close(resolve));
 }
 
+function weightBytes({ files }: Manifest): number {
+  return Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+}
+
 function planBudget({ manifest }: PreparedModel, options: ServeOptions): KvBudget {
   const { config, settings } = manifest;
   return planKvBudget({
-    budgetBytes: Math.floor(freemem() * kvShareOfFreeMemory),
+    budgetBytes: Math.max(0, Math.floor((freemem() - weightBytes(manifest)) * kvShareOfMemory)),
     bytesPerToken: kvBytesPerToken(config.text, activationDataType[settings.activations]),
     modelMaxLength: config.text.maxPositions,
     maxModelLength: options.maxModelLength,
@@ -169,9 +173,10 @@ async function closeWhenIdle(server: ServerType): Promise<void> {
 }
 
 function sayModel({ folder, manifest }: PreparedModel, budget: KvBudget, device: string, ms: number, say: (line: string) => void): void {
-  const { settings, files, config } = manifest;
-  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
-  say(`model    ${manifest.source.name}, ${settings.weights} weights, ${formatBytes(bytes)}, loaded in ${(ms / 1000).toFixed(1)} s`);
+  const { settings, config } = manifest;
+  say(
+    `model    ${manifest.source.name}, ${settings.weights} weights, ${formatBytes(weightBytes(manifest))}, loaded in ${(ms / 1000).toFixed(1)} s`,
+  );
   say(`         ${folder}`);
   say(
     settings.experts === "modality-moe"
