@@ -1,34 +1,18 @@
 // npm run evaluate: accuracy of the nano model on the committed evaluation set, for each weight format, next to the reference's.
 // Scores like test/fixtures/nano/eval/README.md says: the answer after </think>, without regard to case, outer spaces and a final period.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
-import type { Chat, ChatMessage, ContentPart } from "../../src/core/chat.ts";
 import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { programVersion } from "../../src/version.ts";
+import { evaluationCases as cases, nanoModel, toChat } from "./evaluation-set.ts";
 import { LocalModel } from "./local-model.ts";
 
-type EvaluationCase = {
-  readonly skill: string;
-  readonly images: readonly string[];
-  readonly messages: readonly {
-    readonly role: ChatMessage["role"];
-    readonly content: string | readonly { type: string; text?: string }[];
-  }[];
-  readonly expected: string;
-  readonly hf_output_off: string;
-  readonly hf_output_on: string;
-};
-
-const evaluationFolder = fileURLToPath(new URL("../../test/fixtures/nano/eval", import.meta.url));
-const nanoModel = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const maxTokens = 160;
 
-const { cases } = JSON.parse(readFileSync(join(evaluationFolder, "cases.json"), "utf8")) as { cases: EvaluationCase[] };
 const skills = [...new Set(cases.map((item) => item.skill))];
 const switches = ["off", "on"] as const;
 
@@ -74,22 +58,6 @@ async function answerAll(settings: ConversionSettings): Promise<Record<(typeof s
   } finally {
     rmSync(work, { recursive: true });
   }
-}
-
-function toChat({ images, messages }: EvaluationCase, thinking: boolean): Chat {
-  const files = [...images];
-  const toPart = (part: { type: string; text?: string }): ContentPart => {
-    if (part.type === "text") return { type: "text", text: part.text! };
-    const file = files.shift()!;
-    return { type: "image", bytes: readFileSync(join(evaluationFolder, file)), param: file };
-  };
-  return {
-    messages: messages.map(({ role, content }) => ({
-      role,
-      content: typeof content === "string" ? [{ type: "text", text: content }] : content.map(toPart),
-    })),
-    thinking,
-  };
 }
 
 function isCorrect(output: string, expected: string): boolean {

@@ -11,6 +11,7 @@ import type { Journal } from "./journal.ts";
 import { createTaskRunner, type TaskRunner, type WorkerSetup } from "./job-pool.ts";
 import { OutputFolder } from "./output-folder.ts";
 import { planConversion, type Job, type Plan } from "./plan.ts";
+import type { ScaleRule } from "./quantize/blockwise.ts";
 import { hashSource, openSource, type Source, type TensorSource } from "./source.ts";
 
 /** Copied when the checkpoint has them: what tokenizer, template and sampling defaults are read from. */
@@ -39,6 +40,8 @@ export type ConvertOptions = {
   readonly converterVersion?: string;
   /** Build the graphs with the outputs that the parity check compares. */
   readonly inspect?: boolean;
+  /** "plain" is for measuring what the search for scales is worth. */
+  readonly scaleRule?: ScaleRule;
   /** Replace an earlier conversion in the target folder. */
   readonly overwrite?: boolean;
   /** Worker threads; one per core unless told. */
@@ -61,14 +64,14 @@ export function convertCheckpoint(folder: string, target: string, options: Conve
  * at the end. Same source and settings give the same bytes, in however many threads and attempts. An error leaves nothing behind.
  */
 export async function convert(source: Source, target: string, options: ConvertOptions): Promise<readonly string[]> {
-  const { settings, programVersion, inspect = false, overwrite = false, onWait, signal } = options;
+  const { settings, programVersion, inspect = false, scaleRule, overwrite = false, onWait, signal } = options;
   const tensors = openSource(source);
   try {
-    const planOptions = { config: tensors.config, settings, inspect };
+    const planOptions = { config: tensors.config, settings, inspect, scaleRule };
     const plan = planConversion(planOptions);
     checkTensors(plan, tensors);
     const manifest = tensors.manifest(settings, programVersion);
-    const key = hash([options.converterVersion ?? programVersion, inspect, manifest, hashSource(source)]);
+    const key = hash([options.converterVersion ?? programVersion, inspect, scaleRule, manifest, hashSource(source)]);
     const output = await OutputFolder.open(target, { overwrite, key, onWait, signal });
     try {
       if (output.isDoneByOther(manifest)) return tensors.notes;

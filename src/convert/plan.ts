@@ -10,13 +10,14 @@ import { buildVision } from "./blocks/vision.ts";
 import { Weights } from "./blocks/weights.ts";
 import type { Piece } from "./onnx/graph.ts";
 import { encodeModel, externalDataBytes, placePieces, type Region } from "./onnx/model-file.ts";
-import { blockLength } from "./quantize/blockwise.ts";
+import { blockLength, type ScaleRule } from "./quantize/blockwise.ts";
 
 export type PlanOptions = {
   readonly config: ModelConfig;
   readonly settings: ConversionSettings;
   /** With the outputs that the parity check compares. */
   readonly inspect: boolean;
+  readonly scaleRule?: ScaleRule | undefined;
 };
 
 /** One piece of work, for one thread: what is read and computed, and where the results belong. */
@@ -35,14 +36,14 @@ export type Plan = {
 };
 
 /** Throws a UserError when the sizes do not suit the settings. */
-export function planConversion({ config, settings, inspect }: PlanOptions): Plan {
+export function planConversion({ config, settings, inspect, scaleRule }: PlanOptions): Plan {
   const { hiddenSize } = config.text;
   if (settings.weights !== "fp32" && hiddenSize % blockLength !== 0) {
     throw new UserError(
       `${settings.weights} weights need a hidden size that is a multiple of ${blockLength}, this model's is ${hiddenSize}; use --weights fp32`,
     );
   }
-  const build = { config, weights: new Weights(settings), inspect };
+  const build = { config, weights: new Weights(settings, scaleRule), inspect };
   const graphs = [
     { name: graphFiles.decoder, graph: buildDecoder(build) },
     { name: graphFiles.vision, graph: buildVision(build) },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { roundToFloat16 } from "../../src/core/half.ts";
-import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quantize/blockwise.ts";
+import { dequantizeBlockwise, quantizeBlockwise, type QuantizeOptions } from "../../src/convert/quantize/blockwise.ts";
 
 /** Sum of uniform numbers, about normal; the same ones every time. */
 function noise(count: number, seed = 1): Float32Array {
@@ -76,9 +76,38 @@ describe("quantizeBlockwise", () => {
 
   test("chooses codes for the scale as it will be stored", () => {
     const values = noise(32, 7);
-    const { scales } = quantizeBlockwise(values, 32, 4, roundToFloat16);
+    const { scales } = quantizeBlockwise(values, 32, 4, { roundScale: roundToFloat16 });
 
     expect(scales[0]).toBe(roundToFloat16(scales[0]!));
+  });
+
+  test("by the plain rule makes the largest weight ±7", () => {
+    const values = noise(32);
+    const { scales } = quantizeBlockwise(values, 32, 4, { rule: "plain" });
+
+    expect(scales[0]).toBeCloseTo(Math.max(...values.map(Math.abs)) / 7, 6);
+  });
+
+  test("leaves a smaller weighted error than the plain rule, and than a search that does not know the importance", () => {
+    const columns = 256;
+    const values = noise(64 * columns);
+    const importance = Float64Array.from({ length: columns }, (_, i) => (i % 8 === 0 ? 20 : 1));
+    const weigh = (rows: Float32Array) => rows.map((value, i) => value * Math.sqrt(importance[i % columns]!));
+    const error = (options: QuantizeOptions) => {
+      const back = dequantizeBlockwise(quantizeBlockwise(values, columns, 4, options), columns, 4);
+      return relativeError(weigh(back), weigh(values));
+    };
+
+    const weighted = error({ importance });
+
+    expect(weighted).toBeLessThan(0.85 * error({ rule: "plain" }));
+    expect(weighted).toBeLessThan(0.98 * error({}));
+  });
+
+  test("gives a usable scale to columns whose inputs are never there", () => {
+    const { scales } = quantizeBlockwise(noise(32), 32, 4, { importance: new Float64Array(32) });
+
+    expect(Number.isFinite(scales[0])).toBe(true);
   });
 
   test("refuses values that are not whole rows", () => {

@@ -72,7 +72,9 @@ export function layerGraph(layer: Layer, activation: DataType): Graph {
 function tiledExperts(g: Graph, { hidden, experts, bits }: LayerSizes, width: number, bank: readonly Expert[]): TiledExperts {
   const tensors = (matrices: Float32Array[], rows: number, columns: number): [Value, Value] => {
     const shapes = tiledShapes(experts, rows, columns, bits);
-    const packed = matrices.map((matrix) => packTiles(quantizeBlockwise(matrix, columns, bits, roundToFloat16), columns, bits));
+    const packed = matrices.map((matrix) =>
+      packTiles(quantizeBlockwise(matrix, columns, bits, { roundScale: roundToFloat16 }), columns, bits),
+    );
     const codes = Buffer.concat(packed.map(({ data }) => data));
     const scales = toFloat16(Float32Array.from(packed.flatMap((tiles) => [...tiles.scales])));
     return [g.constant("uint8", shapes.codes, codes), g.constant("float16", shapes.scales, scales)];
@@ -112,7 +114,7 @@ export function expectedOutput(layer: Layer, x: Float32Array, visionExpert: read
 
 function dequantized(expert: Expert, hidden: number, width: number, bits: 4 | 8): Expert {
   const matrix = (values: Float32Array, columns: number) =>
-    dequantizeBlockwise(quantizeBlockwise(values, columns, bits, roundToFloat16), columns, bits);
+    dequantizeBlockwise(quantizeBlockwise(values, columns, bits, { roundScale: roundToFloat16 }), columns, bits);
   return { gate: matrix(expert.gate, hidden), up: matrix(expert.up, hidden), down: matrix(expert.down, width) };
 }
 

@@ -2,7 +2,6 @@
 // the text experts. The router masks the other bank's logits, so isolation is exact.
 
 import { inspectIo } from "../../core/graph-io.ts";
-import type { ModelConfig } from "../../core/model-config.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { mixtureOfExperts, type ExpertWeights } from "../onnx/microsoft-ops.ts";
 import {
@@ -20,7 +19,8 @@ import {
 } from "../onnx/std-ops.ts";
 import { blockLength } from "../quantize/blockwise.ts";
 import type { RoutedExperts } from "./moe.ts";
-import { wholeTensor, type Build, type RowSource, type Weights } from "./weights.ts";
+import { quantizedExpert } from "./quantized-expert.ts";
+import { encodeFloats, wholeTensor, type Build, type RowSource } from "./weights.ts";
 
 /** Far below any logit: its softmax is exactly 0 in float32. */
 const masked = -1e4;
@@ -33,7 +33,7 @@ export function mergedExperts(g: Graph, visionExpert: Value, build: Build): Rout
   const mask = gather(g, g.constant("float32", [2, 2 * expertCount], bankMask(expertCount)), bank);
   return (g, x, layer) => {
     const logits = router(g.scope("router"), x, build, mask, layer);
-    const experts = expertWeights(g.scope("experts"), w, `model.layers.${layer}.mlp.experts`, config);
+    const experts = expertWeights(g.scope("experts"), build, layer);
     return mixtureOfExperts(g.scope("experts"), x, cast(g, logits, w.activation), experts, topK);
   };
 }
@@ -83,7 +83,8 @@ function router(g: Graph, x: Value, { config, weights: w, inspect }: Build, mask
 }
 
 /** Both banks, padded to one width with zeros (which contribute nothing), rows of gate and up interleaved. */
-function expertWeights(g: Graph, w: Weights, prefix: string, config: ModelConfig): ExpertWeights {
+function expertWeights(g: Graph, { config, weights: w }: Build, layer: number): ExpertWeights {
+  const prefix = `model.layers.${layer}.mlp.experts`;
   const { expertCount, textWidth, visionWidth } = config.moe;
   const { hiddenSize } = config.text;
   const widest = Math.max(textWidth, visionWidth);
@@ -123,12 +124,18 @@ function expertWeights(g: Graph, w: Weights, prefix: string, config: ModelConfig
     };
   }
   const bits = w.precision === "int4" ? 4 : 8;
-  const pair = (label: string, rows: number, columns: number, sources: readonly RowSource[]) => {
-    const dataShape = [count, rows, (columns * bits) / 8];
-    const scaleShape = [count, rows, columns / blockLength];
-    return w.quantizedPair(g, { label: `${label}.`, dataShape, scaleShape, columns, bits }, sources);
-  };
-  const [gateUpData, gateUpScales] = pair("gate_up_proj", 2 * width, hiddenSize, gateUp);
-  const [downData, downScales] = pair("down_proj", hiddenSize, width, down);
+  const norm = { name: `model.layers.${layer}.post_attention_layernorm.weight`, shape: [hiddenSize] };
+  const pieces = experts.map((expert) =>
+    quantizedExpert({ gateUp: gateUp[expert]!, down: down[expert]!, norm, width }, (values, columns, importance) => {
+      const { data, scales } = w.quantize(values, columns, bits, w.activation, importance);
+      return [data, encodeFloats(scales, w.activation)];
+    }),
+  );
+  const pair = (label: string, rows: number, columns: number) => [
+    { name: `${label}.quantized`, dtype: "uint8" as const, shape: [count, rows, (columns * bits) / 8] },
+    { name: `${label}.scales`, dtype: w.activation, shape: [count, rows, columns / blockLength] },
+  ];
+  const values = [...pair("gate_up_proj", 2 * width, hiddenSize), ...pair("down_proj", hiddenSize, width)];
+  const [gateUpData, gateUpScales, downData, downScales] = g.weights(values, pieces) as [Value, Value, Value, Value];
   return { type: "quantized", bits, gateUp: gateUpData, gateUpScales, down: downData, downScales };
 }

@@ -1,23 +1,24 @@
 // The routed experts as our own operator (kernels/ops/modality_moe): routing and both banks in one node, no padding of one bank to
 // the width of the other, weights in tiles.
 
-import { roundToFloat16 } from "../../core/half.ts";
 import { interleaveTiles, modalityMoe, packTiles, tiledShapes, type ModalityRouter, type TiledExperts } from "../onnx/custom-ops.ts";
-import type { Graph, Piece, Value } from "../onnx/graph.ts";
-import { blockLength, quantizeBlockwise } from "../quantize/blockwise.ts";
+import type { Graph, TensorRef, Value } from "../onnx/graph.ts";
+import { blockLength } from "../quantize/blockwise.ts";
 import type { RoutedExperts } from "./moe.ts";
+import { quantizedExpert } from "./quantized-expert.ts";
 import { encodeFloats, wholeTensor, type Build, type RowSource } from "./weights.ts";
 
-type Bank = { readonly firstExpert: number; readonly ownWidth: number };
+type Bank = { readonly firstExpert: number; readonly ownWidth: number; readonly norm: TensorRef };
 
 export function tiledExperts(visionExpert: Value, build: Build): RoutedExperts {
   const { expertCount, textWidth, visionWidth, topK, normMin } = build.config.moe;
   return (g, x, layer) => {
     const prefix = `model.layers.${layer}.mlp`;
+    const norm = { name: `model.layers.${layer}.post_attention_layernorm.weight`, shape: [build.config.text.hiddenSize] };
     const scope = g.scope("experts");
     const banks = {
-      text: bankWeights(scope.scope("text"), prefix, { firstExpert: 0, ownWidth: textWidth }, build),
-      vision: bankWeights(scope.scope("vision"), prefix, { firstExpert: expertCount, ownWidth: visionWidth }, build),
+      text: bankWeights(scope.scope("text"), prefix, { firstExpert: 0, ownWidth: textWidth, norm }, build),
+      vision: bankWeights(scope.scope("vision"), prefix, { firstExpert: expertCount, ownWidth: visionWidth, norm }, build),
     };
     return modalityMoe(scope, { x, visionExpert }, routerWeights(g.scope("router"), prefix, build), banks, { topK, normMin });
   };
@@ -43,7 +44,7 @@ function routerWeights(g: Graph, prefix: string, { config, weights: w }: Build):
 }
 
 /** One bank, its width padded with zeros to whole blocks (nothing to do at the published sizes). */
-function bankWeights(g: Graph, prefix: string, { firstExpert, ownWidth }: Bank, { config, weights: w }: Build): TiledExperts {
+function bankWeights(g: Graph, prefix: string, { firstExpert, ownWidth, norm }: Bank, { config, weights: w }: Build): TiledExperts {
   const { hiddenSize } = config.text;
   const width = Math.ceil(ownWidth / blockLength) * blockLength;
   const experts = Array.from({ length: config.moe.expertCount }, (_, i) => `${prefix}.experts.${firstExpert + i}`);
@@ -58,27 +59,22 @@ function bankWeights(g: Graph, prefix: string, { firstExpert, ownWidth }: Bank, 
     arrange: ([values]) => padColumns(values!, ownWidth, width),
   }));
   const bits = w.precision === "int4" ? 4 : 8;
-  const [gateUpCodes, gateUpScales] = tiles(g, "gate_up_proj", gateUp, hiddenSize, bits);
-  const [downCodes, downScales] = tiles(g, "down_proj", down, width, bits);
-  return { gateUp: gateUpCodes, gateUpScales, down: downCodes, downScales };
-}
-
-/** Codes and scales of matrices of equal shape, one per source. */
-function tiles(g: Graph, label: string, sources: readonly RowSource[], columns: number, bits: 4 | 8): [Value, Value] {
-  const shapes = tiledShapes(sources.length, sources[0]!.rows, columns, bits);
-  const pieces = sources.map(({ rows, reads, arrange }): Piece => ({
-    rows,
-    reads,
-    encode: (tensors) => {
-      const tiled = packTiles(quantizeBlockwise(arrange(tensors), columns, bits, roundToFloat16), columns, bits);
+  const pieces = gateUp.map((source, i) =>
+    quantizedExpert({ gateUp: source, down: down[i]!, norm, width }, (values, columns, importance) => {
+      const tiled = packTiles(w.quantize(values, columns, bits, "float16", importance), columns, bits);
       return [tiled.data, encodeFloats(tiled.scales, "float16")];
-    },
-  }));
-  const values = [
-    { name: `${label}.tiles`, dtype: "uint8" as const, shape: shapes.codes },
-    { name: `${label}.scales`, dtype: "float16" as const, shape: shapes.scales },
-  ];
-  return g.weights(values, pieces) as [Value, Value];
+    }),
+  );
+  const pair = (label: string, rows: number, columns: number) => {
+    const shapes = tiledShapes(experts.length, rows, columns, bits);
+    return [
+      { name: `${label}.tiles`, dtype: "uint8" as const, shape: shapes.codes },
+      { name: `${label}.scales`, dtype: "float16" as const, shape: shapes.scales },
+    ];
+  };
+  const values = [...pair("gate_up_proj", 2 * width, hiddenSize), ...pair("down_proj", hiddenSize, width)];
+  const [gateUpCodes, gateUpScales, downCodes, downScales] = g.weights(values, pieces) as [Value, Value, Value, Value];
+  return { gateUp: gateUpCodes, gateUpScales, down: downCodes, downScales };
 }
 
 function padRows(values: Float32Array, rows: number, columns: number): Float32Array {

@@ -7,7 +7,7 @@ import type { ModelConfig } from "../../core/model-config.ts";
 import type { Graph, Piece, TensorRef, Value } from "../onnx/graph.ts";
 import { matMulNBits, type QuantizedMatrix } from "../onnx/microsoft-ops.ts";
 import { add, cast, matMul } from "../onnx/std-ops.ts";
-import { blockLength, quantizeBlockwise } from "../quantize/blockwise.ts";
+import { blockLength, quantizeBlockwise, type QuantizedRows, type ScaleRule } from "../quantize/blockwise.ts";
 
 /** Elements of a matrix that one piece takes at most: what a thread holds in memory is a small multiple of it. */
 const maxPieceElements = 2 ** 24;
@@ -26,14 +26,6 @@ export type MatrixParts = { readonly parts: readonly { readonly name: string; re
 /** Rows of a matrix [rows, columns], and how they come out of checkpoint tensors. */
 export type RowSource = Pick<Piece, "rows" | "reads"> & { readonly arrange: (tensors: readonly Float32Array[]) => Float32Array };
 
-type QuantizedShape = {
-  readonly label: string;
-  readonly dataShape: readonly number[];
-  readonly scaleShape: readonly number[];
-  readonly columns: number;
-  readonly bits: 4 | 8;
-};
-
 export class Weights {
   readonly precision: WeightFormat;
   /** Type of activations, norms, scales and unquantized matrices. */
@@ -42,7 +34,10 @@ export class Weights {
   /** Routed experts go through our own operator, which knows quantized weights only. */
   readonly hasModalityMoe: boolean;
 
-  constructor({ weights, activations, experts }: ConversionSettings) {
+  readonly #scaleRule: ScaleRule;
+
+  constructor({ weights, activations, experts }: ConversionSettings, scaleRule: ScaleRule = "searched") {
+    this.#scaleRule = scaleRule;
     this.precision = weights;
     this.hasModalityMoe = experts === "modality-moe" && weights !== "fp32";
     this.activation = activationDataType[activations];
@@ -104,30 +99,26 @@ export class Weights {
   quantizedMatrix(g: Graph, { parts, columns }: MatrixParts, bits: 4 | 8): QuantizedMatrix {
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
     const blocks = Math.ceil(columns / blockLength);
-    const shape = { label: "", dataShape: [rows, blocks, (blockLength * bits) / 8], scaleShape: [rows, blocks], columns, bits };
-    const [data, scales] = this.quantizedPair(
-      g,
-      shape,
-      parts.flatMap((part) => splitRows({ name: part.name, shape: [part.rows, columns] })),
-    );
-    return { bits, rows, columns, data, scales };
-  }
-
-  /** Codes and scales of matrices [Σ rows, columns]. */
-  quantizedPair(g: Graph, { label, dataShape, scaleShape, columns, bits }: QuantizedShape, sources: readonly RowSource[]): [Value, Value] {
-    const pieces = sources.map(({ rows, reads, arrange }): Piece => ({
-      rows,
-      reads,
+    const sources = parts.flatMap((part) => splitRows({ name: part.name, shape: [part.rows, columns] }));
+    const pieces = sources.map((source): Piece => ({
+      rows: source.rows,
+      reads: source.reads,
       encode: (tensors) => {
-        const { data, scales } = quantizeBlockwise(arrange(tensors), columns, bits, scaleRounding[this.activation]);
+        const { data, scales } = this.quantize(source.arrange(tensors), columns, bits, this.activation);
         return [data, encodeFloats(scales, this.activation)];
       },
     }));
     const values = [
-      { name: `${label}quantized`, dtype: "uint8" as const, shape: dataShape },
-      { name: `${label}scales`, dtype: this.activation, shape: scaleShape },
+      { name: "quantized", dtype: "uint8" as const, shape: [rows, blocks, (blockLength * bits) / 8] },
+      { name: "scales", dtype: this.activation, shape: [rows, blocks] },
     ];
-    return g.weights(values, pieces) as [Value, Value];
+    const [data, scales] = g.weights(values, pieces) as [Value, Value];
+    return { bits, rows, columns, data, scales };
+  }
+
+  /** Quantizes values [rows, columns] whose scales will be stored as `scaleType`. `importance`: see QuantizeOptions. */
+  quantize(values: Float32Array, columns: number, bits: 4 | 8, scaleType: DataType, importance?: Float64Array): QuantizedRows {
+    return quantizeBlockwise(values, columns, bits, { roundScale: scaleRounding[scaleType]!, rule: this.#scaleRule, importance });
   }
 }
 

@@ -11,18 +11,27 @@ export type QuantizedRows = {
   readonly scales: Float32Array;
 };
 
-/** The block in work, in double precision: sums over it lose nothing. */
-const block = new Float64Array(blockLength);
+/** How int4 scales are found. "plain" (the largest weight becomes ±7) is what the search is measured against. */
+export type ScaleRule = "searched" | "plain";
 
-/**
- * Quantizes values [rows, columns]; a last block that is not full is padded with zeros. `roundScale` is what storing a scale
- * does to it, so that codes are chosen for the scale that will be used.
- */
+export type QuantizeOptions = {
+  /** What storing a scale does to it, so that codes are chosen for the scale that will be used; float32 unless told. */
+  readonly roundScale?: (scale: number) => number;
+  readonly rule?: ScaleRule;
+  /** [columns] expected square of each column's input, which its squared error is multiplied by; all alike unless told. */
+  readonly importance?: Float64Array | undefined;
+};
+
+/** The block in work and its importance, in double precision: sums over them lose nothing. */
+const block = new Float64Array(blockLength);
+const weight = new Float64Array(blockLength);
+
+/** Quantizes values [rows, columns]; a last block that is not full is padded with zeros. */
 export function quantizeBlockwise(
   values: Float32Array,
   columns: number,
   bits: 4 | 8,
-  roundScale: (scale: number) => number = Math.fround,
+  { roundScale = Math.fround, rule = "searched", importance }: QuantizeOptions = {},
 ): QuantizedRows {
   const rows = values.length / columns;
   assert(Number.isInteger(rows), `${values.length} values are not rows of ${columns}`);
@@ -30,10 +39,14 @@ export function quantizeBlockwise(
   const data = new Uint8Array((rows * blockCount * blockLength * bits) / 8);
   const scales = new Float32Array(rows * blockCount);
   let index = 0;
+  weight.fill(1);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column += blockLength) {
-      const extreme = loadBlock(values, row * columns + column, Math.min(blockLength, columns - column));
-      const scale = roundScale(bits === 4 ? bestScale4(extreme) : Math.abs(extreme) / 127);
+      const length = Math.min(blockLength, columns - column);
+      const extreme = loadBlock(values, row * columns + column, length);
+      if (importance) for (let i = 0; i < length; i++) weight[i] = importance[column + i]!;
+      const isSearched = bits === 4 && rule === "searched";
+      const scale = roundScale(isSearched ? bestScale4(extreme) : Math.abs(extreme) / (bits === 4 ? 7 : 127));
       // A scale that rounds to zero belongs to weights that the format cannot hold.
       const inverse = scale === 0 ? 0 : 1 / scale;
       if (bits === 4) writeCodes4(data, (index * blockLength) / 2, inverse);
@@ -67,8 +80,8 @@ const rounder = 1.5 * 2 ** 52;
 /**
  * Int4 has one code more on the negative side, so the largest weight goes there whatever its sign (a negative scale is fine). Four
  * ranges are tried: −7, −7.7, −8.4 and −9.1 are the codes that this weight would get if codes had no ends. The wider ones clip it
- * but serve the other 31 better. For codes q the best scale is Σ w·q / Σ q², and the squared error it leaves is
- * Σ w² − (Σ w·q)² / Σ q²: the largest last term wins. All four are summed in one loop, because one alone would spend its time
+ * but serve the other 31 better. For codes q and importances h the best scale is Σ h·w·q / Σ h·q², and
+ * the error it leaves is Σ h·w² − (Σ h·w·q)² / Σ h·q²: the largest last term wins. All four are summed in one loop, because one alone would spend its time
  * waiting for its own additions.
  */
 function bestScale4(extreme: number): number {
@@ -78,6 +91,8 @@ function bestScale4(extreme: number): number {
   let [squareA, squareB, squareC, squareD] = [0, 0, 0, 0];
   for (let i = 0; i < blockLength; i++) {
     const value = block[i]!;
+    const h = weight[i]!;
+    const hw = h * value;
     const a = value * inverseA + rounder - rounder;
     let b = value * inverseB + rounder - rounder;
     let c = value * inverseC + rounder - rounder;
@@ -86,21 +101,22 @@ function bestScale4(extreme: number): number {
     if (c > 7) c = 7;
     if (d > 7) d = 7;
     else if (d < -8) d = -8;
-    productA += value * a;
-    productB += value * b;
-    productC += value * c;
-    productD += value * d;
-    squareA += a * a;
-    squareB += b * b;
-    squareC += c * c;
-    squareD += d * d;
+    productA += hw * a;
+    productB += hw * b;
+    productC += hw * c;
+    productD += hw * d;
+    squareA += h * a * a;
+    squareB += h * b * b;
+    squareC += h * c * c;
+    squareD += h * d * d;
   }
   let [product, square] = [productA, squareA];
   // p² / s of one against the other, without the divisions
   if (productB * productB * square > product * product * squareB) [product, square] = [productB, squareB];
   if (productC * productC * square > product * product * squareC) [product, square] = [productC, squareC];
   if (productD * productD * square > product * product * squareD) [product, square] = [productD, squareD];
-  return product / square;
+  // Inputs that are never there: any scale does.
+  return square > 0 ? product / square : extreme / -8;
 }
 
 /** Codes are shifted to be positive, so that dropping the fraction rounds to nearest. */
