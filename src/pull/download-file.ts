@@ -8,6 +8,7 @@ import { UserError } from "../core/errors.ts";
 import { createContentHash, hashLocalFile } from "./content-hash.ts";
 import { toFileError } from "./file-error.ts";
 import type { HubClient } from "./hub-client.ts";
+import { LinkedAbort } from "./linked-abort.ts";
 import { partPath } from "./pull-plan.ts";
 import type { RemoteFile } from "./repository-files.ts";
 import { TransientError, withRetries, type Patience } from "./retry.ts";
@@ -84,15 +85,22 @@ type Transfer = {
 
 async function append(handle: FileHandle, start: number, { file, hash, source, onProgress }: Transfer): Promise<void> {
   const { client, url, patience, stallMs } = source;
-  const stall = new AbortController();
-  const timer = setTimeout(() => stall.abort(new TransientError("stalled")), stallMs);
+  const abort = new LinkedAbort(patience.signal);
+  let stalled = false;
+  const timer = setTimeout(() => {
+    stalled = true;
+    abort.abort(new TransientError("stalled"));
+  }, stallMs);
   let position = start;
   try {
     // Compressed bytes would neither count nor hash as the hub announced.
     const headers = { "accept-encoding": "identity", ...(start > 0 && { range: `bytes=${start}-` }) };
-    const response = await client.get(url, headers, AbortSignal.any([patience.signal, stall.signal]));
+    const response = await abort.race(client.get(url, headers, abort.signal));
     checkRange(response, start, file);
-    for await (const chunk of response.body ?? []) {
+    const reader = response.body?.getReader();
+    for (;;) {
+      const { done, value: chunk } = (await (reader && abort.race(reader.read()))) ?? { done: true };
+      if (done) break;
       timer.refresh();
       if (position + chunk.length > file.bytes) throw new WrongContentError(`expected ${file.bytes} bytes, got more`);
       await writeAll(handle, chunk, position);
@@ -102,11 +110,12 @@ async function append(handle: FileHandle, start: number, { file, hash, source, o
     }
     if (position < file.bytes) throw new Error("ended early");
   } catch (error) {
-    throw asTransient(error, file, { stalled: stall.signal.aborted, progressed: position > start });
+    throw asTransient(error, file, { stalled, progressed: position > start });
   } finally {
     clearTimeout(timer);
+    abort.unlink();
     // Frees a connection whose body nobody reads to its end.
-    stall.abort();
+    abort.abort();
   }
 }
 

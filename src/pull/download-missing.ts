@@ -2,6 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { downloadFile, type FileSource } from "./download-file.ts";
+import { LinkedAbort } from "./linked-abort.ts";
 import type { MissingFile } from "./pull-plan.ts";
 import type { PullRecord } from "./pull-record.ts";
 import type { RemoteFile } from "./repository-files.ts";
@@ -23,8 +24,8 @@ export type Downloads = Omit<FileSource, "url"> & {
 /** Fetches and verifies all of `missing`. Throws what the first failure throws, after everything has come to rest. */
 export async function downloadMissing(folder: string, missing: readonly MissingFile[], downloads: Downloads): Promise<void> {
   const { parallelFiles, patience, observer, record, urlOf } = downloads;
-  const failure = new AbortController();
-  const signal = AbortSignal.any([patience.signal, failure.signal]);
+  const failure = new LinkedAbort(patience.signal);
+  const { signal } = failure;
   const source = { ...downloads, patience: { ...patience, signal } };
   const queue = missing.map(({ file }) => file);
   const work = async (): Promise<void> => {
@@ -43,5 +44,6 @@ export async function downloadMissing(folder: string, missing: readonly MissingF
   };
   mkdirSync(folder, { recursive: true });
   await Promise.all(Array.from({ length: parallelFiles }, work));
+  failure.unlink();
   signal.throwIfAborted();
 }

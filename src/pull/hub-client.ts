@@ -2,6 +2,7 @@
 
 import { UserError } from "../core/errors.ts";
 import type { HubAccess } from "./hub-access.ts";
+import { LinkedAbort } from "./linked-abort.ts";
 import { parseRetryAfter, TransientError, withRetries, type Patience } from "./retry.ts";
 
 const maxRedirects = 5;
@@ -25,13 +26,19 @@ export class HubClient {
   apiFetch(patience: Patience, timeoutMs: number): typeof fetch {
     return (input) =>
       withRetries(async () => {
-        const signal = AbortSignal.any([patience.signal, AbortSignal.timeout(timeoutMs)]);
-        const url = input instanceof Request ? input.url : String(input);
-        const response = await this.get(url, { accept: "application/json" }, signal);
-        const body = await response.arrayBuffer().catch((error: unknown) => {
-          throw new TransientError(`the connection to ${new URL(url).host} broke`, { cause: error });
-        });
-        return new Response(body, { status: response.status, headers: response.headers });
+        const abort = new LinkedAbort(patience.signal);
+        const timer = setTimeout(() => abort.abort(new DOMException("no answer in time", "TimeoutError")), timeoutMs);
+        try {
+          const url = input instanceof Request ? input.url : String(input);
+          const response = await abort.race(this.get(url, { accept: "application/json" }, abort.signal));
+          const body = await abort.race(response.arrayBuffer()).catch((error: unknown) => {
+            throw new TransientError(`the connection to ${new URL(url).host} broke`, { cause: error });
+          });
+          return new Response(body, { status: response.status, headers: response.headers });
+        } finally {
+          clearTimeout(timer);
+          abort.unlink();
+        }
       }, patience);
   }
 
@@ -44,7 +51,7 @@ export class HubClient {
     for (let hop = 0; hop <= maxRedirects; hop++) {
       const response = await this.#send(url, headers, signal);
       if (response.ok) return response;
-      await response.body?.cancel();
+      void response.body?.cancel().catch(() => {}); // nothing waits for it
       const location = response.headers.get("location");
       if (response.status < 300 || response.status >= 400 || location === null) throw this.#refusal(url, response);
       if (!URL.canParse(location, url.href)) throw new UserError(`${url.host} redirects to an address that is none`);
