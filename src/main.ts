@@ -192,6 +192,11 @@ function createLogger(): Logger {
   });
 }
 
+// A reader of the output that goes away (`| head`) is no reason to fail.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 const program = new Command("ernie-vl")
   .description("Serve ERNIE-4.5-VL on your own hardware, with an OpenAI-compatible API.")
   .version(programVersion())
