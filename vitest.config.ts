@@ -5,6 +5,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 10_000 } },
     // .ci/run prints the totals from the file.
     reporters: process.env["CI"] ? ["default", "json"] : ["default"],
     outputFile: { json: "work/test-results.json" },

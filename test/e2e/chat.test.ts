@@ -177,7 +177,7 @@ describe("clients that leave", () => {
     await Promise.all(Array.from({ length: 24 }, leave));
 
     await expect.poll(server.health, { timeout: 10_000 }).toEqual({ status: "ok", running: 0, waiting: 0 });
-    expect(server.logLines().filter(wasLeft)).toHaveLength(24);
+    await expect.poll(() => server.logLines().filter(wasLeft).length).toBe(24);
     expect(textOf(await ask({})).content).toBe(nameAnswer);
   });
 
