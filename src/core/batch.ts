@@ -1,6 +1,6 @@
 // One step of the engine, and what the engine needs of a model. Read-only: lasting state lives in `Sequence`.
 
-import type { VisionSpan } from "./prompt.ts";
+import type { ImagePatches, VisionSpan } from "./prompt.ts";
 import type { SamplingParams } from "./sampling.ts";
 
 /** One row of the KV cache: the memory of one sequence. */
@@ -35,11 +35,19 @@ export type BatchEntry = {
 
 /**
  * `prefill`: one entry of any length. `decode`: entries of one token each, in slots 0 … entries.length − 1, in that order
- * (the slots of one batch are one contiguous piece of the cache).
+ * (the slots of one batch are one contiguous piece of the cache). `encode`: one picture, ahead of the prefill over its
+ * placeholders, so that sequences which decode get a turn in between.
  */
 export type Batch =
   | { readonly type: "prefill"; readonly entry: BatchEntry }
-  | { readonly type: "decode"; readonly entries: readonly BatchEntry[] };
+  | { readonly type: "decode"; readonly entries: readonly BatchEntry[] }
+  | { readonly type: "encode"; readonly image: ImagePatches };
+
+/** None for `encode`. */
+export function entriesOf(batch: Batch): readonly BatchEntry[] {
+  if (batch.type === "encode") return [];
+  return batch.type === "prefill" ? [batch.entry] : batch.entries;
+}
 
 /** Per entry: the drawn token, or undefined where no draw was asked for. */
 export type StepResult = { readonly tokenIds: readonly (number | undefined)[] };
@@ -48,6 +56,8 @@ export interface ModelRunner {
   readonly slotCount: number;
   /** Tokens one slot can hold. */
   readonly slotCapacity: number;
+  /** Whether a prefill over this picture finds its features computed. */
+  hasFeatures(image: ImagePatches): boolean;
   /** Computes one batch. Throws when it could not; the slots named in the batch are then undefined beyond their `start`. */
   step(batch: Batch): StepResult;
   /** Exchanges the first `lengthA` tokens of slot a with the first `lengthB` tokens of slot b. */

@@ -1,6 +1,6 @@
 // Decides what runs in the next step and books what it gave. Owns the queue and the sequences; slots are kv-slots.ts.
 
-import type { Batch, BatchEntry, SlotId, StepResult } from "../core/batch.ts";
+import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
 import { assert, EngineError, RequestError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
@@ -19,14 +19,18 @@ export const defaultSchedulerOptions: SchedulerOptions = { prefillChunkTokens: 5
 /** When a refused client may try again: about the time of a short answer, after which a slot is free. */
 const retryAfterMs = 1000;
 
+/** What the scheduler asks the model, without running it. */
+export type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures">;
+
 type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequence[] };
 
 /**
- * One rule: computed tokens catch up with tokens. A step is a prefill chunk of one sequence, first come first served, or the
- * decode of all active sequences; when both could run they alternate. `plan`, then `commit` or `fail`, then `plan` again;
+ * One rule: computed tokens catch up with tokens. A step is a prefill chunk of one sequence, first come first served, or one
+ * picture that this chunk needs, or the decode of all active sequences, which gets every other step. `plan`, then `commit` or `fail`, then `plan` again;
  * `submit` and `abort` may come at any time between.
  */
 export class Scheduler {
+  readonly #model: SchedulerModel;
   readonly #slots: KvSlots;
   readonly #slotCapacity: number;
   readonly #options: SchedulerOptions;
@@ -39,9 +43,10 @@ export class Scheduler {
   #events: SequenceEvent[] = [];
   readonly #counts = { steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0 };
 
-  constructor(slotMemory: SlotMemory, options: SchedulerOptions) {
-    this.#slots = new KvSlots(slotMemory);
-    this.#slotCapacity = slotMemory.slotCapacity;
+  constructor(model: SchedulerModel, options: SchedulerOptions) {
+    this.#model = model;
+    this.#slots = new KvSlots(model);
+    this.#slotCapacity = model.slotCapacity;
     this.#options = options;
   }
 
@@ -91,6 +96,7 @@ export class Scheduler {
       return;
     }
     const sequences = this.#takePlanned(batch);
+    if (batch.type === "encode") for (const sequence of sequences) sequence.encodedImages.add(batch.image.hash);
     for (const [i, entry] of entries.entries()) {
       this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
       const sequence = sequences[i];
@@ -142,7 +148,11 @@ export class Scheduler {
 
   #planPrefill(): PlannedStep | undefined {
     const sequence = this.#running.find(({ status }) => status === "prefilling");
-    return sequence && { batch: { type: "prefill", entry: sequence.nextEntry(this.#options.prefillChunkTokens) }, sequences: [sequence] };
+    if (!sequence) return undefined;
+    const entry = sequence.nextEntry(this.#options.prefillChunkTokens);
+    const needed = entry.spans.find(({ image }) => !sequence.encodedImages.has(image.hash) && !this.#model.hasFeatures(image));
+    const batch: Batch = needed ? { type: "encode", image: needed.image } : { type: "prefill", entry };
+    return { batch, sequences: [sequence] };
   }
 
   #planDecode(): PlannedStep | undefined {
@@ -206,10 +216,6 @@ export class Scheduler {
   #emit(sequence: Sequence, event: GenerationEvent): void {
     this.#events.push([sequence.id, event]);
   }
-}
-
-function entriesOf(batch: Batch): readonly BatchEntry[] {
-  return batch.type === "prefill" ? [batch.entry] : batch.entries;
 }
 
 /** Whether there is a token for every entry that asks for one, and for no other. */

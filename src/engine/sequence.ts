@@ -22,6 +22,11 @@ export class Sequence {
   status: SequenceStatus = "waiting";
   slot: SlotId | undefined;
   computedLength = 0;
+  /**
+   * Hashes of the pictures that had their encode step. Each gets one: features that the model dropped since are computed
+   * within the prefill, or two pictures too big to be kept together would take turns for ever.
+   */
+  readonly encodedImages = new Set<string>();
   readonly #request: EngineRequest;
   readonly #spanKeys: readonly SpanKey[];
   #tokenBuffer: Int32Array;

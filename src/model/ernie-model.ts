@@ -1,10 +1,11 @@
 // ERNIE-4.5-VL on sessions: what the engine calls to compute a step.
 
 import { join } from "node:path";
-import type { Batch, ModelRunner, SlotId, StepResult } from "../core/batch.ts";
+import { entriesOf, type Batch, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
 import type { DataType } from "../core/data-type.ts";
 import { graphFiles } from "../core/graph-io.ts";
 import type { ModelConfig } from "../core/model-config.ts";
+import type { ImagePatches } from "../core/prompt.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import type { Runtime, SessionOptions } from "../runtime/runtime.ts";
 import type { Session } from "../runtime/session.ts";
@@ -27,6 +28,7 @@ export class ErnieModel implements ModelRunner {
   readonly slotCapacity: number;
   readonly #sessions: readonly Session[];
   readonly #cache: KvCache;
+  readonly #encoder: VisionEncoder;
   readonly #decoder: Decoder;
   readonly #sampler: Sampler;
 
@@ -43,14 +45,22 @@ export class ErnieModel implements ModelRunner {
     this.#sessions = [decoder, vision, sampler];
     const size = { slotCount: options.slotCount, capacity: options.slotCapacity };
     this.#cache = new KvCache(runtime, decoder, config.text, dtype, size);
-    const encoder = new VisionEncoder(runtime, vision, config, dtype, options.imageCacheBytes);
+    this.#encoder = new VisionEncoder(runtime, vision, config, dtype, options.imageCacheBytes);
     const limits = { maxTokens: Math.max(options.prefillChunkTokens, options.slotCount), maxRows: options.slotCount };
-    this.#decoder = new Decoder(runtime, { cache: this.#cache, vision: encoder }, config.text, dtype, limits);
+    this.#decoder = new Decoder(runtime, { cache: this.#cache, vision: this.#encoder }, config.text, dtype, limits);
     this.#sampler = new Sampler(runtime, sampler, config.text.vocabSize, options.slotCount);
   }
 
+  hasFeatures(image: ImagePatches): boolean {
+    return this.#encoder.has(image);
+  }
+
   step(batch: Batch): StepResult {
-    const entries = batch.type === "prefill" ? [batch.entry] : batch.entries;
+    if (batch.type === "encode") {
+      this.#encoder.encode(batch.image);
+      return { tokenIds: [] };
+    }
+    const entries = entriesOf(batch);
     this.#decoder.run(entries);
     const draws = entries.map((entry) => entry.draw);
     if (draws.every((draw) => draw === undefined)) return { tokenIds: draws };

@@ -25,6 +25,10 @@ export class VisionEncoder {
     this.#features = new LRUCache({ maxSize: cacheBytes, sizeCalculation: (features) => features.byteLength });
   }
 
+  has(image: ImagePatches): boolean {
+    return this.#features.has(image.hash);
+  }
+
   /** The bytes of act [spanLength, hidden]. */
   encode(image: ImagePatches): Uint8Array {
     const known = this.#features.get(image.hash);

@@ -1,7 +1,7 @@
 // A model for tests of the engine. Its KV cache is a list of numbers that stand for what each token was computed from, and the next
 // token is a hash of that list: wrong content, position or order gives another answer than `answerAlone`.
 
-import type { Batch, BatchEntry, ModelRunner, SlotId, StepResult } from "../../src/core/batch.ts";
+import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, type StepResult } from "../../src/core/batch.ts";
 import type { EncodedPrompt, ImagePatches, VisionSpan } from "../../src/core/prompt.ts";
 import { greedy } from "../../src/core/sampling.ts";
 import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
@@ -13,6 +13,8 @@ export const endToken = 0;
 export type FakeModelOptions = {
   slotCount?: number;
   slotCapacity?: number;
+  /** Pictures whose features are kept. */
+  keptImages?: number;
   /** Chooses the next token from what the slot holds. */
   nextToken?: (cells: readonly number[], drawIndex: number) => number;
 };
@@ -20,25 +22,29 @@ export type FakeModelOptions = {
 export class FakeModel implements ModelRunner {
   readonly slotCount: number;
   readonly slotCapacity: number;
-  /** What was done, one line per call: `prefill 0[0..5)`, `decode 0 1`, `swap 0 2`, `copy 0 → 1 (40)`. */
+  /** What was done, one line per call: `encode cat`, `prefill 0[0..5)`, `decode 0 1`, `swap 0 2`, `copy 0 → 1 (40)`. */
   readonly log: string[] = [];
   /** The next call of this kind throws. */
   failNext: "step" | "move" | undefined;
   /** Called in the middle of each step. */
   onStep = (_batch: Batch): void => {};
   readonly #slots: number[][];
+  readonly #keptImages: number;
+  /** Hashes of encoded pictures, the latest last. */
+  #features: string[] = [];
   readonly #nextToken;
 
-  constructor({ slotCount = 4, slotCapacity = 64, nextToken = hashToken }: FakeModelOptions = {}) {
+  constructor({ slotCount = 4, slotCapacity = 64, keptImages = 2, nextToken = hashToken }: FakeModelOptions = {}) {
     this.slotCount = slotCount;
     this.slotCapacity = slotCapacity;
+    this.#keptImages = keptImages;
     this.#nextToken = nextToken;
     this.#slots = Array.from({ length: slotCount }, () => []);
   }
 
   step(batch: Batch): StepResult {
-    const entries = batch.type === "prefill" ? [batch.entry] : batch.entries;
-    this.log.push(batch.type === "prefill" ? describePrefill(batch.entry) : `decode ${entries.map(({ slot }) => slot).join(" ")}`);
+    const entries = entriesOf(batch);
+    this.log.push(describe(batch));
     if (batch.type === "decode")
       check(entries.length > 0 && entries.every(isDecodeEntry), "decode entries are one token each, in slots 0 …");
     this.onStep(batch);
@@ -47,7 +53,16 @@ export class FakeModel implements ModelRunner {
       for (const { slot, start } of entries) this.#slots[slot]!.splice(start, Infinity, ...garbage(this.slotCapacity - start));
       throw new Error("the device is on fire");
     }
+    if (batch.type === "encode") this.#remember(batch.image.hash);
     return { tokenIds: entries.map((entry) => this.#compute(entry)) };
+  }
+
+  hasFeatures(image: ImagePatches): boolean {
+    return this.#features.includes(image.hash);
+  }
+
+  #remember(hash: string): void {
+    this.#features = [...this.#features, hash].slice(-this.#keptImages);
   }
 
   swapSlots(a: SlotId, lengthA: number, b: SlotId, lengthB: number): void {
@@ -179,7 +194,10 @@ function garbage(count: number): number[] {
   return Array.from({ length: count }, (_, i) => 4_000_000_000 + i);
 }
 
-function describePrefill({ slot, start, tokenIds }: BatchEntry): string {
+function describe(batch: Batch): string {
+  if (batch.type === "encode") return `encode ${batch.image.hash}`;
+  if (batch.type === "decode") return `decode ${batch.entries.map(({ slot }) => slot).join(" ")}`;
+  const { slot, start, tokenIds } = batch.entry;
   return `prefill ${slot}[${start}..${start + tokenIds.length})`;
 }
 
