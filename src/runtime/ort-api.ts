@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import koffi from "koffi";
 import { onnxRuntimeVersion } from "../core/manifest.ts";
 import { EngineError, UserError } from "../core/errors.ts";
+import { loadLibrary } from "./load-library.ts";
 
 /** A native address; 0 never occurs. */
 export type Pointer = bigint;
@@ -55,12 +56,6 @@ export type FunctionName = keyof typeof functions;
 
 type NativeFunction = (...args: unknown[]) => unknown;
 
-/**
- * What koffi.load returned, for the life of the process: a library whose object is collected is unloaded under the function
- * pointers that were taken from it.
- */
-const loadedLibraries: unknown[] = [];
-
 export class OrtApi {
   readonly version: string;
   readonly libraryPath: string;
@@ -68,8 +63,7 @@ export class OrtApi {
 
   constructor(libraryPath: string) {
     this.libraryPath = libraryPath;
-    const library = koffi.load(libraryPath);
-    loadedLibraries.push(library);
+    const library = loadLibrary(libraryPath);
     // struct OrtApiBase { const OrtApi* (*GetApi)(uint32_t); const char* (*GetVersionString)(); }
     const base = library.func("void *OrtGetApiBase()")() as Pointer;
     const slot = (index: number): unknown => koffi.decode(base, index * 8, pointer);

@@ -1,0 +1,263 @@
+// The typed mirror of the CUDA runtime library (libcudart): the few functions that we call, and what their failures mean.
+
+import type { LibraryHandle } from "koffi";
+import { EngineError } from "../../core/errors.ts";
+import type { Pointer } from "../ort-api.ts";
+
+/** A C out-parameter: the callee fills its one place. */
+export type Out<T> = [T | null];
+
+/** libcudart as C has it: every function returns a cudaError_t, 0 for success. Tests put memory of their own behind it. */
+export interface CudartFunctions {
+  cudaDriverGetVersion(version: Out<number>): number;
+  cudaRuntimeGetVersion(version: Out<number>): number;
+  cudaGetDeviceCount(count: Out<number>): number;
+  /** `properties` is a struct that begins with the name, 256 bytes. */
+  cudaGetDeviceProperties(properties: Uint8Array, device: number): number;
+  cudaDeviceGetAttribute(value: Out<number>, attribute: number, device: number): number;
+  cudaSetDevice(device: number): number;
+  cudaMemGetInfo(free: Out<number>, total: Out<number>): number;
+  cudaMalloc(pointer: Out<Pointer>, byteLength: number): number;
+  cudaFree(pointer: Pointer): number;
+  cudaHostAlloc(pointer: Out<Pointer>, byteLength: number, flags: number): number;
+  cudaFreeHost(pointer: Pointer): number;
+  cudaMemcpyAsync(to: Pointer, from: Pointer, byteLength: number, kind: number, stream: Pointer): number;
+  cudaMemcpy2DAsync(
+    to: Pointer,
+    toPitch: number,
+    from: Pointer,
+    fromPitch: number,
+    width: number,
+    height: number,
+    kind: number,
+    stream: Pointer,
+  ): number;
+  cudaMemsetAsync(pointer: Pointer, value: number, byteLength: number, stream: Pointer): number;
+  cudaStreamCreateWithFlags(stream: Out<Pointer>, flags: number): number;
+  cudaStreamSynchronize(stream: Pointer): number;
+  cudaStreamDestroy(stream: Pointer): number;
+  /** Forgets the last error, which calls that succeed afterwards would otherwise report once more. */
+  cudaGetLastError(): number;
+}
+
+const pointer = "void *";
+const outPointer = "_Out_ void **";
+const outInt = "_Out_ int *";
+const outSize = "_Out_ size_t *";
+
+const signatures: Readonly<Record<keyof CudartFunctions, readonly string[]>> = {
+  cudaDriverGetVersion: [outInt],
+  cudaRuntimeGetVersion: [outInt],
+  cudaGetDeviceCount: [outInt],
+  cudaGetDeviceProperties: [pointer, "int"],
+  cudaDeviceGetAttribute: [outInt, "int", "int"],
+  cudaSetDevice: ["int"],
+  cudaMemGetInfo: [outSize, outSize],
+  cudaMalloc: [outPointer, "size_t"],
+  cudaFree: [pointer],
+  cudaHostAlloc: [outPointer, "size_t", "unsigned int"],
+  cudaFreeHost: [pointer],
+  cudaMemcpyAsync: [pointer, pointer, "size_t", "int", pointer],
+  cudaMemcpy2DAsync: [pointer, "size_t", pointer, "size_t", "size_t", "size_t", "int", pointer],
+  cudaMemsetAsync: [pointer, "int", "size_t", pointer],
+  cudaStreamCreateWithFlags: [outPointer, "unsigned int"],
+  cudaStreamSynchronize: [pointer],
+  cudaStreamDestroy: [pointer],
+  cudaGetLastError: [],
+};
+
+/** The functions of a loaded libcudart. */
+export function bindCudart(library: LibraryHandle): CudartFunctions {
+  const entries = Object.entries(signatures).map(([name, parameters]) => [name, library.func(name, "int", [...parameters])]);
+  return Object.fromEntries(entries) as CudartFunctions;
+}
+
+/** Codes of cudaError_t (driver_types.h) that we tell apart, or name in a message. */
+export const cudaErrorCodes = {
+  cudaErrorInvalidValue: 1,
+  cudaErrorMemoryAllocation: 2,
+  cudaErrorInitializationError: 3,
+  cudaErrorInsufficientDriver: 35,
+  cudaErrorDevicesUnavailable: 46,
+  cudaErrorNoDevice: 100,
+  cudaErrorInvalidDevice: 101,
+  cudaErrorNoKernelImageForDevice: 209,
+  cudaErrorECCUncorrectable: 214,
+  cudaErrorIllegalAddress: 700,
+  cudaErrorLaunchOutOfResources: 701,
+  cudaErrorLaunchTimeout: 702,
+  cudaErrorAssert: 710,
+  cudaErrorHardwareStackError: 714,
+  cudaErrorIllegalInstruction: 715,
+  cudaErrorMisalignedAddress: 716,
+  cudaErrorLaunchFailure: 719,
+  cudaErrorSystemNotReady: 802,
+  cudaErrorSystemDriverMismatch: 803,
+  cudaErrorStreamCaptureUnsupported: 900,
+  cudaErrorStreamCaptureInvalidated: 901,
+  cudaErrorUnknown: 999,
+} as const;
+
+const errorNames = new Map(Object.entries(cudaErrorCodes).map(([name, code]) => [code as number, name]));
+
+export class CudaError extends EngineError {
+  readonly code: number;
+
+  constructor(functionName: string, code: number, detail = "") {
+    super(`${functionName}: ${errorNames.get(code) ?? "CUDA error"} (${code})${detail}`);
+    this.code = code;
+  }
+}
+
+/** Values of cudaMemcpyKind. */
+export const copyKinds = { upload: 1, download: 2, onDevice: 3 } as const;
+export type CopyKind = keyof typeof copyKinds;
+
+export type MemoryInfo = { readonly freeBytes: number; readonly totalBytes: number };
+
+/** Rows of `width` bytes, `toPitch` and `fromPitch` bytes apart. */
+export type RowCopy = {
+  readonly to: Pointer;
+  readonly toPitch: number;
+  readonly from: Pointer;
+  readonly fromPitch: number;
+  readonly width: number;
+  readonly height: number;
+};
+
+/** cudaStreamNonBlocking: not ordered with the default stream, which nobody here uses. */
+const nonBlocking = 1;
+const computeCapabilityMajor = 75;
+const computeCapabilityMinor = 76;
+/** cudaDeviceProp is about 1000 bytes, more from version to version. */
+const propertiesBytes = 4096;
+const nameBytes = 256;
+
+/** libcudart with typed results; a call that fails throws CudaError. */
+export class Cudart {
+  readonly #functions: CudartFunctions;
+
+  constructor(functions: CudartFunctions) {
+    this.#functions = functions;
+  }
+
+  /** 1000 · major + 10 · minor of the newest CUDA that the driver supports; 0 without a driver. */
+  driverVersion(): number {
+    return this.#get("cudaDriverGetVersion");
+  }
+
+  runtimeVersion(): number {
+    return this.#get("cudaRuntimeGetVersion");
+  }
+
+  deviceCount(): number {
+    return this.#get("cudaGetDeviceCount");
+  }
+
+  deviceName(device: number): string {
+    const properties = new Uint8Array(propertiesBytes);
+    this.#check("cudaGetDeviceProperties", this.#functions.cudaGetDeviceProperties(properties, device));
+    return new TextDecoder().decode(properties.subarray(0, Math.min(nameBytes, properties.indexOf(0))));
+  }
+
+  computeCapability(device: number): { readonly major: number; readonly minor: number } {
+    const [major, minor] = [computeCapabilityMajor, computeCapabilityMinor].map((attribute) => {
+      const value: Out<number> = [null];
+      this.#check("cudaDeviceGetAttribute", this.#functions.cudaDeviceGetAttribute(value, attribute, device));
+      return value[0]!;
+    }) as [number, number];
+    return { major, minor };
+  }
+
+  /** Makes the device the calling thread's. */
+  setDevice(device: number): void {
+    this.#check("cudaSetDevice", this.#functions.cudaSetDevice(device));
+  }
+
+  memoryInfo(): MemoryInfo {
+    const free: Out<number> = [null];
+    const total: Out<number> = [null];
+    this.#check("cudaMemGetInfo", this.#functions.cudaMemGetInfo(free, total));
+    return { freeBytes: Number(free[0]), totalBytes: Number(total[0]) };
+  }
+
+  /** Device memory, aligned to 256 bytes. */
+  malloc(byteLength: number): Pointer {
+    const address: Out<Pointer> = [null];
+    this.#checkAllocation("cudaMalloc", this.#functions.cudaMalloc(address, byteLength), byteLength);
+    return address[0]!;
+  }
+
+  /** Waits for everything that runs on the device. */
+  free(address: Pointer): void {
+    this.#check("cudaFree", this.#functions.cudaFree(address));
+  }
+
+  /** Page-locked host memory: the only kind that copies do not wait for. */
+  hostAlloc(byteLength: number): Pointer {
+    const address: Out<Pointer> = [null];
+    this.#checkAllocation("cudaHostAlloc", this.#functions.cudaHostAlloc(address, byteLength, 0), byteLength);
+    return address[0]!;
+  }
+
+  freeHost(address: Pointer): void {
+    this.#check("cudaFreeHost", this.#functions.cudaFreeHost(address));
+  }
+
+  memcpyAsync(to: Pointer, from: Pointer, byteLength: number, kind: CopyKind, stream: Pointer): void {
+    this.#check("cudaMemcpyAsync", this.#functions.cudaMemcpyAsync(to, from, byteLength, copyKinds[kind], stream));
+  }
+
+  /** Rows from device memory to device memory. */
+  memcpy2dAsync({ to, toPitch, from, fromPitch, width, height }: RowCopy, stream: Pointer): void {
+    const code = this.#functions.cudaMemcpy2DAsync(to, toPitch, from, fromPitch, width, height, copyKinds.onDevice, stream);
+    this.#check("cudaMemcpy2DAsync", code);
+  }
+
+  zeroAsync(address: Pointer, byteLength: number, stream: Pointer): void {
+    this.#check("cudaMemsetAsync", this.#functions.cudaMemsetAsync(address, 0, byteLength, stream));
+  }
+
+  streamCreate(): Pointer {
+    const stream: Out<Pointer> = [null];
+    this.#check("cudaStreamCreateWithFlags", this.#functions.cudaStreamCreateWithFlags(stream, nonBlocking));
+    return stream[0]!;
+  }
+
+  /** Waits for what was queued on the stream; throws what any of it failed with. */
+  streamSynchronize(stream: Pointer): void {
+    this.#check("cudaStreamSynchronize", this.#functions.cudaStreamSynchronize(stream));
+  }
+
+  streamDestroy(stream: Pointer): void {
+    this.#check("cudaStreamDestroy", this.#functions.cudaStreamDestroy(stream));
+  }
+
+  #get(name: "cudaDriverGetVersion" | "cudaRuntimeGetVersion" | "cudaGetDeviceCount"): number {
+    const value: Out<number> = [null];
+    this.#check(name, this.#functions[name](value));
+    return value[0]!;
+  }
+
+  #check(name: string, code: number, detail?: string): void {
+    if (code === 0) return;
+    this.#functions.cudaGetLastError();
+    throw new CudaError(name, code, detail);
+  }
+
+  #checkAllocation(name: string, code: number, byteLength: number): void {
+    if (code !== cudaErrorCodes.cudaErrorMemoryAllocation) return this.#check(name, code);
+    this.#check(name, code, `: ${gibibytes(byteLength)} wanted, ${this.#describeFree()}`);
+  }
+
+  #describeFree(): string {
+    const free: Out<number> = [null];
+    const total: Out<number> = [null];
+    if (this.#functions.cudaMemGetInfo(free, total) !== 0) return "how much is free cannot be told";
+    return `${gibibytes(Number(free[0]))} of ${gibibytes(Number(total[0]))} on the device are free`;
+  }
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 4 : 2)} GiB`;
+}

@@ -1,0 +1,85 @@
+// Reads what a shared library says about itself, without loading it (ELF 64-bit, little-endian: all Linux machines we run on).
+
+import { closeSync, openSync, readSync } from "node:fs";
+import { UserError } from "../../core/errors.ts";
+
+export type LibraryFacts = {
+  /** Names of the libraries that the loader will look for. */
+  readonly needed: readonly string[];
+  /** Version numbers a.b.c that stand alone among its constant strings. */
+  readonly versions: readonly string[];
+};
+
+type Section = { readonly name: string; readonly type: number; readonly offset: number; readonly size: number; readonly link: number };
+
+const elfHeaderBytes = 64;
+const sectionHeaderBytes = 64;
+const dynamic = 6;
+const neededTag = 1n;
+
+/** Throws UserError when the file is not such a library. */
+export function readLibraryFacts(path: string): LibraryFacts {
+  const file = openSync(path, "r");
+  try {
+    const read = (offset: number, size: number): Buffer => {
+      const bytes = Buffer.alloc(size);
+      let done = 0;
+      for (let count = -1; done < size && count !== 0; done += count) count = readSync(file, bytes, done, size - done, offset + done);
+      if (done < size) throw notALibrary(path);
+      return bytes;
+    };
+    const sections = readSections(read, path);
+    return { needed: neededNames(read, sections), versions: versionStrings(read, sections) };
+  } finally {
+    closeSync(file);
+  }
+}
+
+type Read = (offset: number, size: number) => Buffer;
+
+function readSections(read: Read, path: string): Section[] {
+  const header = read(0, elfHeaderBytes);
+  const isElf64 = header.readUInt32BE(0) === 0x7f454c46 && header[4] === 2 && header[5] === 1;
+  const count = header.readUInt16LE(60);
+  if (!isElf64 || header.readUInt16LE(58) !== sectionHeaderBytes) throw notALibrary(path);
+  const table = read(Number(header.readBigUInt64LE(40)), count * sectionHeaderBytes);
+  const place = (index: number) => {
+    const entry = table.subarray(index * sectionHeaderBytes);
+    return { offset: Number(entry.readBigUInt64LE(24)), size: Number(entry.readBigUInt64LE(32)) };
+  };
+  const nameTable = place(header.readUInt16LE(62));
+  const names = read(nameTable.offset, nameTable.size);
+  return Array.from({ length: count }, (_, i) => {
+    const entry = table.subarray(i * sectionHeaderBytes);
+    return { name: stringAt(names, entry.readUInt32LE(0)), type: entry.readUInt32LE(4), link: entry.readUInt32LE(40), ...place(i) };
+  });
+}
+
+function stringAt(strings: Buffer, start: number): string {
+  return strings.toString("latin1", start, strings.indexOf(0, start));
+}
+
+function neededNames(read: Read, sections: readonly Section[]): string[] {
+  const section = sections.find(({ type }) => type === dynamic);
+  const strings = section && sections[section.link];
+  if (!section || !strings) return [];
+  const [entries, names] = [read(section.offset, section.size), read(strings.offset, strings.size)];
+  const needed: string[] = [];
+  for (let at = 0; at + 16 <= entries.length; at += 16) {
+    if (entries.readBigUInt64LE(at) !== neededTag) continue;
+    needed.push(stringAt(names, Number(entries.readBigUInt64LE(at + 8))));
+  }
+  return needed;
+}
+
+/** Constant strings of C and C++ are in this section; it lies beside the compiled CUDA kernels, which are four times as large. */
+function versionStrings(read: Read, sections: readonly Section[]): string[] {
+  const constants = sections.find(({ name }) => name === ".rodata");
+  if (!constants) return [];
+  const text = read(constants.offset, constants.size).toString("latin1");
+  return [...new Set(Array.from(text.matchAll(/\0(\d{1,3}\.\d{1,3}\.\d{1,3})(?=\0)/g), (match) => match[1]!))];
+}
+
+function notALibrary(path: string): UserError {
+  return new UserError(`${path}: expected a shared library for this machine, got another kind of file; install it again`);
+}

@@ -1,0 +1,179 @@
+// Whether this machine can compute on a GPU, and if not, the one thing to do about it. Opens no session, loads no model.
+
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { onnxRuntimeVersion } from "../../core/manifest.ts";
+import { loadLibrary } from "../load-library.ts";
+import { findOnnxRuntime } from "../ort-api.ts";
+import { bindCudart, Cudart, CudaError, cudaErrorCodes, type CudartFunctions } from "./cudart.ts";
+import { readLibraryFacts, type LibraryFacts } from "./elf.ts";
+
+export type CudaGpu = {
+  readonly name: string;
+  /** Such as "9.0". */
+  readonly computeCapability: string;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  /** Newest CUDA that the driver supports, such as "13.0". */
+  readonly driverVersion: string;
+  /** Of libcudart. */
+  readonly runtimeVersion: string;
+  readonly providerPath: string;
+};
+
+/** A GPU that can be used, or one line that says why there is none and what to do. */
+export type CudaProbe = { readonly gpu: CudaGpu; readonly reason?: never } | { readonly gpu?: never; readonly reason: string };
+
+/** What a probe looks at. Tests describe machines of their own. */
+export type CudaHost = {
+  /** Path of ONNX Runtime's core library; the provider has to lie beside it. */
+  readonly onnxRuntime: () => string;
+  readonly exists: (path: string) => boolean;
+  readonly facts: (path: string) => LibraryFacts;
+  /** Loads a library for good. Throws when it cannot be had. */
+  readonly load: (nameOrPath: string) => () => CudartFunctions;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+};
+
+const thisMachine: CudaHost = {
+  onnxRuntime: findOnnxRuntime,
+  exists: existsSync,
+  facts: readLibraryFacts,
+  load: (nameOrPath) => {
+    const library = loadLibrary(nameOrPath);
+    return () => bindCudart(library);
+  },
+  environment: process.env,
+};
+
+export const providerFiles = ["libonnxruntime_providers_cuda.so", "libonnxruntime_providers_shared.so"] as const;
+
+/**
+ * Major compute capabilities that the provider has code for: 8.x (A100, L4, RTX 30 and 40), 9.0 (H100, H200), 12.x (RTX 50).
+ * Version 1.29.0 has neither code for 10.x (B200) nor PTX to make it from; 7.5 has no bfloat16 and no flash attention.
+ */
+const supportedMajors = [8, 9, 12];
+
+/** The first CUDA device; CUDA_VISIBLE_DEVICES chooses another. */
+export const deviceId = 0;
+
+/** Why the GPU cannot be used. */
+class NotUsable extends Error {}
+
+/** Checks driver, provider, CUDA libraries and GPU, in the order in which one installs them. Never throws. */
+export function probeCuda(host: CudaHost = thisMachine): CudaProbe {
+  try {
+    const { providerPath, cudart } = loadCuda(host);
+    return { gpu: describeGpu(cudart, providerPath, host) };
+  } catch (error) {
+    return { reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Loads everything that the CUDA provider will need, so that it finds all of it. Throws an error with the reason when it cannot be had. */
+export function loadCuda(host: CudaHost = thisMachine): { readonly providerPath: string; readonly cudart: Cudart } {
+  loadDriver(host);
+  const providerPath = findProvider(host);
+  const { needed, versions } = host.facts(providerPath);
+  if (!versions.includes(onnxRuntimeVersion)) {
+    throw new NotUsable(
+      `${providerPath} is of ONNX Runtime ${versions.join(" or ") || "?"}, but the core library is ${onnxRuntimeVersion}, and the two must match; ` +
+        `install the provider of ${onnxRuntimeVersion}`,
+    );
+  }
+  const libraries = needed.filter((name) => name.startsWith("libcu") && name !== driverLibrary);
+  const cudartName = libraries.find((name) => name.startsWith("libcudart.so."));
+  if (!cudartName) throw new NotUsable(`${providerPath} needs no libcudart, which is not how ONNX Runtime is built; install it again`);
+  const cudaMajor = cudartName.slice("libcudart.so.".length);
+  const loaded = new Map(libraries.map((name) => [name, loadCudaLibrary(name, cudaMajor, host)]));
+  const cudart = new Cudart(loaded.get(cudartName)!());
+  checkDriverVersion(cudart);
+  return { providerPath, cudart };
+}
+
+const driverLibrary = "libcuda.so.1";
+
+function loadDriver(host: CudaHost): void {
+  try {
+    host.load(driverLibrary);
+  } catch {
+    throw new NotUsable(`there is no NVIDIA driver (${driverLibrary}); install it, or start the container with --gpus all`);
+  }
+}
+
+function findProvider(host: CudaHost): string {
+  const folder = dirname(host.onnxRuntime());
+  const missing = providerFiles.filter((name) => !host.exists(join(folder, name)));
+  if (missing.length > 0) {
+    throw new NotUsable(
+      `ONNX Runtime's CUDA provider is not installed: no ${missing.join(" and no ")} in ${folder}; ` +
+        `put those of ONNX Runtime ${onnxRuntimeVersion} there, or point ONNXRUNTIME_DIR at a folder that has them and libonnxruntime.so.1`,
+    );
+  }
+  return join(folder, providerFiles[0]);
+}
+
+/**
+ * By the loader's own search, else from where CUDA is usually installed. Once loaded by path, a library is also found by the
+ * provider, which asks for it by name.
+ */
+function loadCudaLibrary(name: string, cudaMajor: string, host: CudaHost): () => CudartFunctions {
+  const roots = [host.environment["CUDA_PATH"], host.environment["CUDA_HOME"], "/usr/local/cuda"];
+  const paths = roots.flatMap((root) => (root ? [join(root, "lib64", name)] : [])).filter((path) => host.exists(path));
+  let failure = "";
+  for (const candidate of [name, ...paths]) {
+    try {
+      return host.load(candidate);
+    } catch (error) {
+      failure = error instanceof Error ? error.message : String(error);
+    }
+  }
+  throw new NotUsable(
+    `${name} cannot be loaded (${failure}); install the CUDA ${cudaMajor} runtime libraries (cudart, cublas, curand), or point CUDA_PATH at them`,
+  );
+}
+
+function checkDriverVersion(cudart: Cudart): void {
+  const [driver, runtime] = [cudart.driverVersion(), cudart.runtimeVersion()];
+  // Within a major version an older driver runs what a newer toolkit built.
+  if (Math.floor(driver / 1000) >= Math.floor(runtime / 1000)) return;
+  throw new NotUsable(
+    `the NVIDIA driver supports CUDA up to ${version(driver)}, but the CUDA libraries are ${version(runtime)}; update the driver`,
+  );
+}
+
+function describeGpu(cudart: Cudart, providerPath: string, host: CudaHost): CudaGpu {
+  const visible = host.environment["CUDA_VISIBLE_DEVICES"];
+  const choice = visible === undefined ? "" : ` (CUDA_VISIBLE_DEVICES is "${visible}")`;
+  if (countDevices(cudart) === 0) throw new NotUsable(`the driver finds no NVIDIA GPU${choice}; in a container, start it with --gpus all`);
+  const name = cudart.deviceName(deviceId);
+  const { major, minor } = cudart.computeCapability(deviceId);
+  if (!supportedMajors.includes(major)) {
+    throw new NotUsable(
+      `${name} has compute capability ${major}.${minor}, but ONNX Runtime ${onnxRuntimeVersion} has code for ${supportedMajors.join(".x, ")}.x; ` +
+        "choose another GPU with CUDA_VISIBLE_DEVICES",
+    );
+  }
+  cudart.setDevice(deviceId);
+  return {
+    name,
+    computeCapability: `${major}.${minor}`,
+    ...cudart.memoryInfo(),
+    driverVersion: version(cudart.driverVersion()),
+    runtimeVersion: version(cudart.runtimeVersion()),
+    providerPath,
+  };
+}
+
+function countDevices(cudart: Cudart): number {
+  try {
+    return cudart.deviceCount();
+  } catch (error) {
+    if (error instanceof CudaError && error.code === cudaErrorCodes.cudaErrorNoDevice) return 0;
+    throw error;
+  }
+}
+
+function version(code: number): string {
+  return `${Math.floor(code / 1000)}.${Math.floor((code % 1000) / 10)}`;
+}

@@ -1,0 +1,124 @@
+import { describe, expect, test } from "vitest";
+import type { CudartFunctions } from "../../src/runtime/cuda/cudart.ts";
+import { probeCuda, type CudaHost } from "../../src/runtime/cuda/probe.ts";
+
+/** What differs from a machine on which everything is as it should be. */
+type Machine = {
+  readonly missingFiles?: readonly string[];
+  /** Libraries that the loader cannot find by name. */
+  readonly unfindable?: readonly string[];
+  readonly cudaPath?: string;
+  readonly providerVersion?: string;
+  readonly driverVersion?: number;
+  readonly deviceCount?: number;
+  readonly deviceCountError?: number;
+  readonly computeCapability?: readonly [number, number];
+  readonly visibleDevices?: string;
+};
+
+const gibibyte = 2 ** 30;
+
+function makeHost(machine: Machine): { host: CudaHost; loaded: string[] } {
+  const loaded: string[] = [];
+  const environment = {
+    ...(machine.cudaPath !== undefined && { CUDA_PATH: machine.cudaPath }),
+    ...(machine.visibleDevices !== undefined && { CUDA_VISIBLE_DEVICES: machine.visibleDevices }),
+  };
+  const host: CudaHost = {
+    onnxRuntime: () => "/ort/libonnxruntime.so.1",
+    exists: (path) =>
+      !(machine.missingFiles ?? []).includes(path) &&
+      (path.startsWith("/ort/") || (!!machine.cudaPath && path.startsWith(machine.cudaPath))),
+    facts: () => ({
+      needed: ["libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libcudart.so.13", "libcuda.so.1", "libm.so.6"],
+      versions: [machine.providerVersion ?? "1.29.0"],
+    }),
+    load: (name) => {
+      if (machine.unfindable?.includes(name)) throw new Error(`${name}: cannot open shared object file`);
+      loaded.push(name);
+      return () => makeCudart(machine);
+    },
+    environment,
+  };
+  return { host, loaded };
+}
+
+function makeCudart(machine: Machine): CudartFunctions {
+  const functions: Partial<CudartFunctions> = {
+    cudaDriverGetVersion: (out) => put(out, machine.driverVersion ?? 13010),
+    cudaRuntimeGetVersion: (out) => put(out, 13000),
+    cudaGetDeviceCount: (out) => machine.deviceCountError ?? put(out, machine.deviceCount ?? 1),
+    cudaGetDeviceProperties: (bytes) => {
+      bytes.set(new TextEncoder().encode("NVIDIA H200\0"));
+      return 0;
+    },
+    cudaDeviceGetAttribute: (out, attribute) => put(out, (machine.computeCapability ?? [9, 0])[attribute - 75]!),
+    cudaSetDevice: () => 0,
+    cudaMemGetInfo: (free, total) => put(free, 139 * gibibyte) + put(total, 140 * gibibyte),
+    cudaGetLastError: () => 0,
+  };
+  return functions as CudartFunctions;
+}
+
+function put(out: [number | null], value: number): 0 {
+  out[0] = value;
+  return 0;
+}
+
+describe("probeCuda", () => {
+  test("describes the GPU when nothing is missing", () => {
+    expect(probeCuda(makeHost({}).host)).toEqual({
+      gpu: {
+        name: "NVIDIA H200",
+        computeCapability: "9.0",
+        freeBytes: 139 * gibibyte,
+        totalBytes: 140 * gibibyte,
+        driverVersion: "13.1",
+        runtimeVersion: "13.0",
+        providerPath: "/ort/libonnxruntime_providers_cuda.so",
+      },
+    });
+  });
+
+  const provider = "/ort/libonnxruntime_providers_cuda.so";
+  const reasons: [string, Machine, RegExp][] = [
+    ["no driver", { unfindable: ["libcuda.so.1"] }, /^there is no NVIDIA driver .*install it/],
+    ["no provider", { missingFiles: [provider] }, /no libonnxruntime_providers_cuda\.so in \/ort; put those of ONNX Runtime 1\.29\.0/],
+    ["half a provider", { missingFiles: ["/ort/libonnxruntime_providers_shared.so"] }, /no libonnxruntime_providers_shared\.so in \/ort/],
+    ["a provider of another version", { providerVersion: "1.30.0" }, /is of ONNX Runtime 1\.30\.0, but the core library is 1\.29\.0/],
+    ["no libcudart", { unfindable: ["libcudart.so.13"] }, /^libcudart\.so\.13 cannot be loaded .*install the CUDA 13 runtime libraries/],
+    ["no libcublas", { unfindable: ["libcublas.so.13"] }, /^libcublas\.so\.13 cannot be loaded .*point CUDA_PATH at them/],
+    ["no libcurand", { unfindable: ["libcurand.so.10"] }, /^libcurand\.so\.10 cannot be loaded .*install the CUDA 13 runtime libraries/],
+    ["an old driver", { driverVersion: 12080 }, /supports CUDA up to 12\.8, but the CUDA libraries are 13\.0; update the driver/],
+    ["no GPU", { deviceCount: 0 }, /finds no NVIDIA GPU; in a container/],
+    ["no GPU, as an error", { deviceCountError: 100 }, /finds no NVIDIA GPU; in a container/],
+    ["all GPUs hidden", { deviceCount: 0, visibleDevices: "" }, /finds no NVIDIA GPU \(CUDA_VISIBLE_DEVICES is ""\)/],
+    ["a driver that does not start", { deviceCountError: 803 }, /^cudaGetDeviceCount: cudaErrorSystemDriverMismatch \(803\)$/],
+    ["a GPU without code", { computeCapability: [10, 0] }, /^NVIDIA H200 has compute capability 10\.0, but .* code for 8\.x, 9\.x, 12\.x/],
+  ];
+  test.each(reasons)("with %s it says so in one line", (_, machine, expected) => {
+    const { reason } = probeCuda(makeHost(machine).host);
+
+    expect(reason).toMatch(expected);
+    expect(reason).not.toContain("\n");
+  });
+
+  test("loads CUDA's libraries from CUDA_PATH when the loader does not find them, before the provider needs them", () => {
+    const { host, loaded } = makeHost({ cudaPath: "/opt/cuda", unfindable: ["libcublasLt.so.13", "libcudart.so.13"] });
+
+    expect(probeCuda(host).reason).toBeUndefined();
+    expect(loaded).toEqual([
+      "libcuda.so.1",
+      "/opt/cuda/lib64/libcublasLt.so.13",
+      "libcublas.so.13",
+      "libcurand.so.10",
+      "/opt/cuda/lib64/libcudart.so.13",
+    ]);
+  });
+
+  test("never throws on the machine it really runs on", () => {
+    const { gpu, reason } = probeCuda();
+
+    expect(gpu ?? reason).toBeTruthy();
+  });
+});
