@@ -1,5 +1,5 @@
 // Builds kernels/build/libernie_kernels.so: the CPU kernels with g++, the CUDA kernels too where nvcc is installed.
-// `node scripts/kernels/build.mjs [--cpu]`; --cpu leaves the CUDA kernels out.
+// `node scripts/kernels/build.mjs [--cpu]`; --cpu leaves the CUDA kernels out. CUDA_ARCHITECTURES=80,90,100,120 builds for other GPUs than 80,90.
 
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
@@ -19,8 +19,11 @@ const headers = join(build, "onnxruntime-1.29.0");
 const warnings = ["-Wall", "-Wextra"];
 // -Wno-maybe-uninitialized: a false alarm inside GCC 12's AVX-512 header.
 const cxxFlags = ["-std=c++17", "-O3", "-g1", "-fPIC", "-fvisibility=hidden", ...warnings, "-Wno-maybe-uninitialized", "-isystem", headers];
-// Machine code for Ampere and Hopper, and intermediate code that newer drivers compile.
-const architectures = ["80", "90"].map((sm) => `arch=compute_${sm},code=sm_${sm}`).concat("arch=compute_90,code=compute_90");
+// Machine code for these (Ampere and Hopper unless told), and intermediate code of the last that drivers compile for newer ones.
+const targets = (process.env["CUDA_ARCHITECTURES"] ?? "80,90").split(",");
+const architectures = targets
+  .map((sm) => `arch=compute_${sm},code=sm_${sm}`)
+  .concat(`arch=compute_${targets.at(-1)},code=compute_${targets.at(-1)}`);
 const nvccFlags = [
   "-std=c++17",
   "-O3",
