@@ -77,7 +77,7 @@ export function memoryTable(config: ModelConfig, choices: readonly ConversionSet
   const arePadded = columns.map((bytes) => perParameter(bytes, "vision experts") > 1.01 * perParameter(bytes, "text experts"));
   const isMarked = arePadded.includes(true);
   const rows = [...parameters].map(([part, count]) => [
-    part === "embedding" && config.text.tiedEmbedding ? "embedding = LM head" : part,
+    part === "embedding" && config.text.tiedEmbedding ? "embedding, LM head" : part,
     formatCount(count),
     ...columns.map((bytes, i) => formatBytes(bytes.get(part)!) + mark(part === "vision experts" && arePadded[i]!)),
   ]);

@@ -88,7 +88,7 @@ describe("tables", () => {
     const lines = memoryTable(config28b, settings);
 
     expect(lines.filter((line) => line.startsWith("vision experts"))).toHaveLength(1);
-    expect(lines.some((line) => line.startsWith("embedding = LM head"))).toBe(true);
+    expect(lines.some((line) => line.startsWith("embedding, LM head"))).toBe(true);
     expect(new Set(lines.slice(0, -1).map((line) => line.replace(/\*$/, "").length)).size).toBe(1);
   });
 
@@ -106,7 +106,7 @@ describe("tables", () => {
     const lines = memoryTable(openSynthetic("28b-thinking").config, settings);
 
     expect(lines.some((line) => line.startsWith("LM head"))).toBe(true);
-    expect(lines.some((line) => line.startsWith("embedding ="))).toBe(false);
+    expect(lines.some((line) => line.startsWith("embedding,"))).toBe(false);
   });
 
   test("longer sequences fit less often, and only those the model can have are listed", () => {

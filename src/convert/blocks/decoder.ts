@@ -3,7 +3,7 @@
 import { decoderIo, inspectIo } from "../../core/graph-io.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
 import { Graph, type Value } from "../onnx/graph.ts";
-import { addRmsNorm, gatherBlockQuantized, matMulNBits, rmsNorm, type QuantizedMatrix } from "../onnx/microsoft-ops.ts";
+import { addRmsNorm, matMulNBits, rmsNorm } from "../onnx/microsoft-ops.ts";
 import { add, cast, gather, greaterOrEqual, int64, matMulTransposed, max, reshape, unsqueeze, where } from "../onnx/std-ops.ts";
 import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
 import { gatedMlp } from "./mlp.ts";
@@ -84,28 +84,23 @@ function insertVision(g: Graph, embedded: Value, features: Value, row: Value): V
   return where(g, isVision, gather(g, features, max(g, row, zero)), embedded);
 }
 
-/** Embedding and LM head; when they are tied, both read the same bytes. */
+/**
+ * Embedding and LM head. The table is not quantized, because a looked-up row costs next to nothing to read, and its rounding would be met
+ * by every layer; the head, which is read whole for each token, is int8.
+ */
 function embeddingTable(g: Graph, w: Weights, { text }: ModelConfig) {
   const { vocabSize, hiddenSize, tiedEmbedding } = text;
-  const embedding = { parts: [{ name: "model.embed_tokens.weight", rows: vocabSize }], columns: hiddenSize };
-  const head = { parts: [{ name: "lm_head.weight", rows: vocabSize }], columns: hiddenSize };
+  const shape = [vocabSize, hiddenSize];
+  const embeddingName = "model.embed_tokens.weight";
+  const headName = tiedEmbedding ? embeddingName : "lm_head.weight";
+  const plain = (scope: Graph, name: string) => w.plain(scope, "weight", w.unquantized, shape, splitRows({ name, shape }));
+  const table = plain(g, embeddingName);
+  const lookUp = (ids: Value) => cast(g, gather(g, table, ids), w.activation);
+  const headScope = g.scope("lm_head");
   if (w.isQuantized) {
-    const matrix = w.quantizedMatrix(g, embedding, 8);
-    const data = g.alias("table", matrix.data, [vocabSize, hiddenSize]);
-    const headMatrix: QuantizedMatrix = tiedEmbedding ? matrix : w.quantizedMatrix(g.scope("lm_head"), head, 8);
-    return {
-      lookUp: (ids: Value) => gatherBlockQuantized(g, data, ids, matrix.scales),
-      head: (x: Value) => matMulNBits(g.scope("lm_head"), x, headMatrix),
-    };
+    const matrix = w.quantizedMatrix(headScope, { parts: [{ name: headName, rows: vocabSize }], columns: hiddenSize }, 8);
+    return { lookUp, head: (x: Value) => matMulNBits(headScope, x, matrix) };
   }
-  const plain = (scope: Graph, { parts }: typeof embedding) => {
-    const shape = [vocabSize, hiddenSize];
-    return w.plain(scope, "weight", w.activation, shape, splitRows({ name: parts[0]!.name, shape }));
-  };
-  const table = plain(g, embedding);
-  const headTable = tiedEmbedding ? table : plain(g.scope("lm_head"), head);
-  return {
-    lookUp: (ids: Value) => gather(g, table, ids),
-    head: (x: Value) => matMulTransposed(g.scope("lm_head"), x, headTable),
-  };
+  const headTable = tiedEmbedding ? table : plain(headScope, headName);
+  return { lookUp, head: (x: Value) => matMulTransposed(headScope, x, headTable) };
 }

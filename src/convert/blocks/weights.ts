@@ -47,6 +47,11 @@ export class Weights {
     return this.precision !== "fp32";
   }
 
+  /** Type of matrices that are not quantized in any format: half precision, but float32 where nothing may be rounded. */
+  get unquantized(): DataType {
+    return this.isQuantized && this.activation === "float32" ? "float16" : this.activation;
+  }
+
   /** A vector (norm weight, bias) in the activation type. */
   vector(g: Graph, label: string, name: string, length: number): Value {
     return this.plain(g, label, this.activation, [length], [wholeTensor({ name, shape: [length] })]);
@@ -60,8 +65,7 @@ export class Weights {
 
   /** A linear layer of vision tower or resampler, kept in half precision (float32 when unquantized). */
   visionLinear(g: Graph, x: Value, name: string, rows: number, columns: number, bias: "bias" | "no bias"): Value {
-    const stored = this.precision === "fp32" || this.activation !== "float32" ? this.activation : "float16";
-    const weight = this.transposedMatrix(g, { parts: [{ name: `${name}.weight`, rows }], columns }, stored);
+    const weight = this.transposedMatrix(g, { parts: [{ name: `${name}.weight`, rows }], columns }, this.unquantized);
     const product = matMul(g, x, cast(g, weight, this.activation));
     return bias === "bias" ? add(g, product, this.vector(g, "bias", `${name}.bias`, rows)) : product;
   }

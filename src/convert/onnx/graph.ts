@@ -44,7 +44,7 @@ export type Initializer = {
   readonly dtype: DataType;
   readonly shape: readonly number[];
   readonly byteLength: number;
-  readonly content: { readonly inline: Uint8Array } | "external" | { readonly sameBytesAs: string };
+  readonly content: { readonly inline: Uint8Array } | "external";
 };
 
 export const microsoft = "com.microsoft";
@@ -170,14 +170,6 @@ export class Graph {
     }
     this.#state.productions.push({ weights: named, pieces });
     return named;
-  }
-
-  /** The bytes of another weight under a second name and shape, stored once. */
-  alias(name: string, of: Value, shape: readonly number[]): Value {
-    const value = { name: this.#path ? `${this.#path}/${name}` : name, dtype: of.dtype, shape };
-    const byteLength = elementCount(shape) * elementBytes[of.dtype];
-    this.#state.initializers.set(value.name, { ...value, byteLength, content: { sameBytesAs: of.name } });
-    return value;
   }
 
   /** One line per node, for reviews and snapshots. */

@@ -27,13 +27,6 @@ export function matMulNBits(g: Graph, x: Value, w: QuantizedMatrix, bias?: Value
   return call(g, "MatMulNBits", [x, w.data, w.scales, undefined, undefined, bias], output, attributes);
 }
 
-/** Rows of an 8-bit quantized table; `data` uint8 [rows, columns]. */
-export function gatherBlockQuantized(g: Graph, data: Value, indices: Value, scales: Value): Value {
-  const output = { dtype: scales.dtype, shape: [...indices.shape, data.shape[1]!] };
-  const attributes = { gather_axis: 0, quantize_axis: 1, block_size: blockLength, bits: 8 };
-  return call(g, "GatherBlockQuantized", [data, indices, scales], output, attributes);
-}
-
 /** x / rms(x) · weight over the last dimension; computed in float32. (The operator lives in the standard domain.) */
 export function rmsNorm(g: Graph, x: Value, weight: Value, epsilon: number): Value {
   const attributes = { axis: -1, epsilon: { float: epsilon }, stash_type: 1 };

@@ -67,12 +67,6 @@ function placeWeights(graph: Graph): { regions: Map<string, Region>; totalBytes:
     regions.set(name, { offset, byteLength });
     position = offset + byteLength;
   }
-  for (const { name, byteLength, content } of graph.initializers) {
-    if (content === "external" || !("sameBytesAs" in content)) continue;
-    const region = regions.get(content.sameBytesAs);
-    assert(region?.byteLength === byteLength, `${name} does not have the size of ${content.sameBytesAs}`);
-    regions.set(name, region);
-  }
   return { regions, totalBytes: position };
 }
 
@@ -85,7 +79,7 @@ function encodeInitializer(initializer: Initializer, regions: ReadonlyMap<string
   for (const dimension of initializer.shape) proto.integer(1, dimension);
   proto.integer(2, onnxTypeCode[initializer.dtype]).string(8, initializer.name);
   const { content } = initializer;
-  if (content !== "external" && "inline" in content) return proto.bytes(9, content.inline);
+  if (content !== "external") return proto.bytes(9, content.inline);
   const region = regions.get(initializer.name);
   assert(region, `weight ${initializer.name} has no place`);
   const entry = (key: string, value: string) => new ProtobufWriter().string(1, key).string(2, value);
