@@ -44,7 +44,7 @@ const flags = program.opts<{
 const streams = flags.streams.split(",").map(Number);
 
 const { folder, manifest } = await prepareModel(flags.model, chooseSettings(flags.weights, "fp32", flags.experts), console.error);
-const engine = await EngineBench.start(folder, manifest, Math.max(...streams), Number(flags.threads));
+const engine = await EngineBench.start(folder, manifest, { slotCount: Math.max(...streams), threadCount: Number(flags.threads) });
 await engine.warmUp();
 const delay = monitorEventLoopDelay({ resolution: 1 });
 delay.enable();

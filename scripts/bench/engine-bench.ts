@@ -27,16 +27,18 @@ export class EngineBench {
     this.#vocabSize = vocabSize;
   }
 
-  static async start(folder: string, { config }: Manifest, slotCount: number, threadCount: number): Promise<EngineBench> {
+  /** `options`: what differs from a small server on the CPU. */
+  static async start(folder: string, { config }: Manifest, options: Partial<WorkerData>): Promise<EngineBench> {
     const workerData: WorkerData = {
       modelFolder: folder,
       device: "cpu",
-      threadCount,
-      slotCount,
+      threadCount: 0,
+      slotCount: 1,
       slotCapacity: 1024,
       prefillChunkTokens: prefillTokens,
       maxWaiting: 256,
       imageCacheBytes: 1 << 26,
+      ...options,
     };
     const worker = new Worker(new URL("../../dist/engine-worker.js", import.meta.url), { workerData });
     return new EngineBench(await EngineClient.start(worker), config.text.vocabSize);

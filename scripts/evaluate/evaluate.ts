@@ -8,7 +8,7 @@ import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { programVersion } from "../../src/version.ts";
-import { evaluationCases as cases, nanoModel, toChat } from "./evaluation-set.ts";
+import { evaluationCases as cases, isCorrect, nanoModel, toChat } from "./evaluation-set.ts";
 import { LocalModel } from "./local-model.ts";
 
 const maxTokens = 160;
@@ -58,9 +58,4 @@ async function answerAll(settings: ConversionSettings): Promise<Record<(typeof s
   } finally {
     rmSync(work, { recursive: true });
   }
-}
-
-function isCorrect(output: string, expected: string): boolean {
-  const normal = (text: string) => text.trim().replace(/\.$/, "").trim().toLowerCase();
-  return normal(output.split("</think>").at(-1)!) === normal(expected);
 }

@@ -12,7 +12,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import type { SequenceId } from "../../src/engine/engine-protocol.ts";
 import { ErnieModel } from "../../src/model/ernie-model.ts";
 import { readManifest } from "../../src/model-folder.ts";
-import { Runtime } from "../../src/runtime/runtime.ts";
+import { Runtime, type Device } from "../../src/runtime/runtime.ts";
 import { loadFrames, loadImage } from "../../src/vision/load-image.ts";
 import { assignPositions, type PromptRun } from "../../src/vision/positions.ts";
 
@@ -27,13 +27,13 @@ export class LocalModel {
   readonly #engine: Engine;
   #submitted = 0;
 
-  constructor(folder: string) {
+  constructor(folder: string, device: Device = "cpu") {
     this.manifest = readManifest(folder);
     this.#tokenizer = loadTokenizer(folder);
     this.#template = loadTemplate(folder);
     const { config, settings } = this.manifest;
     this.#model = new ErnieModel(new Runtime(), folder, config, activationDataType[settings.activations], {
-      device: "cpu",
+      device,
       threadCount: 0,
       slotCount,
       slotCapacity,

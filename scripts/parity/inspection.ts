@@ -1,7 +1,7 @@
 // Runs a whole prompt through graphs built for inspection and hands out what each stage computed.
 
 import { join } from "node:path";
-import { activationDataType } from "../../src/core/manifest.ts";
+import { activationDataType, type ActivationFormat } from "../../src/core/manifest.ts";
 import type { SlotId } from "../../src/core/batch.ts";
 import { decoderIo, graphFiles, inspectIo } from "../../src/core/graph-io.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
@@ -12,7 +12,7 @@ import { KvCache } from "../../src/model/kv-cache.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
 import { VisionEncoder } from "../../src/model/vision-encoder.ts";
-import { Runtime } from "../../src/runtime/runtime.ts";
+import { Runtime, type Device } from "../../src/runtime/runtime.ts";
 import type { Binding } from "../../src/runtime/session.ts";
 
 /** Stage name as the reference has it → values, flat. Routing is per layer. */
@@ -28,12 +28,12 @@ export class Inspection {
   readonly #decoder: Decoder;
   readonly #vision: VisionEncoder;
 
-  constructor(folder: string, manifest: Manifest) {
+  constructor(folder: string, manifest: Manifest, device: Device = "cpu") {
     this.#manifest = manifest;
     const { config, settings } = manifest;
     const dtype = activationDataType[settings.activations];
     const customOpsLibrary = findKernelLibrary();
-    const options = { device: "cpu" as const, threadCount: 0, ...(customOpsLibrary && { customOpsLibrary }) };
+    const options = { device, threadCount: 0, ...(customOpsLibrary && { customOpsLibrary }) };
     const open = (file: string) => this.#runtime.openSession(join(folder, file), options);
     const session = open(graphFiles.decoder);
     const cache = new KvCache(this.#runtime, session, config.text, dtype, { slotCount: 1, capacity });
@@ -68,8 +68,9 @@ export class Inspection {
   }
 
   #fromActivation(bytes: Uint8Array, count: number): Float32Array {
-    if (this.#manifest.settings.activations === "fp32") return new Float32Array(bytes.buffer, bytes.byteOffset, count);
-    return fromFloat16(new Uint16Array(bytes.buffer, bytes.byteOffset, count));
+    const { activations } = this.#manifest.settings;
+    if (activations === "fp32") return new Float32Array(bytes.buffer, bytes.byteOffset, count);
+    return fromHalf(new Uint16Array(bytes.buffer, bytes.byteOffset, count), activations);
   }
 
   #runDecoder(prompt: EncodedPrompt): Map<string, Float32Array | Int32Array> {
@@ -149,10 +150,12 @@ function routing(
 
 /** Buffers for extra outputs of one run. */
 class Outputs {
+  readonly #activations: ActivationFormat;
   readonly #buffers = new Map<string, { wanted: Wanted; buffer: TensorBuffer }>();
 
   constructor(runtime: Runtime, manifest: Manifest, wanted: readonly Wanted[]) {
-    const activation = activationDataType[manifest.settings.activations];
+    this.#activations = manifest.settings.activations;
+    const activation = activationDataType[this.#activations];
     for (const item of wanted) {
       const count = item.shape.reduce((a, b) => a * b, 1);
       const dtype = item.dtype === "act" ? activation : item.dtype;
@@ -167,13 +170,19 @@ class Outputs {
   read(name: string): Float32Array | Int32Array {
     const { data } = this.#buffers.get(name)!.buffer;
     if (data instanceof Float32Array) return data.slice();
-    if (data instanceof Uint16Array) return fromFloat16(data);
+    if (data instanceof Uint16Array) return fromHalf(data, this.#activations);
     return Int32Array.from(data as BigInt64Array, Number);
   }
 
   dispose(): void {
     for (const { buffer } of this.#buffers.values()) buffer.dispose();
   }
+}
+
+function fromHalf(values: Uint16Array, activations: ActivationFormat): Float32Array {
+  if (activations === "fp16") return fromFloat16(values);
+  // bfloat16 is the upper half of binary32.
+  return new Float32Array(Uint32Array.from(values, (value) => value << 16).buffer);
 }
 
 function concat(parts: readonly Float32Array[]): Float32Array {
