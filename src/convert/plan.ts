@@ -49,8 +49,11 @@ export function planConversion({ config, settings, inspect, scaleRule }: PlanOpt
     { name: graphFiles.vision, graph: buildVision(build) },
     { name: graphFiles.sampler, graph: buildSampler(config.text.vocabSize) },
   ].map(({ name, graph }) => ({ name, graph, dataFile: `${name}.data` }));
+  const modelFiles = graphs.map(({ name, graph, dataFile }) => ({ name, encode: () => encodeModel(graph, dataFile, name) }));
+  const int8Cache = graphFiles.decoderInt8Cache;
+  const encodeInt8Cache = () => encodeModel(buildDecoder(build, "int8"), `${graphFiles.decoder}.data`, int8Cache);
   return {
-    modelFiles: graphs.map(({ name, graph, dataFile }) => ({ name, encode: () => encodeModel(graph, dataFile, name) })),
+    modelFiles: [...modelFiles, { name: int8Cache, encode: encodeInt8Cache }],
     dataFiles: graphs
       .map(({ graph, dataFile }) => ({ name: dataFile, byteLength: externalDataBytes(graph) }))
       .filter(({ byteLength }) => byteLength > 0),

@@ -6,10 +6,12 @@ export const decoderIo = {
   visionRow: "vision_row", // int64 [B, S], −1 = none
   positions: "positions", // int64 [3, B, S]
   visionExpert: "vision_expert", // bool [B, S]
-  pastKey: (layer: number) => `past_key.${layer}`, // act [B, kvHeads, C, headDim]
+  pastKey: (layer: number) => `past_key.${layer}`, // act or int8 [B, kvHeads, C, headDim]
   pastValue: (layer: number) => `past_value.${layer}`,
   presentKey: (layer: number) => `present_key.${layer}`,
   presentValue: (layer: number) => `present_value.${layer}`,
+  keyScale: (layer: number) => `key_scale.${layer}`, // float32 [1, kvHeads, 1, headDim], with an int8 cache only
+  valueScale: (layer: number) => `value_scale.${layer}`,
   seqlensK: "seqlens_k", // int32 [B]: valid tokens after this step, minus 1
   totalSequenceLength: "total_sequence_length", // int32 []: the longest of them
   logitRows: "logit_rows", // int64 [R]: flattened [B, S] positions whose logits are wanted
@@ -44,5 +46,13 @@ export const inspectIo = {
   routerLogits: (layer: number) => `inspect.router_logits.${layer}`, // masked logits as the experts get them
 } as const;
 
-/** Graphs of a converted model folder; the weights of `x.onnx` are in `x.onnx.data`. */
-export const graphFiles = { decoder: "decoder.onnx", vision: "vision.onnx", sampler: "sampler.onnx" } as const;
+/**
+ * Graphs of a converted model folder; the weights of `x.onnx` are in `x.onnx.data`. `decoderInt8Cache` is the decoder with an int8 KV
+ * cache, over the same weights.
+ */
+export const graphFiles = {
+  decoder: "decoder.onnx",
+  decoderInt8Cache: "decoder-int8-cache.onnx",
+  vision: "vision.onnx",
+  sampler: "sampler.onnx",
+} as const;

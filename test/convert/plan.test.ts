@@ -1,8 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { buildDecoder } from "../../src/convert/blocks/decoder.ts";
+import { Weights } from "../../src/convert/blocks/weights.ts";
+import { placePieces } from "../../src/convert/onnx/model-file.ts";
 import { planConversion } from "../../src/convert/plan.ts";
 import { readModelConfig } from "../../src/convert/read-config.ts";
 import { UserError } from "../../src/core/errors.ts";
+import { graphFiles } from "../../src/core/graph-io.ts";
 import type { ModelConfig } from "../../src/core/model-config.ts";
 
 const nano = readModelConfig(fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url)));
@@ -29,6 +33,24 @@ describe("planConversion", () => {
       const last = sorted.at(-1)!;
       expect(last.offset + last.byteLength).toBe(byteLength);
     }
+  });
+
+  test("the decoder with an int8 cache has the weights of the other one, at the same places", () => {
+    const build = {
+      config: nano,
+      weights: new Weights({ weights: "int4", activations: "fp32" }),
+      inspect: false,
+      probe: false,
+    };
+    const regions = (cacheType: "activation" | "int8") =>
+      placePieces(buildDecoder(build, cacheType)).map(({ piece, targets }) => [piece.reads, targets]);
+
+    expect(regions("int8")).toEqual(regions("activation"));
+    const { modelFiles } = planConversion({ config: nano, settings: { weights: "int4", activations: "fp32" }, inspect: false });
+    const { encode } = modelFiles.find(({ name }) => name === graphFiles.decoderInt8Cache)!;
+    const encoded = Buffer.from(encode());
+    expect(encoded.includes("decoder.onnx.data")).toBe(true);
+    expect(encoded.includes("decoder-int8-cache.onnx.data")).toBe(false);
   });
 
   test("our own expert operator needs no padding: its weights are smaller where vision experts are narrower", () => {

@@ -3,13 +3,19 @@
 import { decoderIo } from "../../core/graph-io.ts";
 import type { TextConfig } from "../../core/model-config.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
-import { groupQueryAttention } from "../onnx/microsoft-ops.ts";
+import { groupQueryAttention, type KvCache } from "../onnx/microsoft-ops.ts";
 import { cast, cos, gather, int64s, mul, rotaryEmbeddingPerToken, sin, split, transpose } from "../onnx/std-ops.ts";
 import type { Build } from "./weights.ts";
 
 export type RotaryTables = { readonly cosines: Value; readonly sines: Value };
 
-export type AttentionInputs = { readonly rotary: RotaryTables; readonly seqlensK: Value; readonly total: Value };
+export type AttentionInputs = {
+  readonly rotary: RotaryTables;
+  readonly seqlensK: Value;
+  readonly total: Value;
+  /** "activation": keys and values are cached as they are. */
+  readonly cacheType: "activation" | "int8";
+};
 
 /**
  * cos and sin [B, S, headDim / 2] of the angle of each frequency pair: position on the pair's axis · theta^(−2i / headDim).
@@ -48,16 +54,30 @@ export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInp
   const { cosines, sines } = inputs.rotary;
   const rotatedQ = rotaryEmbeddingPerToken(g.scope("rope_q"), q, cosines, sines, queryHeadCount);
   const rotatedK = rotaryEmbeddingPerToken(g.scope("rope_k"), k, cosines, sines, kvHeadCount);
-  const cacheShape = ["batch", kvHeadCount, "capacity", headDim];
-  const cache = {
-    pastKey: g.input(decoderIo.pastKey(layer), w.activation, cacheShape),
-    pastValue: g.input(decoderIo.pastValue(layer), w.activation, cacheShape),
-    presentKey: decoderIo.presentKey(layer),
-    presentValue: decoderIo.presentValue(layer),
-  };
   const heads = { query: queryHeadCount, kv: kvHeadCount };
-  const { attended, presentKey, presentValue } = groupQueryAttention(g, [rotatedQ, rotatedK, v], cache, inputs, heads);
+  const { attended, presentKey, presentValue } = groupQueryAttention(
+    g,
+    [rotatedQ, rotatedK, v],
+    kvCache(g, build, inputs, layer),
+    inputs,
+    heads,
+  );
   g.directOutput(presentKey);
   g.directOutput(presentValue);
   return w.linear(g.scope("o_proj"), attended, { parts: [{ name: name("o_proj"), rows: hiddenSize }], columns: queryWidth });
+}
+
+function kvCache(g: Graph, { config, weights }: Build, { cacheType }: AttentionInputs, layer: number): KvCache {
+  const { headDim, kvHeadCount } = config.text;
+  const isInt8 = cacheType === "int8";
+  const dtype = isInt8 ? "int8" : weights.activation;
+  const shape = ["batch", kvHeadCount, "capacity", headDim];
+  const scale = (name: string) => g.input(name, "float32", [1, kvHeadCount, 1, headDim]);
+  return {
+    pastKey: g.input(decoderIo.pastKey(layer), dtype, shape),
+    pastValue: g.input(decoderIo.pastValue(layer), dtype, shape),
+    presentKey: decoderIo.presentKey(layer),
+    presentValue: decoderIo.presentValue(layer),
+    ...(isInt8 && { scales: { key: scale(decoderIo.keyScale(layer)), value: scale(decoderIo.valueScale(layer)) } }),
+  };
 }

@@ -13,8 +13,10 @@ import { splitRows, type Build, type Weights } from "./weights.ts";
 /**
  *  input_ids ─ embedding ─┐
  *  vision_features ───────┴─ where ── layer × n ── rows wanted ── norm ── lm_head ── logits
+ *
+ * The type of the KV cache changes nothing about the weights.
  */
-export function buildDecoder(build: Build): Graph {
+export function buildDecoder(build: Build, cacheType: AttentionInputs["cacheType"] = "activation"): Graph {
   const { config, weights: w, inspect } = build;
   const g = new Graph();
   const { text } = config;
@@ -26,6 +28,7 @@ export function buildDecoder(build: Build): Graph {
     rotary: rotaryTables(g.scope("rope3d"), inputs.positions, text, w.activation),
     seqlensK: inputs.seqlensK,
     total: inputs.total,
+    cacheType,
   };
   const routed = routedExperts(g.scope("modality"), inputs.visionExpert, build);
 

@@ -59,7 +59,14 @@ export function multiHeadAttention(g: Graph, q: Value, k: Value, v: Value, headC
   return call(g, "MultiHeadAttention", [q, k, v], { dtype: q.dtype, shape: q.shape }, { num_heads: headCount });
 }
 
-export type KvCache = { readonly pastKey: Value; readonly pastValue: Value; readonly presentKey: string; readonly presentValue: string };
+export type KvCache = {
+  readonly pastKey: Value;
+  readonly pastValue: Value;
+  readonly presentKey: string;
+  readonly presentValue: string;
+  /** Of an int8 cache: float32 [1, kvHeads, 1, headDim], what a step of each channel's integers is worth. */
+  readonly scales?: { readonly key: Value; readonly value: Value };
+};
 
 /** Causal attention that appends k and v to their cache slots; q [B, S, heads · headDim]. */
 export function groupQueryAttention(
@@ -70,14 +77,18 @@ export function groupQueryAttention(
   heads: { readonly query: number; readonly kv: number },
 ): { attended: Value; presentKey: Value; presentValue: Value } {
   const like = (value: Value) => ({ dtype: value.dtype, shape: value.shape });
-  const inputs = [q, k, v, cache.pastKey, cache.pastValue, lengths.seqlensK, lengths.total];
+  const { scales } = cache;
+  // Cosines and sines, positions, bias and sinks are not used; the scales come after them.
+  const scaleInputs = scales ? [undefined, undefined, undefined, undefined, undefined, scales.key, scales.value] : [];
+  const quantized = scales && { k_quant_type: "PER_CHANNEL", v_quant_type: "PER_CHANNEL", kv_cache_bit_width: 8 };
+  const inputs = [q, k, v, cache.pastKey, cache.pastValue, lengths.seqlensK, lengths.total, ...scaleInputs];
   const [attended, presentKey, presentValue] = g.node(
     "GroupQueryAttention",
     inputs,
     [like(q), like(cache.pastKey), like(cache.pastValue)],
     {
       domain: microsoft,
-      attributes: { num_heads: heads.query, kv_num_heads: heads.kv },
+      attributes: { num_heads: heads.query, kv_num_heads: heads.kv, ...quantized },
       outputNames: [cache.presentKey.replace("present_key", "attended"), cache.presentKey, cache.presentValue],
     },
   );
