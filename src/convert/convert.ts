@@ -40,6 +40,8 @@ export type ConvertOptions = {
   readonly converterVersion?: string;
   /** Build the graphs with the outputs that the parity check compares. */
   readonly inspect?: boolean;
+  /** Build the decoder with the outputs that calibration records. */
+  readonly probe?: boolean;
   /** "plain" is for measuring what the search for scales is worth. */
   readonly scaleRule?: ScaleRule;
   /** Replace an earlier conversion in the target folder. */
@@ -64,14 +66,14 @@ export function convertCheckpoint(folder: string, target: string, options: Conve
  * at the end. Same source and settings give the same bytes, in however many threads and attempts. An error leaves nothing behind.
  */
 export async function convert(source: Source, target: string, options: ConvertOptions): Promise<readonly string[]> {
-  const { settings, programVersion, inspect = false, scaleRule, overwrite = false, onWait, signal } = options;
+  const { settings, programVersion, inspect = false, probe = false, scaleRule, overwrite = false, onWait, signal } = options;
   const tensors = openSource(source);
   try {
-    const planOptions = { config: tensors.config, settings, inspect, scaleRule };
+    const planOptions = { config: tensors.config, settings, inspect, probe, scaleRule };
     const plan = planConversion(planOptions);
     checkTensors(plan, tensors);
     const manifest = tensors.manifest(settings, programVersion);
-    const key = hash([options.converterVersion ?? programVersion, inspect, scaleRule, manifest, hashSource(source)]);
+    const key = hash([options.converterVersion ?? programVersion, inspect, probe, scaleRule, manifest, hashSource(source)]);
     const output = await OutputFolder.open(target, { overwrite, key, onWait, signal });
     try {
       if (output.isDoneByOther(manifest)) return tensors.notes;

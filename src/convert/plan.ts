@@ -17,6 +17,8 @@ export type PlanOptions = {
   readonly settings: ConversionSettings;
   /** With the outputs that the parity check compares. */
   readonly inspect: boolean;
+  /** With the outputs that calibration records. */
+  readonly probe?: boolean | undefined;
   readonly scaleRule?: ScaleRule | undefined;
 };
 
@@ -36,14 +38,14 @@ export type Plan = {
 };
 
 /** Throws a UserError when the sizes do not suit the settings. */
-export function planConversion({ config, settings, inspect, scaleRule }: PlanOptions): Plan {
+export function planConversion({ config, settings, inspect, probe = false, scaleRule }: PlanOptions): Plan {
   const { hiddenSize } = config.text;
   if (settings.weights !== "fp32" && hiddenSize % blockLength !== 0) {
     throw new UserError(
       `${settings.weights} weights need a hidden size that is a multiple of ${blockLength}, this model's is ${hiddenSize}; use --weights fp32`,
     );
   }
-  const build = { config, weights: new Weights(settings, scaleRule), inspect };
+  const build = { config, weights: new Weights(settings, scaleRule), inspect, probe };
   const graphs = [
     { name: graphFiles.decoder, graph: buildDecoder(build) },
     { name: graphFiles.vision, graph: buildVision(build) },

@@ -36,6 +36,11 @@ export const samplerIo = {
 /** Candidates that cross from device to host for each row, or the whole vocabulary when it is smaller. */
 export const samplerCandidates = 256;
 
+/** Extra outputs of a decoder built as a probe, for calibration. */
+export const calibrationIo = {
+  expertInput: (layer: number) => `calibration.expert_input.${layer}`, // act [B, S, H], of layers with experts
+} as const;
+
 /** Extra outputs of graphs built for inspection, for stage-by-stage parity. */
 export const inspectIo = {
   visionTower: "inspect.vision_tower", // float [F, N, visionWidth]

@@ -1,6 +1,6 @@
 // The decoder graph: prefill and decode of the language model, in one. Contract: core/graph-io.ts.
 
-import { decoderIo, inspectIo } from "../../core/graph-io.ts";
+import { calibrationIo, decoderIo, inspectIo } from "../../core/graph-io.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
 import { Graph, type Value } from "../onnx/graph.ts";
 import { addRmsNorm, matMulNBits, rmsNorm } from "../onnx/microsoft-ops.ts";
@@ -41,6 +41,7 @@ export function buildDecoder(build: Build, cacheType: AttentionInputs["cacheType
     const attended = attention(scope.scope("self_attn"), before.normed, build, attentionInputs, layer);
     const norm = `model.layers.${layer}.post_attention_layernorm`;
     const middle = normalise(scope.scope("post_attention_layernorm"), attended, before.residual, norm, w, config);
+    if (build.probe && config.moe.sparseLayers[layer]) g.output(calibrationIo.expertInput(layer), middle.normed);
     residual = middle.residual;
     branch = feedForward(scope.scope("mlp"), middle.normed, build, routed, layer);
   }

@@ -18,6 +18,8 @@ export type Build = {
   readonly weights: Weights;
   /** Also put out what the parity check compares: embeddings, hidden states, routing, the vision tower's result. */
   readonly inspect: boolean;
+  /** Also put out what calibration records: the inputs of the routed experts. */
+  readonly probe: boolean;
 };
 
 /** Rows of several checkpoint matrices [rows, columns], one below the other. */
