@@ -86,6 +86,7 @@ const manifest: z.ZodType<Manifest> = z.object({
     activations: z.enum(activationFormats),
     experts: z.literal("modality-moe").exactOptional(),
   }),
+  calibration: z.object({ sha256: z.string(), tokenCount: number }).exactOptional(),
   config,
   files: z
     .record(z.string(), z.object({ bytes, sha256: z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in hex") }))

@@ -44,6 +44,8 @@ export type ConvertOptions = {
   readonly probe?: boolean;
   /** "plain" is for measuring what the search for scales is worth. */
   readonly scaleRule?: ScaleRule;
+  /** Path of a calibration file (calibration-file.ts) of this model, which int4 experts are rounded for. */
+  readonly calibration?: string;
   /** Replace an earlier conversion in the target folder. */
   readonly overwrite?: boolean;
   /** Worker threads; one per core unless told. */

@@ -214,5 +214,5 @@ function isCountList(value: unknown): value is number[] {
 }
 
 function broken(path: string, fault: string): UserError {
-  return new UserError(`${path} is damaged or cut short: ${fault}; download the file again`);
+  return new UserError(`${path} is damaged or cut short: ${fault}; get the file again`);
 }

@@ -46,6 +46,8 @@ export type Manifest = {
     readonly files: Readonly<Record<string, { readonly bytes: number }>>;
   };
   readonly settings: ConversionSettings;
+  /** The calibration run that int4 was rounded for: `sha256` of its file in hex; absent when there was none. */
+  readonly calibration?: { readonly sha256: string; readonly tokenCount: number };
   readonly config: ModelConfig;
   /** Every other file of the folder; `sha256` in hex. */
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
