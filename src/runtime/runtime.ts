@@ -44,14 +44,14 @@ export class Runtime {
     this.#hostMemoryInfo = this.api.create("CreateCpuMemoryInfo", deviceAllocator, cpuMemory);
   }
 
-  /** Loads a graph; external weights are looked for beside the file. */
-  openSession(path: string, options: SessionOptions): Session {
+  /** Loads a graph from a file, beside which external weights are looked for, or from the file's bytes, when it has none. */
+  openSession(graph: string | Uint8Array, options: SessionOptions): Session {
     const native = this.api.create("CreateSessionOptions");
     try {
       this.api.call("SetIntraOpNumThreads", native, options.threadCount);
       if (options.device === "cuda") this.#appendCuda(native);
       if (options.customOpsLibrary) this.api.call("RegisterCustomOpsLibrary_V2", native, options.customOpsLibrary);
-      return new Session(this.api, this.api.create("CreateSession", this.#environment, path, native));
+      return new Session(this.api, this.#createSession(graph, native));
     } finally {
       this.api.release("ReleaseSessionOptions", native);
     }
@@ -87,6 +87,11 @@ export class Runtime {
 
   dispose(): void {
     this.api.release("ReleaseEnv", this.#environment);
+  }
+
+  #createSession(graph: string | Uint8Array, options: Pointer): Pointer {
+    if (typeof graph === "string") return this.api.create("CreateSession", this.#environment, graph, options);
+    return this.api.create("CreateSessionFromArray", this.#environment, graph, graph.length, options);
   }
 
   #appendCuda(sessionOptions: Pointer): void {
