@@ -45,6 +45,12 @@ const vision28b: VisionConfig = {
 
 const sizes = {
   "28b": { text: text28b, moe: moe28b, vision: vision28b },
+  // Four layers of the 28B: what one layer costs, in an eighth of the memory.
+  "28b-slice": {
+    text: { ...text28b, layerCount: 4 },
+    moe: { ...moe28b, sparseLayers: layersFrom(1, 4) },
+    vision: { ...vision28b, layerCount: 4 },
+  },
   "28b-thinking": { text: { ...text28b, tiedEmbedding: false }, moe: moe28b, vision: vision28b },
   "424b": {
     text: {

@@ -64,7 +64,7 @@ describe("sizes", () => {
 
   test("an unknown name is refused with the names there are", () => {
     expect(() => openSynthetic("27b")).toThrow(UserError);
-    expect(() => openSynthetic("27b")).toThrow(/28b, 28b-thinking, 424b, mini, nano.*got 27b/);
+    expect(() => openSynthetic("27b")).toThrow(/28b, 28b-slice, 28b-thinking, 424b, mini, nano.*got 27b/);
     expect(() => openSynthetic("toString")).toThrow(UserError);
   });
 });

@@ -1,0 +1,103 @@
+// The command line that gpu-check and bench-gpu share: which jobs, on what, for how long, and where the results go.
+
+import { execFileSync } from "node:child_process";
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+import { probeCuda } from "../../src/runtime/cuda/probe.ts";
+import { programVersion } from "../../src/version.ts";
+import { formatReports, performJob, runJobs, writeJson, type Job, type JobOrder } from "./job.ts";
+
+export type CommandOptions = {
+  readonly name: string;
+  readonly defaultBudgetSeconds: number;
+  readonly defaultOut: string;
+};
+
+/** Where and with what a measurement was made. */
+export type RunDescription = {
+  readonly date: string;
+  readonly commit: string;
+  readonly version: string;
+  readonly command: string;
+  readonly device: "cpu" | "cuda";
+  readonly gpu: string | undefined;
+  readonly machine: string;
+  readonly node: string;
+};
+
+/** Parses `process.argv` and does what it says. A process that was started for one job performs that job. */
+export async function runCommand(jobs: readonly Job[], options: CommandOptions): Promise<void> {
+  const order = process.argv.at(-1)!;
+  if (order.startsWith("{")) return performJob(jobs, JSON.parse(order) as JobOrder);
+  const { values: flags } = parseArgs({
+    options: {
+      device: { type: "string", default: "cuda" },
+      budget: { type: "string", default: String(options.defaultBudgetSeconds) },
+      only: { type: "string" },
+      small: { type: "boolean", default: false },
+      list: { type: "boolean", default: false },
+      out: { type: "string", default: options.defaultOut },
+    },
+  });
+  if (flags.list) return console.log(listJobs(jobs));
+  const { device } = flags;
+  if (device !== "cpu" && device !== "cuda") throw new Error(`--device: expected cpu or cuda, got ${device}`);
+  const chosen = chooseJobs(jobs, flags.only);
+  const run = describeRun(options.name, device);
+  console.log(`${chosen.length} jobs on ${run.gpu ?? run.machine}, at most ${flags.budget} s`);
+  const started = performance.now();
+  const reports = await runJobs(chosen, {
+    device,
+    isSmall: flags.small || device === "cpu",
+    budgetSeconds: Number(flags.budget),
+    command: [process.execPath, ...process.execArgv, process.argv[1]!],
+    onReport: ({ name, status }, all) => {
+      console.log(`${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s  ${name}: ${status}`);
+      writeJson(flags.out, { run, jobs: all });
+    },
+  });
+  console.log(`\n${formatReports(reports)}\n\nfull results: ${flags.out}`);
+  process.exitCode = reports.every(({ status }) => status === "ok") ? 0 : 1;
+}
+
+export function listJobs(jobs: readonly Job[]): string {
+  return jobs.map(({ name, question, limitSeconds }) => `${name.padEnd(34)}${String(limitSeconds).padStart(4)} s  ${question}`).join("\n");
+}
+
+/** `names`: comma-separated, all without. A name that ends in `*` stands for all that begin so. */
+export function chooseJobs(jobs: readonly Job[], names: string | undefined): readonly Job[] {
+  if (names === undefined) return jobs;
+  const chosen = new Set(
+    names.split(",").flatMap((name) => {
+      const found = jobs.filter((job) => (name.endsWith("*") ? job.name.startsWith(name.slice(0, -1)) : job.name === name));
+      if (found.length === 0) throw new Error(`--only: no job is named ${name}; --list shows them`);
+      return found;
+    }),
+  );
+  return jobs.filter((job) => chosen.has(job));
+}
+
+export function describeRun(command: string, device: "cpu" | "cuda"): RunDescription {
+  const probe = device === "cuda" ? probeCuda() : undefined;
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    commit: currentCommit(),
+    version: programVersion(),
+    command: `npm run ${command} -- ${process.argv.slice(2).join(" ")}`.trim(),
+    device,
+    gpu: probe && (probe.gpu ? probe.gpu.name : `no GPU: ${probe.reason}`),
+    machine: `${cpus().length} × ${cpus()[0]!.model.trim()}`,
+    node: process.version,
+  };
+}
+
+/** A copy of the tree without its history may be told by $ERNIE_VL_COMMIT. */
+function currentCommit(): string {
+  const told = process.env["ERNIE_VL_COMMIT"];
+  if (told) return told;
+  try {
+    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  } catch {
+    return "unknown";
+  }
+}

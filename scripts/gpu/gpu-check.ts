@@ -1,0 +1,67 @@
+// npm run gpu-check [-- --device cpu|cuda] [--budget SECONDS] [--only NAME,NAME*] [--list] [--small] [--out FILE]: everything about this program that only
+// a GPU can confirm, in one call, the most important first. Needs no network and no Python. Each job is a process of its own; a table comes last.
+// `--device cpu` runs all of it on the CPU at small sizes: a test of this program, not of a GPU.
+
+import { checkAnswers } from "./check/answers.ts";
+import { checkEnvironment } from "./check/environment.ts";
+import { benchKernels, checkKernels } from "./check/native-kernels.ts";
+import { checkStages, nano, tinyA } from "./check/stages.ts";
+import { measureVariant } from "./check/variants.ts";
+import { runCommand } from "./command-line.ts";
+import type { Job } from "./job.ts";
+
+const parity = "relative error of each stage, device in 16 bits beside CPU in fp32, same int4 weights";
+
+/** Switches of ONNX Runtime that the project may want, as environment variables (docs/gpu.md). */
+const switches = {
+  plain: {},
+  "fpa-intb-gemm": { ORT_FPA_INTB_GEMM: "1" },
+  xqa: { ORT_ENABLE_XQA: "1" },
+  "fp32-accumulation": { ORT_MOE_GEMV_FP32_ACCUM: "1" },
+} as const;
+
+export const checkJobs: readonly Job[] = [
+  {
+    name: "environment",
+    question: "does the runtime load, which versions, how fast are copies",
+    limitSeconds: 60,
+    run: checkEnvironment,
+  },
+  { name: "stages-nano-qmoe", question: parity, limitSeconds: 60, run: (c) => checkStages(c, nano, "onnxruntime") },
+  { name: "stages-tiny-a-qmoe", question: parity, limitSeconds: 60, run: (c) => checkStages(c, tinyA, "onnxruntime") },
+  {
+    name: "kernel-test",
+    question: "ModalityMoe's CUDA kernels beside their reference, outside ONNX Runtime",
+    limitSeconds: 120,
+    run: checkKernels,
+  },
+  { name: "stages-nano-modality-moe", question: parity, limitSeconds: 60, run: (c) => checkStages(c, nano, "modality-moe") },
+  { name: "stages-tiny-a-modality-moe", question: parity, limitSeconds: 60, run: (c) => checkStages(c, tinyA, "modality-moe") },
+  {
+    name: "answers-qmoe",
+    question: "does nano answer as on the CPU",
+    limitSeconds: 90,
+    run: (c) => checkAnswers(c, "onnxruntime"),
+  },
+  {
+    name: "answers-modality-moe",
+    question: "does nano answer as on the CPU",
+    limitSeconds: 90,
+    run: (c) => checkAnswers(c, "modality-moe"),
+  },
+  { name: "kernel-bench", question: "times of one layer of the 28B, 1 to 8192 tokens", limitSeconds: 60, run: benchKernels },
+  ...(["onnxruntime", "modality-moe"] as const).flatMap((operator) =>
+    Object.entries(switches)
+      // The last one is QMoE's.
+      .filter(([name]) => operator === "onnxruntime" || name !== "fp32-accumulation")
+      .map(([name, env]): Job => ({
+        name: `switch-${name}-${operator === "onnxruntime" ? "qmoe" : operator}`,
+        question: "time of a step and error of the logits at the 28B's widths with this switch",
+        limitSeconds: 120,
+        env,
+        run: (c) => measureVariant(c, operator),
+      })),
+  ),
+];
+
+await runCommand(checkJobs, { name: "gpu-check", defaultBudgetSeconds: 540, defaultOut: "gpu-check.json" });

@@ -1,0 +1,195 @@
+// Jobs of a check or a benchmark: each runs in a process of its own within a time limit, so that a crash or a hang costs only that job,
+// and everything it found until then is kept.
+
+import { spawn } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+
+export type JobContext = {
+  readonly device: "cpu" | "cuda";
+  /** A folder that all jobs of a run share, for what one prepares and others use. */
+  readonly work: string;
+  /** Sizes that two CPU cores take seconds for. */
+  readonly isSmall: boolean;
+  readonly secondsLeft: () => number;
+  /** A number or structure for the JSON file. */
+  readonly record: (name: string, value: unknown) => void;
+  /** A line for the table. */
+  readonly say: (line: string) => void;
+  /** Something is wrong; the job goes on. */
+  readonly fail: (reason: string) => void;
+};
+
+export type Job = {
+  readonly name: string;
+  /** What it answers, in a few words. */
+  readonly question: string;
+  readonly limitSeconds: number;
+  /** Further environment variables of the job's process. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly run: (context: JobContext) => Promise<void> | void;
+};
+
+/** `failed` and `wrong` say so in `reasons`; what the others had found is there as well. */
+export type JobStatus = "ok" | "wrong" | "failed" | "crashed" | "out of time" | "no time left";
+
+export type JobReport = {
+  readonly name: string;
+  readonly question: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly status: JobStatus;
+  readonly seconds: number;
+  readonly lines: readonly string[];
+  readonly reasons: readonly string[];
+  readonly records: Readonly<Record<string, unknown>>;
+  /** The end of what the process printed, when it did not end well. */
+  readonly output?: string;
+};
+
+type Entry =
+  | { readonly type: "record"; readonly name: string; readonly value: unknown }
+  | { readonly type: "line" | "reason"; readonly text: string }
+  | { readonly type: "done" };
+
+/** What a job's process is told, as one JSON argument. */
+export type JobOrder = Pick<JobContext, "device" | "work" | "isSmall"> & {
+  readonly name: string;
+  readonly results: string;
+  readonly seconds: number;
+};
+
+export type RunOptions = Pick<JobContext, "device" | "isSmall"> & {
+  readonly budgetSeconds: number;
+  /** Program and arguments that start a job's process; the order is appended as one more argument. */
+  readonly command: readonly string[];
+  /** Called after each job. */
+  readonly onReport: (report: JobReport, all: readonly JobReport[]) => void;
+};
+
+/** Less than this is not worth a start. */
+const leastSeconds = 3;
+const outputTailLength = 3000;
+
+/** Runs the jobs one after the other, in the order given; what does not fit into the budget is named and left out. */
+export async function runJobs(jobs: readonly Job[], options: RunOptions): Promise<JobReport[]> {
+  const deadline = performance.now() + options.budgetSeconds * 1000;
+  const work = mkdtempSync(join(tmpdir(), "ernie-vl-jobs-"));
+  const reports: JobReport[] = [];
+  try {
+    for (const job of jobs) {
+      const left = (deadline - performance.now()) / 1000;
+      const report = left < leastSeconds ? notRun(job) : await runJob(job, Math.min(job.limitSeconds, left - 1), work, options);
+      reports.push(report);
+      options.onReport(report, reports);
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return reports;
+}
+
+function notRun({ name, question, env = {} }: Job): JobReport {
+  return { name, question, env, status: "no time left", seconds: 0, lines: [], reasons: [], records: {} };
+}
+
+async function runJob(job: Job, seconds: number, work: string, { device, isSmall, command }: RunOptions): Promise<JobReport> {
+  const { name, question, env = {} } = job;
+  const results = join(work, `${name}.jsonl`);
+  const order: JobOrder = { name, device, isSmall, work, results, seconds };
+  const started = performance.now();
+  const child = spawn(command[0]!, [...command.slice(1), JSON.stringify(order)], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => (output = (output + text).slice(-outputTailLength)));
+  }
+  let isOvertime = false;
+  const timer = setTimeout(() => {
+    isOvertime = true;
+    child.kill("SIGKILL");
+  }, seconds * 1000);
+  const ended = await new Promise<{ code: number | null; signal: string | null }>((resume) => {
+    child.once("error", (error) => (output += error.message));
+    child.once("close", (code, signal) => resume({ code, signal }));
+  });
+  clearTimeout(timer);
+  const found = readEntries(results);
+  const status = isOvertime
+    ? "out of time"
+    : ended.signal
+      ? "crashed"
+      : !found.isDone
+        ? "failed"
+        : found.reasons.length > 0
+          ? "wrong"
+          : "ok";
+  const isClean = status === "ok" || status === "wrong";
+  const took = Math.round((performance.now() - started) / 100) / 10;
+  if (ended.signal && !isOvertime) found.reasons.push(`ended by ${ended.signal}`);
+  const { lines, reasons, records } = found;
+  return { name, question, env, status, seconds: took, lines, reasons, records, ...(!isClean && { output }) };
+}
+
+function readEntries(path: string): { lines: string[]; reasons: string[]; records: Record<string, unknown>; isDone: boolean } {
+  const found = { lines: [] as string[], reasons: [] as string[], records: {} as Record<string, unknown>, isDone: false };
+  for (const text of existsSync(path) ? readFileSync(path, "utf8").split("\n") : []) {
+    // The last line of a process that was killed may be cut.
+    if (!text.endsWith("}")) continue;
+    const entry = JSON.parse(text) as Entry;
+    if (entry.type === "record") found.records[entry.name] = entry.value;
+    else if (entry.type === "line") found.lines.push(entry.text);
+    else if (entry.type === "reason") found.reasons.push(entry.text);
+    else found.isDone = true;
+  }
+  return found;
+}
+
+/** The other side: runs one job in this process and writes down at once what it finds. Ends the process. */
+export async function performJob(jobs: readonly Job[], order: JobOrder): Promise<never> {
+  const deadline = performance.now() + order.seconds * 1000;
+  const write = (entry: Entry): void =>
+    appendFileSync(order.results, `${JSON.stringify(entry, (_, value: unknown) => (typeof value === "bigint" ? Number(value) : value))}\n`);
+  const context: JobContext = {
+    ...order,
+    secondsLeft: () => (deadline - performance.now()) / 1000,
+    record: (name, value) => write({ type: "record", name, value }),
+    say: (text) => write({ type: "line", text }),
+    fail: (text) => write({ type: "reason", text }),
+  };
+  try {
+    await jobs.find(({ name }) => name === order.name)!.run(context);
+    write({ type: "done" });
+    process.exit(0); // native threads need not be taken down
+  } catch (error) {
+    write({ type: "reason", text: oneLine(error) });
+    console.error(error);
+    process.exit(1);
+  }
+}
+
+/** An error's message on one line. */
+export function oneLine(error: unknown): string {
+  const text = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim();
+  return text.length > 300 ? `${text.slice(0, 200)} … ${text.slice(-90)}` : text;
+}
+
+/** Job, status, seconds, and below each what it said and what was wrong. */
+export function formatReports(reports: readonly JobReport[]): string {
+  const width = Math.max(3, ...reports.map(({ name }) => name.length)) + 2;
+  const head = `${"job".padEnd(width)}${"status".padEnd(14)}${"s".padStart(7)}`;
+  const rows = reports.flatMap(({ name, status, seconds, lines, reasons }) => [
+    `${name.padEnd(width)}${status.padEnd(14)}${seconds.toFixed(1).padStart(7)}`,
+    ...lines.map((line) => `    ${line}`),
+    ...reasons.map((reason) => `    ! ${reason}`),
+  ]);
+  return [head, ...rows].join("\n");
+}
+
+export function writeJson(path: string, value: unknown): void {
+  const target = resolve(path);
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(target, `${JSON.stringify(value, undefined, 2)}\n`);
+}
