@@ -66,11 +66,30 @@ function readCached(folder: string, say: (line: string) => void): Manifest | und
   }
 }
 
+type ShownOptions = Omit<ConvertOptions, "converterVersion" | "onProgress" | "onWait" | "signal">;
+
 /** Converts with a progress display. Ctrl-C stops it in a way that the same command goes on from there. */
-export async function convertWithProgress(
+export function convertWithProgress(source: Source, target: string, options: ShownOptions, say: (line: string) => void): Promise<void> {
+  return untilInterrupted((signal) => convertShown(source, target, { ...options, signal }, say));
+}
+
+/** Does work that Ctrl-C aborts with a UserError, so that it can keep what is done. */
+export async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const abort = new AbortController();
+  const stop = () => abort.abort(new UserError("conversion stopped; the same command goes on from here"));
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  try {
+    await work(abort.signal);
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+}
+
+/** Throws the signal's reason when it is aborted. */
+export async function convertShown(
   source: Source,
   target: string,
-  options: Omit<ConvertOptions, "converterVersion">,
+  options: ShownOptions & { readonly signal: AbortSignal },
   say: (line: string) => void,
 ): Promise<void> {
   if (source.type === "checkpoint" && classifyFolder(source.folder) === "converted") {
@@ -79,9 +98,6 @@ export async function convertWithProgress(
   const { weights, activations } = options.settings;
   const name = source.type === "checkpoint" ? source.folder : `synthetic ${source.name}`;
   say(`Converting ${name} (${weights} weights, ${activations} activations) to ${target}`);
-  const abort = new AbortController();
-  const stop = () => abort.abort(new UserError("conversion stopped; the same command goes on from here"));
-  process.once("SIGINT", stop).once("SIGTERM", stop);
   const progress = new ConvertProgress(say);
   const started = Date.now();
   try {
@@ -90,15 +106,13 @@ export async function convertWithProgress(
       converterVersion: converterFingerprint(),
       onProgress: progress.update,
       onWait: (processId) => say(`  process ${processId} is converting to the same folder; waiting for it (Ctrl-C to stop)`),
-      signal: abort.signal,
     });
     progress.stop();
     for (const note of notes) say(`  note: ${note}`);
-    if (progress.totalBytes === 0) return say("The other process has finished this conversion");
+    if (progress.total === 0) return say("The other process has finished this conversion");
     const seconds = ((Date.now() - started) / 1000).toFixed(1);
-    say(`Converted in ${seconds} s, ${formatBytes(progress.totalBytes)} of weights`);
+    say(`Converted in ${seconds} s, ${formatBytes(progress.total)} of weights`);
   } finally {
     progress.stop();
-    process.off("SIGINT", stop).off("SIGTERM", stop);
   }
 }

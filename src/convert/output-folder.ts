@@ -30,6 +30,15 @@ export type OutputOptions = ClaimOptions & {
   readonly key: string;
 };
 
+/** The real path of a folder to be written. Throws a UserError when it holds something that may not be replaced, or cannot be written. */
+export function prepareTarget(target: string, overwrite: boolean): string {
+  const path = existsSync(target) ? realpathSync(target) : resolve(target);
+  refuseOccupied(path, overwrite);
+  writing(path, () => mkdirSync(dirname(path), { recursive: true }));
+  refuseMountPoint(path);
+  return path;
+}
+
 /** Ends with `commit`, `discard` or `leave`; a killed process leaves. */
 export class OutputFolder {
   /** Where the files are written, all of them directly. */
@@ -45,10 +54,7 @@ export class OutputFolder {
    * replaced, or cannot be written.
    */
   static async open(target: string, options: OutputOptions): Promise<OutputFolder> {
-    const path = existsSync(target) ? realpathSync(target) : resolve(target);
-    refuseOccupied(path, options.overwrite);
-    writing(path, () => mkdirSync(dirname(path), { recursive: true }));
-    refuseMountPoint(path);
+    const path = prepareTarget(target, options.overwrite);
     const work = await WorkFolder.claim(path, options);
     try {
       return new OutputFolder(path, work, options);
