@@ -12,7 +12,8 @@ import { Engine } from "../../src/engine/engine.ts";
 import type { SequenceId } from "../../src/engine/engine-protocol.ts";
 import { ErnieModel } from "../../src/model/ernie-model.ts";
 import { readManifest } from "../../src/model-folder.ts";
-import { Runtime, type Device } from "../../src/runtime/runtime.ts";
+import type { DeviceKind } from "../../src/runtime/device.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
 import { loadFrames, loadImage } from "../../src/vision/load-image.ts";
 import { assignPositions, type PromptRun } from "../../src/vision/positions.ts";
 
@@ -27,13 +28,12 @@ export class LocalModel {
   readonly #engine: Engine;
   #submitted = 0;
 
-  constructor(folder: string, device: Device = "cpu") {
+  constructor(folder: string, device: DeviceKind = "cpu") {
     this.manifest = readManifest(folder);
     this.#tokenizer = loadTokenizer(folder);
     this.#template = loadTemplate(folder);
     const { config, settings } = this.manifest;
-    this.#model = new ErnieModel(new Runtime(), folder, config, activationDataType[settings.activations], {
-      device,
+    this.#model = new ErnieModel(Runtime.open(device), folder, config, activationDataType[settings.activations], {
       threadCount: 0,
       slotCount,
       slotCapacity,

@@ -47,7 +47,7 @@ try {
 function measure(op: string, bits: 4 | 8, graph: Graph, tokenCounts: readonly number[], kinds: readonly Case["kind"][]): void {
   const path = join(folder, "graph.onnx");
   writeGraph(graph, path);
-  const session = runtime.openSession(path, { device: "cpu", threadCount, customOpsLibrary: join(build, "libernie_kernels.so") });
+  const session = runtime.openSession(path, { threadCount, customOpsLibrary: join(build, "libernie_kernels.so") });
   for (const tokens of tokenCounts) {
     for (const kind of kinds) {
       if (kind === "mixed" && tokens === 1) continue;

@@ -53,7 +53,6 @@ function continuePrompts(
 ): number[][] {
   const longest = Math.max(...prompts.map((prompt) => prompt.tokenIds.length));
   const model = new ErnieModel(new Runtime(), folder, manifest.config, activationDataType[manifest.settings.activations], {
-    device: "cpu",
     threadCount: 0,
     slotCount,
     slotCapacity: longest + tokenCount,

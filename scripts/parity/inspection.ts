@@ -10,9 +10,10 @@ import { fromFloat16 } from "../../src/core/half.ts";
 import { Decoder } from "../../src/model/decoder.ts";
 import { KvCache } from "../../src/model/kv-cache.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
-import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
+import { TensorBuffer, type DeviceBuffer } from "../../src/model/tensor-buffer.ts";
 import { VisionEncoder } from "../../src/model/vision-encoder.ts";
-import { Runtime, type Device } from "../../src/runtime/runtime.ts";
+import type { DeviceKind } from "../../src/runtime/device.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
 import type { Binding } from "../../src/runtime/session.ts";
 
 /** Stage name as the reference has it → values, flat. Routing is per layer. */
@@ -23,22 +24,23 @@ const capacity = 4096;
 type Wanted = { readonly name: string; readonly dtype: "act" | "float32" | "int64"; readonly shape: readonly number[] };
 
 export class Inspection {
-  readonly #runtime = new Runtime();
+  readonly #runtime: Runtime;
   readonly #manifest: Manifest;
   readonly #decoder: Decoder;
   readonly #vision: VisionEncoder;
 
-  constructor(folder: string, manifest: Manifest, device: Device = "cpu") {
+  constructor(folder: string, manifest: Manifest, device: DeviceKind = "cpu") {
+    this.#runtime = Runtime.open(device);
     this.#manifest = manifest;
     const { config, settings } = manifest;
     const dtype = activationDataType[settings.activations];
     const customOpsLibrary = findKernelLibrary();
-    const options = { device, threadCount: 0, ...(customOpsLibrary && { customOpsLibrary }) };
+    const options = { threadCount: 0, ...(customOpsLibrary && { customOpsLibrary }) };
     const open = (file: string) => this.#runtime.openSession(join(folder, file), options);
     const session = open(graphFiles.decoder);
     const cache = new KvCache(this.#runtime, session, config.text, dtype, { slotCount: 1, capacity });
     this.#vision = new VisionEncoder(this.#runtime, open(graphFiles.vision), config, dtype, 1 << 28);
-    this.#decoder = new Decoder(this.#runtime, { cache, vision: this.#vision }, config.text, dtype, { maxTokens: capacity, maxRows: 1 });
+    this.#decoder = new Decoder(this.#runtime, { cache, vision: this.#vision }, config.text, dtype, capacity);
   }
 
   run(prompt: EncodedPrompt): Stages {
@@ -62,15 +64,21 @@ export class Inspection {
       const features = this.#vision.run(image, (binding) => outputs.bind(binding));
       towers.push(outputs.read(inspectIo.visionTower) as Float32Array);
       rows.push(this.#fromActivation(features, length * config.text.hiddenSize));
+      features.dispose();
       outputs.dispose();
     }
     return towers.length === 0 ? new Map() : new Map([["vision_tower", concat(towers)] as const, ["resampler", concat(rows)] as const]);
   }
 
-  #fromActivation(bytes: Uint8Array, count: number): Float32Array {
+  /** The first `count` elements of what a graph left on the device. */
+  #fromActivation({ memory }: DeviceBuffer, count: number): Float32Array {
     const { activations } = this.#manifest.settings;
-    if (activations === "fp32") return new Float32Array(bytes.buffer, bytes.byteOffset, count);
-    return fromHalf(new Uint16Array(bytes.buffer, bytes.byteOffset, count), activations);
+    const host = this.#runtime.device.allocateHost(memory.byteLength);
+    this.#runtime.device.copy({ memory: host, offset: 0 }, { memory, offset: 0 }, memory.byteLength);
+    this.#runtime.device.synchronize();
+    const bytes = host.bytes.slice(0);
+    host.dispose();
+    return activations === "fp32" ? new Float32Array(bytes, 0, count) : fromHalf(new Uint16Array(bytes, 0, count), activations);
   }
 
   #runDecoder(prompt: EncodedPrompt): Map<string, Float32Array | Int32Array> {
@@ -97,10 +105,11 @@ export class Inspection {
     const everyRow = new TensorBuffer(this.#runtime, "int64", count);
     for (let i = 0; i < count; i++) everyRow.data[i] = BigInt(i);
     const entry = { ...prompt, slot: 0 as SlotId, start: 0, draw: undefined };
-    this.#decoder.run([entry], (binding) => {
+    this.#decoder.prefill(entry, (binding) => {
       binding.input(decoderIo.logitRows, everyRow.shaped(count));
       outputs.bind(binding);
     });
+    this.#runtime.device.synchronize();
     const stages = new Map<string, Float32Array | Int32Array>([
       ["inputs_embeds", outputs.read(inspectIo.inputsEmbeds)],
       ["logits", outputs.read(decoderIo.logits)],

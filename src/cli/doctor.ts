@@ -1,21 +1,21 @@
 // `ernie-vl doctor`: what this machine has, what a model folder holds and would take, and what is wrong with either.
 
-import { existsSync } from "node:fs";
-import { freemem, totalmem, cpus, release } from "node:os";
+import { cpus, release } from "node:os";
 import { resolve } from "node:path";
+import { probeCuda, type CudaProbe } from "../runtime/cuda/probe.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
-import { findOnnxRuntime } from "../runtime/ort-api.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { programVersion } from "../version.ts";
+import { describeDevice } from "./choose-device.ts";
 import { find, printFinding, type Finding } from "./finding.ts";
 import { reportModel } from "./model-report.ts";
-import { formatBytes } from "./options.ts";
 
 /** Prints a report; returns false when something would keep the server from starting. */
-export async function doctor(modelFolder: string, say: (line: string) => void): Promise<boolean> {
-  const machine = machineFindings();
+export async function doctor(modelFolder: string, say: (line: string) => void, probe: () => CudaProbe = probeCuda): Promise<boolean> {
+  const cuda = probe();
+  const machine = machineFindings(cuda);
   for (const finding of machine) printFinding(finding).forEach(say);
-  const { findings, sections } = await reportModel(resolve(modelFolder), say);
+  const { findings, sections } = await reportModel(resolve(modelFolder), cuda, say);
   for (const finding of findings) printFinding(finding).forEach(say);
   for (const { title, lines } of sections) {
     say("");
@@ -28,7 +28,7 @@ export async function doctor(modelFolder: string, say: (line: string) => void): 
   return faults.length === 0;
 }
 
-function machineFindings(): Finding[] {
+function machineFindings(cuda: CudaProbe): Finding[] {
   return [
     {
       mark: "ok",
@@ -38,14 +38,14 @@ function machineFindings(): Finding[] {
     {
       mark: "ok",
       name: "machine",
-      lines: [`${cpus().length} × ${cpus()[0]?.model ?? "?"}, ${formatBytes(freemem())} of ${formatBytes(totalmem())} memory free`],
+      lines: [cpus()[0]?.model ?? "unknown processor", describeDevice({ kind: "cpu" })],
     },
     find("ONNX Runtime", () => {
-      const runtime = new Runtime(findOnnxRuntime());
+      const runtime = new Runtime();
       return { mark: "ok", lines: [`${runtime.api.version}, ${runtime.api.libraryPath}`, runtime.api.buildInfo()] };
     }),
     find("kernels", describeKernels),
-    find("CUDA", describeCuda),
+    describeGpu(cuda),
   ];
 }
 
@@ -57,9 +57,7 @@ function describeKernels(): Omit<Finding, "name"> {
 }
 
 /** No GPU is not an error: the CPU serves as well. */
-function describeCuda(): Omit<Finding, "name"> {
-  const hasDriver = ["/proc/driver/nvidia/version", "/dev/nvidia0"].some((path) => existsSync(path));
-  return hasDriver
-    ? { mark: "note", lines: ["an NVIDIA driver is loaded; --device cuda has not yet been run on a GPU by this version"] }
-    : { mark: "ok", lines: ["no NVIDIA driver found: --device cpu"] };
+function describeGpu({ gpu, reason }: CudaProbe): Finding {
+  if (!gpu) return { mark: "note", name: "GPU", lines: [`none can be used: ${reason}`, "the model is computed on the CPU"] };
+  return { mark: "ok", name: "GPU", lines: [describeDevice({ kind: "cuda", gpu }), `CUDA provider ${gpu.providerPath}`] };
 }

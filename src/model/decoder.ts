@@ -1,137 +1,152 @@
-// One run of the decoder graph: batch entries → its flat inputs → logits.
+// One run of the decoder graph: batch entries → its inputs on the device → logits, which stay there.
 
 import { elementBytes, type DataType } from "../core/data-type.ts";
 import type { BatchEntry } from "../core/batch.ts";
 import { assert } from "../core/errors.ts";
 import { decoderIo } from "../core/graph-io.ts";
 import type { TextConfig } from "../core/model-config.ts";
-import type { Runtime } from "../runtime/runtime.ts";
+import type { Memory } from "../runtime/device.ts";
+import { buildOwned } from "../runtime/owned.ts";
+import type { Runtime, Tensor } from "../runtime/runtime.ts";
 import type { Binding } from "../runtime/session.ts";
+import type { CudaGraphs } from "./cuda-graphs.ts";
 import type { KvCache } from "./kv-cache.ts";
-import { TensorBuffer } from "./tensor-buffer.ts";
+import { StepInputs, type InputPack } from "./step-inputs.ts";
+import { DeviceBuffer, TensorBuffer } from "./tensor-buffer.ts";
 import type { VisionEncoder } from "./vision-encoder.ts";
 
+/** What a run leaves on the device for the sampler; overwritten by the next run. */
+export type DecoderOutput = {
+  /** Memory of `logits`, which begin at its first byte. */
+  readonly memory: Memory;
+  /** float32 [rows, vocab] */
+  readonly logits: Tensor;
+  /** float32 [rows, 1] */
+  readonly inverseTemperature: Tensor;
+};
+
+export type DecoderParts = {
+  readonly cache: KvCache;
+  readonly vision: VisionEncoder;
+  /** Given: decode steps run as CUDA graphs. */
+  readonly graphs?: CudaGraphs;
+};
+
 export class Decoder {
+  readonly #runtime: Runtime;
+  readonly #parts: DecoderParts;
   readonly #config: TextConfig;
   readonly #dtype: DataType;
-  readonly #cache: KvCache;
-  readonly #vision: VisionEncoder;
   readonly #maxTokens: number;
   readonly #buffers;
-  readonly #boundShapes = new Map<Binding, string>();
+  readonly #prefillBindings = new Map<number, Binding>();
+  readonly #decodeBindings = new Map<number, Binding>();
 
-  /** `maxTokens`: the most tokens one run takes; `maxRows`: the most rows of logits. */
-  constructor(
-    runtime: Runtime,
-    parts: { readonly cache: KvCache; readonly vision: VisionEncoder },
-    config: TextConfig,
-    dtype: DataType,
-    limits: { readonly maxTokens: number; readonly maxRows: number },
-  ) {
-    const { maxTokens, maxRows } = limits;
+  /** `maxTokens`: the longest prefill chunk. */
+  constructor(runtime: Runtime, parts: DecoderParts, config: TextConfig, dtype: DataType, maxTokens: number) {
+    this.#runtime = runtime;
+    this.#parts = parts;
     this.#config = config;
     this.#dtype = dtype;
-    this.#cache = parts.cache;
-    this.#vision = parts.vision;
     this.#maxTokens = maxTokens;
-    this.#buffers = {
-      inputIds: new TensorBuffer(runtime, "int64", maxTokens),
-      visionFeatures: new TensorBuffer(runtime, dtype, maxTokens * config.hiddenSize),
-      visionRow: new TensorBuffer(runtime, "int64", maxTokens),
-      positions: new TensorBuffer(runtime, "int64", 3 * maxTokens),
-      visionExpert: new TensorBuffer(runtime, "bool", maxTokens),
-      seqlensK: new TensorBuffer(runtime, "int32", maxRows),
-      total: new TensorBuffer(runtime, "int32", 1),
-      logitRows: new TensorBuffer(runtime, "int64", maxRows),
-      logits: new TensorBuffer(runtime, "float32", maxRows * config.vocabSize),
+    const { slotCount, capacity } = parts.cache;
+    this.#buffers = buildOwned((owned) => ({
+      inputs: owned.add(new StepInputs(runtime, slotCount, maxTokens)),
+      visionFeatures: owned.add(DeviceBuffer.allocate(runtime, dtype, maxTokens * config.hiddenSize)),
+      logits: owned.add(DeviceBuffer.allocate(runtime, "float32", slotCount * config.vocabSize)),
+      longest: owned.add(new TensorBuffer(runtime, "int32", 1)),
+      capacity: owned.add(new TensorBuffer(runtime, "int32", 1)),
+    }));
+    this.#buffers.capacity.data[0] = capacity;
+  }
+
+  /** Queues a chunk of one sequence's prompt. `extraOutputs` binds the outputs of a graph built for inspection. */
+  prefill(entry: BatchEntry, extraOutputs?: (binding: Binding) => void): DecoderOutput {
+    const length = entry.tokenIds.length;
+    assert(length <= this.#maxTokens, `a run of ${length} tokens exceeds ${this.#maxTokens}`);
+    const inputs = this.#buffers.inputs.write([entry], length);
+    const visionRows = this.#placeVision(entry, inputs.arrays.visionRow);
+    this.#buffers.longest.data[0] = entry.start + length;
+    const binding = this.#bindingFor(this.#prefillBindings, entry.slot, () => this.#parts.cache.createBinding(entry.slot, 1));
+    this.#bind(binding, inputs, visionRows, this.#buffers.longest.shaped());
+    extraOutputs?.(binding);
+    inputs.upload();
+    binding.run();
+    return this.#output(inputs);
+  }
+
+  /** Queues one token each of the sequences in slots 0 … n − 1. */
+  decode(entries: readonly BatchEntry[]): DecoderOutput {
+    const batchSize = entries.length;
+    assert(entries[0]?.slot === 0, "a decode batch begins in slot 0");
+    assert(
+      entries.every(({ spans }) => spans.length === 0),
+      "a picture's placeholder is not decoded",
+    );
+    const inputs = this.#buffers.inputs.write(entries, 1);
+    const binding = this.#bindingFor(this.#decodeBindings, batchSize, () => this.#parts.cache.createBinding(0, batchSize));
+    this.#bind(binding, inputs, 0, this.#decodeTotal(entries));
+    inputs.upload();
+    if (this.#parts.graphs) this.#parts.graphs.run(binding, batchSize);
+    else binding.run();
+    return this.#output(inputs);
+  }
+
+  dispose(): void {
+    this.#buffers.owned.dispose();
+  }
+
+  /** The CPU's attention takes memory for as many tokens; a CUDA graph would keep the first number it saw. */
+  #decodeTotal(entries: readonly BatchEntry[]): Tensor {
+    if (this.#runtime.device.kind === "cuda") return this.#buffers.capacity.shaped();
+    this.#buffers.longest.data[0] = Math.max(...entries.map(({ start }) => start + 1));
+    return this.#buffers.longest.shaped();
+  }
+
+  #bindingFor(bindings: Map<number, Binding>, key: number, create: () => Binding): Binding {
+    const binding = bindings.get(key) ?? create();
+    bindings.set(key, binding);
+    return binding;
+  }
+
+  /** What has been bound before costs nothing. */
+  #bind(binding: Binding, { tensors }: InputPack, visionRows: number, total: Tensor): void {
+    const { visionFeatures, logits } = this.#buffers;
+    const { hiddenSize, vocabSize } = this.#config;
+    binding.input(decoderIo.inputIds, tensors.inputIds);
+    binding.input(decoderIo.visionFeatures, visionFeatures.shaped(Math.max(visionRows, 1), hiddenSize));
+    binding.input(decoderIo.visionRow, tensors.visionRow);
+    binding.input(decoderIo.positions, tensors.positions);
+    binding.input(decoderIo.visionExpert, tensors.visionExpert);
+    binding.input(decoderIo.seqlensK, tensors.seqlensK);
+    binding.input(decoderIo.totalSequenceLength, total);
+    binding.input(decoderIo.logitRows, tensors.logitRows);
+    binding.output(decoderIo.logits, logits.shaped(tensors.logitRows.shape[0]!, vocabSize));
+  }
+
+  #output({ tensors }: InputPack): DecoderOutput {
+    const { logits } = this.#buffers;
+    const rows = tensors.logitRows.shape[0]!;
+    return {
+      memory: logits.memory,
+      logits: logits.shaped(rows, this.#config.vocabSize),
+      inverseTemperature: tensors.inverseTemperature,
     };
   }
 
-  /** Native memory float32 [maxRows, vocab]: what the last run put out. */
-  get logits(): TensorBuffer<"float32"> {
-    return this.#buffers.logits;
-  }
-
-  /**
-   * Computes entries of equal token count, in slots that follow each other, and leaves the logits of each entry's last token in
-   * row i. `extraOutputs` binds the outputs of a graph built for inspection.
-   */
-  run(entries: readonly BatchEntry[], extraOutputs?: (binding: Binding) => void): void {
-    const [first] = entries;
-    assert(first, "a decoder run needs an entry");
-    const length = first.tokenIds.length;
-    assert(entries.length * length <= this.#maxTokens, `a run of ${entries.length} × ${length} tokens exceeds ${this.#maxTokens}`);
-    const visionRowCount = this.#fillInputs(entries, length);
-    const binding = this.#cache.binding(first.slot, entries.length);
-    this.#bindShapes(binding, entries.length, length, Math.max(visionRowCount, 1));
-    extraOutputs?.(binding);
-    binding.run();
-    // Other outputs than the usual ones must not outlive their buffers.
-    if (extraOutputs) this.#boundShapes.delete(binding);
-  }
-
-  /** Binds tensors of these shapes. Decode steps of one batch size always have the same, so that nothing is left to do. */
-  #bindShapes(binding: Binding, batch: number, length: number, visionRows: number): void {
-    const shapes = `${batch},${length},${visionRows}`;
-    if (this.#boundShapes.get(binding) === shapes) return;
-    this.#boundShapes.set(binding, shapes);
-    const { inputIds, visionFeatures, visionRow, positions, visionExpert, seqlensK, total, logitRows, logits } = this.#buffers;
-    binding.input(decoderIo.inputIds, inputIds.shaped(batch, length));
-    binding.input(decoderIo.visionFeatures, visionFeatures.shaped(visionRows, this.#config.hiddenSize));
-    binding.input(decoderIo.visionRow, visionRow.shaped(batch, length));
-    binding.input(decoderIo.positions, positions.shaped(3, batch, length));
-    binding.input(decoderIo.visionExpert, visionExpert.shaped(batch, length));
-    binding.input(decoderIo.seqlensK, seqlensK.shaped(batch));
-    binding.input(decoderIo.totalSequenceLength, total.shaped());
-    binding.input(decoderIo.logitRows, logitRows.shaped(batch));
-    binding.output(decoderIo.logits, logits.shaped(batch, this.#config.vocabSize));
-  }
-
-  /** Returns the number of vision rows that the entries use. */
-  #fillInputs(entries: readonly BatchEntry[], length: number): number {
-    const { inputIds, positions, visionExpert, visionRow, seqlensK, total, logitRows } = this.#buffers;
-    const tokenCount = entries.length * length;
-    let visionRowCount = 0;
-    let longest = 0;
-    visionRow.data.fill(-1n, 0, tokenCount);
-    entries.forEach((entry, b) => {
-      assert(entry.tokenIds.length === length && entry.slot === entries[0]!.slot + b, "entries of one run must line up");
-      for (let i = 0; i < length; i++) {
-        inputIds.data[b * length + i] = BigInt(entry.tokenIds[i]!);
-        visionExpert.data[b * length + i] = entry.visionExpert[i]!;
-        for (let axis = 0; axis < 3; axis++) {
-          positions.data[axis * tokenCount + b * length + i] = BigInt(entry.positions[axis * length + i]!);
-        }
-      }
-      visionRowCount = this.#fillVision(entry, b * length, visionRowCount);
-      const end = entry.start + length;
-      seqlensK.data[b] = end - 1;
-      longest = Math.max(longest, end);
-      logitRows.data[b] = BigInt((b + 1) * length - 1);
-    });
-    total.data[0] = longest;
-    return visionRowCount;
-  }
-
-  /** Copies the feature rows that fall into the entry's range; the row numbers go on from `rowCount`. */
-  #fillVision(entry: BatchEntry, firstToken: number, rowCount: number): number {
+  /** Copies the feature rows that fall into the entry's range, and notes for each of its tokens which one is its. Returns their number. */
+  #placeVision(entry: BatchEntry, visionRow: BigInt64Array): number {
     const rowBytes = this.#config.hiddenSize * elementBytes[this.#dtype];
-    const { data } = this.#buffers.visionFeatures;
-    const target = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    let rowCount = 0;
     for (const span of entry.spans) {
       const from = Math.max(span.start, entry.start);
       const to = Math.min(span.start + span.length, entry.start + entry.tokenIds.length);
       if (from >= to) continue;
-      const features = this.#vision.encode(span.image);
-      target.set(features.subarray((from - span.start) * rowBytes, (to - span.start) * rowBytes), rowCount * rowBytes);
-      for (let token = from; token < to; token++) {
-        this.#buffers.visionRow.data[firstToken + token - entry.start] = BigInt(rowCount++);
-      }
+      const target = { memory: this.#buffers.visionFeatures.memory, offset: rowCount * rowBytes };
+      const source = { memory: this.#parts.vision.encode(span.image), offset: (from - span.start) * rowBytes };
+      this.#runtime.device.copy(target, source, (to - from) * rowBytes);
+      for (let token = from; token < to; token++) visionRow[token - entry.start] = BigInt(rowCount++);
     }
     return rowCount;
-  }
-
-  dispose(): void {
-    for (const buffer of Object.values(this.#buffers)) buffer.dispose();
   }
 }

@@ -3,82 +3,137 @@
 import { join } from "node:path";
 import { entriesOf, type Batch, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
 import type { DataType } from "../core/data-type.ts";
+import { UserError } from "../core/errors.ts";
 import { graphFiles } from "../core/graph-io.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
+import { cudaErrorCodes, CudaError } from "../runtime/cuda/cudart.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
+import { buildOwned, type Owned } from "../runtime/owned.ts";
 import type { Runtime, SessionOptions } from "../runtime/runtime.ts";
-import type { Session } from "../runtime/session.ts";
+import type { Binding } from "../runtime/session.ts";
+import { CudaGraphs } from "./cuda-graphs.ts";
 import { Decoder } from "./decoder.ts";
 import { KvCache } from "./kv-cache.ts";
 import { Sampler } from "./sampler.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
+import { warmUpBatches } from "./warm-up.ts";
 
-export type ErnieModelOptions = SessionOptions & {
+export type ErnieModelOptions = {
+  /** CPU threads; 0 = one per physical core. */
+  readonly threadCount: number;
   readonly slotCount: number;
   readonly slotCapacity: number;
+  /** Element type of the KV cache, where it is not that of the activations. */
+  readonly kvDataType?: DataType;
   /** The longest prefill chunk that will come. */
   readonly prefillChunkTokens: number;
-  /** Memory for features of pictures seen before. */
+  /** Memory for features of pictures seen before, on the device. */
   readonly imageCacheBytes: number;
+  /** On a GPU, decode steps run as CUDA graphs unless this is false. */
+  readonly cudaGraphs?: boolean;
 };
 
 export class ErnieModel implements ModelRunner {
   readonly slotCount: number;
   readonly slotCapacity: number;
-  readonly #sessions: readonly Session[];
-  readonly #cache: KvCache;
-  readonly #encoder: VisionEncoder;
-  readonly #decoder: Decoder;
-  readonly #sampler: Sampler;
+  readonly #runtime: Runtime;
+  readonly #prefillChunkTokens: number;
+  readonly #parts: Parts & { readonly owned: Owned };
 
-  /** Loads the graphs of a converted model folder; `dtype` is the type of its activations. */
+  /**
+   * Loads the graphs of a converted model folder; `dtype` is the type of its activations. Throws UserError when a GPU's memory
+   * does not suffice, with everything given back.
+   */
   constructor(runtime: Runtime, folder: string, config: ModelConfig, dtype: DataType, options: ErnieModelOptions) {
     this.slotCount = options.slotCount;
     this.slotCapacity = options.slotCapacity;
-    const open = (file: string, session: SessionOptions = options) => runtime.openSession(join(folder, file), session);
-    // Each session has threads of its own that go on spinning for a while after a run; a second pool would take turns with them.
-    const oneThread = { device: options.device, threadCount: 1 };
-    const customOpsLibrary = findKernelLibrary();
-    const decoder = open(graphFiles.decoder, customOpsLibrary ? { ...options, customOpsLibrary } : options);
-    const [vision, sampler] = [open(graphFiles.vision), open(graphFiles.sampler, oneThread)];
-    this.#sessions = [decoder, vision, sampler];
-    const size = { slotCount: options.slotCount, capacity: options.slotCapacity };
-    this.#cache = new KvCache(runtime, decoder, config.text, dtype, size);
-    this.#encoder = new VisionEncoder(runtime, vision, config, dtype, options.imageCacheBytes);
-    const limits = { maxTokens: Math.max(options.prefillChunkTokens, options.slotCount), maxRows: options.slotCount };
-    this.#decoder = new Decoder(runtime, { cache: this.#cache, vision: this.#encoder }, config.text, dtype, limits);
-    this.#sampler = new Sampler(runtime, sampler, config.text.vocabSize, options.slotCount);
+    this.#runtime = runtime;
+    this.#prefillChunkTokens = options.prefillChunkTokens;
+    try {
+      this.#parts = load(runtime, folder, config, dtype, options);
+    } catch (error) {
+      throw isOutOfMemory(error) ? new UserError(`${advice}: ${(error as Error).message}`, { cause: error }) : error;
+    }
+  }
+
+  /**
+   * On a GPU: computes each kind of step once, so that no request waits for kernels to be chosen, memory to be found or graphs to be
+   * recorded. The slots must be unused. `onProgress` is called after each.
+   */
+  warmUp(onProgress: (done: number, total: number) => void = () => {}): void {
+    if (this.#runtime.device.kind === "cpu") return;
+    const batches = warmUpBatches(this, this.#prefillChunkTokens);
+    for (const [i, batch] of batches.entries()) {
+      this.step(batch);
+      onProgress(i + 1, batches.length);
+    }
   }
 
   hasFeatures(image: ImagePatches): boolean {
-    return this.#encoder.has(image);
+    return this.#parts.vision.has(image);
   }
 
-  step(batch: Batch): StepResult {
+  /** `extraOutputs` binds the outputs of a graph built to show them; prefill only. */
+  step(batch: Batch, extraOutputs?: (binding: Binding) => void): StepResult {
+    const { vision, decoder, sampler } = this.#parts;
     if (batch.type === "encode") {
-      this.#encoder.encode(batch.image);
+      vision.encode(batch.image);
       return { tokenIds: [] };
     }
-    const entries = entriesOf(batch);
-    this.#decoder.run(entries);
-    const draws = entries.map((entry) => entry.draw);
-    if (draws.every((draw) => draw === undefined)) return { tokenIds: draws };
-    return { tokenIds: this.#sampler.draw(this.#decoder.logits, draws) };
+    const output = batch.type === "prefill" ? decoder.prefill(batch.entry, extraOutputs) : decoder.decode(batch.entries);
+    const draws = entriesOf(batch).map((entry) => entry.draw);
+    if (draws.some((draw) => draw !== undefined)) return { tokenIds: sampler.draw(output, draws) };
+    this.#runtime.device.synchronize();
+    return { tokenIds: draws.map(() => undefined) };
   }
 
   swapSlots(a: SlotId, lengthA: number, b: SlotId, lengthB: number): void {
-    this.#cache.swap(a, lengthA, b, lengthB);
+    this.#parts.cache.swap(a, lengthA, b, lengthB);
   }
 
   copySlot(from: SlotId, to: SlotId, length: number): void {
-    this.#cache.copy(from, to, length);
+    this.#parts.cache.copy(from, to, length);
   }
 
   dispose(): void {
-    this.#sampler.dispose();
-    this.#decoder.dispose();
-    this.#cache.dispose();
-    for (const session of this.#sessions) session.dispose();
+    this.#runtime.device.synchronize();
+    this.#parts.owned.dispose();
   }
+}
+
+type Parts = { readonly cache: KvCache; readonly vision: VisionEncoder; readonly decoder: Decoder; readonly sampler: Sampler };
+
+function load(
+  runtime: Runtime,
+  folder: string,
+  config: ModelConfig,
+  dtype: DataType,
+  options: ErnieModelOptions,
+): Parts & { readonly owned: Owned } {
+  const { threadCount, slotCount, slotCapacity, prefillChunkTokens } = options;
+  const capturesGraphs = runtime.device.kind === "cuda" && options.cudaGraphs !== false;
+  const customOpsLibrary = findKernelLibrary();
+  return buildOwned((owned) => {
+    const open = (file: string, session: SessionOptions) => owned.add(runtime.openSession(join(folder, file), session));
+    const decoderSession = open(graphFiles.decoder, { threadCount, capturesGraphs, ...(customOpsLibrary && { customOpsLibrary }) });
+    const visionSession = open(graphFiles.vision, { threadCount });
+    // Each session has threads of its own that go on spinning for a while after a run; a second pool would take turns with them.
+    const samplerSession = open(graphFiles.sampler, { threadCount: 1 });
+    const size = { slotCount, capacity: slotCapacity };
+    const cache = owned.add(new KvCache(runtime, decoderSession, config.text, options.kvDataType ?? dtype, size));
+    const vision = owned.add(new VisionEncoder(runtime, visionSession, config, dtype, options.imageCacheBytes));
+    const parts = { cache, vision, ...(capturesGraphs && { graphs: new CudaGraphs() }) };
+    const decoder = owned.add(new Decoder(runtime, parts, config.text, dtype, prefillChunkTokens));
+    const sampler = owned.add(new Sampler(runtime, samplerSession, config.text.vocabSize, slotCount));
+    return { cache, vision, decoder, sampler };
+  });
+}
+
+const advice = "the GPU's memory does not suffice; lower --max-num-seqs or --max-model-len, or free some of it";
+
+/** Ours is a CudaError; ONNX Runtime says in its messages that its own allocations failed. */
+function isOutOfMemory(error: unknown): boolean {
+  if (error instanceof CudaError) return error.code === cudaErrorCodes.cudaErrorMemoryAllocation;
+  return error instanceof Error && /CUDA failure 2\b|out of memory|Failed to allocate memory/i.test(error.message);
 }

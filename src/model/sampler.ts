@@ -2,68 +2,110 @@
 
 import { samplerCandidates, samplerIo } from "../core/graph-io.ts";
 import type { TokenDraw } from "../core/batch.ts";
+import { isHostMemory, type HostMemory, type Memory } from "../runtime/device.ts";
+import { Mirror } from "../runtime/mirror.ts";
+import { buildOwned } from "../runtime/owned.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
-import { argmax, drawToken, inverseTemperature, isArgmax } from "./draw-token.ts";
-import { TensorBuffer } from "./tensor-buffer.ts";
+import type { DecoderOutput } from "./decoder.ts";
+import { argmax, drawToken, isArgmax } from "./draw-token.ts";
+import { packedBytes, TensorPack } from "./tensor-pack.ts";
+
+/** R rows with K candidates each. */
+function fieldsOf(R: number, K: number) {
+  return {
+    values: { dtype: "float32", shape: [R, K] },
+    tokenIds: { dtype: "int64", shape: [R, K] },
+    logSumExp: { dtype: "float32", shape: [R, 1] },
+  } as const;
+}
+
+type OutputPack = TensorPack<ReturnType<typeof fieldsOf>>;
 
 export class Sampler {
-  readonly #binding: Binding;
+  readonly #runtime: Runtime;
   readonly #vocabSize: number;
   readonly #candidateCount: number;
-  readonly #buffers;
+  readonly #parts;
+  /** By row count. */
+  readonly #packs = new Map<number, OutputPack>();
 
   constructor(runtime: Runtime, session: Session, vocabSize: number, maxRows: number) {
-    this.#binding = session.createBinding();
+    this.#runtime = runtime;
     this.#vocabSize = vocabSize;
     this.#candidateCount = Math.min(samplerCandidates, vocabSize);
-    this.#buffers = {
-      inverseTemperatures: new TensorBuffer(runtime, "float32", maxRows),
-      values: new TensorBuffer(runtime, "float32", maxRows * this.#candidateCount),
-      tokenIds: new TensorBuffer(runtime, "int64", maxRows * this.#candidateCount),
-      logSumExp: new TensorBuffer(runtime, "float32", maxRows),
-    };
+    const { device } = runtime;
+    this.#parts = buildOwned((owned) => ({
+      binding: owned.add(session.createBinding()),
+      mirror: owned.add(new Mirror(device, packedBytes(fieldsOf(maxRows, this.#candidateCount)))),
+      // On a CPU the logits are in host memory already.
+      row: device.kind === "cpu" ? undefined : owned.add(device.allocateHost(vocabSize * Float32Array.BYTES_PER_ELEMENT)),
+    }));
   }
 
-  /** Draws a token from row i of `logits` [draws.length, vocab] for each draw that is asked for. */
-  draw(logits: TensorBuffer<"float32">, draws: readonly (TokenDraw | undefined)[]): (number | undefined)[] {
-    // The logits are in host memory already: what needs no sums over the vocabulary is read off them.
-    if (draws.every((draw) => !draw || isArgmax(draw.params))) {
-      return draws.map((draw, row) => draw && argmax(this.#row(logits, row)));
+  /** Waits for the decoder, and draws a token from row i of its logits for each draw that is asked for. */
+  draw(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): (number | undefined)[] {
+    const { memory } = output;
+    if (isHostMemory(memory) && draws.every((draw) => !draw || isArgmax(draw.params))) {
+      return draws.map((draw, row) => draw && argmax(this.#rowIn(memory, row))); // needs no sums over the vocabulary
     }
-    const rows = draws.length;
-    const { inverseTemperatures, values, tokenIds, logSumExp } = this.#buffers;
-    draws.forEach((draw, row) => {
-      inverseTemperatures.data[row] = draw ? inverseTemperature(draw.params) : 1;
-    });
-    this.#binding.input(samplerIo.logits, logits.shaped(rows, this.#vocabSize));
-    this.#binding.input(samplerIo.inverseTemperature, inverseTemperatures.shaped(rows, 1));
-    this.#binding.output(samplerIo.values, values.shaped(rows, this.#candidateCount));
-    this.#binding.output(samplerIo.tokenIds, tokenIds.shaped(rows, this.#candidateCount));
-    this.#binding.output(samplerIo.logSumExp, logSumExp.shaped(rows, 1));
-    this.#binding.run();
+    const { values, tokenIds, logSumExp } = this.#run(output, draws.length);
     return draws.map((draw, row) => {
       if (!draw) return undefined;
       const slice = [row * this.#candidateCount, (row + 1) * this.#candidateCount] as const;
       return drawToken(
         {
-          values: values.data.subarray(...slice),
-          tokenIds: tokenIds.data.subarray(...slice),
-          logSumExp: logSumExp.data[row]!,
+          values: values.subarray(...slice),
+          tokenIds: tokenIds.subarray(...slice),
+          logSumExp: logSumExp[row]!,
           vocabSize: this.#vocabSize,
-          fullRow: () => this.#row(logits, row),
+          fullRow: () => this.#fetchRow(memory, row),
         },
         draw,
       );
     });
   }
 
-  #row(logits: TensorBuffer<"float32">, row: number): Float32Array {
-    return logits.data.subarray(row * this.#vocabSize, (row + 1) * this.#vocabSize);
+  dispose(): void {
+    for (const pack of this.#packs.values()) pack.dispose();
+    this.#parts.owned.dispose();
   }
 
-  dispose(): void {
-    this.#binding.dispose();
-    for (const buffer of Object.values(this.#buffers)) buffer.dispose();
+  #run(output: DecoderOutput, rows: number): OutputPack["arrays"] {
+    const pack = this.#packFor(rows);
+    const { binding } = this.#parts;
+    bindOutputs(binding, pack);
+    binding.input(samplerIo.logits, output.logits);
+    binding.input(samplerIo.inverseTemperature, output.inverseTemperature);
+    binding.run();
+    pack.download();
+    this.#runtime.device.synchronize();
+    return pack.arrays;
   }
+
+  #packFor(rows: number): OutputPack {
+    let pack = this.#packs.get(rows);
+    if (!pack) this.#packs.set(rows, (pack = new TensorPack(this.#runtime, this.#parts.mirror, fieldsOf(rows, this.#candidateCount))));
+    return pack;
+  }
+
+  /** The unscaled logits of a row, until the next row is fetched. */
+  #fetchRow(memory: Memory, row: number): Float32Array {
+    if (isHostMemory(memory)) return this.#rowIn(memory, row);
+    const target = this.#parts.row!;
+    const rowBytes = this.#vocabSize * Float32Array.BYTES_PER_ELEMENT;
+    this.#runtime.device.copy({ memory: target, offset: 0 }, { memory, offset: row * rowBytes }, rowBytes);
+    this.#runtime.device.synchronize();
+    return this.#rowIn(target, 0);
+  }
+
+  #rowIn({ bytes }: HostMemory, row: number): Float32Array {
+    return new Float32Array(bytes, row * this.#vocabSize * Float32Array.BYTES_PER_ELEMENT, this.#vocabSize);
+  }
+}
+
+function bindOutputs(binding: Binding, { tensors }: OutputPack): void {
+  binding.output(samplerIo.values, tensors.values);
+  binding.output(samplerIo.tokenIds, tensors.tokenIds);
+  binding.output(samplerIo.logSumExp, tensors.logSumExp);
 }

@@ -1,7 +1,8 @@
-// Native memory of fixed address for one graph input or output, seen as a typed array and as tensors of changing shape.
+// Native memory of fixed address for one graph input or output, seen as tensors of changing shape.
 
 import { elementBytes, type DataType } from "../core/data-type.ts";
-import type { Memory, Runtime, Tensor } from "../runtime/runtime.ts";
+import type { HostMemory, Memory } from "../runtime/device.ts";
+import type { Runtime, Tensor } from "../runtime/runtime.ts";
 
 type ArrayOf = {
   readonly float32: Float32Array;
@@ -25,18 +26,28 @@ const constructors = {
   bool: Uint8Array,
 };
 
-export class TensorBuffer<T extends DataType = DataType> {
-  readonly data: ArrayOf[T];
+/** The values of one data type in host memory. 16-bit floats show as their bits. */
+export type TypedArrayOf<T extends DataType> = ArrayOf[T];
+
+export function typedArray<T extends DataType>(memory: HostMemory, dtype: T, byteOffset: number, count: number): TypedArrayOf<T> {
+  return new constructors[dtype](memory.bytes, byteOffset, count) as TypedArrayOf<T>;
+}
+
+/** Memory of the device: what one graph leaves for another, or for later. */
+export class DeviceBuffer<M extends Memory = Memory> {
+  readonly memory: M;
   readonly #runtime: Runtime;
-  readonly #dtype: T;
-  readonly #memory: Memory;
+  readonly #dtype: DataType;
   readonly #tensors = new Map<string, Tensor>();
 
-  constructor(runtime: Runtime, dtype: T, elementCapacity: number) {
+  static allocate(runtime: Runtime, dtype: DataType, elementCapacity: number): DeviceBuffer {
+    return new DeviceBuffer(runtime, dtype, runtime.device.allocate(elementCapacity * elementBytes[dtype]));
+  }
+
+  protected constructor(runtime: Runtime, dtype: DataType, memory: M) {
     this.#runtime = runtime;
     this.#dtype = dtype;
-    this.#memory = runtime.allocate(elementCapacity * elementBytes[dtype]);
-    this.data = new constructors[dtype](this.#memory.bytes, 0, elementCapacity) as ArrayOf[T];
+    this.memory = memory;
   }
 
   /** A tensor over the first elements; kept, because the same shapes come again and again. */
@@ -44,7 +55,7 @@ export class TensorBuffer<T extends DataType = DataType> {
     const key = shape.join(",");
     let tensor = this.#tensors.get(key);
     if (!tensor) {
-      tensor = this.#runtime.createTensor(this.#memory, this.#dtype, shape);
+      tensor = this.#runtime.createTensor(this.memory, this.#dtype, shape);
       this.#tensors.set(key, tensor);
     }
     return tensor;
@@ -52,6 +63,16 @@ export class TensorBuffer<T extends DataType = DataType> {
 
   dispose(): void {
     for (const tensor of this.#tensors.values()) this.#runtime.releaseTensor(tensor);
-    this.#memory.dispose();
+    this.memory.dispose();
+  }
+}
+
+/** Memory of the host: an input that a graph reads there, or any input and output of a session on the CPU. */
+export class TensorBuffer<T extends DataType = DataType> extends DeviceBuffer<HostMemory> {
+  readonly data: TypedArrayOf<T>;
+
+  constructor(runtime: Runtime, dtype: T, elementCapacity: number) {
+    super(runtime, dtype, runtime.device.allocateHost(elementCapacity * elementBytes[dtype]));
+    this.data = typedArray(this.memory, dtype, 0, elementCapacity);
   }
 }

@@ -1,74 +1,95 @@
-// Pictures → the rows that replace their placeholders' embeddings; the last ones are kept by image hash.
+// Pictures → the rows that replace their placeholders' embeddings, which stay on the device; the last ones are kept by image hash.
 
-import { LRUCache } from "lru-cache";
-import { elementBytes, type DataType } from "../core/data-type.ts";
+import { type DataType } from "../core/data-type.ts";
 import { visionIo } from "../core/graph-io.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { spanLength, type ImagePatches } from "../core/prompt.ts";
 import { gridPositions } from "../core/vision-grid.ts";
+import type { Memory } from "../runtime/device.ts";
+import { Mirror } from "../runtime/mirror.ts";
+import { Owned } from "../runtime/owned.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
-import { TensorBuffer } from "./tensor-buffer.ts";
+import { FeatureCache } from "./feature-cache.ts";
+import { DeviceBuffer } from "./tensor-buffer.ts";
+import { packedBytes, TensorPack } from "./tensor-pack.ts";
 
 export class VisionEncoder {
   readonly #runtime: Runtime;
   readonly #session: Session;
   readonly #config: ModelConfig;
   readonly #dtype: DataType;
-  readonly #features: LRUCache<string, Uint8Array>;
+  readonly #features: FeatureCache;
 
   constructor(runtime: Runtime, session: Session, config: ModelConfig, dtype: DataType, cacheBytes: number) {
     this.#runtime = runtime;
     this.#session = session;
     this.#config = config;
     this.#dtype = dtype;
-    this.#features = new LRUCache({ maxSize: cacheBytes, sizeCalculation: (features) => features.byteLength });
+    this.#features = new FeatureCache(cacheBytes);
   }
 
   has(image: ImagePatches): boolean {
     return this.#features.has(image.hash);
   }
 
-  /** The bytes of act [spanLength, hidden]. */
-  encode(image: ImagePatches): Uint8Array {
+  /** act [spanLength, hidden] in device memory, which is valid until the next call. */
+  encode(image: ImagePatches): Memory {
     const known = this.#features.get(image.hash);
-    if (known) return known;
+    if (known) return known.memory;
     const features = this.run(image);
-    this.#features.set(image.hash, features);
-    return features;
+    // `run` has waited for the device, so nothing still reads what has to make room.
+    this.#features.add(image.hash, features);
+    return features.memory;
   }
 
-  /** Encodes whether or not the features are known. `extraOutputs` binds the outputs of a graph built for inspection. */
-  run(image: ImagePatches, extraOutputs?: (binding: Binding) => void): Uint8Array {
+  /**
+   * Encodes whether or not the features are known; the caller disposes of them. Returns when the device is done. `extraOutputs`
+   * binds the outputs of a graph built for inspection.
+   */
+  run(image: ImagePatches, extraOutputs?: (binding: Binding) => void): DeviceBuffer {
     const { text, vision } = this.#config;
-    const patchCount = image.patchRows * image.patchColumns;
-    const patchWidth = 3 * vision.patchSize ** 2;
-    const pairs = framePairs(image.frameCount);
+    const { device } = this.#runtime;
     const rows = spanLength(image, vision.mergeSize);
-    const buffers = {
-      patches: new TensorBuffer(this.#runtime, "uint8", image.patches.length),
-      grid: new TensorBuffer(this.#runtime, "int64", patchCount * 2),
-      pairs: new TensorBuffer(this.#runtime, "int64", pairs.length),
-      features: new TensorBuffer(this.#runtime, this.#dtype, rows * text.hiddenSize),
-    };
-    const binding = this.#session.createBinding();
+    const fields = fieldsOf(image, 3 * vision.patchSize ** 2);
+    const [result, work] = [new Owned(), new Owned()];
     try {
-      buffers.patches.data.set(image.patches);
-      buffers.grid.data.set(gridPositions(image.patchRows, image.patchColumns));
-      buffers.pairs.data.set(pairs);
-      binding.input(visionIo.patches, buffers.patches.shaped(image.frameCount, patchCount, patchWidth));
-      binding.input(visionIo.gridPositions, buffers.grid.shaped(patchCount, 2));
-      binding.input(visionIo.framePairs, buffers.pairs.shaped(pairs.length / 2, 2));
-      binding.output(visionIo.features, buffers.features.shaped(rows, text.hiddenSize));
+      const features = result.add(DeviceBuffer.allocate(this.#runtime, this.#dtype, rows * text.hiddenSize));
+      const mirror = work.add(new Mirror(device, packedBytes(fields)));
+      const inputs = work.add(new TensorPack(this.#runtime, mirror, fields));
+      const binding = work.add(this.#session.createBinding());
+      work.add({ dispose: () => device.synchronize() }); // comes first
+      inputs.arrays.patches.set(image.patches);
+      inputs.arrays.gridPositions.set(gridPositions(image.patchRows, image.patchColumns));
+      inputs.arrays.framePairs.set(framePairs(image.frameCount));
+      inputs.upload();
+      binding.input(visionIo.patches, inputs.tensors.patches);
+      binding.input(visionIo.gridPositions, inputs.tensors.gridPositions);
+      binding.input(visionIo.framePairs, inputs.tensors.framePairs);
+      binding.output(visionIo.features, features.shaped(rows, text.hiddenSize));
       extraOutputs?.(binding);
       binding.run();
-      const { buffer, byteOffset } = buffers.features.data;
-      return new Uint8Array(buffer, byteOffset, rows * text.hiddenSize * elementBytes[this.#dtype]).slice();
-    } finally {
-      binding.dispose();
-      for (const buffer of Object.values(buffers)) buffer.dispose();
+      work.dispose();
+      return features;
+    } catch (error) {
+      work.dispose();
+      result.dispose();
+      throw error;
     }
   }
+
+  dispose(): void {
+    this.#features.dispose();
+  }
+}
+
+function fieldsOf({ frameCount, patchRows, patchColumns }: ImagePatches, patchWidth: number) {
+  const patchCount = patchRows * patchColumns;
+  return {
+    patches: { dtype: "uint8", shape: [frameCount, patchCount, patchWidth] },
+    gridPositions: { dtype: "int64", shape: [patchCount, 2] },
+    framePairs: { dtype: "int64", shape: [Math.max(1, frameCount / 2), 2] },
+  } as const;
 }
 
 /** int64 [P, 2]: a picture is paired with itself, the frames of a video with their neighbours. */

@@ -1,8 +1,12 @@
-// The one ONNX Runtime environment of a thread: opens sessions, owns the memory of tensors. Nothing outside src/runtime knows a pointer's meaning.
+// The one ONNX Runtime environment of a thread: opens sessions on its device and makes tensors over native memory.
 
 import koffi from "koffi";
 import { elementBytes, elementCount, onnxTypeCode, type DataType } from "../core/data-type.ts";
 import { assert, UserError } from "../core/errors.ts";
+import { CudaDevice } from "./cuda/cuda-device.ts";
+import type { Cudart } from "./cuda/cudart.ts";
+import { deviceId, loadCuda } from "./cuda/probe.ts";
+import { HostDevice, type Device, type DeviceKind, type Memory } from "./device.ts";
 import { findOnnxRuntime, OrtApi, type Pointer } from "./ort-api.ts";
 import { Session } from "./session.ts";
 
@@ -12,19 +16,18 @@ koffi.config({ sync_stack_size: 8 << 20, sync_heap_size: 1 << 20 });
 /** Errors come back as statuses; the library need not print them as well. */
 const fatalOnly = 4;
 const deviceAllocator = 0;
-const cpuMemory = 0;
-
-export type Device = "cpu" | "cuda";
+const defaultMemory = 0;
 
 export type SessionOptions = {
-  readonly device: Device;
-  /** Threads that share one operator's work; 0 = one per physical core. */
+  /** CPU threads that share one operator's work; 0 = one per physical core. */
   readonly threadCount: number;
   /** Path of the library with our own operators (kernels/), for graphs that use them. */
   readonly customOpsLibrary?: string;
+  /** On a GPU: runs may be captured as CUDA graphs, see `Binding.run`. */
+  readonly capturesGraphs?: boolean;
 };
 
-/** A tensor over native memory that stays where it is. `data` views that memory on the host. */
+/** A tensor over native memory that stays where it is. */
 export type Tensor = {
   readonly dtype: DataType;
   readonly shape: readonly number[];
@@ -33,50 +36,61 @@ export type Tensor = {
 
 export class Runtime {
   readonly api: OrtApi;
+  readonly device: Device;
+  readonly #cuda: CudaDevice | undefined;
   readonly #environment: Pointer;
-  readonly #allocator: Pointer;
-  readonly #hostMemoryInfo: Pointer;
+  readonly #memoryInfos: Readonly<Record<Memory["space"], Pointer>>;
 
-  constructor(libraryPath: string = findOnnxRuntime()) {
-    this.api = new OrtApi(libraryPath);
-    this.#environment = this.api.create("CreateEnv", fatalOnly, "ernie-vl");
-    this.#allocator = this.api.create("GetAllocatorWithDefaultOptions");
-    this.#hostMemoryInfo = this.api.create("CreateCpuMemoryInfo", deviceAllocator, cpuMemory);
+  /** Throws UserError when there is no such device, with the line that `probeCuda` would give. */
+  static open(device: DeviceKind): Runtime {
+    if (device === "cpu") return new Runtime();
+    try {
+      return new Runtime(new OrtApi(findOnnxRuntime()), loadCuda().cudart);
+    } catch (error) {
+      throw new UserError(`--device cuda: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  /** Computes on the GPU behind `cudart`, without one on the CPU. */
+  constructor(api: OrtApi = new OrtApi(findOnnxRuntime()), cudart?: Cudart) {
+    this.api = api;
+    this.#cuda = cudart && new CudaDevice(cudart);
+    this.device = this.#cuda ?? new HostDevice(api);
+    this.#environment = api.create("CreateEnv", fatalOnly, "ernie-vl");
+    this.#memoryInfos = {
+      host: api.create("CreateCpuMemoryInfo", deviceAllocator, defaultMemory),
+      cuda: api.create("CreateMemoryInfo", "Cuda", deviceAllocator, deviceId, defaultMemory),
+    };
   }
 
   /** Loads a graph from a file, beside which external weights are looked for, or from the file's bytes, when it has none. */
   openSession(graph: string | Uint8Array, options: SessionOptions): Session {
     const native = this.api.create("CreateSessionOptions");
+    const capturesGraphs = this.#cuda !== undefined && options.capturesGraphs === true;
     try {
-      this.api.call("SetIntraOpNumThreads", native, options.threadCount);
-      if (options.device === "cuda") this.#appendCuda(native);
+      // On a GPU the CPU's threads would have nothing to do.
+      this.api.call("SetIntraOpNumThreads", native, this.#cuda ? 1 : options.threadCount);
+      if (this.#cuda) this.#appendCuda(native, this.#cuda, capturesGraphs);
       if (options.customOpsLibrary) this.api.call("RegisterCustomOpsLibrary_V2", native, options.customOpsLibrary);
-      return new Session(this.api, this.#createSession(graph, native));
+      const session = this.#createSession(graph, native);
+      return new Session(this.api, session, { isQueued: this.#cuda !== undefined, capturesGraphs });
     } finally {
       this.api.release("ReleaseSessionOptions", native);
     }
-  }
-
-  /** Native host memory; pages that are never touched cost nothing. */
-  allocate(byteLength: number): Memory {
-    return new Memory(this.api, this.#allocator, byteLength);
   }
 
   /** A tensor over `memory` from `byteOffset` on. The caller keeps the memory alive and releases the tensor. */
   createTensor(memory: Memory, dtype: DataType, shape: readonly number[], byteOffset = 0): Tensor {
     const byteLength = elementCount(shape) * elementBytes[dtype];
     assert(byteOffset + byteLength <= memory.byteLength, `tensor ${dtype}[${shape.join(",")}] needs more than ${memory.byteLength} bytes`);
-    const address = memory.address + BigInt(byteOffset);
-    const dimensions = BigInt64Array.from(shape.map(BigInt));
-    const code = onnxTypeCode[dtype];
     const value = this.api.create(
       "CreateTensorWithDataAsOrtValue",
-      this.#hostMemoryInfo,
-      address,
+      this.#memoryInfos[memory.space],
+      memory.address + BigInt(byteOffset),
       byteLength,
-      dimensions,
+      BigInt64Array.from(shape.map(BigInt)),
       shape.length,
-      code,
+      onnxTypeCode[dtype],
     );
     return { dtype, shape, value };
   }
@@ -86,7 +100,9 @@ export class Runtime {
   }
 
   dispose(): void {
+    for (const info of Object.values(this.#memoryInfos)) this.api.release("ReleaseMemoryInfo", info);
     this.api.release("ReleaseEnv", this.#environment);
+    this.device.dispose();
   }
 
   #createSession(graph: string | Uint8Array, options: Pointer): Pointer {
@@ -94,35 +110,32 @@ export class Runtime {
     return this.api.create("CreateSessionFromArray", this.#environment, graph, graph.length, options);
   }
 
-  #appendCuda(sessionOptions: Pointer): void {
+  #appendCuda(sessionOptions: Pointer, cuda: CudaDevice, capturesGraphs: boolean): void {
+    const settings = { ...providerSettings, enable_cuda_graph: capturesGraphs ? "1" : "0" };
+    const provider = this.api.create("CreateCUDAProviderOptions");
     try {
-      const cuda = this.api.create("CreateCUDAProviderOptions");
-      try {
-        this.api.call("SessionOptionsAppendExecutionProvider_CUDA_V2", sessionOptions, cuda);
-      } finally {
-        this.api.release("ReleaseCUDAProviderOptions", cuda);
-      }
-    } catch (error) {
-      throw new UserError(`no CUDA device can be used: ${error instanceof Error ? error.message : String(error)}; start with --device cpu`);
+      const [names, values] = [Object.keys(settings), Object.values(settings)];
+      this.api.call("UpdateCUDAProviderOptions", provider, names, values, names.length);
+      this.api.call("UpdateCUDAProviderOptionsWithValue", provider, "user_compute_stream", cuda.stream);
+      this.api.call("SessionOptionsAppendExecutionProvider_CUDA_V2", sessionOptions, provider);
+    } finally {
+      this.api.release("ReleaseCUDAProviderOptions", provider);
     }
+    for (const [name, value] of Object.entries(sessionSettings)) this.api.call("AddSessionConfigEntry", sessionOptions, name, value);
   }
 }
 
-/** A piece of native host memory. */
-export class Memory {
-  readonly address: Pointer;
-  readonly byteLength: number;
-  readonly bytes: ArrayBuffer;
-  readonly #free: () => void;
+/**
+ * Options of the CUDA provider. Not yet run on a GPU.
+ * - The arena takes what is asked for instead of the next power of two: the KV cache has been given the rest.
+ * - No TF32: routers compute in float32, and 10 bits of mantissa would choose other experts.
+ * - `gpu_mem_limit` stays open: what the KV cache leaves is all there is, and the device says itself when it is used up.
+ */
+const providerSettings = { device_id: String(deviceId), arena_extend_strategy: "kSameAsRequested", use_tf32: "0" };
 
-  constructor(api: OrtApi, allocator: Pointer, byteLength: number) {
-    this.byteLength = Math.max(byteLength, 64);
-    this.address = api.create("AllocatorAlloc", allocator, this.byteLength);
-    this.bytes = koffi.view(this.address, this.byteLength);
-    this.#free = () => api.call("AllocatorFree", allocator, this.address);
-  }
-
-  dispose(): void {
-    this.#free();
-  }
-}
+/**
+ * Weights are not taken from the arena, so that those which are repacked at load (QMoE) give their memory back.
+ * What changes kernels stays as ONNX Runtime has it until it has been measured on a GPU; its own switches are environment variables:
+ * ORT_FPA_INTB_GEMM=1 (weight-only GEMM for more than 16 rows), ORT_ENABLE_XQA=1, ORT_MOE_GEMV_FP32_ACCUM=1.
+ */
+const sessionSettings = { "session.use_device_allocator_for_initializers": "1" };

@@ -36,7 +36,7 @@ function openAttention(runtime: Runtime) {
   const { attended, presentKey, presentValue } = groupQueryAttention(g, qkv, cache, lengths, heads);
   for (const value of [attended, presentKey, presentValue]) g.directOutput(value);
   writeFileSync(join(work, "attention.onnx"), encodeModel(g, "none", "attention"));
-  return runtime.openSession(join(work, "attention.onnx"), { device: "cpu", threadCount: 1 });
+  return runtime.openSession(join(work, "attention.onnx"), { threadCount: 1 });
 }
 
 let drawn = 0;

@@ -57,7 +57,7 @@ describe.skipIf(!isBuilt)(
     const open = (layer: Layer, activation: DataType = "float32") => {
       const path = join(folder, `${Math.random()}.onnx`);
       writeFileSync(path, encodeModel(layerGraph(layer, activation), "none", "modality-moe"));
-      return runtime.openSession(path, { device: "cpu", threadCount: 2, customOpsLibrary: library });
+      return runtime.openSession(path, { threadCount: 2, customOpsLibrary: library });
     };
 
     const run = (

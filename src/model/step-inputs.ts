@@ -1,0 +1,80 @@
+// What the host tells the graphs for one step: batch entries as flat arrays, in one block that one copy takes to the device.
+
+import type { BatchEntry } from "../core/batch.ts";
+import { assert } from "../core/errors.ts";
+import { Mirror } from "../runtime/mirror.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { inverseTemperature } from "./draw-token.ts";
+import { packedBytes, TensorPack } from "./tensor-pack.ts";
+
+/** B entries of S tokens each. */
+function fieldsOf(B: number, S: number) {
+  return {
+    inputIds: { dtype: "int64", shape: [B, S] },
+    visionRow: { dtype: "int64", shape: [B, S] },
+    positions: { dtype: "int64", shape: [3, B, S] },
+    visionExpert: { dtype: "bool", shape: [B, S] },
+    seqlensK: { dtype: "int32", shape: [B] },
+    logitRows: { dtype: "int64", shape: [B] },
+    inverseTemperature: { dtype: "float32", shape: [B, 1] },
+  } as const;
+}
+
+export type InputPack = TensorPack<ReturnType<typeof fieldsOf>>;
+
+export class StepInputs {
+  readonly #runtime: Runtime;
+  readonly #mirror: Mirror;
+  /** By batch size; a captured CUDA graph keeps reading from the same one. */
+  readonly #decodePacks = new Map<number, InputPack>();
+  /** Of the last prefill: chunks can have thousands of lengths. */
+  #prefillPack: { readonly length: number; readonly pack: InputPack } | undefined;
+
+  /** `maxBatch`: the most entries of one token; `maxTokens`: the most tokens of one entry. */
+  constructor(runtime: Runtime, maxBatch: number, maxTokens: number) {
+    this.#runtime = runtime;
+    this.#mirror = new Mirror(runtime.device, Math.max(packedBytes(fieldsOf(maxBatch, 1)), packedBytes(fieldsOf(1, maxTokens))));
+  }
+
+  /** Writes down the entries, which have `length` tokens each and, as far as the host knows, no vision rows. */
+  write(entries: readonly BatchEntry[], length: number): InputPack {
+    const pack = this.#packFor(entries.length, length);
+    const { inputIds, visionRow, positions, visionExpert, seqlensK, logitRows, inverseTemperature: scales } = pack.arrays;
+    const tokenCount = entries.length * length;
+    visionRow.fill(-1n);
+    entries.forEach((entry, b) => {
+      assert(entry.tokenIds.length === length && entry.slot === entries[0]!.slot + b, "entries of one run must line up");
+      for (let i = 0; i < length; i++) {
+        inputIds[b * length + i] = BigInt(entry.tokenIds[i]!);
+        visionExpert[b * length + i] = entry.visionExpert[i]!;
+        for (let axis = 0; axis < 3; axis++) {
+          positions[axis * tokenCount + b * length + i] = BigInt(entry.positions[axis * length + i]!);
+        }
+      }
+      seqlensK[b] = entry.start + length - 1;
+      logitRows[b] = BigInt((b + 1) * length - 1);
+      scales[b] = entry.draw ? inverseTemperature(entry.draw.params) : 1;
+    });
+    return pack;
+  }
+
+  dispose(): void {
+    for (const pack of this.#decodePacks.values()) pack.dispose();
+    this.#prefillPack?.pack.dispose();
+    this.#mirror.dispose();
+  }
+
+  #packFor(batch: number, length: number): InputPack {
+    if (length === 1) {
+      let pack = this.#decodePacks.get(batch);
+      if (!pack) this.#decodePacks.set(batch, (pack = new TensorPack(this.#runtime, this.#mirror, fieldsOf(batch, 1))));
+      return pack;
+    }
+    assert(batch === 1, "a batch of longer ranges would need a cache that GroupQueryAttention does not have");
+    if (this.#prefillPack?.length !== length) {
+      this.#prefillPack?.pack.dispose();
+      this.#prefillPack = { length, pack: new TensorPack(this.#runtime, this.#mirror, fieldsOf(1, length)) };
+    }
+    return this.#prefillPack.pack;
+  }
+}

@@ -1,0 +1,61 @@
+// Several small tensors side by side in one piece of mirrored memory, so that one copy moves all of them.
+
+import { elementBytes, elementCount, type DataType } from "../core/data-type.ts";
+import { alignmentBytes } from "../runtime/device.ts";
+import type { Mirror } from "../runtime/mirror.ts";
+import type { Runtime, Tensor } from "../runtime/runtime.ts";
+import { typedArray, type TypedArrayOf } from "./tensor-buffer.ts";
+
+export type Field = { readonly dtype: DataType; readonly shape: readonly number[] };
+export type Fields = Readonly<Record<string, Field>>;
+
+/** Of each field the device's tensor and the host's array; the two hold the same values after an upload or a download. */
+export class TensorPack<F extends Fields> {
+  readonly tensors: { readonly [Name in keyof F]: Tensor };
+  readonly arrays: { readonly [Name in keyof F]: TypedArrayOf<F[Name]["dtype"]> };
+  readonly #mirror: Mirror;
+  readonly #byteLength: number;
+  readonly #runtime: Runtime;
+
+  /** From the beginning of `mirror`, which must have `packedBytes(fields)`. The same fields always lie at the same addresses. */
+  constructor(runtime: Runtime, mirror: Mirror, fields: F) {
+    this.#runtime = runtime;
+    this.#mirror = mirror;
+    const { offsets, byteLength } = layOut(fields);
+    this.#byteLength = byteLength;
+    const entries = Object.entries(fields).map(([name, field]) => ({ name, ...field, offset: offsets.get(name)! }));
+    this.arrays = Object.fromEntries(
+      entries.map(({ name, dtype, shape, offset }) => [name, typedArray(mirror.host, dtype, offset, elementCount(shape))]),
+    ) as typeof this.arrays;
+    this.tensors = Object.fromEntries(
+      entries.map(({ name, dtype, shape, offset }) => [name, runtime.createTensor(mirror.device, dtype, shape, offset)]),
+    ) as typeof this.tensors;
+  }
+
+  upload(): void {
+    this.#mirror.upload(this.#byteLength);
+  }
+
+  download(): void {
+    this.#mirror.download(this.#byteLength);
+  }
+
+  /** Releases the tensors, not the memory. */
+  dispose(): void {
+    for (const tensor of Object.values(this.tensors)) this.#runtime.releaseTensor(tensor as Tensor);
+  }
+}
+
+export function packedBytes(fields: Fields): number {
+  return layOut(fields).byteLength;
+}
+
+function layOut(fields: Fields): { readonly offsets: ReadonlyMap<string, number>; readonly byteLength: number } {
+  const offsets = new Map<string, number>();
+  let byteLength = 0;
+  for (const [name, { dtype, shape }] of Object.entries(fields)) {
+    offsets.set(name, byteLength);
+    byteLength += Math.ceil((elementCount(shape) * elementBytes[dtype]) / alignmentBytes) * alignmentBytes;
+  }
+  return { offsets, byteLength };
+}

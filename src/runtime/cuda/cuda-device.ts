@@ -1,0 +1,67 @@
+// A GPU: its memory, and one stream on which copies and runs of sessions take place one after another.
+
+import koffi from "koffi";
+import { assert } from "../../core/errors.ts";
+import { alignmentBytes, type Device, type HostMemory, type Memory, type Place, type RowPlace } from "../device.ts";
+import type { Pointer } from "../ort-api.ts";
+import type { CopyKind, Cudart } from "./cudart.ts";
+import { deviceId } from "./probe.ts";
+
+export class CudaDevice implements Device {
+  readonly kind = "cuda";
+  /** ONNX Runtime's sessions compute on it too, so that copies of ours and kernels of theirs need no further ordering. */
+  readonly stream: Pointer;
+  readonly #cudart: Cudart;
+
+  /** Belongs to the calling thread from now on. */
+  constructor(cudart: Cudart) {
+    this.#cudart = cudart;
+    cudart.setDevice(deviceId);
+    this.stream = cudart.streamCreate();
+  }
+
+  allocate(byteLength: number): Memory {
+    const size = Math.max(byteLength, alignmentBytes);
+    const address = this.#cudart.malloc(size);
+    return { space: "cuda", address, byteLength: size, dispose: () => this.#cudart.free(address) };
+  }
+
+  allocateHost(byteLength: number): HostMemory {
+    const size = Math.max(byteLength, alignmentBytes);
+    const address = this.#cudart.hostAlloc(size);
+    const dispose = (): void => this.#cudart.freeHost(address);
+    return { space: "host", address, byteLength: size, bytes: koffi.view(address, size), dispose };
+  }
+
+  copy(to: Place, from: Place, byteLength: number): void {
+    this.#cudart.memcpyAsync(addressOf(to, byteLength), addressOf(from, byteLength), byteLength, copyKind(to, from), this.stream);
+  }
+
+  copyRows(to: RowPlace, from: RowPlace, width: number, count: number): void {
+    const address = (place: RowPlace): Pointer => addressOf(place, (count - 1) * place.pitch + width);
+    const [toPitch, fromPitch] = [to.pitch, from.pitch];
+    this.#cudart.memcpy2dAsync({ to: address(to), toPitch, from: address(from), fromPitch, width, height: count }, this.stream);
+  }
+
+  zero(memory: Memory): void {
+    this.#cudart.zeroAsync(memory.address, memory.byteLength, this.stream);
+  }
+
+  synchronize(): void {
+    this.#cudart.streamSynchronize(this.stream);
+  }
+
+  dispose(): void {
+    this.#cudart.streamDestroy(this.stream);
+  }
+}
+
+function addressOf({ memory, offset }: Place, byteLength: number): Pointer {
+  assert(offset >= 0 && offset + byteLength <= memory.byteLength, `${byteLength} bytes at ${offset} do not lie in ${memory.byteLength}`);
+  return memory.address + BigInt(offset);
+}
+
+function copyKind(to: Place, from: Place): CopyKind {
+  if (from.memory.space === "host") return "upload";
+  return to.memory.space === "host" ? "download" : "onDevice";
+}

@@ -1,0 +1,97 @@
+// Where graphs compute and their memory lives. The CPU's is here, the GPU's in cuda/cuda-device.ts.
+
+import koffi from "koffi";
+import { assert } from "../core/errors.ts";
+import type { OrtApi, Pointer } from "./ort-api.ts";
+
+export type DeviceKind = "cpu" | "cuda";
+
+/** A piece of native memory. */
+export type Memory = {
+  readonly space: "host" | "cuda";
+  readonly address: Pointer;
+  readonly byteLength: number;
+  /** Nothing that was queued may still use it. */
+  readonly dispose: () => void;
+};
+
+/** Memory that JavaScript reads and writes too. */
+export type HostMemory = Memory & { readonly space: "host"; readonly bytes: ArrayBuffer };
+
+/** A place in a piece of memory. */
+export type Place = { readonly memory: Memory; readonly offset: number };
+
+/** Where rows begin whose starts are `pitch` bytes apart. */
+export type RowPlace = Place & { readonly pitch: number };
+
+/**
+ * Copies, runs of sessions and `zero` take place in the order of the calls, but on a GPU later: they are only queued.
+ * What they read must stay as it is, and what they write may be looked at, until and from `synchronize`.
+ */
+export interface Device {
+  readonly kind: DeviceKind;
+  /** Memory that graphs compute with, aligned to 256 bytes or more; its content is undefined. */
+  allocate(byteLength: number): Memory;
+  /** Memory of the host that can be copied from and to while the host goes on. */
+  allocateHost(byteLength: number): HostMemory;
+  copy(to: Place, from: Place, byteLength: number): void;
+  /** `count` rows of `width` bytes, between memories that graphs compute with; they may not overlap. */
+  copyRows(to: RowPlace, from: RowPlace, width: number, count: number): void;
+  zero(memory: Memory): void;
+  /** Waits until all that was queued is done. Throws what any of it failed with. */
+  synchronize(): void;
+  dispose(): void;
+}
+
+/** Addresses of separate tensors in one piece of memory are multiples of this, as those of separate allocations are. */
+export const alignmentBytes = 256;
+
+/** The host computes: what is queued is done when the call returns. */
+export class HostDevice implements Device {
+  readonly kind = "cpu";
+  readonly #api: OrtApi;
+  readonly #allocator: Pointer;
+
+  constructor(api: OrtApi) {
+    this.#api = api;
+    this.#allocator = api.create("GetAllocatorWithDefaultOptions");
+  }
+
+  /** Pages that are never touched cost nothing. */
+  allocate(byteLength: number): HostMemory {
+    const size = Math.max(byteLength, alignmentBytes);
+    const address = this.#api.create("AllocatorAlloc", this.#allocator, size);
+    const dispose = (): void => this.#api.call("AllocatorFree", this.#allocator, address);
+    return { space: "host", address, byteLength: size, bytes: koffi.view(address, size), dispose };
+  }
+
+  allocateHost(byteLength: number): HostMemory {
+    return this.allocate(byteLength);
+  }
+
+  copy(to: Place, from: Place, byteLength: number): void {
+    bytesAt(to, byteLength).set(bytesAt(from, byteLength));
+  }
+
+  copyRows(to: RowPlace, from: RowPlace, width: number, count: number): void {
+    const at = (place: RowPlace, row: number): Place => ({ memory: place.memory, offset: place.offset + row * place.pitch });
+    for (let row = 0; row < count; row++) this.copy(at(to, row), at(from, row), width);
+  }
+
+  zero(memory: Memory): void {
+    bytesAt({ memory, offset: 0 }, memory.byteLength).fill(0);
+  }
+
+  synchronize(): void {}
+
+  dispose(): void {}
+}
+
+function bytesAt({ memory, offset }: Place, byteLength: number): Uint8Array {
+  assert(isHostMemory(memory), "the CPU cannot reach a GPU's memory");
+  return new Uint8Array(memory.bytes, offset, byteLength);
+}
+
+export function isHostMemory(memory: Memory): memory is HostMemory {
+  return memory.space === "host";
+}
