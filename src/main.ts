@@ -5,9 +5,11 @@ import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import pino, { type Logger } from "pino";
-import { chooseSettings, convertWithProgress } from "./cli/prepare-model.ts";
+import { deviceChoices, type DeviceChoice } from "./cli/choose-device.ts";
 import { doctor } from "./cli/doctor.ts";
-import { wholeNumber } from "./cli/options.ts";
+import { defaultMemoryWishes } from "./cli/memory-plan.ts";
+import { fraction, wholeNumber } from "./cli/options.ts";
+import { chooseSettings, convertWithProgress } from "./cli/prepare-model.ts";
 import { serve } from "./cli/serve.ts";
 import type { Source } from "./convert/source.ts";
 import { syntheticNames } from "./convert/synthetic-shapes.ts";
@@ -29,10 +31,11 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const weightsOption = () =>
   new Option("--weights <format>", "precision of the weights when a checkpoint is converted").choices(weightFormats).default("int4");
-const activationsOption = () =>
-  new Option("--activations <format>", "type of activations and KV cache when a checkpoint is converted (CPU: fp32, CUDA: bf16 or fp16)")
-    .choices(activationFormats)
-    .default("fp32");
+const activationsOption = (fallback: string) =>
+  new Option(
+    "--activations <format>",
+    `type of activations and KV cache when a checkpoint is converted; a CPU computes fp32 or fp16, a GPU bf16 or fp16 (default: ${fallback})`,
+  ).choices(activationFormats);
 
 const expertsOption = () =>
   new Option("--experts <operator>", "what computes the routed experts: our own kernel (npm run kernels:build) or ONNX Runtime's")
@@ -51,9 +54,11 @@ function serveCommand(): Command {
     .description("Serve a model with an OpenAI-compatible API.")
     .option("--model <dir>", "converted model or Hugging Face checkpoint (converted once, into a cache)", nanoModel)
     .addOption(weightsOption())
-    .addOption(activationsOption())
+    .addOption(activationsOption("bf16 on a GPU, else fp32"))
     .addOption(expertsOption())
-    .addOption(new Option("--device <device>", "where to compute").choices(["auto", "cpu", "cuda"]).default("auto"))
+    .addOption(
+      new Option("--device <device>", "where to compute; auto takes a GPU where one can be used").choices(deviceChoices).default("auto"),
+    )
     .option("--threads <n>", "CPU threads for the model; 0 = one per physical core", wholeNumber(0, 1024), 0)
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 = any free one", wholeNumber(0, 65535), 8000)
@@ -67,10 +72,16 @@ function serveCommand(): Command {
     )
     .option("--max-num-seqs <n>", "sequences computed at the same time (default: 16, fewer where memory is short)", wholeNumber(1, 4096))
     .option(
+      "--gpu-memory-utilization <share>",
+      "share of the GPU's memory that may be in use, by other programs too",
+      fraction,
+      defaultMemoryWishes.gpuMemoryUtilization,
+    )
+    .option(
       "--prefill-chunk <n>",
       "prompt tokens computed in one step; smaller keeps running streams smoother",
       wholeNumber(1, 1 << 16),
-      512,
+      defaultMemoryWishes.prefillChunkTokens,
     )
     .option("--max-waiting <n>", "requests that may wait for a slot before new ones get 429", wholeNumber(0, 1 << 20), 256)
     .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"))
@@ -80,7 +91,11 @@ function serveCommand(): Command {
       await serve(
         {
           model: flags.model,
-          settings: chooseSettings(flags.weights, flags.activations, flags.experts),
+          weights: flags.weights,
+          activations: flags.activations,
+          experts: flags.experts,
+          kvCacheType: "auto",
+          gpuMemoryUtilization: flags.gpuMemoryUtilization,
           device: flags.device,
           threads: flags.threads,
           host: flags.host,
@@ -103,9 +118,10 @@ function serveCommand(): Command {
 type ServeFlags = {
   model: string;
   weights: WeightFormat;
-  activations: ActivationFormat;
+  activations?: ActivationFormat;
   experts: ExpertChoice;
-  device: "auto" | "cpu" | "cuda";
+  device: DeviceChoice;
+  gpuMemoryUtilization: number;
   threads: number;
   host: string;
   port: number;
@@ -123,7 +139,7 @@ type ConvertFlags = {
   out: string;
   synthetic?: string;
   weights: WeightFormat;
-  activations: ActivationFormat;
+  activations?: ActivationFormat;
   experts: ExpertChoice;
   overwrite: boolean;
 };
@@ -135,10 +151,10 @@ function convertCommand(): Command {
     .addOption(new Option("--synthetic <size>", "made-up weights instead of a checkpoint, to measure with").choices(syntheticNames))
     .requiredOption("--out <dir>", "folder to write; must not exist yet")
     .addOption(weightsOption())
-    .addOption(activationsOption())
+    .addOption(activationsOption("fp32"))
     .addOption(expertsOption())
     .option("--overwrite", "replace an earlier conversion in that folder", false)
-    .action(async (checkpoint: string | undefined, { out, synthetic, weights, activations, experts, overwrite }: ConvertFlags) => {
+    .action(async (checkpoint: string | undefined, { out, synthetic, weights, activations = "fp32", experts, overwrite }: ConvertFlags) => {
       const settings = chooseSettings(weights, activations, experts);
       await convertWithProgress(
         toSource(checkpoint, synthetic),

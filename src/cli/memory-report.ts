@@ -15,9 +15,9 @@ export type PerPart = ReadonlyMap<ModelPart, number>;
 const gpuGibibytes = [24, 48, 80, 141];
 const sequenceLengths = [4096, 8192, 32768, 131072];
 /** What CUDA and the runtime's libraries keep for themselves. */
-const cudaReserveBytes = 2 ** 30;
-/** Prompt tokens of one step, as `serve` has it unless told otherwise. */
-const prefillChunkTokens = 512;
+export const cudaReserveBytes = 2 ** 30;
+/** Prompt tokens of one step, unless told otherwise. */
+export const defaultPrefillChunk = 512;
 
 export function parametersByPart(config: ModelConfig): PerPart {
   return sumByPart(hubTensors(config).map(({ part, shape }) => [part, elementCount(shape)]));
@@ -58,7 +58,11 @@ function sumByPart(entries: readonly (readonly [ModelPart, number])[]): PerPart 
  * its widest layer that live at the same time. Attention scores are not stored. A CPU took 0.8 GiB for the picture of a synthetic `mini`
  * where this says 0.6.
  */
-export function workspaceBytes({ text, moe, vision, image }: ModelConfig, activations: ActivationFormat): number {
+export function workspaceBytes(
+  { text, moe, vision, image }: ModelConfig,
+  activations: ActivationFormat,
+  prefillChunkTokens = defaultPrefillChunk,
+): number {
   const activationBytes = elementBytes[activationDataType[activations]];
   const widestMlp = Math.max(text.denseWidth, moe.topK * Math.max(moe.textWidth, moe.visionWidth), moe.sharedWidth);
   const decoder = prefillChunkTokens * (8 * text.hiddenSize + 3 * widestMlp) * activationBytes;
@@ -68,6 +72,30 @@ export function workspaceBytes({ text, moe, vision, image }: ModelConfig, activa
   const tower = patches * (pixelBytes + (8 * vision.hiddenSize + 3 * widestTower) * activationBytes);
   return Math.ceil(Math.max(decoder, tower));
 }
+
+/** "experts 13.2 GiB, attention 0.5 GiB, …": what the weights of each kind take, the largest first. */
+export function weightsByKind(config: ModelConfig, settings: ConversionSettings): string {
+  const sums = new Map<string, number>();
+  for (const [part, bytes] of weightBytesByPart(config, settings)) {
+    const kind = kindOf[part] ?? "other";
+    sums.set(kind, (sums.get(kind) ?? 0) + bytes);
+  }
+  return [...sums]
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([kind, bytes]) => `${kind} ${formatBytes(bytes)}`)
+    .join(", ");
+}
+
+const kindOf: Partial<Record<ModelPart, string>> = {
+  "text experts": "experts",
+  "vision experts": "experts",
+  "shared experts": "experts",
+  attention: "attention",
+  embedding: "embedding and LM head",
+  "LM head": "embedding and LM head",
+  "vision tower": "vision",
+  resampler: "vision",
+};
 
 /** A row for each part and one for all, a column for each way to convert; padded vision experts are marked. */
 export function memoryTable(config: ModelConfig, choices: readonly ConversionSettings[]): string[] {

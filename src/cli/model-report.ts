@@ -1,6 +1,5 @@
 // What a model folder holds, what it lacks, and what it would take to serve it.
 
-import { totalmem } from "node:os";
 import { basename } from "node:path";
 import { openCheckpoint, type Checkpoint } from "../convert/checkpoint.ts";
 import { hubTensors } from "../convert/hub-tensors.ts";
@@ -8,10 +7,13 @@ import { planConversion } from "../convert/plan.ts";
 import { activationDataType, type CheckpointLayout, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
+import type { CudaProbe } from "../runtime/cuda/probe.ts";
 import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
+import { chooseDevice, defaultActivations } from "./choose-device.ts";
 import { companionFindings } from "./companion-findings.ts";
-import { bad, type Finding } from "./finding.ts";
+import { bad, find, type Finding } from "./finding.ts";
+import { defaultMemoryWishes, describeMemory, planMemory } from "./memory-plan.ts";
 import {
   activeParameters,
   capacityTable,
@@ -36,17 +38,17 @@ const shownFaults = 3;
 const slowBytes = 2 ** 30;
 
 /** Looks at all that the server would read; of a converted model it also compares the checksums, and says so when that takes a while. */
-export async function reportModel(folder: string, say: (line: string) => void): Promise<ModelReport> {
+export async function reportModel(folder: string, cuda: CudaProbe, say: (line: string) => void): Promise<ModelReport> {
   let kind = "model";
   try {
     kind = classifyFolder(folder);
-    return kind === "checkpoint" ? reportCheckpoint(folder) : await reportConverted(folder, say);
+    return kind === "checkpoint" ? reportCheckpoint(folder, cuda) : await reportConverted(folder, cuda, say);
   } catch (error) {
     return { findings: [bad(kind, error), ...(kind === "model" ? [] : companionFindings(folder))], sections: [] };
   }
 }
 
-function reportCheckpoint(folder: string): ModelReport {
+function reportCheckpoint(folder: string, cuda: CudaProbe): ModelReport {
   const checkpoint = openCheckpoint(folder);
   try {
     const { config, layout, notes } = checkpoint;
@@ -57,7 +59,7 @@ function reportCheckpoint(folder: string): ModelReport {
       weightsFinding(checkpoint),
       ...notes.map((note): Finding => ({ mark: "note", name: "weights", lines: [note] })),
       ...companionFindings(folder),
-      memoryFinding(config, chooseSettings("int4", "fp32", "auto")),
+      memoryFinding(config, undefined, cuda),
     ];
     return { findings, sections: sections(config, choices("fp32"), choices("bf16")) };
   } finally {
@@ -65,7 +67,7 @@ function reportCheckpoint(folder: string): ModelReport {
   }
 }
 
-async function reportConverted(folder: string, say: (line: string) => void): Promise<ModelReport> {
+async function reportConverted(folder: string, cuda: CudaProbe, say: (line: string) => void): Promise<ModelReport> {
   const manifest = readManifest(folder);
   if (dataBytes(manifest) > slowBytes) say(`   comparing the checksums of ${formatBytes(dataBytes(manifest))} …`);
   await verifyFiles(folder, manifest);
@@ -82,7 +84,7 @@ async function reportConverted(folder: string, say: (line: string) => void): Pro
     ...layoutFindings(manifest),
     ...kernelFindings(settings),
     ...companionFindings(folder),
-    memoryFinding(config, settings),
+    memoryFinding(config, settings, cuda),
   ];
   return { findings, sections: sections(config, [settings], [settings]) };
 }
@@ -156,15 +158,23 @@ function faultOf(look: () => unknown): string[] {
   }
 }
 
-/** Whether this machine's memory takes the model with one sequence of 4096 tokens; an estimate, so never `bad`. */
-function memoryFinding(config: ModelConfig, settings: ConversionSettings): Finding {
-  const length = Math.min(4096, config.text.maxPositions);
-  const cache = length * kvBytesPerToken(config.text, activationDataType[settings.activations]);
-  const needed = totalOf(weightBytesByPart(config, settings)) + workspaceBytes(config, settings.activations) + cache;
-  const line = `about ${formatBytes(needed)} for ${settings.weights} and one sequence of ${length} tokens; this machine has ${formatBytes(totalmem())}`;
-  return needed <= totalmem()
-    ? { mark: "ok", name: "memory", lines: [line] }
-    : { mark: "note", name: "memory", lines: [line, "too little to serve it on this machine's CPU"] };
+/** What `serve` would plan on this machine now, with the device it would choose; `converted` are the settings of a converted model. */
+function memoryFinding(config: ModelConfig, converted: ConversionSettings | undefined, cuda: CudaProbe): Finding {
+  return find("memory", () => {
+    const device = chooseDevice(
+      "auto",
+      converted?.activations,
+      () => {},
+      () => cuda,
+    );
+    const settings = converted ?? chooseSettings("int4", defaultActivations(device.kind), "auto");
+    const model = { config, settings, weightBytes: totalOf(weightBytesByPart(config, settings)) };
+    const lines = Object.values(describeMemory(planMemory(model, device, defaultMemoryWishes), model));
+    return {
+      mark: "ok",
+      lines: [`on the ${device.kind === "cpu" ? "CPU" : "GPU"}, ${settings.weights} weights of ${lines[0]}`, ...lines.slice(1)],
+    };
+  });
 }
 
 function sections(config: ModelConfig, cpu: readonly ConversionSettings[], gpu: readonly ConversionSettings[]): ModelReport["sections"] {

@@ -11,6 +11,13 @@ export function wholeNumber(low: number, high: number): (text: string) => number
   };
 }
 
+/** For commander: a number above 0, at most 1. */
+export function fraction(text: string): number {
+  const value = Number(text);
+  if (value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError("Expected a number above 0 and at most 1.");
+}
+
 /** 1234567 → "1.2 MiB" */
 export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -1,9 +1,8 @@
 // `ernie-vl serve`: model → engine thread → HTTP, and an orderly end.
 
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
-import { freemem, totalmem, availableParallelism } from "node:os";
 import { once } from "node:events";
 import { createServer, isIPv4, type AddressInfo, type Server } from "node:net";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
@@ -13,36 +12,36 @@ import { createApp } from "../api/app.ts";
 import type { GenerationDefaults } from "../api/app-options.ts";
 import { toGenerationDefaults } from "../api/generation-defaults.ts";
 import { createChatService } from "../chat/complete.ts";
+import { readModelConfig } from "../convert/read-config.ts";
 import { UserError } from "../core/errors.ts";
-import { activationDataType, type ConversionSettings, type Manifest } from "../core/manifest.ts";
+import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
 import { EngineClient } from "../engine/engine-client.ts";
-import { kvBytesPerToken } from "../model/kv-cache.ts";
-import { planKvBudget, type KvBudget } from "../model/kv-budget.ts";
+import { classifyFolder, readManifest } from "../model-folder.ts";
 import { createImageLoader } from "../vision/image-loader.ts";
 import type { WorkerData } from "../worker-data.ts";
 import { programVersion } from "../version.ts";
-import { formatBytes } from "./options.ts";
-import { prepareModel, type PreparedModel } from "./prepare-model.ts";
+import { chooseDevice, defaultActivations, describeDevice, type ComputeDevice, type DeviceChoice } from "./choose-device.ts";
+import { describeMemory, planMemory, type MemoryPlan, type MemoryWishes } from "./memory-plan.ts";
+import { totalOf, weightBytesByPart } from "./memory-report.ts";
+import { chooseSettings, prepareModel, type PreparedModel } from "./prepare-model.ts";
 
-export type ServeOptions = {
+export type ServeOptions = MemoryWishes & {
   readonly model: string;
-  readonly settings: ConversionSettings;
-  readonly device: "auto" | "cpu" | "cuda";
+  readonly weights: WeightFormat;
+  /** Undefined: what the device computes best. */
+  readonly activations: ActivationFormat | undefined;
+  readonly experts: ExpertChoice;
+  readonly device: DeviceChoice;
   readonly threads: number;
   readonly host: string;
   readonly port: number;
   readonly apiKeys: readonly string[];
   readonly allowNoKey: boolean;
   readonly servedModelName: string | undefined;
-  readonly maxModelLength: number | undefined;
-  readonly maxSequences: number | undefined;
-  readonly prefillChunkTokens: number;
   readonly maxWaiting: number;
   readonly defaultThinking: boolean;
 };
 
-/** Share of the memory left beside the weights which the KV cache may take; the rest is for activations and packed copies of weights. */
-const kvShareOfMemory = 0.5;
 const imageCacheBytes = 256 * 2 ** 20;
 const shutdownMs = 30_000;
 
@@ -50,14 +49,16 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   refuseOpenBind(options);
   say(`ernie-vl ${programVersion()}`);
   await probeAddress(options);
-  const device = options.device === "cuda" ? "cuda" : "cpu"; // "auto" does not pick a GPU before CUDA graphs are there
-  const model = await prepareModel(options.model, options.settings, say);
-  const budget = planBudget(model, options);
-  const started = Date.now();
-  const engine = await startEngine(model, budget, device, options);
+  const { device, settings } = chooseDeviceAndSettings(options, say);
+  const model = await prepareModel(options.model, settings, say);
   const { manifest } = model;
+  const memory = planMemory({ ...manifest, weightBytes: weightBytes(manifest) }, device, options);
+  sayModel(model, device, memory, say);
+  const started = Date.now();
+  const engine = await startEngine(model, memory, device, options);
+  say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   const modelId = options.servedModelName ?? manifest.source.name;
-  sayModel(model, budget, device, Date.now() - started, say);
+  const contextLength = memory.kv.capacity;
 
   const images = createImageLoader(manifest.config.image);
   let isStopping = false;
@@ -66,12 +67,12 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     config: manifest.config,
     engine,
     loadImage: images.load,
-    contextLength: budget.capacity,
+    contextLength,
   });
   const app = createApp(service, {
     modelId,
     created: Math.floor(Date.now() / 1000),
-    contextLength: budget.capacity,
+    contextLength,
     defaultThinking: options.defaultThinking,
     generationDefaults: readGenerationDefaults(model.folder),
     apiKeys: options.apiKeys,
@@ -116,15 +117,20 @@ function weightBytes({ files }: Manifest): number {
   return Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
 }
 
-function planBudget({ manifest }: PreparedModel, options: ServeOptions): KvBudget {
-  const { config, settings } = manifest;
-  return planKvBudget({
-    budgetBytes: Math.max(0, Math.floor((freemem() - weightBytes(manifest)) * kvShareOfMemory)),
-    bytesPerToken: kvBytesPerToken(config.text, activationDataType[settings.activations]),
-    modelMaxLength: config.text.maxPositions,
-    maxModelLength: options.maxModelLength,
-    maxSequences: options.maxSequences,
-  });
+/** For a checkpoint also checks that it will fit into memory, before hours go into converting it. */
+function chooseDeviceAndSettings(
+  options: ServeOptions,
+  say: (line: string) => void,
+): { readonly device: ComputeDevice; readonly settings: ConversionSettings } {
+  const folder = resolve(options.model);
+  const isConverted = classifyFolder(folder) === "converted";
+  const device = chooseDevice(options.device, isConverted ? readManifest(folder).settings.activations : options.activations, say);
+  const settings = chooseSettings(options.weights, options.activations ?? defaultActivations(device.kind), options.experts);
+  if (!isConverted) {
+    const config = readModelConfig(folder);
+    planMemory({ config, settings, weightBytes: totalOf(weightBytesByPart(config, settings)) }, device, options);
+  }
+  return { device, settings };
 }
 
 /** Sampling that the checkpoint recommends; a checkpoint need not. */
@@ -133,13 +139,13 @@ function readGenerationDefaults(folder: string): GenerationDefaults {
   return existsSync(path) ? toGenerationDefaults(JSON.parse(readFileSync(path, "utf8")) as object) : {};
 }
 
-async function startEngine(model: PreparedModel, budget: KvBudget, device: "cpu" | "cuda", options: ServeOptions): Promise<EngineClient> {
+async function startEngine(model: PreparedModel, { kv }: MemoryPlan, device: ComputeDevice, options: ServeOptions): Promise<EngineClient> {
   const workerData: WorkerData = {
     modelFolder: model.folder,
-    device,
+    device: device.kind,
     threadCount: options.threads,
-    slotCount: budget.slotCount,
-    slotCapacity: budget.capacity,
+    slotCount: kv.slotCount,
+    slotCapacity: kv.capacity,
     prefillChunkTokens: options.prefillChunkTokens,
     maxWaiting: options.maxWaiting,
     imageCacheBytes,
@@ -172,21 +178,17 @@ async function closeWhenIdle(server: ServerType): Promise<void> {
   clearInterval(sweep);
 }
 
-function sayModel({ folder, manifest }: PreparedModel, budget: KvBudget, device: string, ms: number, say: (line: string) => void): void {
-  const { settings, config } = manifest;
-  say(
-    `model    ${manifest.source.name}, ${settings.weights} weights, ${formatBytes(weightBytes(manifest))}, loaded in ${(ms / 1000).toFixed(1)} s`,
-  );
+function sayModel({ folder, manifest }: PreparedModel, device: ComputeDevice, memory: MemoryPlan, say: (line: string) => void): void {
+  const { settings, source } = manifest;
+  say(`model    ${source.name}, ${settings.weights} weights, ${settings.activations} activations`);
   say(`         ${folder}`);
   say(
     settings.experts === "modality-moe"
       ? "experts  the ModalityMoe kernel"
       : "experts  ONNX Runtime's operator; npm run kernels:build makes a much faster one, taken at the next start",
   );
-  say(`device   ${device}, ${availableParallelism()} cores, ${formatBytes(totalmem())} of memory`);
-  say(
-    `context  ${budget.slotCount} sequences × ${budget.capacity} tokens (of ${config.text.maxPositions}), KV cache ${formatBytes(budget.bytes)}`,
-  );
+  say(`device   ${describeDevice(device)}`);
+  for (const [name, text] of Object.entries(describeMemory(memory, manifest))) say(`${name.padEnd(9)}${text}`);
 }
 
 function sayHowToUse(url: string, modelId: string, options: ServeOptions, say: (line: string) => void): void {

@@ -16,12 +16,14 @@ export type KvBudgetRequest = {
 export type KvBudget = { readonly slotCount: number; readonly capacity: number; readonly bytes: number };
 
 const defaultSequences = 16;
-/** Rather than fewer slots, shorter ones; unless the operator chose the length. */
+/** Rather than slots shorter than this, fewer of them; unless the operator chose the length. */
+const comfortableLength = 32_768;
+/** Rather than fewer slots than this, shorter ones. */
 const fewestSequences = 4;
 
 /**
- * Explicit wishes are taken literally or refused. Otherwise 16 slots of the model's whole context; where memory is short first
- * fewer slots, down to 4, then shorter ones.
+ * Explicit wishes are taken literally or refused. Otherwise 16 slots of the model's whole context; where memory is short, shorter
+ * ones, down to 32,768 tokens, then fewer, down to 4, then still shorter ones.
  */
 export function planKvBudget(request: KvBudgetRequest): KvBudget {
   const { budgetBytes, bytesPerToken, modelMaxLength, maxModelLength, maxSequences } = request;
@@ -29,15 +31,17 @@ export function planKvBudget(request: KvBudgetRequest): KvBudget {
     throw new UserError(`--max-model-len is ${maxModelLength}, but this model goes up to ${modelMaxLength}; ask for less`);
   }
   const tokens = Math.floor(budgetBytes / bytesPerToken);
-  const wantedLength = maxModelLength ?? modelMaxLength;
+  const shortest = maxModelLength ?? Math.min(modelMaxLength, comfortableLength);
   const fewest = maxModelLength === undefined ? fewestSequences : 1;
-  const slotCount = maxSequences ?? Math.min(defaultSequences, Math.max(fewest, Math.floor(tokens / wantedLength)));
+  const slotCount = maxSequences ?? Math.min(defaultSequences, Math.max(fewest, Math.floor(tokens / shortest)));
   const capacity = maxModelLength ?? Math.min(modelMaxLength, Math.floor(tokens / slotCount));
   const bytes = slotCount * capacity * bytesPerToken;
   if (bytes > budgetBytes || capacity < 1) {
+    const length = Math.max(capacity, 1);
     throw new UserError(
-      `a KV cache of ${slotCount} × ${wantedLength} tokens takes ${gibibytes(slotCount * wantedLength * bytesPerToken)}, ` +
-        `there is room for ${gibibytes(budgetBytes)}; lower --max-num-seqs or --max-model-len`,
+      `a KV cache of ${slotCount} × ${length} tokens takes ${gibibytes(slotCount * length * bytesPerToken)} ` +
+        `(${(bytesPerToken / 1024).toFixed(1)} KiB a token), there is room for ${gibibytes(budgetBytes)}; ` +
+        "lower --max-num-seqs or --max-model-len",
     );
   }
   return { slotCount, capacity, bytes };

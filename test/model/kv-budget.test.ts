@@ -32,6 +32,17 @@ describe("without wishes", () => {
   });
 });
 
+describe("a model of long contexts", () => {
+  test.each([
+    ["enough for all", 3_000_000, 16, 131_072],
+    ["less: shorter slots first, down to 32,768 tokens", 16 * 40_000, 16, 40_000],
+    ["then fewer", 10 * 33_000, 10, 33_000],
+    ["never fewer than four", 4 * 20_000, 4, 20_000],
+  ])("%s", (_, budget, slotCount, capacity) => {
+    expect(plan(budget, { modelMaxLength: 131_072 })).toMatchObject({ slotCount, capacity });
+  });
+});
+
 describe("wishes", () => {
   test("a length is taken as it is, with as many sequences as fit", () => {
     expect(plan(2000, { maxModelLength: 250 })).toMatchObject({ slotCount: 8, capacity: 250 });
@@ -46,7 +57,7 @@ describe("wishes", () => {
   test("both are taken as they are, or refused with what they take and what to lower", () => {
     expect(plan(2000, { maxSequences: 20, maxModelLength: 100 })).toEqual({ slotCount: 20, capacity: 100, bytes: 200_000 });
     expect(() => plan(1999, { maxSequences: 20, maxModelLength: 100 })).toThrow(
-      /20 × 100 tokens takes 0\.00 GiB, there is room for 0\.00 GiB; lower --max-num-seqs or --max-model-len/,
+      /20 × 100 tokens takes 0\.00 GiB \(0\.1 KiB a token\), there is room for 0\.00 GiB; lower --max-num-seqs or --max-model-len/,
     );
   });
 

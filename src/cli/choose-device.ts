@@ -1,0 +1,77 @@
+// `--device`: where the model will compute, and what is said about it.
+
+import { availableParallelism, totalmem } from "node:os";
+import { UserError } from "../core/errors.ts";
+import type { ActivationFormat } from "../core/manifest.ts";
+import { probeCuda, type CudaGpu, type CudaProbe } from "../runtime/cuda/probe.ts";
+import { formatBytes } from "./options.ts";
+
+export const deviceChoices = ["auto", "cpu", "cuda"] as const;
+export type DeviceChoice = (typeof deviceChoices)[number];
+
+export type ComputeDevice = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonly gpu: CudaGpu };
+
+/** Types of activations that a device has kernels for, the one to convert to first. */
+const computable = { cpu: ["fp32", "fp16"], cuda: ["bf16", "fp16"] } as const;
+
+/**
+ * "auto" takes a GPU where one can be used, else the CPU, and says so in one line; "cuda" throws a UserError where none can.
+ * `activations` are those that the model was converted for, or that the operator wants; they decide what can compute it.
+ */
+export function chooseDevice(
+  choice: DeviceChoice,
+  activations: ActivationFormat | undefined,
+  say: (line: string) => void,
+  probe: () => CudaProbe = probeCuda,
+): ComputeDevice {
+  const device = choice === "cpu" ? { kind: "cpu" as const } : findGpu(choice, activations, say, probe);
+  if (!activations || canCompute(device.kind, activations)) return device;
+  const wanted = computable[device.kind];
+  throw new UserError(
+    `${device.kind === "cpu" ? "the CPU" : "a GPU"} computes with ${wanted.join(" or ")} activations, this model has ${activations}; ` +
+      `convert the checkpoint with --activations ${wanted[0]}`,
+  );
+}
+
+/** What a checkpoint is converted to when the operator does not say. */
+export function defaultActivations(kind: ComputeDevice["kind"]): ActivationFormat {
+  return computable[kind][0];
+}
+
+/** One line, without its label. */
+export function describeDevice(device: ComputeDevice): string {
+  if (device.kind === "cpu") {
+    return `cpu, ${availableParallelism()} cores, ${formatBytes(process.availableMemory())} of ${formatBytes(totalmem())} memory available`;
+  }
+  const { name, computeCapability, freeBytes, totalBytes, driverVersion, runtimeVersion } = device.gpu;
+  return (
+    `cuda, ${name} (${computeCapability}), ${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} memory free, ` +
+    `driver for CUDA ${driverVersion}, libraries ${runtimeVersion}`
+  );
+}
+
+function findGpu(
+  choice: "auto" | "cuda",
+  activations: ActivationFormat | undefined,
+  say: (line: string) => void,
+  probe: () => CudaProbe,
+): ComputeDevice {
+  const { gpu, reason } = probe();
+  if (choice === "cuda") {
+    if (!gpu) throw new UserError(`--device cuda: ${reason}`);
+    return { kind: "cuda", gpu };
+  }
+  if (!gpu) {
+    say(`The CPU computes, because no GPU can be used: ${reason}`);
+    return { kind: "cpu" };
+  }
+  if (activations && !canCompute("cuda", activations)) {
+    say(`The CPU computes, because the model has ${activations} activations; for the GPU convert the checkpoint with --activations bf16`);
+    return { kind: "cpu" };
+  }
+  return { kind: "cuda", gpu };
+}
+
+function canCompute(kind: ComputeDevice["kind"], activations: ActivationFormat): boolean {
+  return (computable[kind] as readonly ActivationFormat[]).includes(activations);
+}

@@ -1,0 +1,126 @@
+// What a server will take of the device's memory, decided before anything is loaded.
+
+import { elementBytes, type DataType } from "../core/data-type.ts";
+import { UserError } from "../core/errors.ts";
+import { activationDataType, type ConversionSettings } from "../core/manifest.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import { planKvBudget, type KvBudget } from "../model/kv-budget.ts";
+import { kvBytesPerToken } from "../model/kv-cache.ts";
+import type { ComputeDevice } from "./choose-device.ts";
+import { cudaReserveBytes, defaultPrefillChunk, weightsByKind, workspaceBytes } from "./memory-report.ts";
+import { formatBytes } from "./options.ts";
+
+export type MemoryWishes = {
+  readonly kvCacheType: KvCacheType;
+  /** Share of a GPU's memory that may be in use, that of other processes included. */
+  readonly gpuMemoryUtilization: number;
+  readonly maxModelLength: number | undefined;
+  readonly maxSequences: number | undefined;
+  readonly prefillChunkTokens: number;
+};
+
+/** "auto": the type of the activations. */
+export const kvCacheTypes = ["auto", "int8"] as const;
+export type KvCacheType = (typeof kvCacheTypes)[number];
+
+export const defaultMemoryWishes: MemoryWishes = {
+  kvCacheType: "auto",
+  gpuMemoryUtilization: 0.9,
+  maxModelLength: undefined,
+  maxSequences: undefined,
+  prefillChunkTokens: defaultPrefillChunk,
+};
+
+export type PlannedModel = { readonly config: ModelConfig; readonly settings: ConversionSettings };
+
+export type MemoryPlan = {
+  /** What the server may take. */
+  readonly usableBytes: number;
+  readonly weightBytes: number;
+  readonly workspaceBytes: number;
+  readonly kv: KvBudget;
+  readonly kvDataType: DataType;
+  readonly kvBytesPerToken: number;
+};
+
+/** Share of a host's memory beside weights and workspace that the KV cache may take; the rest is for packed copies of weights, pictures and HTTP. */
+const hostShare = 0.5;
+
+/**
+ * Throws a UserError when weights, workspace and the KV cache that is wished for do not fit. `weightBytes` are those of the converted
+ * model; `hostBytes` is the host's available memory.
+ */
+export function planMemory(
+  model: PlannedModel & { readonly weightBytes: number },
+  device: ComputeDevice,
+  wishes: MemoryWishes,
+  hostBytes: number = process.availableMemory(),
+): MemoryPlan {
+  const { config, settings, weightBytes } = model;
+  const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
+  const workspace = workspaceBytes(config, settings.activations, wishes.prefillChunkTokens);
+  const left = usableBytes - weightBytes - workspace;
+  if (left <= 0) throw new UserError(tooLittle(weightBytes, workspace, usableBytes, device, settings));
+  const kvDataType = wishes.kvCacheType === "int8" ? "int8" : activationDataType[settings.activations];
+  const perToken = kvBytesPerToken(config.text, kvDataType);
+  const kv = planKvBudget({
+    budgetBytes: device.kind === "cpu" ? Math.floor(left * hostShare) : left,
+    bytesPerToken: perToken + (device.kind === "cuda" && kvDataType === "int8" ? dequantizedBytesPerToken(config) : 0),
+    modelMaxLength: config.text.maxPositions,
+    maxModelLength: wishes.maxModelLength,
+    maxSequences: wishes.maxSequences,
+  });
+  const bytes = kv.slotCount * kv.capacity * perToken;
+  const scratch = kv.bytes - bytes;
+  return { usableBytes, weightBytes, workspaceBytes: workspace + scratch, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken };
+}
+
+/** The budget in one line each. */
+export function describeMemory(
+  plan: MemoryPlan,
+  { config, settings }: PlannedModel,
+): { readonly weights: string; readonly context: string; readonly memory: string } {
+  const { kv, weightBytes, usableBytes } = plan;
+  const total = weightBytes + plan.workspaceBytes + kv.bytes;
+  return {
+    weights: `${formatBytes(weightBytes)}: ${weightsByKind(config, settings)}`,
+    context:
+      `${kv.slotCount} sequences × ${kv.capacity} tokens (of ${config.text.maxPositions}), ` +
+      `KV cache ${formatBytes(kv.bytes)}, ${formatBytes(plan.kvBytesPerToken)} a token in ${plan.kvDataType}`,
+    memory:
+      `${formatBytes(weightBytes)} weights + ${formatBytes(plan.workspaceBytes)} workspace + ${formatBytes(kv.bytes)} KV cache ` +
+      `= ${formatBytes(total)} of ${formatBytes(usableBytes)} that may be used`,
+  };
+}
+
+function usableGpuBytes(gpu: { readonly totalBytes: number; readonly freeBytes: number }, utilization: number): number {
+  const takenBytes = gpu.totalBytes - gpu.freeBytes;
+  return Math.floor(gpu.totalBytes * utilization) - takenBytes - cudaReserveBytes;
+}
+
+/**
+ * For a decode over an int8 cache without a kernel for the model's number of heads, the provider first writes the keys and values of one
+ * layer in half precision (read in its source; not yet run on a GPU).
+ */
+function dequantizedBytesPerToken({ text }: ModelConfig): number {
+  return 2 * text.kvHeadCount * text.headDim * elementBytes.bfloat16;
+}
+
+function tooLittle(
+  weightBytes: number,
+  workspace: number,
+  usableBytes: number,
+  device: ComputeDevice,
+  { weights }: ConversionSettings,
+): string {
+  const needed = `${formatBytes(weightBytes + workspace)} (${formatBytes(weightBytes)} weights, ${formatBytes(workspace)} workspace) and a KV cache`;
+  const has =
+    device.kind === "cpu"
+      ? `this machine has ${formatBytes(Math.max(usableBytes, 0))} available`
+      : `${formatBytes(Math.max(usableBytes, 0))} of the GPU's ${formatBytes(device.gpu.totalBytes)} may be used`;
+  const advice = [
+    ...(weights === "int4" ? [] : ["use --weights int4"]),
+    device.kind === "cpu" ? "end other programs" : "end other programs on the GPU, raise --gpu-memory-utilization",
+  ];
+  return `too little memory: the model needs ${needed}, ${has}; ${advice.join(", or ")}`;
+}

@@ -1,0 +1,84 @@
+import { describe, expect, test } from "vitest";
+import { chooseDevice, defaultActivations, describeDevice, type DeviceChoice } from "../../src/cli/choose-device.ts";
+import { UserError } from "../../src/core/errors.ts";
+import type { ActivationFormat } from "../../src/core/manifest.ts";
+import type { CudaProbe } from "../../src/runtime/cuda/probe.ts";
+
+const gpu = {
+  name: "NVIDIA H200",
+  computeCapability: "9.0",
+  totalBytes: 140 * 2 ** 30,
+  freeBytes: 139 * 2 ** 30,
+  driverVersion: "13.0",
+  runtimeVersion: "13.0",
+  providerPath: "provider.so",
+};
+const reason = "there is no NVIDIA driver (libcuda.so.1); install it";
+
+function choose(choice: DeviceChoice, activations: ActivationFormat | undefined, probe: CudaProbe) {
+  const lines: string[] = [];
+  const { kind } = chooseDevice(
+    choice,
+    activations,
+    (line) => lines.push(line),
+    () => probe,
+  );
+  return { kind, lines };
+}
+
+describe("auto", () => {
+  test.each([undefined, "bf16", "fp16"] as const)("takes the GPU where one can be used (activations: %s)", (activations) => {
+    expect(choose("auto", activations, { gpu })).toEqual({ kind: "cuda", lines: [] });
+  });
+
+  test("falls back to the CPU and says why in one line", () => {
+    expect(choose("auto", undefined, { reason })).toEqual({
+      kind: "cpu",
+      lines: [`The CPU computes, because no GPU can be used: ${reason}`],
+    });
+  });
+
+  test("falls back to the CPU for a model that only the CPU computes, and says so", () => {
+    const { kind, lines } = choose("auto", "fp32", { gpu });
+
+    expect(kind).toBe("cpu");
+    expect(lines).toEqual([expect.stringContaining("fp32 activations; for the GPU convert the checkpoint with --activations bf16")]);
+  });
+});
+
+describe("a device that was asked for", () => {
+  test("is never another one", () => {
+    expect(() => choose("cuda", undefined, { reason })).toThrow(new UserError(`--device cuda: ${reason}`));
+    expect(choose("cpu", undefined, { gpu })).toEqual({ kind: "cpu", lines: [] });
+  });
+
+  test("is not looked for when it is the CPU", () => {
+    const probe = () => {
+      throw new Error("looked");
+    };
+    expect(chooseDevice("cpu", undefined, () => {}, probe)).toEqual({ kind: "cpu" });
+  });
+
+  test.each([
+    ["cuda", "fp32", "a GPU computes with bf16 or fp16 activations, this model has fp32; convert the checkpoint with --activations bf16"],
+    ["cpu", "bf16", "the CPU computes with fp32 or fp16 activations, this model has bf16; convert the checkpoint with --activations fp32"],
+  ] as const)("%s refuses a model of %s activations with what to do", (choice, activations, message) => {
+    expect(() => choose(choice, activations, { gpu })).toThrow(new UserError(message));
+  });
+});
+
+test("a model that only a GPU computes is refused where auto finds none", () => {
+  expect(() => choose("auto", "bf16", { reason })).toThrow(UserError);
+});
+
+test("checkpoints are converted for what the device computes best", () => {
+  expect(defaultActivations("cpu")).toBe("fp32");
+  expect(defaultActivations("cuda")).toBe("bf16");
+});
+
+test("a device is described in one line", () => {
+  expect(describeDevice({ kind: "cuda", gpu })).toBe(
+    "cuda, NVIDIA H200 (9.0), 139.0 GiB of 140.0 GiB memory free, driver for CUDA 13.0, libraries 13.0",
+  );
+  expect(describeDevice({ kind: "cpu" })).toMatch(/^cpu, \d+ cores, .* of .* memory available$/);
+});

@@ -1,0 +1,120 @@
+import { describe, expect, test } from "vitest";
+import type { ComputeDevice } from "../../src/cli/choose-device.ts";
+import { describeMemory, planMemory, type MemoryWishes } from "../../src/cli/memory-plan.ts";
+import { workspaceBytes } from "../../src/cli/memory-report.ts";
+import { openSynthetic } from "../../src/convert/synthetic.ts";
+import { UserError } from "../../src/core/errors.ts";
+
+const gibibyte = 2 ** 30;
+const { config } = openSynthetic("28b");
+const weightBytes = 17 * gibibyte;
+const int4 = { weights: "int4", activations: "bf16", experts: "modality-moe" } as const;
+/** Keys and values of a token: 28 layers, 4 heads of 128. */
+const perToken = { bf16: 56 * 1024, int8: 28 * 1024 };
+
+function gpuOf(totalGibibytes: number, freeGibibytes = totalGibibytes): ComputeDevice {
+  const totalBytes = totalGibibytes * gibibyte;
+  const gpu = { name: "GPU", computeCapability: "9.0", driverVersion: "13.0", runtimeVersion: "13.0", providerPath: "" };
+  return { kind: "cuda", gpu: { ...gpu, totalBytes, freeBytes: freeGibibytes * gibibyte } };
+}
+
+function plan(device: ComputeDevice, wishes: Partial<MemoryWishes> = {}, hostBytes = 0) {
+  const all: MemoryWishes = {
+    kvCacheType: "auto",
+    gpuMemoryUtilization: 0.9,
+    maxModelLength: undefined,
+    maxSequences: undefined,
+    prefillChunkTokens: 512,
+    ...wishes,
+  };
+  return planMemory({ config, settings: int4, weightBytes }, device, all, hostBytes);
+}
+
+describe("on a GPU", () => {
+  test("the KV cache takes what weights, workspace and CUDA leave of the share that may be used", () => {
+    const { usableBytes, workspaceBytes: workspace, kv } = plan(gpuOf(80));
+
+    expect(usableBytes).toBe(72 * gibibyte - gibibyte);
+    expect(workspace).toBe(workspaceBytes(config, "bf16"));
+    const left = usableBytes - weightBytes - workspace;
+    expect(kv.bytes).toBeLessThanOrEqual(left);
+    expect(left - kv.bytes).toBeLessThan(kv.slotCount * perToken.bf16);
+  });
+
+  test("what other processes use counts to the share", () => {
+    expect(plan(gpuOf(80, 60)).usableBytes).toBe(plan(gpuOf(80)).usableBytes - 20 * gibibyte);
+    expect(plan(gpuOf(80), { gpuMemoryUtilization: 0.5 }).usableBytes).toBe(39 * gibibyte);
+  });
+
+  test("a sequence of the model's whole context can be had, and as many as fit", () => {
+    const { kv } = plan(gpuOf(80), { maxModelLength: 131_072 });
+
+    expect(kv).toMatchObject({ slotCount: 7, capacity: 131_072 });
+  });
+
+  test("an int8 cache holds nearly twice the tokens; one layer in half precision is set aside for its reading", () => {
+    const wishes = { maxSequences: 16 };
+    const [full, int8] = [plan(gpuOf(80), wishes), plan(gpuOf(80), { ...wishes, kvCacheType: "int8" })];
+
+    expect(int8.kvBytesPerToken).toBe(perToken.int8);
+    expect(int8.kvDataType).toBe("int8");
+    const tokens = int8.kv.slotCount * int8.kv.capacity;
+    expect(tokens / (full.kv.slotCount * full.kv.capacity)).toBeCloseTo(56 / 30, 3);
+    expect(int8.workspaceBytes).toBe(full.workspaceBytes + tokens * 2 * 1024);
+    expect(int8.weightBytes + int8.workspaceBytes + int8.kv.bytes).toBeLessThanOrEqual(int8.usableBytes);
+  });
+
+  test.each([
+    [
+      "a small GPU",
+      gpuOf(16),
+      {},
+      /needs 1\d\.\d GiB \(17\.0 GiB weights, .* workspace\) and a KV cache, 13\.4 GiB of the GPU's 16\.0 GiB may be used/,
+    ],
+    ["a full GPU", gpuOf(80, 20), {}, /may be used; end other programs on the GPU, raise --gpu-memory-utilization$/],
+    [
+      "too many sequences",
+      gpuOf(80),
+      { maxSequences: 64, maxModelLength: 131_072 },
+      /64 × 131072 tokens takes 448\.00 GiB \(56\.0 KiB a token\), there is room for/,
+    ],
+  ] as const)("%s is refused with what is needed, what is there and what to do", (_, device, wishes, message) => {
+    expect(() => plan(device, wishes)).toThrow(UserError);
+    expect(() => plan(device, wishes)).toThrow(message);
+  });
+});
+
+describe("on a CPU", () => {
+  const cpu = { kind: "cpu" } as const;
+
+  test("the KV cache takes half of what is left", () => {
+    const { kv, workspaceBytes: workspace } = plan(cpu, {}, 64 * gibibyte);
+
+    const left = 64 * gibibyte - weightBytes - workspace;
+    expect(kv.bytes).toBeLessThanOrEqual(left / 2);
+    expect(left / 2 - kv.bytes).toBeLessThan(kv.slotCount * perToken.bf16);
+  });
+
+  test("too little memory is refused with the numbers", () => {
+    expect(() => plan(cpu, {}, 12 * gibibyte)).toThrow(
+      /^too little memory: the model needs 1\d\.\d GiB .* and a KV cache, this machine has 12\.0 GiB available; end other programs$/,
+    );
+  });
+
+  test("weights that could be smaller are advised to be", () => {
+    const wishes = { kvCacheType: "auto", gpuMemoryUtilization: 0.9, maxModelLength: undefined, maxSequences: undefined } as const;
+    const settings = { weights: "fp32", activations: "fp32" } as const;
+    const planFp32 = () =>
+      planMemory({ config, settings, weightBytes: 110 * gibibyte }, cpu, { ...wishes, prefillChunkTokens: 512 }, gibibyte);
+
+    expect(planFp32).toThrow(/; use --weights int4, or end other programs$/);
+  });
+});
+
+test("the budget is shown: weights by kind, slots and their length, bytes a token, and the sum", () => {
+  expect(describeMemory(plan(gpuOf(80)), { config, settings: int4 })).toEqual({
+    weights: expect.stringMatching(/^17\.0 GiB: experts 1\d\.\d GiB, vision .*, embedding and LM head .*, attention .*, other/),
+    context: expect.stringMatching(/^\d+ sequences × \d+ tokens \(of 131072\), KV cache \d+\.\d GiB, 56\.0 KiB a token in bfloat16$/),
+    memory: expect.stringMatching(/^17\.0 GiB weights \+ .* workspace \+ .* KV cache = .* of 71\.0 GiB that may be used$/),
+  });
+});
