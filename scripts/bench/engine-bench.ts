@@ -18,13 +18,16 @@ const decodePromptTokens = 32;
 const decodeTokens = 128;
 
 export class EngineBench {
+  /** Milliseconds from the start of the thread until it took requests. */
+  readonly loadMs: number;
   readonly #client: EngineClient;
   readonly #vocabSize: number;
   #promptCount = 0;
 
-  private constructor(client: EngineClient, vocabSize: number) {
+  private constructor(client: EngineClient, vocabSize: number, loadMs: number) {
     this.#client = client;
     this.#vocabSize = vocabSize;
+    this.loadMs = loadMs;
   }
 
   /** `options`: what differs from a small server on the CPU. */
@@ -40,58 +43,81 @@ export class EngineBench {
       imageCacheBytes: 1 << 26,
       ...options,
     };
+    const started = performance.now();
     const worker = new Worker(new URL("../../dist/engine-worker.js", import.meta.url), { workerData });
-    return new EngineBench(await EngineClient.start(worker), config.text.vocabSize);
+    const client = await EngineClient.start(worker);
+    return new EngineBench(client, config.text.vocabSize, performance.now() - started);
   }
 
   async warmUp(): Promise<void> {
-    for (let i = 0; i < 3; i++) await this.#generate(decodePromptTokens, decodeTokens);
+    for (let i = 0; i < 3; i++) await this.generate(this.textPrompt(decodePromptTokens), decodeTokens);
   }
 
   async measure(streams: readonly number[], repeats: number): Promise<Speed> {
-    const prefillMs = await median(repeats, () => this.#run(1, prefillTokens, 1));
+    const prefillMs = await this.prefillMs(prefillTokens, repeats);
     const decode: { streamCount: number; tokensPerSecond: number }[] = [];
     for (const streamCount of streams) {
-      // What the tokens after the first take: prompts and start-up are in both runs.
-      const ms = await median(
-        repeats,
-        async () =>
-          (await this.#run(streamCount, decodePromptTokens, decodeTokens + 1)) - (await this.#run(streamCount, decodePromptTokens, 1)),
-      );
-      decode.push({ streamCount, tokensPerSecond: (streamCount * decodeTokens * 1000) / ms });
+      const shape = { streamCount, promptTokens: decodePromptTokens, tokenCount: decodeTokens };
+      decode.push({ streamCount, tokensPerSecond: await this.decodeTokensPerSecond(shape, repeats) });
     }
     return { prefill: { promptTokens: prefillTokens, tokensPerSecond: (prefillTokens * 1000) / prefillMs }, decode };
+  }
+
+  /** Median milliseconds from a prompt of so many tokens to its first answer token. */
+  prefillMs(promptTokens: number, repeats: number): Promise<number> {
+    return median(repeats, async () => (await this.generate(this.textPrompt(promptTokens), 1))[0]!);
+  }
+
+  /**
+   * Tokens per second of all streams together, of the tokens after the first: prompts and start-up are taken out. Prompts have their
+   * first `sharedTokens` in common, so that long ones are computed once and copied.
+   */
+  decodeTokensPerSecond({ streamCount, promptTokens, tokenCount, sharedTokens = 0 }: DecodeShape, repeats: number): Promise<number> {
+    const run = async (count: number): Promise<number> => {
+      const start = performance.now();
+      const prompts = Array.from({ length: streamCount }, () => this.textPrompt(promptTokens, sharedTokens));
+      await Promise.all(prompts.map((prompt) => this.generate(prompt, count)));
+      return performance.now() - start;
+    };
+    return median(repeats, async () => (streamCount * tokenCount * 1000) / ((await run(tokenCount + 1)) - (await run(1))));
+  }
+
+  /** Generates greedily and returns when each token came, in milliseconds since the start. */
+  async generate(prompt: EncodedPrompt, tokenCount: number): Promise<number[]> {
+    const start = performance.now();
+    const request = { prompt, sampling: greedy, maxTokens: tokenCount, stopTokenIds: [] };
+    const times: number[] = [];
+    for await (const event of this.#client.submit(request, new AbortController().signal)) {
+      if (event.type === "token") times.push(performance.now() - start);
+      if (event.type === "failed") throw new Error(event.message);
+    }
+    if (times.length !== tokenCount) throw new Error(`expected ${tokenCount} tokens, got ${times.length}`);
+    return times;
+  }
+
+  /** Another text each time, so that no prefix is found in a slot, except for the first `sharedTokens`. */
+  textPrompt(length: number, sharedTokens = 0): EncodedPrompt {
+    const seed = ++this.#promptCount;
+    const firstTextId = 32;
+    const tokenIds = Int32Array.from(
+      { length },
+      (_, i) => firstTextId + ((Math.imul((i < sharedTokens ? 0 : seed * 7919) + i, 2654435761) >>> 8) % (this.#vocabSize - firstTextId)),
+    );
+    return { tokenIds, ...assignPositions([{ type: "text", length }]), visionExpert: new Uint8Array(length), spans: [] };
   }
 
   close(): Promise<void> {
     return this.#client.close();
   }
-
-  /** Milliseconds until all of `streamCount` answers are there. */
-  async #run(streamCount: number, promptTokens: number, tokenCount: number): Promise<number> {
-    const start = performance.now();
-    await Promise.all(Array.from({ length: streamCount }, () => this.#generate(promptTokens, tokenCount)));
-    return performance.now() - start;
-  }
-
-  async #generate(promptTokens: number, tokenCount: number): Promise<void> {
-    const request = { prompt: this.#nextPrompt(promptTokens), sampling: greedy, maxTokens: tokenCount, stopTokenIds: [] };
-    let received = 0;
-    for await (const event of this.#client.submit(request, new AbortController().signal)) if (event.type === "token") received++;
-    if (received !== tokenCount) throw new Error(`expected ${tokenCount} tokens, got ${received}`);
-  }
-
-  /** Another text each time, so that no prefix is found in a slot. */
-  #nextPrompt(length: number): EncodedPrompt {
-    const seed = ++this.#promptCount;
-    const firstTextId = 32;
-    const tokenIds = Int32Array.from(
-      { length },
-      (_, i) => firstTextId + ((Math.imul(seed * 7919 + i, 2654435761) >>> 8) % (this.#vocabSize - firstTextId)),
-    );
-    return { tokenIds, ...assignPositions([{ type: "text", length }]), visionExpert: new Uint8Array(length), spans: [] };
-  }
 }
+
+export type DecodeShape = {
+  readonly streamCount: number;
+  readonly promptTokens: number;
+  /** Tokens of each answer after its first. */
+  readonly tokenCount: number;
+  readonly sharedTokens?: number;
+};
 
 async function median(repeats: number, measure: () => Promise<number>): Promise<number> {
   const values: number[] = [];
