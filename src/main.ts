@@ -5,135 +5,20 @@ import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import pino, { type Logger } from "pino";
-import { deviceChoices, type DeviceChoice } from "./cli/choose-device.ts";
+import { activationsOption, expertsOption, weightsOption } from "./cli/conversion-options.ts";
 import { doctor } from "./cli/doctor.ts";
-import { defaultMemoryWishes } from "./cli/memory-plan.ts";
-import { fraction, wholeNumber } from "./cli/options.ts";
 import { chooseSettings, convertWithProgress } from "./cli/prepare-model.ts";
-import { serve } from "./cli/serve.ts";
+import { serveCommand } from "./cli/serve-command.ts";
 import type { Source } from "./convert/source.ts";
 import { syntheticNames } from "./convert/synthetic-shapes.ts";
 import { UserError } from "./core/errors.ts";
-import {
-  activationFormats,
-  expertChoices,
-  weightFormats,
-  type ActivationFormat,
-  type ExpertChoice,
-  type WeightFormat,
-} from "./core/manifest.ts";
+import type { ActivationFormat, ExpertChoice, WeightFormat } from "./core/manifest.ts";
 import { programVersion } from "./version.ts";
 
 /** The trained nano checkpoint that comes with the program. */
 const nanoModel = fileURLToPath(new URL("../models/ernie-vl-nano", import.meta.url));
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
-
-const weightsOption = () =>
-  new Option("--weights <format>", "precision of the weights when a checkpoint is converted").choices(weightFormats).default("int4");
-const activationsOption = (fallback: string) =>
-  new Option(
-    "--activations <format>",
-    `type of activations and KV cache when a checkpoint is converted; a CPU computes fp32 or fp16, a GPU bf16 or fp16 (default: ${fallback})`,
-  ).choices(activationFormats);
-
-const expertsOption = () =>
-  new Option("--experts <operator>", "what computes the routed experts: our own kernel (npm run kernels:build) or ONNX Runtime's")
-    .choices(expertChoices)
-    .default("auto");
-
-const serveExamples = `
-Examples:
-  ernie-vl serve                                        the nano model that comes with the program
-  ernie-vl pull baidu/ERNIE-4.5-VL-28B-A3B-PT
-  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT --weights int4
-  ernie-vl serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"`;
-
-function serveCommand(): Command {
-  return new Command("serve")
-    .description("Serve a model with an OpenAI-compatible API.")
-    .option("--model <dir>", "converted model or Hugging Face checkpoint (converted once, into a cache)", nanoModel)
-    .addOption(weightsOption())
-    .addOption(activationsOption("bf16 on a GPU, else fp32"))
-    .addOption(expertsOption())
-    .addOption(
-      new Option("--device <device>", "where to compute; auto takes a GPU where one can be used").choices(deviceChoices).default("auto"),
-    )
-    .option("--threads <n>", "CPU threads for the model; 0 = one per physical core", wholeNumber(0, 1024), 0)
-    .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--port <n>", "port to listen on; 0 = any free one", wholeNumber(0, 65535), 8000)
-    .addOption(new Option("--api-key <key...>", "keys that clients must send as bearer token").env("ERNIE_VL_API_KEY"))
-    .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
-    .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
-    .option(
-      "--max-model-len <n>",
-      "tokens of prompt and answer together (default: what the model and memory allow)",
-      wholeNumber(16, 1 << 24),
-    )
-    .option("--max-num-seqs <n>", "sequences computed at the same time (default: 16, fewer where memory is short)", wholeNumber(1, 4096))
-    .option(
-      "--gpu-memory-utilization <share>",
-      "share of the GPU's memory that may be in use, by other programs too",
-      fraction,
-      defaultMemoryWishes.gpuMemoryUtilization,
-    )
-    .option(
-      "--prefill-chunk <n>",
-      "prompt tokens computed in one step; smaller keeps running streams smoother",
-      wholeNumber(1, 1 << 16),
-      defaultMemoryWishes.prefillChunkTokens,
-    )
-    .option("--max-waiting <n>", "requests that may wait for a slot before new ones get 429", wholeNumber(0, 1 << 20), 256)
-    .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"))
-    .addHelpText("after", serveExamples)
-    .action(async (flags: ServeFlags) => {
-      const apiKeys = flags.apiKey ?? [];
-      await serve(
-        {
-          model: flags.model,
-          weights: flags.weights,
-          activations: flags.activations,
-          experts: flags.experts,
-          kvCacheType: "auto",
-          gpuMemoryUtilization: flags.gpuMemoryUtilization,
-          device: flags.device,
-          threads: flags.threads,
-          host: flags.host,
-          port: flags.port,
-          apiKeys: Array.isArray(apiKeys) ? apiKeys : [apiKeys],
-          allowNoKey: flags.insecureNoAuth,
-          servedModelName: flags.servedModelName,
-          maxModelLength: flags.maxModelLen,
-          maxSequences: flags.maxNumSeqs,
-          prefillChunkTokens: flags.prefillChunk,
-          maxWaiting: flags.maxWaiting,
-          defaultThinking: flags.defaultThinking === "on",
-        },
-        createLogger(),
-        say,
-      );
-    });
-}
-
-type ServeFlags = {
-  model: string;
-  weights: WeightFormat;
-  activations?: ActivationFormat;
-  experts: ExpertChoice;
-  device: DeviceChoice;
-  gpuMemoryUtilization: number;
-  threads: number;
-  host: string;
-  port: number;
-  apiKey?: string[] | string;
-  insecureNoAuth: boolean;
-  servedModelName?: string;
-  maxModelLen?: number;
-  maxNumSeqs?: number;
-  prefillChunk: number;
-  maxWaiting: number;
-  defaultThinking: "on" | "off";
-};
 
 type ConvertFlags = {
   out: string;
@@ -217,7 +102,7 @@ const program = new Command("ernie-vl")
   .description("Serve ERNIE-4.5-VL on your own hardware, with an OpenAI-compatible API.")
   .version(programVersion())
   .showHelpAfterError("(--help shows what is allowed)")
-  .addCommand(serveCommand(), { isDefault: true })
+  .addCommand(serveCommand(nanoModel, createLogger, say), { isDefault: true })
   .addCommand(pullCommand())
   .addCommand(convertCommand())
   .addCommand(doctorCommand());

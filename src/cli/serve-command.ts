@@ -1,0 +1,116 @@
+// The `serve` command: its options, and what they mean to the server.
+
+import { Command, Option } from "commander";
+import type { Logger } from "pino";
+import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manifest.ts";
+import { deviceChoices, type DeviceChoice } from "./choose-device.ts";
+import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
+import { defaultMemoryWishes } from "./memory-plan.ts";
+import { fraction, wholeNumber } from "./options.ts";
+import { serve, type ServeOptions } from "./serve.ts";
+
+const serveExamples = `
+Examples:
+  ernie-vl serve                                        the nano model that comes with the program
+  ernie-vl pull baidu/ERNIE-4.5-VL-28B-A3B-PT
+  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT --weights int4
+  ernie-vl serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"`;
+
+/** `defaultModel` is served when the operator names none. */
+export function serveCommand(defaultModel: string, createLogger: () => Logger, say: (line: string) => void): Command {
+  const command = new Command("serve").description("Serve a model with an OpenAI-compatible API.");
+  addModelOptions(command, defaultModel);
+  addServerOptions(command);
+  addMemoryOptions(command);
+  return command.addHelpText("after", serveExamples).action((flags: ServeFlags) => serve(toServeOptions(flags), createLogger(), say));
+}
+
+function addModelOptions(command: Command, defaultModel: string): void {
+  command
+    .option("--model <dir>", "converted model or Hugging Face checkpoint (converted once, into a cache)", defaultModel)
+    .addOption(weightsOption())
+    .addOption(activationsOption("bf16 on a GPU, else fp32"))
+    .addOption(expertsOption())
+    .addOption(
+      new Option("--device <device>", "where to compute; auto takes a GPU where one can be used").choices(deviceChoices).default("auto"),
+    )
+    .option("--threads <n>", "CPU threads for the model; 0 = one per physical core", wholeNumber(0, 1024), 0);
+}
+
+function addServerOptions(command: Command): void {
+  command
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--port <n>", "port to listen on; 0 = any free one", wholeNumber(0, 65535), 8000)
+    .addOption(new Option("--api-key <key...>", "keys that clients must send as bearer token").env("ERNIE_VL_API_KEY"))
+    .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
+    .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
+    .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"));
+}
+
+function addMemoryOptions(command: Command): void {
+  const { gpuMemoryUtilization, prefillChunkTokens } = defaultMemoryWishes;
+  command
+    .option(
+      "--max-model-len <n>",
+      "tokens of prompt and answer together (default: what the model and memory allow)",
+      wholeNumber(16, 1 << 24),
+    )
+    .option("--max-num-seqs <n>", "sequences computed at the same time (default: 16, fewer where memory is short)", wholeNumber(1, 4096))
+    .option(
+      "--gpu-memory-utilization <share>",
+      "share of the GPU's memory that may be in use, by other programs too",
+      fraction,
+      gpuMemoryUtilization,
+    )
+    .option(
+      "--prefill-chunk <n>",
+      "prompt tokens computed in one step; smaller keeps running streams smoother",
+      wholeNumber(1, 1 << 16),
+      prefillChunkTokens,
+    )
+    .option("--max-waiting <n>", "requests that may wait for a slot before new ones get 429", wholeNumber(0, 1 << 20), 256);
+}
+
+type ServeFlags = {
+  model: string;
+  weights: WeightFormat;
+  activations?: ActivationFormat;
+  experts: ExpertChoice;
+  device: DeviceChoice;
+  gpuMemoryUtilization: number;
+  threads: number;
+  host: string;
+  port: number;
+  apiKey?: string[] | string;
+  insecureNoAuth: boolean;
+  servedModelName?: string;
+  maxModelLen?: number;
+  maxNumSeqs?: number;
+  prefillChunk: number;
+  maxWaiting: number;
+  defaultThinking: "on" | "off";
+};
+
+function toServeOptions(flags: ServeFlags): ServeOptions {
+  const apiKeys = flags.apiKey ?? [];
+  return {
+    model: flags.model,
+    weights: flags.weights,
+    activations: flags.activations,
+    experts: flags.experts,
+    kvCacheType: "auto",
+    gpuMemoryUtilization: flags.gpuMemoryUtilization,
+    device: flags.device,
+    threads: flags.threads,
+    host: flags.host,
+    port: flags.port,
+    apiKeys: Array.isArray(apiKeys) ? apiKeys : [apiKeys],
+    allowNoKey: flags.insecureNoAuth,
+    servedModelName: flags.servedModelName,
+    maxModelLength: flags.maxModelLen,
+    maxSequences: flags.maxNumSeqs,
+    prefillChunkTokens: flags.prefillChunk,
+    maxWaiting: flags.maxWaiting,
+    defaultThinking: flags.defaultThinking === "on",
+  };
+}
