@@ -1,0 +1,153 @@
+// `ernie-vl convert --calibrate`: converts, asks the result about sample chats, and converts again for what its experts were given.
+
+import { createHash } from "node:crypto";
+import { dirname } from "node:path";
+import { requireDiskSpace } from "../convert/disk-space.ts";
+import { prepareTarget } from "../convert/output-folder.ts";
+import { planConversion } from "../convert/plan.ts";
+import { hashSource, openSource, type Source } from "../convert/source.ts";
+import { UserError } from "../core/errors.ts";
+import type { ConversionSettings } from "../core/manifest.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import { converterFingerprint } from "../version.ts";
+import { builtInChats } from "./calibration/built-in-chats.ts";
+import { hashChats } from "./calibration/calibration-chat.ts";
+import { CalibrationWork, bytesOfEarlierWork } from "./calibration/calibration-work.ts";
+import { readChatFile } from "./calibration/chat-file.ts";
+import { calibrationTokens, gatherSequences, type CalibrationPrompts } from "./calibration/gather-sequences.ts";
+import { ProbeModel } from "./calibration/probe-model.ts";
+import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
+import { formatBytes } from "./options.ts";
+import { convertShown, untilInterrupted } from "./prepare-model.ts";
+
+export type CalibrateOptions = {
+  readonly settings: ConversionSettings;
+  readonly programVersion: string;
+  readonly overwrite: boolean;
+  /** JSON Lines; undefined: the chats that come with the program. */
+  readonly chatFile: string | undefined;
+};
+
+type Say = (line: string) => void;
+
+/**
+ * Converts `source` with int4 experts rounded for the inputs they get. What is done stays beside the target until all is done: killed or
+ * stopped, the same command goes on from there and ends with the same bytes. An error leaves nothing behind. Throws a UserError.
+ */
+export async function convertCalibrated(source: Source, target: string, options: CalibrateOptions, say: Say): Promise<void> {
+  const { settings, chatFile, overwrite } = options;
+  refuseOtherWeights(settings);
+  const prompts = await readPrompts(source, chatFile);
+  const key = createHash("sha256").update(JSON.stringify([converterFingerprint(), settings, hashSource(source), hashPrompts(prompts)]));
+  const path = prepareTarget(target, overwrite);
+  requireSpace(source, path, probeSettings(settings), say);
+  await untilInterrupted(async (signal) => {
+    const onWait = (processId: number) => say(`Process ${processId} is calibrating for the same folder; waiting for it (Ctrl-C to stop)`);
+    const work = await CalibrationWork.claim(path, key.digest("hex"), { onWait, signal });
+    try {
+      await calibrate(source, work, { ...options, prompts, signal }, say);
+      say("3/3 convert with calibration");
+      await convertShown(source, path, { ...convertOptions(options, settings), calibration: work.file, signal }, say);
+    } finally {
+      if (signal.aborted) work.leave();
+      else work.remove();
+    }
+  });
+}
+
+/** Int8 experts lose next to nothing to rounding, and fp32 is not rounded. */
+function refuseOtherWeights({ weights }: ConversionSettings): void {
+  if (weights === "int4") return;
+  const reason = weights === "int8" ? "int8 experts lose almost nothing to rounding" : "fp32 weights are not rounded";
+  throw new UserError(`--calibrate is for --weights int4: ${reason}; leave --calibrate out`);
+}
+
+async function readPrompts(source: Source, chatFile: string | undefined): Promise<CalibrationPrompts> {
+  if (chatFile !== undefined) return readChatFile(chatFile);
+  return source.type === "synthetic" ? "random" : builtInChats();
+}
+
+function hashPrompts(prompts: CalibrationPrompts): string {
+  return prompts === "random" ? prompts : hashChats(prompts);
+}
+
+/** The probe runs on a CPU, whatever the target is for. */
+function probeSettings(settings: ConversionSettings): ConversionSettings {
+  return { ...settings, activations: "fp32" };
+}
+
+function convertOptions({ programVersion, overwrite }: CalibrateOptions, settings: ConversionSettings) {
+  return { settings, programVersion, overwrite };
+}
+
+/** The probe makes way for the target, so that the disk holds one model and the recorded inputs at a time. */
+function requireSpace(source: Source, target: string, settings: ConversionSettings, say: Say): void {
+  const tensors = openSource(source);
+  const { config } = tensors;
+  tensors.close();
+  const { dataFiles } = planConversion({ config, settings, inspect: false, probe: true });
+  const modelBytes = dataFiles.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const neededBytes = modelBytes + recordedBytes(config);
+  requireDiskSpace(dirname(target), neededBytes - bytesOfEarlierWork(target));
+  say(`Converting with calibration: three steps, ${formatBytes(neededBytes)} of disk space, ${formatBytes(modelBytes)} in the end`);
+}
+
+/** Float16 for every token and layer with experts. */
+function recordedBytes({ text, moe }: ModelConfig): number {
+  return 2 * calibrationTokens * text.hiddenSize * moe.sparseLayers.filter(Boolean).length;
+}
+
+type CalibrationOptions = CalibrateOptions & { readonly prompts: CalibrationPrompts; readonly signal: AbortSignal };
+
+/** Makes the calibration file, unless an earlier process has. */
+async function calibrate(source: Source, work: CalibrationWork, options: CalibrationOptions, say: Say): Promise<void> {
+  const { settings, signal } = options;
+  if (work.hasFile) {
+    say("1/3 convert and 2/3 calibrate were done earlier");
+  } else {
+    if (work.hasProbe) say("1/3 convert was done earlier");
+    else {
+      say("1/3 convert");
+      await convertShown(
+        source,
+        work.probe,
+        { ...convertOptions(options, probeSettings(settings)), overwrite: true, probe: true, signal },
+        say,
+      );
+    }
+    say("2/3 calibrate");
+    await recordProbe(work, options, say);
+  }
+  work.removeProbe();
+}
+
+async function recordProbe(work: CalibrationWork, { prompts, signal }: CalibrationOptions, say: Say): Promise<void> {
+  const model = new ProbeModel(work.probe);
+  const progress = new ConvertProgress(say, tokens);
+  const started = Date.now();
+  // Every token is computed twice: when the model answers, and when all is recorded.
+  const totalTokens = 2 * calibrationTokens;
+  let doneTokens = 0;
+  const advanceTo = (count: number) => progress.update((doneTokens = Math.min(count, totalTokens)), totalTokens);
+  advanceTo(0);
+  try {
+    const sequences = await gatherSequences(model, prompts, { signal, onTokens: (count) => advanceTo(doneTokens + count) });
+    const tokenCount = sequences.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+    const share = calibrationTokens / tokenCount;
+    let recorded = 0;
+    const onTokens = (count: number) => advanceTo(calibrationTokens + Math.round((recorded += count) * share));
+    await model.record(sequences, work.file, { signal, onTokens });
+    progress.stop();
+    const seconds = ((Date.now() - started) / 1000).toFixed(1);
+    say(`Calibrated in ${seconds} s on ${tokenCount} tokens of ${sequences.length} chats`);
+  } finally {
+    progress.stop();
+    model.dispose();
+  }
+}
+
+const tokens: ProgressUnit = {
+  amount: (done, total) => `${done} of ${total} tokens`,
+  rate: (perSecond) => `${perSecond.toFixed(1)} tokens/s`,
+  ending: "writing what was recorded",
+};

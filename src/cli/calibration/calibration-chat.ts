@@ -1,0 +1,26 @@
+// A conversation that a calibration runs, and what tells one set of them from another.
+
+import { createHash } from "node:crypto";
+import type { Chat } from "../../core/chat.ts";
+
+export type CalibrationChat = {
+  readonly chat: Chat;
+  /** Where it comes from, for messages: `chats.jsonl, line 3`. */
+  readonly place: string;
+};
+
+/** Hex digits that differ when anything a model would see does. */
+export function hashChats(chats: readonly CalibrationChat[]): string {
+  const hash = createHash("sha256");
+  for (const { chat } of chats) {
+    for (const { role, content, reasoning } of chat.messages) {
+      hash.update(JSON.stringify([role, reasoning, content.length]));
+      for (const part of content) {
+        hash.update(part.type === "text" ? JSON.stringify(part.text) : JSON.stringify([part.bytes.length, part.maxPixels]));
+        if (part.type === "image") hash.update(part.bytes);
+      }
+    }
+    hash.update(JSON.stringify(chat.thinking));
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,179 @@
+// A converted model in this thread that answers prompts and records what its routed experts are given.
+
+import { setImmediate } from "node:timers/promises";
+import { encodePrompt } from "../../chat/encode-prompt.ts";
+import { loadTemplate } from "../../chat/template.ts";
+import { loadTokenizer } from "../../chat/tokenizer.ts";
+import { CalibrationWriter } from "../../convert/calibration-file.ts";
+import type { SlotId } from "../../core/batch.ts";
+import type { Chat } from "../../core/chat.ts";
+import { assert, EngineError } from "../../core/errors.ts";
+import { calibrationIo } from "../../core/graph-io.ts";
+import type { Manifest } from "../../core/manifest.ts";
+import type { EncodedPrompt } from "../../core/prompt.ts";
+import { greedy } from "../../core/sampling.ts";
+import { Engine } from "../../engine/engine.ts";
+import type { SequenceId } from "../../engine/engine-protocol.ts";
+import { ErnieModel } from "../../model/ernie-model.ts";
+import { TensorBuffer } from "../../model/tensor-buffer.ts";
+import { readManifest } from "../../model-folder.ts";
+import { Runtime } from "../../runtime/runtime.ts";
+import { loadImage } from "../../vision/load-image.ts";
+
+/** Sequences that are answered at the same time. */
+export const slotCount = 8;
+const slotCapacity = 4096;
+/** Tokens of one step: it must end well within the time after which another process takes this one for dead. */
+const chunkTokens = 128;
+const imageCacheBytes = 2 ** 28;
+
+export type CalibrationRun = {
+  /** Tokens read or drawn, or recorded, since the last call. */
+  readonly onTokens: (count: number) => void;
+  readonly signal: AbortSignal;
+};
+
+export class ProbeModel {
+  readonly manifest: Manifest;
+  readonly #folder: string;
+  readonly #runtime = new Runtime();
+  readonly #model: ErnieModel;
+  readonly #engine: Engine;
+  #submitted = 0;
+
+  /** `folder`: converted with `probe` and float32 activations. */
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.manifest = readManifest(folder);
+    assert(this.manifest.settings.activations === "fp32", "a probe computes in float32");
+    this.#model = new ErnieModel(this.#runtime, folder, this.manifest.config, "float32", {
+      threadCount: 0,
+      slotCount,
+      slotCapacity,
+      prefillChunkTokens: chunkTokens,
+      imageCacheBytes,
+    });
+    this.#engine = new Engine(this.#model, { prefillChunkTokens: chunkTokens, maxWaiting: slotCount });
+  }
+
+  /** Encodes chats with the tokenizer and template of the model. Throws as `encodePrompt` does. */
+  createChatEncoder(): (chat: Chat) => Promise<EncodedPrompt> {
+    const { tokens, image } = this.manifest.config;
+    const deps = {
+      tokenizer: loadTokenizer(this.#folder),
+      template: loadTemplate(this.#folder),
+      tokens,
+      loadImage: (bytes: Uint8Array, request: { readonly param: string }) => loadImage(bytes, image, request),
+      contextLength: slotCapacity,
+    };
+    return (chat) => encodePrompt(chat, deps);
+  }
+
+  /** Up to `slotCount` prompts, each with an answer drawn at temperature 1. The same prompts in the same order get the same answers. */
+  async answer(prompts: readonly EncodedPrompt[], maxTokens: number, { onTokens, signal }: CalibrationRun): Promise<EncodedPrompt[]> {
+    const first = this.#submitted;
+    const answers: number[][] = prompts.map(() => []);
+    const { eos } = this.manifest.config.tokens;
+    for (const prompt of prompts) {
+      const id = this.#submitted++ as SequenceId;
+      this.#engine.submit(id, { prompt, sampling: { ...greedy, temperature: 1, seed: id }, maxTokens, stopTokenIds: eos });
+      onTokens(prompt.tokenIds.length);
+    }
+    while (this.#engine.hasWork()) {
+      await setImmediate(); // signals, progress and heartbeat get their turn
+      signal.throwIfAborted();
+      for (const [id, event] of this.#engine.step()) {
+        if (event.type === "failed") throw new EngineError(event.message);
+        if (event.type !== "token" || eos.includes(event.tokenId)) continue;
+        answers[id - first]!.push(event.tokenId);
+        onTokens(1);
+      }
+    }
+    return prompts.map((prompt, i) => continued(prompt, answers[i]!));
+  }
+
+  /** Writes a calibration file: for every token of every sequence, in order, what it brings to the experts of each layer. */
+  async record(sequences: readonly EncodedPrompt[], path: string, { onTokens, signal }: CalibrationRun): Promise<void> {
+    const { text, moe } = this.manifest.config;
+    const layers = moe.sparseLayers.flatMap((isSparse, layer) => (isSparse ? [layer] : []));
+    const visionExpert = Uint8Array.from(sequences.flatMap((sequence) => [...sequence.visionExpert]));
+    const writer = new CalibrationWriter(path, { hiddenSize: text.hiddenSize, layers, visionExpert });
+    const outputs = layers.map((layer) => ({
+      layer,
+      buffer: new TensorBuffer(this.#runtime, "float32", chunkTokens * text.hiddenSize),
+    }));
+    let isComplete = false;
+    try {
+      let recorded = 0;
+      for (const { sequence, start, count } of chunksOf(sequences)) {
+        await setImmediate();
+        signal.throwIfAborted();
+        this.#model.step({ type: "prefill", entry: entryOf(sequence, start, count) }, (binding) => {
+          for (const { layer, buffer } of outputs)
+            binding.output(calibrationIo.expertInput(layer), buffer.shaped(1, count, text.hiddenSize));
+        });
+        for (const { layer, buffer } of outputs) writer.append(layer, recorded, buffer.data.subarray(0, count * text.hiddenSize));
+        recorded += count;
+        onTokens(count);
+      }
+      writer.finish();
+      isComplete = true;
+    } finally {
+      if (!isComplete) writer.discard();
+      for (const { buffer } of outputs) buffer.dispose();
+    }
+  }
+
+  dispose(): void {
+    this.#model.dispose();
+    this.#runtime.dispose();
+  }
+}
+
+type Chunk = { readonly sequence: EncodedPrompt; readonly start: number; readonly count: number };
+
+function chunksOf(sequences: readonly EncodedPrompt[]): Chunk[] {
+  return sequences.flatMap((sequence) => {
+    const { length } = sequence.tokenIds;
+    return Array.from({ length: Math.ceil(length / chunkTokens) }, (_, i) => {
+      const start = i * chunkTokens;
+      return { sequence, start, count: Math.min(chunkTokens, length - start) };
+    });
+  });
+}
+
+/** Tokens [start, start + count) of a sequence in the first slot. */
+function entryOf({ tokenIds, positions, visionExpert, spans }: EncodedPrompt, start: number, count: number) {
+  const { length } = tokenIds;
+  const axes = [0, 1, 2].map((axis) => positions.subarray(axis * length + start, axis * length + start + count));
+  return {
+    slot: 0 as SlotId,
+    start,
+    tokenIds: tokenIds.subarray(start, start + count),
+    positions: concat(axes),
+    visionExpert: visionExpert.subarray(start, start + count),
+    spans: spans.filter((span) => span.start < start + count && span.start + span.length > start),
+    draw: undefined,
+  };
+}
+
+/** A prompt with the ids of its answer; their positions go on as EncodedPrompt says. */
+function continued({ tokenIds, positions, positionDelta, visionExpert, spans }: EncodedPrompt, answer: readonly number[]): EncodedPrompt {
+  const { length } = tokenIds;
+  const answerPositions = Int32Array.from(answer, (_, i) => length + i + positionDelta);
+  const axes = [0, 1, 2].flatMap((axis) => [positions.subarray(axis * length, (axis + 1) * length), answerPositions]);
+  const ids = concat([tokenIds, Int32Array.from(answer)]);
+  const banks = new Uint8Array(ids.length);
+  banks.set(visionExpert);
+  return { tokenIds: ids, positions: concat(axes), positionDelta, visionExpert: banks, spans };
+}
+
+function concat(parts: readonly Int32Array[]): Int32Array {
+  const joined = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}
