@@ -26,8 +26,13 @@ type ConvertFlags = {
   weights: WeightFormat;
   activations?: ActivationFormat;
   experts: ExpertChoice;
+  /** A file, or true when none is named. */
+  calibrate?: string | true;
   overwrite: boolean;
 };
+
+const calibrateHelp =
+  "round int4 experts for what they are given, found out by running sample chats: JSON Lines of chat requests, or built-in ones; takes about three times as long";
 
 function convertCommand(): Command {
   return new Command("convert")
@@ -38,15 +43,16 @@ function convertCommand(): Command {
     .addOption(weightsOption())
     .addOption(activationsOption("fp32"))
     .addOption(expertsOption())
+    .option("--calibrate [file]", calibrateHelp)
     .option("--overwrite", "replace an earlier conversion in that folder", false)
-    .action(async (checkpoint: string | undefined, { out, synthetic, weights, activations = "fp32", experts, overwrite }: ConvertFlags) => {
-      const settings = chooseSettings(weights, activations, experts);
-      await convertWithProgress(
-        toSource(checkpoint, synthetic),
-        resolve(out),
-        { settings, programVersion: programVersion(), overwrite },
-        say,
-      );
+    .action(async (checkpoint: string | undefined, flags: ConvertFlags) => {
+      const { weights, activations = "fp32", experts, calibrate, overwrite } = flags;
+      const source = toSource(checkpoint, flags.synthetic);
+      const options = { settings: chooseSettings(weights, activations, experts), programVersion: programVersion(), overwrite };
+      const target = resolve(flags.out);
+      if (calibrate === undefined) return convertWithProgress(source, target, options, say);
+      const { convertCalibrated } = await import("./cli/calibrate.ts"); // the engine and its libraries take a while to load
+      await convertCalibrated(source, target, { ...options, chatFile: calibrate === true ? undefined : calibrate }, say);
     });
 }
 
