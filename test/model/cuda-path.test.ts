@@ -1,0 +1,228 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { LocalModel } from "../../scripts/evaluate/local-model.ts";
+import { convertCheckpoint } from "../../src/convert/convert.ts";
+import type { BatchEntry, SlotId } from "../../src/core/batch.ts";
+import { UserError } from "../../src/core/errors.ts";
+import type { Manifest } from "../../src/core/manifest.ts";
+import type { EncodedPrompt } from "../../src/core/prompt.ts";
+import { greedy, type SamplingParams } from "../../src/core/sampling.ts";
+import type { SequenceEvent } from "../../src/engine/engine-protocol.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import { makeFakeGpu, makeModel, modelOptions, play, type Action } from "./fake-gpu.ts";
+
+const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+const work = mkdtempSync(join(tmpdir(), "ernie-vl-cuda-path-"));
+const folder = join(work, "model");
+
+type Sample = { readonly images: readonly string[]; readonly is_video: boolean; readonly prompt: string };
+
+let manifest: Manifest;
+let prompts: EncodedPrompt[];
+
+beforeAll(async () => {
+  await convertCheckpoint(nano, folder, { settings: { weights: "int8", activations: "fp32" }, programVersion: "test" });
+  const local = new LocalModel(folder);
+  manifest = local.manifest;
+  const samples = JSON.parse(readFileSync(join(nano, "samples/samples.json"), "utf8")) as Sample[];
+  prompts = await Promise.all(
+    samples.map(({ images, is_video: isVideo, prompt }) => {
+      const files = images.map((image) => join(nano, "samples", image));
+      return local.encodeRendered(prompt, isVideo ? [files] : files.map((file) => [file]));
+    }),
+  );
+  local.dispose();
+});
+
+afterAll(() => rmSync(work, { recursive: true }));
+
+/** Every way in which device memory is used: more requests than slots, pictures that the cache cannot all keep, shared prefixes, an abort. */
+function scenario(): Action[] {
+  const samplings: Partial<SamplingParams>[] = [
+    {},
+    { temperature: 1, seed: 1 },
+    { repetitionPenalty: 1.3 },
+    { temperature: 5, seed: 2 }, // almost even: most draws fall outside of the candidates
+    { temperature: 0.8, topP: 0.9, frequencyPenalty: 0.5, seed: 3 },
+  ];
+  const requests = prompts.map((prompt, i) => ({ prompt, sampling: samplings[i % samplings.length]!, maxTokens: 6 + (i % 7) }));
+  const first = requests.map((submit, i): Action => ({ beforeStep: 2 * i, submit }));
+  const again = requests.slice(0, 6).map((submit, i): Action => ({ beforeStep: 200 + i, submit: { ...submit, maxTokens: 9 } }));
+  const abort: Action = { beforeStep: 11, abort: 1 };
+  return [...first, abort, ...again].toSorted((a, b) => a.beforeStep - b.beforeStep);
+}
+
+describe("the model on a GPU", () => {
+  let expected: SequenceEvent[];
+  beforeAll(() => {
+    const model = makeModel(new Runtime(), folder, manifest);
+    expected = play(model, scenario());
+    model.dispose();
+  });
+
+  test("the scenario reaches what it is about", () => {
+    const cached = expected.flatMap(([, event]) => (event.type === "started" ? [event.cachedTokens] : []));
+
+    expect(cached.some((count) => count > 0)).toBe(true);
+    expect(expected.filter(([, event]) => event.type === "failed")).toEqual([]);
+    expect(prompts.some(({ spans }) => spans.length > 1)).toBe(true);
+  });
+
+  const ways = [
+    { isLate: false, cudaGraphs: false },
+    { isLate: true, cudaGraphs: false },
+    { isLate: false, cudaGraphs: true },
+    { isLate: true, cudaGraphs: true },
+  ];
+  test.each(ways)("gives the tokens of the CPU, with every address, copy and free in order (%o)", ({ isLate, cudaGraphs }) => {
+    const { cuda, api, runtime } = makeFakeGpu({ isLate });
+    const model = makeModel(runtime, folder, manifest, { cudaGraphs });
+
+    const events = play(model, scenario());
+
+    const { rows, onDevice } = cuda.takeCounts();
+    expect(cuda.violations).toEqual([]);
+    expect(events).toEqual(expected);
+    expect(rows, "slots were copied and exchanged").toBeGreaterThan(0);
+    expect(onDevice, "features were copied into place").toBeGreaterThan(0);
+    model.dispose();
+    expect(api.live).toEqual([]);
+    runtime.dispose();
+    expect(cuda.live).toEqual([]);
+    cuda.dispose();
+  });
+});
+
+/** Entry i of a decode batch: one token after `start` others. */
+function decodeEntry(slot: number, start: number, sampling: Partial<SamplingParams> = {}): BatchEntry {
+  const tokenIds = Int32Array.of(40 + slot);
+  return {
+    slot: slot as SlotId,
+    start,
+    tokenIds,
+    positions: Int32Array.of(start, start, start),
+    visionExpert: new Uint8Array(1),
+    spans: [],
+    draw: { params: { ...greedy, ...sampling }, drawIndex: 0, tokenIds, promptLength: 0 },
+  };
+}
+
+describe("a decode step on a GPU", () => {
+  const cases: [string, Partial<SamplingParams>[], object][] = [
+    [
+      "takes one copy up, two runs, one copy down and one synchronization",
+      [{}, { temperature: 1, topK: 40 }],
+      { download: 1, synchronize: 1 },
+    ],
+    ["fetches the row of each penalised sequence", [{}, { presencePenalty: 1 }, { presencePenalty: 1 }], { download: 3, synchronize: 3 }],
+  ];
+  test.each(cases)("%s", (_, samplings, counts) => {
+    const { cuda, runtime } = makeFakeGpu();
+    const model = makeModel(runtime, folder, manifest);
+    cuda.takeCounts();
+
+    model.step({ type: "decode", entries: samplings.map((sampling, slot) => decodeEntry(slot, 0, sampling)) });
+
+    expect(cuda.takeCounts()).toEqual({ upload: 1, run: 2, onDevice: 0, rows: 0, ...counts });
+    model.dispose();
+    runtime.dispose();
+    cuda.dispose();
+  });
+});
+
+describe("CUDA graphs", () => {
+  test("are recorded for every batch size while warming up, the largest first, and only replayed afterwards", () => {
+    const { cuda, api, runtime } = makeFakeGpu();
+    const model = makeModel(runtime, folder, manifest);
+    const progress: number[][] = [];
+
+    model.warmUp((done, total) => progress.push([done, total]));
+
+    const { slotCount } = modelOptions;
+    const decodes = api.graphIds.filter((id) => id !== "-1");
+    expect(decodes).toEqual(Array.from({ length: slotCount }, (_, i) => String(slotCount - i)));
+    expect(progress).toEqual(progress.map((_, i) => [i + 1, progress.length]));
+    expect(progress).toHaveLength(api.graphIds.length);
+    expect(play(model, scenario()).filter(([, event]) => event.type === "failed")).toEqual([]);
+    expect(new Set(api.graphIds)).toEqual(new Set(["-1", ...decodes]));
+    expect(cuda.violations).toEqual([]);
+    model.dispose();
+    runtime.dispose();
+    cuda.dispose();
+  });
+
+  test("give what the same steps give without them after warming up", () => {
+    const answers = [true, false].map((cudaGraphs) => {
+      const { cuda, runtime } = makeFakeGpu();
+      const model = makeModel(runtime, folder, manifest, { cudaGraphs });
+      model.warmUp();
+      const events = play(model, scenario());
+      model.dispose();
+      runtime.dispose();
+      cuda.dispose();
+      return events;
+    });
+
+    expect(answers[0]).toEqual(answers[1]);
+  });
+
+  test("are asked for in the decoder's session only", () => {
+    const { cuda, api, runtime } = makeFakeGpu();
+    const model = makeModel(runtime, folder, manifest);
+    const shared = { device_id: "0", arena_extend_strategy: "kSameAsRequested", use_tf32: "0", user_compute_stream: "ours" };
+
+    expect(api.providerOptions).toEqual(["1", "0", "0"].map((graphs) => ({ ...shared, enable_cuda_graph: graphs })));
+    model.dispose();
+    runtime.dispose();
+    cuda.dispose();
+  });
+});
+
+describe("when GPU memory runs out", () => {
+  test("at any allocation of the start, the model says so in one line and gives back what it had taken", () => {
+    const { cuda, api, runtime } = makeFakeGpu();
+    const before = cuda.live;
+    cuda.failingAllocation = Infinity;
+    makeModel(runtime, folder, manifest).dispose();
+    const count = cuda.allocationCount;
+    expect(count).toBeGreaterThan(2 * manifest.config.text.layerCount);
+
+    for (let number = 0; number < count; number++) {
+      cuda.failingAllocation = number;
+      expect(() => makeModel(runtime, folder, manifest)).toThrow(UserError);
+      expect(() => makeModel(makeFakeGpu({ failingAllocation: number }).runtime, folder, manifest)).toThrow(
+        /^the GPU's memory does not suffice; lower --max-num-seqs .*: cuda(Malloc|HostAlloc): .* wanted, .* are free$/,
+      );
+      expect(cuda.live).toEqual(before);
+      expect(api.live).toEqual([]);
+    }
+    expect(cuda.violations).toEqual([]);
+    runtime.dispose();
+    cuda.dispose();
+  });
+
+  test("at any allocation for a picture, the step fails, nothing is lost, and the next step succeeds", () => {
+    const { cuda, runtime } = makeFakeGpu();
+    const model = makeModel(runtime, folder, manifest);
+    const { image } = prompts.find(({ spans }) => spans.length > 0)!.spans[0]!;
+    const before = cuda.live;
+
+    for (const number of [0, 1, 2]) {
+      cuda.failingAllocation = number;
+      expect(() => model.step({ type: "encode", image })).toThrow(/cudaErrorMemoryAllocation/);
+      expect(cuda.live).toEqual(before);
+      expect(model.hasFeatures(image)).toBe(false);
+    }
+    cuda.failingAllocation = Infinity;
+    model.step({ type: "encode", image });
+
+    expect(model.hasFeatures(image)).toBe(true);
+    expect(cuda.violations).toEqual([]);
+    model.dispose();
+    runtime.dispose();
+    cuda.dispose();
+  });
+});

@@ -1,0 +1,61 @@
+// The model on a GPU that is made of host memory, and an engine that drives it through everything it can do.
+
+import type { DataType } from "../../src/core/data-type.ts";
+import type { Manifest } from "../../src/core/manifest.ts";
+import type { EncodedPrompt } from "../../src/core/prompt.ts";
+import { greedy, type SamplingParams } from "../../src/core/sampling.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import type { SequenceEvent, SequenceId } from "../../src/engine/engine-protocol.ts";
+import { ErnieModel, type ErnieModelOptions } from "../../src/model/ernie-model.ts";
+import { Cudart } from "../../src/runtime/cuda/cudart.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import { FakeCudaApi } from "../runtime/fake-cuda-api.ts";
+import { FakeCuda, type FakeCudaOptions } from "../runtime/fake-cuda.ts";
+
+export type FakeGpu = { readonly cuda: FakeCuda; readonly api: FakeCudaApi; readonly runtime: Runtime };
+
+export function makeFakeGpu(options: Partial<FakeCudaOptions> = {}): FakeGpu {
+  const cuda = new FakeCuda(options);
+  const api = new FakeCudaApi(cuda);
+  return { cuda, api, runtime: new Runtime(api, new Cudart(cuda)) };
+}
+
+export const modelOptions: ErnieModelOptions = {
+  threadCount: 1,
+  slotCount: 4,
+  slotCapacity: 640,
+  prefillChunkTokens: 48,
+  imageCacheBytes: 1 << 16,
+};
+
+export function makeModel(runtime: Runtime, folder: string, { config }: Manifest, options: Partial<ErnieModelOptions> = {}): ErnieModel {
+  const dtype: DataType = "float32";
+  return new ErnieModel(runtime, folder, config, dtype, { ...modelOptions, ...options });
+}
+
+export type Request = { readonly prompt: EncodedPrompt; readonly sampling?: Partial<SamplingParams>; readonly maxTokens: number };
+
+/** Something that happens before a step. */
+export type Action = { readonly beforeStep: number; readonly submit: Request } | { readonly beforeStep: number; readonly abort: number };
+
+/** All events of all requests, in order. Requests are numbered as they are submitted. */
+export function play(model: ErnieModel, actions: readonly Action[]): SequenceEvent[] {
+  const engine = new Engine(model, { prefillChunkTokens: modelOptions.prefillChunkTokens });
+  const events: SequenceEvent[] = [];
+  const left = [...actions];
+  let submitted = 0;
+  for (let step = 0; left.length > 0 || engine.hasWork(); step++) {
+    while (left[0] && (left[0].beforeStep <= step || !engine.hasWork())) {
+      const action = left.shift()!;
+      if ("abort" in action) engine.abort(action.abort as SequenceId);
+      else submit(engine, submitted++, action.submit);
+    }
+    events.push(...engine.step());
+    engine.checkIntegrity();
+  }
+  return events;
+}
+
+function submit(engine: Engine, id: number, { prompt, sampling, maxTokens }: Request): void {
+  engine.submit(id as SequenceId, { prompt, sampling: { ...greedy, ...sampling }, maxTokens, stopTokenIds: [] });
+}
