@@ -5,14 +5,12 @@
 // Not modelled: timing, memory ordering between blocks, the tensor cores' exact order of fp32 sums.
 #pragma once
 
-#include <cuda_runtime.h>
 #include <math.h>
 #include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <functional>
@@ -20,13 +18,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
-#undef __shared__
-#define __shared__ static  // blocks run one at a time
-#undef __launch_bounds__
-#define __launch_bounds__(...)
+#include "emulated_types.h"
 
 namespace ernie {
 
@@ -41,33 +33,38 @@ struct Copy {
     bool present;
 };
 
-struct Fiber {
-    ucontext_t start;   // used once: swapcontext asks the kernel about signals each time, _longjmp does not
-    jmp_buf resume;
-    bool started = false;
-    std::unique_ptr<char[]> stack;
-    dim3 threadIndex;
-    int thread = 0;
-    bool done = false;
-    unsigned blockPhase = 0, warpPhase = 0;  // barriers passed
-    std::vector<Copy> openCopies;
-    std::deque<std::vector<Copy>> copyGroups;
-};
-
 struct Barrier {
     int arrived = 0, members = 0;
     unsigned phase = 0;
 };
 
+// Runs one thread of every block, one block after the other.
+struct Fiber {
+    ucontext_t start;  // used once: swapcontext asks the kernel about signals each time, _longjmp does not
+    jmp_buf resume;
+    std::unique_ptr<char[]> stack;  // none before the start
+    dim3 threadIndex;
+    int thread = 0;
+    bool done = false;
+    unsigned blockPhase = 0, warpPhase = 0;  // barriers passed
+    const Barrier* awaited = nullptr;        // and the phase it must reach
+    unsigned awaitedPhase = 0;
+    std::vector<Copy> openCopies;
+    std::deque<std::vector<Copy>> copyGroups;
+
+    bool canRun() const { return !done && (!awaited || int(awaited->phase - awaitedPhase) >= 0); }
+};
+
 struct Warp {
     Barrier barrier;
-    uint32_t lanes[kWarpSize][8];  // what each lane offers to a collective
+    uint32_t lanes[2][kWarpSize][8];  // what each lane offers to a collective; the next one uses the other half
+    float products[2][16][8];         // of an mma
 };
 
 struct Block {
     ucontext_t unused;
     jmp_buf scheduler;
-    std::vector<Fiber> fibers;
+    std::deque<Fiber> fibers;  // which stay where they are
     std::vector<Warp> warps;
     Barrier barrier;
     Fiber* current = nullptr;
@@ -83,21 +80,18 @@ inline void yield() {
     if (_setjmp(block.current->resume) == 0) _longjmp(block.scheduler, 1);
 }
 
-inline void resume(Fiber& fiber) {
-    block.current = &fiber;
-    if (_setjmp(block.scheduler) != 0) return;
-    if (fiber.started) _longjmp(fiber.resume, 1);
-    fiber.started = true;
-    swapcontext(&block.unused, &fiber.start);
-}
-
 inline void wait(Barrier& barrier, unsigned& passed) {
+    Fiber& fiber = *block.current;
     passed++;
     if (++barrier.arrived == barrier.members) {
         barrier.arrived = 0;
         barrier.phase++;
+        return;
     }
-    while (int(barrier.phase - passed) < 0) yield();
+    fiber.awaited = &barrier;
+    fiber.awaitedPhase = passed;
+    yield();
+    fiber.awaited = nullptr;
 }
 
 // A thread that has returned no longer counts at barriers, as on a GPU.
@@ -113,66 +107,81 @@ inline Warp& warp() { return block.warps[block.current->thread / kWarpSize]; }
 inline int lane() { return block.current->thread % kWarpSize; }
 
 inline void enter() {
-    block.body();
-    Fiber& fiber = *block.current;
-    fiber.done = true;
-    leave(block.barrier);
-    leave(warp().barrier);
-    yield();
+    for (;;) {
+        block.body();
+        Fiber& fiber = *block.current;
+        fiber.done = true;
+        leave(block.barrier);
+        leave(warp().barrier);
+        yield();  // until the next block starts
+    }
 }
 
-// Every lane offers `offer`, then reads what it wants from the others.
+inline void resume(Fiber& fiber) {
+    constexpr size_t kStackBytes = 128 * 1024;
+    block.current = &fiber;
+    if (_setjmp(block.scheduler) != 0) return;
+    if (fiber.stack) _longjmp(fiber.resume, 1);
+    fiber.stack = std::make_unique<char[]>(kStackBytes);
+    getcontext(&fiber.start);
+    fiber.start.uc_stack = {fiber.stack.get(), 0, kStackBytes};
+    fiber.start.uc_link = nullptr;
+    makecontext(&fiber.start, enter, 0);
+    swapcontext(&block.unused, &fiber.start);
+}
+
+// Every lane offers `offer`; the last one to do so calls `combine`, if there is one; then each reads what it wants.
+template <typename Offer, typename Combine, typename Read>
+auto collective(const Offer& offer, Combine combine, Read read) {
+    static_assert(sizeof(Offer) <= sizeof(Warp::lanes[0][0]), "fits");
+    Warp& w = warp();
+    const int half = block.current->warpPhase % 2;
+    memcpy(w.lanes[half][lane()], &offer, sizeof offer);
+    if (w.barrier.arrived + 1 == w.barrier.members) combine(w, half);
+    wait(w.barrier, block.current->warpPhase);
+    return read(w, half);
+}
+
 template <typename Offer, typename Read>
 auto collective(const Offer& offer, Read read) {
-    static_assert(sizeof(Offer) <= sizeof(Warp::lanes[0]), "fits");
-    Warp& w = warp();
-    memcpy(w.lanes[lane()], &offer, sizeof offer);
-    wait(w.barrier, block.current->warpPhase);
-    const auto result = read(w);
-    wait(w.barrier, block.current->warpPhase);  // all have read before anyone offers again
-    return result;
+    return collective(offer, [](Warp&, int) {}, read);
 }
 
 template <typename T>
-T offered(const Warp& w, int lane) {
+T offered(const Warp& w, int half, int lane) {
     T value;
-    memcpy(&value, w.lanes[lane], sizeof value);
+    memcpy(&value, w.lanes[half][lane], sizeof value);
     return value;
 }
 
+inline void startThread(Fiber& fiber, int thread) {
+    fiber.thread = thread;
+    fiber.threadIndex = dim3(thread, 0, 0);
+    fiber.done = false;
+    fiber.blockPhase = fiber.warpPhase = 0;
+    fiber.openCopies.clear();
+    fiber.copyGroups.clear();
+}
+
 inline void runBlock(int threads) {
-    constexpr size_t kStackBytes = 128 * 1024;
-    block.fibers.resize(threads);
+    while (int(block.fibers.size()) < threads) block.fibers.emplace_back();
     block.warps.assign((threads + kWarpSize - 1) / kWarpSize, {});
     block.barrier = {0, threads, 0};
     for (size_t i = 0; i < block.warps.size(); i++)
         block.warps[i].barrier.members = std::min(kWarpSize, threads - int(i) * kWarpSize);
-    for (int thread = 0; thread < threads; thread++) {
-        Fiber& fiber = block.fibers[thread];
-        if (!fiber.stack) fiber.stack = std::make_unique<char[]>(kStackBytes);
-        fiber.thread = thread;
-        fiber.threadIndex = dim3(thread, 0, 0);
-        fiber.done = fiber.started = false;
-        fiber.blockPhase = fiber.warpPhase = 0;
-        fiber.openCopies.clear();
-        fiber.copyGroups.clear();
-        getcontext(&fiber.start);
-        fiber.start.uc_stack = {fiber.stack.get(), 0, kStackBytes};
-        fiber.start.uc_link = nullptr;
-        makecontext(&fiber.start, enter, 0);
-    }
-    for (int running = threads, idleRounds = 0; running > 0;) {
+    for (int thread = 0; thread < threads; thread++) startThread(block.fibers[thread], thread);
+    for (int running = threads; running > 0;) {
         shuffleSeed = shuffleSeed * 1664525 + 1013904223;
-        const int start = int(shuffleSeed >> 8) % threads, finishedBefore = running;
-        const unsigned phase = block.barrier.phase;
+        const int start = int(shuffleSeed >> 8) % threads;
+        bool hangs = true;
         for (int i = 0; i < threads; i++) {
             Fiber& fiber = block.fibers[(start + i) % threads];
-            if (fiber.done) continue;
+            if (!fiber.canRun()) continue;
             resume(fiber);
             running -= fiber.done;
+            hangs = false;
         }
-        idleRounds = running == finishedBefore && phase == block.barrier.phase ? idleRounds + 1 : 0;
-        if (idleRounds > 1000000) throw std::runtime_error("emulated block hangs at a barrier");
+        if (hangs) throw std::runtime_error("emulated block hangs at a barrier");
     }
 }
 
@@ -199,34 +208,40 @@ inline char* dynamicShared() {
 
 // The collectives and instructions that our kernels use.
 
-inline float mmaOperand(uint16_t bits, half) { return __half2float(half(__half_raw{bits})); }
-inline float mmaOperand(uint16_t bits, __nv_bfloat16) { return __bfloat162float(__nv_bfloat16(__nv_bfloat16_raw{bits})); }
+inline float mmaOperand(uint32_t bits, half) { return floatFromHalf(uint16_t(bits)); }
+inline float mmaOperand(uint32_t bits, __nv_bfloat16) { return floatFromBfloat16(uint16_t(bits)); }
 
-// Fragments as tensor_core.cuh describes them.
+// Products of the fragments that tensor_core.cuh describes: words 0…3 of a lane's offer are A, 4 and 5 are B.
+template <typename T>
+void multiplyFragments(emulator::Warp& warp, int half) {
+    float weights[16][16], tokens[16][8];  // [row][k], [k][column]
+    for (int lane = 0; lane < kWarpSize; lane++)
+        for (int word = 0; word < 6; word++)
+            for (int i = 0; i < 2; i++) {
+                const float value = mmaOperand(warp.lanes[half][lane][word] >> 16 * i, T());
+                if (word < 4)
+                    weights[lane / 4 + word % 2 * 8][lane % 4 * 2 + word / 2 * 8 + i] = value;
+                else
+                    tokens[lane % 4 * 2 + (word - 4) * 8 + i][lane / 4] = value;
+            }
+    for (int row = 0; row < 16; row++) {
+        float sums[8] = {};
+        for (int k = 0; k < 16; k++)
+            for (int column = 0; column < 8; column++) sums[column] += weights[row][k] * tokens[k][column];
+        memcpy(warp.products[half][row], sums, sizeof sums);
+    }
+}
+
 template <typename T>
 void mma16816(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, T) {
     struct Offer {
         uint32_t words[6];
     };
-    const Offer offer = {{a[0], a[1], a[2], a[3], b0, b1}};
-    const auto product = [](const emulator::Warp& w, int row, int column) {
-        float sum = 0;
-        for (int k = 0; k < 16; k++) {
-            const int i = k % 8 / 2, shift = k % 2 * 16;
-            const uint32_t weights = w.lanes[row % 8 * 4 + i][row / 8 + k / 8 * 2], tokens = w.lanes[column * 4 + i][4 + k / 8];
-            sum += mmaOperand(uint16_t(weights >> shift), T()) * mmaOperand(uint16_t(tokens >> shift), T());
-        }
-        return sum;
-    };
-    struct Result {
-        float c[4];
-    };
-    const Result result = emulator::collective(offer, [&](const emulator::Warp& w) {
+    emulator::collective(Offer{{a[0], a[1], a[2], a[3], b0, b1}}, multiplyFragments<T>, [&](const emulator::Warp& w, int half) {
         const int g = emulator::lane() / 4, i = emulator::lane() % 4;
-        return Result{{c[0] + product(w, g, 2 * i), c[1] + product(w, g, 2 * i + 1), c[2] + product(w, g + 8, 2 * i),
-                       c[3] + product(w, g + 8, 2 * i + 1)}};
+        for (int r = 0; r < 4; r++) c[r] += w.products[half][g + r / 2 * 8][2 * i + r % 2];
+        return 0;
     });
-    memcpy(c, result.c, sizeof c);
 }
 
 inline void copyAsync16(void* shared, const void* global, bool present) {
@@ -261,7 +276,7 @@ inline void __syncthreads() {
 
 template <typename T>
 T __shfl_sync(unsigned, T value, int source) {
-    return ernie::emulator::collective(value, [&](const auto& w) { return ernie::emulator::offered<T>(w, source % 32); });
+    return ernie::emulator::collective(value, [&](const auto& w, int half) { return ernie::emulator::offered<T>(w, half, source % 32); });
 }
 
 template <typename T>
@@ -270,9 +285,9 @@ T __shfl_xor_sync(unsigned mask, T value, int distance) {
 }
 
 inline unsigned __ballot_sync(unsigned, bool vote) {
-    return ernie::emulator::collective(uint32_t(vote), [](const auto& w) {
+    return ernie::emulator::collective(uint32_t(vote), [](const auto& w, int half) {
         unsigned mask = 0;
-        for (int lane = 0; lane < 32; lane++) mask |= ernie::emulator::offered<uint32_t>(w, lane) << lane;
+        for (int lane = 0; lane < 32; lane++) mask |= ernie::emulator::offered<uint32_t>(w, half, lane) << lane;
         return mask;
     });
 }

@@ -6,14 +6,13 @@
 //   C (16 × 8)   c0 c1: row g, columns 2i 2i+1  c2 c3: row g+8, columns 2i 2i+1
 #pragma once
 
-#include "launch.cuh"
-
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <cstdint>
 
+#include "launch.cuh"
+
 #ifndef ERNIE_CUDA_EMULATOR
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 
 namespace ernie {
 

@@ -1,22 +1,70 @@
-// Builds the kernels' native tests with the address and undefined-behaviour sanitizers and runs them. Needs g++ only:
-// `node scripts/kernels/test.mjs`.
+// Builds the kernels' native tests and runs them; needs g++ only: `node scripts/kernels/test.mjs`. Per op, both with sanitizers:
+//   *.cc  the CPU kernels
+//   *.cu  the CUDA kernels, run on the CPU by kernels/common/cuda_emulator.h
 
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync } from "node:fs";
-import { join, dirname } from "node:path";
+import { spawn } from "node:child_process";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const kernels = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "kernels");
-const build = join(kernels, "build");
-// float-cast-overflow is not part of "undefined", but is undefined.
-const flags = ["-std=c++17", "-O1", "-g", "-pthread", "-Wno-maybe-uninitialized", "-fsanitize=address,undefined,float-cast-overflow"];
+const ops = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "kernels", "ops");
+const build = join(ops, "..", "build", "test");
 
-mkdirSync(build, { recursive: true });
-for (const op of readdirSync(join(kernels, "ops"))) {
-  const folder = join(kernels, "ops", op);
-  const sources = readdirSync(folder).filter((name) => name.endsWith(".cc") && !name.endsWith("_op.cc"));
-  const program = join(build, `${op}_test`);
-  const paths = sources.map((name) => join(folder, name));
-  execFileSync("g++", [...flags, "-fno-sanitize-recover=all", ...paths, "-o", program], { stdio: "inherit" });
-  execFileSync(program, { stdio: "inherit" });
+const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas"];
+// float-cast-overflow is not part of "undefined", but is undefined.
+const undefinedBehaviour = ["-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"];
+// The address sanitizer does not follow the emulator from stack to stack.
+const cpuFlags = ["-std=c++17", "-O1", "-g1", ...warnings, ...undefinedBehaviour, "-fsanitize=address"];
+const cudaFlags = ["-std=c++17", "-O2", "-g1", ...warnings, ...undefinedBehaviour, "-DERNIE_CUDA_EMULATOR"];
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
+
+async function main() {
+  rmSync(build, { recursive: true, force: true });
+  mkdirSync(build, { recursive: true });
+  const programs = readdirSync(ops).flatMap((op) => [
+    nativeTest(op, "cpu", cpuFlags, (name) => name.endsWith(".cc") && !name.endsWith("_op.cc")),
+    nativeTest(op, "cuda", cudaFlags, (name) => name.endsWith(".cu") || name.endsWith("_reference.cc")),
+  ]);
+  await inParallel(programs.flatMap(({ objects }) => objects.map((object) => () => compile(object))));
+  await inParallel(programs.map((program) => () => linkAndRun(program)));
+}
+
+function nativeTest(op, target, flags, isSource) {
+  const sources = readdirSync(join(ops, op)).filter(isSource);
+  const objects = sources.map((name) => ({ source: join(ops, op, name), path: join(build, `${op}.${target}.${name}.o`), flags }));
+  return { path: join(build, `${op}.${target}`), objects, flags };
+}
+
+// "-x c++": a .cu file is C++ to the emulator.
+function compile({ source, path, flags }) {
+  return run("g++", [...flags, "-x", "c++", "-c", source, "-o", path]);
+}
+
+async function linkAndRun({ path, objects, flags }) {
+  await run("g++", [...flags, "-pthread", ...objects.map((object) => object.path), "-o", path]);
+  await run(path, []);
+}
+
+async function inParallel(jobs) {
+  const worker = async () => {
+    for (let job = jobs.shift(); job; job = jobs.shift()) await job();
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+}
+
+function run(program, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: "inherit" });
+    child.on("error", reject);
+    child.on("exit", (code, signal) =>
+      code === 0 ? resolve() : reject(new Error(`${program} failed (${signal ?? `exit code ${code}`})`)),
+    );
+  });
 }

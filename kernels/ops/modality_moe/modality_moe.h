@@ -60,8 +60,9 @@ struct ModalityMoe {
     float normMin;
 };
 
-// Obvious loops, double sums, one thread (modality_moe_reference.cc).
-void modalityMoeReference(const ModalityMoe& args);
+// Obvious loops, double sums, one thread (modality_moe_reference.cc). A 16-bit hiddenType rounds silu(gate) · up once before
+// down, as the CUDA kernels do; with kFloat32 it stays double.
+void modalityMoeReference(const ModalityMoe& args, ActivationType hiddenType = ActivationType::kFloat32);
 
 // Runs task(context, i) for i in 0…count-1, in any order, possibly at once; returns when all are done.
 struct ParallelFor {

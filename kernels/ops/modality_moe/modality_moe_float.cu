@@ -1,8 +1,7 @@
 // Experts for fp32 activations: no tensor cores, any token count, for hosts that want the accuracy and not the speed.
 
+#include "../../common/tensor_core.cuh"
 #include "modality_moe_cuda.cuh"
-
-#include <cuda_fp16.h>
 
 namespace ernie {
 namespace {

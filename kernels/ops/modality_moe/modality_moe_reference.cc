@@ -23,35 +23,47 @@ void store(void* values, size_t index, ActivationType type, double value) {
     if (type == ActivationType::kBfloat16) static_cast<uint16_t*>(values)[index] = bfloat16FromFloat(float(value));
 }
 
-// One weight of a tiled matrix [rows, columns].
-double weightAt(const uint8_t* codes, const uint16_t* scales, int bits, int columns, int row, int column) {
-    const size_t block = size_t(row / kTileRows) * (columns / kBlockColumns) + column / kBlockColumns;
-    const int r = row % kTileRows, c = column % kBlockColumns;
-    const double scale = floatFromHalf(scales[block * kTileRows + r]);
-    if (bits == 8) return scale * (codes[block * 512 + c / 4 * 64 + 4 * r + c % 4] - 128);
-    const int byte = codes[block * 256 + c / 8 * 64 + 4 * r + c % 4];
-    return scale * ((c % 8 < 4 ? byte & 15 : byte >> 4) - 8);
+// q − middle at row r, column c of a 16×32 block.
+int codeAt(const uint8_t* block, int bits, int r, int c) {
+    if (bits == 8) return block[c / 4 * 64 + 4 * r + c % 4] - 128;
+    const int byte = block[c / 8 * 64 + 4 * r + c % 4];
+    return (c % 8 < 4 ? byte & 15 : byte >> 4) - 8;
 }
 
-std::vector<double> expertOutput(const ModalityMoe& a, const ExpertBank& bank, int expert, const std::vector<double>& x) {
+// One row of a tiled matrix · x.
+double dotRow(const uint8_t* codes, const uint16_t* scales, int bits, int row, const std::vector<double>& x) {
+    const size_t blocks = x.size() / kBlockColumns, r = row % kTileRows;
+    double sum = 0;
+    for (size_t b = 0; b < blocks; b++) {
+        const size_t block = row / kTileRows * blocks + b;
+        double blockSum = 0;
+        for (int c = 0; c < kBlockColumns; c++) blockSum += x[b * kBlockColumns + c] * codeAt(codes + block * 64 * bits, bits, int(r), c);
+        sum += blockSum * floatFromHalf(scales[block * kTileRows + r]);
+    }
+    return sum;
+}
+
+double rounded(double value, ActivationType type) {
+    if (type == ActivationType::kFloat16) return floatFromHalf(halfFromFloat(float(value)));
+    if (type == ActivationType::kBfloat16) return floatFromBfloat16(bfloat16FromFloat(float(value)));
+    return value;
+}
+
+std::vector<double> expertOutput(const ModalityMoe& a, const ExpertBank& bank, int expert, const std::vector<double>& x, ActivationType hiddenType) {
     const size_t weights = size_t(expert) * bank.width * a.hidden;  // of one matrix, before this expert
     const uint8_t* gateUp = bank.gateUp + 2 * weights * a.bits / 8;
     const uint16_t* gateUpScales = bank.gateUpScales + 2 * weights / kBlockColumns;
     const uint8_t* down = bank.down + weights * a.bits / 8;
     const uint16_t* downScales = bank.downScales + weights / kBlockColumns;
 
-    std::vector<double> h(bank.width), y(a.hidden, 0);
+    std::vector<double> h(bank.width), y(a.hidden);
     for (int i = 0; i < bank.width; i++) {
         const int gateRow = i / kTileRows * 2 * kTileRows + i % kTileRows;
-        double gate = 0, up = 0;
-        for (int c = 0; c < a.hidden; c++) {
-            gate += x[c] * weightAt(gateUp, gateUpScales, a.bits, a.hidden, gateRow, c);
-            up += x[c] * weightAt(gateUp, gateUpScales, a.bits, a.hidden, gateRow + kTileRows, c);
-        }
-        h[i] = gate / (1 + std::exp(-gate)) * up;
+        const double gate = dotRow(gateUp, gateUpScales, a.bits, gateRow, x);
+        const double up = dotRow(gateUp, gateUpScales, a.bits, gateRow + kTileRows, x);
+        h[i] = rounded(gate / (1 + std::exp(-gate)) * up, hiddenType);
     }
-    for (int row = 0; row < a.hidden; row++)
-        for (int i = 0; i < bank.width; i++) y[row] += h[i] * weightAt(down, downScales, a.bits, bank.width, row, i);
+    for (int row = 0; row < a.hidden; row++) y[row] = dotRow(down, downScales, a.bits, row, h);
     return y;
 }
 
@@ -68,7 +80,7 @@ std::vector<double> probabilities(const ModalityMoe& a, int bank, const std::vec
 
 }  // namespace
 
-void modalityMoeReference(const ModalityMoe& a) {
+void modalityMoeReference(const ModalityMoe& a, ActivationType hiddenType) {
     for (int t = 0; t < a.tokens; t++) {
         const int bank = a.visionExpert[t] ? 1 : 0;
         std::vector<double> x(a.hidden), y(a.hidden, 0);
@@ -84,7 +96,7 @@ void modalityMoeReference(const ModalityMoe& a) {
 
         for (int k = 0; k < a.topK; k++) {
             const double weight = p[order[k]] / std::max(sum, double(a.normMin));
-            const std::vector<double> out = expertOutput(a, a.banks[bank], order[k], x);
+            const std::vector<double> out = expertOutput(a, a.banks[bank], order[k], x, hiddenType);
             for (int c = 0; c < a.hidden; c++) y[c] += weight * out[c];
         }
         for (int c = 0; c < a.hidden; c++) store(a.y, size_t(t) * a.hidden + c, a.type, y[c]);
