@@ -5,8 +5,8 @@ import { greedy } from "../../src/core/sampling.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../src/core/prompt.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
-import { assignPositions } from "../../src/vision/positions.ts";
 import type { WorkerData } from "../../src/worker-data.ts";
+import { TextPrompts } from "./text-prompts.ts";
 
 export type Speed = {
   readonly prefill: { readonly promptTokens: number; readonly tokensPerSecond: number };
@@ -20,13 +20,12 @@ const decodeTokens = 128;
 export class EngineBench {
   /** Milliseconds from the start of the thread until it took requests. */
   readonly loadMs: number;
+  readonly prompts: TextPrompts;
   readonly #client: EngineClient;
-  readonly #vocabSize: number;
-  #promptCount = 0;
 
   private constructor(client: EngineClient, vocabSize: number, loadMs: number) {
     this.#client = client;
-    this.#vocabSize = vocabSize;
+    this.prompts = new TextPrompts(vocabSize);
     this.loadMs = loadMs;
   }
 
@@ -50,7 +49,7 @@ export class EngineBench {
   }
 
   async warmUp(): Promise<void> {
-    for (let i = 0; i < 3; i++) await this.generate(this.textPrompt(decodePromptTokens), decodeTokens);
+    for (let i = 0; i < 3; i++) await this.generate(this.prompts.next(decodePromptTokens), decodeTokens);
   }
 
   async measure(streams: readonly number[], repeats: number): Promise<Speed> {
@@ -65,7 +64,7 @@ export class EngineBench {
 
   /** Median milliseconds from a prompt of so many tokens to its first answer token. */
   prefillMs(promptTokens: number, repeats: number): Promise<number> {
-    return median(repeats, async () => (await this.generate(this.textPrompt(promptTokens), 1))[0]!);
+    return median(repeats, async () => (await this.generate(this.prompts.next(promptTokens), 1))[0]!);
   }
 
   /**
@@ -75,7 +74,7 @@ export class EngineBench {
   decodeTokensPerSecond({ streamCount, promptTokens, tokenCount, sharedTokens = 0 }: DecodeShape, repeats: number): Promise<number> {
     const run = async (count: number): Promise<number> => {
       const start = performance.now();
-      const prompts = Array.from({ length: streamCount }, () => this.textPrompt(promptTokens, sharedTokens));
+      const prompts = Array.from({ length: streamCount }, () => this.prompts.next(promptTokens, sharedTokens));
       await Promise.all(prompts.map((prompt) => this.generate(prompt, count)));
       return performance.now() - start;
     };
@@ -93,17 +92,6 @@ export class EngineBench {
     }
     if (times.length !== tokenCount) throw new Error(`expected ${tokenCount} tokens, got ${times.length}`);
     return times;
-  }
-
-  /** Another text each time, so that no prefix is found in a slot, except for the first `sharedTokens`. */
-  textPrompt(length: number, sharedTokens = 0): EncodedPrompt {
-    const seed = ++this.#promptCount;
-    const firstTextId = 32;
-    const tokenIds = Int32Array.from(
-      { length },
-      (_, i) => firstTextId + ((Math.imul((i < sharedTokens ? 0 : seed * 7919) + i, 2654435761) >>> 8) % (this.#vocabSize - firstTextId)),
-    );
-    return { tokenIds, ...assignPositions([{ type: "text", length }]), visionExpert: new Uint8Array(length), spans: [] };
   }
 
   close(): Promise<void> {

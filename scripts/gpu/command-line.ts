@@ -11,6 +11,8 @@ export type CommandOptions = {
   readonly name: string;
   readonly defaultBudgetSeconds: number;
   readonly defaultOut: string;
+  /** Further options, as `parseArgs` has them; their values reach the jobs as `settings`. */
+  readonly settings?: Readonly<Record<string, { readonly type: "string"; readonly default?: string }>>;
 };
 
 /** Where and with what a measurement was made. */
@@ -37,11 +39,14 @@ export async function runCommand(jobs: readonly Job[], options: CommandOptions):
       small: { type: "boolean", default: false },
       list: { type: "boolean", default: false },
       out: { type: "string", default: options.defaultOut },
+      ...options.settings,
     },
   });
   if (flags.list) return console.log(listJobs(jobs));
   const { device } = flags;
   if (device !== "cpu" && device !== "cuda") throw new Error(`--device: expected cpu or cuda, got ${device}`);
+  const own = Object.entries(flags).filter(([name]) => Object.hasOwn(options.settings ?? {}, name));
+  const settings = Object.fromEntries(own) as Record<string, string>;
   const chosen = chooseJobs(jobs, flags.only);
   const run = describeRun(options.name, device);
   console.log(`${chosen.length} jobs on ${run.gpu ?? run.machine}, at most ${flags.budget} s`);
@@ -49,11 +54,12 @@ export async function runCommand(jobs: readonly Job[], options: CommandOptions):
   const reports = await runJobs(chosen, {
     device,
     isSmall: flags.small || device === "cpu",
+    settings,
     budgetSeconds: Number(flags.budget),
     command: [process.execPath, ...process.execArgv, process.argv[1]!],
     onReport: ({ name, status }, all) => {
       console.log(`${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s  ${name}: ${status}`);
-      writeJson(flags.out, { run, jobs: all });
+      writeJson(flags.out, { run, settings, jobs: all });
     },
   });
   console.log(`\n${formatReports(reports)}\n\nfull results: ${flags.out}`);

@@ -12,6 +12,8 @@ export type JobContext = {
   readonly work: string;
   /** Sizes that two CPU cores take seconds for. */
   readonly isSmall: boolean;
+  /** Values of the command's own options. */
+  readonly settings: Readonly<Record<string, string | undefined>>;
   readonly secondsLeft: () => number;
   /** A number or structure for the JSON file. */
   readonly record: (name: string, value: unknown) => void;
@@ -53,13 +55,13 @@ type Entry =
   | { readonly type: "done" };
 
 /** What a job's process is told, as one JSON argument. */
-export type JobOrder = Pick<JobContext, "device" | "work" | "isSmall"> & {
+export type JobOrder = Pick<JobContext, "device" | "work" | "isSmall" | "settings"> & {
   readonly name: string;
   readonly results: string;
   readonly seconds: number;
 };
 
-export type RunOptions = Pick<JobContext, "device" | "isSmall"> & {
+export type RunOptions = Pick<JobContext, "device" | "isSmall" | "settings"> & {
   readonly budgetSeconds: number;
   /** Program and arguments that start a job's process; the order is appended as one more argument. */
   readonly command: readonly string[];
@@ -93,15 +95,23 @@ function notRun({ name, question, env = {} }: Job): JobReport {
   return { name, question, env, status: "no time left", seconds: 0, lines: [], reasons: [], records: {} };
 }
 
-async function runJob(job: Job, seconds: number, work: string, { device, isSmall, command }: RunOptions): Promise<JobReport> {
+async function runJob(job: Job, seconds: number, work: string, { device, isSmall, settings, command }: RunOptions): Promise<JobReport> {
   const { name, question, env = {} } = job;
   const results = join(work, `${name}.jsonl`);
-  const order: JobOrder = { name, device, isSmall, work, results, seconds };
+  const order: JobOrder = { name, device, isSmall, settings, work, results, seconds };
   const started = performance.now();
   const child = spawn(command[0]!, [...command.slice(1), JSON.stringify(order)], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
+    // A group of its own, so that what the job started ends with it.
+    detached: true,
   });
+  const kill = (): boolean => process.kill(-child.pid!, "SIGKILL");
+  const stop = (): void => {
+    kill();
+    process.exit(1);
+  };
+  process.once("SIGINT", stop).once("SIGTERM", stop);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => (output = (output + text).slice(-outputTailLength)));
@@ -109,13 +119,14 @@ async function runJob(job: Job, seconds: number, work: string, { device, isSmall
   let isOvertime = false;
   const timer = setTimeout(() => {
     isOvertime = true;
-    child.kill("SIGKILL");
+    kill();
   }, seconds * 1000);
   const ended = await new Promise<{ code: number | null; signal: string | null }>((resume) => {
     child.once("error", (error) => (output += error.message));
     child.once("close", (code, signal) => resume({ code, signal }));
   });
   clearTimeout(timer);
+  process.off("SIGINT", stop).off("SIGTERM", stop);
   const found = readEntries(results);
   const status = isOvertime
     ? "out of time"

@@ -21,7 +21,7 @@ const job = (name: string, limitSeconds = 30, env: Record<string, string> = {}):
 /** Runs jobs of job-program.ts as gpu-check runs its own. */
 function run(jobs: readonly Job[], budgetSeconds = 60): Promise<JobReport[]> {
   const command = [process.execPath, "--import", "tsx", program];
-  return runJobs(jobs, { device: "cpu", isSmall: true, budgetSeconds, command, onReport: () => undefined });
+  return runJobs(jobs, { device: "cpu", isSmall: true, settings: {}, budgetSeconds, command, onReport: () => undefined });
 }
 
 describe("jobs", () => {

@@ -1,0 +1,99 @@
+// The model that bench-gpu measures, and its sizes: made up at the full size of the 28B unless told otherwise.
+
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { chooseSettings } from "../../../src/cli/prepare-model.ts";
+import { convert } from "../../../src/convert/convert.ts";
+import type { ActivationFormat, ExpertChoice, Manifest, WeightFormat } from "../../../src/core/manifest.ts";
+import { readManifest } from "../../../src/model-folder.ts";
+import { programVersion } from "../../../src/version.ts";
+import type { WorkerData } from "../../../src/worker-data.ts";
+import { EngineBench } from "../../bench/engine-bench.ts";
+import type { JobContext } from "../job.ts";
+
+export const benchSettings = {
+  /** A synthetic model's name or a converted folder. */
+  model: { type: "string", default: "28b" },
+  weights: { type: "string", default: "int4" },
+  /** bf16 on a GPU, fp32 on a CPU. */
+  activations: { type: "string" },
+  experts: { type: "string", default: "auto" },
+  "prefill-chunk": { type: "string", default: "2048" },
+  /** Where converted models are kept for the next run. */
+  models: { type: "string", default: join(process.env["ERNIE_VL_CACHE"] ?? join(homedir(), ".cache", "ernie-vl"), "bench") },
+} as const;
+
+export type BenchSizes = {
+  readonly streams: readonly number[];
+  /** Tokens that each stream has before it is timed. */
+  readonly context: number;
+  readonly decodeTokens: number;
+  readonly prompts: readonly number[];
+  readonly longSequence: number;
+  /** Side of the square picture, in pixels. */
+  readonly pictureSide: number;
+  readonly repeats: number;
+};
+
+const full: BenchSizes = {
+  streams: [1, 2, 4, 8, 16, 32, 64],
+  context: 2048,
+  decodeTokens: 128,
+  prompts: [512, 2048, 8192, 32768],
+  longSequence: 131_072,
+  pictureSide: 1024,
+  repeats: 3,
+};
+
+const small: BenchSizes = {
+  streams: [1, 4],
+  context: 128,
+  decodeTokens: 32,
+  prompts: [128, 512],
+  longSequence: 2048,
+  pictureSide: 224,
+  repeats: 1,
+};
+
+export function sizesOf({ isSmall }: Pick<JobContext, "isSmall">): BenchSizes {
+  return isSmall ? small : full;
+}
+
+/** Converts the first time; `seconds` is then how long that took. */
+export async function prepareBenchModel({
+  settings,
+  device,
+}: JobContext): Promise<{ folder: string; manifest: Manifest; seconds: number | undefined }> {
+  const name = settings["model"]!;
+  if (existsSync(name)) return { folder: resolve(name), manifest: readManifest(name), seconds: undefined };
+  const activations = (settings["activations"] ?? (device === "cuda" ? "bf16" : "fp32")) as ActivationFormat;
+  const chosen = chooseSettings(settings["weights"] as WeightFormat, activations, settings["experts"] as ExpertChoice);
+  const label = [name, chosen.weights, chosen.activations, chosen.experts ?? "onnxruntime"].join("-");
+  const folder = join(settings["models"]!, label);
+  const started = performance.now();
+  const isNew = !existsSync(folder);
+  if (isNew) await convert({ type: "synthetic", name }, folder, { settings: chosen, programVersion: programVersion() });
+  return { folder, manifest: readManifest(folder), seconds: isNew ? (performance.now() - started) / 1000 : undefined };
+}
+
+export type OpenBench = {
+  readonly engine: EngineBench;
+  readonly folder: string;
+  readonly manifest: Manifest;
+  readonly chunkTokens: number;
+};
+
+/** The engine in its worker thread with so many slots of so many tokens. */
+export async function openBench(context: JobContext, slotCount: number, slotCapacity: number): Promise<OpenBench> {
+  const { folder, manifest } = await prepareBenchModel(context);
+  const chunkTokens = Number(context.settings["prefill-chunk"]);
+  const options: Partial<WorkerData> = {
+    device: context.device,
+    slotCount,
+    slotCapacity,
+    prefillChunkTokens: chunkTokens,
+    imageCacheBytes: 1 << 28,
+  };
+  return { engine: await EngineBench.start(folder, manifest, options), folder, manifest, chunkTokens };
+}
