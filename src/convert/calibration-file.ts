@@ -153,7 +153,7 @@ export class CalibrationFile {
 
   #read(entry: TensorEntry, start: number, count: number): Float32Array {
     const values = this.#file.readFloat32(entry, start, count);
-    if (!values.every(Number.isFinite)) throw this.#damaged(entry.name);
+    for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) throw this.#damaged(entry.name);
     return values;
   }
 

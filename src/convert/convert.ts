@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ConversionSettings } from "../core/manifest.ts";
+import { checkCalibration } from "./check-calibration.ts";
 import { DataFiles } from "./data-files.ts";
 import { requireDiskSpace } from "./disk-space.ts";
 import type { FileDigest } from "./hash-file.ts";
@@ -74,15 +75,17 @@ export async function convert(source: Source, target: string, options: ConvertOp
     const planOptions = { config: tensors.config, settings, inspect, probe, scaleRule };
     const plan = planConversion(planOptions);
     checkTensors(plan, tensors);
-    const manifest = tensors.manifest(settings, programVersion);
+    const calibration = options.calibration === undefined ? undefined : checkCalibration(options.calibration, settings, tensors.config);
+    const notes = [...tensors.notes, ...(calibration?.notes ?? [])];
+    const manifest = { ...tensors.manifest(settings, programVersion), ...(calibration && { calibration: calibration.entry }) };
     const key = hash([options.converterVersion ?? programVersion, inspect, probe, scaleRule, manifest, hashSource(source)]);
     const output = await OutputFolder.open(target, { overwrite, key, onWait, signal });
     try {
-      if (output.isDoneByOther(manifest)) return tensors.notes;
+      if (output.isDoneByOther(manifest)) return notes;
       const names = writeSmallFiles(plan, tensors.companionFolder, output);
-      const setup = { source, options: planOptions, folder: output.folder };
+      const setup = { source, options: planOptions, folder: output.folder, calibration: options.calibration };
       output.commit(manifest, await writeDataFiles(plan, setup, names, output.journal, options));
-      return tensors.notes;
+      return notes;
     } finally {
       if (signal?.aborted) output.leave();
       else output.discard();

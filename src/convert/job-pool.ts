@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { Piscina } from "piscina";
 import { UserError } from "../core/errors.ts";
+import { CalibrationFile } from "./calibration-file.ts";
 import { DataFiles } from "./data-files.ts";
 import { hashFile, type FileDigest } from "./hash-file.ts";
 import { planConversion, type Plan, type PlanOptions } from "./plan.ts";
+import { ExpertCalibration } from "./quantize/expert-calibration.ts";
 import { runJob } from "./run-job.ts";
 import { openSource, type Source, type TensorSource } from "./source.ts";
 
@@ -17,7 +19,12 @@ const maxThreads = 8;
 const minBytesForThreads = 200 * 2 ** 20;
 
 /** What a worker thread is told when it starts. */
-export type WorkerSetup = { readonly source: Source; readonly options: PlanOptions; readonly folder: string };
+export type WorkerSetup = {
+  readonly source: Source;
+  readonly options: PlanOptions;
+  readonly folder: string;
+  readonly calibration?: string | undefined;
+};
 
 export type Task = { readonly type: "job"; readonly index: number } | { readonly type: "hash"; readonly name: string };
 
@@ -30,12 +37,15 @@ export type TaskRunner = { readonly concurrency: number; run(task: Task): Promis
 /** State of a thread that does tasks: its own plan, source and open files. */
 export class TaskThread {
   readonly #plan: Plan;
+  readonly #calibration: ExpertCalibration | undefined;
   readonly #source: TensorSource;
   readonly #files: DataFiles;
   readonly #folder: string;
 
-  constructor({ source, options, folder }: WorkerSetup) {
-    this.#plan = planConversion(options);
+  constructor({ source, options, folder, calibration }: WorkerSetup) {
+    this.#calibration =
+      calibration === undefined ? undefined : new ExpertCalibration(CalibrationFile.open(calibration), options.config.moe);
+    this.#plan = planConversion(options, this.#calibration);
     this.#source = openSource(source, options.config);
     this.#files = new DataFiles(folder, this.#plan.dataFiles);
     this.#folder = folder;
@@ -50,6 +60,7 @@ export class TaskThread {
   close(): void {
     this.#files.close();
     this.#source.close();
+    this.#calibration?.close();
   }
 }
 

@@ -11,6 +11,7 @@ import { Weights } from "./blocks/weights.ts";
 import type { Piece } from "./onnx/graph.ts";
 import { encodeModel, externalDataBytes, placePieces, type Region } from "./onnx/model-file.ts";
 import { blockLength, type ScaleRule } from "./quantize/blockwise.ts";
+import type { ExpertCalibration } from "./quantize/expert-calibration.ts";
 
 export type PlanOptions = {
   readonly config: ModelConfig;
@@ -37,15 +38,18 @@ export type Plan = {
   readonly jobs: readonly Job[];
 };
 
-/** Throws a UserError when the sizes do not suit the settings. */
-export function planConversion({ config, settings, inspect, probe = false, scaleRule }: PlanOptions): Plan {
+/** Throws a UserError when the sizes do not suit the settings. With `calibration` the jobs round int4 experts for it. */
+export function planConversion(
+  { config, settings, inspect, probe = false, scaleRule }: PlanOptions,
+  calibration?: ExpertCalibration,
+): Plan {
   const { hiddenSize } = config.text;
   if (settings.weights !== "fp32" && hiddenSize % blockLength !== 0) {
     throw new UserError(
       `${settings.weights} weights need a hidden size that is a multiple of ${blockLength}, this model's is ${hiddenSize}; use --weights fp32`,
     );
   }
-  const build = { config, weights: new Weights(settings, scaleRule), inspect, probe };
+  const build = { config, weights: new Weights(settings, scaleRule), inspect, probe, calibration };
   const graphs = [
     { name: graphFiles.decoder, graph: buildDecoder(build) },
     { name: graphFiles.vision, graph: buildVision(build) },

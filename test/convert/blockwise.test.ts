@@ -88,26 +88,12 @@ describe("quantizeBlockwise", () => {
     expect(scales[0]).toBeCloseTo(Math.max(...values.map(Math.abs)) / 7, 6);
   });
 
-  test("leaves a smaller weighted error than the plain rule, and than a search that does not know the importance", () => {
-    const columns = 256;
-    const values = noise(64 * columns);
-    const importance = Float64Array.from({ length: columns }, (_, i) => (i % 8 === 0 ? 20 : 1));
-    const weigh = (rows: Float32Array) => rows.map((value, i) => value * Math.sqrt(importance[i % columns]!));
-    const error = (options: QuantizeOptions) => {
-      const back = dequantizeBlockwise(quantizeBlockwise(values, columns, 4, options), columns, 4);
-      return relativeError(weigh(back), weigh(values));
-    };
+  test("leaves a smaller error than the plain rule", () => {
+    const values = noise(64 * 256);
+    const error = (options: QuantizeOptions) =>
+      relativeError(dequantizeBlockwise(quantizeBlockwise(values, 256, 4, options), 256, 4), values);
 
-    const weighted = error({ importance });
-
-    expect(weighted).toBeLessThan(0.85 * error({ rule: "plain" }));
-    expect(weighted).toBeLessThan(0.98 * error({}));
-  });
-
-  test("gives a usable scale to columns whose inputs are never there", () => {
-    const { scales } = quantizeBlockwise(noise(32), 32, 4, { importance: new Float64Array(32) });
-
-    expect(Number.isFinite(scales[0])).toBe(true);
+    expect(error({})).toBeLessThan(0.9 * error({ rule: "plain" }));
   });
 
   test("refuses values that are not whole rows", () => {

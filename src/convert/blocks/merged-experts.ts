@@ -19,8 +19,8 @@ import {
 } from "../onnx/std-ops.ts";
 import { blockLength } from "../quantize/blockwise.ts";
 import type { RoutedExperts } from "./moe.ts";
-import { quantizedExpert } from "./quantized-expert.ts";
-import { encodeFloats, wholeTensor, type Build, type RowSource } from "./weights.ts";
+import { quantizedExpert, type ExpertLayout } from "./quantized-expert.ts";
+import { wholeTensor, type Build, type RowSource } from "./weights.ts";
 
 /** Far below any logit: its softmax is exactly 0 in float32. */
 const masked = -1e4;
@@ -83,15 +83,46 @@ function router(g: Graph, x: Value, { config, weights: w, inspect }: Build, mask
 }
 
 /** Both banks, padded to one width with zeros (which contribute nothing), rows of gate and up interleaved. */
-function expertWeights(g: Graph, { config, weights: w }: Build, layer: number): ExpertWeights {
+function expertWeights(g: Graph, build: Build, layer: number): ExpertWeights {
+  const { config, weights: w } = build;
+  if (!w.isQuantized) return denseExpertWeights(g, build, layer);
+  const { expertCount, textWidth, visionWidth } = config.moe;
+  const { hiddenSize } = config.text;
+  const width = Math.ceil(Math.max(textWidth, visionWidth) / blockLength) * blockLength;
+  const bits = w.precision === "int4" ? 4 : 8;
+  const layout = (ownWidth: number): ExpertLayout => ({
+    width: ownWidth,
+    gateUpRows: alternatingRows(ownWidth, width),
+    downColumns: width,
+    scaleType: w.activation,
+    pack: (rows) => rows,
+  });
+  const [textLayout, visionLayout] = [layout(textWidth), layout(visionWidth)];
+  const count = 2 * expertCount;
+  const pieces = Array.from({ length: count }, (_, expert) =>
+    quantizedExpert(layer, expert, build, expert < expertCount ? textLayout : visionLayout),
+  );
+  const pair = (label: string, rows: number, columns: number) => [
+    { name: `${label}.quantized`, dtype: "uint8" as const, shape: [count, rows, (columns * bits) / 8] },
+    { name: `${label}.scales`, dtype: w.activation, shape: [count, rows, columns / blockLength] },
+  ];
+  const values = [...pair("gate_up_proj", 2 * width, hiddenSize), ...pair("down_proj", hiddenSize, width)];
+  const [gateUpData, gateUpScales, downData, downScales] = g.weights(values, pieces) as [Value, Value, Value, Value];
+  return { type: "quantized", bits, gateUp: gateUpData, gateUpScales, down: downData, downScales };
+}
+
+/** A row of gate, one of up, and so on; each has `ownWidth` rows, the rest up to `width` are zeros. */
+function alternatingRows(ownWidth: number, width: number): Int32Array {
+  return Int32Array.from({ length: 2 * width }, (_, row) => (row >= 2 * ownWidth ? -1 : (row >> 1) + (row % 2 === 0 ? 0 : ownWidth)));
+}
+
+function denseExpertWeights(g: Graph, { config, weights: w }: Build, layer: number): ExpertWeights {
   const prefix = `model.layers.${layer}.mlp.experts`;
   const { expertCount, textWidth, visionWidth } = config.moe;
   const { hiddenSize } = config.text;
-  const widest = Math.max(textWidth, visionWidth);
-  const width = w.isQuantized ? Math.ceil(widest / blockLength) * blockLength : widest;
+  const width = Math.max(textWidth, visionWidth);
   const count = 2 * expertCount;
   const ownWidth = (expert: number) => (expert < expertCount ? textWidth : visionWidth);
-
   const experts = Array.from({ length: count }, (_, expert) => expert);
   const gateUp = experts.map((expert): RowSource => ({
     rows: 2 * width,
@@ -115,27 +146,9 @@ function expertWeights(g: Graph, { config, weights: w }: Build, layer: number): 
       return rows;
     },
   }));
-
-  if (!w.isQuantized) {
-    return {
-      type: "dense",
-      gateUp: w.plain(g, "gate_up_proj", w.activation, [count, 2 * width, hiddenSize], gateUp),
-      down: w.plain(g, "down_proj", w.activation, [count, hiddenSize, width], down),
-    };
-  }
-  const bits = w.precision === "int4" ? 4 : 8;
-  const norm = { name: `model.layers.${layer}.post_attention_layernorm.weight`, shape: [hiddenSize] };
-  const pieces = experts.map((expert) =>
-    quantizedExpert({ gateUp: gateUp[expert]!, down: down[expert]!, norm, width }, (values, columns, importance) => {
-      const { data, scales } = w.quantize(values, columns, bits, w.activation, importance);
-      return [data, encodeFloats(scales, w.activation)];
-    }),
-  );
-  const pair = (label: string, rows: number, columns: number) => [
-    { name: `${label}.quantized`, dtype: "uint8" as const, shape: [count, rows, (columns * bits) / 8] },
-    { name: `${label}.scales`, dtype: w.activation, shape: [count, rows, columns / blockLength] },
-  ];
-  const values = [...pair("gate_up_proj", 2 * width, hiddenSize), ...pair("down_proj", hiddenSize, width)];
-  const [gateUpData, gateUpScales, downData, downScales] = g.weights(values, pieces) as [Value, Value, Value, Value];
-  return { type: "quantized", bits, gateUp: gateUpData, gateUpScales, down: downData, downScales };
+  return {
+    type: "dense",
+    gateUp: w.plain(g, "gate_up_proj", w.activation, [count, 2 * width, hiddenSize], gateUp),
+    down: w.plain(g, "down_proj", w.activation, [count, hiddenSize, width], down),
+  };
 }

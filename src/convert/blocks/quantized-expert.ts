@@ -1,35 +1,71 @@
-// One routed expert as one piece of work: gate, up and down are read once and rounded for the inputs that each will see.
+// One routed expert as one piece of work: gate, up and down are read once, quantized, and put as the operator wants them.
 
+import type { DataType } from "../../core/data-type.ts";
 import type { Piece, TensorRef } from "../onnx/graph.ts";
-import { gatedImportance, normedImportance } from "../quantize/importance.ts";
-import type { RowSource } from "./weights.ts";
+import { arrangeRows } from "../quantize/arrange-rows.ts";
+import type { QuantizedRows } from "../quantize/blockwise.ts";
+import type { QuantizedExpert } from "../quantize/expert-calibration.ts";
+import { encodeFloats, type Build } from "./weights.ts";
 
-export type ExpertSources = {
-  /** Reads gate_proj, up_proj. */
-  readonly gateUp: RowSource;
-  /** Reads down_proj. */
-  readonly down: RowSource;
-  /** γ [hidden] of the norm in front of the experts. */
-  readonly norm: TensorRef;
-  /** Columns of down, with padding. */
+/** What an operator wants of an expert of `width` inner columns. */
+export type ExpertLayout = {
   readonly width: number;
+  /** For each row of gate_up: the row of gate (0 … width − 1) or of up (width … 2·width − 1) that it is, or −1 for zeros. */
+  readonly gateUpRows: Int32Array;
+  /** Columns of down, with padding. */
+  readonly downColumns: number;
+  readonly scaleType: DataType;
+  /** Where the codes of rows belong. */
+  readonly pack: (rows: QuantizedRows, columns: number) => QuantizedRows;
 };
 
-/** Quantizes a matrix [rows, columns] and returns the bytes of its codes and of its scales. */
-export type EncodeMatrix = (values: Float32Array, columns: number, importance: Float64Array) => [Uint8Array, Uint8Array];
+type Tensors = readonly [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
 
-/** Gives codes and scales of gate and up, then of down: a share of four weights [experts, …]. */
-export function quantizedExpert({ gateUp, down, norm, width }: ExpertSources, encodeMatrix: EncodeMatrix): Piece {
+/** Gives codes and scales of gate and up, then of down: a share of four weights [experts, …]. `expert` counts through both banks. */
+export function quantizedExpert(layer: number, expert: number, build: Build, layout: ExpertLayout): Piece {
+  const { weights: w, calibration } = build;
+  const { hiddenSize } = build.config.text;
+  const { width, scaleType, pack } = layout;
+  const bits = w.precision === "int4" ? 4 : 8;
+  const name = `model.layers.${layer}.mlp.experts.${expert}`;
+  const quantize = ([gate, up, down, routerWeight, biases]: Tensors): QuantizedExpert => {
+    const { expertCount } = build.config.moe;
+    const isVision = expert >= expertCount;
+    const correctionBias = biases?.subarray(isVision ? expertCount : 0, isVision ? 2 * expertCount : expertCount);
+    const matrices = { layer, bank: isVision ? "vision" : "text", index: expert % expertCount, gate, up, down } as const;
+    return (
+      calibration?.quantize(matrices, { weight: routerWeight, correctionBias }, w.roundScale(scaleType)) ?? {
+        gate: w.quantize(gate, hiddenSize, bits, scaleType),
+        up: w.quantize(up, hiddenSize, bits, scaleType),
+        down: w.quantize(down, width, bits, scaleType),
+      }
+    );
+  };
   return {
     rows: 1,
-    reads: [...gateUp.reads, ...down.reads, norm],
+    reads: [
+      { name: `${name}.gate_proj.weight`, shape: [width, hiddenSize] },
+      { name: `${name}.up_proj.weight`, shape: [width, hiddenSize] },
+      { name: `${name}.down_proj.weight`, shape: [hiddenSize, width] },
+      ...(calibration ? routerReads(layer, expert, build) : []),
+    ],
     encode: (tensors) => {
-      const [gate, up, downWeight, gamma] = tensors as [Float32Array, Float32Array, Float32Array, Float32Array];
-      const input = normedImportance(gamma);
-      return [
-        ...encodeMatrix(gateUp.arrange([gate, up]), input.length, input),
-        ...encodeMatrix(down.arrange([downWeight]), width, gatedImportance(gate, up, input, width)),
-      ];
+      const { gate, up, down } = quantize(tensors as Tensors);
+      const gateUp = arrangeRows([gate, up], layout.gateUpRows, { bits, columns: hiddenSize, width: hiddenSize });
+      const everyRow = Int32Array.from({ length: hiddenSize }, (_, row) => row);
+      const wide = arrangeRows([down], everyRow, { bits, columns: width, width: layout.downColumns });
+      const packed = [pack(gateUp, hiddenSize), pack(wide, layout.downColumns)];
+      return packed.flatMap(({ data, scales }) => [data, encodeFloats(scales, scaleType)]);
     },
   };
+}
+
+/** What decides who gets which token of a calibration. */
+function routerReads(layer: number, expert: number, { config }: Build): TensorRef[] {
+  const { expertCount } = config.moe;
+  const prefix = `model.layers.${layer}.mlp`;
+  return [
+    { name: `${prefix}.${expert < expertCount ? "gate.weight" : "gate.weight_1"}`, shape: [config.text.hiddenSize, expertCount] },
+    { name: `${prefix}.moe_statics.e_score_correction_bias`, shape: [2, expertCount] },
+  ];
 }

@@ -7,7 +7,8 @@ import type { ModelConfig } from "../../core/model-config.ts";
 import type { Graph, Piece, TensorRef, Value } from "../onnx/graph.ts";
 import { matMulNBits, type QuantizedMatrix } from "../onnx/microsoft-ops.ts";
 import { add, cast, matMul } from "../onnx/std-ops.ts";
-import { blockLength, quantizeBlockwise, type QuantizedRows, type ScaleRule } from "../quantize/blockwise.ts";
+import { blockLength, quantizeBlockwise, type QuantizedRows, type RoundScale, type ScaleRule } from "../quantize/blockwise.ts";
+import type { ExpertCalibration } from "../quantize/expert-calibration.ts";
 
 /** Elements of a matrix that one piece takes at most: what a thread holds in memory is a small multiple of it. */
 const maxPieceElements = 2 ** 24;
@@ -20,6 +21,8 @@ export type Build = {
   readonly inspect: boolean;
   /** Also put out what calibration records: the inputs of the routed experts. */
   readonly probe: boolean;
+  /** What int4 experts are rounded for; none where nothing is computed, or there was no calibration run. */
+  readonly calibration?: ExpertCalibration | undefined;
 };
 
 /** Rows of several checkpoint matrices [rows, columns], one below the other. */
@@ -122,9 +125,13 @@ export class Weights {
     return { bits, rows, columns, data, scales };
   }
 
-  /** Quantizes values [rows, columns] whose scales will be stored as `scaleType`. `importance`: see QuantizeOptions. */
-  quantize(values: Float32Array, columns: number, bits: 4 | 8, scaleType: DataType, importance?: Float64Array): QuantizedRows {
-    return quantizeBlockwise(values, columns, bits, { roundScale: scaleRounding[scaleType]!, rule: this.#scaleRule, importance });
+  /** Quantizes values [rows, columns] whose scales will be stored as `scaleType`. */
+  quantize(values: Float32Array, columns: number, bits: 4 | 8, scaleType: DataType): QuantizedRows {
+    return quantizeBlockwise(values, columns, bits, { roundScale: this.roundScale(scaleType), rule: this.#scaleRule });
+  }
+
+  roundScale(scaleType: DataType): RoundScale {
+    return scaleRounding[scaleType]!;
   }
 }
 
@@ -161,7 +168,7 @@ function transposeInto(out: Float32Array, offset: number, outWidth: number, valu
   }
 }
 
-const scaleRounding: Partial<Record<DataType, (scale: number) => number>> = {
+const scaleRounding: Partial<Record<DataType, RoundScale>> = {
   float32: Math.fround,
   float16: roundToFloat16,
   bfloat16: roundToBfloat16,

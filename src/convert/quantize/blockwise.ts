@@ -14,24 +14,25 @@ export type QuantizedRows = {
 /** How int4 scales are found. "plain" (the largest weight becomes ±7) is what the search is measured against. */
 export type ScaleRule = "searched" | "plain";
 
+/** What storing a scale does to it, so that codes are chosen for the scale that will be used. */
+export type RoundScale = (scale: number) => number;
+
 export type QuantizeOptions = {
-  /** What storing a scale does to it, so that codes are chosen for the scale that will be used; float32 unless told. */
-  readonly roundScale?: (scale: number) => number;
+  /** To float32 unless told. */
+  readonly roundScale?: RoundScale;
   readonly rule?: ScaleRule;
-  /** [columns] expected square of each column's input, which its squared error is multiplied by; all alike unless told. */
-  readonly importance?: Float64Array | undefined;
 };
 
-/** The block in work and its importance, in double precision: sums over them lose nothing. */
+/** The block in work, in double precision: sums over it lose nothing. */
 const block = new Float64Array(blockLength);
-const weight = new Float64Array(blockLength);
+const allAlike = new Float64Array(blockLength).fill(1);
 
 /** Quantizes values [rows, columns]; a last block that is not full is padded with zeros. */
 export function quantizeBlockwise(
   values: Float32Array,
   columns: number,
   bits: 4 | 8,
-  { roundScale = Math.fround, rule = "searched", importance }: QuantizeOptions = {},
+  { roundScale = Math.fround, rule = "searched" }: QuantizeOptions = {},
 ): QuantizedRows {
   const rows = values.length / columns;
   assert(Number.isInteger(rows), `${values.length} values are not rows of ${columns}`);
@@ -39,14 +40,12 @@ export function quantizeBlockwise(
   const data = new Uint8Array((rows * blockCount * blockLength * bits) / 8);
   const scales = new Float32Array(rows * blockCount);
   let index = 0;
-  weight.fill(1);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column += blockLength) {
       const length = Math.min(blockLength, columns - column);
       const extreme = loadBlock(values, row * columns + column, length);
-      if (importance) for (let i = 0; i < length; i++) weight[i] = importance[column + i]!;
       const isSearched = bits === 4 && rule === "searched";
-      const scale = roundScale(isSearched ? bestScale4(extreme) : Math.abs(extreme) / (bits === 4 ? 7 : 127));
+      const scale = roundScale(isSearched ? bestScale4(block, 0, allAlike, extreme) : Math.abs(extreme) / (bits === 4 ? 7 : 127));
       // A scale that rounds to zero belongs to weights that the format cannot hold.
       const inverse = scale === 0 ? 0 : 1 / scale;
       if (bits === 4) writeCodes4(data, (index * blockLength) / 2, inverse);
@@ -78,20 +77,21 @@ function loadBlock(values: Float32Array, start: number, length: number): number 
 const rounder = 1.5 * 2 ** 52;
 
 /**
+ * The scale of the 32 numbers from values[start] on, `extreme` the one of largest magnitude.
  * Int4 has one code more on the negative side, so the largest weight goes there whatever its sign (a negative scale is fine). Four
  * ranges are tried: −7, −7.7, −8.4 and −9.1 are the codes that this weight would get if codes had no ends. The wider ones clip it
- * but serve the other 31 better. For codes q and importances h the best scale is Σ h·w·q / Σ h·q², and
+ * but serve the other 31 better. For codes q and weights h of the squared errors the best scale is Σ h·w·q / Σ h·q², and
  * the error it leaves is Σ h·w² − (Σ h·w·q)² / Σ h·q²: the largest last term wins. All four are summed in one loop, because one alone would spend its time
  * waiting for its own additions.
  */
-function bestScale4(extreme: number): number {
+export function bestScale4(values: Float64Array, start: number, weights: Float64Array, extreme: number): number {
   if (extreme === 0) return 0;
   const [inverseA, inverseB, inverseC, inverseD] = [-7 / extreme, -7.7 / extreme, -8.4 / extreme, -9.1 / extreme];
   let [productA, productB, productC, productD] = [0, 0, 0, 0];
   let [squareA, squareB, squareC, squareD] = [0, 0, 0, 0];
   for (let i = 0; i < blockLength; i++) {
-    const value = block[i]!;
-    const h = weight[i]!;
+    const value = values[start + i]!;
+    const h = weights[i]!;
     const hw = h * value;
     const a = value * inverseA + rounder - rounder;
     let b = value * inverseB + rounder - rounder;
@@ -115,8 +115,7 @@ function bestScale4(extreme: number): number {
   if (productB * productB * square > product * product * squareB) [product, square] = [productB, squareB];
   if (productC * productC * square > product * product * squareC) [product, square] = [productC, squareC];
   if (productD * productD * square > product * product * squareD) [product, square] = [productD, squareD];
-  // Inputs that are never there: any scale does.
-  return square > 0 ? product / square : extreme / -8;
+  return product / square;
 }
 
 /** Codes are shifted to be positive, so that dropping the fraction rounds to nearest. */

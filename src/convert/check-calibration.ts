@@ -1,0 +1,38 @@
+// Whether a calibration file suits a conversion, before hours of work.
+
+import { UserError } from "../core/errors.ts";
+import type { ConversionSettings, Manifest } from "../core/manifest.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import { CalibrationFile } from "./calibration-file.ts";
+import { minTokens, tokensOfBank } from "./quantize/expert-calibration.ts";
+
+export type CheckedCalibration = {
+  readonly entry: NonNullable<Manifest["calibration"]>;
+  /** What the operator should know. */
+  readonly notes: readonly string[];
+};
+
+/** Reads the whole file, for its hash. Throws a UserError when it is damaged, of another model, or would change nothing. */
+export function checkCalibration(path: string, { weights }: ConversionSettings, { text, moe }: ModelConfig): CheckedCalibration {
+  if (weights !== "int4") {
+    throw new UserError(
+      `a calibration decides how experts are rounded to int4, got ${weights} weights; leave it out or use --weights int4`,
+    );
+  }
+  const file = CalibrationFile.open(path);
+  try {
+    const layers = moe.sparseLayers.flatMap((isSparse, layer) => (isSparse ? [layer] : []));
+    if (file.hiddenSize !== text.hiddenSize || file.layers.join() !== layers.join()) {
+      const wanted = `${layers.length} layers with inputs of ${text.hiddenSize} numbers`;
+      const got = `${file.layers.length} layers with inputs of ${file.hiddenSize}`;
+      throw new UserError(`${path}: expected ${wanted}, got ${got}; use a calibration run of this model`);
+    }
+    const banks = (["text", "vision"] as const).map((bank) => ({ bank, count: tokensOfBank(file, bank).length }));
+    const notes = banks
+      .filter(({ count }) => count < minTokens)
+      .map(({ bank, count }) => `the calibration has ${count} ${bank} tokens, too few (${minTokens}) to round the ${bank} experts for`);
+    return { entry: { sha256: file.sha256, tokenCount: file.tokenCount }, notes };
+  } finally {
+    file.close();
+  }
+}
