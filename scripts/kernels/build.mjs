@@ -32,6 +32,9 @@ const nvccFlags = [
   "-fPIC,-fvisibility=hidden",
   ...architectures.flatMap((a) => ["-gencode", a]),
 ];
+// The CUDA runtime is inside, hidden: the library loads where there is none, and never meets the one that ONNX Runtime brings. Both
+// work in the device's primary context, and a stream is the driver's own handle (CUDA Runtime API, "Interactions with the CUDA Driver API").
+const cudaLinkFlags = ["-cudart", "static", "-Xlinker", "--no-undefined", "-Xlinker", "--exclude-libs=ALL"];
 
 try {
   await main(process.argv.includes("--cpu"));
@@ -60,7 +63,7 @@ async function main(isCpuOnly) {
 
   // A server may have the old library open: it is replaced, not overwritten.
   const output = `${library}.new`;
-  if (withCuda) await run("nvcc", ["-shared", "-cudart", "shared", "-Xlinker", "--no-undefined", "-o", output, ...objects]);
+  if (withCuda) await run("nvcc", ["-shared", ...cudaLinkFlags, "-o", output, ...objects]);
   else await run("g++", ["-shared", "-Wl,--no-undefined", "-o", output, ...objects]);
   renameSync(output, library);
   console.log(
