@@ -1,5 +1,7 @@
 // What the main thread tells the engine's worker thread when it starts it.
 
+import type { KvScales } from "./model/kv-cache.ts";
+
 export type WorkerData = {
   /** A converted model folder. */
   readonly modelFolder: string;
@@ -7,6 +9,8 @@ export type WorkerData = {
   readonly threadCount: number;
   readonly slotCount: number;
   readonly slotCapacity: number;
+  /** Scales of an int8 KV cache; without them the cache has the type of the activations. */
+  readonly kvScales?: KvScales | undefined;
   readonly prefillChunkTokens: number;
   readonly maxWaiting: number;
   readonly imageCacheBytes: number;

@@ -11,6 +11,7 @@ import { greedy } from "../../src/core/sampling.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import type { SequenceId } from "../../src/engine/engine-protocol.ts";
 import { ErnieModel } from "../../src/model/ernie-model.ts";
+import type { KvScales } from "../../src/model/kv-cache.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import type { DeviceKind } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
@@ -28,7 +29,8 @@ export class LocalModel {
   readonly #engine: Engine;
   #submitted = 0;
 
-  constructor(folder: string, device: DeviceKind = "cpu") {
+  /** With `kvScales` the KV cache is one of int8. */
+  constructor(folder: string, device: DeviceKind = "cpu", kvScales?: KvScales) {
     this.manifest = readManifest(folder);
     this.#tokenizer = loadTokenizer(folder);
     this.#template = loadTemplate(folder);
@@ -37,6 +39,7 @@ export class LocalModel {
       threadCount: 0,
       slotCount,
       slotCapacity,
+      kvScales,
       prefillChunkTokens: 512,
       imageCacheBytes: 1 << 28,
     });

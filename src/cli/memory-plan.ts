@@ -43,6 +43,8 @@ export type MemoryPlan = {
   readonly kvBytesPerToken: number;
 };
 
+/** What the server keeps for features of pictures that it has seen. */
+export const imageCacheBytes = 256 * 2 ** 20;
 /** Share of a host's memory beside weights and workspace that the KV cache may take; the rest is for packed copies of weights, pictures and HTTP. */
 const hostShare = 0.5;
 
@@ -58,7 +60,7 @@ export function planMemory(
 ): MemoryPlan {
   const { config, settings, weightBytes } = model;
   const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
-  const workspace = workspaceBytes(config, settings.activations, wishes.prefillChunkTokens);
+  const workspace = workspaceBytes(config, settings.activations, wishes.prefillChunkTokens) + imageCacheBytes;
   const left = usableBytes - weightBytes - workspace;
   if (left <= 0) throw new UserError(tooLittle(weightBytes, workspace, usableBytes, device, settings));
   const kvDataType = wishes.kvCacheType === "int8" ? "int8" : activationDataType[settings.activations];

@@ -182,12 +182,13 @@ function sections(config: ModelConfig, cpu: readonly ConversionSettings[], gpu: 
   const perToken = (format: (typeof activations)[number]) => formatBytes(kvBytesPerToken(config.text, activationDataType[format]));
   const each = (bytes: (format: (typeof activations)[number]) => string) =>
     activations.map((format) => `${bytes(format)} in ${format}`).join(", ");
+  const perTokenInt8 = formatBytes(kvBytesPerToken(config.text, "int8"));
   return [
     { title: `Weights in memory (${cpu[0]!.activations} activations)`, lines: memoryTable(config, cpu) },
     {
       title: "Beside the weights",
       lines: [
-        `KV cache   ${each(perToken)}, per token`,
+        `KV cache   ${each(perToken)}, ${perTokenInt8} in int8, per token`,
         `workspace  ${each((format) => formatBytes(workspaceBytes(config, format)))}, about; the largest picture decides`,
       ],
     },

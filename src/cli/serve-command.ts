@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manifest.ts";
 import { deviceChoices, type DeviceChoice } from "./choose-device.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
-import { defaultMemoryWishes } from "./memory-plan.ts";
+import { defaultMemoryWishes, kvCacheTypes, type KvCacheType } from "./memory-plan.ts";
 import { fraction, wholeNumber } from "./options.ts";
 import { serve, type ServeOptions } from "./serve.ts";
 
@@ -48,7 +48,7 @@ function addServerOptions(command: Command): void {
 }
 
 function addMemoryOptions(command: Command): void {
-  const { gpuMemoryUtilization, prefillChunkTokens } = defaultMemoryWishes;
+  const { kvCacheType, gpuMemoryUtilization, prefillChunkTokens } = defaultMemoryWishes;
   command
     .option(
       "--max-model-len <n>",
@@ -56,6 +56,11 @@ function addMemoryOptions(command: Command): void {
       wholeNumber(16, 1 << 24),
     )
     .option("--max-num-seqs <n>", "sequences computed at the same time (default: 16, fewer where memory is short)", wholeNumber(1, 4096))
+    .addOption(
+      new Option("--kv-cache-dtype <type>", "type of keys and values; auto is that of the activations, int8 takes half or a quarter of it")
+        .choices(kvCacheTypes)
+        .default(kvCacheType),
+    )
     .option(
       "--gpu-memory-utilization <share>",
       "share of the GPU's memory that may be in use, by other programs too",
@@ -77,6 +82,7 @@ type ServeFlags = {
   activations?: ActivationFormat;
   experts: ExpertChoice;
   device: DeviceChoice;
+  kvCacheDtype: KvCacheType;
   gpuMemoryUtilization: number;
   threads: number;
   host: string;
@@ -98,7 +104,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     weights: flags.weights,
     activations: flags.activations,
     experts: flags.experts,
-    kvCacheType: "auto",
+    kvCacheType: flags.kvCacheDtype,
     gpuMemoryUtilization: flags.gpuMemoryUtilization,
     device: flags.device,
     threads: flags.threads,

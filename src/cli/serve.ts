@@ -16,12 +16,15 @@ import { readModelConfig } from "../convert/read-config.ts";
 import { UserError } from "../core/errors.ts";
 import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
 import { EngineClient } from "../engine/engine-client.ts";
+import type { KvBudget } from "../model/kv-budget.ts";
+import type { KvScales } from "../model/kv-cache.ts";
 import { classifyFolder, readManifest } from "../model-folder.ts";
 import { createImageLoader } from "../vision/image-loader.ts";
 import type { WorkerData } from "../worker-data.ts";
 import { programVersion } from "../version.ts";
 import { chooseDevice, defaultActivations, describeDevice, type ComputeDevice, type DeviceChoice } from "./choose-device.ts";
-import { describeMemory, planMemory, type MemoryPlan, type MemoryWishes } from "./memory-plan.ts";
+import { prepareKvScales } from "./kv-scales.ts";
+import { describeMemory, imageCacheBytes, planMemory, type MemoryPlan, type MemoryWishes } from "./memory-plan.ts";
 import { totalOf, weightBytesByPart } from "./memory-report.ts";
 import { chooseSettings, prepareModel, type PreparedModel } from "./prepare-model.ts";
 
@@ -42,7 +45,6 @@ export type ServeOptions = MemoryWishes & {
   readonly defaultThinking: boolean;
 };
 
-const imageCacheBytes = 256 * 2 ** 20;
 const shutdownMs = 30_000;
 
 export async function serve(options: ServeOptions, log: Logger, say: (line: string) => void): Promise<void> {
@@ -54,8 +56,9 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const { manifest } = model;
   const memory = planMemory({ ...manifest, weightBytes: weightBytes(manifest) }, device, options);
   sayModel(model, device, memory, say);
+  const kvScales = options.kvCacheType === "int8" ? await prepareKvScales(model, device.kind, options.threads, say) : undefined;
   const started = Date.now();
-  const engine = await startEngine(model, memory, device, options);
+  const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options);
   say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   const modelId = options.servedModelName ?? manifest.source.name;
   const contextLength = memory.kv.capacity;
@@ -139,13 +142,19 @@ function readGenerationDefaults(folder: string): GenerationDefaults {
   return existsSync(path) ? toGenerationDefaults(JSON.parse(readFileSync(path, "utf8")) as object) : {};
 }
 
-async function startEngine(model: PreparedModel, { kv }: MemoryPlan, device: ComputeDevice, options: ServeOptions): Promise<EngineClient> {
+async function startEngine(
+  model: PreparedModel,
+  kv: KvBudget & { readonly kvScales: KvScales | undefined },
+  device: ComputeDevice,
+  options: ServeOptions,
+): Promise<EngineClient> {
   const workerData: WorkerData = {
     modelFolder: model.folder,
     device: device.kind,
     threadCount: options.threads,
     slotCount: kv.slotCount,
     slotCapacity: kv.capacity,
+    kvScales: kv.kvScales,
     prefillChunkTokens: options.prefillChunkTokens,
     maxWaiting: options.maxWaiting,
     imageCacheBytes,

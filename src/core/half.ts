@@ -59,6 +59,11 @@ export function toBfloat16(values: Float32Array): Uint16Array {
   return out;
 }
 
+export function fromBfloat16(values: Uint16Array): Float32Array {
+  const bits = Uint32Array.from(values, (half) => half << 16);
+  return new Float32Array(bits.buffer);
+}
+
 /** Rounds one number to the nearest binary16 value. */
 export function roundToFloat16(value: number): number {
   scratch[0] = value;

@@ -14,7 +14,7 @@ import type { Runtime, SessionOptions } from "../runtime/runtime.ts";
 import type { Binding } from "../runtime/session.ts";
 import { CudaGraphs } from "./cuda-graphs.ts";
 import { Decoder } from "./decoder.ts";
-import { KvCache } from "./kv-cache.ts";
+import { KvCache, type KvScales } from "./kv-cache.ts";
 import { Sampler } from "./sampler.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 import { warmUpBatches } from "./warm-up.ts";
@@ -24,8 +24,8 @@ export type ErnieModelOptions = {
   readonly threadCount: number;
   readonly slotCount: number;
   readonly slotCapacity: number;
-  /** Element type of the KV cache, where it is not that of the activations. */
-  readonly kvDataType?: DataType;
+  /** Makes the KV cache one of int8; without them it has the type of the activations. */
+  readonly kvScales?: KvScales | undefined;
   /** The longest prefill chunk that will come. */
   readonly prefillChunkTokens: number;
   /** Memory for features of pictures seen before, on the device. */
@@ -88,6 +88,11 @@ export class ErnieModel implements ModelRunner {
     return { tokenIds: draws.map(() => undefined) };
   }
 
+  /** What the first `length` tokens of a slot left in the cache; see `KvCache.read`. */
+  readCache(slot: SlotId, block: number, length: number): Float32Array {
+    return this.#parts.cache.read(slot, block, length);
+  }
+
   swapSlots(a: SlotId, lengthA: number, b: SlotId, lengthB: number): void {
     this.#parts.cache.swap(a, lengthA, b, lengthB);
   }
@@ -111,17 +116,18 @@ function load(
   dtype: DataType,
   options: ErnieModelOptions,
 ): Parts & { readonly owned: Owned } {
-  const { threadCount, slotCount, slotCapacity, prefillChunkTokens } = options;
+  const { threadCount, slotCount, slotCapacity, prefillChunkTokens, kvScales } = options;
   const capturesGraphs = runtime.device.kind === "cuda" && options.cudaGraphs !== false;
   const customOpsLibrary = findKernelLibrary();
   return buildOwned((owned) => {
     const open = (file: string, session: SessionOptions) => owned.add(runtime.openSession(join(folder, file), session));
-    const decoderSession = open(graphFiles.decoder, { threadCount, capturesGraphs, ...(customOpsLibrary && { customOpsLibrary }) });
+    const decoderFile = kvScales ? graphFiles.decoderInt8Cache : graphFiles.decoder;
+    const decoderSession = open(decoderFile, { threadCount, capturesGraphs, ...(customOpsLibrary && { customOpsLibrary }) });
     const visionSession = open(graphFiles.vision, { threadCount });
     // Each session has threads of its own that go on spinning for a while after a run; a second pool would take turns with them.
     const samplerSession = open(graphFiles.sampler, { threadCount: 1 });
     const size = { slotCount, capacity: slotCapacity };
-    const cache = owned.add(new KvCache(runtime, decoderSession, config.text, options.kvDataType ?? dtype, size));
+    const cache = owned.add(new KvCache(runtime, decoderSession, config.text, kvScales ?? dtype, size));
     const vision = owned.add(new VisionEncoder(runtime, visionSession, config, dtype, options.imageCacheBytes));
     const parts = { cache, vision, ...(capturesGraphs && { graphs: new CudaGraphs() }) };
     const decoder = owned.add(new Decoder(runtime, parts, config.text, dtype, prefillChunkTokens));

@@ -1,17 +1,24 @@
 // The memory behind the KV slots: per layer one block for keys and one for values, [slots, kvHeads, capacity, headDim].
 
 import { elementBytes, type DataType } from "../core/data-type.ts";
+import { assert } from "../core/errors.ts";
 import { decoderIo } from "../core/graph-io.ts";
+import { fromBfloat16, fromFloat16 } from "../core/half.ts";
 import type { TextConfig } from "../core/model-config.ts";
 import type { Memory, RowPlace } from "../runtime/device.ts";
+import { Mirror } from "../runtime/mirror.ts";
 import { buildOwned, type Owned } from "../runtime/owned.ts";
 import type { Runtime, Tensor } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
+import { typedArray } from "./tensor-buffer.ts";
 
 /** Bytes that one token takes in a slot. */
 export function kvBytesPerToken(config: TextConfig, dtype: DataType): number {
   return 2 * config.layerCount * config.kvHeadCount * config.headDim * elementBytes[dtype];
 }
+
+/** float32 [layers, 2, kvHeads, headDim]: what a step of an int8 cache's integers is worth; of each layer the keys' scales, then the values'. */
+export type KvScales = Float32Array;
 
 /** Two slots are exchanged in pieces of this size. */
 const maxScratchBytes = 16 << 20;
@@ -27,9 +34,17 @@ export class KvCache {
   /** For each layer its keys, then its values. */
   readonly #blocks: readonly Memory[];
   readonly #scratch: Memory;
+  readonly #scales: Memory | undefined;
 
-  /** `dtype` is that of the cache, which need not be that of the activations. */
-  constructor(runtime: Runtime, session: Session, config: TextConfig, dtype: DataType, size: { slotCount: number; capacity: number }) {
+  /** `type` is that of the activations, or the scales of an int8 cache. */
+  constructor(
+    runtime: Runtime,
+    session: Session,
+    config: TextConfig,
+    type: DataType | KvScales,
+    size: { readonly slotCount: number; readonly capacity: number },
+  ) {
+    const dtype = typeof type === "string" ? type : "int8";
     this.slotCount = size.slotCount;
     this.capacity = size.capacity;
     this.#runtime = runtime;
@@ -37,11 +52,12 @@ export class KvCache {
     this.#config = config;
     this.#dtype = dtype;
     const { device } = runtime;
-    const { owned, blocks, scratch } = buildOwned((owned) => ({
+    const { owned, blocks, scratch, scales } = buildOwned((owned) => ({
       blocks: Array.from({ length: 2 * config.layerCount }, () => owned.add(device.allocate(size.slotCount * this.#slotBytes))),
       scratch: owned.add(device.allocate(Math.min(maxScratchBytes, this.#slotBytes))),
+      scales: typeof type === "string" ? undefined : uploadScales(owned.add(new Mirror(device, type.byteLength)), type),
     }));
-    [this.#owned, this.#blocks, this.#scratch] = [owned, blocks, scratch];
+    [this.#owned, this.#blocks, this.#scratch, this.#scales] = [owned, blocks, scratch, scales];
     if (device.kind === "cpu") return; // would touch all of it, and the pages of an empty slot cost nothing
     // Warming up reads what nobody has written: it must at least be numbers.
     for (const block of blocks) device.zero(block);
@@ -51,19 +67,48 @@ export class KvCache {
   /** A new binding of the decoder whose caches are the slots [first, first + count), read and written in place. */
   createBinding(first: number, count: number): Binding {
     const binding = this.#owned.add(this.#session.createBinding());
-    const shape = [count, this.#config.kvHeadCount, this.capacity, this.#config.headDim];
-    for (let layer = 0; layer < this.#config.layerCount; layer++) {
-      const [keys, values] = [0, 1].map((part) => {
-        const tensor = this.#runtime.createTensor(this.#blocks[2 * layer + part]!, this.#dtype, shape, first * this.#slotBytes);
-        this.#owned.add({ dispose: () => this.#runtime.releaseTensor(tensor) });
-        return tensor;
-      }) as [Tensor, Tensor];
+    const { kvHeadCount, headDim, layerCount } = this.#config;
+    const shape = [count, kvHeadCount, this.capacity, headDim];
+    for (let layer = 0; layer < layerCount; layer++) {
+      const [keys, values] = [2 * layer, 2 * layer + 1].map((i) =>
+        this.#tensor(this.#blocks[i]!, this.#dtype, shape, first * this.#slotBytes),
+      ) as [Tensor, Tensor];
       binding.input(decoderIo.pastKey(layer), keys);
       binding.output(decoderIo.presentKey(layer), keys);
       binding.input(decoderIo.pastValue(layer), values);
       binding.output(decoderIo.presentValue(layer), values);
+      if (!this.#scales) continue;
+      const scaleBytes = kvHeadCount * headDim * elementBytes.float32;
+      const [keyScale, valueScale] = [2 * layer, 2 * layer + 1].map((i) =>
+        this.#tensor(this.#scales!, "float32", [1, kvHeadCount, 1, headDim], i * scaleBytes),
+      ) as [Tensor, Tensor];
+      binding.input(decoderIo.keyScale(layer), keyScale);
+      binding.input(decoderIo.valueScale(layer), valueScale);
     }
     return binding;
+  }
+
+  /**
+   * The first `length` tokens of a slot: float32 [kvHeads, length, headDim], of block 2 · layer the keys and of 2 · layer + 1 the values.
+   * Waits for the device. Not of an int8 cache.
+   */
+  read(slot: number, block: number, length: number): Float32Array {
+    const { kvHeadCount, headDim } = this.#config;
+    const { device } = this.#runtime;
+    const rowBytes = length * this.#tokenBytes;
+    const mirror = new Mirror(device, kvHeadCount * rowBytes);
+    try {
+      const target = { memory: mirror.device, offset: 0, pitch: rowBytes };
+      this.#copyTokens(target, this.#at(this.#blocks[block]!, slot, 0), length);
+      mirror.download(kvHeadCount * rowBytes);
+      device.synchronize();
+      const values = typedArray(mirror.host, this.#dtype, 0, kvHeadCount * length * headDim);
+      if (values instanceof Float32Array) return values.slice();
+      assert(values instanceof Uint16Array, `a cache of ${this.#dtype} cannot be read`);
+      return this.#dtype === "bfloat16" ? fromBfloat16(values) : fromFloat16(values);
+    } finally {
+      mirror.dispose();
+    }
   }
 
   /** The first `length` tokens of slot `from` also in slot `to`. */
@@ -90,6 +135,13 @@ export class KvCache {
     this.#owned.dispose();
   }
 
+  /** Lives as long as the cache. */
+  #tensor(memory: Memory, dtype: DataType, shape: readonly number[], byteOffset: number): Tensor {
+    const tensor = this.#runtime.createTensor(memory, dtype, shape, byteOffset);
+    this.#owned.add({ dispose: () => this.#runtime.releaseTensor(tensor) });
+    return tensor;
+  }
+
   /** One token of one head of one layer's keys or values. */
   get #tokenBytes(): number {
     return this.#config.headDim * elementBytes[this.#dtype];
@@ -107,4 +159,10 @@ export class KvCache {
   #copyTokens(to: RowPlace, from: RowPlace, count: number): void {
     this.#runtime.device.copyRows(to, from, count * this.#tokenBytes, this.#config.kvHeadCount);
   }
+}
+
+function uploadScales(mirror: Mirror, scales: KvScales): Memory {
+  typedArray(mirror.host, "float32", 0, scales.length).set(scales);
+  mirror.upload(scales.byteLength);
+  return mirror.device;
 }

@@ -57,7 +57,7 @@ describe("a complete checkpoint", () => {
     }
     expect(report).toMatch(/^ +parameters +int4 +int8 +fp32$/m);
     expect(report).toMatch(/^ {2}text experts +2\.4 M( +\d+\.\d MiB ?){3}$/m);
-    expect(report).toContain("KV cache   2.0 KiB in fp32, 1.0 KiB in bf16, per token");
+    expect(report).toContain("KV cache   2.0 KiB in fp32, 1.0 KiB in bf16, 512 B in int8, per token");
     expect(report).toMatch(/^ +weights +tokens +24 GB +48 GB +80 GB +141 GB$/m);
     expect(report).not.toContain("✗");
     expect(report).toMatch(/The server can start\.$/);

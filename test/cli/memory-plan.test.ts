@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ComputeDevice } from "../../src/cli/choose-device.ts";
-import { describeMemory, planMemory, type MemoryWishes } from "../../src/cli/memory-plan.ts";
+import { describeMemory, imageCacheBytes, planMemory, type MemoryWishes } from "../../src/cli/memory-plan.ts";
 import { workspaceBytes } from "../../src/cli/memory-report.ts";
 import { openSynthetic } from "../../src/convert/synthetic.ts";
 import { UserError } from "../../src/core/errors.ts";
@@ -35,7 +35,7 @@ describe("on a GPU", () => {
     const { usableBytes, workspaceBytes: workspace, kv } = plan(gpuOf(80));
 
     expect(usableBytes).toBe(72 * gibibyte - gibibyte);
-    expect(workspace).toBe(workspaceBytes(config, "bf16"));
+    expect(workspace).toBe(workspaceBytes(config, "bf16") + imageCacheBytes);
     const left = usableBytes - weightBytes - workspace;
     expect(kv.bytes).toBeLessThanOrEqual(left);
     expect(left - kv.bytes).toBeLessThan(kv.slotCount * perToken.bf16);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fromFloat16, roundToBfloat16, roundToFloat16, toBfloat16, toFloat16 } from "../../src/core/half.ts";
+import { fromBfloat16, fromFloat16, roundToBfloat16, roundToFloat16, toBfloat16, toFloat16 } from "../../src/core/half.ts";
 
 const bits16 = (value: number) => toFloat16(Float32Array.of(value))[0];
 
@@ -35,6 +35,11 @@ describe("float16", () => {
 });
 
 describe("bfloat16", () => {
+  test("every pattern but NaN survives decoding and encoding", () => {
+    const patterns = Uint16Array.from({ length: 1 << 16 }, (_, i) => i).filter((bits) => (bits & 0x7fff) <= 0x7f80);
+    expect(toBfloat16(fromBfloat16(patterns))).toEqual(patterns);
+  });
+
   test.each([
     [1, 0x3f80],
     [1 + 2 ** -8, 0x3f80], // a tie goes to the even mantissa

@@ -1,0 +1,114 @@
+// Scales of an int8 KV cache for a converted model: measured at the first start that wants them, then kept beside the model.
+
+import { randomUUID } from "node:crypto";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { z } from "zod";
+import { encodePrompt } from "../chat/encode-prompt.ts";
+import { loadTemplate } from "../chat/template.ts";
+import { loadTokenizer } from "../chat/tokenizer.ts";
+import { EngineError, UserError } from "../core/errors.ts";
+import { graphFiles } from "../core/graph-io.ts";
+import type { Manifest } from "../core/manifest.ts";
+import type { EncodedPrompt } from "../core/prompt.ts";
+import type { KvScales } from "../model/kv-cache.ts";
+import { programVersion } from "../version.ts";
+import { loadImage, type ImageRequest } from "../vision/load-image.ts";
+import { builtInChats } from "./calibration/built-in-chats.ts";
+import type { ComputeDevice } from "./choose-device.ts";
+import type { KvScalesTask } from "./kv-scales-worker.ts";
+import type { PreparedModel } from "./prepare-model.ts";
+
+export const kvScalesFileName = "kv-scales.json";
+
+const scalesFile = z.object({
+  /** SHA-256 of the decoder's weights. */
+  decoder: z.string(),
+  createdBy: z.string(),
+  /** As `KvScales`. */
+  scales: z.array(z.number().positive()),
+});
+
+/** Throws UserError when the model was converted without a decoder for an int8 cache. */
+export async function prepareKvScales(
+  { folder, manifest }: PreparedModel,
+  device: ComputeDevice["kind"],
+  threadCount: number,
+  say: (line: string) => void,
+): Promise<KvScales> {
+  if (!(graphFiles.decoderInt8Cache in manifest.files)) {
+    throw new UserError(`${folder} was converted by a version without int8 KV cache; convert it again, or use --kv-cache-dtype auto`);
+  }
+  const known = readKvScales(folder, manifest);
+  if (known) return known;
+  const prompts = await encodeChats(folder, manifest);
+  const tokenCount = prompts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+  say(`Measuring the range of keys and values on ${tokenCount} tokens for the int8 KV cache; the result is kept for later starts`);
+  const scales = await measureInThread({ folder, device, threadCount, prompts });
+  const problem = storeKvScales(folder, manifest, scales);
+  if (problem !== undefined) say(`  it cannot be kept in ${folder} (${problem}) and will be measured again`);
+  return scales;
+}
+
+/** Undefined when there are none, or those of another model or program. */
+export function readKvScales(folder: string, { files, config }: Manifest): KvScales | undefined {
+  const path = join(folder, kvScalesFileName);
+  if (!existsSync(path)) return undefined;
+  const { success, data } = scalesFile.safeParse(parseJson(readFileSync(path, "utf8")));
+  const { layerCount, kvHeadCount, headDim } = config.text;
+  const isOurs = success && data.decoder === decoderHash(files) && data.createdBy === programVersion();
+  return isOurs && data.scales.length === layerCount * 2 * kvHeadCount * headDim ? Float32Array.from(data.scales) : undefined;
+}
+
+/** Returns why it could not be written, if so: a model folder may be read-only. */
+export function storeKvScales(folder: string, { files }: Manifest, scales: KvScales): string | undefined {
+  const path = join(folder, kvScalesFileName);
+  const temporary = `${path}.${randomUUID()}`;
+  try {
+    writeFileSync(temporary, JSON.stringify({ decoder: decoderHash(files), createdBy: programVersion(), scales: [...scales] }));
+    renameSync(temporary, path);
+    return undefined;
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
+}
+
+function decoderHash(files: Manifest["files"]): string | undefined {
+  return files[`${graphFiles.decoder}.data`]?.sha256;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function encodeChats(folder: string, { config }: Manifest): Promise<EncodedPrompt[]> {
+  const deps = {
+    tokenizer: loadTokenizer(folder),
+    template: loadTemplate(folder),
+    tokens: config.tokens,
+    loadImage: (bytes: Uint8Array, request: ImageRequest) => loadImage(bytes, config.image, request),
+    contextLength: config.text.maxPositions,
+  };
+  const chats = await builtInChats();
+  return Promise.all(chats.map(({ chat }) => encodePrompt(chat, deps)));
+}
+
+/** In a thread of its own, which takes the model's memory with it when it ends. */
+async function measureInThread(task: KvScalesTask): Promise<KvScales> {
+  const worker = new Worker(new URL("./kv-scales-worker.js", import.meta.url), { workerData: task, name: "kv scales" });
+  let scales: KvScales | undefined;
+  worker.once("message", (message: KvScales) => (scales = message));
+  await new Promise<void>((resolve, reject) => {
+    worker.once("exit", () => resolve());
+    // An error loses its class on its way between threads, but not its name.
+    worker.once("error", (error) => reject(error.name === "UserError" ? new UserError(error.message) : error));
+  });
+  if (!scales) throw new EngineError("the thread that measures the KV cache ended without a result");
+  return scales;
+}
