@@ -1,17 +1,25 @@
-// npm run evaluate: accuracy of the nano model on the committed evaluation set, for each weight format, next to the reference's.
+// npm run evaluate [-- --kv-cache-dtype int8]: accuracy of the nano model on the committed evaluation set, for each weight format, next to the reference's.
 // Scores like test/fixtures/nano/eval/README.md says: the answer after </think>, without regard to case, outer spaces and a final period.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { encodeChats } from "../../src/cli/kv-scales.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";
+import type { KvScales } from "../../src/model/kv-cache.ts";
+import { measureKvScales } from "../../src/model/kv-scales.ts";
+import { readManifest } from "../../src/model-folder.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
 import { programVersion } from "../../src/version.ts";
 import { evaluationCases as cases, isCorrect, nanoModel, toChat } from "./evaluation-set.ts";
 import { LocalModel } from "./local-model.ts";
 
 const maxTokens = 160;
+const { values: flags } = parseArgs({ options: { "kv-cache-dtype": { type: "string", default: "auto" } } });
+const hasInt8Cache = flags["kv-cache-dtype"] === "int8";
 
 const skills = [...new Set(cases.map((item) => item.skill))];
 const switches = ["off", "on"] as const;
@@ -23,7 +31,7 @@ const choices: ConversionSettings[] = weightFormats.map((weights) => ({ weights,
 if (findKernelLibrary()) choices.push({ weights: "int4", activations: "fp32", experts: "modality-moe" });
 for (const settings of choices) {
   const name = settings.experts ? `${settings.weights}, ${settings.experts}` : settings.weights;
-  columns.push({ name, outputs: await answerAll(settings) });
+  columns.push({ name: hasInt8Cache ? `${name}, int8 cache` : name, outputs: await answerAll(settings) });
 }
 
 for (const thinking of switches) {
@@ -49,7 +57,7 @@ async function answerAll(settings: ConversionSettings): Promise<Record<(typeof s
   const folder = join(work, "model");
   try {
     await convertCheckpoint(nanoModel, folder, { settings, programVersion: programVersion() });
-    const model = new LocalModel(folder);
+    const model = new LocalModel(folder, "cpu", hasInt8Cache ? await measureScales(folder) : undefined);
     const answers = async (thinking: boolean) =>
       model.answer(await Promise.all(cases.map((item) => model.encodeChat(toChat(item, thinking)))), maxTokens);
     const outputs = { off: await answers(false), on: await answers(true) };
@@ -58,4 +66,11 @@ async function answerAll(settings: ConversionSettings): Promise<Record<(typeof s
   } finally {
     rmSync(work, { recursive: true });
   }
+}
+
+/** As the server does at its first start. */
+async function measureScales(folder: string): Promise<KvScales> {
+  const manifest = readManifest(folder);
+  const prompts = await encodeChats(folder, manifest);
+  return measureKvScales(Runtime.open("cpu"), folder, manifest.config, "float32", { prompts, threadCount: 0 });
 }

@@ -87,7 +87,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-async function encodeChats(folder: string, { config }: Manifest): Promise<EncodedPrompt[]> {
+/** The prompts that are measured: chats that come with the program, of all kinds. */
+export async function encodeChats(folder: string, { config }: Manifest): Promise<EncodedPrompt[]> {
   const deps = {
     tokenizer: loadTokenizer(folder),
     template: loadTemplate(folder),
