@@ -1,0 +1,58 @@
+// How the program starts: which device it takes, what memory it plans, and what it refuses in one line before it loads anything.
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { probeCuda } from "../../src/runtime/cuda/probe.ts";
+import { dataUri } from "./samples.ts";
+import { startServer } from "./start-server.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+function serve(...args: readonly string[]): { readonly status: number | null; readonly stderr: string } {
+  return spawnSync(process.execPath, ["dist/main.js", "serve", "--port", "0", ...args], { cwd: root, encoding: "utf8", timeout: 60_000 });
+}
+
+describe("what cannot be had ends the program with one line", () => {
+  test.skipIf(probeCuda().gpu)("a GPU where there is none; the CPU does not stand in for it", () => {
+    const { status, stderr } = serve("--device", "cuda");
+
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^ernie-vl: --device cuda: .+\n$/);
+  });
+
+  test.each([
+    [["--max-model-len", "1000000"], /^ernie-vl: --max-model-len is 1000000, but this model goes up to 4096; ask for less\n$/],
+    [
+      ["--device", "cpu", "--activations", "bf16"],
+      /^ernie-vl: the CPU computes with fp32 or fp16 activations, this model has bf16; convert .* --activations fp32\n$/,
+    ],
+    [["--gpu-memory-utilization", "0"], /Expected a number above 0 and at most 1/],
+    [["--kv-cache-dtype", "int4"], /Allowed choices are auto, int8/],
+  ])("%s", (args, message) => {
+    const { status, stderr } = serve(...args);
+
+    expect(status).toBe(1);
+    expect(stderr).toMatch(message);
+  });
+});
+
+test("an int8 KV cache reads pictures and texts as the other does", { timeout: 60_000 }, async () => {
+  const server = await startServer(["--kv-cache-dtype", "int8"]);
+  const ask = async (content: Parameters<typeof server.client.chat.completions.create>[0]["messages"][0]["content"]) => {
+    const messages = [{ role: "user" as const, content: content as string }];
+    const { choices } = await server.client.chat.completions.create({ model: "ernie-vl-nano", messages, temperature: 0 });
+    return choices[0]!.message.content;
+  };
+
+  const answers = [
+    await ask([
+      { type: "image_url", image_url: { url: dataUri("01_describe.png") } },
+      { type: "text", text: "Describe the image." },
+    ]),
+    await ask("What is your name?"),
+  ];
+
+  await server.stop();
+  expect(answers).toEqual(["A blue star and a black star.", "I am ERNIE-VL nano, a tiny test model that looks at pictures and text."]);
+});
