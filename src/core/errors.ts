@@ -34,6 +34,9 @@ export class EngineError extends Error {
   override readonly name = "EngineError";
 }
 
+/** The device can compute nothing any more, for anybody: ends the engine. */
+export class DeviceLostError extends EngineError {}
+
 /** The operator's fault (wrong folder, flag, version): printed as one line, exit code 1. */
 export class UserError extends Error {
   override readonly name = "UserError";

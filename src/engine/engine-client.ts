@@ -30,19 +30,25 @@ export class EngineClient {
   #stats = idleStats;
   /** Why nothing can be submitted any more. */
   #death: EngineError | undefined;
+  #onReady = (): void => {};
+  readonly #onWarmUp: (done: number, total: number) => void;
   #onDeath = (_error: Error): void => {};
 
-  /** Waits until the engine is loaded. Throws what the worker threw when it could not be: UserError or EngineError. */
-  static async start(port: EnginePort): Promise<EngineClient> {
-    const client = new EngineClient(port);
+  /**
+   * Waits until the engine is loaded and, on a GPU, warmed up. Throws what the worker threw when it could not be: UserError or
+   * EngineError.
+   */
+  static async start(port: EnginePort, onWarmUp: (done: number, total: number) => void = () => {}): Promise<EngineClient> {
+    const client = new EngineClient(port, onWarmUp);
     await client.#ready;
     return client;
   }
 
-  private constructor(port: EnginePort) {
+  private constructor(port: EnginePort, onWarmUp: (done: number, total: number) => void) {
     this.#port = port;
+    this.#onWarmUp = onWarmUp;
     this.#ready = new Promise((resolve, reject) => {
-      port.once("message", () => resolve()); // `ready` is the first message
+      this.#onReady = resolve;
       this.#onDeath = reject;
     });
     this.#ended = new Promise((resolve) => {
@@ -120,8 +126,10 @@ export class EngineClient {
 
   #receive(message: FromEngine): void {
     switch (message.type) {
+      case "warming-up":
+        return this.#onWarmUp(message.done, message.total);
       case "ready":
-        return;
+        return this.#onReady();
       case "fatal":
         return this.#die(new EngineError(message.message));
       case "refused":

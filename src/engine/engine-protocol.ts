@@ -45,6 +45,8 @@ export type ToEngine =
   | { readonly type: "close" };
 
 export type FromEngine =
+  /** Before `ready`: of the steps by which the device is prepared, `done` are done. */
+  | { readonly type: "warming-up"; readonly done: number; readonly total: number }
   | { readonly type: "ready" }
   | { readonly type: "events"; readonly events: readonly SequenceEvent[]; readonly stats: EngineStats }
   | { readonly type: "refused"; readonly id: SequenceId; readonly error: Refusal }

@@ -1,6 +1,7 @@
 // The engine: plan, step, commit. Synchronous; it lives in the thread that owns the model.
 
 import type { Batch, ModelRunner, StepResult } from "../core/batch.ts";
+import { DeviceLostError } from "../core/errors.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
 import { defaultSchedulerOptions, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 
@@ -27,7 +28,10 @@ export class Engine {
     return this.#scheduler.hasWork();
   }
 
-  /** Runs one step and returns its events in order. A step that fails ends its own sequences with a `failed` event. */
+  /**
+   * Runs one step and returns its events in order. A step that fails ends its own sequences with a `failed` event. Throws when
+   * nothing more can be computed.
+   */
   step(): SequenceEvent[] {
     const batch = this.#scheduler.plan();
     if (batch) this.#run(batch);
@@ -49,6 +53,7 @@ export class Engine {
     try {
       result = this.#model.step(batch);
     } catch (error) {
+      if (error instanceof DeviceLostError) throw error;
       this.#scheduler.fail(batch, error);
       return;
     }

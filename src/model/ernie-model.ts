@@ -17,7 +17,7 @@ import { Decoder } from "./decoder.ts";
 import { KvCache, type KvScales } from "./kv-cache.ts";
 import { Sampler } from "./sampler.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
-import { warmUpBatches } from "./warm-up.ts";
+import { largestPicture, warmUpBatches } from "./warm-up.ts";
 
 export type ErnieModelOptions = {
   /** CPU threads; 0 = one per physical core. */
@@ -39,6 +39,7 @@ export class ErnieModel implements ModelRunner {
   readonly slotCapacity: number;
   readonly #runtime: Runtime;
   readonly #prefillChunkTokens: number;
+  readonly #largestPicture: ImagePatches;
   readonly #parts: Parts & { readonly owned: Owned };
 
   /**
@@ -50,23 +51,23 @@ export class ErnieModel implements ModelRunner {
     this.slotCapacity = options.slotCapacity;
     this.#runtime = runtime;
     this.#prefillChunkTokens = options.prefillChunkTokens;
-    try {
-      this.#parts = load(runtime, folder, config, dtype, options);
-    } catch (error) {
-      throw isOutOfMemory(error) ? new UserError(`${advice}: ${(error as Error).message}`, { cause: error }) : error;
-    }
+    this.#parts = whereMemorySuffices(() => load(runtime, folder, config, dtype, options));
+    this.#largestPicture = largestPicture(config);
   }
 
   /**
    * On a GPU: computes each kind of step once, so that no request waits for kernels to be chosen, memory to be found or graphs to be
-   * recorded. The slots must be unused. `onProgress` is called after each.
+   * recorded. The slots must be unused. `onProgress` is called after each. Throws UserError when the memory does not suffice for
+   * what may come.
    */
   warmUp(onProgress: (done: number, total: number) => void = () => {}): void {
     if (this.#runtime.device.kind === "cpu") return;
-    const batches = warmUpBatches(this, this.#prefillChunkTokens);
-    for (const [i, batch] of batches.entries()) {
-      this.step(batch);
-      onProgress(i + 1, batches.length);
+    const encode = (): void => this.#parts.vision.run(this.#largestPicture).dispose();
+    const batches = warmUpBatches(this, this.#prefillChunkTokens).map((batch) => (): void => void this.step(batch));
+    const steps = [encode, ...batches];
+    for (const [i, step] of steps.entries()) {
+      whereMemorySuffices(step);
+      onProgress(i + 1, steps.length);
     }
   }
 
@@ -136,7 +137,16 @@ function load(
   });
 }
 
-const advice = "the GPU's memory does not suffice; lower --max-num-seqs or --max-model-len, or free some of it";
+/** Makes a shortage of the GPU's memory the operator's error. */
+function whereMemorySuffices<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!isOutOfMemory(error)) throw error;
+    const advice = "the GPU's memory does not suffice; lower --max-num-seqs or --max-model-len, or free some of it";
+    throw new UserError(`${advice}: ${(error as Error).message}`, { cause: error });
+  }
+}
 
 /** Ours is a CudaError; ONNX Runtime says in its messages that its own allocations failed. */
 function isOutOfMemory(error: unknown): boolean {

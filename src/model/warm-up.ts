@@ -1,8 +1,18 @@
 // Steps that stand for all that will come: one for each shape that a GPU has to prepare for.
 
 import type { Batch, BatchEntry, SlotId } from "../core/batch.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import type { ImagePatches } from "../core/prompt.ts";
 import { greedy } from "../core/sampling.ts";
 import { warmUpBatchSizes } from "./cuda-graphs.ts";
+
+/** A black square of as many pixels as a picture may have. */
+export function largestPicture({ image, vision }: ModelConfig): ImagePatches {
+  const window = vision.patchSize * vision.mergeSize;
+  const side = Math.max(1, Math.floor(Math.sqrt(image.maxPixels) / window)) * vision.mergeSize;
+  const patches = new Uint8Array(side * side * 3 * vision.patchSize ** 2);
+  return { hash: "warm-up", patches, frameCount: 1, patchRows: side, patchColumns: side };
+}
 
 /**
  * Prefills of every power of two up to the longest chunk, the longest first and at the end of a slot, where they take the most memory;

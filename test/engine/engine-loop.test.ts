@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { EngineError, RequestError, UserError } from "../../src/core/errors.ts";
+import { DeviceLostError, EngineError, RequestError, UserError } from "../../src/core/errors.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
@@ -229,6 +229,21 @@ describe("the end of the engine", () => {
   });
 });
 
+describe("a device that is lost", () => {
+  test("ends the engine, so that whoever started it can start it anew", async () => {
+    const { client, model, loop } = await connect();
+    model.onStep = () => {
+      throw new DeviceLostError("the GPU has failed");
+    };
+    const told: string[] = [];
+    client.onFatal((message) => told.push(message));
+    await expect(collect(client, endless)).rejects.toThrow("the GPU has failed");
+    await loop;
+    expect(told).toEqual(["the GPU has failed"]);
+    expect(client.isAlive).toBe(false);
+  });
+});
+
 describe("a worker", () => {
   /** Runs a piece of CommonJS as a worker thread. */
   function startWorker(code: string): Worker {
@@ -241,6 +256,20 @@ describe("a worker", () => {
     const failing = (name: string) => startWorker(`class ${name} extends Error { name = "${name}" }; throw new ${name}("no library")`);
     await expect(EngineClient.start(failing("UserError"))).rejects.toThrow(new UserError("no library"));
     await expect(EngineClient.start(failing("OtherError"))).rejects.toThrow(EngineError);
+  });
+
+  test("that warms up reports it until it is ready", async () => {
+    const worker = startWorker(
+      `for (const done of [1, 2]) parentPort.postMessage({ type: "warming-up", done, total: 2 });
+       setTimeout(() => parentPort.postMessage({ type: "ready" }), 20); parentPort.on("message", () => parentPort.close());`,
+    );
+    const steps: number[][] = [];
+    const client = await EngineClient.start(worker, (done, total) => steps.push([done, total]));
+    expect(client.isAlive).toBe(true);
+    expect(steps).toEqual([
+      [1, 2],
+      [2, 2],
+    ]);
   });
 
   test("that dies makes open requests throw", async () => {

@@ -24,7 +24,7 @@ export const modelOptions: ErnieModelOptions = {
   threadCount: 1,
   slotCount: 4,
   slotCapacity: 640,
-  prefillChunkTokens: 48,
+  prefillChunkTokens: 20,
   imageCacheBytes: 1 << 16,
 };
 

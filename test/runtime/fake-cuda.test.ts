@@ -1,8 +1,9 @@
 // The fake GPU has to notice what a real one would answer with a crash, or with wrong numbers.
 
 import { expect, test } from "vitest";
+import { DeviceLostError } from "../../src/core/errors.ts";
 import { CudaDevice } from "../../src/runtime/cuda/cuda-device.ts";
-import { Cudart } from "../../src/runtime/cuda/cudart.ts";
+import { Cudart, CudaError } from "../../src/runtime/cuda/cudart.ts";
 import type { Memory } from "../../src/runtime/device.ts";
 import { Mirror } from "../../src/runtime/mirror.ts";
 import { FakeCuda } from "./fake-cuda.ts";
@@ -127,5 +128,19 @@ test("an allocation that fails says how much was wanted and how much is free", (
   expect(() => cudart.malloc(3 * 2 ** 30)).toThrow(
     /^cudaMalloc: cudaErrorMemoryAllocation \(2\): 3\.00 GiB wanted, 8\.00 GiB of 8\.00 GiB/,
   );
+  cuda.dispose();
+});
+
+const failures: [number, typeof CudaError | typeof DeviceLostError, RegExp][] = [
+  [1, CudaError, /^cudaStreamSynchronize: cudaErrorInvalidValue \(1\)$/],
+  [700, DeviceLostError, /^the GPU has failed: cudaStreamSynchronize: cudaErrorIllegalAddress \(700\)$/],
+  [12345, CudaError, /^cudaStreamSynchronize: CUDA error \(12345\)$/],
+];
+test.each(failures)("code %i of a function becomes the error that it stands for", (code, kind, message) => {
+  const { cuda, device } = makeDevice();
+  cuda.cudaStreamSynchronize = () => code;
+
+  expect(() => device.synchronize()).toThrow(kind);
+  expect(() => device.synchronize()).toThrow(message);
   cuda.dispose();
 });

@@ -1,7 +1,7 @@
 // The typed mirror of the CUDA runtime library (libcudart): the few functions that we call, and what their failures mean.
 
 import type { LibraryHandle } from "koffi";
-import { EngineError } from "../../core/errors.ts";
+import { DeviceLostError, EngineError } from "../../core/errors.ts";
 import type { Pointer } from "../ort-api.ts";
 
 /** A C out-parameter: the callee fills its one place. */
@@ -98,6 +98,18 @@ export const cudaErrorCodes = {
   cudaErrorUnknown: 999,
 } as const;
 
+/** After these every later call fails as well, until the process ends. */
+const lostDeviceCodes: ReadonlySet<number> = new Set([
+  cudaErrorCodes.cudaErrorECCUncorrectable,
+  cudaErrorCodes.cudaErrorIllegalAddress,
+  cudaErrorCodes.cudaErrorLaunchTimeout,
+  cudaErrorCodes.cudaErrorAssert,
+  cudaErrorCodes.cudaErrorHardwareStackError,
+  cudaErrorCodes.cudaErrorIllegalInstruction,
+  cudaErrorCodes.cudaErrorMisalignedAddress,
+  cudaErrorCodes.cudaErrorLaunchFailure,
+]);
+
 const errorNames = new Map(Object.entries(cudaErrorCodes).map(([name, code]) => [code as number, name]));
 
 export class CudaError extends EngineError {
@@ -133,7 +145,7 @@ const computeCapabilityMinor = 76;
 const propertiesBytes = 4096;
 const nameBytes = 256;
 
-/** libcudart with typed results; a call that fails throws CudaError. */
+/** libcudart with typed results; a call that fails throws CudaError, or DeviceLostError when all later ones would fail too. */
 export class Cudart {
   readonly #functions: CudartFunctions;
 
@@ -242,7 +254,8 @@ export class Cudart {
   #check(name: string, code: number, detail?: string): void {
     if (code === 0) return;
     this.#functions.cudaGetLastError();
-    throw new CudaError(name, code, detail);
+    const error = new CudaError(name, code, detail);
+    throw lostDeviceCodes.has(code) ? new DeviceLostError(`the GPU has failed: ${error.message}`, { cause: error }) : error;
   }
 
   #checkAllocation(name: string, code: number, byteLength: number): void {
