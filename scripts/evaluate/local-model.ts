@@ -29,8 +29,8 @@ export class LocalModel {
   readonly #engine: Engine;
   #submitted = 0;
 
-  /** With `kvScales` the KV cache is one of int8. */
-  constructor(folder: string, device: DeviceKind = "cpu", kvScales?: KvScales) {
+  /** With `kvScales` the KV cache is one of int8. `cudaGraphs` false runs decode steps kernel by kernel. */
+  constructor(folder: string, device: DeviceKind = "cpu", kvScales?: KvScales, cudaGraphs = true) {
     this.manifest = readManifest(folder);
     this.#tokenizer = loadTokenizer(folder);
     this.#template = loadTemplate(folder);
@@ -42,6 +42,7 @@ export class LocalModel {
       kvScales,
       prefillChunkTokens: 512,
       imageCacheBytes: 1 << 28,
+      cudaGraphs,
     });
     this.#engine = new Engine(this.#model, { prefillChunkTokens: 512, maxWaiting: 1 << 20 });
   }

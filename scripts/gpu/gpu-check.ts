@@ -4,6 +4,7 @@
 
 import { checkAnswers } from "./check/answers.ts";
 import { checkEnvironment } from "./check/environment.ts";
+import { checkGraphs } from "./check/graphs.ts";
 import { benchKernels, checkKernels } from "./check/native-kernels.ts";
 import { checkStages, nano, tinyA } from "./check/stages.ts";
 import { measureVariant } from "./check/variants.ts";
@@ -37,6 +38,12 @@ export const checkJobs: readonly Job[] = [
   },
   { name: "stages-nano-modality-moe", question: parity, limitSeconds: 60, run: (c) => checkStages(c, nano, "modality-moe") },
   { name: "stages-tiny-a-modality-moe", question: parity, limitSeconds: 60, run: (c) => checkStages(c, tinyA, "modality-moe") },
+  ...(["onnxruntime", "modality-moe"] as const).map((operator): Job => ({
+    name: `graphs-${operator === "onnxruntime" ? "qmoe" : operator}`,
+    question: "are decode steps from CUDA graphs equal to eager ones",
+    limitSeconds: 60,
+    run: (c) => checkGraphs(c, operator),
+  })),
   {
     name: "answers-qmoe",
     question: "does nano answer as on the CPU",

@@ -44,10 +44,11 @@ export async function measureDecode(context: JobContext): Promise<void> {
     `loaded and warmed up in ${(engine.loadMs / 1000).toFixed(1)} s; KV cache ${slotCount} × ${capacity} tokens, ${inGigabytes(cacheBytes)}`,
   );
   const rows: Record<string, unknown>[] = [];
+  const floorOf = decodeFloor(manifest);
   for (const streamCount of streams) {
     const shape = { streamCount, promptTokens: tokens, tokenCount: decodeTokens, sharedTokens: tokens - 16 };
     const tokensPerSecond = await engine.decodeTokensPerSecond(shape, repeats);
-    const floor = decodeFloor(manifest, streamCount, tokens);
+    const floor = floorOf(streamCount, tokens);
     rows.push({ streams: streamCount, tokensPerSecond, stepMs: (1000 * streamCount) / tokensPerSecond, floorBytes: floor });
     context.record("decode", { contextTokens: tokens, rows });
     context.say(

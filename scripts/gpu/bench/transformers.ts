@@ -30,10 +30,12 @@ export async function measureTransformers(context: JobContext): Promise<void> {
   };
   const python = process.env["PYTHON"] ?? "python3";
   const timeout = Math.floor((context.secondsLeft() - 5) * 1000);
-  const { stdout, stderr } = spawnSync(python, [script], { input: JSON.stringify(order), encoding: "utf8", maxBuffer: 1 << 24, timeout });
-  const last = (stdout ?? "").trim().split("\n").at(-1);
-  if (!last)
-    return context.say(`no comparison: ${python} could not run transformers-bench.py (${(stderr ?? "").trim().split("\n").at(-1)})`);
+  const run = spawnSync(python, [script], { input: JSON.stringify(order), encoding: "utf8", maxBuffer: 1 << 24, timeout });
+  const last = (run.stdout ?? "").trim().split("\n").at(-1);
+  if (!last) {
+    const reason = run.signal ? "nothing was measured in the time" : ((run.stderr ?? "").trim().split("\n").at(-1) ?? "");
+    return context.say(`no comparison with transformers, started with ${python}: ${reason}`);
+  }
   const speed = JSON.parse(last) as TransformersSpeed;
   context.record("transformers", speed);
   for (const { promptTokens, tokensPerSecond } of speed.prefill) {

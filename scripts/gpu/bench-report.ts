@@ -1,0 +1,125 @@
+// What docs/gpu.md shows of a bench-gpu run: each goal, what was measured, and what bounds it.
+
+import { openSynthetic } from "../../src/convert/synthetic.ts";
+import type { StepShare } from "./bench/host-overhead.ts";
+import { decodeFloor, type StepFloor } from "./bench/step-floor.ts";
+import type { RunDescription } from "./command-line.ts";
+import type { JobReport } from "./job.ts";
+
+export type BenchFile = {
+  readonly run: RunDescription;
+  readonly jobs: readonly Pick<JobReport, "name" | "status" | "records">[];
+};
+
+type Records = {
+  readonly copyGigabytesPerSecond?: Readonly<Record<string, number>>;
+  readonly loadSeconds?: number;
+  readonly memoryBytes?: { readonly used: number; readonly kvCache: number };
+  readonly decode?: {
+    readonly contextTokens: number;
+    readonly rows: readonly { readonly streams: number; readonly tokensPerSecond: number; readonly floorBytes: StepFloor }[];
+  };
+  readonly prefill?: { readonly rows: readonly { readonly promptTokens: number; readonly seconds: number }[] };
+  readonly longSequence?: { readonly tokens: number; readonly firstTokenSeconds: number; readonly decodeTokensPerSecond: number };
+  readonly picture?: { readonly promptTokens: number; readonly hostMs: number; readonly engineMs: number };
+  readonly hostOverhead?: readonly StepShare[];
+  readonly transformers?: { readonly decode: readonly { readonly streams: number; readonly tokensPerSecond: number }[] };
+};
+
+const decodeGoals: Readonly<Record<number, number>> = { 1: 450, 8: 2200, 32: 6000 };
+const decodeStreams = [1, 2, 4, 8, 16, 32, 64];
+const prefillGoals: Readonly<Record<number, string>> = { 32768: "< 1.5 s" };
+const prefillTokens = [512, 2048, 8192, 32768];
+const contextTokens = 2048;
+const notYet = "not yet run on a GPU";
+
+/** What a bench of the full size would convert to, for the bytes that can be told without running it. */
+const fullSettings = { weights: "int4", activations: "bf16", experts: "modality-moe" } as const;
+const fullFloor = decodeFloor({ config: openSynthetic("28b").config, settings: fullSettings });
+
+/** Markdown: a line about the run and a table. `file` is undefined where nothing has run on a GPU yet. */
+export function benchReport(file: BenchFile | undefined): string {
+  const records = Object.assign({}, ...(file?.jobs.map((job) => job.records) ?? [])) as Records;
+  const bandwidth = records.copyGigabytesPerSecond?.["on the device"];
+  const rows = [
+    ["measurement", "goal", "measured", "bound"],
+    ["---", "---", "---", "---"],
+    ...decodeStreams.map((streams) => decodeRow(streams, records, bandwidth)),
+    ...prefillTokens.map((tokens) => {
+      const seconds = records.prefill?.rows.find(({ promptTokens }) => promptTokens === tokens)?.seconds;
+      const measured = seconds === undefined ? notYet : `${seconds.toFixed(3)} s, ${whole(tokens / seconds)} tokens/s`;
+      return [`prompt of ${whole(tokens)} tokens`, prefillGoals[tokens] ?? "", measured, ""];
+    }),
+    pictureRow(records),
+    longRow(records),
+    overheadRow(records),
+  ];
+  return `${describeRun(file, records, bandwidth)}\n\n${rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}`;
+}
+
+function describeRun(file: BenchFile | undefined, { loadSeconds, memoryBytes }: Records, bandwidth: number | undefined): string {
+  if (!file)
+    return "Nothing here has run on a GPU yet: the table holds the goals, for an H200, and the bytes that a step must read at least.";
+  const { date, commit, gpu, machine, command } = file.run;
+  const parts = [
+    `${gpu ?? machine}, ${date}, commit ${commit}, \`${command}\``,
+    ...(bandwidth === undefined ? [] : [`copies on the device ${whole(bandwidth)} GB/s`]),
+    ...(loadSeconds === undefined ? [] : [`loaded and warmed up in ${loadSeconds.toFixed(1)} s`]),
+    ...(memoryBytes === undefined ? [] : [`${gigabytes(memoryBytes.used)} of memory, ${gigabytes(memoryBytes.kvCache)} of it KV cache`]),
+  ];
+  const unwell = file.jobs.filter(({ status }) => status !== "ok").map(({ name, status }) => `${name}: ${status}`);
+  return `${parts.join("; ")}.${unwell.length > 0 ? ` Not complete: ${unwell.join(", ")}.` : ""}`;
+}
+
+function decodeRow(streams: number, { decode, transformers }: Records, bandwidth: number | undefined): string[] {
+  const row = decode?.rows.find((found) => found.streams === streams);
+  const { weightBytes, cacheBytes } = row?.floorBytes ?? fullFloor(streams, contextTokens);
+  const bytes = weightBytes + cacheBytes;
+  const most = bandwidth === undefined ? "" : `: at most ${whole((streams * bandwidth * 1e9) / bytes)} tokens/s`;
+  const theirs = transformers?.decode.find((found) => found.streams === streams)?.tokensPerSecond;
+  const compared = theirs === undefined ? "" : ` (transformers: ${whole(theirs)})`;
+  const goal = decodeGoals[streams];
+  return [
+    `decode, ${streams} ${streams === 1 ? "stream" : "streams"} of ${whole(decode?.contextTokens ?? contextTokens)} tokens`,
+    goal === undefined ? "" : `≥ ${whole(goal)} tokens/s`,
+    row ? `${whole(row.tokensPerSecond)} tokens/s${compared}` : notYet,
+    `${gigabytes(bytes)} a step${most}`,
+  ];
+}
+
+function pictureRow({ picture }: Records): string[] {
+  const measured = picture
+    ? `${whole(picture.hostMs + picture.engineMs)} ms, ${whole(picture.hostMs)} of it to decode and resize; ${whole(picture.promptTokens)} prompt tokens`
+    : notYet;
+  return ["first token of a question about a picture of 1 megapixel", "< 150 ms", measured, ""];
+}
+
+function longRow({ longSequence: found }: Records): string[] {
+  const measured = found
+    ? `${whole(found.tokens)} tokens: first token after ${found.firstTokenSeconds.toFixed(1)} s, then ${whole(found.decodeTokensPerSecond)} tokens/s`
+    : notYet;
+  return ["one sequence of 131,072 tokens", "works", measured, ""];
+}
+
+function overheadRow({ hostOverhead }: Records): string[] {
+  const measured = hostOverhead?.map(({ streams, stepMs, hostMs }) => `${((100 * hostMs) / stepMs).toFixed(1)} % (${streams})`).join(", ");
+  return ["host's share of a decode step (streams)", "< 10 %", measured ?? notYet, ""];
+}
+
+function whole(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+const start = "<!-- bench-gpu: written by npm run bench-table, do not edit by hand -->";
+const end = "<!-- end of bench-gpu -->";
+
+/** The page with the report between its markers. Throws an Error when the markers are not there. */
+export function withReport(page: string, report: string): string {
+  const [from, to] = [page.indexOf(start), page.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`expected "${start}" … "${end}" in the page`);
+  return `${page.slice(0, from)}${start}\n\n${report}\n\n${page.slice(to)}`;
+}

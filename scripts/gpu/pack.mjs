@@ -1,0 +1,150 @@
+// Packs what a bare x86-64 GPU host lacks to run this checkout, in parts small enough to travel one by one:
+// `node scripts/gpu/pack.mjs [--out .gpu-kit] [--part-mb N] [--reference FOLDER]`. The checkout itself (git ls-files) is expected to travel with each part.
+// The kit: Node, production dependencies and tsx, ONNX Runtime with the CUDA provider, dist/, the kernels with their native test, tiny-a.
+// On the host, in the checkout: `bash OUT/unpack.sh PARTS DEST`, then `. DEST/enter.sh` in each shell. docs/gpu.md has the calls.
+
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  cpSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createHash } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+/** What one transfer may hold, the checkout included. */
+const transferMebibytes = 62;
+
+const { values: flags } = parseArgs({
+  options: {
+    out: { type: "string", default: join(root, ".gpu-kit") },
+    "part-mb": { type: "string" },
+    reference: { type: "string", default: join(root, "..", "shared", "reference") },
+  },
+});
+
+const out = resolve(flags.out);
+const work = mkdtempSync(join(tmpdir(), "ernie-vl-kit-"));
+try {
+  main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+
+function main() {
+  const kit = join(work, "kit");
+  mkdirSync(join(kit, "bin"), { recursive: true });
+  copyFileSync(realpathSync(process.execPath), join(kit, "bin", "node"));
+  packDependencies(kit);
+  run("npm", ["run", "build"], root);
+  cpSync(join(root, "dist"), join(kit, "dist"), { recursive: true });
+  packKernels(kit);
+  const reference = join(resolve(flags.reference), "tiny-a");
+  if (existsSync(reference)) cpSync(reference, join(kit, "reference", "tiny-a"), { recursive: true, dereference: true });
+  else console.log(`${reference} is not there: the kit goes without it`);
+  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).trim();
+  writeFileSync(join(kit, "commit"), `${commit}\n`);
+
+  const partBytes = (flags["part-mb"] === undefined ? transferMebibytes - treeMebibytes() : Number(flags["part-mb"])) << 20;
+  if (!(partBytes > 0)) throw new Error(`the checkout alone is larger than the ${transferMebibytes} MiB of a transfer`);
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  run("bash", ["-euc", `set -o pipefail; tar -C "$1" -cf - . | xz -3 -T0 | split -b ${partBytes} -d - "$2/kit.part."`, "bash", kit, out]);
+  const parts = readdirSync(out).toSorted();
+  writeFileSync(join(out, "kit.sha256"), parts.map((name) => `${sha256(join(out, name))}  ${name}\n`).join(""));
+  copyFileSync(join(root, "scripts", "gpu", "unpack.sh"), join(out, "unpack.sh"));
+  keepOutOfGit();
+  for (const name of parts)
+    console.log(`${relative(process.cwd(), join(out, name))}  ${(statSync(join(out, name)).size / 2 ** 20).toFixed(1)} MiB`);
+}
+
+/** Installed anew from the lock file, so that nothing of this checkout's development tools comes along but tsx. */
+function packDependencies(kit) {
+  const project = join(work, "project");
+  mkdirSync(join(project, "scripts", "gpu"), { recursive: true });
+  for (const name of ["package.json", "package-lock.json", ".npmrc", "scripts/gpu/install-provider.mjs"]) {
+    copyFileSync(join(root, name), join(project, name));
+  }
+  run("npm", ["install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], project);
+  run("node", ["scripts/gpu/install-provider.mjs"], project);
+  const modules = join(project, "node_modules");
+  const bin = join(modules, "onnxruntime-node", "bin", "napi-v6");
+  for (const name of readdirSync(bin)) if (name !== "linux") rmSync(join(bin, name), { recursive: true });
+  rmSync(join(bin, "linux", "arm64"), { recursive: true, force: true });
+  for (const name of withDependencies(["tsx"])) {
+    if (!existsSync(join(modules, name))) cpSync(join(root, "node_modules", name), join(modules, name), { recursive: true });
+  }
+  cpSync(modules, join(kit, "node_modules"), { recursive: true, filter: (path) => !/\.(map|d\.ts|d\.mts|d\.cts)$/.test(path) });
+}
+
+/** The installed ones of these packages and of what they depend on, deep; optional ones are there for this platform only. */
+function withDependencies(names) {
+  const found = new Set();
+  const queue = [...names];
+  for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
+    const manifest = join(root, "node_modules", name, "package.json");
+    if (found.has(name) || !existsSync(manifest)) continue;
+    found.add(name);
+    const { dependencies = {}, optionalDependencies = {} } = JSON.parse(readFileSync(manifest, "utf8"));
+    queue.push(...Object.keys(dependencies), ...Object.keys(optionalDependencies));
+  }
+  return found;
+}
+
+/** The kernel library as it is built; with nvcc also the CUDA kernels' own test, which then needs no compiler on the host. */
+function packKernels(kit) {
+  const build = join(kit, "kernels", "build");
+  mkdirSync(build, { recursive: true });
+  const hasNvcc = spawnSync("nvcc", ["--version"]).status === 0;
+  if (!hasNvcc) console.log("there is no nvcc: the kit goes without CUDA kernels");
+  run("node", ["scripts/kernels/build.mjs"], root);
+  copyFileSync(join(root, "kernels", "build", "libernie_kernels.so"), join(build, "libernie_kernels.so"));
+  if (!hasNvcc) return;
+  const folder = join(root, "kernels", "ops", "modality_moe");
+  const sources = readdirSync(folder).filter((name) => name.endsWith(".cu") || name === "modality_moe_reference.cc");
+  const targets = ["80", "90"].flatMap((sm) => ["-gencode", `arch=compute_${sm},code=sm_${sm}`]);
+  run("nvcc", ["-std=c++17", "-O3", ...targets, "-o", join(build, "modality_moe_cuda_test"), ...sources], folder);
+}
+
+/** Of the files that git knows, and of those that it would add. */
+function treeMebibytes() {
+  const list = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: root,
+    encoding: "utf8",
+    maxBuffer: 1 << 26,
+  });
+  const bytes = list.split("\0").reduce((sum, name) => sum + (statSync(join(root, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  return Math.ceil(bytes / 2 ** 20) + 1;
+}
+
+/** The parts lie in the checkout, and are no part of it. */
+function keepOutOfGit() {
+  const path = relative(root, out);
+  if (path.startsWith("..") || spawnSync("git", ["check-ignore", "-q", path], { cwd: root }).status === 0) return;
+  const exclude = join(execFileSync("git", ["rev-parse", "--git-dir"], { cwd: root, encoding: "utf8" }).trim(), "info", "exclude");
+  writeFileSync(resolve(root, exclude), `/${path}/\n`, { flag: "a" });
+}
+
+function sha256(path) {
+  return createHash("sha256").update(readFileSync(path)).digest("hex");
+}
+
+function run(program, args, cwd = root) {
+  const { status } = spawnSync(program, args, { cwd, stdio: ["ignore", "ignore", "inherit"] });
+  if (status !== 0) throw new Error(`${program} ${args.join(" ")} failed with exit code ${status}`);
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Unpacks the parts that pack.mjs wrote:  bash unpack.sh PARTS DEST   in any folder, then   . DEST/enter.sh   in the checkout, in each shell.
+# enter.sh links what the kit brings into the checkout and sets the paths. Needs xz or Python.
+set -euo pipefail
+parts=$(cd "$1" && pwd)
+mkdir -p "$2"
+dest=$(cd "$2" && pwd)
+(cd "$parts" && sha256sum --quiet -c kit.sha256)
+decompress() {
+  if command -v xz >/dev/null; then xz -d -T0; else python3 -c 'import lzma,shutil,sys; shutil.copyfileobj(lzma.open(sys.stdin.buffer), sys.stdout.buffer)'; fi
+}
+cat "$parts"/kit.part.* | decompress | tar -C "$dest" --no-same-owner -xf -
+
+# Where this host keeps the CUDA 13 libraries that the provider asks for: the loader's list first, then the usual folders and Python's packages.
+find_library() {
+  ldconfig -p | awk -v name="$1" '$1 == name { print $NF; found = 1; exit } END { exit !found }' ||
+    find /usr/local /opt /usr/lib -name "$1" -print -quit 2>/dev/null
+}
+folders=""
+for name in libcudart.so.13 libcublas.so.13 libcublasLt.so.13 libcurand.so.10; do
+  path=$(find_library "$name" || true)
+  if [ -z "$path" ]; then echo "not found on this host: $name"; continue; fi
+  folder=$(dirname "$path")
+  case ":$folders:" in *":$folder:"*) ;; *) folders="${folders:+$folders:}$folder" ;; esac
+done
+
+cat >"$dest/enter.sh" <<END
+export PATH="$dest/bin:\$PATH" LD_LIBRARY_PATH="$folders\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+export ERNIE_VL_REFERENCE="$dest/reference" ERNIE_VL_CACHE="$dest/cache" ERNIE_VL_COMMIT="$(cat "$dest/commit")"
+for name in node_modules dist; do
+  if [ -e "\$name" ] && [ ! -L "\$name" ]; then echo "\$PWD/\$name is in the way: the kit's is not used"; else ln -sfn "$dest/\$name" "\$name"; fi
+done
+mkdir -p kernels/build && cp "$dest"/kernels/build/* kernels/build/
+END
+"$dest/bin/node" --version
+echo "CUDA libraries: ${folders:-none}"

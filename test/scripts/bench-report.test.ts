@@ -1,0 +1,102 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { decodeFloor } from "../../scripts/gpu/bench/step-floor.ts";
+import { benchReport, withReport, type BenchFile } from "../../scripts/gpu/bench-report.ts";
+import { benchPage, currentPage } from "../../scripts/gpu/bench-table.ts";
+import { totalOf, weightBytesByPart } from "../../src/cli/memory-report.ts";
+import { openSynthetic } from "../../src/convert/synthetic.ts";
+
+const run = {
+  date: "2026-01-02",
+  commit: "abc1234",
+  version: "0.1.0",
+  command: "npm run bench-gpu --",
+  device: "cuda",
+  gpu: "NVIDIA H200",
+  machine: "16 × CPU",
+  node: "v20.20.2",
+} as const;
+
+const job = (name: string, records: Record<string, unknown>) => ({ name, status: "ok" as const, records });
+
+const file: BenchFile = {
+  run,
+  jobs: [
+    job("copies", { copyGigabytesPerSecond: { "on the device": 4000 } }),
+    job("decode", {
+      loadSeconds: 20.04,
+      memoryBytes: { used: 30e9, kvCache: 8.1e9 },
+      decode: {
+        contextTokens: 2048,
+        rows: [{ streams: 1, tokensPerSecond: 512.4, floorBytes: { weightBytes: 1.9e9, cacheBytes: 0.1e9 } }],
+      },
+    }),
+    job("prefill", {
+      prefill: { rows: [{ promptTokens: 32768, seconds: 1.25 }] },
+      longSequence: { tokens: 131_072, firstTokenSeconds: 9.04, decodeTokensPerSecond: 200.4 },
+    }),
+    job("picture", { picture: { promptTokens: 1300, hostMs: 40, engineMs: 80 } }),
+    { ...job("host-overhead", { hostOverhead: [{ streams: 8, stepMs: 2, hostMs: 0.1 }] }), status: "crashed" },
+    job("transformers", { transformers: { decode: [{ streams: 1, tokensPerSecond: 17 }] } }),
+  ],
+};
+
+describe("docs/gpu.md", () => {
+  it("holds what bench/results/gpu.json says (npm run bench-table writes it)", () => {
+    expect(readFileSync(benchPage, "utf8")).toBe(currentPage());
+  });
+});
+
+describe("the report of a bench", () => {
+  const rowOf = (report: string, label: string) => report.split("\n").find((line) => line.startsWith(`| ${label}`));
+
+  it("says of everything that has not run that it has not", () => {
+    const rows = benchReport(undefined).split("\n").slice(4);
+    expect(rows.length).toBeGreaterThan(10);
+    for (const row of rows) expect(row).toContain("not yet run on a GPU");
+  });
+
+  it.each([
+    [
+      "decode, 1 stream",
+      "| decode, 1 stream of 2,048 tokens | ≥ 450 tokens/s | 512 tokens/s (transformers: 17) | 2.0 GB a step: at most 2,000 tokens/s |",
+    ],
+    ["prompt of 32,768", "| prompt of 32,768 tokens | < 1.5 s | 1.250 s, 26,214 tokens/s |  |"],
+    [
+      "first token",
+      "| first token of a question about a picture of 1 megapixel | < 150 ms | 120 ms, 40 of it to decode and resize; 1,300 prompt tokens |  |",
+    ],
+    ["one sequence", "| one sequence of 131,072 tokens | works | 131,072 tokens: first token after 9.0 s, then 200 tokens/s |  |"],
+    ["host's share", "| host's share of a decode step (streams) | < 10 % | 5.0 % (8) |  |"],
+  ])("has a row for %s beside its goal", (label, row) => expect(rowOf(benchReport(file), label)).toBe(row));
+
+  it("says where, when and how it ran, and what did not end well", () => {
+    expect(benchReport(file).split("\n")[0]).toBe(
+      "NVIDIA H200, 2026-01-02, commit abc1234, `npm run bench-gpu --`; copies on the device 4,000 GB/s; loaded and warmed up in 20.0 s; " +
+        "30.0 GB of memory, 8.1 GB of it KV cache. Not complete: host-overhead: crashed.",
+    );
+  });
+
+  it("refuses a page without its markers", () => expect(() => withReport("# page", "report")).toThrow("expected"));
+});
+
+describe("the floor of a decode step", () => {
+  const { config } = openSynthetic("28b");
+  const settings = { weights: "int4", activations: "bf16", experts: "modality-moe" } as const;
+  const floor = decodeFloor({ config, settings });
+
+  it("grows with the streams up to every text expert, and never holds the vision tower", () => {
+    const parts = weightBytesByPart(config, settings);
+    const read = (streams: number) => floor(streams, 0).weightBytes;
+    expect(read(1)).toBeLessThan(read(8));
+    const others = ["vision experts", "vision tower", "resampler"] as const;
+    const most = totalOf(parts) - others.reduce((sum, part) => sum + parts.get(part)!, 0);
+    expect(read(100_000)).toBeLessThan(most);
+    expect(read(1)).toBeGreaterThan((6 / 64) * parts.get("text experts")!);
+  });
+
+  it("counts every stream's keys and values", () => {
+    // 28 layers × 4 heads × 128 × 2 bytes, keys and values
+    expect(floor(8, 2048).cacheBytes).toBe(8 * 2048 * 57_344);
+  });
+});
