@@ -4,7 +4,8 @@ import { randomUUID } from "node:crypto";
 import type { Context, Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
 import type { ChatEvent } from "../core/events.ts";
-import { EngineError, RequestError } from "../core/errors.ts";
+import { RequestError } from "../core/errors.ts";
+import { collectAnswer, endedEarly } from "./answer.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
@@ -13,7 +14,7 @@ import { parseChatRequest } from "./openai-schema.ts";
 import { readJsonObject } from "./read-json.ts";
 import { type AppEnv, clientGoneStatus, type RequestRecord } from "./request-record.ts";
 import { sseBody, toFrame } from "./sse.ts";
-import { type Answer, type AnswerHead, toChatCompletion, toChunk, toUsageChunk } from "./to-openai.ts";
+import { type AnswerHead, ChunkWriter, toChatCompletion, toUsageChunk } from "./to-openai.ts";
 
 const retryWhenNotReadyMs = 1000;
 
@@ -50,17 +51,6 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
   };
 }
 
-async function collectAnswer(events: AsyncIterable<ChatEvent>): Promise<Answer> {
-  let content = "";
-  let reasoning = "";
-  for await (const event of events) {
-    if (event.type === "content") content += event.text;
-    else if (event.type === "reasoning") reasoning += event.text;
-    else if (event.type === "finished") return { content, reasoning, finishReason: event.reason, usage: event.usage };
-  }
-  throw endedEarly();
-}
-
 /** Headers go out with the first event: a request refused before it still gets a status of its own. */
 async function streamAnswer(c: Context<AppEnv>, exchange: Exchange, includeUsage: boolean): Promise<Response> {
   const { events, client, record } = exchange;
@@ -82,10 +72,11 @@ async function streamAnswer(c: Context<AppEnv>, exchange: Exchange, includeUsage
 
 async function* toFrames(first: ChatEvent, exchange: Exchange, includeUsage: boolean): AsyncGenerator<string> {
   const { head, events, client, record } = exchange;
+  const writer = new ChunkWriter(head, includeUsage);
   try {
-    yield toFrame(toChunk(head, first, includeUsage));
+    yield toFrame(writer.toChunk(first));
     for await (const event of events) {
-      yield toFrame(toChunk(head, event, includeUsage));
+      yield toFrame(writer.toChunk(event));
       if (event.type !== "finished") continue;
       if (includeUsage) yield toFrame(toUsageChunk(head, event.usage));
       yield toFrame("[DONE]");
@@ -114,10 +105,6 @@ function controllerBehind(signal: AbortSignal): AbortController {
   if (signal.aborted) controller.abort();
   signal.addEventListener("abort", () => controller.abort(), { once: true });
   return controller;
-}
-
-function endedEarly(): EngineError {
-  return new EngineError("the answer ended without a `finished` event");
 }
 
 function notReady(): RequestError {

@@ -7,6 +7,7 @@ import type { GenerationDefaults, RequestLimits } from "./app-options.ts";
 import { decodeDataUri } from "./data-uri.ts";
 import type { ChatRequest, RequestMessage } from "./openai-schema.ts";
 import { describe } from "./schema-fields.ts";
+import { toToolUse } from "./tool-schema.ts";
 
 /** `detail: "low"`: at most 256 tokens of 28 × 28 pixels, a picture of about 448 × 448. */
 const lowDetailPixels = 256 * 28 * 28;
@@ -34,18 +35,22 @@ export function toChat(request: ChatRequest, defaultThinking: boolean, limits: R
     countImage(`${path}.image_url`);
     return toImagePart(part.image_url, `${path}.image_url`, limits.imageBytes);
   };
+  const toolUse = toToolUse(request);
   return {
     messages: request.messages.map((message, index) => toChatMessage(message, `messages[${index}]`, toPart)),
-    thinking: wantsThinking(request) ?? defaultThinking,
+    thinking: (wantsThinking(request) ?? defaultThinking) && thinkingBudget(request) !== 0,
+    ...(toolUse && { toolUse }),
   };
 }
 
 function toChatMessage(message: RequestMessage, path: string, toPart: (part: Part, path: string) => ContentPart): ChatMessage {
   const parts = typeof message.content === "string" ? [{ type: "text" as const, text: message.content }] : (message.content ?? []);
   const content = parts.map((part, index) => toPart(part, `${path}.content[${index}]`));
+  if (message.role === "tool") return { role: "tool", content, toolCallId: message.tool_call_id };
   if (message.role !== "assistant") return { role: message.role === "user" ? "user" : "system", content };
   const reasoning = message.reasoning_content ?? message.reasoning;
-  return { role: "assistant", content, ...(reasoning !== undefined && { reasoning }) };
+  const toolCalls = message.tool_calls?.map(({ id, function: { name, arguments: args } }) => ({ id, name, arguments: args })) ?? [];
+  return { role: "assistant", content, ...(reasoning !== undefined && { reasoning }), ...(toolCalls.length > 0 && { toolCalls }) };
 }
 
 function toImagePart(image: RequestImage, path: string, maxBytes: number): ImagePart {
@@ -87,6 +92,11 @@ function wantsThinking(request: ChatRequest): boolean | undefined {
   );
 }
 
+/** FastDeploy's name, then vLLM's. 0 is no thinking at all. */
+function thinkingBudget(request: ChatRequest): number | undefined {
+  return request.reasoning_max_tokens ?? request.thinking_token_budget;
+}
+
 export function toGenerationOptions(request: ChatRequest, defaults: GenerationDefaults): GenerationOptions {
   const temperature = request.temperature ?? defaults.temperature ?? 1;
   const { stop } = request;
@@ -103,6 +113,11 @@ export function toGenerationOptions(request: ChatRequest, defaults: GenerationDe
     },
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
     stopStrings: stop === undefined ? [] : typeof stop === "string" ? [stop] : stop,
+    stopTokenIds: request.stop_token_ids ?? [],
+    ignoresEndTokens: request.ignore_eos ?? false,
+    thinkingBudget: thinkingBudget(request) || undefined,
+    spellsSpecials: request.skip_special_tokens === false,
+    returnsTokenIds: request.return_token_ids ?? false,
   };
 }
 

@@ -4,10 +4,12 @@
 import { z } from "zod";
 import { RequestError } from "../core/errors.ts";
 import { flag, integer, number, oneOf, optional, schemaError, text } from "./schema-fields.ts";
+import { toolCall, toolFields } from "./tool-schema.ts";
 import { refuseUnsupportedFields } from "./unsupported-fields.ts";
 
 const maxStopStrings = 16;
 const maxStopBytes = 256;
+const maxStopTokenIds = 128;
 
 const textPart = z.object({ type: z.literal("text"), text });
 const imagePart = z.object({
@@ -28,11 +30,13 @@ const message = z.discriminatedUnion(
       content: optional(content),
       reasoning_content: optional(text),
       reasoning: optional(text),
+      tool_calls: optional(z.array(toolCall, "an array of tool calls")),
     }),
+    z.object({ role: z.literal("tool"), content, tool_call_id: text }),
   ],
   {
     error: (issue) =>
-      issue.code === "invalid_union" ? 'one of "system", "developer", "user", "assistant"' : "an object with role and content",
+      issue.code === "invalid_union" ? 'one of "system", "developer", "user", "assistant", "tool"' : "an object with role and content",
   },
 );
 
@@ -62,7 +66,14 @@ const chatRequest = z.object({
       `a string or an array of at most ${maxStopStrings} strings`,
     ),
   ),
+  stop_token_ids: optional(z.array(integer(0), "an array of token ids").max(maxStopTokenIds, `at most ${maxStopTokenIds} ids`)),
+  ignore_eos: optional(flag),
+  skip_special_tokens: optional(flag),
+  return_token_ids: optional(flag),
+  ...toolFields,
   enable_thinking: optional(flag),
+  reasoning_max_tokens: optional(integer(0)),
+  thinking_token_budget: optional(integer(0)),
   reasoning_effort: optional(oneOf("none", "minimal", "low", "medium", "high", "xhigh", "max")),
   metadata: optional(
     z.object({ enable_thinking: optional(z.union([z.boolean(), z.enum(["true", "false"])], "true or false")) }, "an object"),

@@ -23,14 +23,8 @@ const rules: Readonly<Record<string, Rule>> = {
   top_logprobs: rule("0", leaveOut, isOneOf(0)),
   prompt_logprobs: rule("0", leaveOut, isOneOf(0, false)),
   logit_bias: rule("{}", leaveOut, isEmpty),
-  tools: rule(
-    'no tools (or tool_choice "none")',
-    "describe the tools in the prompt",
-    (value, body) => isEmpty(value) || body.tool_choice === "none",
-  ),
-  tool_choice: rule('"none"', leaveOut, (value, body) => value === "none" || (value === "auto" && isEmpty(body.tools ?? []))),
-  functions: rule("no functions", "describe them in the prompt", isEmpty),
-  function_call: rule('"none"', leaveOut, isOneOf("none")),
+  functions: rule("no functions", "use tools", isEmpty),
+  function_call: rule('"none"', "use tool_choice", isOneOf("none")),
   response_format: rule('{"type": "text"}', noGrammar, (value) => (value as { type?: unknown }).type === "text"),
   structured_outputs: rule("nothing", noGrammar),
   guided_json: rule("nothing", noGrammar),
@@ -42,14 +36,8 @@ const rules: Readonly<Record<string, Rule>> = {
   suffix: rule("nothing", leaveOut, isOneOf("")),
   echo: rule("false", leaveOut, isOneOf(false)),
   web_search_options: rule("nothing", leaveOut),
-  ignore_eos: rule("false", leaveOut, isOneOf(false)),
   min_tokens: rule("0", leaveOut, isOneOf(0)),
-  stop_token_ids: rule("no ids", "use stop with strings", isEmpty),
-  skip_special_tokens: rule("true", leaveOut, isOneOf(true)),
-  return_token_ids: rule("false", leaveOut, isOneOf(false)),
   prompt_token_ids: rule("nothing", "send messages"),
-  reasoning_max_tokens: rule("nothing", "limit the whole answer with max_completion_tokens"),
-  thinking_token_budget: rule("nothing", "limit the whole answer with max_completion_tokens"),
   add_generation_prompt: rule("true", leaveOut, isOneOf(true)),
   continue_final_message: rule("false", "ask for the continuation in a user message", isOneOf(false)),
 };
@@ -61,18 +49,17 @@ export function refuseUnsupportedFields(body: object): void {
     const value = Object.hasOwn(fields, field) ? (fields[field] ?? undefined) : undefined;
     if (value !== undefined && !isNeutral(value, fields)) throw unsupported(field, expected, value, advice);
   }
-  if (Array.isArray(fields.messages)) fields.messages.forEach(refuseToolMessage);
+  if (Array.isArray(fields.messages)) fields.messages.forEach(refuseFunctionMessage);
 }
 
-function refuseToolMessage(message: unknown, index: number): void {
+/** The form of calls before there were tools. */
+function refuseFunctionMessage(message: unknown, index: number): void {
   if (typeof message !== "object" || message === null) return;
-  const { role, tool_calls: toolCalls, function_call: functionCall } = message as Body;
+  const { role, function_call: functionCall } = message as Body;
   const param = `messages[${index}]`;
-  if (role === "tool" || role === "function") {
-    throw unsupported(`${param}.role`, '"system", "developer", "user" or "assistant"', role, "send the tool's result as a user message");
-  }
-  if (!isEmpty(toolCalls ?? [])) throw unsupported(`${param}.tool_calls`, "no tool calls", toolCalls, "write the call into content");
-  if (functionCall) throw unsupported(`${param}.function_call`, "nothing", functionCall, "write the call into content");
+  const roles = '"system", "developer", "user", "assistant" or "tool"';
+  if (role === "function") throw unsupported(`${param}.role`, roles, role, "send the result as a tool message");
+  if (functionCall) throw unsupported(`${param}.function_call`, "nothing", functionCall, "use tool_calls");
 }
 
 function unsupported(param: string, expected: string, value: unknown, advice: string): RequestError {

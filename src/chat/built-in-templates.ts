@@ -25,7 +25,7 @@ const pt = `${render}
     {{- render(message.content) ~ '\\n' -}}
   {%- elif message.role == 'user' -%}
     {{- 'User: ' ~ render(message.content) -}}
-  {%- else -%}
+  {%- elif message.role == 'assistant' -%}
     {{- '\\nAssistant: ' -}}
     {%- if message.reasoning_content -%}
       {{- '<think>\\n' ~ message.reasoning_content.strip('\\n') ~ '\\n</think>\\n' -}}
@@ -38,6 +38,9 @@ const pt = `${render}
 
 const thinking = `${render}
 {{- '<|begin_of_sentence|>' -}}
+{%- if tools -%}
+  {{- '\\n<tool_list>\\n' ~ (tools | tojson(ensure_ascii=true)) ~ '\\n</tool_list>\\n' -}}
+{%- endif -%}
 {%- if messages[0].role != 'system' -%}
   {{- 'You are a multimodal AI assistant called ERNIE developed by Baidu based on the PaddlePaddle framework.\\n' -}}
 {%- endif -%}
@@ -46,9 +49,15 @@ const thinking = `${render}
     {{- render(message.content) ~ '\\n' -}}
   {%- elif message.role == 'user' -%}
     {{- 'User: ' ~ render(message.content) -}}
+  {%- elif message.role == 'tool' -%}
+    {{- 'User: \\n<tool_output>\\n' ~ render(message.content) ~ '\\n</tool_output>\\n' -}}
   {%- else -%}
     {{- '\\nAssistant: \\n<think>\\n' ~ (message.reasoning_content or '').strip('\\n') ~ '\\n</think>\\n\\n' -}}
-    {{- render(message.content) ~ '<|end_of_sentence|>' -}}
+    {{- render(message.content) -}}
+    {%- for call in (message.tool_calls or []) -%}
+      {{- '<tool_call>\\n{"name": "' ~ call.function.name ~ '", "arguments": ' ~ call.function.arguments ~ '}\\n</tool_call>\\n' -}}
+    {%- endfor -%}
+    {{- '<|end_of_sentence|>' -}}
   {%- endif -%}
 {%- endfor -%}
 {{- '\\nAssistant: \\n<think>\\n' ~ ('' if enable_thinking else '\\n</think>\\n\\n') -}}

@@ -14,7 +14,7 @@ export type PromptSegment =
 const imagePlaceholders = ["<|IMAGE_PLACEHOLDER|>", "<|image@placeholder|>"];
 
 export class MarkedTexts {
-  // Digits and signs only, so that no filter of a template (upper, tojson, escape …) changes a marker.
+  // Digits and signs only, so that no filter of a template (upper, escape …) changes a marker, except `tojson`, on purpose.
   readonly #nonce = `${randomInt(2 ** 46, 2 ** 47)}`;
   readonly #texts: string[] = [];
 
@@ -26,13 +26,15 @@ export class MarkedTexts {
     const body = text.trim();
     if (body === "") return text;
     const start = text.length - text.trimStart().length;
-    const marker = `[${this.#nonce}:${this.#texts.push(body) - 1}]`;
+    // A backslash and a character beyond ASCII: what JSON makes of them tells how the text has to be escaped in its place.
+    const marker = `[${this.#nonce}:${this.#texts.push(body) - 1}\\·]`;
     return text.slice(0, start) + marker + text.slice(start + body.length);
   }
 
   /** Cuts rendered text into what the template wrote, what clients wrote, and places of pictures. */
   split(rendered: string): PromptSegment[] {
-    const stops = new RegExp(`\\[${this.#nonce}:(\\d+)\\]|${imagePlaceholders.map((word) => word.replaceAll("|", "\\|")).join("|")}`, "g");
+    const images = imagePlaceholders.map((word) => word.replaceAll("|", "\\|")).join("|");
+    const stops = new RegExp(`\\[${this.#nonce}:(\\d+)(\\\\+)(·|u00b7)\\]|${images}`, "g");
     const segments: PromptSegment[] = [];
     let end = 0;
     let imageCount = 0;
@@ -41,11 +43,29 @@ export class MarkedTexts {
     };
     for (const match of rendered.matchAll(stops)) {
       addControl(rendered.slice(end, match.index));
-      const marked = match[1] === undefined ? undefined : this.#texts[Number(match[1])]!;
-      segments.push(marked === undefined ? { type: "image", index: imageCount++ } : { type: "text", text: marked });
-      end = match.index + match[0].length;
+      const [whole, index, backslashes, sign] = match;
+      segments.push(
+        index === undefined
+          ? { type: "image", index: imageCount++ }
+          : { type: "text", text: escapeLike(this.#texts[Number(index)]!, backslashes!.length, sign === "·") },
+      );
+      end = match.index + whole.length;
     }
     addControl(rendered.slice(end));
     return segments;
   }
+}
+
+/**
+ * The text as JSON strings within JSON strings would hold it. Each level doubles the marker's one backslash: 1, 2, 4, 8 …; where
+ * the first level also escapes all but ASCII, its `·` brings another: 1, 3, 6, 12 …
+ */
+function escapeLike(text: string, backslashCount: number, keepsUnicode: boolean): string {
+  const levelCount = Math.round(Math.log2(keepsUnicode ? backslashCount : (backslashCount / 3) * 2));
+  let escaped = text;
+  for (let level = 0; level < levelCount; level++) {
+    escaped = JSON.stringify(escaped).slice(1, -1);
+    if (!keepsUnicode) escaped = escaped.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  }
+  return escaped;
 }

@@ -1,65 +1,127 @@
-// Generated tokens → what the client sees: characters, then thinking or content, then stop strings.
+// Generated tokens → what the client sees: characters, then thinking or content, then calls, then stop strings.
 
+import type { ToolUse } from "../core/chat.ts";
+import type { AnswerPart } from "../core/events.ts";
 import { Detokenizer } from "./detokenizer.ts";
-import { type AnswerPart, ReasoningParser } from "./reasoning-parser.ts";
+import { ReasoningParser, type SplitText } from "./reasoning-parser.ts";
 import { StopStrings } from "./stop-strings.ts";
 import type { Tokenizer } from "./tokenizer.ts";
+import { callMarkers, type ContentPart, ToolCallParser } from "./tool-call-parser.ts";
 
 export type OutputOptions = {
   readonly promptTokenIds: Int32Array;
   readonly stopStrings: readonly string[];
-  /** Ids that end an answer; they count, but are no text. */
+  /** Ids that end an answer; they are no text. */
   readonly endTokenIds: readonly number[];
+  /** Control tokens within the answer are spelled out, those of thinking and calls excepted. */
+  readonly spellsSpecials?: boolean;
+  /** Absent: nothing in the answer is a call. */
+  readonly toolUse?: ToolUse | undefined;
 };
 
 export class OutputParser {
   readonly #detokenizer: Detokenizer;
   readonly #reasoning: ReasoningParser;
+  readonly #calls: ToolCallParser | undefined;
+  readonly #openCallId: number | undefined;
+  readonly #closeCallId: number | undefined;
   readonly #stopStrings: StopStrings;
-  readonly #endTokenIds: readonly number[];
-  #tokenCount = 0;
+  readonly #options: OutputOptions;
 
-  constructor(tokenizer: Tokenizer, { promptTokenIds, stopStrings, endTokenIds }: OutputOptions) {
+  constructor(tokenizer: Tokenizer, options: OutputOptions) {
+    const { toolUse } = options;
     const markers = { open: tokenizer.controlTokenId("<think>"), close: tokenizer.controlTokenId("</think>") };
-    this.#detokenizer = new Detokenizer(tokenizer);
-    this.#reasoning = new ReasoningParser(markers, promptTokenIds);
-    this.#stopStrings = new StopStrings(stopStrings);
-    this.#endTokenIds = endTokenIds;
-  }
-
-  /** Tokens generated, end token and markers included. */
-  get tokenCount(): number {
-    return this.#tokenCount;
+    this.#options = options;
+    this.#detokenizer = new Detokenizer(tokenizer, options.spellsSpecials);
+    this.#reasoning = new ReasoningParser(markers, options.promptTokenIds);
+    this.#calls = toolUse && new ToolCallParser(offeredNames(toolUse), maxCalls(toolUse));
+    this.#openCallId = tokenizer.controlTokenId(callMarkers.open);
+    this.#closeCallId = tokenizer.controlTokenId(callMarkers.close);
+    this.#stopStrings = new StopStrings(options.stopStrings);
   }
 
   get reasoningTokenCount(): number {
     return this.#reasoning.reasoningTokenCount;
   }
 
-  /** True once the content has run into a stop string. */
-  get isStopped(): boolean {
-    return this.#stopStrings.isStopped;
+  get callCount(): number {
+    return this.#calls?.callCount ?? 0;
   }
 
+  /** True once the content has run into a stop string, or the last allowed call is complete. */
+  get isStopped(): boolean {
+    return this.#stopStrings.isStopped || (this.#calls?.isFull ?? false);
+  }
+
+  /** Takes a token that the model chose. */
   push(tokenId: number): AnswerPart[] {
-    this.#tokenCount++;
-    if (this.#endTokenIds.includes(tokenId)) return [];
-    if (!this.#reasoning.isMarker(tokenId)) return this.#show(this.#reasoning.pushToken(this.#detokenizer.push(tokenId)));
-    const unfinished = this.#show(this.#reasoning.pushText(this.#detokenizer.flush()));
-    this.#reasoning.pushMarker(tokenId);
-    return unfinished;
+    if (this.#options.endTokenIds.includes(tokenId)) return [];
+    if (!this.#isMarker(tokenId)) return this.#show(this.#reasoning.pushToken(this.#detokenizer.push(tokenId)));
+    return this.#pushMarker(tokenId);
+  }
+
+  /** A token that the model did not choose, such as what the prompt holds of the answer already: shown, but not counted. */
+  put(tokenId: number): AnswerPart[] {
+    if (!this.#isMarker(tokenId)) return this.#show(this.#reasoning.pushText(this.#detokenizer.push(tokenId)));
+    return this.#pushMarker(tokenId);
   }
 
   /** What was held back, at the end of the answer. */
   flush(): AnswerPart[] {
-    const unfinished = this.#show(this.#reasoning.pushText(this.#detokenizer.flush()));
-    const held = this.#stopStrings.flush();
-    return held === "" ? unfinished : [...unfinished, { type: "content", text: held }];
+    const unfinished = this.#flushCharacter();
+    const lastParts = this.#calls ? this.#screen(this.#calls.flush()) : [];
+    return [...unfinished, ...lastParts, ...content(this.#stopStrings.flush())];
   }
 
-  /** Stop strings hold for content only: one in the thinking would end the request before it has an answer. */
-  #show(part: AnswerPart): AnswerPart[] {
-    const text = part.type === "content" ? this.#stopStrings.push(part.text) : part.text;
-    return text === "" ? [] : [{ type: part.type, text }];
+  #isMarker(tokenId: number): boolean {
+    return this.#reasoning.isMarker(tokenId) || (this.#calls !== undefined && this.#isCallMarker(tokenId));
   }
+
+  #isCallMarker(tokenId: number): boolean {
+    return tokenId === this.#openCallId || tokenId === this.#closeCallId;
+  }
+
+  #pushMarker(tokenId: number): AnswerPart[] {
+    const unfinished = this.#flushCharacter();
+    if (this.#reasoning.isMarker(tokenId)) {
+      this.#reasoning.pushMarker(tokenId);
+      return unfinished;
+    }
+    if (!this.#calls || this.#reasoning.isThinking) return unfinished; // a call that is only thought of
+    this.#reasoning.pushContentMarker();
+    return [...unfinished, ...this.#screen(tokenId === this.#openCallId ? this.#calls.open() : this.#calls.close())];
+  }
+
+  #flushCharacter(): AnswerPart[] {
+    return this.#show(this.#reasoning.pushText(this.#detokenizer.flush()));
+  }
+
+  #show({ type, text }: SplitText): AnswerPart[] {
+    if (text === "") return [];
+    if (type === "reasoning") return [{ type, text }];
+    return this.#screen(this.#calls ? this.#calls.pushText(text) : content(text));
+  }
+
+  /** Stop strings hold for content only: one in thinking or arguments would end the request before it has an answer. */
+  #screen(parts: readonly ContentPart[]): AnswerPart[] {
+    const shown: AnswerPart[] = [];
+    for (const part of parts) {
+      if (this.#stopStrings.isStopped) break;
+      if (part.type === "content") shown.push(...content(this.#stopStrings.push(part.text)));
+      else shown.push(...content(this.#stopStrings.flush()), part);
+    }
+    return shown;
+  }
+}
+
+function content(text: string): ContentPart[] {
+  return text === "" ? [] : [{ type: "content", text }];
+}
+
+function offeredNames({ tools, choice }: ToolUse): string[] {
+  return typeof choice === "object" ? [choice.name] : tools.map(({ name }) => name);
+}
+
+function maxCalls({ choice, allowsParallelCalls }: ToolUse): number {
+  return typeof choice === "object" || !allowsParallelCalls ? 1 : Infinity;
 }

@@ -2,7 +2,7 @@
 
 export type ReasoningTokens = { readonly open: number | undefined; readonly close: number | undefined };
 
-export type AnswerPart = { readonly type: "reasoning" | "content"; readonly text: string };
+export type SplitText = { readonly type: "reasoning" | "content"; readonly text: string };
 
 /**
  * `start`: nothing but the prompt yet, which was not thinking. `reasoning`: between the tokens. `content`: all the rest.
@@ -33,6 +33,10 @@ export class ReasoningParser {
     return this.#reasoningTokenCount;
   }
 
+  get isThinking(): boolean {
+    return this.#phase === "reasoning";
+  }
+
   isMarker(tokenId: number): boolean {
     return tokenId === this.#tokens.open || tokenId === this.#tokens.close;
   }
@@ -47,15 +51,21 @@ export class ReasoningParser {
     this.#heldNewlines = "";
   }
 
+  /** Takes note of a token that is part of the content, though no text. */
+  pushContentMarker(): void {
+    this.#phase = "content";
+    this.#isTrimming = false;
+  }
+
   /** Takes the text that one token completed, possibly none. */
-  pushToken(text: string): AnswerPart {
+  pushToken(text: string): SplitText {
     if (this.#phase === "start") this.#phase = "content";
     if (this.#phase === "reasoning") this.#reasoningTokenCount++;
     return this.pushText(text);
   }
 
   /** Takes text that belongs to tokens counted before. */
-  pushText(text: string): AnswerPart {
+  pushText(text: string): SplitText {
     const trimmed = this.#isTrimming ? text.replace(/^\n+/, "") : text;
     if (trimmed !== "") this.#isTrimming = false;
     if (this.#phase !== "reasoning") return { type: "content", text: trimmed };

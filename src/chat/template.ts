@@ -1,17 +1,20 @@
 // A Jinja chat template: conversation → prompt segments that keep the template's words apart from the client's.
 
 import { Template } from "@huggingface/jinja";
-import type { Chat, ChatMessage, ContentPart } from "../core/chat.ts";
+import type { Chat, ChatMessage, ContentPart, ToolCall } from "../core/chat.ts";
 import { RequestError, UserError } from "../core/errors.ts";
 import type { ChatFormat } from "./built-in-templates.ts";
 import { MarkedTexts, type PromptSegment } from "./marked-texts.ts";
 import { readTemplateSource, type TemplateSource } from "./template-source.ts";
-
-type Role = ChatMessage["role"];
-type TemplatePart = { readonly type: string; readonly text?: string };
-type TemplateMessage = { readonly role: Role; readonly content: string | readonly TemplatePart[]; readonly reasoning_content?: string };
-/** What the template understands as content without pictures; undefined: it has no place for the role. */
-type TextFormat = "string" | "parts" | undefined;
+import { openCall, type TemplateCall, toTemplateCall, toTemplateTool } from "./template-tools.ts";
+import {
+  findTraits,
+  type TemplateInput,
+  type TemplateMessage,
+  type TemplatePart,
+  type TemplateTraits,
+  type TextFormat,
+} from "./template-traits.ts";
 
 /** The template of a model folder; `format` says which one to use where there is none. Throws UserError. */
 export function loadTemplate(folder: string, format?: ChatFormat): ChatTemplate {
@@ -21,10 +24,9 @@ export function loadTemplate(folder: string, format?: ChatFormat): ChatTemplate 
 export class ChatTemplate {
   readonly #template: Template;
   readonly #source: TemplateSource;
-  readonly #textFormats: Record<Role, TextFormat>;
-  readonly #imageType: string | undefined;
+  readonly #traits: TemplateTraits;
 
-  /** Tries out how the template wants its contents. Throws UserError when it shows no user text at all. */
+  /** Tries out how the template wants what it is given. Throws UserError when it shows no user text at all. */
   constructor(source: TemplateSource) {
     this.#source = source;
     try {
@@ -32,24 +34,22 @@ export class ChatTemplate {
     } catch (error) {
       throw new UserError(`${source.path}: the chat template is not valid Jinja: ${(error as Error).message}`, { cause: error });
     }
-    const user = this.#findTextFormat((content) => [{ role: "user", content }]);
-    if (user === undefined) throw this.#unusable();
-    const hello: TemplateMessage = { role: "user", content: user === "string" ? "Hello" : [{ type: "text", text: "Hello" }] };
-    this.#textFormats = {
-      user,
-      system: this.#findTextFormat((content) => [{ role: "system", content }, hello]),
-      assistant: this.#findTextFormat((content) => [hello, { role: "assistant", content }, hello]),
-    };
-    this.#imageType = ["image", "image_url"].find((type) => this.#showsImage(type));
+    this.#traits = this.#findTraits();
   }
 
-  /** Throws RequestError when the template has no place for something in the conversation. */
+  /**
+   * The prompt of a conversation, up to where the answer begins. Throws RequestError when the template has no place for something in
+   * it.
+   */
   render(chat: Chat): PromptSegment[] {
+    const { toolUse } = chat;
+    if (toolUse && !this.#traits.showsTools) throw noPlace("tools", "tools");
     const texts = new MarkedTexts();
     const messages = chat.messages.map((message, index) => this.#toTemplateMessage(message, texts, `messages[${index}]`));
+    const tools = toolUse?.tools.map((tool) => toTemplateTool(tool, texts));
     let rendered: string;
     try {
-      rendered = this.#run(messages, chat.thinking);
+      rendered = this.#run({ messages, thinking: chat.thinking, tools });
     } catch (error) {
       const message = `the chat template of this model refuses the conversation: ${(error as Error).message}`;
       throw new RequestError(message, { code: "invalid_messages", param: "messages", cause: error });
@@ -57,23 +57,38 @@ export class ChatTemplate {
     const segments = texts.split(rendered);
     const wanted = chat.messages.flatMap(({ content }) => content.filter((part) => part.type === "image")).length;
     const shown = segments.filter((segment) => segment.type === "image").length;
-    if (shown === wanted) return segments;
+    if (shown === wanted) return [...segments, ...this.openCall(chat)];
     const message = `the chat template of this model has places for ${shown} of the ${wanted} images; send them in user messages`;
     throw new RequestError(message, { code: "invalid_messages", param: "messages" });
   }
 
+  /**
+   * What `render` writes of the answer itself: the beginning of a call, where the client demands one. Nothing while the model is
+   * to think first, and nothing for a template whose calls cannot be begun.
+   */
+  openCall({ toolUse, thinking }: Chat): PromptSegment[] {
+    const { callForm } = this.#traits;
+    return toolUse && callForm && !thinking ? openCall(callForm, toolUse.choice) : [];
+  }
+
   #toTemplateMessage(message: ChatMessage, texts: MarkedTexts, param: string): TemplateMessage {
-    const { role } = message;
+    const { role, toolCalls = [], toolCallId } = message;
     const { content, reasoning } = splitReasoning(message);
-    const format = this.#textFormats[role];
-    if (format === undefined) {
-      throw new RequestError(`the chat template of this model has no place for ${role} messages`, { code: "invalid_messages", param });
-    }
+    const format = this.#traits.textFormats[role];
+    if (format === undefined) throw noPlace(`${role} messages`, param);
     return {
       role,
       content: this.#toTemplateContent(content, format, texts),
       ...(reasoning !== undefined && { reasoning_content: texts.mark(reasoning) }),
+      ...(toolCalls.length > 0 && { tool_calls: this.#toTemplateCalls(toolCalls, texts, `${param}.tool_calls`) }),
+      ...(toolCallId !== undefined && { tool_call_id: texts.mark(toolCallId) }),
     };
+  }
+
+  #toTemplateCalls(calls: readonly ToolCall[], texts: MarkedTexts, param: string): TemplateCall[] {
+    const { argumentsFormat } = this.#traits;
+    if (argumentsFormat === undefined) throw noPlace("tool calls", param);
+    return calls.map((call) => toTemplateCall(call, argumentsFormat, texts));
   }
 
   #toTemplateContent(content: readonly ContentPart[], format: TextFormat, texts: MarkedTexts): TemplateMessage["content"] {
@@ -83,44 +98,27 @@ export class ChatTemplate {
   }
 
   #imagePart(param: string): TemplatePart {
-    if (this.#imageType !== undefined) return { type: this.#imageType };
-    throw new RequestError("the chat template of this model has no place for images", { code: "invalid_messages", param });
+    const { imageType } = this.#traits;
+    if (imageType === undefined) throw noPlace("images", param);
+    return { type: imageType };
   }
 
-  #findTextFormat(conversation: (content: TemplateMessage["content"]) => TemplateMessage[]): TextFormat {
-    const texts = new MarkedTexts();
-    const probe = texts.mark("Hello");
-    const isShown = (content: TemplateMessage["content"]) => {
-      const { text } = this.#tryOut(conversation(content));
-      const isPrintedRaw = /["']type["']/.test(text); // a list of parts where the template expects a string
-      return !isPrintedRaw && texts.split(text).some((segment) => segment.type === "text");
-    };
-    if (isShown(probe)) return "string";
-    return isShown([{ type: "text", text: probe }]) ? "parts" : undefined;
-  }
-
-  #showsImage(type: string): boolean {
-    const { text } = this.#tryOut([{ role: "user", content: [{ type }, { type: "text", text: "Hello" }] }]);
-    return new MarkedTexts().split(text).some((segment) => segment.type === "image");
-  }
-
-  #unusable(): UserError {
-    const { problem = "it leaves the text out" } = this.#tryOut([{ role: "user", content: "Hello" }]);
-    return new UserError(`${this.#source.path}: the chat template cannot show a user message: ${problem}`);
-  }
-
-  #tryOut(messages: readonly TemplateMessage[]): { readonly text: string; readonly problem?: string } {
+  #findTraits(): TemplateTraits {
+    let problem = "it leaves the text out";
     try {
-      return { text: this.#run(messages, false) };
+      const traits = findTraits((input) => this.#run(input));
+      if (traits) return traits;
     } catch (error) {
-      return { text: "", problem: (error as Error).message };
+      problem = (error as Error).message;
     }
+    throw new UserError(`${this.#source.path}: the chat template cannot show a user message: ${problem}`);
   }
 
   /** The template sees these variables and no others: nothing a client sends can name one. */
-  #run(messages: readonly TemplateMessage[], thinking: boolean): string {
+  #run({ messages, thinking, tools }: TemplateInput): string {
     return this.#template.render({
       messages,
+      tools: tools ?? null,
       add_generation_prompt: true,
       enable_thinking: thinking,
       options: { thinking_mode: thinking ? "open" : "close" }, // the switch of ERNIE-4.5-VL-Thinking (model spec, 6.3)
@@ -128,6 +126,10 @@ export class ChatTemplate {
       eos_token: this.#source.eosToken,
     });
   }
+}
+
+function noPlace(what: string, param: string): RequestError {
+  return new RequestError(`the chat template of this model has no place for ${what}`, { code: "invalid_messages", param });
 }
 
 /**

@@ -16,16 +16,55 @@ export type ImagePart = {
 
 export type ContentPart = TextPart | ImagePart;
 
+/** Any JSON object, bounded in depth. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export type ToolCall = {
+  /** Which call a tool's result belongs to; given by the server, echoed by the client. */
+  readonly id: string;
+  readonly name: string;
+  /** JSON as the model wrote it; it need not be valid. */
+  readonly arguments: string;
+};
+
 export type ChatMessage = {
-  readonly role: "system" | "user" | "assistant";
+  readonly role: "system" | "user" | "assistant" | "tool";
   readonly content: readonly ContentPart[];
   /** Thinking of an earlier answer, as the client returned it. */
   readonly reasoning?: string;
+  /** Calls of an earlier answer, in order. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** Role `tool`: the call that this is the result of. */
+  readonly toolCallId?: string;
+};
+
+/** A function that the model may ask the client to call. */
+export type Tool = {
+  /** Letters, digits, `_` and `-`. */
+  readonly name: string;
+  readonly description?: string;
+  /** JSON Schema of the arguments. */
+  readonly parameters?: JsonObject;
+  /** The arguments must follow `parameters`. */
+  readonly strict?: boolean;
+};
+
+/** `auto`: text or calls, as the model likes. `required`: at least one call. A name: one call of that tool. */
+export type ToolChoice = "auto" | "required" | { readonly name: string };
+
+export type ToolUse = {
+  /** At least one; the model is told of these and no others. */
+  readonly tools: readonly Tool[];
+  readonly choice: ToolChoice;
+  /** False: the answer ends after its first call. */
+  readonly allowsParallelCalls: boolean;
 };
 
 export type Chat = {
   readonly messages: readonly ChatMessage[];
   readonly thinking: boolean;
+  /** Absent: the model is told of no tools, and nothing it writes is a call. */
+  readonly toolUse?: ToolUse;
 };
 
 export type GenerationOptions = {
@@ -33,4 +72,14 @@ export type GenerationOptions = {
   /** Undefined: the rest of the context. */
   readonly maxTokens: number | undefined;
   readonly stopStrings: readonly string[];
+  /** Ids that end the answer besides the model's own end tokens. */
+  readonly stopTokenIds?: readonly number[];
+  /** The model's end tokens do not end the answer. */
+  readonly ignoresEndTokens?: boolean;
+  /** Tokens of thinking, after which the answer proper begins; at least 1. Undefined: no limit of its own. */
+  readonly thinkingBudget?: number | undefined;
+  /** Control tokens within the answer are spelled out. */
+  readonly spellsSpecials?: boolean;
+  /** Events say which tokens they come from. */
+  readonly returnsTokenIds?: boolean;
 };

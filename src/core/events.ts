@@ -20,8 +20,26 @@ export type Usage = {
   readonly reasoningTokens: number;
 };
 
-export type ChatEvent =
-  | { readonly type: "started"; readonly promptTokens: number; readonly imageTokens: number; readonly cachedTokens: number }
+/** A piece of an answer. Texts of one kind add up; `tool-arguments` belongs to the call that began last. */
+export type AnswerPart =
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "content"; readonly text: string }
-  | { readonly type: "finished"; readonly reason: FinishReason; readonly usage: Usage };
+  | { readonly type: "tool-call"; readonly name: string }
+  | { readonly type: "tool-arguments"; readonly text: string };
+
+/** `tool_calls`: the model ended its answer, and the answer has calls in it. */
+export type AnswerEnd = FinishReason | "tool_calls";
+
+export type ChatEvent =
+  | {
+      readonly type: "started";
+      readonly promptTokens: number;
+      readonly imageTokens: number;
+      readonly cachedTokens: number;
+      /** Only where asked for. */
+      readonly promptTokenIds?: readonly number[];
+    }
+  | AnswerPart
+  /** Only where asked for: the tokens that the parts before the next such event come from. */
+  | { readonly type: "tokens"; readonly tokenIds: readonly number[] }
+  | { readonly type: "finished"; readonly reason: AnswerEnd; readonly usage: Usage };

@@ -122,6 +122,11 @@ describe("sampling", () => {
       },
       maxTokens: undefined,
       stopStrings: [],
+      stopTokenIds: [],
+      ignoresEndTokens: false,
+      thinkingBudget: undefined,
+      spellsSpecials: false,
+      returnsTokenIds: false,
     });
     expect(Number.isSafeInteger(options.sampling.seed)).toBe(true);
     expect(optionsOf({}).sampling.seed).not.toBe(options.sampling.seed);
@@ -139,6 +144,11 @@ describe("sampling", () => {
       frequency_penalty: -0.2,
       seed: 7,
       stop: ["a", "b"],
+      stop_token_ids: [3, 7],
+      ignore_eos: true,
+      reasoning_max_tokens: 4,
+      skip_special_tokens: false,
+      return_token_ids: true,
     });
 
     expect(options).toEqual({
@@ -154,6 +164,11 @@ describe("sampling", () => {
       },
       maxTokens: 9,
       stopStrings: ["a", "b"],
+      stopTokenIds: [3, 7],
+      ignoresEndTokens: true,
+      thinkingBudget: 4,
+      spellsSpecials: true,
+      returnsTokenIds: true,
     });
   });
 

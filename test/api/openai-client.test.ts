@@ -2,7 +2,7 @@
 
 import OpenAI, { APIError, AuthenticationError, BadRequestError, InternalServerError, NotFoundError } from "openai";
 import { describe, expect, test } from "vitest";
-import { type AnswerHead, toChatCompletion, toChunk, toUsageChunk } from "../../src/api/to-openai.ts";
+import { type AnswerHead, ChunkWriter, toChatCompletion, toUsageChunk } from "../../src/api/to-openai.ts";
 import { EngineError, RequestError } from "../../src/core/errors.ts";
 import { finished, helloEvents, makeApp, pngBase64, started, thinkingEvents, untilAborted, usage } from "./make-app.ts";
 
@@ -25,8 +25,11 @@ const messages = [{ role: "user" as const, content: "Hi" }];
 test("our objects are the client's types", () => {
   const head: AnswerHead = { id: "chatcmpl-1", created: 1, model: "m" };
 
-  const completion: OpenAI.ChatCompletion = toChatCompletion(head, { content: "a", reasoning: "b", finishReason: "stop", usage });
-  const chunk: OpenAI.ChatCompletionChunk = toChunk(head, finished, true);
+  const toolCalls = [{ id: "call_1", name: "f", arguments: "{}" }];
+  const answer = { content: "a", reasoning: "b", toolCalls, finishReason: "stop", usage, promptTokenIds: [1], tokenIds: [2] } as const;
+
+  const completion: OpenAI.ChatCompletion = toChatCompletion(head, answer);
+  const chunk: OpenAI.ChatCompletionChunk = new ChunkWriter(head, true).toChunk(finished);
   const usageChunk: OpenAI.ChatCompletionChunk = toUsageChunk(head, usage);
 
   expect([completion.object, chunk.object, usageChunk.object]).toEqual([

@@ -46,7 +46,11 @@ const wrongFields: [body: object, param: string, words: string][] = [
   [{ messages: "hi" }, "messages", 'got "hi"'],
   [{ messages: [] }, "messages", "expected at least one message, got an empty array"],
   [{ messages: ["hi"] }, "messages[0]", "expected an object with role and content"],
-  [{ messages: [{ content: "hi" }] }, "messages[0].role", 'expected one of "system", "developer", "user", "assistant", got nothing'],
+  [
+    { messages: [{ content: "hi" }] },
+    "messages[0].role",
+    'expected one of "system", "developer", "user", "assistant", "tool", got nothing',
+  ],
   [{ messages: [{ role: "robot", content: "hi" }] }, "messages[0].role", 'got "robot"'],
   [{ messages: [{ role: "user" }] }, "messages[0].content", "expected a string or an array of parts, got nothing"],
   [{ messages: [{ role: "user", content: null }] }, "messages[0].content", "got null"],

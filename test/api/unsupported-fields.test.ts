@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { chatPath, type Envelope, makeApp, post, userSays } from "./make-app.ts";
 
 const tool = { type: "function", function: { name: "f", parameters: {} } };
-const call = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
 
 const refused: [param: string, fields: object][] = [
   ["n", { n: 2 }],
@@ -11,11 +10,6 @@ const refused: [param: string, fields: object][] = [
   ["logprobs", { logprobs: true }],
   ["top_logprobs", { top_logprobs: 5 }],
   ["logit_bias", { logit_bias: { "5": 1 } }],
-  ["tools", { tools: [tool] }],
-  ["tools", { tools: [tool], tool_choice: "auto" }],
-  ["tools", { tools: [tool], tool_choice: "required" }],
-  ["tool_choice", { tool_choice: "required" }],
-  ["tool_choice", { tool_choice: { type: "function", function: { name: "f" } } }],
   ["functions", { functions: [{ name: "f" }] }],
   ["function_call", { function_call: "auto" }],
   ["response_format", { response_format: { type: "json_object" } }],
@@ -26,23 +20,9 @@ const refused: [param: string, fields: object][] = [
   ["modalities", { modalities: ["text", "audio"] }],
   ["audio", { audio: { voice: "x", format: "wav" } }],
   ["suffix", { suffix: "end" }],
-  ["ignore_eos", { ignore_eos: true }],
   ["min_tokens", { min_tokens: 5 }],
-  ["stop_token_ids", { stop_token_ids: [1] }],
-  ["skip_special_tokens", { skip_special_tokens: false }],
-  ["thinking_token_budget", { thinking_token_budget: 100 }],
-  ["reasoning_max_tokens", { reasoning_max_tokens: 100 }],
-  [
-    "messages[1].role",
-    {
-      messages: [
-        { role: "user", content: "a" },
-        { role: "tool", content: "5", tool_call_id: "1" },
-      ],
-    },
-  ],
   ["messages[0].role", { messages: [{ role: "function", name: "f", content: "5" }] }],
-  ["messages[0].tool_calls", { messages: [{ role: "assistant", content: null, tool_calls: [call] }] }],
+  ["messages[0].function_call", { messages: [{ role: "assistant", content: null, function_call: { name: "f", arguments: "{}" } }] }],
 ];
 
 test.each(refused.map(([param, fields]) => ({ param, fields })))("$param is refused: $fields", async ({ param, fields }) => {

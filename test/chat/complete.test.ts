@@ -2,9 +2,10 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type ChatServiceDeps, createChatService, type TokenRequest, type TokenSource } from "../../src/chat/complete.ts";
+import { type ChatServiceDeps, createChatService } from "../../src/chat/complete.ts";
+import type { TokenRequest, TokenSource } from "../../src/chat/generate-answer.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
-import type { GenerationOptions } from "../../src/core/chat.ts";
+import type { Chat, GenerationOptions, ToolChoice, ToolUse } from "../../src/core/chat.ts";
 import { EngineError, UserError } from "../../src/core/errors.ts";
 import type { ChatEvent, GenerationEvent } from "../../src/core/events.ts";
 import { greedy, type FinishReason } from "../../src/core/sampling.ts";
@@ -102,16 +103,203 @@ describe("complete", () => {
   });
 });
 
-/** Generates a script of ids, then ends as told. */
+describe("tools", () => {
+  const toolUse = (choice: ToolChoice = "auto", allowsParallelCalls = true): ToolUse => ({
+    tools: [{ name: "clock" }, { name: "get_weather" }],
+    choice,
+    allowsParallelCalls,
+  });
+  const call = tokenizer.encodeTemplate('<tool_call>{"name": "clock", "arguments": {"zone": "UTC"}}</tool_call>');
+  const clock = { name: "clock", arguments: '{"zone": "UTC"}' };
+
+  test.each<[string, number[], FinishReason, { calls: object[]; content?: string; reason: string }]>([
+    ["a call", [...call, end], "stop", { calls: [clock], reason: "tool_calls" }],
+    ["two calls", [...call, ...call, end], "stop", { calls: [clock, clock], reason: "tool_calls" }],
+    [
+      "text, then a call",
+      [...tokenizer.encodeText("Hm.\n"), ...call, end],
+      "stop",
+      { calls: [clock], content: "Hm.", reason: "tool_calls" },
+    ],
+    ["a call that the limit cuts", call.slice(0, -4), "length", { calls: [expect.anything()], reason: "length" }],
+    [
+      "text that looks like a call",
+      [...tokenizer.encodeText("<tool_call>{}"), end],
+      "stop",
+      { calls: [], content: "<tool_call>{}", reason: "stop" },
+    ],
+    [
+      "a call of an unknown tool",
+      [...tokenizer.encodeTemplate('<tool_call>{"name": "rm", "arguments": {}}</tool_call>'), end],
+      "stop",
+      { calls: [], content: '<tool_call>{"name": "rm", "arguments": {}}</tool_call>', reason: "stop" },
+    ],
+  ])("answers with %s", async (_, tokenIds, last, { calls, content = "", reason }) => {
+    const events = await collect(new FakeEngine(tokenIds, last), { toolUse: toolUse() });
+    expect(callsOf(events)).toEqual(calls);
+    expect(textOf(events, "content")).toBe(content);
+    expect(events.at(-1)).toMatchObject({ type: "finished", reason });
+  });
+
+  test("thinks before a call, and a call that is only thought of is none", async () => {
+    const thought = [...tokenizer.encodeText("I could "), ...call, ...tokenizer.encodeText(" now.\n"), endThink];
+    const events = await collect(new FakeEngine([...thought, ...call, end]), { toolUse: toolUse(), thinking: true });
+    expect(textOf(events, "reasoning")).toBe('I could {"name": "clock", "arguments": {"zone": "UTC"}} now.');
+    expect(callsOf(events)).toEqual([clock]);
+  });
+
+  test("ends after the first call where calls in parallel are not wanted", async () => {
+    const engine = new FakeEngine([...call, ...call, end]);
+    const events = await collect(engine, { toolUse: toolUse("auto", false) });
+    expect(callsOf(events)).toEqual([clock]);
+    expect(engine.tokenCount).toBe(call.length);
+    expect(events.at(-1)).toMatchObject({ reason: "tool_calls", usage: { completionTokens: call.length } });
+  });
+
+  test("a stop string ends the text, not the arguments", async () => {
+    const events = await collect(new FakeEngine([...call, ...tokenizer.encodeText("abc"), end]), {
+      toolUse: toolUse(),
+      stopStrings: ['"', "b"],
+    });
+    expect(callsOf(events)).toEqual([clock]);
+    expect(textOf(events, "content")).toBe("a");
+  });
+
+  test("a named tool is called from the start: the model writes its arguments", async () => {
+    const engine = new FakeEngine(tokenizer.encodeTemplate(' {"zone": "UTC"}}</tool_call> and more'));
+    const events = await collect(engine, { toolUse: toolUse({ name: "clock" }) });
+    expect(events.slice(0, 2)).toMatchObject([{ type: "started" }, { type: "tool-call", name: "clock" }]);
+    expect(callsOf(events)).toEqual([clock]);
+    const { prompt } = engine.requests[0]!;
+    expect(events.at(-1)).toMatchObject({
+      reason: "tool_calls",
+      usage: { promptTokens: prompt.tokenIds.length, completionTokens: engine.tokenCount },
+    });
+  });
+
+  test("a required call follows the thinking, in a second run of the engine", async () => {
+    const thought = [...tokenizer.encodeText("Hm."), endThink];
+    const engine = new FakeEngine([...thought, "stop", ...tokenizer.encodeTemplate('{"name": "clock", "arguments": {}}</tool_call>'), end]);
+    const events = await collect(engine, { toolUse: toolUse("required"), thinking: true });
+    expect(textOf(events, "reasoning")).toBe("Hm.");
+    expect(callsOf(events)).toEqual([{ name: "clock", arguments: "{}" }]);
+
+    const [first, second] = engine.requests as [TokenRequest, TokenRequest];
+    const begun = tokenizer.encodeTemplate("\n\n<tool_call>");
+    expect(first.stopTokenIds).toEqual([end, endThink]);
+    expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought, ...begun]);
+    expect(second.stopTokenIds).toEqual([end]);
+    expect(second.sampling.seed).not.toBe(first.sampling.seed);
+  });
+});
+
+describe("thinking budget", () => {
+  const image = { type: "image", bytes: new Uint8Array(), param: "image" } as const;
+
+  test("ends the thinking, and the answer goes on", async () => {
+    const thought = tokenizer.encodeText("abc abc abc").slice(0, 3);
+    const engine = new FakeEngine([...thought, "length", ...tokenizer.encodeText("Yes."), end]);
+    const events = await collect(engine, { thinking: true, thinkingBudget: 3, maxTokens: 100 });
+    expect(textOf(events, "content")).toBe("Yes.");
+    const closing = tokenizer.encodeTemplate("\n</think>\n\n");
+    const [first, second] = engine.requests as [TokenRequest, TokenRequest];
+    expect(first.maxTokens).toBe(3);
+    expect(second.maxTokens).toBe(100 - 3 - closing.length);
+    expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought, ...closing]);
+    const completionTokens = 3 + closing.length + tokenizer.encodeText("Yes.").length + 1;
+    expect(events.at(-1)).toMatchObject({ reason: "stop", usage: { reasoningTokens: 3, completionTokens } });
+    expect(events.filter(({ type }) => type === "started")).toHaveLength(1);
+  });
+
+  test("the second run has the positions and experts of one that was never interrupted", async () => {
+    const engine = new FakeEngine([...tokenizer.encodeText("ab"), "length", end]);
+    const chat: Chat = { messages: [{ role: "user", content: [image] }], thinking: true };
+    for await (const _ of makeService(engine).complete(chat, makeOptions({ thinkingBudget: 2 }), new AbortController().signal));
+
+    const [{ prompt: first }, { prompt: second }] = engine.requests as [TokenRequest, TokenRequest];
+    const [length, newLength] = [first.tokenIds.length, second.tokenIds.length];
+    for (let axis = 0; axis < 3; axis++) {
+      const row = [...second.positions.subarray(axis * newLength, (axis + 1) * newLength)];
+      const added = Array.from({ length: newLength - length }, (_, i) => length + i + first.positionDelta);
+      expect(row).toEqual([...first.positions.subarray(axis * length, (axis + 1) * length), ...added]);
+    }
+    expect([...second.visionExpert]).toEqual([...first.visionExpert, ...Array<number>(newLength - length).fill(0)]);
+    expect(second.spans).toEqual(first.spans);
+  });
+
+  test.each<[string, (number | "stop" | "length")[], Partial<GenerationOptions>, string]>([
+    [
+      "thinking that ends by itself goes on in a second run",
+      [...tokenizer.encodeText("ab"), endThink, "stop", ...tokenizer.encodeText("c"), end],
+      {},
+      "stop",
+    ],
+    ["an answer that ends within its thinking is over", [...tokenizer.encodeText("ab"), end], {}, "stop"],
+    ["a limit of the whole answer comes first", [...tokenizer.encodeText("ab"), "length"], { maxTokens: 2 }, "length"],
+    [
+      "a limit that leaves no room for an answer ends it",
+      [...tokenizer.encodeText("abab").slice(0, 2), "length"],
+      { maxTokens: 4, thinkingBudget: 2 },
+      "length",
+    ],
+  ])("%s", async (_, script, options, reason) => {
+    const events = await collect(new FakeEngine(script), { thinking: true, thinkingBudget: 50, ...options });
+    expect(events.at(-1)).toMatchObject({ type: "finished", reason });
+  });
+
+  test("says nothing to an answer without thinking", async () => {
+    const engine = new FakeEngine([...tokenizer.encodeText("abc"), end]);
+    await collect(engine, { thinkingBudget: 1 });
+    expect(engine.requests).toMatchObject([{ maxTokens: expect.any(Number), stopTokenIds: [end] }]);
+    expect(engine.requests[0]!.maxTokens).toBeGreaterThan(1);
+  });
+});
+
+describe("tokens", () => {
+  test("more ids end the answer, and their text is not shown", async () => {
+    const [stop] = tokenizer.encodeText("b");
+    const engine = new FakeEngine([...tokenizer.encodeText("a"), stop!]);
+    expect(textOf(await collect(engine, { stopTokenIds: [stop!] }), "content")).toBe("a");
+    expect(engine.requests[0]!.stopTokenIds).toEqual([end, stop]);
+  });
+
+  test("end tokens can be ignored", async () => {
+    const engine = new FakeEngine([...tokenizer.encodeText("a"), end, ...tokenizer.encodeText("b")], "length");
+    expect(textOf(await collect(engine, { ignoresEndTokens: true }), "content")).toBe("ab");
+    expect(engine.requests[0]!.stopTokenIds).toEqual([]);
+  });
+
+  test("control tokens can be spelled out, but not those of thinking, calls and the end", async () => {
+    const script = tokenizer.encodeTemplate("a</think><|IMAGE_START|><tool_call>b</s>");
+    const events = await collect(new FakeEngine([...script, end]), {
+      thinking: true,
+      spellsSpecials: true,
+      toolUse: { tools: [{ name: "f" }], choice: "auto", allowsParallelCalls: true },
+    });
+    expect(textOf(events, "reasoning")).toBe("a");
+    expect(textOf(events, "content")).toBe("<|IMAGE_START|><tool_call>b</s>");
+  });
+
+  test("are told where asked for, all of them, the prompt's too", async () => {
+    const script = [...tokenizer.encodeText("a b"), endThink, end];
+    const engine = new FakeEngine(script);
+    const events = await collect(engine, { thinking: true, returnsTokenIds: true });
+    expect(events[0]).toMatchObject({ promptTokenIds: [...engine.requests[0]!.prompt.tokenIds] });
+    expect(events.flatMap((event) => (event.type === "tokens" ? event.tokenIds : []))).toEqual(script);
+    expect((await collect(new FakeEngine(script))).some(({ type }) => type === "tokens")).toBe(false);
+  });
+});
+
+/** Generates a script of ids, then ends as told. A word in the script ends a run of the engine; the next goes on behind it. */
 class FakeEngine implements TokenSource {
   readonly requests: TokenRequest[] = [];
-  readonly #tokenIds: readonly number[];
+  readonly #script: (number | FinishReason)[];
   readonly #last: GenerationEvent | "silence";
   tokenCount = 0;
   hasEnded = false;
 
-  constructor(tokenIds: readonly number[], last: FinishReason | GenerationEvent | "silence" = "stop") {
-    this.#tokenIds = tokenIds;
+  constructor(script: readonly (number | FinishReason)[], last: FinishReason | GenerationEvent | "silence" = "stop") {
+    this.#script = [...script];
     this.#last = last === "stop" || last === "length" ? { type: "finished", reason: last } : last;
   }
 
@@ -119,9 +307,10 @@ class FakeEngine implements TokenSource {
     this.requests.push(request);
     try {
       yield { type: "started", cachedTokens: 3 };
-      for (const tokenId of this.#tokenIds) {
+      for (let item = this.#script.shift(); item !== undefined; item = this.#script.shift()) {
+        if (typeof item === "string") return yield { type: "finished", reason: item };
         this.tokenCount++;
-        yield { type: "token", tokenId };
+        yield { type: "token", tokenId: item };
       }
       if (this.#last !== "silence") yield this.#last;
     } finally {
@@ -146,11 +335,23 @@ function makeOptions(overrides: Partial<GenerationOptions> = {}): GenerationOpti
   return { sampling: greedy, maxTokens: undefined, stopStrings: [], ...overrides };
 }
 
-async function collect(engine: TokenSource, { thinking = false, ...options }: Partial<GenerationOptions> & { thinking?: boolean } = {}) {
+type Asked = Partial<GenerationOptions> & { thinking?: boolean; toolUse?: ToolUse };
+
+async function collect(engine: TokenSource, { thinking = false, toolUse, ...options }: Asked = {}) {
   const events: ChatEvent[] = [];
-  const answer = makeService(engine).complete(makeChat("What is it?", thinking), makeOptions(options), new AbortController().signal);
+  const chat = { ...makeChat("What is it?", thinking), ...(toolUse && { toolUse }) };
+  const answer = makeService(engine).complete(chat, makeOptions(options), new AbortController().signal);
   for await (const event of answer) events.push(event);
   return events;
+}
+
+function callsOf(events: readonly ChatEvent[]): object[] {
+  const calls: { name: string; arguments: string }[] = [];
+  for (const event of events) {
+    if (event.type === "tool-call") calls.push({ name: event.name, arguments: "" });
+    else if (event.type === "tool-arguments") calls.at(-1)!.arguments += event.text;
+  }
+  return calls;
 }
 
 function textOf(events: readonly ChatEvent[], type: "content" | "reasoning"): string {

@@ -103,28 +103,26 @@ describe("encodePrompt", () => {
     await expect(encodePrompt(chat, deps)).rejects.toThrow("196 of them for images");
   });
 
-  test("gives hostile text the control tokens of innocent text", async () => {
+  test.each([
+    ["messages", plainConversation],
+    ["tools, calls and results", toolConversation],
+  ])("gives hostile text the control tokens of innocent text: %s", async (_, conversation) => {
     const pieces = [
       "</think>",
       "<|end_of_sentence|>",
       "<|IMAGE_PLACEHOLDER|>",
       "<|image@placeholder|>",
       "<|IMAGE_START|>",
+      "<tool_call>",
+      "</tool_call>",
+      "</response>",
       "User: ",
       "{{ messages }}",
       "[1:0]",
+      '"',
+      "\\",
     ];
     const text = fc.array(fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom(...pieces))).map((parts) => parts.join(""));
-    const conversation = (texts: readonly string[]): Chat => {
-      const [system, question, answer, reasoning, next] = texts.map((part) => ({ type: "text", text: part }) as const);
-      const messages: ChatMessage[] = [
-        { role: "system", content: [system!] },
-        { role: "user", content: [photo, question!] },
-        { role: "assistant", content: [answer!], reasoning: reasoning!.text },
-        { role: "user", content: [next!] },
-      ];
-      return { messages, thinking: true };
-    };
     const control = async (texts: readonly string[]) =>
       [...(await encodePrompt(conversation(texts), makeDeps())).tokenIds].filter((id) => tokenizer.isSpecial(id));
     const expected = await control(["a", "b", "c", "d", "e"]);
@@ -136,6 +134,31 @@ describe("encodePrompt", () => {
     );
   });
 });
+
+function plainConversation(texts: readonly string[]): Chat {
+  const [system, question, answer, reasoning, next] = texts.map((part) => ({ type: "text", text: part }) as const);
+  const messages: ChatMessage[] = [
+    { role: "system", content: [system!] },
+    { role: "user", content: [photo, question!] },
+    { role: "assistant", content: [answer!], reasoning: reasoning!.text },
+    { role: "user", content: [next!] },
+  ];
+  return { messages, thinking: true };
+}
+
+/** The API allows no such names; the encoder does not rely on it. */
+function toolConversation(texts: readonly string[]): Chat {
+  const [name, text, key, value, args] = texts as [string, string, string, string, string];
+  const parameters = { type: "object", properties: { [key]: { enum: [value], const: { [key]: [value] } } }, required: [key] };
+  const messages: ChatMessage[] = [
+    { role: "user", content: [{ type: "text", text }] },
+    { role: "assistant", content: [], toolCalls: [{ id: key, name, arguments: args }] },
+    { role: "assistant", content: [], toolCalls: [{ id: key, name, arguments: JSON.stringify({ [key]: value }) }] },
+    { role: "tool", content: [{ type: "text", text: value }, photo], toolCallId: key },
+  ];
+  const tools = [{ name, description: text, parameters }];
+  return { messages, thinking: false, toolUse: { tools, choice: { name }, allowsParallelCalls: true } };
+}
 
 function makeDeps(overrides: Partial<PromptEncoderDeps> = {}): PromptEncoderDeps {
   return { tokenizer, template, tokens: nanoTokens, loadImage: async () => makeImage(4, 4), contextLength: 4096, ...overrides };

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { Chat, ChatMessage, ContentPart } from "../../src/core/chat.ts";
+import type { Chat, ChatMessage, ContentPart, Tool, ToolUse } from "../../src/core/chat.ts";
 import type { SpecialTokens } from "../../src/core/model-config.ts";
 import type { ImagePatches } from "../../src/core/prompt.ts";
 
@@ -37,6 +37,33 @@ export const promptCases: readonly {
   grids: [number, number][];
   ids: number[];
 }[] = readCases("prompts.json");
+
+type ToolSample = {
+  readonly messages: readonly {
+    role: ChatMessage["role"];
+    content: string;
+    tool_calls?: { function: { name: string; arguments: object } }[];
+  }[];
+  readonly tools: readonly Tool[] | null;
+  readonly enable_thinking: boolean;
+  readonly prompt: string;
+};
+
+/** The samples of the nano model that have tools, with the prompts that Python's transformers wrote. */
+export function toolSamples(): { chat: Chat; prompt: string }[] {
+  const file = new URL("../../models/ernie-vl-nano/samples/samples.json", import.meta.url);
+  const samples = JSON.parse(readFileSync(file, "utf8")) as ToolSample[];
+  return samples.flatMap(({ messages, tools, enable_thinking: thinking, prompt }) => {
+    if (!tools) return [];
+    const toolUse: ToolUse = { tools, choice: "auto", allowsParallelCalls: true };
+    const toMessage = ({ role, content, tool_calls: calls = [] }: ToolSample["messages"][number]): ChatMessage => ({
+      role,
+      content: toParts(content),
+      toolCalls: calls.map(({ function: { name, arguments: args } }) => ({ id: "", name, arguments: JSON.stringify(args) })),
+    });
+    return [{ chat: { messages: messages.map(toMessage), thinking, toolUse }, prompt }];
+  });
+}
 
 export function toChat({ messages, thinking }: { messages: readonly SampleMessage[]; thinking: boolean }): Chat {
   return { messages: messages.map(({ role, content }) => ({ role, content: toParts(content) })), thinking };

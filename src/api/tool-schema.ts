@@ -1,0 +1,118 @@
+// Tools in a request: their declarations, the choice among them, and calls and results in the history.
+
+import { z } from "zod";
+import { RequestError } from "../core/errors.ts";
+import type { JsonObject, Tool, ToolUse } from "../core/chat.ts";
+import { flag, oneOf, optional, text } from "./schema-fields.ts";
+
+const maxTools = 128;
+const maxJsonDepth = 32;
+const maxJsonValues = 10_000;
+
+const toolName = text.regex(/^[\w-]{1,64}$/, 'a name of 1 to 64 letters, digits, "_" and "-"');
+
+/** Bounded, because templates and grammars walk over it. */
+const jsonObject = z.custom<JsonObject>(
+  isBoundedObject,
+  `an object of at most ${maxJsonValues} values, at most ${maxJsonDepth} levels deep`,
+);
+
+const tool = z.object({
+  type: z.literal("function", '"function"'),
+  function: z.object(
+    { name: toolName, description: optional(text), parameters: optional(jsonObject), strict: optional(flag) },
+    "an object with a name",
+  ),
+});
+
+const namedTool = z.object({ type: z.literal("function", '"function"'), function: z.object({ name: toolName }, "an object with a name") });
+
+const toolChoice = z.union(
+  [
+    oneOf("none", "auto", "required"),
+    namedTool,
+    z.object({
+      type: z.literal("allowed_tools"),
+      allowed_tools: z.object(
+        { mode: oneOf("auto", "required"), tools: z.array(namedTool, "an array of tools").min(1, "at least one tool") },
+        "an object with mode and tools",
+      ),
+    }),
+  ],
+  '"none", "auto", "required", {"type": "function", …} or {"type": "allowed_tools", …}',
+);
+
+/** The fields of a request that are about tools. */
+export const toolFields = {
+  tools: optional(z.array(tool, "an array of tools").max(maxTools, `at most ${maxTools} tools`)),
+  tool_choice: optional(toolChoice),
+  parallel_tool_calls: optional(flag),
+};
+
+/** A call in an assistant's message, as the client got it. */
+export const toolCall = z.object({
+  id: text,
+  type: optional(z.literal("function", '"function"')),
+  function: z.object({ name: toolName, arguments: text }, "an object with name and arguments"),
+});
+
+const toolRequest = z.object(toolFields);
+
+/** Undefined when the model is to know of no tools. Throws RequestError when fields contradict each other. */
+export function toToolUse(request: z.infer<typeof toolRequest>): ToolUse | undefined {
+  const { tools: declared = [], tool_choice: choice = "auto", parallel_tool_calls: allowsParallelCalls = true } = request;
+  const tools = declared.map((entry) => toTool(entry.function));
+  refuseDuplicates(tools);
+  if (choice === "none") return undefined;
+  const known = new Map(tools.map((entry) => [entry.name, entry]));
+  const find = (name: string, param: string): Tool => {
+    const found = known.get(name);
+    if (found) return found;
+    throw contradiction(param, `the name of one of the ${known.size} tools, got ${JSON.stringify(name)}`);
+  };
+  if (typeof choice === "object" && choice.type === "allowed_tools") {
+    const { mode, tools: allowed } = choice.allowed_tools;
+    const names = new Set(allowed.map((entry) => entry.function.name));
+    const path = "tool_choice.allowed_tools.tools";
+    return { tools: [...names].map((name) => find(name, path)), choice: mode, allowsParallelCalls };
+  }
+  if (typeof choice === "object") {
+    const { name } = find(choice.function.name, "tool_choice.function.name");
+    return { tools, choice: { name }, allowsParallelCalls };
+  }
+  if (tools.length > 0) return { tools, choice, allowsParallelCalls };
+  if (choice === "auto") return undefined;
+  throw contradiction("tool_choice", `"none" or "auto" where no tools are given, got "${choice}"`);
+}
+
+function toTool({ name, description, parameters, strict }: z.infer<typeof tool>["function"]): Tool {
+  return {
+    name,
+    ...(description !== undefined && { description }),
+    ...(parameters !== undefined && { parameters }),
+    ...(strict !== undefined && { strict }),
+  };
+}
+
+function refuseDuplicates(tools: readonly Tool[]): void {
+  const names = tools.map(({ name }) => name);
+  const second = names.findIndex((name, index) => names.indexOf(name) < index);
+  if (second >= 0) throw contradiction(`tools[${second}].function.name`, `a name of its own, got "${names[second]}" a second time`);
+}
+
+function contradiction(param: string, expected: string): RequestError {
+  return new RequestError(`${param}: expected ${expected}`, { code: "invalid_value", param });
+}
+
+/** Goes through it level by level: recursion would meet the end of the stack in a hostile one. */
+function isBoundedObject(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  let level: unknown[] = [value];
+  let count = 0;
+  for (let depth = 0; level.length > 0; depth++) {
+    count += level.length;
+    if (depth > maxJsonDepth || count > maxJsonValues) return false;
+    level = level.flatMap((item) => (typeof item === "object" && item !== null ? Object.values(item) : []));
+  }
+  return true;
+}

@@ -1,0 +1,157 @@
+// One answer from the engine. Where thinking has a budget, or a call is to follow it, the answer takes two runs: thinking, then the
+// rest with what was thought in its prompt, which is still in the engine's cache.
+
+import type { GenerationOptions } from "../core/chat.ts";
+import { EngineError } from "../core/errors.ts";
+import type { AnswerPart, ChatEvent, GenerationEvent, Usage } from "../core/events.ts";
+import type { EncodedPrompt } from "../core/prompt.ts";
+import type { FinishReason, SamplingParams } from "../core/sampling.ts";
+import { extendPrompt } from "./extend-prompt.ts";
+import type { OutputParser } from "./output-parser.ts";
+
+export type TokenRequest = {
+  readonly prompt: EncodedPrompt;
+  readonly sampling: SamplingParams;
+  readonly maxTokens: number;
+  readonly stopTokenIds: readonly number[];
+};
+
+/** What chat needs of the engine. */
+export type TokenSource = {
+  /** Leaving the loop ends the generation as `signal` does; after the signal, the loop throws its reason. */
+  submit(request: TokenRequest, signal: AbortSignal): AsyncIterable<GenerationEvent>;
+};
+
+export type AnswerPlan = {
+  readonly prompt: EncodedPrompt;
+  /** Tokens of the answer that the prompt ends with. */
+  readonly begunIds: readonly number[];
+  /** Set when the answer begins with thinking. */
+  readonly thinking: ThinkingPlan | undefined;
+  readonly options: GenerationOptions;
+  readonly endTokenIds: readonly number[];
+  /** Tokens that prompt and answer may have together. */
+  readonly contextLength: number;
+};
+
+export type ThinkingPlan = {
+  /** Id of </think>. */
+  readonly endId: number;
+  /** What ends thinking that has used up its budget, and what comes after a </think> that the model wrote. */
+  readonly closingIds: readonly number[];
+  readonly afterEndIds: readonly number[];
+  /** Tokens that the answer must begin with after its thinking; may be none. */
+  readonly begunIds: readonly number[];
+};
+
+/** Ends with `finished`. Throws as the engine's loop does, and EngineError when a step failed. */
+export async function* generateAnswer(
+  engine: TokenSource,
+  plan: AnswerPlan,
+  output: OutputParser,
+  signal: AbortSignal,
+): AsyncGenerator<ChatEvent, void> {
+  const { prompt, thinking, options } = plan;
+  const answer = new Answer(plan, output, (request) => engine.submit(request, signal));
+  if (!thinking || (options.thinkingBudget === undefined && thinking.begunIds.length === 0)) {
+    return yield* answer.finish(yield* answer.run(prompt, Infinity, []));
+  }
+  const end = yield* answer.run(prompt, options.thinkingBudget ?? Infinity, [thinking.endId]);
+  const hasEndedThinking = end === "stop" && answer.generatedIds.at(-1) === thinking.endId;
+  if (!hasEndedThinking && !(end === "length" && answer.remaining > 0)) return yield* answer.finish(end);
+  const isCallDemanded = thinking.begunIds.length > 0;
+  const bridge = hasEndedThinking ? (isCallDemanded ? thinking.afterEndIds : []) : thinking.closingIds;
+  yield* answer.put([...bridge, ...thinking.begunIds]);
+  if (answer.remaining < 1) return yield* answer.finish("length");
+  yield* answer.finish(yield* answer.run(extendPrompt(prompt, answer.generatedIds), Infinity, []));
+}
+
+/** How a run ended; `stopped`: by what the parser saw in the text. */
+type RunEnd = FinishReason | "stopped";
+
+class Answer {
+  /** All tokens of the answer so far. */
+  readonly generatedIds: number[] = [];
+  readonly #plan: AnswerPlan;
+  readonly #output: OutputParser;
+  readonly #submit: (request: TokenRequest) => AsyncIterable<GenerationEvent>;
+  readonly #tokenLimit: number;
+  readonly #promptTokens: number;
+  readonly #imageTokens: number;
+  #cachedTokens: number | undefined;
+
+  constructor(plan: AnswerPlan, output: OutputParser, submit: (request: TokenRequest) => AsyncIterable<GenerationEvent>) {
+    const { prompt, options, contextLength } = plan;
+    this.#plan = plan;
+    this.#output = output;
+    this.#submit = submit;
+    this.#promptTokens = prompt.tokenIds.length;
+    this.#imageTokens = prompt.spans.reduce((sum, span) => sum + span.length, 0);
+    this.#tokenLimit = Math.min(options.maxTokens ?? Infinity, contextLength - this.#promptTokens);
+  }
+
+  /** Tokens that the answer may still have. */
+  get remaining(): number {
+    return this.#tokenLimit - this.generatedIds.length;
+  }
+
+  async *run(prompt: EncodedPrompt, tokenLimit: number, moreEndIds: readonly number[]): AsyncGenerator<ChatEvent, RunEnd> {
+    const { endTokenIds, options } = this.#plan;
+    const isFirst = this.generatedIds.length === 0;
+    const request: TokenRequest = {
+      prompt,
+      // The engine counts draws from 0 in each run: with the same seed, the second would repeat the random numbers of the first.
+      sampling: isFirst ? options.sampling : { ...options.sampling, seed: Number.MAX_SAFE_INTEGER - options.sampling.seed },
+      maxTokens: Math.min(tokenLimit, this.remaining),
+      stopTokenIds: [...endTokenIds, ...moreEndIds],
+    };
+    for await (const event of this.#submit(request)) {
+      if (event.type === "started") {
+        if (isFirst) yield* this.#start(event.cachedTokens);
+      } else if (event.type === "token") {
+        yield* this.#take(event.tokenId, this.#output.push(event.tokenId));
+        if (this.#output.isStopped) return "stopped";
+      } else if (event.type === "finished") return event.reason;
+      else throw new EngineError(`the engine could not go on: ${event.message}`);
+    }
+    throw new EngineError("the engine ended an answer without saying why");
+  }
+
+  /** Puts tokens into the answer that the model did not choose. They count towards its limit, for they take up context. */
+  *put(tokenIds: readonly number[]): Generator<ChatEvent> {
+    for (const tokenId of tokenIds) yield* this.#take(tokenId, this.#output.put(tokenId));
+  }
+
+  *#take(tokenId: number, parts: readonly AnswerPart[]): Generator<ChatEvent> {
+    this.generatedIds.push(tokenId);
+    if (this.#plan.options.returnsTokenIds) yield { type: "tokens", tokenIds: [tokenId] };
+    yield* parts;
+  }
+
+  *finish(end: RunEnd): Generator<ChatEvent> {
+    const output = this.#output;
+    if (end !== "stopped") yield* output.flush();
+    const reason = end === "length" && !output.isStopped ? "length" : output.callCount > 0 ? "tool_calls" : "stop";
+    const usage: Usage = {
+      promptTokens: this.#promptTokens,
+      cachedTokens: this.#cachedTokens ?? 0,
+      imageTokens: this.#imageTokens,
+      completionTokens: this.generatedIds.length,
+      reasoningTokens: output.reasoningTokenCount,
+    };
+    yield { type: "finished", reason, usage };
+  }
+
+  *#start(cachedTokens: number): Generator<ChatEvent> {
+    const { prompt, begunIds, options } = this.#plan;
+    this.#cachedTokens = cachedTokens;
+    yield {
+      type: "started",
+      promptTokens: this.#promptTokens,
+      imageTokens: this.#imageTokens,
+      cachedTokens,
+      ...(options.returnsTokenIds && { promptTokenIds: [...prompt.tokenIds] }),
+    };
+    for (const tokenId of begunIds) yield* this.#output.put(tokenId);
+  }
+}

@@ -1,0 +1,102 @@
+// Tools and calls as a chat template sees them: marked like all of a client's texts, and how the template writes a call.
+
+import type { JsonObject, Tool, ToolCall, ToolChoice } from "../core/chat.ts";
+import type { MarkedTexts, PromptSegment } from "./marked-texts.ts";
+import { callMarkers } from "./tool-call-parser.ts";
+
+/** The shape that Hugging Face templates expect, OpenAI's. */
+export type TemplateTool = { readonly type: "function"; readonly function: JsonObject };
+export type TemplateCall = {
+  readonly id: string;
+  readonly type: "function";
+  readonly function: { readonly name: string; readonly arguments: unknown };
+};
+
+/** What a template understands as the arguments of a call: their JSON, or the object it says. */
+export type ArgumentsFormat = "text" | "object";
+
+/** How the template writes a call: `<tool_call>{"name": "`, the name, `", "arguments":`, the arguments. */
+export type CallForm = { readonly beforeName: string; readonly beforeArguments: string };
+
+/**
+ * Words that JSON Schema gives a meaning to. Templates ask for them, so they stay in the open; all other strings are marked. None
+ * of them is a control token, whatever a template writes around it.
+ */
+const schemaKeys = new Set(
+  (
+    "type properties required items enum const description title default examples format pattern additionalProperties anyOf oneOf " +
+    "allOf not minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength minItems maxItems uniqueItems " +
+    "minProperties maxProperties prefixItems nullable strict $ref $defs $schema definitions"
+  ).split(" "),
+);
+const typeNames = new Set(["string", "number", "integer", "boolean", "object", "array", "null"]);
+
+export function toTemplateTool(tool: Tool, texts: MarkedTexts): TemplateTool {
+  const { name, description, parameters } = tool;
+  return {
+    type: "function",
+    function: {
+      name: texts.mark(name),
+      ...(description !== undefined && { description: texts.mark(description) }),
+      ...(parameters !== undefined && { parameters: markJson(parameters, texts) }),
+    },
+  };
+}
+
+/** Arguments that are no JSON object are shown as they are: the model may have written them so. */
+export function toTemplateCall(call: ToolCall, format: ArgumentsFormat, texts: MarkedTexts): TemplateCall {
+  const shown = { id: texts.mark(call.id), type: "function" as const };
+  const name = texts.mark(call.name);
+  const object = parseObject(call.arguments);
+  if (object === undefined) return { ...shown, function: { name, arguments: texts.mark(call.arguments) } };
+  const text = format === "text" ? texts.mark(respaceJson(call.arguments)) : undefined;
+  return { ...shown, function: { name, arguments: text ?? markJson(object, texts) } };
+}
+
+/** Undefined: the template writes calls in a way that cannot be begun for the model. */
+export function findCallForm(segments: readonly PromptSegment[], content: string, name: string): CallForm | undefined {
+  const at = segments.findIndex((segment) => segment.type === "text" && segment.text === content);
+  const [before, shownName, between] = segments.slice(at + 1);
+  if (at < 0 || before?.type !== "control" || between?.type !== "control") return undefined;
+  if (shownName?.type !== "text" || shownName.text !== name) return undefined;
+  if (!before.text.includes(callMarkers.open) || !before.text.includes("{")) return undefined;
+  // Arguments that are an object begin inside of it.
+  return { beforeName: before.text, beforeArguments: between.text.replace(/\{"$/, "").trimEnd() };
+}
+
+/**
+ * The beginning of an answer that is a call. For a named tool up to its arguments, else up to where the name is written.
+ * It ends where a token ends, so that the model goes on as if the words were its own.
+ */
+export function openCall(form: CallForm, choice: ToolChoice): PromptSegment[] {
+  if (choice === "auto") return [];
+  if (choice === "required") return [{ type: "control", text: form.beforeName.slice(0, form.beforeName.indexOf("{")) }];
+  return [
+    { type: "control", text: form.beforeName },
+    { type: "text", text: choice.name },
+    { type: "control", text: form.beforeArguments },
+  ];
+}
+
+function markJson(value: unknown, texts: MarkedTexts): unknown {
+  if (typeof value === "string") return typeNames.has(value) ? value : texts.mark(value);
+  if (Array.isArray(value)) return value.map((item) => markJson(item, texts));
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).map(([key, item]) => [schemaKeys.has(key) ? key : texts.mark(key), markJson(item, texts)]);
+  return Object.fromEntries(entries);
+}
+
+function parseObject(json: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** JSON with the blanks of Python's, `{"a": 1, "b": 2}`, which models were trained on; most clients send it without. Numbers keep their digits. */
+function respaceJson(json: string): string {
+  const token = /"(?:[^"\\]|\\.)*"|[^\s",:[\]{}]+|[,:[\]{}]/g;
+  return (json.match(token) ?? []).map((part) => (part === "," || part === ":" ? `${part} ` : part)).join("");
+}

@@ -1,0 +1,139 @@
+// Tries out how a chat template wants what it is given: contents, pictures, tools, calls. Templates do not say, and differ.
+
+import type { ChatMessage } from "../core/chat.ts";
+import { MarkedTexts } from "./marked-texts.ts";
+import {
+  type ArgumentsFormat,
+  type CallForm,
+  findCallForm,
+  type TemplateCall,
+  type TemplateTool,
+  toTemplateTool,
+} from "./template-tools.ts";
+
+export type Role = ChatMessage["role"];
+
+export type TemplatePart = { readonly type: string; readonly text?: string };
+
+export type TemplateMessage = {
+  readonly role: Role;
+  readonly content: string | readonly TemplatePart[];
+  readonly reasoning_content?: string;
+  readonly tool_calls?: readonly TemplateCall[];
+  readonly tool_call_id?: string;
+};
+
+export type TemplateInput = {
+  readonly messages: readonly TemplateMessage[];
+  readonly thinking: boolean;
+  readonly tools?: readonly TemplateTool[] | undefined;
+};
+
+/** What the template understands as content without pictures; undefined: it has no place for the role. */
+export type TextFormat = "string" | "parts" | undefined;
+
+export type TemplateTraits = {
+  readonly textFormats: Readonly<Record<Role, TextFormat>>;
+  /** The type of a part that is a picture; undefined: there is no place for pictures. */
+  readonly imageType: string | undefined;
+  readonly showsTools: boolean;
+  /** Undefined: there is no place for calls in earlier answers. */
+  readonly argumentsFormat: ArgumentsFormat | undefined;
+  readonly callForm: CallForm | undefined;
+};
+
+/** Throws what the template throws over a plain user message; returns undefined when it shows no text of it. */
+export function findTraits(run: (input: TemplateInput) => string): TemplateTraits | undefined {
+  const probe = new Probe(run);
+  const user = probe.textFormat((content) => [{ role: "user", content }]);
+  if (user === undefined) {
+    run({ messages: [{ role: "user", content: "Hello" }], thinking: false });
+    return undefined;
+  }
+  const hello: TemplateMessage = { role: "user", content: inFormat("Hello", user) };
+  const assistant = probe.textFormat((content) => [hello, { role: "assistant", content }, hello]);
+  const toCall = (content: TemplateMessage["content"], name: string, args: unknown): TemplateMessage => {
+    const call = { id: "call", type: "function", function: { name, arguments: args } } as const;
+    return { role: "assistant", content, tool_calls: [call] };
+  };
+  const empty = inFormat("", assistant);
+  const argumentsFormat = probe.argumentsFormat((args) => [hello, toCall(empty, "f", args), hello]);
+  const emptyArguments = argumentsFormat === "text" ? "{}" : {};
+  return {
+    textFormats: {
+      user,
+      system: probe.textFormat((content) => [{ role: "system", content }, hello]),
+      assistant,
+      tool: probe.textFormat((content) => [hello, toCall(empty, "f", emptyArguments), { role: "tool", content, tool_call_id: "call" }]),
+    },
+    imageType: ["image", "image_url"].find((type) => probe.showsImage(type)),
+    showsTools: probe.showsTools(hello),
+    argumentsFormat,
+    callForm: probe.callForm(argumentsFormat, (content, name, args) => [hello, toCall(inFormat(content, assistant), name, args), hello]),
+  };
+}
+
+class Probe {
+  readonly #run: (input: TemplateInput) => string;
+
+  constructor(run: (input: TemplateInput) => string) {
+    this.#run = run;
+  }
+
+  textFormat(conversation: (content: TemplateMessage["content"]) => TemplateMessage[]): TextFormat {
+    const texts = new MarkedTexts();
+    const probe = texts.mark("Hello");
+    const isShown = (content: TemplateMessage["content"]) => {
+      const text = this.#tryOut({ messages: conversation(content) });
+      const isPrintedRaw = /["']type["']/.test(text); // a list of parts where the template expects a string
+      return !isPrintedRaw && texts.split(text).some((segment) => segment.type === "text");
+    };
+    if (isShown(probe)) return "string";
+    return isShown([{ type: "text", text: probe }]) ? "parts" : undefined;
+  }
+
+  showsImage(type: string): boolean {
+    const text = this.#tryOut({ messages: [{ role: "user", content: [{ type }, { type: "text", text: "Hello" }] }] });
+    return new MarkedTexts().split(text).some((segment) => segment.type === "image");
+  }
+
+  showsTools(hello: TemplateMessage): boolean {
+    const texts = new MarkedTexts();
+    const parameters = { type: "object", properties: {} };
+    const tool = toTemplateTool({ name: "f", description: "d", parameters }, texts);
+    const segments = texts.split(this.#tryOut({ messages: [hello], tools: [tool] }));
+    return segments.some((segment) => segment.type === "text" && segment.text === "f");
+  }
+
+  /** Text that comes out as a JSON string within JSON was meant to be an object. */
+  argumentsFormat(conversation: (args: unknown) => TemplateMessage[]): ArgumentsFormat | undefined {
+    const texts = new MarkedTexts();
+    const quote = texts.mark('"');
+    const shown = (args: unknown) => texts.split(this.#tryOut({ messages: conversation(args) })).find((segment) => segment.type === "text");
+    if (shown(quote)?.text === '"') return "text";
+    return shown({ a: quote })?.text === '\\"' ? "object" : undefined;
+  }
+
+  callForm(
+    format: ArgumentsFormat | undefined,
+    conversation: (content: string, name: string, args: unknown) => TemplateMessage[],
+  ): CallForm | undefined {
+    const texts = new MarkedTexts();
+    const args = texts.mark("arguments");
+    const messages = conversation(texts.mark("content"), texts.mark("name"), format === "text" ? args : { [args]: 1 });
+    return findCallForm(texts.split(this.#tryOut({ messages })), "content", "name");
+  }
+
+  /** Empty when the template refuses. */
+  #tryOut(input: Omit<TemplateInput, "thinking">): string {
+    try {
+      return this.#run({ ...input, thinking: false });
+    } catch {
+      return "";
+    }
+  }
+}
+
+function inFormat(text: string, format: TextFormat): TemplateMessage["content"] {
+  return format === "parts" ? [{ type: "text", text }] : text;
+}

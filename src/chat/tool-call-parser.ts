@@ -1,0 +1,169 @@
+// Finds calls in the content of an answer, between the tokens <tool_call> and </tool_call>: {"name": …, "arguments": {…}}.
+// -PT, Thinking and nano differ only in blanks, which mean nothing here. What is no call of an offered tool stays text.
+
+import type { AnswerPart } from "../core/events.ts";
+
+/** Everything but thinking, which is split off before. */
+export type ContentPart = Exclude<AnswerPart, { type: "reasoning" }>;
+
+export const callMarkers = { open: "<tool_call>", close: "</tool_call>" } as const;
+
+/** The usual beginning of a call: from its end on, arguments are passed on as they come. */
+const callBeginning = /^\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)/;
+/** A call that has not begun in that way within so many UTF-16 units is looked at when it is complete. */
+const beginningLimit = 1024;
+
+type Phase =
+  | { readonly type: "text" }
+  /** Inside the tokens; what came is not yet known to be a call. */
+  | { readonly type: "call"; raw: string }
+  /** A call, and in its arguments: nesting depth in brackets, and whether a string is open. */
+  | { readonly type: "arguments"; depth: number; isInString: boolean; isEscaped: boolean }
+  /** Behind the arguments; what still comes of the call says nothing. */
+  | { readonly type: "tail" };
+
+export class ToolCallParser {
+  readonly #names: ReadonlySet<string>;
+  readonly #maxCalls: number;
+  #phase: Phase = { type: "text" };
+  #callCount = 0;
+  /** Newlines between text and call, and between calls, belong to the format: held until text follows. */
+  #heldNewlines = "";
+  #isBehindCall = false;
+
+  /** Tools that may be called, and after how many calls the answer ends. */
+  constructor(names: Iterable<string>, maxCalls: number) {
+    this.#names = new Set(names);
+    this.#maxCalls = maxCalls;
+  }
+
+  get callCount(): number {
+    return this.#callCount;
+  }
+
+  /** True once the last allowed call is complete; what follows is not part of the answer. */
+  get isFull(): boolean {
+    return this.#callCount >= this.#maxCalls && this.#phase.type === "text";
+  }
+
+  /** Takes text outside of the tokens' spelling, cut anywhere. */
+  pushText(text: string): ContentPart[] {
+    const phase = this.#phase;
+    switch (phase.type) {
+      case "text":
+        return this.#showText(text);
+      case "call": {
+        const isUndecided = phase.raw.length < beginningLimit;
+        phase.raw += text;
+        return isUndecided ? this.#tryBegin(phase.raw) : [];
+      }
+      case "arguments":
+        return this.#passArguments(phase, text);
+      case "tail":
+        return [];
+    }
+  }
+
+  /** Takes note of a <tool_call>. One inside of another ends that. */
+  open(): ContentPart[] {
+    const parts = this.#phase.type === "text" ? [] : this.#endCall("");
+    if (!this.isFull) this.#phase = { type: "call", raw: "" };
+    return parts;
+  }
+
+  /** Takes note of a </tool_call>; one without a call means nothing. */
+  close(): ContentPart[] {
+    return this.#phase.type === "text" ? [] : this.#endCall(callMarkers.close);
+  }
+
+  /** What was held back, at the end of the answer. A call that the end cuts short keeps the arguments it has. */
+  flush(): ContentPart[] {
+    const parts = this.#phase.type === "text" ? [] : this.#endCall("");
+    const held = this.#heldNewlines;
+    this.#heldNewlines = "";
+    return held === "" ? parts : [...parts, { type: "content", text: held }];
+  }
+
+  #showText(text: string): ContentPart[] {
+    const seen = this.#isBehindCall ? text.replace(/^\n+/, "") : this.#heldNewlines + text;
+    if (seen === "") return [];
+    this.#isBehindCall = false;
+    const end = seen.length - (/\n+$/.exec(seen)?.[0].length ?? 0);
+    this.#heldNewlines = seen.slice(end);
+    return end === 0 ? [] : [{ type: "content", text: seen.slice(0, end) }];
+  }
+
+  #tryBegin(raw: string): ContentPart[] {
+    const match = callBeginning.exec(raw.slice(0, beginningLimit)); // the same for every cut of the text
+    const name = match && this.#offeredName(parseJson(match[1]!));
+    if (!name) return [];
+    this.#beginCall();
+    const phase: Phase = { type: "arguments", depth: 0, isInString: false, isEscaped: false };
+    this.#phase = phase;
+    return [{ type: "tool-call", name }, ...this.#passArguments(phase, raw.slice(match[0].length))];
+  }
+
+  #passArguments(phase: Extract<Phase, { type: "arguments" }>, text: string): ContentPart[] {
+    let end = 0;
+    for (; end < text.length; end++) {
+      const character = text[end]!;
+      if (phase.isInString) {
+        if (character === '"' && !phase.isEscaped) phase.isInString = false;
+        phase.isEscaped = character === "\\" && !phase.isEscaped;
+      } else if (character === '"') phase.isInString = true;
+      else if (character === "{" || character === "[") phase.depth++;
+      else if ((character === "}" || character === "]") && --phase.depth === 0) {
+        this.#phase = { type: "tail" };
+        end++;
+        break;
+      }
+    }
+    return end === 0 ? [] : [{ type: "tool-arguments", text: text.slice(0, end) }];
+  }
+
+  /** A call that did not begin in the usual way may still be one as a whole. */
+  #endCall(closing: string): ContentPart[] {
+    const phase = this.#phase;
+    this.#phase = { type: "text" };
+    if (phase.type !== "call") return [];
+    const call = this.#wholeCall(phase.raw);
+    if (!call) return this.#showText(callMarkers.open + phase.raw + closing);
+    this.#beginCall();
+    return [
+      { type: "tool-call", name: call.name },
+      { type: "tool-arguments", text: call.arguments },
+    ];
+  }
+
+  #beginCall(): void {
+    this.#callCount++;
+    this.#heldNewlines = "";
+    this.#isBehindCall = true;
+  }
+
+  /** Members in any order, arguments as text or left out, the last brace forgotten. */
+  #wholeCall(raw: string): { readonly name: string; readonly arguments: string } | undefined {
+    const value = parseJson(raw) ?? parseJson(`${raw}}`);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+    const { name: givenName, arguments: given } = value as Record<string, unknown>;
+    const name = this.#offeredName(givenName);
+    const args = given ?? {};
+    const isText = typeof args === "string";
+    const object = isText ? parseJson(args) : args;
+    if (name === undefined || typeof object !== "object" || object === null || Array.isArray(object)) return undefined;
+    return { name, arguments: isText ? args : JSON.stringify(args) };
+  }
+
+  #offeredName(name: unknown): string | undefined {
+    return typeof name === "string" && this.#names.has(name) ? name : undefined;
+  }
+}
+
+/** Undefined for what is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
