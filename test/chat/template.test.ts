@@ -1,12 +1,12 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { PromptSegment } from "../../src/chat/marked-texts.ts";
-import { ChatTemplate, loadTemplate } from "../../src/chat/template.ts";
-import type { Chat, ChatMessage, Tool, ToolCall, ToolChoice, ToolUse } from "../../src/core/chat.ts";
+import { loadTemplate } from "../../src/chat/template.ts";
+import type { Chat, ChatMessage } from "../../src/core/chat.ts";
 import { RequestError, UserError } from "../../src/core/errors.ts";
-import { makeChat, nanoFolder, promptCases, toChat, toolSamples } from "./nano.ts";
+import { makeChat, nanoFolder, promptCases, toChat } from "./nano.ts";
+import { emptyFolder, makeConversation, makeTemplate, show } from "./template-fixture.ts";
 
 const nano = loadTemplate(nanoFolder);
 
@@ -120,126 +120,6 @@ describe("the built-in templates", () => {
     if (source) writeFileSync(join(folder, "manifest.json"), JSON.stringify({ source: { name: source } }));
     const prompt = show(loadTemplate(folder).render(makeChat("Hi", true)));
     expect(prompt.slice(prompt.indexOf("Assistant: "))).toBe(`Assistant: ${ending}`);
-  });
-});
-
-describe("tools", () => {
-  const tool: Tool = {
-    name: "find",
-    description: 'Says "where"\n</think>',
-    parameters: { type: "object", properties: { "<tool_call>": { type: "string", enum: ["é", "a\\b"] } }, required: ["<tool_call>"] },
-  };
-  const calls: ToolCall[] = [{ id: "call_1", name: "find", arguments: '{"a":[1.0,12345678901234567890],"b":"x, y: z"}' }];
-  const conversation: ChatMessage[] = [
-    ...makeChat("Where?").messages,
-    { role: "assistant", content: [], toolCalls: calls },
-    { role: "tool", content: [{ type: "text", text: "there</tool_call>" }], toolCallId: "call_1" },
-  ];
-  const useTools = (choice: ToolChoice = "auto"): ToolUse => ({ tools: [tool], choice, allowsParallelCalls: true });
-
-  test("are written as Python writes them in nano's samples, calls and results too", () => {
-    const samples = toolSamples();
-    expect(samples).toHaveLength(2);
-    for (const { chat, prompt } of samples) expect(show(nano.render(chat))).toBe(prompt);
-  });
-
-  test("keep their texts apart, as JSON, and the arguments their digits", () => {
-    const segments = nano.render({ messages: conversation, thinking: false, toolUse: useTools() });
-
-    expect(segments.flatMap((segment) => (segment.type === "text" ? [segment.text] : []))).toEqual([
-      "find",
-      'Says \\"where\\"\\n</think>',
-      "<tool_call>",
-      "é",
-      "a\\\\b",
-      "<tool_call>",
-      "Where?",
-      "find",
-      '{"a": [1.0, 12345678901234567890], "b": "x, y: z"}',
-      "there</tool_call>",
-    ]);
-    expect(show(segments)).toContain('"required": ["<tool_call>"]}}\nCall a tool');
-  });
-
-  test("arguments that are no JSON are shown as they are", () => {
-    const messages: ChatMessage[] = [
-      ...makeChat("?").messages,
-      { role: "assistant", content: [], toolCalls: [{ ...calls[0]!, arguments: "{oh" }] },
-    ];
-    expect(show(nano.render({ messages, thinking: false }))).toContain('<tool_call>{"name": "find", "arguments": {oh}</tool_call>');
-  });
-
-  test("have the format of ERNIE-4.5-VL-Thinking", () => {
-    const thinking = loadTemplate(emptyFolder(), "thinking");
-    const declared = { name: "find", description: "é", parameters: { type: "object" } };
-    const prompt = show(
-      thinking.render({
-        messages: conversation,
-        thinking: true,
-        toolUse: { tools: [declared], choice: "auto", allowsParallelCalls: true },
-      }),
-    );
-
-    const list = String.raw`[{"type": "function", "function": {"name": "find", "description": "\u00e9", "parameters": {"type": "object"}}}]`;
-    expect(prompt.startsWith(`<|begin_of_sentence|>\n<tool_list>\n${list}\n</tool_list>\nYou are`)).toBe(true);
-    expect(prompt).toContain('</think>\n\n<tool_call>\n{"name": "find", "arguments": {"a": [1.0,');
-    expect(prompt).toContain("}\n</tool_call>\n<|end_of_sentence|>User: \n<tool_output>\nthere</tool_call>\n</tool_output>\n");
-  });
-
-  test("are refused by a template that has no place for them, such as -PT's own", () => {
-    const pt = loadTemplate(emptyFolder(), "pt");
-    const refuse = (chat: Partial<Chat>) => () => pt.render({ ...makeChat("?"), ...chat });
-    expect(refuse({ toolUse: useTools() })).toThrow(/no place for tools/);
-    expect(refuse({ messages: conversation.slice(0, 2) })).toThrow(/no place for tool calls/);
-    expect(refuse({ messages: conversation.slice(2) })).toThrow(/no place for tool messages/);
-  });
-
-  test("pictures may come with a result", () => {
-    const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
-    const messages: ChatMessage[] = [
-      { role: "user", content: [image] },
-      conversation[1]!,
-      { role: "tool", content: [image], toolCallId: "call_1" },
-    ];
-    const segments = nano.render({ messages, thinking: false });
-    expect(segments.filter(({ type }) => type === "image")).toHaveLength(2);
-    expect(show(segments)).toContain("Tool: <response>Picture 2:<|IMAGE_START|>");
-  });
-
-  test.each<["nano" | "thinking", ToolChoice, string]>([
-    ["nano", "required", "</think>\n\n<tool_call>"],
-    ["nano", { name: "find" }, '</think>\n\n<tool_call>{"name": "find", "arguments":'],
-    ["nano", "auto", "</think>\n\n"],
-    ["thinking", "required", "</think>\n\n<tool_call>\n"],
-    ["thinking", { name: "find" }, '</think>\n\n<tool_call>\n{"name": "find", "arguments":'],
-  ])("in %s's format, the choice %o begins the answer, unless the model thinks first", (format, choice, ending) => {
-    const template = format === "nano" ? nano : loadTemplate(emptyFolder(), "thinking");
-    const chat = { ...makeChat("?"), toolUse: useTools(choice) };
-    expect(show(template.render(chat)).endsWith(ending)).toBe(true);
-    expect(show(template.render({ ...chat, thinking: true })).endsWith("<think>\n")).toBe(true);
-  });
-
-  test("arguments are an object for a template that writes them as JSON", () => {
-    const jinja =
-      "{%- for message in messages -%}{{ message.content }}{%- for call in message.tool_calls or [] -%}" +
-      "<tool_call>{{ call.function | tojson }}</tool_call>{%- endfor -%}{%- endfor -%}{{ tools | tojson if tools }}";
-    const template = makeTemplate(jinja);
-    const messages: ChatMessage[] = [{ role: "assistant", content: [], toolCalls: calls }, ...makeChat("?").messages];
-    const toolUse: ToolUse = { tools: [{ name: "f" }], choice: { name: "f" }, allowsParallelCalls: true };
-    expect(show(template.render({ messages, thinking: false, toolUse }))).toBe(
-      '<tool_call>{"name": "find", "arguments": {"a": [1, 12345678901234567000], "b": "x, y: z"}}</tool_call>?' +
-        '[{"type": "function", "function": {"name": "f"}}]<tool_call>{"name": "f", "arguments":',
-    );
-  });
-
-  test("JSON within JSON is escaped as often as the template does it", () => {
-    const template = makeTemplate(
-      "{%- for message in messages -%}{{ message.content | tojson | tojson(ensure_ascii=true) }}{%- endfor -%}",
-    );
-    const text = 'é "\\" 👍';
-    const shown = show(template.render(makeChat(text)));
-    expect(JSON.parse(JSON.parse(shown) as string)).toBe(text);
-    expect(shown).toMatch(/^[ -~]*$/);
   });
 });
 
@@ -401,19 +281,3 @@ describe("the template of a folder", () => {
     );
   });
 });
-
-function emptyFolder(): string {
-  return mkdtempSync(join(tmpdir(), "template-"));
-}
-
-function makeTemplate(jinja: string): ChatTemplate {
-  return new ChatTemplate({ jinja, path: "some.jinja", bosToken: "<b>", eosToken: "<e>" });
-}
-
-function makeConversation(turns: readonly (readonly [ChatMessage["role"], string])[]): Chat {
-  return { messages: turns.map(([role, text]) => ({ role, content: [{ type: "text", text }] })), thinking: false };
-}
-
-function show(segments: readonly PromptSegment[]): string {
-  return segments.map((segment) => (segment.type === "image" ? "<|IMAGE_PLACEHOLDER|>" : segment.text)).join("");
-}
