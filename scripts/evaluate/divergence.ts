@@ -4,6 +4,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
+import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
+import type { CalibrationPrompts } from "../../src/cli/calibration/gather-sequences.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { ScaleRule } from "../../src/convert/quantize/blockwise.ts";
 import type { ConversionSettings, WeightFormat } from "../../src/core/manifest.ts";
@@ -11,67 +13,99 @@ import type { EncodedPrompt } from "../../src/core/prompt.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { programVersion } from "../../src/version.ts";
-import { Inspection } from "../parity/inspection.ts";
 import { readReference } from "../parity/reference-case.ts";
-import { evaluationCases, nanoModel, toChat } from "./evaluation-set.ts";
+import { evaluationCases, nanoModel, toChat, type EvaluationCase } from "./evaluation-set.ts";
+import { allLogits, meanDivergence } from "./kl-divergence.ts";
 import { LocalModel } from "./local-model.ts";
+import { recordCalibration } from "./record-calibration.ts";
 
-type Subject = {
-  readonly name: string;
+/** Never calibrated on what it is measured with. */
+type Study = {
+  readonly model: string;
   readonly checkpoint: string;
-  /** Prompts with their answers; `model` is the checkpoint, converted. */
-  readonly prompts: (model: string) => Promise<readonly EncodedPrompt[]>;
+  /** Prompts with their answers, to measure with; `folder` is the checkpoint, converted. */
+  readonly measuredOn: (folder: string) => Promise<readonly EncodedPrompt[]>;
+  readonly calibratedOn: string;
+  readonly calibration: CalibrationPrompts;
 };
 
-const nano: Subject = { name: "nano", checkpoint: nanoModel, prompts: nanoPrompts };
-const subjects = [nano, ...process.argv.slice(2).map(referenceSubject)];
+const nano = { model: "nano", checkpoint: nanoModel };
+const [even, odd] = [0, 1].map((parity) => evaluationCases.filter((_, i) => i % 2 === parity)) as [EvaluationCase[], EvaluationCase[]];
+const ownChats = even.map((item, i) => ({ chat: toChat(item, i % 4 === 0), place: `case ${2 * i}` }));
+const studies: Study[] = [
+  {
+    ...nano,
+    measuredOn: (folder) => answeredCases(folder, evaluationCases),
+    calibratedOn: "built-in chats",
+    calibration: await builtInChats(),
+  },
+  {
+    ...nano,
+    measuredOn: (folder) => answeredCases(folder, odd),
+    calibratedOn: "every other case; measured on the rest",
+    calibration: ownChats,
+  },
+  ...process.argv.slice(2).map(referenceStudy),
+];
 const operators: ConversionSettings["experts"][] = findKernelLibrary() ? [undefined, "modality-moe"] : [undefined];
 
-console.log("| model | experts' operator | positions | int8 | int4, plain | int4, ours | ours / plain | above int8 |");
-console.log("|---|---|---|---|---|---|---|---|");
-for (const subject of subjects) await measureSubject(subject);
+console.log(
+  "| model | calibrated on | experts' operator | positions | int8 | plain | searched | calibrated | searched / plain | calibrated / plain |",
+);
+console.log(`|${"---|".repeat(10)}`);
+for (const study of studies) await measure(study);
 
-async function measureSubject({ name, checkpoint, prompts }: Subject): Promise<void> {
-  const reference = await withModel(checkpoint, { weights: "fp32", activations: "fp32" }, "searched", async (folder) => {
-    const encoded = await prompts(folder);
-    return { encoded, logits: allLogits(folder, encoded), vocabSize: readManifest(folder).config.text.vocabSize };
+async function measure({ model, checkpoint, measuredOn, calibratedOn, calibration }: Study): Promise<void> {
+  const { encoded, logits, vocabSize } = await withModel(checkpoint, { weights: "fp32", activations: "fp32" }, {}, async (folder) => {
+    const prompts = await measuredOn(folder);
+    return { encoded: prompts, logits: allLogits(folder, prompts), vocabSize: readManifest(folder).config.text.vocabSize };
   });
-  const { encoded, logits, vocabSize } = reference;
   for (const experts of operators) {
-    const measure = (weights: WeightFormat, rule: ScaleRule) =>
-      withModel(checkpoint, { weights, activations: "fp32", ...(experts && { experts }) }, rule, async (folder) =>
-        meanDivergence(logits, allLogits(folder, encoded), vocabSize),
-      );
-    // Int8 has no search: both rules are one.
-    const int8 = await measure("int8", "searched");
-    const plain = await measure("int4", "plain");
-    const ours = await measure("int4", "searched");
+    const settings = (weights: WeightFormat) => ({ weights, activations: "fp32" as const, ...(experts && { experts }) });
+    const diverge = (weights: WeightFormat, rounding: Rounding) =>
+      withModel(checkpoint, settings(weights), rounding, async (folder) => meanDivergence(logits, allLogits(folder, encoded), vocabSize));
+    const int8 = await diverge("int8", {});
+    const plain = await diverge("int4", { scaleRule: "plain" });
+    const searched = await diverge("int4", {});
+    const calibrated = await inTemporaryFolder(async (folder) => {
+      const file = join(folder, "calibration");
+      await recordCalibration(checkpoint, settings("int4"), calibration, file);
+      return diverge("int4", { calibration: file });
+    });
     const positions = logits.reduce((sum, { length }) => sum + length / vocabSize, 0);
-    const divergences = [int8, plain, ours].map((value) => value.toExponential(2));
-    const ratios = [ours / plain, (ours - int8) / (plain - int8)].map((ratio) => ratio.toFixed(2));
-    console.log(`| ${[name, experts ?? "onnxruntime", positions, ...divergences, ...ratios].join(" | ")} |`);
+    const divergences = [int8, plain, searched, calibrated].map((value) => value.toExponential(2));
+    const ratios = [searched / plain, calibrated / plain].map((ratio) => ratio.toFixed(2));
+    console.log(`| ${[model, calibratedOn, experts ?? "onnxruntime", positions, ...divergences, ...ratios].join(" | ")} |`);
   }
 }
+
+type Rounding = { readonly scaleRule?: ScaleRule; readonly calibration?: string };
 
 async function withModel<T>(
   checkpoint: string,
   settings: ConversionSettings,
-  scaleRule: ScaleRule,
+  rounding: Rounding,
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
+  return inTemporaryFolder(async (work) => {
+    const folder = join(work, "model");
+    await convertCheckpoint(checkpoint, folder, { settings, ...rounding, programVersion: programVersion(), inspect: true });
+    return await use(folder);
+  });
+}
+
+async function inTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const work = mkdtempSync(join(tmpdir(), "ernie-vl-divergence-"));
   try {
-    const folder = join(work, "model");
-    await convertCheckpoint(checkpoint, folder, { settings, scaleRule, programVersion: programVersion(), inspect: true });
-    return await use(folder);
+    return await use(work);
   } finally {
     rmSync(work, { recursive: true });
   }
 }
 
-async function nanoPrompts(folder: string): Promise<EncodedPrompt[]> {
+async function answeredCases(folder: string, cases: readonly EvaluationCase[]): Promise<EncodedPrompt[]> {
   const model = new LocalModel(folder);
-  const chats = evaluationCases.map((item) => {
+  const chats = cases.map((item) => {
     const answer = { role: "assistant" as const, content: [{ type: "text" as const, text: item.hf_output_off }] };
     const { messages } = toChat(item, false);
     return { messages: [...messages, answer], thinking: false };
@@ -81,43 +115,14 @@ async function nanoPrompts(folder: string): Promise<EncodedPrompt[]> {
   return prompts;
 }
 
-function referenceSubject(folder: string): Subject {
-  const { cases } = readReference(resolve(folder));
+function referenceStudy(folder: string): Study {
+  const path = resolve(folder);
+  const { cases } = readReference(path);
   return {
-    name: basename(resolve(folder)),
-    checkpoint: join(resolve(folder), "checkpoint-hub"),
-    prompts: () => Promise.resolve(cases.map(({ prompt }) => prompt)),
+    model: basename(path),
+    checkpoint: join(path, "checkpoint-hub"),
+    measuredOn: () => Promise.resolve(cases.map(({ prompt }) => prompt)),
+    calibratedOn: "random ids, noise pictures",
+    calibration: "random",
   };
-}
-
-/** For each prompt [positions, vocabulary]. */
-function allLogits(folder: string, prompts: readonly EncodedPrompt[]): Float32Array[] {
-  const inspection = new Inspection(folder, readManifest(folder));
-  return prompts.map((prompt) => inspection.run(prompt).get("logits") as Float32Array);
-}
-
-/** Mean over all positions of KL(reference ‖ other), in nats. */
-function meanDivergence(reference: readonly Float32Array[], other: readonly Float32Array[], vocabSize: number): number {
-  let sum = 0;
-  let count = 0;
-  for (const [i, logits] of reference.entries()) {
-    for (let start = 0; start < logits.length; start += vocabSize, count++) {
-      sum += divergence(logits.subarray(start, start + vocabSize), other[i]!.subarray(start, start + vocabSize));
-    }
-  }
-  return sum / count;
-}
-
-function divergence(reference: Float32Array, other: Float32Array): number {
-  const referenceTotal = logSumExp(reference);
-  const otherTotal = logSumExp(other);
-  return reference.reduce((sum, logit, token) => {
-    const logProbability = logit - referenceTotal;
-    return sum + Math.exp(logProbability) * (logProbability - (other[token]! - otherTotal));
-  }, 0);
-}
-
-function logSumExp(logits: Float32Array): number {
-  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  return largest + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0));
 }

@@ -1,0 +1,24 @@
+// A calibration file without the command line around it: what the first two steps of `convert --calibrate` do.
+
+import { rmSync } from "node:fs";
+import { gatherSequences, type CalibrationPrompts } from "../../src/cli/calibration/gather-sequences.ts";
+import { ProbeModel } from "../../src/cli/calibration/probe-model.ts";
+import { convertCheckpoint } from "../../src/convert/convert.ts";
+import type { ConversionSettings } from "../../src/core/manifest.ts";
+import { programVersion } from "../../src/version.ts";
+
+/** Writes `path`. */
+export async function recordCalibration(
+  checkpoint: string,
+  settings: ConversionSettings,
+  prompts: CalibrationPrompts,
+  path: string,
+): Promise<void> {
+  const probe = `${path}.probe`;
+  await convertCheckpoint(checkpoint, probe, { settings, programVersion: programVersion(), probe: true });
+  const model = new ProbeModel(probe);
+  const run = { onTokens: () => {}, signal: new AbortController().signal };
+  await model.record(await gatherSequences(model, prompts, run), path, run);
+  model.dispose();
+  rmSync(probe, { recursive: true });
+}
