@@ -16,20 +16,26 @@ import { matMulNBits, mixtureOfExperts } from "../../src/convert/onnx/microsoft-
 import { encodeModel, externalDataBytes, placePieces } from "../../src/convert/onnx/model-file.ts";
 import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import type { Binding, Session } from "../../src/runtime/session.ts";
 
 const [hidden, experts, topK] = [2560, 64, 6];
 const widths = { text: 1536, vision: 512 };
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const build = join(root, "kernels", "build");
+const warmUpRounds = 2;
 
 type Case = { readonly op: string; readonly tokens: number; readonly kind: "text" | "vision" | "mixed"; readonly bits: 4 | 8 };
 type Result = Case & { medianMs: number; bestMs: number; weightBytes: number; gigabytesPerSecond: number };
+/** A batch of both banks beside its text tokens and its vision tokens alone, one after the other in every round: medians. */
+type MixedResult = { readonly bits: 4 | 8; readonly tokens: number; mixedMs: number; textMs: number; visionMs: number; ratio: number };
+type Bound = { readonly binding: Binding; readonly buffers: ReadonlyMap<string, TensorBuffer> };
 
 const { values: flags } = parseArgs({ options: { threads: { type: "string", default: "2" }, out: { type: "string" } } });
 const threadCount = Number(flags.threads);
 const folder = mkdtempSync(join(tmpdir(), "moe-bench-"));
 const runtime = new Runtime();
 const results: Result[] = [];
+const mixedResults: MixedResult[] = [];
 try {
   const read = [plainRead()];
   for (const bits of [4, 8] as const) {
@@ -54,39 +60,89 @@ function measure(op: string, bits: 4 | 8, graph: Graph, tokenCounts: readonly nu
       results.push(time({ op, tokens, kind, bits }, graph, session));
       console.log(line(results[results.length - 1]!));
     }
+    if (!kinds.includes("mixed") || tokens === 1) continue;
+    const mixed = timeMixed(bits, tokens, graph, session);
+    mixedResults.push(mixed);
+    console.log(
+      `${op}, T=${tokens} mixed: ${mixed.ratio.toFixed(2)} times its ${tokens / 2} text and its ${tokens / 2} vision tokens alone`,
+    );
   }
   session.dispose();
 }
 
-function time(run: Case, graph: Graph, session: ReturnType<Runtime["openSession"]>): Result {
-  const { tokens, kind } = run;
+function time(run: Case, graph: Graph, session: Session): Result {
+  const bound = bind(graph, session, run.tokens);
+  const times: number[] = [];
+  for (let round = -warmUpRounds; round < roundsOf(run.tokens); round++) {
+    for (const { name, dtype } of graph.inputs) fill(bound.buffers.get(name)!.data, dtype, run.kind);
+    const ms = runMs(bound);
+    if (round >= 0) times.push(ms);
+  }
+  release(bound);
+  const [medianMs, bytes] = [median(times), weightBytes(run)];
+  return { ...run, medianMs, bestMs: Math.min(...times), weightBytes: bytes, gigabytesPerSecond: bytes / medianMs / 1e6 };
+}
+
+/** `tokens` is even. Each round has new activations; its parts get the same rows as the whole, and other experts' reads lie between. */
+function timeMixed(bits: 4 | 8, tokens: number, graph: Graph, session: Session): MixedResult {
+  const whole = bind(graph, session, tokens);
+  const parts = [bind(graph, session, tokens / 2), bind(graph, session, tokens / 2)] as const;
+  const times: { mixed: number; text: number; vision: number }[] = [];
+  for (let round = -warmUpRounds; round < 2 * roundsOf(tokens); round++) {
+    for (const { name, dtype } of graph.inputs) fill(whole.buffers.get(name)!.data, dtype, "mixed");
+    parts.forEach((part, bank) => copyBank(whole, part, bank));
+    const ms = new Map(rotated([whole, ...parts], round).map((bound) => [bound, runMs(bound)]));
+    if (round >= 0) times.push({ mixed: ms.get(whole)!, text: ms.get(parts[0])!, vision: ms.get(parts[1])! });
+  }
+  for (const bound of [whole, ...parts]) release(bound);
+  const [mixedMs, textMs, visionMs] = (["mixed", "text", "vision"] as const).map((key) => median(times.map((t) => t[key])));
+  const ratio = median(times.map((t) => t.mixed / (t.text + t.vision)));
+  return { bits, tokens, mixedMs: mixedMs!, textMs: textMs!, visionMs: visionMs!, ratio };
+}
+
+/** Every second token belongs to the vision bank, as `fill` has it. */
+function copyBank(whole: Bound, part: Bound, bank: number): void {
+  const [from, to] = [whole.buffers.get("x")!.data as Float32Array, part.buffers.get("x")!.data as Float32Array];
+  for (let t = 0; t * hidden < to.length; t++) to.set(from.subarray((2 * t + bank) * hidden, (2 * t + bank + 1) * hidden), t * hidden);
+  (part.buffers.get("vision_expert")!.data as Uint8Array).fill(bank);
+}
+
+function bind(graph: Graph, session: Session, tokens: number): Bound {
   const binding = session.createBinding();
   const buffers = new Map<string, TensorBuffer>();
   for (const { name, dtype, shape } of [...graph.inputs, ...graph.outputs]) {
     const sizes = shape.map((dimension) => (typeof dimension === "number" ? dimension : tokens));
-    const buffer = new TensorBuffer(
-      runtime,
-      dtype,
-      sizes.reduce((a, b) => a * b, 1),
-    );
+    const count = sizes.reduce((a, b) => a * b, 1);
+    const buffer = new TensorBuffer(runtime, dtype, count);
     buffers.set(name, buffer);
     if (graph.inputs.some((input) => input.name === name)) binding.input(name, buffer.shaped(...sizes));
     else binding.output(name, buffer.shaped(...sizes));
   }
-  const rounds = tokens <= 4 ? 40 : 8;
-  const times: number[] = [];
-  for (let round = 0; round < rounds + 2; round++) {
-    for (const { name, dtype } of graph.inputs) fill(buffers.get(name)!.data, dtype, kind);
-    const start = performance.now();
-    binding.run();
-    if (round >= 2) times.push(performance.now() - start);
-  }
+  return { binding, buffers };
+}
+
+function release({ binding, buffers }: Bound): void {
   binding.dispose();
   for (const buffer of buffers.values()) buffer.dispose();
-  times.sort((a, b) => a - b);
-  const medianMs = times[times.length >> 1]!;
-  const bytes = weightBytes(run);
-  return { ...run, medianMs, bestMs: times[0]!, weightBytes: bytes, gigabytesPerSecond: bytes / medianMs / 1e6 };
+}
+
+function runMs({ binding }: Bound): number {
+  const start = performance.now();
+  binding.run();
+  return performance.now() - start;
+}
+
+function roundsOf(tokens: number): number {
+  return tokens <= 4 ? 40 : 8;
+}
+
+function rotated<T>(items: readonly T[], by: number): T[] {
+  const at = ((by % items.length) + items.length) % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 /** New activations each round, so that other experts are needed and caches do not help. */
@@ -209,7 +265,7 @@ function report(plainReads: readonly { median: number; best: number }[]): void {
   const header = { date: new Date().toISOString(), commit: git("rev-parse", "--short", "HEAD"), machine, threadCount };
   const sizes = { hidden, experts, topK, widths };
   const command = `tsx scripts/kernels/bench.ts --threads ${threadCount}`;
-  const text = JSON.stringify({ ...header, command, sizes, plainReadGigabytesPerSecond: plainReads, results }, undefined, 2);
+  const text = JSON.stringify({ ...header, command, sizes, plainReadGigabytesPerSecond: plainReads, results, mixedResults }, undefined, 2);
   const out = flags.out ?? join(root, "bench", "results", "modality-moe-cpu.json");
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, `${text}\n`);

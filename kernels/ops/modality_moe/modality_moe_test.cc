@@ -100,7 +100,12 @@ void runThreads(void*, void (*task)(void*, size_t), size_t count, void* context)
     second.join();
 }
 
+void runBackwards(void*, void (*task)(void*, size_t), size_t count, void* context) {
+    for (size_t i = count; i-- > 0;) task(context, i);
+}
+
 constexpr ParallelFor kThreads{runThreads, nullptr};
+constexpr ParallelFor kOneThread{runBackwards, nullptr};
 
 // Root mean square of the difference over that of the wanted values.
 double relativeError(const std::vector<double>& got, const std::vector<double>& wanted) {
@@ -155,16 +160,30 @@ void matchesReference() {
     compare(small4, ActivationType::kFloat32, 1500, 0.2, 9);  // more than one pass
 }
 
+// The first 1, 2, … 300 tokens of a layer, without any of one bank and with all mixes in between.
+void matchesReferenceAtEveryCount() {
+    constexpr int kMost = 300;
+    const Sizes sizes{32, 4, 2, {32, 64}, 4};
+    for (const double visionShare : {0.0, 0.5, 1.0}) {
+        Layer layer(sizes, ActivationType::kFloat32, kMost, visionShare, 11);
+        const std::vector<double> wanted = layer.reference();
+        for (const CpuKernel kernel : kernelsHere())
+            for (int tokens = 1; tokens <= kMost; tokens++) {
+                layer.args.tokens = tokens;
+                const std::vector<double> first(wanted.begin(), wanted.begin() + tokens * sizes.hidden);
+                const double error = relativeError(layer.kernel(kernel, kOneThread), first);
+                check(error < tolerance(ActivationType::kFloat32), describe(sizes, ActivationType::kFloat32, tokens, visionShare, kernel) + ": relative error " + std::to_string(error));
+            }
+    }
+}
+
 // A token's result must not depend on what else is in the batch, nor on the number of threads.
 void isTheSameInAnyBatch() {
     const Sizes sizes{64, 8, 3, {64, 32}, 4};
-    const ParallelFor oneThread{[](void*, void (*task)(void*, size_t), size_t count, void* context) {
-        for (size_t i = count; i-- > 0;) task(context, i);
-    }, nullptr};
     for (const CpuKernel kernel : kernelsHere()) {
         Layer layer(sizes, ActivationType::kFloat32, 37, 0.4, 3);
         const std::vector<double> together = layer.kernel(kernel, kThreads);
-        check(layer.kernel(kernel, oneThread) == together, "one thread gives the same bits");
+        check(layer.kernel(kernel, kOneThread) == together, "one thread gives the same bits");
         const ModalityMoe all = layer.args;
         for (int t = 0; t < all.tokens; t++) {
             layer.args.tokens = 1;
@@ -250,6 +269,7 @@ void roundsHalves() {
 int main() {
     roundsHalves();
     matchesReference();
+    matchesReferenceAtEveryCount();
     isTheSameInAnyBatch();
     breaksTiesDownwards();
     survivesBadNumbers();
