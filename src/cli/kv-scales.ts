@@ -1,14 +1,15 @@
-// Scales of an int8 KV cache for a converted model: measured at the first start that wants them, then kept beside the model.
+// Scales of an int8 KV cache for a converted model: measured at the first start that wants them, then kept in the cache folder.
 
 import { randomUUID } from "node:crypto";
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
+import { cacheRoot } from "../convert/conversion-cache.ts";
 import { encodePrompt } from "../chat/encode-prompt.ts";
 import { loadTemplate } from "../chat/template.ts";
 import { loadTokenizer } from "../chat/tokenizer.ts";
-import { EngineError, UserError } from "../core/errors.ts";
+import { assert, EngineError, UserError } from "../core/errors.ts";
 import { graphFiles } from "../core/graph-io.ts";
 import type { Manifest } from "../core/manifest.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
@@ -20,10 +21,8 @@ import type { ComputeDevice } from "./choose-device.ts";
 import type { KvScalesTask } from "./kv-scales-worker.ts";
 import type { PreparedModel } from "./prepare-model.ts";
 
-export const kvScalesFileName = "kv-scales.json";
-
 const scalesFile = z.object({
-  /** SHA-256 of the decoder's weights. */
+  /** SHA-256 of the decoder's weights, in hex. */
   decoder: z.string(),
   createdBy: z.string(),
   /** As `KvScales`. */
@@ -40,43 +39,54 @@ export async function prepareKvScales(
   if (!(graphFiles.decoderInt8Cache in manifest.files)) {
     throw new UserError(`${folder} was converted by a version without int8 KV cache; convert it again, or use --kv-cache-dtype auto`);
   }
-  const known = readKvScales(folder, manifest);
+  const known = readKvScales(manifest);
   if (known) return known;
   const prompts = await encodeChats(folder, manifest);
   const tokenCount = prompts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
   say(`Measuring the range of keys and values on ${tokenCount} tokens for the int8 KV cache; the result is kept for later starts`);
   const scales = await measureInThread({ folder, device, threadCount, prompts });
-  const problem = storeKvScales(folder, manifest, scales);
-  if (problem !== undefined) say(`  it cannot be kept in ${folder} (${problem}) and will be measured again`);
+  const problem = storeKvScales(manifest, scales);
+  if (problem !== undefined) say(`  it cannot be kept (${problem}) and will be measured again`);
   return scales;
 }
 
 /** Undefined when there are none, or those of another model or program. */
-export function readKvScales(folder: string, { files, config }: Manifest): KvScales | undefined {
-  const path = join(folder, kvScalesFileName);
+export function readKvScales(manifest: Manifest, env: NodeJS.ProcessEnv = process.env): KvScales | undefined {
+  const path = scalesPath(manifest, env);
   if (!existsSync(path)) return undefined;
   const { success, data } = scalesFile.safeParse(parseJson(readFileSync(path, "utf8")));
-  const { layerCount, kvHeadCount, headDim } = config.text;
-  const isOurs = success && data.decoder === decoderHash(files) && data.createdBy === programVersion();
+  const { layerCount, kvHeadCount, headDim } = manifest.config.text;
+  const isOurs = success && data.decoder === decoderHash(manifest) && data.createdBy === programVersion();
   return isOurs && data.scales.length === layerCount * 2 * kvHeadCount * headDim ? Float32Array.from(data.scales) : undefined;
 }
 
-/** Returns why it could not be written, if so: a model folder may be read-only. */
-export function storeKvScales(folder: string, { files }: Manifest, scales: KvScales): string | undefined {
-  const path = join(folder, kvScalesFileName);
+/** Returns why they could not be written, if so. */
+export function storeKvScales(manifest: Manifest, scales: KvScales, env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const path = scalesPath(manifest, env);
   const temporary = `${path}.${randomUUID()}`;
   try {
-    writeFileSync(temporary, JSON.stringify({ decoder: decoderHash(files), createdBy: programVersion(), scales: [...scales] }));
-    renameSync(temporary, path);
+    mkdirSync(dirname(path), { recursive: true });
+    try {
+      writeFileSync(temporary, JSON.stringify({ decoder: decoderHash(manifest), createdBy: programVersion(), scales: [...scales] }));
+      renameSync(temporary, path);
+    } finally {
+      rmSync(temporary, { force: true });
+    }
     return undefined;
   } catch (error) {
-    rmSync(temporary, { force: true });
-    return (error as NodeJS.ErrnoException).code ?? String(error);
+    return error instanceof Error ? error.message : String(error);
   }
 }
 
-function decoderHash(files: Manifest["files"]): string | undefined {
-  return files[`${graphFiles.decoder}.data`]?.sha256;
+/** Not beside the model, whose folder may be read-only and holds what its manifest lists, nothing else. */
+function scalesPath(manifest: Manifest, env: NodeJS.ProcessEnv): string {
+  return join(cacheRoot(env), "kv-scales", `${decoderHash(manifest).slice(0, 16)}.json`);
+}
+
+function decoderHash({ files }: Manifest): string {
+  const weights = files[`${graphFiles.decoder}.data`];
+  assert(weights, "a decoder has weights");
+  return weights.sha256;
 }
 
 function parseJson(text: string): unknown {
