@@ -1,7 +1,7 @@
 // The sample pictures that come with the nano model, as requests; the answers are what the reference implementation gave.
 
 import { readFileSync } from "node:fs";
-import type { ChatCompletionContentPart, ChatCompletionMessageParam } from "openai/resources";
+import type { ChatCompletionContentPart, ChatCompletionMessageParam, ChatCompletionTool, FunctionDefinition } from "openai/resources";
 import { modelFolder } from "./start-server.ts";
 
 export type Sample = {
@@ -26,10 +26,49 @@ type RawSample = {
   readonly hf_answer: string;
 };
 
-/** All but videos and tools, which this version does not take. */
+/** All but videos, which this version does not take, and tools. */
 export function readSamples(): Sample[] {
   const raw = JSON.parse(readFileSync(`${modelFolder}/samples/samples.json`, "utf8")) as RawSample[];
   return raw.filter((sample) => !sample.is_video && !sample.tools).map(toSample);
+}
+
+type RawToolMessage = {
+  readonly role: "user" | "assistant" | "tool";
+  readonly content: string;
+  readonly tool_calls?: { function: { name: string; arguments: object } }[];
+};
+
+export type ToolSample = {
+  readonly skill: string;
+  readonly messages: ChatCompletionMessageParam[];
+  readonly tools: ChatCompletionTool[];
+  /** Text of the reference's answer, with any call as the model writes it. */
+  readonly output: string;
+};
+
+/** The samples with tools, as clients send them: arguments are compact JSON. */
+export function readToolSamples(): ToolSample[] {
+  const raw = JSON.parse(readFileSync(`${modelFolder}/samples/samples.json`, "utf8")) as RawSample[];
+  return raw.flatMap(({ skill, messages, tools, hf_output: output }) => {
+    if (!tools) return [];
+    const toMessage = ({ role, content, tool_calls: calls }: RawToolMessage): ChatCompletionMessageParam => {
+      if (role === "tool") return { role, content, tool_call_id: "call_0" };
+      if (role === "user" || !calls) return { role, content };
+      const toCall = ({ function: { name, arguments: args } }: (typeof calls)[number], index: number) => {
+        return { id: `call_${index}`, type: "function" as const, function: { name, arguments: JSON.stringify(args) } };
+      };
+      return { role, content: null, tool_calls: calls.map(toCall) };
+    };
+    const declared = tools as FunctionDefinition[];
+    return [
+      {
+        skill,
+        messages: (messages as RawToolMessage[]).map(toMessage),
+        tools: declared.map((tool) => ({ type: "function", function: tool })),
+        output,
+      },
+    ];
+  });
 }
 
 export function dataUri(fileName: string): string {
