@@ -1,7 +1,7 @@
 // Where a model's memory goes: weights by part and format, KV cache, workspace, and how many sequences fit on which GPU.
 
 import { elementBytes, elementCount } from "../core/data-type.ts";
-import { activationDataType, type ActivationFormat, type ConversionSettings } from "../core/manifest.ts";
+import { activationDataType, type ActivationFormat, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { hubTensors, modelParts, type ModelPart } from "../convert/hub-tensors.ts";
 import { planConversion } from "../convert/plan.ts";
@@ -71,6 +71,11 @@ export function workspaceBytes(
   const patches = image.maxPixels / vision.patchSize ** 2;
   const tower = patches * (pixelBytes + (8 * vision.hiddenSize + 3 * widestTower) * activationBytes);
   return Math.ceil(Math.max(decoder, tower));
+}
+
+/** Bytes of weights that a converted model holds. */
+export function dataBytes({ files }: Manifest): number {
+  return Object.entries(files).reduce((sum, [name, { bytes }]) => sum + (name.endsWith(".data") ? bytes : 0), 0);
 }
 
 /** "experts 13.2 GiB, attention 0.5 GiB, …": what the weights of each kind take, the largest first. */

@@ -17,6 +17,7 @@ import { defaultMemoryWishes, describeMemory, planMemory } from "./memory-plan.t
 import {
   activeParameters,
   capacityTable,
+  dataBytes,
   memoryTable,
   parametersByPart,
   totalOf,
@@ -87,10 +88,6 @@ async function reportConverted(folder: string, cuda: CudaProbe, say: (line: stri
     memoryFinding(config, settings, cuda),
   ];
   return { findings, sections: sections(config, [settings], [settings]) };
-}
-
-function dataBytes({ files }: Manifest): number {
-  return Object.entries(files).reduce((sum, [name, { bytes }]) => sum + (name.endsWith(".data") ? bytes : 0), 0);
 }
 
 /** Only a synthetic model comes from no files. */

@@ -14,7 +14,7 @@ import { toGenerationDefaults } from "../api/generation-defaults.ts";
 import { createChatService } from "../chat/complete.ts";
 import { readModelConfig } from "../convert/read-config.ts";
 import { UserError } from "../core/errors.ts";
-import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
+import type { ActivationFormat, ConversionSettings, ExpertChoice, WeightFormat } from "../core/manifest.ts";
 import { EngineClient } from "../engine/engine-client.ts";
 import type { KvBudget } from "../model/kv-budget.ts";
 import type { KvScales } from "../model/kv-cache.ts";
@@ -23,9 +23,10 @@ import { createImageLoader } from "../vision/image-loader.ts";
 import type { WorkerData } from "../worker-data.ts";
 import { programVersion } from "../version.ts";
 import { chooseDevice, defaultActivations, describeDevice, type ComputeDevice, type DeviceChoice } from "./choose-device.ts";
+import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
 import { prepareKvScales } from "./kv-scales.ts";
 import { describeMemory, imageCacheBytes, planMemory, type MemoryPlan, type MemoryWishes } from "./memory-plan.ts";
-import { totalOf, weightBytesByPart } from "./memory-report.ts";
+import { dataBytes, totalOf, weightBytesByPart } from "./memory-report.ts";
 import { chooseSettings, prepareModel, type PreparedModel } from "./prepare-model.ts";
 
 export type ServeOptions = MemoryWishes & {
@@ -54,11 +55,11 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const { device, settings } = chooseDeviceAndSettings(options, say);
   const model = await prepareModel(options.model, settings, say);
   const { manifest } = model;
-  const memory = planMemory({ ...manifest, weightBytes: weightBytes(manifest) }, device, options);
+  const memory = planMemory({ ...manifest, weightBytes: dataBytes(manifest) }, device, options);
   sayModel(model, device, memory, say);
   const kvScales = options.kvCacheType === "int8" ? await prepareKvScales(model, device.kind, options.threads, say) : undefined;
   const started = Date.now();
-  const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options);
+  const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
   say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   const modelId = options.servedModelName ?? manifest.source.name;
   const contextLength = memory.kv.capacity;
@@ -116,10 +117,6 @@ async function probeAddress(options: ServeOptions): Promise<void> {
   await new Promise((resolve) => probe.close(resolve));
 }
 
-function weightBytes({ files }: Manifest): number {
-  return Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
-}
-
 /** For a checkpoint also checks that it will fit into memory, before hours go into converting it. */
 function chooseDeviceAndSettings(
   options: ServeOptions,
@@ -147,6 +144,7 @@ async function startEngine(
   kv: KvBudget & { readonly kvScales: KvScales | undefined },
   device: ComputeDevice,
   options: ServeOptions,
+  say: (line: string) => void,
 ): Promise<EngineClient> {
   const workerData: WorkerData = {
     modelFolder: model.folder,
@@ -159,8 +157,21 @@ async function startEngine(
     maxWaiting: options.maxWaiting,
     imageCacheBytes,
   };
-  return EngineClient.start(new Worker(new URL("../engine-worker.js", import.meta.url), { workerData, name: "engine" }));
+  const worker = new Worker(new URL("../engine-worker.js", import.meta.url), { workerData, name: "engine" });
+  const progress = new ConvertProgress(say, warmUp);
+  try {
+    return await EngineClient.start(worker, progress.update);
+  } finally {
+    progress.stop();
+  }
 }
+
+/** A GPU computes each kind of step once before the first request. */
+const warmUp: ProgressUnit = {
+  amount: (done, total) => `warming up: ${done} of ${total} kinds of steps`,
+  rate: (perSecond) => `${perSecond.toFixed(1)}/s`,
+  ending: "ready",
+};
 
 /** Starts to listen; returns the address with the port that was really taken. */
 async function listen(server: ServerType | Server, { host, port }: ServeOptions): Promise<string> {
