@@ -11,6 +11,8 @@ import { toErrorAnswer } from "./error-envelope.ts";
 import { health } from "./health.ts";
 import { modelRoutes } from "./models.ts";
 import { type AppEnv, recordRequests } from "./request-record.ts";
+import { detokenize, tokenize } from "./tokenize.ts";
+import { version } from "./version.ts";
 
 /** The app without a port: `serve` of @hono/node-server gives it one, tests call `app.request()`. */
 export function createApp(service: ChatService, options: AppOptions): Hono<AppEnv> {
@@ -24,6 +26,12 @@ export function createApp(service: ChatService, options: AppOptions): Hono<AppEn
   app.route("/v1/models", modelRoutes(options));
   app.all("/v1/models", refuseMethod("GET"));
   app.all("/v1/models/:id{.+}", refuseMethod("GET"));
+  app.post("/tokenize", tokenize(service, options));
+  app.all("/tokenize", refuseMethod("POST"));
+  app.post("/detokenize", detokenize(service, options));
+  app.all("/detokenize", refuseMethod("POST"));
+  app.get("/version", version());
+  app.all("/version", refuseMethod("GET"));
   app.notFound((c) => answerError(c, unknownRoute(c)));
   app.onError((error, c) => answerError(c, error));
   return app;
@@ -44,7 +52,7 @@ function refuseMethod(allowed: "GET" | "POST") {
 
 function unknownRoute(c: Context): RequestError {
   return new RequestError(
-    `there is no ${c.req.method} ${c.req.path.slice(0, 200)}; this server has POST /v1/chat/completions, GET /v1/models and GET /health`,
+    `there is no ${c.req.method} ${c.req.path.slice(0, 200)}; this server has POST /v1/chat/completions, GET /v1/models, POST /tokenize, POST /detokenize, GET /version and GET /health`,
     { status: 404, code: "unknown_url" },
   );
 }

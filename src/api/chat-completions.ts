@@ -9,7 +9,7 @@ import { collectAnswer, endedEarly } from "./answer.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
-import { unknownModel } from "./models.ts";
+import { refuseOtherModel } from "./models.ts";
 import { parseChatRequest } from "./openai-schema.ts";
 import { readJsonObject } from "./read-json.ts";
 import { type AppEnv, clientGoneStatus, type RequestRecord } from "./request-record.ts";
@@ -32,7 +32,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
   return async function answerChat(c) {
     if (!options.isReady()) throw notReady();
     const request = parseChatRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
-    if (request.model !== undefined && request.model !== options.modelId) throw unknownModel(request.model, options.modelId);
+    refuseOtherModel(request.model, options.modelId);
     const chat = toChat(request, options.defaultThinking, limits);
     const generation = toGenerationOptions(request, options.generationDefaults);
 

@@ -25,7 +25,12 @@ export function modelRoutes({ modelId, created, contextLength }: AppOptions): Ho
   return app;
 }
 
-export function unknownModel(id: string, served: string): RequestError {
+/** A request need not name the model, but may not name another. */
+export function refuseOtherModel(id: string | undefined, served: string): void {
+  if (id !== undefined && id !== served) throw unknownModel(id, served);
+}
+
+function unknownModel(id: string, served: string): RequestError {
   const shown = id.length > 100 ? `${id.slice(0, 100)}…` : id;
   return new RequestError(`model: expected "${served}", the model this server has, got ${JSON.stringify(shown)}`, {
     status: 404,

@@ -4,11 +4,13 @@ import type { Chat, GenerationOptions } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import type { ChatEvent } from "../core/events.ts";
 import type { ModelConfig } from "../core/model-config.ts";
+import type { EncodedPrompt } from "../core/prompt.ts";
 import { encodePrompt, type LoadImage } from "./encode-prompt.ts";
 import { generateAnswer, type ThinkingPlan, type TokenSource } from "./generate-answer.ts";
 import type { PromptSegment } from "./marked-texts.ts";
 import { OutputParser } from "./output-parser.ts";
 import { loadTemplate } from "./template.ts";
+import { createTokenCodec, type TokenCodec } from "./token-codec.ts";
 import { loadTokenizer } from "./tokenizer.ts";
 import { callMarkers } from "./tool-call-parser.ts";
 
@@ -28,6 +30,9 @@ export type ChatService = {
    * signal's reason when it aborts. Leaving the loop early ends the generation too.
    */
   complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncIterable<ChatEvent>;
+  /** The ids of the prompt that `complete` would run, with a placeholder for each token that pictures fill. Throws RequestError. */
+  encodeChat(chat: Chat): Promise<number[]>;
+  readonly tokens: TokenCodec;
 };
 
 /** Reads tokenizer and template once. Throws UserError when the folder lacks them or they are of an unsupported kind. */
@@ -54,12 +59,14 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
     };
   }
 
+  function encode(chat: Chat): Promise<EncodedPrompt> {
+    if (!chat.toolUse || isAbleToCall) return encodePrompt(chat, encoder);
+    const message = `tools: expected none, the tokenizer of this model has no ${callMarkers.open}; leave them out`;
+    throw new RequestError(message, { code: "unsupported_parameter", param: "tools" });
+  }
+
   async function* complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncGenerator<ChatEvent, void> {
-    if (chat.toolUse && !isAbleToCall) {
-      const message = `tools: expected none, the tokenizer of this model has no ${callMarkers.open}; leave them out`;
-      throw new RequestError(message, { code: "unsupported_parameter", param: "tools" });
-    }
-    const prompt = await encodePrompt(chat, encoder);
+    const prompt = await encode(chat);
     const endIds = [...(options.ignoresEndTokens ? [] : endTokenIds), ...(options.stopTokenIds ?? [])];
     const output = new OutputParser(tokenizer, {
       promptTokenIds: prompt.tokenIds,
@@ -73,5 +80,7 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
     yield* generateAnswer(engine, plan, output, signal);
   }
 
-  return { complete };
+  const encodeChat = async (chat: Chat) => [...(await encode(chat)).tokenIds];
+
+  return { complete, encodeChat, tokens: createTokenCodec(tokenizer) };
 }

@@ -98,6 +98,11 @@ export class Tokenizer {
     return this.#controlIds.get(content);
   }
 
+  /** False for ids that stand for nothing. */
+  hasToken(id: number): boolean {
+    return this.#pieces[id] !== undefined;
+  }
+
   /** True for control tokens: they are not part of the text of an answer. */
   isSpecial(id: number): boolean {
     return this.#specialIds.has(id);

@@ -29,12 +29,21 @@ export type Script = readonly (ChatEvent | Error)[] | ((call: Call) => AsyncIter
 
 export function makeApp(script: Script = helloEvents, options: Partial<AppOptions> = {}) {
   const calls: Call[] = [];
+  const chats: Chat[] = [];
   const lines: LogLine[] = [];
   const service: ChatService = {
     complete(chat, generation, signal) {
       const call = { chat, options: generation, signal };
       calls.push(call);
       return typeof script === "function" ? script(call) : play(script);
+    },
+    async encodeChat(chat) {
+      chats.push(chat);
+      return [1, 2, 3];
+    },
+    tokens: {
+      encode: (text) => [...text].map((character) => character.codePointAt(0)!),
+      decode: (ids) => String.fromCodePoint(...ids),
     },
   };
   const app = createApp(service, {
@@ -52,7 +61,7 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
     },
     ...options,
   });
-  return { app, calls, lines };
+  return { app, calls, chats, lines };
 }
 
 async function* play(script: readonly (ChatEvent | Error)[]): AsyncGenerator<ChatEvent> {

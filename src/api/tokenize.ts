@@ -1,0 +1,68 @@
+// POST /tokenize and POST /detokenize, as vLLM has them: what a text or a conversation is in tokens, and back.
+
+import type { Handler } from "hono";
+import { z } from "zod";
+import type { ChatService } from "../chat/complete.ts";
+import { RequestError } from "../core/errors.ts";
+import { type AppOptions, defaultLimits } from "./app-options.ts";
+import { toChat } from "./from-openai.ts";
+import { refuseOtherModel } from "./models.ts";
+import { parseChatRequest } from "./openai-schema.ts";
+import { readJsonObject } from "./read-json.ts";
+import { flag, integer, optional, schemaError, text } from "./schema-fields.ts";
+
+/** About what the longest context holds. Tokenizing so much takes part of a second, in which the server does nothing else. */
+const maxCharacters = 2 ** 19;
+const maxTokenIds = 2 ** 18;
+
+const common = { model: optional(text) };
+const tokenizeFields = z.object({
+  ...common,
+  prompt: optional(text.max(maxCharacters, `a string of at most ${maxCharacters} characters`)),
+  return_token_strs: optional(flag),
+});
+const detokenizeFields = z.object({
+  ...common,
+  tokens: z.array(integer(0), "an array of token ids").max(maxTokenIds, `at most ${maxTokenIds} ids`),
+});
+
+/** `prompt` is ordinary text; `messages` (with tools and the switches of a chat request) are what the model would read. */
+export function tokenize(service: ChatService, options: AppOptions): Handler {
+  const limits = { ...defaultLimits, ...options.limits };
+  return async (c) => {
+    const body = await readJsonObject(c.req.raw, limits.bodyBytes);
+    const { model, prompt, return_token_strs: wantsTexts } = parse(tokenizeFields, body);
+    refuseOtherModel(model, options.modelId);
+    const hasMessages = ((body as { messages?: unknown }).messages ?? undefined) !== undefined;
+    if (hasMessages === (prompt !== undefined)) throw bothOrNone(hasMessages ? "both" : "none of them");
+    const tokens =
+      prompt === undefined
+        ? await service.encodeChat(toChat(parseChatRequest(body), options.defaultThinking, limits))
+        : service.tokens.encode(prompt);
+    return c.json({
+      count: tokens.length,
+      max_model_len: options.contextLength,
+      tokens,
+      token_strs: wantsTexts ? tokens.map((token) => service.tokens.decode([token], "tokens")) : null,
+    });
+  };
+}
+
+export function detokenize(service: ChatService, options: AppOptions): Handler {
+  const limits = { ...defaultLimits, ...options.limits };
+  return async (c) => {
+    const { model, tokens } = parse(detokenizeFields, await readJsonObject(c.req.raw, limits.bodyBytes));
+    refuseOtherModel(model, options.modelId);
+    return c.json({ prompt: service.tokens.decode(tokens, "tokens") });
+  };
+}
+
+function parse<T>(schema: z.ZodType<T>, body: object): T {
+  const parsed = schema.safeParse(body);
+  if (!parsed.success) throw schemaError(parsed.error, body);
+  return parsed.data;
+}
+
+function bothOrNone(got: string): RequestError {
+  return new RequestError(`prompt: expected either prompt or messages, got ${got}`, { code: "invalid_value", param: "prompt" });
+}
