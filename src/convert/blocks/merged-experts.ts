@@ -89,7 +89,7 @@ function expertWeights(g: Graph, build: Build, layer: number): ExpertWeights {
   const { expertCount, textWidth, visionWidth } = config.moe;
   const { hiddenSize } = config.text;
   const width = Math.ceil(Math.max(textWidth, visionWidth) / blockLength) * blockLength;
-  const bits = w.precision === "int4" ? 4 : 8;
+  const bits = w.expertBits;
   const layout = (ownWidth: number): ExpertLayout => ({
     width: ownWidth,
     gateUpRows: alternatingRows(ownWidth, width),

@@ -3,7 +3,7 @@
 import type { DataType } from "../../core/data-type.ts";
 import type { Piece, TensorRef } from "../onnx/graph.ts";
 import { arrangeRows } from "../quantize/arrange-rows.ts";
-import type { QuantizedRows } from "../quantize/blockwise.ts";
+import type { QuantizedRows, RoundScale } from "../quantize/blockwise.ts";
 import type { QuantizedExpert } from "../quantize/expert-calibration.ts";
 import { encodeFloats, type Build } from "./weights.ts";
 
@@ -19,38 +19,28 @@ export type ExpertLayout = {
   readonly pack: (rows: QuantizedRows, columns: number) => QuantizedRows;
 };
 
-type Tensors = readonly [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
-
 /** Gives codes and scales of gate and up, then of down: a share of four weights [experts, …]. `expert` counts through both banks. */
 export function quantizedExpert(layer: number, expert: number, build: Build, layout: ExpertLayout): Piece {
-  const { weights: w, calibration } = build;
+  const { weights: w } = build;
   const { hiddenSize } = build.config.text;
   const { width, scaleType, pack } = layout;
-  const bits = w.precision === "int4" ? 4 : 8;
+  const bits = w.expertBits;
   const name = `model.layers.${layer}.mlp.experts.${expert}`;
-  const quantize = ([gate, up, down, routerWeight, biases]: Tensors): QuantizedExpert => {
-    const { expertCount } = build.config.moe;
-    const isVision = expert >= expertCount;
-    const correctionBias = biases?.subarray(isVision ? expertCount : 0, isVision ? 2 * expertCount : expertCount);
-    const matrices = { layer, bank: isVision ? "vision" : "text", index: expert % expertCount, gate, up, down } as const;
-    return (
-      calibration?.quantize(matrices, { weight: routerWeight, correctionBias }, w.roundScale(scaleType)) ?? {
-        gate: w.quantize(gate, hiddenSize, bits, scaleType),
-        up: w.quantize(up, hiddenSize, bits, scaleType),
-        down: w.quantize(down, width, bits, scaleType),
-      }
-    );
-  };
+  const search = ([gate, up, down]: readonly Float32Array[]): QuantizedExpert => ({
+    gate: w.quantize(gate!, hiddenSize, bits, scaleType),
+    up: w.quantize(up!, hiddenSize, bits, scaleType),
+    down: w.quantize(down!, width, bits, scaleType),
+  });
   return {
     rows: 1,
     reads: [
       { name: `${name}.gate_proj.weight`, shape: [width, hiddenSize] },
       { name: `${name}.up_proj.weight`, shape: [width, hiddenSize] },
       { name: `${name}.down_proj.weight`, shape: [hiddenSize, width] },
-      ...(calibration ? routerReads(layer, expert, build) : []),
+      ...(build.calibration ? routerReads(layer, expert, build) : []),
     ],
     encode: (tensors) => {
-      const { gate, up, down } = quantize(tensors as Tensors);
+      const { gate, up, down } = roundForCalibration(tensors, layer, expert, build, w.roundScale(scaleType)) ?? search(tensors);
       const gateUp = arrangeRows([gate, up], layout.gateUpRows, { bits, columns: hiddenSize, width: hiddenSize });
       const everyRow = Int32Array.from({ length: hiddenSize }, (_, row) => row);
       const wide = arrangeRows([down], everyRow, { bits, columns: width, width: layout.downColumns });
@@ -58,6 +48,22 @@ export function quantizedExpert(layer: number, expert: number, build: Build, lay
       return packed.flatMap(({ data, scales }) => [data, encodeFloats(scales, scaleType)]);
     },
   };
+}
+
+/** Undefined where there was no calibration run, or too short a one. */
+function roundForCalibration(
+  tensors: readonly Float32Array[],
+  layer: number,
+  expert: number,
+  { calibration, config }: Build,
+  roundScale: RoundScale,
+): QuantizedExpert | undefined {
+  if (!calibration) return undefined;
+  const [gate, up, down, weight, biases] = tensors as [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
+  const { expertCount } = config.moe;
+  const bank = expert < expertCount ? "text" : "vision";
+  const correctionBias = bank === "text" ? biases.subarray(0, expertCount) : biases.subarray(expertCount);
+  return calibration.quantize({ layer, bank, index: expert % expertCount, gate, up, down }, { weight, correctionBias }, roundScale);
 }
 
 /** What decides who gets which token of a calibration. */

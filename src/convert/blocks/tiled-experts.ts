@@ -48,7 +48,7 @@ function bankWeights(g: Graph, layer: number, { firstExpert, ownWidth }: Bank, b
   const { hiddenSize } = config.text;
   const { expertCount } = config.moe;
   const width = Math.ceil(ownWidth / blockLength) * blockLength;
-  const bits = w.precision === "int4" ? 4 : 8;
+  const bits = w.expertBits;
   const layout: ExpertLayout = {
     width: ownWidth,
     gateUpRows: alternatingTiles(ownWidth, width),

@@ -52,6 +52,11 @@ export class Weights {
     return this.precision !== "fp32";
   }
 
+  /** Of a weight of a routed expert, where they are quantized. */
+  get expertBits(): 4 | 8 {
+    return this.precision === "int4" ? 4 : 8;
+  }
+
   /** Type of matrices that are not quantized in any format: half precision, but float32 where nothing may be rounded. */
   get unquantized(): DataType {
     return this.isQuantized && this.activation === "float32" ? "float16" : this.activation;

@@ -48,6 +48,7 @@ type Bank = {
 export class ExpertCalibration {
   readonly #file: CalibrationFile;
   readonly #topK: number;
+  readonly #tokens: Readonly<Record<Expert["bank"], readonly number[]>>;
   readonly #products = new MatrixProducts();
   /** The last one that was asked for: jobs come in the order of layers and banks. */
   #bank: Bank | undefined;
@@ -55,11 +56,12 @@ export class ExpertCalibration {
   constructor(file: CalibrationFile, { topK }: MoeConfig) {
     this.#file = file;
     this.#topK = topK;
+    this.#tokens = { text: tokensOfBank(file, "text"), vision: tokensOfBank(file, "vision") };
   }
 
   /** Undefined when the run had too few tokens for this bank. */
   quantize(expert: Expert, router: Router, roundScale: RoundScale): QuantizedExpert | undefined {
-    const tokens = tokensOfBank(this.#file, expert.bank);
+    const tokens = this.#tokens[expert.bank];
     if (tokens.length < minTokens) return undefined;
     const key = `${expert.layer} ${expert.bank}`;
     if (this.#bank?.key !== key) this.#bank = { key, tokens, ...this.#observeBank(expert.layer, tokens, router) };

@@ -94,12 +94,11 @@ function loadTile({ values, rowCount, columns }: Rows, block: number, top: numbe
   for (let r = 0; r < count; r++) {
     const from = (top + r) * columns + start;
     const to = r * blockLength;
-    for (let c = 0; c < length; c++) original[to + c] = values[from + c]!;
-    for (let c = length; c < blockLength; c++) original[to + c] = 0;
-  }
-  for (let c = 0; c < blockLength; c++) {
-    const from = c * rowCount + top;
-    for (let r = 0; r < count; r++) wanted[r * blockLength + c] = original[r * blockLength + c]! + corrections[from + r]!;
+    for (let c = 0; c < blockLength; c++) {
+      const value = c < length ? values[from + c]! : 0;
+      original[to + c] = value;
+      wanted[to + c] = value + corrections[c * rowCount + top + r]!;
+    }
   }
 }
 
