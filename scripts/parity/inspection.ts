@@ -48,6 +48,15 @@ export class Inspection {
     return new Map([...this.#runVision(prompt), ...this.#runDecoder(prompt)]);
   }
 
+  /** [positions, vocab], of any converted model, whether or not it was built for inspection. */
+  logits(prompt: EncodedPrompt): Float32Array {
+    const shape = [prompt.tokenIds.length, this.#manifest.config.text.vocabSize];
+    const outputs = this.#prefill(prompt, [{ name: decoderIo.logits, dtype: "float32", shape }]);
+    const logits = outputs.read(decoderIo.logits) as Float32Array;
+    outputs.dispose();
+    return logits;
+  }
+
   #runVision(prompt: EncodedPrompt): Map<string, Float32Array> {
     const { config } = this.#manifest;
     const towers: Float32Array[] = [];
@@ -102,15 +111,7 @@ export class Inspection {
         { name: inspectIo.routerSelected(layer), dtype: "int64", shape: [count, moe.topK] },
       ]),
     ];
-    const outputs = new Outputs(this.#runtime, this.#manifest, wanted);
-    const everyRow = new TensorBuffer(this.#runtime, "int64", count);
-    for (let i = 0; i < count; i++) everyRow.data[i] = BigInt(i);
-    const entry = { ...prompt, slot: 0 as SlotId, start: 0, draw: undefined };
-    this.#decoder.prefill(entry, (binding) => {
-      binding.input(decoderIo.logitRows, everyRow.shaped(count));
-      outputs.bind(binding);
-    });
-    this.#runtime.device.synchronize();
+    const outputs = this.#prefill(prompt, wanted);
     const stages = new Map<string, Float32Array | Int32Array>([
       ["inputs_embeds", outputs.read(inspectIo.inputsEmbeds)],
       ["logits", outputs.read(decoderIo.logits)],
@@ -120,8 +121,23 @@ export class Inspection {
       for (const [name, values] of routing(outputs, layer, prompt.visionExpert, moe)) stages.set(`router.layer${layer}.${name}`, values);
     }
     outputs.dispose();
-    everyRow.dispose();
     return stages;
+  }
+
+  /** Computes the whole prompt with the logits of every position, and waits for it. */
+  #prefill(prompt: EncodedPrompt, wanted: readonly Wanted[]): Outputs {
+    const count = prompt.tokenIds.length;
+    const outputs = new Outputs(this.#runtime, this.#manifest, wanted);
+    const everyRow = new TensorBuffer(this.#runtime, "int64", count);
+    for (let i = 0; i < count; i++) everyRow.data[i] = BigInt(i);
+    const entry = { ...prompt, slot: 0 as SlotId, start: 0, draw: undefined };
+    this.#decoder.prefill(entry, (binding) => {
+      binding.input(decoderIo.logitRows, everyRow.shaped(count));
+      outputs.bind(binding);
+    });
+    this.#runtime.device.synchronize();
+    everyRow.dispose();
+    return outputs;
   }
 }
 

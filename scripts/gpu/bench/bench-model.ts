@@ -3,14 +3,14 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { defaultActivations } from "../../../src/cli/choose-device.ts";
 import { chooseSettings } from "../../../src/cli/prepare-model.ts";
-import { convert } from "../../../src/convert/convert.ts";
 import type { ActivationFormat, ExpertChoice, Manifest, WeightFormat } from "../../../src/core/manifest.ts";
 import { readManifest } from "../../../src/model-folder.ts";
-import { programVersion } from "../../../src/version.ts";
 import type { WorkerData } from "../../../src/worker-data.ts";
 import { EngineBench } from "../../bench/engine-bench.ts";
 import type { JobContext } from "../job.ts";
+import { convertSynthetic } from "../prepared-model.ts";
 
 export const benchSettings = {
   /** A synthetic model's name or a converted folder. */
@@ -61,19 +61,16 @@ export function sizesOf({ isSmall }: Pick<JobContext, "isSmall">): BenchSizes {
 }
 
 /** Converts the first time; `seconds` is then how long that took. */
-export async function prepareBenchModel({
-  settings,
-  device,
-}: JobContext): Promise<{ folder: string; manifest: Manifest; seconds: number | undefined }> {
+export function prepareBenchModel({ settings, device }: JobContext): { folder: string; manifest: Manifest; seconds: number | undefined } {
   const name = settings["model"]!;
   if (existsSync(name)) return { folder: resolve(name), manifest: readManifest(name), seconds: undefined };
-  const activations = (settings["activations"] ?? (device === "cuda" ? "bf16" : "fp32")) as ActivationFormat;
+  const activations = (settings["activations"] ?? defaultActivations(device)) as ActivationFormat;
   const chosen = chooseSettings(settings["weights"] as WeightFormat, activations, settings["experts"] as ExpertChoice);
   const label = [name, chosen.weights, chosen.activations, chosen.experts ?? "onnxruntime"].join("-");
   const folder = join(settings["models"]!, label);
   const started = performance.now();
   const isNew = !existsSync(folder);
-  if (isNew) await convert({ type: "synthetic", name }, folder, { settings: chosen, programVersion: programVersion() });
+  if (isNew) convertSynthetic(name, folder, chosen);
   return { folder, manifest: readManifest(folder), seconds: isNew ? (performance.now() - started) / 1000 : undefined };
 }
 
@@ -86,7 +83,7 @@ export type OpenBench = {
 
 /** The engine in its worker thread with so many slots of so many tokens. */
 export async function openBench(context: JobContext, slotCount: number, slotCapacity: number): Promise<OpenBench> {
-  const { folder, manifest } = await prepareBenchModel(context);
+  const { folder, manifest } = prepareBenchModel(context);
   const chunkTokens = Number(context.settings["prefill-chunk"]);
   const options: Partial<WorkerData> = {
     device: context.device,

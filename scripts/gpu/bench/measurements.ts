@@ -18,8 +18,8 @@ import { decodeFloor } from "./step-floor.ts";
 
 const inGigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
 
-export async function convertModel(context: JobContext): Promise<void> {
-  const { folder, manifest, seconds } = await prepareBenchModel(context);
+export function convertModel(context: JobContext): void {
+  const { folder, manifest, seconds } = prepareBenchModel(context);
   const parts = Object.fromEntries(weightBytesByPart(manifest.config, manifest.settings));
   const bytes = Object.values(parts).reduce((sum, value) => sum + value, 0);
   context.record("settings", manifest.settings);
@@ -136,9 +136,9 @@ export async function measureMixedLoad(context: JobContext): Promise<void> {
 }
 
 /** How long the device waits for the host in a step. */
-export async function measureOverhead(context: JobContext): Promise<void> {
+export function measureOverhead(context: JobContext): void {
   const { streams, context: tokens, decodeTokens } = sizesOf(context);
-  const { folder, manifest } = await prepareBenchModel(context);
+  const { folder, manifest } = prepareBenchModel(context);
   const prompts = new TextPrompts(manifest.config.text.vocabSize);
   const shape = {
     streams: streams.filter((_, i) => i % 3 === 0),

@@ -15,8 +15,8 @@ type TransformersSpeed = {
 const script = fileURLToPath(new URL("../transformers-bench.py", import.meta.url));
 
 /** $PYTHON chooses the interpreter; one without torch and transformers makes this job say so and no more. */
-export async function measureTransformers(context: JobContext): Promise<void> {
-  const { manifest } = await prepareBenchModel(context);
+export function measureTransformers(context: JobContext): void {
+  const { manifest } = prepareBenchModel(context);
   const { streams, context: tokens, decodeTokens, prompts } = sizesOf(context);
   const order = {
     config: manifest.config,

@@ -20,8 +20,8 @@ export async function measureVariant(context: JobContext, operator: Operator): P
   const source: Source = { type: "synthetic", name: label };
   const activations = halfFormats(device)[0]!;
   const logitsOn = async (where: "cpu" | "cuda", format: "fp32" | typeof activations): Promise<Float32Array> => {
-    const { folder, manifest } = await prepareIn(work, label, source, quantized(operator, format), true);
-    return new Inspection(folder, manifest, where).run(textPrompt(manifest.config.text.vocabSize)).get("logits") as Float32Array;
+    const { folder, manifest } = await prepareIn(work, label, source, quantized(operator, format));
+    return new Inspection(folder, manifest, where).logits(textPrompt(manifest.config.text.vocabSize));
   };
   const kept = join(work, `${label}-${operator}-logits.f32`);
   if (!existsSync(kept)) writeFileSync(kept, new Uint8Array((await logitsOn("cpu", "fp32")).buffer));
