@@ -33,11 +33,7 @@ export async function prepareIn(
  * Converts a synthetic model with the compiled program in a process of its own: only compiled code has worker threads, without which a
  * large model takes many minutes.
  */
-export function convertSynthetic(
-  name: string,
-  folder: string,
-  { weights, activations, experts = "onnxruntime" }: ConversionSettings,
-): void {
+export function convertSynthetic(name: string, folder: string, { weights, activations, experts }: ConversionSettings): void {
   const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
   if (!existsSync(program)) throw new Error("dist/main.js is missing; run npm run build first");
   const choices = ["--weights", weights, "--activations", activations, "--experts", experts ?? "onnxruntime"];
