@@ -1,7 +1,7 @@
 // Packs what a bare x86-64 GPU host lacks to run this checkout, in parts small enough to travel one by one:
 // `node scripts/gpu/pack.mjs [--out .gpu-kit] [--part-mb N] [--reference FOLDER]`. The checkout itself (git ls-files) is expected to travel with each part.
 // The kit: Node, production dependencies and tsx, ONNX Runtime with the CUDA provider, dist/, the kernels with their native test, tiny-a.
-// On the host, in the checkout: `bash OUT/unpack.sh PARTS DEST`, then `. DEST/enter.sh` in each shell. docs/gpu.md has the calls.
+// On the host, in the checkout: `bash OUT/unpack.sh PARTS DEST`, then `. DEST/enter.sh` in each shell; the exact calls are printed at the end.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import {
@@ -69,8 +69,23 @@ function main() {
   writeFileSync(join(out, "kit.sha256"), parts.map((name) => `${sha256(join(out, name))}  ${name}\n`).join(""));
   copyFileSync(join(root, "scripts", "gpu", "unpack.sh"), join(out, "unpack.sh"));
   keepOutOfGit();
-  for (const name of parts)
-    console.log(`${relative(process.cwd(), join(out, name))}  ${(statSync(join(out, name)).size / 2 ** 20).toFixed(1)} MiB`);
+  sayCalls(parts);
+}
+
+/** For each transfer what travels with the checkout, and what to run there. */
+function sayCalls(parts) {
+  const folder = relative(root, out);
+  const enter = ". /tmp/gpu/enter.sh && node --import tsx scripts/gpu";
+  const unpack = `cp ${folder}/kit.sha256 /tmp/kit/ && bash ${folder}/unpack.sh /tmp/kit /tmp/gpu`;
+  for (const name of parts) {
+    const mebibytes = (statSync(join(out, name)).size / 2 ** 20).toFixed(1);
+    const isLast = name === parts.at(-1);
+    console.log(`with ${folder}/${name}${isLast ? ` ${folder}/kit.sha256 ${folder}/unpack.sh` : ""} (${mebibytes} MiB):`);
+    console.log(`  mkdir -p /tmp/kit && cp ${folder}/${name} /tmp/kit/${isLast ? ` && ${unpack}` : ""}`);
+  }
+  console.log(`then, each in one call:`);
+  console.log(`  ${enter}/gpu-check.ts --budget 560 --out $OUT/gpu-check.json`);
+  console.log(`  ${enter}/bench-gpu.ts --budget 580 --models /tmp/models --out $OUT/gpu.json`);
 }
 
 /** Installed anew from the lock file, so that nothing of this checkout's development tools comes along but tsx. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Unpacks the parts that pack.mjs wrote:  bash unpack.sh PARTS DEST   in any folder, then   . DEST/enter.sh   in the checkout, in each shell.
-# enter.sh links what the kit brings into the checkout and sets the paths. Needs xz or Python.
+# enter.sh brings what the kit holds into the checkout (a link to its node_modules, copies of dist and the kernels) and sets the paths. Needs xz
+# or Python.
 set -euo pipefail
 parts=$(cd "$1" && pwd)
 mkdir -p "$2"
@@ -27,10 +28,8 @@ done
 cat >"$dest/enter.sh" <<END
 export PATH="$dest/bin:\$PATH" LD_LIBRARY_PATH="$folders\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
 export ERNIE_VL_REFERENCE="$dest/reference" ERNIE_VL_CACHE="$dest/cache" ERNIE_VL_COMMIT="$(cat "$dest/commit")"
-for name in node_modules dist; do
-  if [ -e "\$name" ] && [ ! -L "\$name" ]; then echo "\$PWD/\$name is in the way: the kit's is not used"; else ln -sfn "$dest/\$name" "\$name"; fi
-done
-mkdir -p kernels/build && cp "$dest"/kernels/build/* kernels/build/
+if [ -e node_modules ] && [ ! -L node_modules ]; then echo "\$PWD/node_modules is in the way: the kit's is not used"; else ln -sfn "$dest/node_modules" node_modules; fi
+mkdir -p dist kernels/build && cp -r "$dest/dist/." dist/ && cp -r "$dest/kernels/build/." kernels/build/
 END
 "$dest/bin/node" --version
 echo "CUDA libraries: ${folders:-none}"

@@ -1,4 +1,5 @@
-// How much of a decode step the device waits for the host: the engine in this thread, its native calls timed.
+// How much of a decode step the device waits for the host: the engine in this thread, its native calls timed. What the server's thread does
+// besides (passing tokens on to the main thread) shows as the difference to the step of the bench `decode`.
 
 import { activationDataType, type Manifest } from "../../../src/core/manifest.ts";
 import { greedy } from "../../../src/core/sampling.ts";
