@@ -2,7 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import { EngineError } from "../core/errors.ts";
-import type { AnswerEnd, ChatEvent, Usage } from "../core/events.ts";
+import type { AnswerEnd, AnswerEvent, ChatEvent, Usage } from "../core/events.ts";
 
 export type AnsweredCall = { readonly id: string; readonly name: string; readonly arguments: string };
 
@@ -17,22 +17,56 @@ export type Answer = {
   readonly tokenIds: readonly number[] | undefined;
 };
 
-export async function collectAnswer(events: AsyncIterable<ChatEvent>): Promise<Answer> {
-  let content = "";
-  let reasoning = "";
-  const toolCalls: { id: string; name: string; arguments: string }[] = [];
+type AnswerSoFar = {
+  content: string;
+  reasoning: string;
+  toolCalls: { id: string; name: string; arguments: string }[];
+  tokenIds: number[] | undefined;
+};
+
+/** All answers of a request, in order. */
+export async function collectAnswers(events: AsyncIterable<ChatEvent>, count: number): Promise<Answer[]> {
+  const drafts = Array.from({ length: count }, (): AnswerSoFar => ({ content: "", reasoning: "", toolCalls: [], tokenIds: undefined }));
+  const answers: Answer[] = [];
   let promptTokenIds: readonly number[] | undefined;
-  let tokenIds: number[] | undefined;
   for await (const event of events) {
-    if (event.type === "started") promptTokenIds = event.promptTokenIds;
-    else if (event.type === "tokens") (tokenIds ??= []).push(...event.tokenIds);
-    else if (event.type === "content") content += event.text;
-    else if (event.type === "reasoning") reasoning += event.text;
-    else if (event.type === "tool-call") toolCalls.push({ id: newCallId(), name: event.name, arguments: "" });
-    else if (event.type === "tool-arguments") toolCalls.at(-1)!.arguments += event.text;
-    else return { content, reasoning, toolCalls, finishReason: event.reason, usage: event.usage, promptTokenIds, tokenIds };
+    if (event.type === "started") {
+      promptTokenIds = event.promptTokenIds;
+      continue;
+    }
+    const choice = event.choice ?? 0;
+    const draft = drafts[choice]!;
+    if (event.type !== "finished") addTo(draft, event);
+    else answers[choice] = { ...draft, finishReason: event.reason, usage: event.usage, promptTokenIds };
   }
-  throw endedEarly();
+  if (Object.keys(answers).length < count) throw endedEarly();
+  return answers;
+}
+
+function addTo(draft: AnswerSoFar, event: Exclude<AnswerEvent, { type: "finished" }>): void {
+  switch (event.type) {
+    case "tokens":
+      (draft.tokenIds ??= []).push(...event.tokenIds);
+      break;
+    case "content":
+    case "reasoning":
+      draft[event.type] += event.text;
+      break;
+    case "tool-call":
+      draft.toolCalls.push({ id: newCallId(), name: event.name, arguments: "" });
+      break;
+    case "tool-arguments":
+      draft.toolCalls.at(-1)!.arguments += event.text;
+  }
+}
+
+/** What several answers used together: they share one prompt. */
+export function totalUsage(usages: readonly Usage[]): Usage {
+  return usages.reduce((total, usage) => ({
+    ...total,
+    completionTokens: total.completionTokens + usage.completionTokens,
+    reasoningTokens: total.reasoningTokens + usage.reasoningTokens,
+  }));
 }
 
 export function newCallId(): string {

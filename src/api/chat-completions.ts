@@ -3,9 +3,9 @@
 import { randomUUID } from "node:crypto";
 import type { Context, Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
-import type { ChatEvent } from "../core/events.ts";
+import type { ChatEvent, Usage } from "../core/events.ts";
 import { RequestError } from "../core/errors.ts";
-import { collectAnswer, endedEarly } from "./answer.ts";
+import { collectAnswers, endedEarly, totalUsage } from "./answer.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
@@ -21,6 +21,8 @@ const retryWhenNotReadyMs = 1000;
 /** One request under way: what its answer starts with, its events and its client. */
 type Exchange = {
   readonly head: AnswerHead;
+  readonly choiceCount: number;
+  readonly includeUsage: boolean;
   readonly events: AsyncGenerator<ChatEvent>;
   /** Aborted when the client has gone. */
   readonly client: AbortController;
@@ -41,9 +43,10 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
     const head = { id: `chatcmpl-${randomUUID().replaceAll("-", "")}`, created: Math.floor(Date.now() / 1000), model: options.modelId };
     try {
       const events = recorded(service.complete(chat, generation, client.signal), record);
-      const exchange: Exchange = { head, events, client, record };
-      if (request.stream) return await streamAnswer(c, exchange, request.stream_options?.include_usage ?? false);
-      return c.json(toChatCompletion(head, await collectAnswer(events)));
+      const choiceCount = generation.choiceCount ?? 1;
+      const includeUsage = request.stream_options?.include_usage ?? false;
+      if (request.stream) return await streamAnswer(c, { head, choiceCount, includeUsage, events, client, record });
+      return c.json(toChatCompletion(head, await collectAnswers(events, choiceCount)));
     } catch (error) {
       if (!client.signal.aborted) throw error;
       return new Response(null, { status: clientGoneStatus });
@@ -52,7 +55,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
 }
 
 /** Headers go out with the first event: a request refused before it still gets a status of its own. */
-async function streamAnswer(c: Context<AppEnv>, exchange: Exchange, includeUsage: boolean): Promise<Response> {
+async function streamAnswer(c: Context<AppEnv>, exchange: Exchange): Promise<Response> {
   const { events, client, record } = exchange;
   const first = await events.next();
   if (first.done) throw endedEarly();
@@ -62,7 +65,7 @@ async function streamAnswer(c: Context<AppEnv>, exchange: Exchange, includeUsage
     record.write(clientGoneStatus);
     void events.return(undefined);
   };
-  return c.body(sseBody(toFrames(first.value, exchange, includeUsage), onCancel), 200, {
+  return c.body(sseBody(toFrames(first.value, exchange), onCancel), 200, {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
     // nginx would otherwise collect the stream before passing it on.
@@ -70,19 +73,19 @@ async function streamAnswer(c: Context<AppEnv>, exchange: Exchange, includeUsage
   });
 }
 
-async function* toFrames(first: ChatEvent, exchange: Exchange, includeUsage: boolean): AsyncGenerator<string> {
-  const { head, events, client, record } = exchange;
-  const writer = new ChunkWriter(head, includeUsage);
+async function* toFrames(first: ChatEvent, exchange: Exchange): AsyncGenerator<string> {
+  const { head, choiceCount, includeUsage, events, client, record } = exchange;
+  const writer = new ChunkWriter(head, choiceCount, includeUsage);
+  const usages: Usage[] = [];
   try {
-    yield toFrame(writer.toChunk(first));
+    for (const chunk of writer.toChunks(first)) yield toFrame(chunk);
     for await (const event of events) {
-      yield toFrame(writer.toChunk(event));
-      if (event.type !== "finished") continue;
-      if (includeUsage) yield toFrame(toUsageChunk(head, event.usage));
-      yield toFrame("[DONE]");
-      return;
+      for (const chunk of writer.toChunks(event)) yield toFrame(chunk);
+      if (event.type === "finished") usages.push(event.usage);
     }
-    throw endedEarly();
+    if (usages.length < choiceCount) throw endedEarly();
+    if (includeUsage) yield toFrame(toUsageChunk(head, totalUsage(usages)));
+    yield toFrame("[DONE]");
   } catch (error) {
     if (client.signal.aborted) return;
     record.fail(error);

@@ -113,6 +113,7 @@ export function toGenerationOptions(request: ChatRequest, defaults: GenerationDe
     },
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
     stopStrings: stop === undefined ? [] : typeof stop === "string" ? [stop] : stop,
+    choiceCount: request.n ?? 1,
     stopTokenIds: request.stop_token_ids ?? [],
     ignoresEndTokens: request.ignore_eos ?? false,
     thinkingBudget: thinkingBudget(request) || undefined,

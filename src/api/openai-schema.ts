@@ -7,6 +7,7 @@ import { flag, integer, number, oneOf, optional, schemaError, text } from "./sch
 import { toolCall, toolFields } from "./tool-schema.ts";
 import { refuseUnsupportedFields } from "./unsupported-fields.ts";
 
+const maxChoices = 8;
 const maxStopStrings = 16;
 const maxStopBytes = 256;
 const maxStopTokenIds = 128;
@@ -47,6 +48,7 @@ const stopString = text
 const chatRequest = z.object({
   model: optional(text),
   messages: z.array(message, "an array of messages").min(1, "at least one message"),
+  n: optional(integer(1, maxChoices)),
   stream: optional(flag),
   stream_options: optional(z.object({ include_usage: optional(flag) }, "an object")),
   max_completion_tokens: optional(integer(1)),

@@ -50,7 +50,7 @@ export class RequestRecord {
       figures.imageTokens = event.imageTokens;
       figures.cachedTokens = event.cachedTokens;
     } else if (event.type === "finished") {
-      figures.outputTokens = event.usage.completionTokens;
+      figures.outputTokens = Number(figures.outputTokens ?? 0) + event.usage.completionTokens; // of several answers, all
       figures.finishReason = event.reason;
     } else {
       figures.firstTextMs ??= this.#elapsedMs();

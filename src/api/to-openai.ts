@@ -1,7 +1,7 @@
 // Our events as OpenAI's objects: the whole chat completion, and the chunks of a stream.
 
-import type { ChatEvent, Usage } from "../core/events.ts";
-import { type Answer, type AnsweredCall, newCallId } from "./answer.ts";
+import type { AnswerEnd, AnswerEvent, ChatEvent, Usage } from "../core/events.ts";
+import { type Answer, type AnsweredCall, newCallId, totalUsage } from "./answer.ts";
 
 /** What every object of one answer has in common. */
 export type AnswerHead = {
@@ -14,29 +14,32 @@ export type AnswerHead = {
 type CallDelta = { index: number; id?: string; type?: "function"; function: { name?: string; arguments: string } };
 type Delta = { role?: "assistant"; content?: string; reasoning_content?: string; reasoning?: string; tool_calls?: CallDelta[] };
 
-export function toChatCompletion(head: AnswerHead, answer: Answer) {
-  const { content, reasoning, toolCalls, finishReason, usage, promptTokenIds, tokenIds } = answer;
+/** `answers`: at least one, all to the same prompt. */
+export function toChatCompletion(head: AnswerHead, answers: readonly Answer[]) {
+  const promptTokenIds = answers[0]?.promptTokenIds;
   return {
     ...head,
     object: "chat.completion" as const,
-    choices: [
-      {
-        index: 0,
-        message: {
-          role: "assistant" as const,
-          content: content === "" && toolCalls.length > 0 ? null : content,
-          ...(reasoning !== "" && bothReasoningNames(reasoning)),
-          ...(toolCalls.length > 0 && { tool_calls: toolCalls.map(toToolCall) }),
-          refusal: null,
-          annotations: [],
-        },
-        finish_reason: finishReason,
-        logprobs: null,
-        ...(tokenIds && { token_ids: tokenIds }),
-      },
-    ],
-    usage: toUsage(usage),
+    choices: answers.map(toChoice),
+    usage: toUsage(totalUsage(answers.map(({ usage }) => usage))),
     ...(promptTokenIds && { prompt_token_ids: promptTokenIds }),
+  };
+}
+
+function toChoice({ content, reasoning, toolCalls, finishReason, tokenIds }: Answer, index: number) {
+  return {
+    index,
+    message: {
+      role: "assistant" as const,
+      content: content === "" && toolCalls.length > 0 ? null : content,
+      ...(reasoning !== "" && bothReasoningNames(reasoning)),
+      ...(toolCalls.length > 0 && { tool_calls: toolCalls.map(toToolCall) }),
+      refusal: null,
+      annotations: [],
+    },
+    finish_reason: finishReason,
+    logprobs: null,
+    ...(tokenIds && { token_ids: tokenIds }),
   };
 }
 
@@ -61,45 +64,56 @@ function toToolCall({ id, name, arguments: args }: AnsweredCall) {
 /** Makes the chunks of one stream. With `includeUsage`, they say `usage: null` until the last one (`toUsageChunk`). */
 export class ChunkWriter {
   readonly #head: AnswerHead;
+  readonly #choiceCount: number;
   readonly #includeUsage: boolean;
-  #callCount = 0;
+  /** Calls begun so far, by choice. */
+  readonly #callCounts: number[];
 
-  constructor(head: AnswerHead, includeUsage: boolean) {
+  constructor(head: AnswerHead, choiceCount: number, includeUsage: boolean) {
     this.#head = head;
+    this.#choiceCount = choiceCount;
     this.#includeUsage = includeUsage;
+    this.#callCounts = Array<number>(choiceCount).fill(0);
   }
 
-  toChunk(event: ChatEvent) {
-    const choice = {
-      index: 0,
-      delta: this.#toDelta(event),
-      logprobs: null,
-      finish_reason: event.type === "finished" ? event.reason : null,
-      ...(event.type === "tokens" && { token_ids: event.tokenIds }),
-    };
+  /** One chunk, except at the start, where each choice has one. */
+  toChunks(event: ChatEvent) {
+    if (event.type !== "started") return [this.#toChunk(event)];
+    return Array.from({ length: this.#choiceCount }, (_, index) => {
+      const prompt = index === 0 && event.promptTokenIds ? { prompt_token_ids: event.promptTokenIds } : {};
+      return { ...this.#frame(index, { role: "assistant", content: "" }), ...prompt };
+    });
+  }
+
+  #toChunk(event: Exclude<ChatEvent, { type: "started" }>) {
+    const index = event.choice ?? 0;
+    const finishReason = event.type === "finished" ? event.reason : null;
+    const chunk = this.#frame(index, this.#toDelta(event, index), finishReason);
+    if (event.type !== "tokens") return chunk;
+    return { ...chunk, choices: chunk.choices.map((choice) => ({ ...choice, token_ids: event.tokenIds })) };
+  }
+
+  #frame(index: number, delta: Delta, finishReason: AnswerEnd | null = null) {
     return {
       ...this.#head,
       object: "chat.completion.chunk" as const,
-      choices: [choice],
+      choices: [{ index, delta, logprobs: null, finish_reason: finishReason }],
       ...(this.#includeUsage && { usage: null }),
-      ...(event.type === "started" && event.promptTokenIds && { prompt_token_ids: event.promptTokenIds }),
     };
   }
 
-  #toDelta(event: ChatEvent): Delta {
+  #toDelta(event: AnswerEvent, choice: number): Delta {
     switch (event.type) {
-      case "started":
-        return { role: "assistant", content: "" };
       case "reasoning":
         return bothReasoningNames(event.text);
       case "content":
         return { content: event.text };
       case "tool-call": {
         const call = { id: newCallId(), type: "function", function: { name: event.name, arguments: "" } } as const;
-        return { tool_calls: [{ index: this.#callCount++, ...call }] };
+        return { tool_calls: [{ index: this.#callCounts[choice]!++, ...call }] };
       }
       case "tool-arguments":
-        return { tool_calls: [{ index: this.#callCount - 1, function: { arguments: event.text } }] };
+        return { tool_calls: [{ index: this.#callCounts[choice]! - 1, function: { arguments: event.text } }] };
       case "tokens":
       case "finished":
         return {};

@@ -17,8 +17,7 @@ const leaveOut = "leave it out";
 const noGrammar = "describe the form in the prompt and check the answer";
 
 const rules: Readonly<Record<string, Rule>> = {
-  n: rule("1", "send one request for each answer", isOneOf(1)),
-  best_of: rule("1", "send one request for each answer", isOneOf(1)),
+  best_of: rule("1", "use n", isOneOf(1)),
   logprobs: rule("false", leaveOut, isOneOf(false)),
   top_logprobs: rule("0", leaveOut, isOneOf(0)),
   prompt_logprobs: rule("0", leaveOut, isOneOf(0, false)),

@@ -9,6 +9,7 @@ import { encodePrompt, type LoadImage } from "./encode-prompt.ts";
 import { generateAnswer, type ThinkingPlan, type TokenSource } from "./generate-answer.ts";
 import type { PromptSegment } from "./marked-texts.ts";
 import { OutputParser } from "./output-parser.ts";
+import { severalAnswers } from "./several-answers.ts";
 import { loadTemplate } from "./template.ts";
 import { createTokenCodec, type TokenCodec } from "./token-codec.ts";
 import { loadTokenizer } from "./tokenizer.ts";
@@ -26,7 +27,7 @@ export type ChatServiceDeps = {
 
 export type ChatService = {
   /**
-   * `started` first, `finished` last. Throws RequestError when the request is at fault, EngineError when a step failed, and the
+   * `started` first, `finished` last, once for each answer. Throws RequestError when the request is at fault, EngineError when a step failed, and the
    * signal's reason when it aborts. Leaving the loop early ends the generation too.
    */
   complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncIterable<ChatEvent>;
@@ -67,17 +68,17 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
 
   async function* complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncGenerator<ChatEvent, void> {
     const prompt = await encode(chat);
-    const endIds = [...(options.ignoresEndTokens ? [] : endTokenIds), ...(options.stopTokenIds ?? [])];
-    const output = new OutputParser(tokenizer, {
-      promptTokenIds: prompt.tokenIds,
-      stopStrings: options.stopStrings,
-      endTokenIds: endIds,
-      spellsSpecials: options.spellsSpecials ?? false,
-      toolUse: chat.toolUse,
-    });
+    const { choiceCount = 1, sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
+    const endIds = [...(ignoresEndTokens ? [] : endTokenIds), ...stopTokenIds];
     const begunIds = idsOf(template.openCall(chat));
-    const plan = { prompt, begunIds, thinking: planThinking(chat), options, endTokenIds: endIds, contextLength };
-    yield* generateAnswer(engine, plan, output, signal);
+    const plan = { prompt, begunIds, thinking: planThinking(chat), endTokenIds: endIds, contextLength };
+    const start = (choice: number, choiceSignal: AbortSignal) => {
+      const seed = (sampling.seed + choice) % 2 ** 53;
+      const parserOptions = { promptTokenIds: prompt.tokenIds, stopStrings, endTokenIds: endIds, spellsSpecials, toolUse: chat.toolUse };
+      const output = new OutputParser(tokenizer, parserOptions);
+      return generateAnswer(engine, { ...plan, options: { ...options, sampling: { ...sampling, seed } } }, output, choiceSignal);
+    };
+    yield* choiceCount === 1 ? start(0, signal) : severalAnswers(choiceCount, start, signal);
   }
 
   const encodeChat = async (chat: Chat) => [...(await encode(chat)).tokenIds];

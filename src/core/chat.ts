@@ -72,6 +72,8 @@ export type GenerationOptions = {
   /** Undefined: the rest of the context. */
   readonly maxTokens: number | undefined;
   readonly stopStrings: readonly string[];
+  /** Answers wanted; one by default. Each has a seed of its own, counted up from the given one. */
+  readonly choiceCount?: number;
   /** Ids that end the answer besides the model's own end tokens. */
   readonly stopTokenIds?: readonly number[];
   /** The model's end tokens do not end the answer. */

@@ -39,6 +39,12 @@ export type ChatEvent =
       /** Only where asked for. */
       readonly promptTokenIds?: readonly number[];
     }
+  | (AnswerEvent & {
+      /** Which of several answers; absent: the only one. */
+      readonly choice?: number;
+    });
+
+export type AnswerEvent =
   | AnswerPart
   /** Only where asked for: the tokens that the parts before the next such event come from. */
   | { readonly type: "tokens"; readonly tokenIds: readonly number[] }

@@ -223,7 +223,7 @@ describe("the log", () => {
   test("names an error by its code", async () => {
     const { app, lines } = makeApp();
 
-    await app.request(chatPath, post(userSays("Hi", { n: 2 })));
+    await app.request(chatPath, post(userSays("Hi", { logprobs: true })));
 
     expect(lines).toMatchObject([{ level: "info", fields: { status: 400, errorCode: "unsupported_parameter" } }]);
   });

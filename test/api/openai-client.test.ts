@@ -4,6 +4,7 @@ import OpenAI, { APIError, AuthenticationError, BadRequestError, InternalServerE
 import { describe, expect, test } from "vitest";
 import { type AnswerHead, ChunkWriter, toChatCompletion, toUsageChunk } from "../../src/api/to-openai.ts";
 import { EngineError, RequestError } from "../../src/core/errors.ts";
+import type { ChatEvent } from "../../src/core/events.ts";
 import { finished, helloEvents, makeApp, pngBase64, started, thinkingEvents, untilAborted, usage } from "./make-app.ts";
 
 function makeClient(...args: Parameters<typeof makeApp>) {
@@ -28,8 +29,8 @@ test("our objects are the client's types", () => {
   const toolCalls = [{ id: "call_1", name: "f", arguments: "{}" }];
   const answer = { content: "a", reasoning: "b", toolCalls, finishReason: "stop", usage, promptTokenIds: [1], tokenIds: [2] } as const;
 
-  const completion: OpenAI.ChatCompletion = toChatCompletion(head, answer);
-  const chunk: OpenAI.ChatCompletionChunk = new ChunkWriter(head, true).toChunk(finished);
+  const completion: OpenAI.ChatCompletion = toChatCompletion(head, [answer]);
+  const chunk: OpenAI.ChatCompletionChunk = new ChunkWriter(head, 1, true).toChunks(finished)[0]!;
   const usageChunk: OpenAI.ChatCompletionChunk = toUsageChunk(head, usage);
 
   expect([completion.object, chunk.object, usageChunk.object]).toEqual([
@@ -96,6 +97,31 @@ test("the client's accumulator puts the stream together to the whole answer", as
   const { content, role } = whole.choices[0]!.message;
   expect(accumulated.choices[0]).toMatchObject({ finish_reason: "stop", message: { content, role } });
   expect(accumulated.usage).toEqual(whole.usage);
+});
+
+test("several answers are told apart, whole and streamed", async () => {
+  const end = { type: "finished", reason: "stop", usage } as const;
+  const events: readonly ChatEvent[] = [
+    started,
+    { type: "content", text: "one", choice: 0 },
+    { type: "content", text: "t", choice: 1 },
+    { ...end, choice: 0 },
+    { type: "content", text: "wo", choice: 1 },
+    { ...end, choice: 1 },
+  ];
+  const request = { model: "ernie", messages, n: 2 };
+  const whole = await makeClient(events).client.chat.completions.create(request);
+  const streamed = await makeClient(events)
+    .client.chat.completions.stream({ ...request, stream_options: { include_usage: true } })
+    .finalChatCompletion();
+
+  for (const { choices, usage: used } of [whole, streamed]) {
+    expect(choices.map(({ index, message, finish_reason: reason }) => [index, message.content, reason])).toEqual([
+      [0, "one", "stop"],
+      [1, "two", "stop"],
+    ]);
+    expect(used).toMatchObject({ prompt_tokens: 12, completion_tokens: 6, total_tokens: 18 });
+  }
 });
 
 test("leaving the loop aborts the request", async () => {

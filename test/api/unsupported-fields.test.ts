@@ -4,8 +4,6 @@ import { chatPath, type Envelope, makeApp, post, userSays } from "./make-app.ts"
 const tool = { type: "function", function: { name: "f", parameters: {} } };
 
 const refused: [param: string, fields: object][] = [
-  ["n", { n: 2 }],
-  ["n", { n: "x" }],
   ["best_of", { best_of: 3 }],
   ["logprobs", { logprobs: true }],
   ["top_logprobs", { top_logprobs: 5 }],

@@ -1,0 +1,151 @@
+import { MessageChannel } from "node:worker_threads";
+import { describe, expect, test } from "vitest";
+import { createChatService } from "../../src/chat/complete.ts";
+import { severalAnswers } from "../../src/chat/several-answers.ts";
+import { loadTokenizer } from "../../src/chat/tokenizer.ts";
+import type { ChatEvent } from "../../src/core/events.ts";
+import { greedy } from "../../src/core/sampling.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import { EngineClient } from "../../src/engine/engine-client.ts";
+import { runEngineLoop } from "../../src/engine/engine-loop.ts";
+import { FakeModel } from "../engine/fake-model.ts";
+import { makeChat, makeImage, nanoFolder, nanoTokens } from "./nano.ts";
+
+const usage = { promptTokens: 3, cachedTokens: 0, imageTokens: 0, completionTokens: 1, reasoningTokens: 0 };
+const started: ChatEvent = { type: "started", promptTokens: 3, imageTokens: 0, cachedTokens: 0 };
+const finished: ChatEvent = { type: "finished", reason: "stop", usage };
+
+const never = () => new AbortController().signal;
+const turn = () => new Promise<void>((resolve) => void setImmediate(resolve));
+
+async function collect(events: AsyncIterable<ChatEvent>): Promise<ChatEvent[]> {
+  const collected: ChatEvent[] = [];
+  for await (const event of events) collected.push(event);
+  return collected;
+}
+
+describe("severalAnswers", () => {
+  test("numbers the events of each, and starts once", async () => {
+    const events = await collect(
+      severalAnswers(
+        3,
+        async function* answer(choice) {
+          yield started;
+          yield { type: "content", text: `${choice}` };
+          yield finished;
+        },
+        never(),
+      ),
+    );
+
+    expect(events[0]).toEqual(started);
+    expect(events).toHaveLength(1 + 3 * 2);
+    for (const choice of [0, 1, 2]) {
+      expect(events.filter((event) => "choice" in event && event.choice === choice)).toEqual([
+        { type: "content", text: `${choice}`, choice },
+        { ...finished, choice },
+      ]);
+    }
+  });
+
+  test("begins the others when the first has its prompt computed", async () => {
+    const begun: number[] = [];
+    let compute = () => {};
+    const computed = new Promise<void>((resolve) => (compute = resolve));
+    const events = collect(
+      severalAnswers(
+        2,
+        async function* answer(choice) {
+          begun.push(choice);
+          yield started;
+          await computed;
+          yield finished;
+        },
+        never(),
+      ),
+    );
+    await turn();
+    expect(begun).toEqual([0]);
+
+    compute();
+    await events;
+    expect(begun).toEqual([0, 1]);
+  });
+
+  test("ends all when one fails", async () => {
+    const signals: AbortSignal[] = [];
+    const events = severalAnswers(
+      3,
+      async function* answer(choice, signal) {
+        signals.push(signal);
+        yield started;
+        yield { type: "content", text: "a" };
+        if (choice === 1) throw new Error("boom");
+        await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+      },
+      never(),
+    );
+
+    await expect(collect(events)).rejects.toThrow("boom");
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true, true]);
+  });
+
+  test("ends all when the client leaves", async () => {
+    const signals: AbortSignal[] = [];
+    const events = severalAnswers(
+      2,
+      async function* endless(_, signal) {
+        signals.push(signal);
+        for (;;) {
+          await turn();
+          signal.throwIfAborted();
+          yield { type: "content", text: "a" };
+        }
+      },
+      never(),
+    );
+    for await (const event of events) if (event.type === "content" && event.choice === 1) break;
+
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+  });
+});
+
+describe("several answers of the engine", () => {
+  const tokenizer = loadTokenizer(nanoFolder);
+  const letters = tokenizer.encodeText("abcdefg");
+
+  async function answer(choiceCount: number) {
+    const { port1, port2 } = new MessageChannel();
+    const model = new FakeModel({
+      slotCount: 8,
+      slotCapacity: 512,
+      nextToken: (cells, drawIndex) => letters[(cells.length + drawIndex) % letters.length]!,
+    });
+    const seeds = new Set<number>();
+    model.onStep = (batch) => {
+      const entries = batch.type === "decode" ? batch.entries : [];
+      for (const { draw } of entries) if (draw) seeds.add(draw.params.seed);
+    };
+    void runEngineLoop(new Engine(model), port2);
+    const engine = await EngineClient.start(port1);
+    const loadImage = async () => makeImage(4, 4);
+    const service = createChatService({ modelFolder: nanoFolder, config: { tokens: nanoTokens }, engine, loadImage, contextLength: 512 });
+    const options = { sampling: { ...greedy, temperature: 1, seed: 2 ** 53 - 2 }, maxTokens: 20, stopStrings: [], choiceCount };
+    const events = await collect(service.complete(makeChat("word ".repeat(40)), options, never()));
+    const { prefillTokens } = engine.stats();
+    await engine.close();
+    return { events, prefillTokens, seeds: [...seeds] };
+  }
+
+  test("cost one prefill: the others compute the last token of the prompt, no more", async () => {
+    const one = await answer(1);
+    const four = await answer(4);
+
+    expect(four.prefillTokens).toBe(one.prefillTokens + 3);
+    expect(four.events.filter(({ type }) => type === "finished")).toHaveLength(4);
+  });
+
+  test("have seeds of their own, counted up within the range", async () => {
+    expect((await answer(3)).seeds.toSorted((a, b) => a - b)).toEqual([0, 2 ** 53 - 2, 2 ** 53 - 1]);
+  });
+});
