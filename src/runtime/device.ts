@@ -87,6 +87,11 @@ export class HostDevice implements Device {
   dispose(): void {}
 }
 
+/** Memory of JavaScript's as tensors need it: it stays where it is, for as long as `buffer` is referenced. */
+export function memoryOf(buffer: ArrayBuffer): HostMemory {
+  return { space: "host", address: koffi.address(buffer), byteLength: buffer.byteLength, bytes: buffer, dispose: () => {} };
+}
+
 function bytesAt({ memory, offset }: Place, byteLength: number): Uint8Array {
   assert(isHostMemory(memory), "the CPU cannot reach a GPU's memory");
   return new Uint8Array(memory.bytes, offset, byteLength);

@@ -57,18 +57,26 @@ describe("a product", () => {
   });
 });
 
-test("what a scope allocates is given back when it fails, and what encloses it goes on", () => {
+test("what a scope allocates is used again after it, even when it fails, and what encloses it goes on", () => {
   products.scope(() => {
     const kept = products.copy(Float32Array.of(7), 1, 1);
+    let inside = -1;
     expect(() =>
       products.scope(() => {
-        products.allocate(10, 10);
+        inside = products.allocate(10, 10).values.byteOffset;
         throw new Error("given up");
       }),
     ).toThrow("given up");
     const out = products.allocate(1, 1);
     products.multiply("a·b", kept, kept, out);
 
-    expect(out.values[0]).toBe(49);
+    expect(out.values.byteOffset).toBe(inside);
+    expect([kept.values[0], out.values[0]]).toEqual([7, 49]);
+  });
+});
+
+test("more than the workspace is refused in words", () => {
+  products.scope(() => {
+    expect(() => products.allocate(2 ** 14, 2 ** 14 + 1)).toThrow("a matrix of 16384 × 16385 does not fit beside 0 bytes of others");
   });
 });
