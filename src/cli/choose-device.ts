@@ -4,6 +4,7 @@ import { availableParallelism, totalmem } from "node:os";
 import { UserError } from "../core/errors.ts";
 import type { ActivationFormat } from "../core/manifest.ts";
 import { probeCuda, type CudaGpu, type CudaProbe } from "../runtime/cuda/probe.ts";
+import { availableMemory } from "./available-memory.ts";
 import { formatBytes } from "./options.ts";
 
 export const deviceChoices = ["auto", "cpu", "cuda"] as const;
@@ -41,7 +42,7 @@ export function defaultActivations(kind: ComputeDevice["kind"]): ActivationForma
 /** One line, without its label. */
 export function describeDevice(device: ComputeDevice): string {
   if (device.kind === "cpu") {
-    return `cpu, ${availableParallelism()} cores, ${formatBytes(process.availableMemory())} of ${formatBytes(totalmem())} memory available`;
+    return `cpu, ${availableParallelism()} cores, ${formatBytes(availableMemory())} of ${formatBytes(totalmem())} memory available`;
   }
   const { name, computeCapability, freeBytes, totalBytes, driverVersion, runtimeVersion } = device.gpu;
   return (

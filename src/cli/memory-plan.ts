@@ -6,6 +6,7 @@ import { activationDataType, type ConversionSettings } from "../core/manifest.ts
 import type { ModelConfig } from "../core/model-config.ts";
 import { planKvBudget, type KvBudget } from "../model/kv-budget.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
+import { availableMemory } from "./available-memory.ts";
 import type { ComputeDevice } from "./choose-device.ts";
 import { cudaReserveBytes, defaultPrefillChunk, weightsByKind, workspaceBytes } from "./memory-report.ts";
 import { formatBytes } from "./options.ts";
@@ -56,7 +57,7 @@ export function planMemory(
   model: PlannedModel & { readonly weightBytes: number },
   device: ComputeDevice,
   wishes: MemoryWishes,
-  hostBytes: number = process.availableMemory(),
+  hostBytes: number = availableMemory(),
 ): MemoryPlan {
   const { config, settings, weightBytes } = model;
   const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
