@@ -2,7 +2,7 @@
 
 import { samplerCandidates, samplerIo } from "../../core/graph-io.ts";
 import { Graph } from "../onnx/graph.ts";
-import { logSumExp, mul, topK } from "../onnx/std-ops.ts";
+import { gather, int64s, logSumExp, mul, topK } from "../onnx/std-ops.ts";
 
 export function buildSampler(vocabSize: number): Graph {
   const g = new Graph();
@@ -11,6 +11,6 @@ export function buildSampler(vocabSize: number): Graph {
   const best = topK(g, scaled, Math.min(samplerCandidates, vocabSize));
   g.output(samplerIo.values, best.values);
   g.output(samplerIo.tokenIds, best.indices);
-  g.output(samplerIo.logSumExp, logSumExp(g, scaled));
+  g.output(samplerIo.logSumExp, logSumExp(g, scaled, gather(g, best.values, int64s(g, [0]), 1)));
   return g;
 }

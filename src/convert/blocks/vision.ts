@@ -4,7 +4,23 @@ import { inspectIo, visionIo } from "../../core/graph-io.ts";
 import type { ModelConfig, VisionConfig } from "../../core/model-config.ts";
 import { Graph, type Value } from "../onnx/graph.ts";
 import { multiHeadAttention, quickGelu, rmsNorm, rotaryEmbeddingShared } from "../onnx/microsoft-ops.ts";
-import { add, cast, concat, cos, gather, gelu, int64, int64s, layerNorm, mul, reshape, sin, split, transpose } from "../onnx/std-ops.ts";
+import {
+  add,
+  cast,
+  concat,
+  cos,
+  fullAttention,
+  gather,
+  gelu,
+  int64,
+  int64s,
+  layerNorm,
+  mul,
+  reshape,
+  sin,
+  split,
+  transpose,
+} from "../onnx/std-ops.ts";
 import type { RotaryTables } from "./attention.ts";
 import type { Build, Weights } from "./weights.ts";
 
@@ -63,7 +79,9 @@ function visionBlock(g: Graph, x: Value, w: Weights, rotary: RotaryTables, layer
   const [q, k, v] = split(g.scope("attn"), qkv, [hiddenSize, hiddenSize, hiddenSize]) as [Value, Value, Value];
   const rotate = (label: string, value: Value) =>
     rotaryEmbeddingShared(g.scope(`attn.${label}`), value, rotary.cosines, rotary.sines, headCount);
-  const attended = multiHeadAttention(g.scope("attn"), rotate("rope_q", q), rotate("rope_k", k), v, headCount);
+  // ONNX Runtime's own operator is the faster one on a CPU; on CUDA it needs cuDNN, where the standard one takes FlashAttention.
+  const attend = w.activation === "float32" ? multiHeadAttention : fullAttention;
+  const attended = attend(g.scope("attn"), rotate("rope_q", q), rotate("rope_k", k), v, headCount);
   const attention = w.visionLinear(g.scope("attn.proj"), attended, name("attn.proj"), hiddenSize, hiddenSize, "bias");
   const middle = add(g, x, attention);
   const normed2 = norm(g.scope("norm2"), middle, w, name("norm2"), hiddenSize, layerNormEpsilon);

@@ -35,6 +35,7 @@ function binary(op: string) {
 }
 
 export const add = binary("Add");
+const sub = binary("Sub");
 export const mul = binary("Mul");
 export const max = binary("Max");
 
@@ -42,6 +43,8 @@ function unary(op: string) {
   return (g: Graph, x: Value): Value => one(g.node(op, [x], [{ dtype: x.dtype, shape: x.shape }]));
 }
 
+const exp = unary("Exp");
+const log = unary("Log");
 export const cos = unary("Cos");
 export const sin = unary("Sin");
 /** Exact (erf) GELU. */
@@ -139,10 +142,21 @@ export function layerNorm(g: Graph, x: Value, weight: Value, bias: Value, epsilo
   return one(g.node("LayerNormalization", [x, weight, bias], [{ dtype: x.dtype, shape: x.shape }], { attributes }));
 }
 
-/** log Σ exp over the last dimension, kept as size 1. */
-export function logSumExp(g: Graph, x: Value): Value {
-  const shape = [...x.shape.slice(0, -1), 1];
-  return one(g.node("ReduceLogSumExp", [x, int64s(g, [-1])], [{ dtype: x.dtype, shape }], { attributes: { keepdims: 1 } }));
+/**
+ * log Σ exp over the last dimension, kept as size 1; `largest` is its largest element. In steps, because the CUDA kernels of
+ * ReduceLogSumExp and ReduceMax need cuDNN.
+ */
+export function logSumExp(g: Graph, x: Value, largest: Value): Value {
+  const powers = exp(g, sub(g, x, largest));
+  const reduced = { dtype: x.dtype, shape: largest.shape };
+  const sum = one(g.node("ReduceSum", [powers, int64s(g, [-1])], [reduced], { attributes: { keepdims: 1 } }));
+  return add(g, log(g, sum), largest);
+}
+
+/** Full attention inside each batch row; q, k, v [F, N, heads · headDim]. */
+export function fullAttention(g: Graph, q: Value, k: Value, v: Value, headCount: number): Value {
+  const attributes = { q_num_heads: headCount, kv_num_heads: headCount };
+  return one(g.node("Attention", [q, k, v], [{ dtype: q.dtype, shape: q.shape }], { attributes }));
 }
 
 /** x [B, S, heads · headDim] with cos and sin [B, S, headDim / 2]; adjacent pairs are rotated. */
