@@ -1,0 +1,154 @@
+// What single fields of a chat request change in the answers of the whole program.
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type OpenAI from "openai";
+import { dataUri } from "./samples.ts";
+import { type RunningServer, startServer } from "./start-server.ts";
+
+const model = "ernie-vl-nano";
+let server: RunningServer;
+beforeAll(async () => {
+  server = await startServer(["--weights", "fp32"]);
+});
+afterAll(async () => {
+  await server?.stop();
+});
+
+/** Fields that the client's types do not know are sent as they are. */
+const ask = (content: string | OpenAI.ChatCompletionContentPart[], fields: object = {}) =>
+  server.client.chat.completions.create({ model, messages: [{ role: "user", content }], temperature: 0, ...fields });
+
+async function send(path: string, body: object): Promise<unknown> {
+  const headers = { "content-type": "application/json" };
+  return (await fetch(server.url + path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+}
+
+const contentOf = (completion: OpenAI.ChatCompletion) => completion.choices[0]?.message.content;
+const nameQuestion = "What is your name?";
+const nameAnswer = "I am ERNIE-VL nano, a tiny test model that looks at pictures and text.";
+const sum = "Add 38 and 38.";
+
+describe("n", () => {
+  const draw = async (n: number, seed: number) => {
+    const completion = await ask("zq 7 xw", { temperature: 1, seed, n, max_completion_tokens: 24 });
+    expect(completion.choices.map(({ index }) => index)).toEqual([...Array(n).keys()]);
+    return completion.choices.map(({ message }) => message.content);
+  };
+
+  test("answers differ by seeds counted up, and a seed repeats them", async () => {
+    const four = await draw(4, 1);
+    expect(await draw(4, 1)).toEqual(four);
+    expect(new Set(four).size).toBeGreaterThan(1);
+    expect((await draw(1, 3))[0]).toBe(four[2]);
+  });
+
+  test("a stream holds the same answers", async () => {
+    const texts = ["", "", ""];
+    const stream = await server.client.chat.completions.create({
+      model,
+      messages: [{ role: "user", content: "zq 7 xw" }],
+      temperature: 1,
+      seed: 1,
+      n: 3,
+      max_completion_tokens: 24,
+      stream: true,
+    });
+    for await (const { choices } of stream) for (const { index, delta } of choices) texts[index] += delta.content ?? "";
+    expect(texts).toEqual(await draw(3, 1));
+  });
+});
+
+describe("thinking", () => {
+  type Thought = OpenAI.ChatCompletionMessage & { reasoning_content?: string; reasoning?: string };
+  const think = async (fields: object) => {
+    const completion = await ask(sum, fields);
+    const message = completion.choices[0]!.message as Thought;
+    return { message, count: completion.usage!.completion_tokens_details!.reasoning_tokens! };
+  };
+
+  test.each([
+    { reasoning_effort: "high" },
+    { enable_thinking: true },
+    { chat_template_kwargs: { enable_thinking: true } },
+    { metadata: { enable_thinking: "true" } },
+  ])("is switched on by %o", async (fields) => {
+    const { message, count } = await think(fields);
+    expect(count).toBeGreaterThan(10);
+    expect(message.reasoning_content).toContain("The sum is 76.");
+    expect(message.reasoning).toBe(message.reasoning_content);
+    expect(message.content).toBe("38 + 38 = 76.");
+  });
+
+  test.each(["reasoning_max_tokens", "thinking_token_budget"])("ends at the budget %s, and an answer follows", async (field) => {
+    const whole = await think({ enable_thinking: true });
+    const { message, count } = await think({ enable_thinking: true, [field]: 5 });
+    expect(count).toBe(5);
+    expect(whole.message.reasoning_content!.startsWith(message.reasoning_content!)).toBe(true);
+    expect(message.content).not.toBe("");
+  });
+
+  test("a budget that is not used up changes nothing", async () => {
+    expect(await think({ enable_thinking: true, reasoning_max_tokens: 500 })).toEqual(await think({ enable_thinking: true }));
+  });
+
+  test("a budget of 0 is no thinking", async () => {
+    expect((await think({ enable_thinking: true, reasoning_max_tokens: 0 })).count).toBe(0);
+  });
+});
+
+describe("tokens", () => {
+  type WithIds = OpenAI.ChatCompletion & { prompt_token_ids: number[]; choices: { token_ids: number[] }[] };
+
+  test("return_token_ids tells all of them, as /tokenize and /detokenize know them", async () => {
+    const completion = (await ask(nameQuestion, { return_token_ids: true })) as WithIds;
+    const tokenIds = completion.choices[0]!.token_ids;
+
+    expect(tokenIds).toHaveLength(completion.usage!.completion_tokens);
+    expect(await send("/detokenize", { tokens: tokenIds })).toEqual({ prompt: `${nameAnswer}<|end_of_sentence|>` });
+    const prompt = await send("/tokenize", { model, messages: [{ role: "user", content: nameQuestion }] });
+    expect(prompt).toMatchObject({ tokens: completion.prompt_token_ids, count: completion.usage?.prompt_tokens });
+  });
+
+  test("stop_token_ids end the answer before their text", async () => {
+    const { tokens } = (await send("/tokenize", { prompt: "," })) as { tokens: number[] };
+    const completion = await ask(nameQuestion, { stop_token_ids: tokens });
+    expect(contentOf(completion)).toBe("I am ERNIE-VL nano");
+    expect(completion.choices[0]?.finish_reason).toBe("stop");
+  });
+
+  test("ignore_eos goes on to the limit", async () => {
+    const completion = await ask(nameQuestion, { ignore_eos: true, max_completion_tokens: 60 });
+    expect(completion.usage?.completion_tokens).toBe(60);
+    expect(completion.choices[0]?.finish_reason).toBe("length");
+    expect(contentOf(completion)!.startsWith(nameAnswer)).toBe(true);
+  });
+
+  test("skip_special_tokens: false spells what ignore_eos lets through", async () => {
+    const completion = await ask(nameQuestion, { ignore_eos: true, max_completion_tokens: 60, skip_special_tokens: false });
+    expect(contentOf(completion)!.startsWith(`${nameAnswer}<|end_of_sentence|>`)).toBe(true);
+  });
+});
+
+describe("pictures", () => {
+  const picture = (detail: "low" | "high" | "auto") =>
+    [
+      { type: "image_url", image_url: { url: dataUri("03_read_number.png"), detail } },
+      { type: "text", text: "Which number is printed here?" },
+    ] satisfies OpenAI.ChatCompletionContentPart[];
+
+  test("are read in a tool's result as in a question", async () => {
+    const call = { id: "call_1", type: "function", function: { name: "camera", arguments: "{}" } } as const;
+    const messages = [
+      { role: "user", content: "Take a picture." },
+      { role: "assistant", content: null, tool_calls: [call] },
+      { role: "tool", tool_call_id: "call_1", content: picture("auto").slice(0, 1) },
+      { role: "user", content: "Which number is printed here?" },
+    ];
+    const completion = (await server.client.chat.completions.create({ model, messages, temperature: 0 } as never)) as OpenAI.ChatCompletion;
+    expect(contentOf(completion)).toBe("The number is 5574.");
+  });
+
+  test.each(["low", "high", "auto"] as const)("of detail %s are answered", async (detail) => {
+    expect(contentOf(await ask(picture(detail)))).toBe("The number is 5574.");
+  });
+});
