@@ -73,6 +73,6 @@ function findGpu(
   return { kind: "cuda", gpu };
 }
 
-function canCompute(kind: ComputeDevice["kind"], activations: ActivationFormat): boolean {
+export function canCompute(kind: ComputeDevice["kind"], activations: ActivationFormat): boolean {
   return (computable[kind] as readonly ActivationFormat[]).includes(activations);
 }

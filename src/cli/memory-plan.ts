@@ -59,11 +59,10 @@ export function planMemory(
   wishes: MemoryWishes,
   hostBytes: number = availableMemory(),
 ): MemoryPlan {
+  const problem = tooLittleMemory(model, device, wishes, hostBytes);
+  if (problem !== undefined) throw new UserError(problem);
   const { config, settings, weightBytes } = model;
-  const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
-  const workspace = workspaceBytes(config, settings.activations, wishes.prefillChunkTokens) + imageCacheBytes;
-  const left = usableBytes - weightBytes - workspace;
-  if (left <= 0) throw new UserError(tooLittle(weightBytes, workspace, usableBytes, device, settings));
+  const { usableBytes, workspace, left } = shareOut(model, device, wishes, hostBytes);
   const kvDataType = wishes.kvCacheType === "int8" ? "int8" : activationDataType[settings.activations];
   const perToken = kvBytesPerToken(config.text, kvDataType);
   const kv = planKvBudget({
@@ -72,10 +71,45 @@ export function planMemory(
     modelMaxLength: config.text.maxPositions,
     maxModelLength: wishes.maxModelLength,
     maxSequences: wishes.maxSequences,
+    canBeInt8: kvDataType !== "int8",
   });
   const bytes = kv.slotCount * kv.capacity * perToken;
   const scratch = kv.bytes - bytes;
   return { usableBytes, weightBytes, workspaceBytes: workspace + scratch, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken };
+}
+
+/** Why not even the weights fit, with what is needed, what is there and what to do; undefined when they do. */
+export function tooLittleMemory(
+  model: PlannedModel & { readonly weightBytes: number },
+  device: ComputeDevice,
+  wishes: MemoryWishes,
+  hostBytes: number = availableMemory(),
+): string | undefined {
+  const { weightBytes, settings } = model;
+  const { usableBytes, workspace, left } = shareOut(model, device, wishes, hostBytes);
+  if (left > 0) return undefined;
+  const has = formatBytes(Math.max(usableBytes, 0));
+  const where =
+    device.kind === "cpu" ? `this machine has ${has} available` : `${has} of the GPU's ${formatBytes(device.gpu.totalBytes)} may be used`;
+  const advice = [
+    ...(settings.weights === "int4" ? [] : ["use --weights int4"]),
+    device.kind === "cpu" ? "end other programs" : "end other programs on the GPU, raise --gpu-memory-utilization",
+  ];
+  return (
+    `too little memory: the model needs ${formatBytes(weightBytes + workspace)} (${formatBytes(weightBytes)} weights, ` +
+    `${formatBytes(workspace)} workspace) and a KV cache, ${where}; ${advice.join(", or ")}`
+  );
+}
+
+function shareOut(
+  { config, settings, weightBytes }: PlannedModel & { readonly weightBytes: number },
+  device: ComputeDevice,
+  wishes: MemoryWishes,
+  hostBytes: number,
+): { readonly usableBytes: number; readonly workspace: number; readonly left: number } {
+  const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
+  const workspace = workspaceBytes(config, settings.activations, wishes.prefillChunkTokens) + imageCacheBytes;
+  return { usableBytes, workspace, left: usableBytes - weightBytes - workspace };
 }
 
 /** The budget in one line each. */
@@ -107,23 +141,4 @@ function usableGpuBytes(gpu: { readonly totalBytes: number; readonly freeBytes: 
  */
 function dequantizedBytesPerToken({ text }: ModelConfig): number {
   return 2 * text.kvHeadCount * text.headDim * elementBytes.bfloat16;
-}
-
-function tooLittle(
-  weightBytes: number,
-  workspace: number,
-  usableBytes: number,
-  device: ComputeDevice,
-  { weights }: ConversionSettings,
-): string {
-  const needed = `${formatBytes(weightBytes + workspace)} (${formatBytes(weightBytes)} weights, ${formatBytes(workspace)} workspace) and a KV cache`;
-  const has =
-    device.kind === "cpu"
-      ? `this machine has ${formatBytes(Math.max(usableBytes, 0))} available`
-      : `${formatBytes(Math.max(usableBytes, 0))} of the GPU's ${formatBytes(device.gpu.totalBytes)} may be used`;
-  const advice = [
-    ...(weights === "int4" ? [] : ["use --weights int4"]),
-    device.kind === "cpu" ? "end other programs" : "end other programs on the GPU, raise --gpu-memory-utilization",
-  ];
-  return `too little memory: the model needs ${needed}, ${has}; ${advice.join(", or ")}`;
 }

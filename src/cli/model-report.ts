@@ -10,21 +10,12 @@ import { kvBytesPerToken } from "../model/kv-cache.ts";
 import type { CudaProbe } from "../runtime/cuda/probe.ts";
 import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
-import { chooseDevice, defaultActivations } from "./choose-device.ts";
 import { companionFindings } from "./companion-findings.ts";
 import { bad, find, type Finding } from "./finding.ts";
-import { defaultMemoryWishes, describeMemory, planMemory } from "./memory-plan.ts";
-import {
-  activeParameters,
-  capacityTable,
-  dataBytes,
-  memoryTable,
-  parametersByPart,
-  totalOf,
-  weightBytesByPart,
-  workspaceBytes,
-} from "./memory-report.ts";
+import { defaultMemoryWishes, describeMemory } from "./memory-plan.ts";
+import { activeParameters, capacityTable, dataBytes, memoryTable, parametersByPart, totalOf, workspaceBytes } from "./memory-report.ts";
 import { formatBytes } from "./options.ts";
+import { planStart, type StartWishes } from "./plan-start.ts";
 import { chooseSettings } from "./prepare-model.ts";
 import { formatCount } from "./table.ts";
 
@@ -60,7 +51,7 @@ function reportCheckpoint(folder: string, cuda: CudaProbe): ModelReport {
       weightsFinding(checkpoint),
       ...notes.map((note): Finding => ({ mark: "note", name: "weights", lines: [note] })),
       ...companionFindings(folder),
-      memoryFinding(config, undefined, cuda),
+      memoryFinding(folder, cuda),
     ];
     return { findings, sections: sections(config, choices("fp32"), choices("bf16")) };
   } finally {
@@ -85,7 +76,7 @@ async function reportConverted(folder: string, cuda: CudaProbe, say: (line: stri
     ...layoutFindings(manifest),
     ...kernelFindings(settings),
     ...companionFindings(folder),
-    memoryFinding(config, settings, cuda),
+    memoryFinding(folder, cuda),
   ];
   return { findings, sections: sections(config, [settings], [settings]) };
 }
@@ -155,22 +146,20 @@ function faultOf(look: () => unknown): string[] {
   }
 }
 
-/** What `serve` would plan on this machine now, with the device it would choose; `converted` are the settings of a converted model. */
-function memoryFinding(config: ModelConfig, converted: ConversionSettings | undefined, cuda: CudaProbe): Finding {
+/** What `serve` would plan on this machine now. */
+function memoryFinding(folder: string, cuda: CudaProbe): Finding {
   return find("memory", () => {
-    const device = chooseDevice(
-      "auto",
-      converted?.activations,
-      () => {},
+    const wishes: StartWishes = { ...defaultMemoryWishes, device: "auto", weights: "int4", activations: undefined, experts: "auto" };
+    const notes: string[] = [];
+    const { device, model, memory } = planStart(
+      folder,
+      wishes,
+      (line) => notes.push(line),
       () => cuda,
     );
-    const settings = converted ?? chooseSettings("int4", defaultActivations(device.kind), "auto");
-    const model = { config, settings, weightBytes: totalOf(weightBytesByPart(config, settings)) };
-    const lines = Object.values(describeMemory(planMemory(model, device, defaultMemoryWishes), model));
-    return {
-      mark: "ok",
-      lines: [`on the ${device.kind === "cpu" ? "CPU" : "GPU"}, ${settings.weights} weights of ${lines[0]}`, ...lines.slice(1)],
-    };
+    const { weights, context, memory: sum } = describeMemory(memory, model);
+    const first = `on the ${device.kind === "cpu" ? "CPU" : "GPU"}, ${model.settings.weights} weights of ${weights}`;
+    return { mark: "ok", lines: [...(cuda.gpu ? notes : []), first, context, sum] };
   });
 }
 

@@ -12,30 +12,23 @@ import { createApp } from "../api/app.ts";
 import type { GenerationDefaults } from "../api/app-options.ts";
 import { toGenerationDefaults } from "../api/generation-defaults.ts";
 import { createChatService } from "../chat/complete.ts";
-import { readModelConfig } from "../convert/read-config.ts";
 import { UserError } from "../core/errors.ts";
-import type { ActivationFormat, ConversionSettings, ExpertChoice, WeightFormat } from "../core/manifest.ts";
 import { EngineClient } from "../engine/engine-client.ts";
 import type { KvBudget } from "../model/kv-budget.ts";
 import type { KvScales } from "../model/kv-cache.ts";
-import { classifyFolder, readManifest } from "../model-folder.ts";
 import { createImageLoader } from "../vision/image-loader.ts";
 import type { WorkerData } from "../worker-data.ts";
 import { programVersion } from "../version.ts";
-import { chooseDevice, defaultActivations, describeDevice, type ComputeDevice, type DeviceChoice } from "./choose-device.ts";
+import { describeDevice, type ComputeDevice } from "./choose-device.ts";
 import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
 import { prepareKvScales } from "./kv-scales.ts";
-import { describeMemory, imageCacheBytes, planMemory, type MemoryPlan, type MemoryWishes } from "./memory-plan.ts";
-import { dataBytes, totalOf, weightBytesByPart } from "./memory-report.ts";
-import { chooseSettings, prepareModel, type PreparedModel } from "./prepare-model.ts";
+import { describeMemory, imageCacheBytes, planMemory, type MemoryPlan } from "./memory-plan.ts";
+import { dataBytes } from "./memory-report.ts";
+import { planStart, type StartWishes } from "./plan-start.ts";
+import { prepareModel, type PreparedModel } from "./prepare-model.ts";
 
-export type ServeOptions = MemoryWishes & {
+export type ServeOptions = StartWishes & {
   readonly model: string;
-  readonly weights: WeightFormat;
-  /** Undefined: what the device computes best. */
-  readonly activations: ActivationFormat | undefined;
-  readonly experts: ExpertChoice;
-  readonly device: DeviceChoice;
   readonly threads: number;
   readonly host: string;
   readonly port: number;
@@ -52,7 +45,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   refuseOpenBind(options);
   say(`ernie-vl ${programVersion()}`);
   await probeAddress(options);
-  const { device, settings } = chooseDeviceAndSettings(options, say);
+  const { device, settings } = planStart(resolve(options.model), options, say); // before hours go into converting
   const model = await prepareModel(options.model, settings, say);
   const { manifest } = model;
   const memory = planMemory({ ...manifest, weightBytes: dataBytes(manifest) }, device, options);
@@ -115,22 +108,6 @@ async function probeAddress(options: ServeOptions): Promise<void> {
   const probe = createServer();
   await listen(probe, options);
   await new Promise((resolve) => probe.close(resolve));
-}
-
-/** For a checkpoint also checks that it will fit into memory, before hours go into converting it. */
-function chooseDeviceAndSettings(
-  options: ServeOptions,
-  say: (line: string) => void,
-): { readonly device: ComputeDevice; readonly settings: ConversionSettings } {
-  const folder = resolve(options.model);
-  const isConverted = classifyFolder(folder) === "converted";
-  const device = chooseDevice(options.device, isConverted ? readManifest(folder).settings.activations : options.activations, say);
-  const settings = chooseSettings(options.weights, options.activations ?? defaultActivations(device.kind), options.experts);
-  if (!isConverted) {
-    const config = readModelConfig(folder);
-    planMemory({ config, settings, weightBytes: totalOf(weightBytesByPart(config, settings)) }, device, options);
-  }
-  return { device, settings };
 }
 
 /** Sampling that the checkpoint recommends; a checkpoint need not. */

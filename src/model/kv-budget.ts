@@ -11,6 +11,8 @@ export type KvBudgetRequest = {
   /** What the operator asked for, if anything. */
   readonly maxModelLength: number | undefined;
   readonly maxSequences: number | undefined;
+  /** The cache has another type, so that int8 would be a way out. */
+  readonly canBeInt8: boolean;
 };
 
 export type KvBudget = { readonly slotCount: number; readonly capacity: number; readonly bytes: number };
@@ -41,7 +43,7 @@ export function planKvBudget(request: KvBudgetRequest): KvBudget {
     throw new UserError(
       `a KV cache of ${slotCount} × ${length} tokens takes ${gibibytes(slotCount * length * bytesPerToken)} ` +
         `(${(bytesPerToken / 1024).toFixed(1)} KiB a token), there is room for ${gibibytes(budgetBytes)}; ` +
-        "lower --max-num-seqs or --max-model-len",
+        `lower --max-num-seqs or --max-model-len${request.canBeInt8 ? ", or use --kv-cache-dtype int8" : ""}`,
     );
   }
   return { slotCount, capacity, bytes };

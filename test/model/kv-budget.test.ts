@@ -11,6 +11,7 @@ function plan(budgetTokens: number, wishes: Partial<KvBudgetRequest> = {}) {
     modelMaxLength: 1000,
     maxModelLength: undefined,
     maxSequences: undefined,
+    canBeInt8: true,
     ...wishes,
   });
 }
@@ -56,8 +57,9 @@ describe("wishes", () => {
 
   test("both are taken as they are, or refused with what they take and what to lower", () => {
     expect(plan(2000, { maxSequences: 20, maxModelLength: 100 })).toEqual({ slotCount: 20, capacity: 100, bytes: 200_000 });
+    expect(() => plan(1999, { maxSequences: 20, maxModelLength: 100, canBeInt8: false })).toThrow(/or --max-model-len$/);
     expect(() => plan(1999, { maxSequences: 20, maxModelLength: 100 })).toThrow(
-      /20 × 100 tokens takes 0\.00 GiB \(0\.1 KiB a token\), there is room for 0\.00 GiB; lower --max-num-seqs or --max-model-len/,
+      /20 × 100 tokens takes 0\.00 GiB \(0\.1 KiB a token\), there is room for 0\.00 GiB; lower --max-num-seqs or --max-model-len, or use --kv-cache-dtype int8$/,
     );
   });
 

@@ -1,0 +1,67 @@
+// What a start would do with a model, before anything is converted or loaded: which device, converted how, with what memory.
+
+import { readModelConfig } from "../convert/read-config.ts";
+import { UserError } from "../core/errors.ts";
+import type { ActivationFormat, ConversionSettings, ExpertChoice, WeightFormat } from "../core/manifest.ts";
+import { classifyFolder, readManifest } from "../model-folder.ts";
+import { probeCuda, type CudaProbe } from "../runtime/cuda/probe.ts";
+import { canCompute, chooseDevice, defaultActivations, type ComputeDevice, type DeviceChoice } from "./choose-device.ts";
+import { planMemory, tooLittleMemory, type MemoryPlan, type MemoryWishes, type PlannedModel } from "./memory-plan.ts";
+import { dataBytes, totalOf, weightBytesByPart } from "./memory-report.ts";
+import { chooseSettings } from "./prepare-model.ts";
+
+export type StartWishes = MemoryWishes & {
+  readonly device: DeviceChoice;
+  readonly weights: WeightFormat;
+  /** Undefined: what the device computes best. */
+  readonly activations: ActivationFormat | undefined;
+  readonly experts: ExpertChoice;
+};
+
+export type StartPlan = {
+  readonly device: ComputeDevice;
+  /** What a checkpoint is to be converted to, or what the model was converted to. */
+  readonly settings: ConversionSettings;
+  readonly model: PlannedModel;
+  readonly memory: MemoryPlan;
+};
+
+/**
+ * `folder` is a converted model or a checkpoint. Throws UserError when the model cannot be had on the wished device, or does not fit.
+ * "auto" leaves a GPU that is too small for the model to others, and says so.
+ */
+export function planStart(folder: string, wishes: StartWishes, say: (line: string) => void, probe: () => CudaProbe = probeCuda): StartPlan {
+  const modelFor = readModel(folder, wishes);
+  const activations = modelFor.converted ?? wishes.activations;
+  let device = chooseDevice(wishes.device, activations, say, probe);
+  if (wishes.device === "auto" && device.kind === "cuda") {
+    const reason = tooLittleMemory(modelFor.on(device), device, wishes);
+    if (reason !== undefined) {
+      if (activations && !canCompute("cpu", activations)) throw new UserError(reason);
+      say(`The CPU computes, because on the GPU there is ${reason}`);
+      device = { kind: "cpu" };
+    }
+  }
+  const model = modelFor.on(device);
+  return { device, settings: model.settings, model, memory: planMemory(model, device, wishes) };
+}
+
+type Model = PlannedModel & { readonly weightBytes: number };
+
+/** The model as each device would have it; `converted` are the activations of a model that is converted already. */
+function readModel(
+  folder: string,
+  { weights, activations, experts }: StartWishes,
+): { readonly converted?: ActivationFormat; readonly on: (device: ComputeDevice) => Model } {
+  if (classifyFolder(folder) === "converted") {
+    const manifest = readManifest(folder);
+    return { converted: manifest.settings.activations, on: () => ({ ...manifest, weightBytes: dataBytes(manifest) }) };
+  }
+  const config = readModelConfig(folder);
+  return {
+    on: ({ kind }) => {
+      const settings = chooseSettings(weights, activations ?? defaultActivations(kind), experts);
+      return { config, settings, weightBytes: totalOf(weightBytesByPart(config, settings)) };
+    },
+  };
+}

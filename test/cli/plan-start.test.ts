@@ -1,0 +1,93 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { DeviceChoice } from "../../src/cli/choose-device.ts";
+import { defaultMemoryWishes } from "../../src/cli/memory-plan.ts";
+import { planStart, type StartWishes } from "../../src/cli/plan-start.ts";
+import { convertCheckpoint } from "../../src/convert/convert.ts";
+import { UserError } from "../../src/core/errors.ts";
+import type { ActivationFormat } from "../../src/core/manifest.ts";
+import type { CudaProbe } from "../../src/runtime/cuda/probe.ts";
+
+const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+const root = mkdtempSync(join(tmpdir(), "ernie-vl-plan-start-"));
+const converted = (activations: ActivationFormat) => join(root, activations);
+
+beforeAll(async () => {
+  for (const activations of ["fp32", "bf16"] as const) {
+    await convertCheckpoint(nano, converted(activations), { settings: { weights: "int4", activations }, programVersion: "0" });
+  }
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** With this much memory, all of it free. */
+function gpuOf(gibibytes: number): CudaProbe {
+  const totalBytes = gibibytes * 2 ** 30;
+  const facts = { name: "GPU", computeCapability: "9.0", driverVersion: "13.0", runtimeVersion: "13.0", providerPath: "" };
+  return { gpu: { ...facts, totalBytes, freeBytes: totalBytes } };
+}
+const noGpu: CudaProbe = { reason: "there is no driver" };
+const tiny = gpuOf(1);
+
+function plan(folder: string, device: DeviceChoice, probe: CudaProbe, wishes: Partial<StartWishes> = {}) {
+  const lines: string[] = [];
+  const all: StartWishes = { ...defaultMemoryWishes, device, weights: "int4", activations: undefined, experts: "onnxruntime", ...wishes };
+  const {
+    device: chosen,
+    settings,
+    memory,
+  } = planStart(
+    folder,
+    all,
+    (line) => lines.push(line),
+    () => probe,
+  );
+  return { kind: chosen.kind, activations: settings.activations, kvDataType: memory.kvDataType, lines };
+}
+
+describe("a checkpoint", () => {
+  test("is converted for the GPU that auto finds", () => {
+    expect(plan(nano, "auto", gpuOf(24))).toEqual({ kind: "cuda", activations: "bf16", kvDataType: "bfloat16", lines: [] });
+  });
+
+  test("is converted for the CPU where there is none", () => {
+    const lines = ["The CPU computes, because no GPU can be used: there is no driver"];
+    expect(plan(nano, "auto", noGpu)).toEqual({ kind: "cpu", activations: "fp32", kvDataType: "float32", lines });
+  });
+
+  test("is converted for the CPU where the GPU is too small, and auto says so with the numbers", () => {
+    const { kind, activations, lines } = plan(nano, "auto", tiny);
+
+    expect({ kind, activations }).toEqual({ kind: "cpu", activations: "fp32" });
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^The CPU computes, because on the GPU there is too little memory: the model needs .* MiB weights.* of the GPU's 1\.0 GiB/,
+      ),
+    ]);
+  });
+
+  test("that does not fit on the GPU it was meant for is refused", () => {
+    expect(() => plan(nano, "cuda", tiny)).toThrow(/^too little memory: /);
+    expect(() => plan(nano, "cuda", noGpu)).toThrow(new UserError("--device cuda: there is no driver"));
+  });
+
+  test("gets the activations that the operator wants, on a device that has them", () => {
+    expect(plan(nano, "auto", gpuOf(24), { activations: "fp32" })).toMatchObject({ kind: "cpu", activations: "fp32" });
+    expect(plan(nano, "auto", tiny, { activations: "fp16" })).toMatchObject({ kind: "cpu", activations: "fp16" });
+    expect(plan(nano, "auto", gpuOf(24), { kvCacheType: "int8" })).toMatchObject({ kind: "cuda", kvDataType: "int8" });
+  });
+});
+
+describe("a converted model", () => {
+  test("runs where its activations can be computed, whatever the flags say", () => {
+    expect(plan(converted("bf16"), "auto", gpuOf(24), { activations: "fp32" })).toMatchObject({ kind: "cuda", activations: "bf16" });
+    expect(plan(converted("fp32"), "auto", gpuOf(24))).toMatchObject({ kind: "cpu", activations: "fp32" });
+  });
+
+  test("that only a GPU computes is refused with the reason why the GPU cannot have it", () => {
+    expect(() => plan(converted("bf16"), "auto", tiny)).toThrow(/^too little memory: /);
+    expect(() => plan(converted("bf16"), "auto", noGpu)).toThrow(/^the CPU computes with fp32 or fp16 activations/);
+  });
+});
