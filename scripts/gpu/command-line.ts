@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { UserError } from "../../src/core/errors.ts";
 import { probeCuda } from "../../src/runtime/cuda/probe.ts";
 import { programVersion } from "../../src/version.ts";
 import { formatReports, performJob, runJobs, writeJson, type Job, type JobOrder } from "./job.ts";
@@ -22,6 +23,7 @@ export type RunDescription = {
   readonly version: string;
   readonly command: string;
   readonly device: "cpu" | "cuda";
+  /** Undefined on a CPU. */
   readonly gpu: string | undefined;
   readonly machine: string;
   readonly node: string;
@@ -31,6 +33,15 @@ export type RunDescription = {
 export async function runCommand(jobs: readonly Job[], options: CommandOptions): Promise<void> {
   const order = process.argv.at(-1)!;
   if (order.startsWith("{")) return performJob(jobs, JSON.parse(order) as JobOrder);
+  try {
+    await runAll(jobs, options);
+  } catch (error) {
+    console.error(`${options.name}: ${error instanceof UserError ? error.message : error instanceof Error ? error.stack : String(error)}`);
+    process.exitCode = 1;
+  }
+}
+
+async function runAll(jobs: readonly Job[], options: CommandOptions): Promise<void> {
   const { values: flags } = parseArgs({
     options: {
       device: { type: "string", default: "cuda" },
@@ -44,11 +55,15 @@ export async function runCommand(jobs: readonly Job[], options: CommandOptions):
   });
   if (flags.list) return console.log(listJobs(jobs));
   const { device } = flags;
-  if (device !== "cpu" && device !== "cuda") throw new Error(`--device: expected cpu or cuda, got ${device}`);
+  if (device !== "cpu" && device !== "cuda") throw new UserError(`--device: expected cpu or cuda, got ${device}`);
   const own = Object.entries(flags).filter(([name]) => Object.hasOwn(options.settings ?? {}, name));
   const settings = Object.fromEntries(own) as Record<string, string>;
   const chosen = chooseJobs(jobs, flags.only);
   const run = describeRun(options.name, device);
+  // Single jobs may be tried all the same: the kernels' own test needs no provider.
+  if (run.gpu === undefined && device === "cuda" && flags.only === undefined) {
+    throw new UserError(`${probeCuda().reason}; --device cpu tries the jobs on the CPU`);
+  }
   console.log(`${chosen.length} jobs on ${run.gpu ?? run.machine}, at most ${flags.budget} s`);
   const started = performance.now();
   const reports = await runJobs(chosen, {
@@ -76,7 +91,7 @@ export function chooseJobs(jobs: readonly Job[], names: string | undefined): rea
   const chosen = new Set(
     names.split(",").flatMap((name) => {
       const found = jobs.filter((job) => (name.endsWith("*") ? job.name.startsWith(name.slice(0, -1)) : job.name === name));
-      if (found.length === 0) throw new Error(`--only: no job is named ${name}; --list shows them`);
+      if (found.length === 0) throw new UserError(`--only: no job is named ${name}; --list shows them`);
       return found;
     }),
   );
@@ -84,14 +99,13 @@ export function chooseJobs(jobs: readonly Job[], names: string | undefined): rea
 }
 
 export function describeRun(command: string, device: "cpu" | "cuda"): RunDescription {
-  const probe = device === "cuda" ? probeCuda() : undefined;
   return {
     date: new Date().toISOString().slice(0, 10),
     commit: currentCommit(),
     version: programVersion(),
     command: `npm run ${command} -- ${process.argv.slice(2).join(" ")}`.trim(),
     device,
-    gpu: probe && (probe.gpu ? probe.gpu.name : `no GPU: ${probe.reason}`),
+    gpu: device === "cuda" ? probeCuda().gpu?.name : undefined,
     machine: `${cpus().length} × ${cpus()[0]!.model.trim()}`,
     node: process.version,
   };
