@@ -1,0 +1,40 @@
+// What an answer must look like, token by token. Validated by the grammar service before anything runs.
+
+export type ToolSignature = {
+  readonly name: string;
+  /** JSON Schema of the arguments; undefined: any object. */
+  readonly parameters: unknown;
+  /** Refuse a schema that cannot be enforced in full. */
+  readonly isStrict: boolean;
+  /** Path of the tool in the request, for errors. */
+  readonly param: string;
+};
+
+/** `param` is the path of the field in the request, for errors. `whitespace`: see JsonWhitespace. */
+export type OutputFormat =
+  | { readonly type: "json_object"; readonly whitespace: JsonWhitespace }
+  | {
+      readonly type: "json_schema";
+      readonly schema: unknown;
+      readonly isStrict: boolean;
+      readonly whitespace: JsonWhitespace;
+      readonly param: string;
+    }
+  /** The whole answer matches. */
+  | { readonly type: "regex"; readonly pattern: string; readonly param: string }
+  | { readonly type: "choice"; readonly texts: readonly string[]; readonly param: string }
+  | { readonly type: "grammar"; readonly ebnf: string; readonly param: string }
+  /** Calls in the form `<tool_call>{"name": …, "arguments": …}</tool_call>`; text may come first only when none is required. */
+  | { readonly type: "tool_calls"; readonly tools: readonly ToolSignature[]; readonly isRequired: boolean; readonly maxCalls: number };
+
+/** `compact`: at most one space after a colon or comma. `flexible`: line breaks and indentation as well. Never without bound. */
+export type JsonWhitespace = "compact" | "flexible";
+
+export type OutputConstraint = {
+  readonly format: OutputFormat;
+  /** The answer begins after `</think>`, behind which models write up to two line breaks. */
+  readonly followsThinking: boolean;
+};
+
+/** The tokens around a tool call. */
+export const toolCallTokens = { begin: "<tool_call>", end: "</tool_call>" } as const;

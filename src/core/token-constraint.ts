@@ -1,0 +1,15 @@
+// What the engine needs of a constraint on one answer. Masks are computed elsewhere while the model computes the step.
+
+export interface TokenConstraint {
+  /**
+   * uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may come next. Undefined while it is being computed. Valid
+   * until the next `accept`.
+   */
+  readyMask(): Uint32Array | undefined;
+  /** The same, waiting for it. Throws EngineError when it does not come in time, or when an accepted token was not allowed. */
+  mask(): Uint32Array;
+  /** The token that was drawn; what may follow it is computed from now on. Not to be called for an end token. */
+  accept(tokenId: number): void;
+  /** The answer is over, or given up. */
+  close(): void;
+}

@@ -1,0 +1,164 @@
+// A grammar as an automaton over symbols: bytes 0 … 255 and, from 256 on, control tokens. Rules are called, counted repeats keep their
+// count on the stack, so that the size depends on what was written and never on how often it may repeat.
+
+import { RequestError } from "../core/errors.ts";
+import { utf8Sequences } from "./code-points.ts";
+import type { Expression, Grammar } from "./expression.ts";
+import { pruneGrammar } from "./prune-grammar.ts";
+
+/** Counted repeats up to this many are written out. */
+const writtenOutCount = 4;
+const maxNodes = 200_000;
+export const controlSymbolStart = 256;
+
+export type SymbolEdge = { readonly first: number; readonly last: number; readonly target: number };
+export type Call = { readonly start: number; readonly returnTo: number };
+/** A counted repeat: the body runs from `start` to `end`, and then again or on to `exit`. */
+export type CountedRepeat = {
+  readonly start: number;
+  readonly end: number;
+  readonly exit: number;
+  readonly min: number;
+  readonly max: number;
+};
+
+export type Node = {
+  readonly edges: SymbolEdge[];
+  readonly jumps: number[];
+  readonly calls: Call[];
+  /** Repeats that begin here. */
+  readonly repeats: CountedRepeat[];
+  /** The repeat whose body ends here. */
+  endsRepeat: CountedRepeat | undefined;
+  /** The end of a rule, or of the grammar when no rule was called. */
+  isEnd: boolean;
+};
+
+export type Automaton = { readonly nodes: readonly Node[]; readonly start: number };
+
+/** Throws RequestError for grammars that are undefined somewhere, allow no answer, recurse to the left, or are too large. */
+export function buildAutomaton(grammar: Grammar, controlContents: readonly string[]): Automaton {
+  const { root, rules, isNullable } = pruneGrammar(grammar);
+  return new Builder(rules, controlContents, isNullable).build(root);
+}
+
+class Builder {
+  readonly #nodes: Node[] = [];
+  readonly #rules: ReadonlyMap<string, Expression>;
+  readonly #controlContents: readonly string[];
+  readonly #isNullable: (expression: Expression) => boolean;
+  readonly #starts = new Map<string, number>();
+
+  constructor(rules: ReadonlyMap<string, Expression>, controlContents: readonly string[], isNullable: (expression: Expression) => boolean) {
+    this.#rules = rules;
+    this.#controlContents = controlContents;
+    this.#isNullable = isNullable;
+  }
+
+  build(root: Expression): Automaton {
+    const start = this.#node();
+    for (const name of this.#rules.keys()) this.#starts.set(name, this.#node());
+    this.#between(start, this.#end(), root);
+    for (const [name, body] of this.#rules) this.#between(this.#starts.get(name)!, this.#end(), body);
+    return { nodes: this.#nodes, start };
+  }
+
+  #node(): number {
+    if (this.#nodes.length >= maxNodes)
+      throw new RequestError(`the grammar is too large: it has more than ${maxNodes} states; simplify it`);
+    this.#nodes.push({ edges: [], jumps: [], calls: [], repeats: [], endsRepeat: undefined, isEnd: false });
+    return this.#nodes.length - 1;
+  }
+
+  #end(): number {
+    const end = this.#node();
+    this.#nodes[end]!.isEnd = true;
+    return end;
+  }
+
+  #between(from: number, to: number, expression: Expression): void {
+    switch (expression.type) {
+      case "text":
+        return this.#path(
+          from,
+          to,
+          Array.from(Buffer.from(expression.text), (byte) => [byte, byte] as const),
+        );
+      case "characters":
+        for (const range of expression.ranges) for (const bytes of utf8Sequences(range)) this.#path(from, to, bytes);
+        return;
+      case "control": {
+        const symbol = controlSymbolStart + this.#controlContents.indexOf(expression.content);
+        if (symbol < controlSymbolStart) throw new RequestError(`this model has no ${expression.content} token`);
+        return this.#path(from, to, [[symbol, symbol]]);
+      }
+      case "sequence": {
+        let at = from;
+        expression.items.forEach((item, i) => {
+          const next = i === expression.items.length - 1 ? to : this.#node();
+          this.#between(at, next, item);
+          at = next;
+        });
+        if (expression.items.length === 0) this.#nodes[from]!.jumps.push(to);
+        return;
+      }
+      case "choice":
+        for (const option of expression.options) this.#between(from, to, option);
+        return;
+      case "repeat":
+        return this.#repeat(from, to, expression);
+      case "rule":
+        this.#nodes[from]!.calls.push({ start: this.#starts.get(expression.name)!, returnTo: to });
+    }
+  }
+
+  #path(from: number, to: number, symbols: readonly (readonly [number, number])[]): void {
+    let at = from;
+    symbols.forEach(([first, last], i) => {
+      const target = i === symbols.length - 1 ? to : this.#node();
+      this.#nodes[at]!.edges.push({ first, last, target });
+      at = target;
+    });
+    if (symbols.length === 0) this.#nodes[from]!.jumps.push(to);
+  }
+
+  #repeat(from: number, to: number, { item, min, max }: Expression & { type: "repeat" }): void {
+    if (max === 0) return void this.#nodes[from]!.jumps.push(to);
+    // What may be empty can fill up any minimum with nothing.
+    const least = this.#isNullable(item) ? 0 : min;
+    if (max === Infinity && least <= 1) return this.#loop(from, to, item, least === 1);
+    if (max <= writtenOutCount || (max === Infinity && least <= writtenOutCount)) return this.#writtenOut(from, to, item, least, max);
+    if (this.#isNullable(item)) throw new RequestError(`the grammar repeats up to ${max} times what may be empty; repeat what is not`);
+    const [start, end] = [this.#node(), this.#node()];
+    const repeat = { start, end, exit: to, min, max };
+    this.#nodes[from]!.repeats.push(repeat);
+    if (min === 0) this.#nodes[from]!.jumps.push(to);
+    this.#nodes[end]!.endsRepeat = repeat;
+    this.#between(start, end, item);
+  }
+
+  #loop(from: number, to: number, item: Expression, isOnceAtLeast: boolean): void {
+    const around = this.#node();
+    if (isOnceAtLeast) this.#between(from, around, item);
+    else this.#nodes[from]!.jumps.push(around);
+    this.#between(around, around, item);
+    this.#nodes[around]!.jumps.push(to);
+  }
+
+  #writtenOut(from: number, to: number, item: Expression, min: number, max: number): void {
+    let at = from;
+    for (let i = 0; i < min; i++) {
+      const next = this.#node();
+      this.#between(at, next, item);
+      at = next;
+    }
+    if (max === Infinity) return this.#loop(at, to, item, false);
+    for (let i = min; i < max; i++) {
+      const next = this.#node();
+      this.#nodes[at]!.jumps.push(to);
+      this.#between(at, next, item);
+      at = next;
+    }
+    this.#nodes[at]!.jumps.push(to);
+  }
+}

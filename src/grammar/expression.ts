@@ -1,0 +1,50 @@
+// What answers are allowed to look like, as rules over characters and control tokens. Schemas, patterns and EBNF all become this.
+
+import type { CodePointRange } from "./code-points.ts";
+
+export type Expression =
+  | { readonly type: "text"; readonly text: string }
+  /** One character of a set: no surrogates, sorted, not overlapping. */
+  | { readonly type: "characters"; readonly ranges: readonly CodePointRange[] }
+  /** A control token of the tokenizer; ordinary tokens that spell it do not match. */
+  | { readonly type: "control"; readonly content: string }
+  | { readonly type: "sequence"; readonly items: readonly Expression[] }
+  | { readonly type: "choice"; readonly options: readonly Expression[] }
+  /** `max` may be Infinity. */
+  | { readonly type: "repeat"; readonly item: Expression; readonly min: number; readonly max: number }
+  | { readonly type: "rule"; readonly name: string };
+
+/** Rules may refer to each other, but none to itself before something was read. */
+export type Grammar = { readonly root: Expression; readonly rules: ReadonlyMap<string, Expression> };
+
+/** Matches nothing at all, not even the empty text. */
+export const never: Expression = { type: "choice", options: [] };
+export const empty: Expression = { type: "sequence", items: [] };
+
+export function text(text: string): Expression {
+  return { type: "text", text };
+}
+
+export function characters(...ranges: readonly CodePointRange[]): Expression {
+  return { type: "characters", ranges };
+}
+
+export function sequence(...items: readonly Expression[]): Expression {
+  return { type: "sequence", items };
+}
+
+export function choice(...options: readonly Expression[]): Expression {
+  return { type: "choice", options };
+}
+
+export function repeat(item: Expression, min: number, max: number): Expression {
+  return { type: "repeat", item, min, max };
+}
+
+export function optional(item: Expression): Expression {
+  return repeat(item, 0, 1);
+}
+
+export function rule(name: string): Expression {
+  return { type: "rule", name };
+}

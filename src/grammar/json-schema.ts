@@ -1,0 +1,348 @@
+// JSON Schema as a grammar: every text that the grammar allows is valid for the schema. The reverse need not hold: properties come in
+// the order of the schema, and objects with named properties get others only where `additionalProperties` says so.
+
+import { RequestError } from "../core/errors.ts";
+import { choice, type Expression, type Grammar, never, repeat, rule, sequence, text } from "./expression.ts";
+import { areDisjoint } from "./disjoint-schemas.ts";
+import { integersBetween, numbersBetween } from "./digit-ranges.ts";
+import { keyExcept } from "./json-keys.ts";
+import { constrainedString } from "./json-strings.ts";
+import { anyBoolean, anyInteger, anyNumber, jsonString, type JsonSyntax } from "./json-text.ts";
+import { mergeSchemas, NotMergeable } from "./merge-schemas.ts";
+import {
+  arrayKeywords,
+  checkKeywords,
+  checkSchemaSize,
+  isAssertion,
+  isObject,
+  numberKeywords,
+  objectKeywords,
+  type SchemaObject,
+  stringKeywords,
+  type TypeName,
+} from "./schema-shape.ts";
+
+/** Merging can multiply schemas. */
+const maxVisits = 20_000;
+const maxReferences = 64;
+
+const typeKeywords: readonly (readonly [TypeName, readonly string[]])[] = [
+  ["object", objectKeywords],
+  ["array", arrayKeywords],
+  ["string", stringKeywords],
+  ["number", numberKeywords],
+];
+
+export type SchemaGrammar = Grammar & {
+  /** Paths of keywords that the grammar does not enforce. */
+  readonly ignored: readonly string[];
+};
+
+export type SchemaOptions = {
+  /** Refuse what cannot be enforced. */
+  readonly isStrict: boolean;
+  readonly syntax: JsonSyntax;
+  /** Path of the schema in the request, for errors. */
+  readonly param: string;
+  /** Begins the names of all rules. */
+  readonly prefix: string;
+};
+
+/** Throws RequestError. */
+export function schemaGrammar(schema: unknown, options: SchemaOptions): SchemaGrammar {
+  checkSchemaSize(schema, options.param);
+  return new SchemaCompiler(schema, options).compile();
+}
+
+class SchemaCompiler {
+  readonly #document: unknown;
+  readonly #options: SchemaOptions;
+  readonly #syntax: JsonSyntax;
+  readonly #rules: Map<string, Expression>;
+  /** Results of merging: their keywords were checked before. */
+  readonly #merged = new WeakSet<object>();
+  readonly #ignored = new Set<string>();
+  readonly #pendingReferences: string[] = [];
+  #visits = 0;
+
+  constructor(document: unknown, options: SchemaOptions) {
+    this.#document = document;
+    this.#options = options;
+    this.#syntax = options.syntax;
+    this.#rules = new Map(options.syntax.anyValueRules());
+  }
+
+  compile(): SchemaGrammar {
+    const { param, isStrict } = this.#options;
+    const root = this.#schema(this.#document, param);
+    for (let pointer = this.#pendingReferences.pop(); pointer !== undefined; pointer = this.#pendingReferences.pop()) {
+      this.#rules.set(
+        this.#referenceName(pointer),
+        this.#schema(this.#target(pointer, param), pointer === "#" ? param : `${param}${pointer.slice(1).replaceAll("/", ".")}`),
+      );
+    }
+    const ignored = [...this.#ignored];
+    if (isStrict && ignored.length > 0) {
+      const message = `${param}: these keywords cannot be enforced: ${ignored.join(", ")}; remove them or set strict to false`;
+      throw new RequestError(message, { param });
+    }
+    return { root, rules: this.#rules, ignored };
+  }
+
+  #schema(node: unknown, path: string): Expression {
+    if (++this.#visits > maxVisits) this.#fail(path, "the schema combines too many alternatives; simplify it");
+    if (node === true) return rule("value");
+    if (node === false) return never;
+    if (!isObject(node)) this.#fail(path, "expected a schema (an object, true or false)");
+    this.#check(node, path);
+    if (typeof node["$ref"] === "string") return this.#reference(node, node["$ref"], path);
+    if (Array.isArray(node["allOf"])) return this.#allOf(node, path);
+    for (const keyword of ["anyOf", "oneOf"] as const) {
+      if (Array.isArray(node[keyword])) return this.#anyOf(node, keyword, node[keyword], path);
+    }
+    if (Array.isArray(node["enum"]) || Object.hasOwn(node, "const")) return this.#literals(node, path);
+    return choice(...this.#typesOf(node).map((type) => this.#ofType(type, node, path)));
+  }
+
+  #check(node: SchemaObject, path: string): void {
+    if (this.#merged.has(node)) return;
+    for (const keyword of checkKeywords(node, path)) this.#ignore(path, keyword);
+  }
+
+  #ignore(path: string, keyword: string): void {
+    this.#ignored.add(`${path}.${keyword}`);
+  }
+
+  #fail(path: string, problem: string): never {
+    throw new RequestError(`${path}: ${problem}`, { param: path });
+  }
+
+  #referenceName(pointer: string): string {
+    return `${this.#options.prefix}${pointer}`;
+  }
+
+  #reference(node: SchemaObject, pointer: string, path: string): Expression {
+    if (hasAssertionBeside(node, "$ref")) return this.#schema(this.#resolve(node, path), path);
+    const name = this.#referenceName(pointer);
+    if (!this.#rules.has(name)) {
+      this.#target(pointer, path);
+      this.#rules.set(name, never); // in its turn
+      this.#pendingReferences.push(pointer);
+    }
+    return rule(name);
+  }
+
+  /** Follows `$ref`, merging what stands beside it. */
+  #resolve(node: unknown, path: string): unknown {
+    let resolved = node;
+    for (let hops = 0; isObject(resolved) && typeof resolved["$ref"] === "string"; hops++) {
+      if (hops > maxReferences) this.#fail(path, "$ref leads in a circle");
+      this.#check(resolved, path);
+      const { $ref: pointer, ...beside } = resolved;
+      resolved = this.#merge(this.#target(pointer as string, path), beside, path);
+    }
+    return resolved;
+  }
+
+  #target(pointer: string, path: string): unknown {
+    if (!/^#(\/|$)/.test(pointer))
+      this.#fail(`${path}.$ref`, `expected a reference into this schema ("#/$defs/…"), got ${JSON.stringify(pointer)}`);
+    let target = this.#document;
+    for (const part of pointer.split("/").slice(1)) {
+      const name = decodePointer(part);
+      const isThere = typeof target === "object" && target !== null && Object.hasOwn(target, name);
+      if (!isThere) this.#fail(`${path}.$ref`, `nothing in this schema is at ${JSON.stringify(pointer)}`);
+      target = (target as SchemaObject)[name];
+    }
+    return target;
+  }
+
+  #merge(a: unknown, b: unknown, path: string): unknown {
+    const schemas = [a, b].map((schema) => {
+      if (typeof schema !== "boolean" && !isObject(schema)) this.#fail(path, "expected a schema (an object, true or false)");
+      if (isObject(schema)) this.#check(schema, path);
+      return this.#resolve(schema, path);
+    });
+    try {
+      const merged = mergeSchemas(schemas[0], schemas[1]);
+      if (isObject(merged)) this.#merged.add(merged);
+      return merged;
+    } catch (error) {
+      if (!(error instanceof NotMergeable)) throw error;
+      this.#fail(path, `cannot combine two schemas that both use ${error.message}; write them as one`);
+    }
+  }
+
+  #allOf(node: SchemaObject, path: string): Expression {
+    const { allOf, ...rest } = node;
+    this.#merged.add(rest);
+    let merged: unknown = rest;
+    for (const [i, part] of (allOf as unknown[]).entries()) {
+      if (++this.#visits > maxVisits) this.#fail(path, "the schema combines too many alternatives; simplify it");
+      merged = this.#merge(merged, part, `${path}.allOf[${i}]`);
+    }
+    return this.#schema(merged, path);
+  }
+
+  #anyOf(node: SchemaObject, keyword: "anyOf" | "oneOf", options: readonly unknown[], path: string): Expression {
+    const { [keyword]: _, ...rest } = node;
+    this.#merged.add(rest);
+    const isMore = Object.keys(rest).some(isAssertion);
+    const merged = options.map((option, i) => (isMore ? this.#merge(rest, option, `${path}.${keyword}[${i}]`) : option));
+    if (keyword === "oneOf") {
+      const resolved = merged.map((option, i) => this.#resolve(option, `${path}.oneOf[${i}]`));
+      if (!areDisjoint(resolved, (schema) => this.#resolve(schema, path)))
+        this.#ignore(path, "oneOf (its alternatives may overlap; use anyOf)");
+    }
+    return choice(...merged.map((option, i) => this.#schema(option, `${path}.${keyword}[${i}]`)));
+  }
+
+  #literals(node: SchemaObject, path: string): Expression {
+    const { type, enum: listed, const: constant, ...rest } = node;
+    for (const keyword of Object.keys(rest).filter(isAssertion)) this.#ignore(path, `${keyword} (beside enum or const)`);
+    const values = Array.isArray(listed) ? listed : [constant];
+    const kept = Object.hasOwn(node, "const") ? values.filter((value) => JSON.stringify(value) === JSON.stringify(constant)) : values;
+    const types = type === undefined ? undefined : [type].flat();
+    return choice(
+      ...kept
+        .filter((value) => !types || types.some((name) => isOfType(value, name as TypeName)))
+        .map((value) => text(JSON.stringify(value))),
+    );
+  }
+
+  /** Without `type`, keywords tell what is meant; without these, anything is. */
+  #typesOf(node: SchemaObject): readonly (TypeName | "any")[] {
+    if (node["type"] !== undefined) {
+      const types = [node["type"]].flat() as TypeName[];
+      return types.filter((type) => type !== "integer" || !types.includes("number"));
+    }
+    const meant = typeKeywords.filter(([, keywords]) => keywords.some((keyword) => node[keyword] !== undefined)).map(([type]) => type);
+    return meant.length > 0 ? meant : ["any"];
+  }
+
+  #ofType(type: TypeName | "any", node: SchemaObject, path: string): Expression {
+    switch (type) {
+      case "any":
+        return rule("value");
+      case "null":
+        return text("null");
+      case "boolean":
+        return anyBoolean;
+      case "string":
+        return constrainedString(node, path, (keyword) => this.#ignore(path, keyword));
+      case "integer":
+      case "number":
+        return this.#number(type, node, path);
+      case "array":
+        return this.#array(node, path);
+      case "object":
+        return this.#object(node, path);
+    }
+  }
+
+  #number(type: "integer" | "number", node: SchemaObject, path: string): Expression {
+    const [minimum, maximum, exclusiveMinimum, exclusiveMaximum] = numberKeywords.map((keyword) => node[keyword] as number | undefined);
+    const bounds = { minimum, maximum, exclusiveMinimum, exclusiveMaximum };
+    const isInteger = type === "integer" || node["multipleOf"] === 1;
+    if (node["multipleOf"] !== undefined && node["multipleOf"] !== 1) this.#ignore(path, "multipleOf");
+    if (Object.values(bounds).every((bound) => bound === undefined)) return isInteger ? anyInteger : anyNumber;
+    const between = isInteger ? integersBetween(bounds) : numbersBetween(bounds);
+    if (!between) this.#ignore(path, "minimum or maximum (of more than 6 decimals)");
+    return between ?? anyNumber;
+  }
+
+  #array(node: SchemaObject, path: string): Expression {
+    const { items, prefixItems } = node;
+    const prefix = Array.isArray(prefixItems) ? prefixItems.map((item, i) => this.#schema(item, `${path}.prefixItems[${i}]`)) : [];
+    const rest = items === undefined ? (prefix.length > 0 ? never : rule("value")) : this.#schema(items, `${path}.items`);
+    const min = (node["minItems"] as number | undefined) ?? 0;
+    const max = (node["maxItems"] as number | undefined) ?? Infinity;
+    if (prefix.length === 0) {
+      // An item that nothing satisfies leaves the empty array.
+      const some = this.#syntax.list(rest, Math.max(1, min), max);
+      return this.#syntax.array(min > 0 ? (max < min ? never : some) : choice(sequence(), max > 0 ? some : never));
+    }
+    return this.#syntax.array(this.#tuple(prefix, rest, min, max));
+  }
+
+  #tuple(prefix: readonly Expression[], rest: Expression, min: number, max: number): Expression {
+    const more = repeat(sequence(this.#syntax.comma, rest), Math.max(0, min - prefix.length), max - prefix.length);
+    let tail = max < min ? never : max > prefix.length ? more : sequence();
+    for (let i = prefix.length - 1; i >= 0; i--) {
+      const item = i === 0 ? prefix[i]! : sequence(this.#syntax.comma, prefix[i]!);
+      const going = i < max ? sequence(item, tail) : never;
+      tail = i >= min ? choice(sequence(), going) : going;
+    }
+    return tail;
+  }
+
+  #object(node: SchemaObject, path: string): Expression {
+    const { additionalProperties: additional } = node;
+    const properties = new Map(isObject(node["properties"]) ? Object.entries(node["properties"]) : []);
+    const required = new Set(node["required"] as string[] | undefined);
+    for (const name of required) if (!properties.has(name)) properties.set(name, additional ?? true);
+    const isOpen = additional === undefined ? node["properties"] === undefined : additional !== false;
+    const value = isOpen ? this.#schema(additional ?? true, `${path}.additionalProperties`) : never;
+    const other = this.#syntax.member(isOpen ? this.#otherKey([...properties.keys()]) : never, value);
+
+    const min = (node["minProperties"] as number | undefined) ?? 0;
+    const max = (node["maxProperties"] as number | undefined) ?? Infinity;
+    if (properties.size === 0) {
+      // A repeated key is one property only: no more than one can be sure to be there.
+      if (min > 1) this.#ignore(path, "minProperties");
+      const some = this.#syntax.list(other, 1, max);
+      return this.#syntax.object(min > 0 ? (max > 0 ? some : never) : choice(sequence(), max > 0 ? some : never));
+    }
+    if (min > required.size) this.#ignore(path, "minProperties");
+    if (max < properties.size || (isOpen && max < Infinity)) this.#ignore(path, "maxProperties");
+    return this.#syntax.object(this.#members(properties, required, other, path));
+  }
+
+  #otherKey(names: readonly string[]): Expression {
+    return names.length === 0 ? jsonString() : keyExcept(names, (body) => this.#fresh(body));
+  }
+
+  /** Members in order. For each place two rules: with a comma before the next member, or without as nothing came before. */
+  #members(properties: ReadonlyMap<string, unknown>, required: ReadonlySet<string>, other: Expression, path: string): Expression {
+    let later = repeat(sequence(this.#syntax.comma, other), 0, Infinity);
+    let first = choice(sequence(), this.#syntax.list(other, 1, Infinity));
+    for (const [name, schema] of [...properties].toReversed()) {
+      const value = this.#schema(schema, `${path}.properties.${name}`);
+      const member = this.#syntax.member(text(JSON.stringify(name)), this.#fresh(value));
+      const rest = this.#fresh(later);
+      const [withComma, withoutComma] = [sequence(this.#syntax.comma, member, rest), sequence(member, rest)];
+      later = required.has(name) ? withComma : choice(withComma, rest);
+      first = required.has(name) ? withoutComma : choice(withoutComma, this.#fresh(first));
+    }
+    return first;
+  }
+
+  #fresh(body: Expression): Expression {
+    if (body.type === "rule") return body;
+    const name = `${this.#options.prefix}${this.#rules.size}`;
+    this.#rules.set(name, body);
+    return rule(name);
+  }
+}
+
+function hasAssertionBeside(node: SchemaObject, keyword: string): boolean {
+  return Object.keys(node).some((other) => other !== keyword && isAssertion(other));
+}
+
+function decodePointer(part: string): string {
+  let name = part;
+  try {
+    name = decodeURIComponent(part);
+  } catch {
+    // not an escape: the name as it is
+  }
+  return name.replaceAll("~1", "/").replaceAll("~0", "~");
+}
+
+function isOfType(value: unknown, type: TypeName): boolean {
+  if (type === "null") return value === null;
+  if (type === "array") return Array.isArray(value);
+  if (type === "object") return isObject(value);
+  if (type === "integer") return Number.isInteger(value);
+  return typeof value === type;
+}

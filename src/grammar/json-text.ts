@@ -1,0 +1,126 @@
+// JSON as grammars: whitespace, strings, numbers and values of any shape. Every allowed text is JSON that parses to finite numbers.
+
+import type { JsonWhitespace } from "../core/structured-output.ts";
+import { type CodePointRange, complement, intersect, subtract } from "./code-points.ts";
+import { characters, choice, type Expression, optional, repeat, rule, sequence, text } from "./expression.ts";
+
+const maxIndentation = 40;
+const quote = text('"');
+const backslash = text("\\");
+const space = characters([0x20, 0x20]);
+const hexDigits: readonly CodePointRange[] = [
+  [0x30, 0x39],
+  [0x41, 0x46],
+  [0x61, 0x66],
+];
+const hexDigit = characters(...hexDigits);
+export const digit = characters([0x30, 0x39]);
+export const nonZeroDigit = characters([0x31, 0x39]);
+
+/** What stands in a JSON string as it is: no quote, no backslash, no control character. */
+export const rawCharacters = complement([
+  [0, 0x1f],
+  [0x22, 0x22],
+  [0x5c, 0x5c],
+]);
+
+/** Escapes of one character. Surrogates are left out: two of them would be one character, and one alone none. */
+const escape = sequence(
+  backslash,
+  choice(
+    characters([0x22, 0x22], [0x2f, 0x2f], [0x5c, 0x5c], [0x62, 0x62], [0x66, 0x66], [0x6e, 0x6e], [0x72, 0x72], [0x74, 0x74]),
+    sequence(
+      text("u"),
+      choice(
+        sequence(
+          characters(
+            ...subtract(hexDigits, [
+              [0x44, 0x44],
+              [0x64, 0x64],
+            ]),
+          ),
+          repeat(hexDigit, 3, 3),
+        ),
+        sequence(characters([0x44, 0x44], [0x64, 0x64]), characters([0x30, 0x37]), repeat(hexDigit, 2, 2)),
+      ),
+    ),
+  ),
+);
+const stringCharacter = choice(characters(...rawCharacters), escape);
+
+/** A string of min … max characters (code points, as JSON Schema counts them). */
+export function jsonString(min = 0, max = Infinity): Expression {
+  return sequence(quote, repeat(stringCharacter, min, max), quote);
+}
+
+/** A string whose content is what `content` matches; its characters must have been spelled by `spellInString`. */
+export function quoted(content: Expression): Expression {
+  return sequence(quote, content, quote);
+}
+
+/** One character of a set as it is spelled inside a JSON string: each has one spelling. */
+export function spellInString(ranges: readonly CodePointRange[]): Expression {
+  const raw = intersect(ranges, rawCharacters);
+  const escaped = subtract(ranges, rawCharacters).flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, i) => first + i));
+  const spelled = escaped.map((codePoint) => text(JSON.stringify(String.fromCodePoint(codePoint)).slice(1, -1)));
+  return spelled.length === 0 ? characters(...raw) : choice(characters(...raw), ...spelled);
+}
+
+/** At most 15 digits before the point, and exponents that stay finite. */
+export const anyInteger = choice(text("0"), sequence(optional(text("-")), nonZeroDigit, repeat(digit, 0, 14)));
+export const anyNumber = sequence(
+  optional(text("-")),
+  choice(text("0"), sequence(nonZeroDigit, repeat(digit, 0, 14))),
+  optional(sequence(text("."), repeat(digit, 1, 15))),
+  optional(sequence(characters([0x45, 0x45], [0x65, 0x65]), optional(characters([0x2b, 0x2b], [0x2d, 0x2d])), repeat(digit, 1, 2))),
+);
+
+export const anyBoolean = choice(text("true"), text("false"));
+
+/** Writes the brackets and separators of JSON under one whitespace policy. */
+export class JsonSyntax {
+  readonly #around: Expression;
+  readonly #after: Expression;
+
+  constructor(whitespace: JsonWhitespace) {
+    const lineBreak = sequence(text("\n"), repeat(space, 0, maxIndentation));
+    this.#around = whitespace === "flexible" ? optional(lineBreak) : sequence();
+    this.#after = whitespace === "flexible" ? choice(optional(space), lineBreak) : optional(space);
+  }
+
+  /** `{ … }`, where `members` is what `member` and `comma` make. */
+  object(members: Expression): Expression {
+    return sequence(text("{"), this.#around, members, this.#around, text("}"));
+  }
+
+  array(items: Expression): Expression {
+    return sequence(text("["), this.#around, items, this.#around, text("]"));
+  }
+
+  get comma(): Expression {
+    return sequence(text(","), this.#after);
+  }
+
+  /** `"key": value` */
+  member(key: Expression, value: Expression): Expression {
+    return sequence(key, text(":"), this.#after, value);
+  }
+
+  /** `item` min … max times, with commas in between. */
+  list(item: Expression, min: number, max: number): Expression {
+    if (max <= 0) return sequence();
+    const some = sequence(item, repeat(sequence(this.comma, item), Math.max(0, min - 1), max - 1));
+    return min === 0 ? optional(some) : some;
+  }
+
+  /** The rules `value` and `object`: any JSON. */
+  anyValueRules(): [string, Expression][] {
+    const object = this.object(this.list(this.member(jsonString(), rule("value")), 0, Infinity));
+    const array = this.array(this.list(rule("value"), 0, Infinity));
+    const value = choice(rule("object"), array, jsonString(), anyNumber, anyBoolean, text("null"));
+    return [
+      ["value", value],
+      ["object", object],
+    ];
+  }
+}

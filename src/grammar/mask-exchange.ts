@@ -1,0 +1,99 @@
+// How masks reach the engine's thread: it posts each token it drew, the grammar's thread writes the next mask into shared memory while
+// the model computes the next step. The engine finds it there when it comes to sampling.
+
+import type { MessagePort } from "node:worker_threads";
+import { EngineError } from "../core/errors.ts";
+import type { TokenConstraint } from "../core/token-constraint.ts";
+import { type CompiledGrammar, Matcher } from "./matcher.ts";
+
+/** Sent to the engine with a request; `port` must be in the transfer list. */
+export type ConstraintHandle = {
+  readonly port: MessagePort;
+  /** The header and the mask. */
+  readonly shared: SharedArrayBuffer;
+  /** int32 [1]: 1 once the grammar's thread has ended. */
+  readonly ended: SharedArrayBuffer;
+};
+
+/** int32 words before the mask: how many tokens the mask follows, and whether something went wrong. */
+const headerWords = 2;
+const [tokensWord, failureWord] = [0, 1];
+/** Masks take milliseconds and have the time of a step. */
+const maskTimeoutMs = 5_000;
+/** How soon the end of the grammar's thread is noticed. */
+const waitSliceMs = 50;
+
+export function createMaskMemory(vocabSize: number): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer((headerWords + Math.ceil(vocabSize / 32)) * 4);
+  new Int32Array(memory)[tokensWord] = -1;
+  return memory;
+}
+
+/** The engine's end. Never blocks but in `mask`. */
+export class RemoteMatcher implements TokenConstraint {
+  readonly #port: MessagePort;
+  readonly #header: Int32Array;
+  readonly #mask: Uint32Array;
+  readonly #ended: Int32Array;
+  readonly #timeoutMs: number;
+  #acceptedCount = 0;
+
+  constructor({ port, shared, ended }: ConstraintHandle, timeoutMs = maskTimeoutMs) {
+    this.#port = port;
+    this.#header = new Int32Array(shared, 0, headerWords);
+    this.#mask = new Uint32Array(shared, headerWords * 4);
+    this.#ended = new Int32Array(ended);
+    this.#timeoutMs = timeoutMs;
+  }
+
+  readyMask(): Uint32Array | undefined {
+    if (Atomics.load(this.#header, failureWord) !== 0) throw new EngineError("the answer's grammar could not be followed");
+    return Atomics.load(this.#header, tokensWord) === this.#acceptedCount ? this.#mask : undefined;
+  }
+
+  mask(): Uint32Array {
+    const deadline = performance.now() + this.#timeoutMs;
+    for (;;) {
+      const mask = this.readyMask();
+      if (mask) return mask;
+      const left = deadline - performance.now();
+      if (Atomics.load(this.#ended, 0) !== 0) throw new EngineError("the grammar's thread has ended");
+      if (left <= 0) throw new EngineError(`the grammar's thread gave no mask within ${this.#timeoutMs} ms`);
+      Atomics.wait(this.#header, tokensWord, this.#acceptedCount - 1, Math.min(left, waitSliceMs));
+    }
+  }
+
+  accept(tokenId: number): void {
+    this.#acceptedCount++;
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port, not a window
+    this.#port.postMessage(tokenId);
+  }
+
+  close(): void {
+    this.#port.close();
+  }
+}
+
+/** The grammar's end: serves one answer until the port closes. */
+export function serveMatcher(grammar: CompiledGrammar, port: MessagePort, shared: SharedArrayBuffer): void {
+  const header = new Int32Array(shared, 0, headerWords);
+  const target = new Uint32Array(shared, headerWords * 4);
+  const matcher = new Matcher(grammar);
+  let acceptedCount = 0;
+  const publish = (isAccepted: boolean): void => {
+    if (isAccepted) target.set(matcher.mask());
+    else Atomics.store(header, failureWord, 1);
+    Atomics.store(header, tokensWord, acceptedCount);
+    Atomics.notify(header, tokensWord);
+  };
+  const advance = (tokenId: number): void => {
+    acceptedCount++;
+    try {
+      publish(matcher.accept(tokenId));
+    } catch {
+      publish(false); // too much work: this answer fails, no other
+    }
+  };
+  port.on("message", advance);
+  publish(true);
+}

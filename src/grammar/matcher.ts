@@ -1,0 +1,142 @@
+// One compiled grammar, and one answer under it: which tokens may come next.
+
+import { buildAutomaton, controlSymbolStart } from "./automaton.ts";
+import type { Grammar } from "./expression.ts";
+import { type State, StateMachine } from "./state-machine.ts";
+import type { GrammarVocabulary, TokenTrie } from "./token-trie.ts";
+
+/** How many tokens can be taken back. */
+const maxRollback = 32;
+
+/** A grammar over a vocabulary. Shared by all answers under it. */
+export class CompiledGrammar {
+  readonly #machine: StateMachine;
+  readonly #trie: TokenTrie;
+  readonly vocabulary: GrammarVocabulary;
+  readonly #controlSymbols: ReadonlyMap<number, number>;
+  readonly #isEnd: ReadonlySet<number>;
+  readonly #states: State[] = []; // by depth in the trie; scratch of a walk
+
+  /** `maxCacheBytes`: states and masks beyond it are forgotten. Throws RequestError. */
+  constructor(grammar: Grammar, vocabulary: GrammarVocabulary, trie: TokenTrie, maxCacheBytes: number) {
+    const { controls, endIds } = vocabulary;
+    const automaton = buildAutomaton(
+      grammar,
+      controls.map(({ content }) => content),
+    );
+    this.#machine = new StateMachine(automaton, controls.length, trie.maxCharacters + 1, maxCacheBytes);
+    this.#trie = trie;
+    this.vocabulary = vocabulary;
+    this.#controlSymbols = new Map(controls.map(({ id }, i) => [id, controlSymbolStart + i]));
+    this.#isEnd = new Set(endIds);
+    this.maskOf(this.start); // grammars that are too much work are refused before anything runs
+  }
+
+  get start(): State {
+    return this.#machine.start;
+  }
+
+  get cacheBytes(): number {
+    return this.#machine.cacheBytes;
+  }
+
+  isEndToken(tokenId: number): boolean {
+    return this.#isEnd.has(tokenId);
+  }
+
+  /** The state after a token; undefined when the grammar does not allow it. */
+  afterToken(state: State, tokenId: number): State | undefined {
+    const { symbolClasses } = this.#machine;
+    const control = this.#controlSymbols.get(tokenId);
+    const { bytes, offsets } = this.vocabulary;
+    const [start, end] = [offsets[tokenId] ?? 0, offsets[tokenId + 1] ?? 0];
+    if (control === undefined && start === end) return undefined;
+    let next = state;
+    if (control !== undefined) next = this.#machine.step(state, symbolClasses[control]!);
+    else for (let i = start; i < end; i++) next = this.#machine.step(next, symbolClasses[bytes[i]!]!);
+    return next === this.#machine.dead ? undefined : next;
+  }
+
+  /** uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may come next. Read-only, shared. */
+  maskOf(state: State): Uint32Array {
+    const known = this.#machine.knownMask(state);
+    if (known) return known;
+    this.#machine.beginToken();
+    const mask = new Uint32Array(Math.ceil(this.vocabulary.vocabSize / 32));
+    this.#markAllowed(state, mask);
+    if (state.canEnd) for (const id of this.#isEnd) mask[id >> 5] = mask[id >> 5]! | (1 << (id & 31));
+    this.#machine.keepMask(state, mask);
+    return mask;
+  }
+
+  /** Walks the tree of tokens; where the grammar stops, so does the walk. */
+  #markAllowed(start: State, mask: Uint32Array): void {
+    const { symbols, depths, subtreeEnds, tokenStarts, tokenIds } = this.#trie;
+    const machine = this.#machine;
+    const { symbolClasses, dead } = machine;
+    const states = this.#states;
+    states[0] = start;
+    for (let node = 0; node < symbols.length;) {
+      const depth = depths[node]!;
+      const state = states[depth - 1]!;
+      const symbolClass = symbolClasses[symbols[node]!]!;
+      const next = state.next[symbolClass] ?? machine.step(state, symbolClass);
+      if (next === dead) {
+        node = subtreeEnds[node]!;
+        continue;
+      }
+      states[depth] = next;
+      for (let i = tokenStarts[node]!; i < tokenStarts[node + 1]!; i++) {
+        const id = tokenIds[i]!;
+        mask[id >> 5] = mask[id >> 5]! | (1 << (id & 31));
+      }
+      node++;
+    }
+  }
+}
+
+/** Follows one answer. */
+export class Matcher {
+  readonly #grammar: CompiledGrammar;
+  readonly #history: State[] = [];
+  #state: State;
+  #hasEnded = false;
+
+  constructor(grammar: CompiledGrammar) {
+    this.#grammar = grammar;
+    this.#state = grammar.start;
+  }
+
+  /** See CompiledGrammar.maskOf; all zero after the end. */
+  mask(): Uint32Array {
+    return this.#hasEnded ? new Uint32Array(Math.ceil(this.#grammar.vocabulary.vocabSize / 32)) : this.#grammar.maskOf(this.#state);
+  }
+
+  /** Whether an end token was accepted. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** False, and nothing changes, when the grammar does not allow the token. */
+  accept(tokenId: number): boolean {
+    if (this.#hasEnded) return false;
+    const isEnd = this.#grammar.isEndToken(tokenId) && this.#state.canEnd;
+    const next = isEnd ? this.#state : this.#grammar.afterToken(this.#state, tokenId);
+    if (!next) return false;
+    this.#history.push(this.#state);
+    if (this.#history.length > maxRollback) this.#history.shift();
+    this.#state = next;
+    this.#hasEnded = isEnd;
+    return true;
+  }
+
+  /** Takes back the last tokens, at most 32. */
+  rollback(count: number): void {
+    if (count === 0) return;
+    const state = this.#history.at(-count);
+    if (count < 0 || !state) throw new RangeError(`expected to take back 0 … ${this.#history.length} tokens, got ${count}`);
+    this.#history.length -= count;
+    this.#state = state;
+    this.#hasEnded = false;
+  }
+}

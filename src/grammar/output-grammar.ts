@@ -1,0 +1,54 @@
+// What a request demands of an answer, as a grammar.
+
+import { RequestError } from "../core/errors.ts";
+import type { OutputConstraint, OutputFormat } from "../core/structured-output.ts";
+import { parseEbnf } from "./ebnf.ts";
+import { characters, choice, repeat, rule, sequence, text } from "./expression.ts";
+import { schemaGrammar, type SchemaGrammar } from "./json-schema.ts";
+import { JsonSyntax } from "./json-text.ts";
+import { parseRegex } from "./regex.ts";
+import { resolveAnchors, toExpression } from "./regex-grammar.ts";
+import { toolCallGrammar } from "./tool-calls.ts";
+
+const maxChoices = 2_000;
+const maxChoiceBytes = 65_536;
+
+/** Throws RequestError with the path of the field at fault. */
+export function outputGrammar({ format, followsThinking }: OutputConstraint): SchemaGrammar {
+  const grammar = formatGrammar(format);
+  if (!followsThinking) return grammar;
+  return { ...grammar, root: sequence(repeat(text("\n"), 0, 2), grammar.root) };
+}
+
+function formatGrammar(format: OutputFormat): SchemaGrammar {
+  switch (format.type) {
+    case "json_object":
+      return { root: rule("object"), rules: new Map(new JsonSyntax(format.whitespace).anyValueRules()), ignored: [] };
+    case "json_schema":
+      return schemaGrammar(format.schema, { ...format, syntax: new JsonSyntax(format.whitespace), prefix: "" });
+    case "regex": {
+      const regex = resolveAnchors(parseRegex(format.pattern, format.param), false, format.param);
+      return { root: toExpression(regex, (ranges) => characters(...ranges)), rules: new Map(), ignored: [] };
+    }
+    case "choice":
+      return { root: choice(...checkedChoices(format).map(text)), rules: new Map(), ignored: [] };
+    case "grammar":
+      return { ...parseEbnf(format.ebnf, format.param), ignored: [] };
+    case "tool_calls":
+      return toolCallGrammar(format);
+  }
+}
+
+function checkedChoices({ texts, param }: OutputFormat & { type: "choice" }): readonly string[] {
+  const bytes = texts.reduce((sum, choice) => sum + Buffer.byteLength(choice), 0);
+  if (texts.length === 0 || texts.length > maxChoices || bytes > maxChoiceBytes) {
+    const got = `${texts.length} choices of ${bytes} bytes`;
+    throw new RequestError(`${param}: expected 1 to ${maxChoices} choices of at most ${maxChoiceBytes} bytes in all, got ${got}`, {
+      param,
+    });
+  }
+  const broken = texts.findIndex((choice) => choice === "" || /\p{Surrogate}/u.test(choice));
+  if (broken >= 0)
+    throw new RequestError(`${param}[${broken}]: expected a text of at least one character`, { param: `${param}[${broken}]` });
+  return texts;
+}

@@ -1,0 +1,98 @@
+// Regular expressions as grammars: anchors become what may stand before and behind, sets are spelled as the place asks for.
+
+import { RequestError } from "../core/errors.ts";
+import type { CodePointRange } from "./code-points.ts";
+import { choice, type Expression, repeat, sequence } from "./expression.ts";
+import { anything, type RegexNode } from "./regex.ts";
+
+/** Lengths in characters. */
+export type LengthRange = { readonly min: number; readonly max: number };
+
+/** Reads anchors off: the tree then stands for the whole text. `isSearch`: without an anchor, anything may stand around a match. */
+export function resolveAnchors(node: RegexNode, isSearch: boolean, param: string): RegexNode {
+  const options = (node.type === "choice" ? node.options : [node]).map((option): RegexNode => {
+    const items = option.type === "sequence" ? [...option.items] : [option];
+    const isStart = items[0]?.type === "start";
+    const isEnd = items.at(-1)?.type === "end";
+    const inner = items.slice(isStart ? 1 : 0, isEnd ? -1 : undefined);
+    // A group around everything may hold the anchors: ^(…)$ and (^…$) mean the same.
+    const [only] = inner;
+    if (inner.length === 1 && only && (only.type === "choice" || only.type === "sequence") && hasAnchor(only)) {
+      if (!isStart && !isEnd) return resolveAnchors(only, isSearch, param);
+    }
+    if (inner.some(hasAnchor))
+      throw new RequestError(`${param}: ^ and $ are supported only at the ends of the regular expression`, { param });
+    return { type: "sequence", items: [...(isSearch && !isStart ? [anything] : []), ...inner, ...(isSearch && !isEnd ? [anything] : [])] };
+  });
+  return options.length === 1 ? options[0]! : { type: "choice", options };
+}
+
+/** `spell` writes one character of a set. */
+export function toExpression(node: RegexNode, spell: (ranges: readonly CodePointRange[]) => Expression): Expression {
+  switch (node.type) {
+    case "set":
+      return spell(node.ranges);
+    case "sequence":
+      return sequence(...node.items.map((item) => toExpression(item, spell)));
+    case "choice":
+      return choice(...node.options.map((option) => toExpression(option, spell)));
+    case "repeat":
+      return repeat(toExpression(node.item, spell), node.min, node.max);
+    default:
+      return sequence(); // anchors are gone
+  }
+}
+
+/** The shortest and the longest text that matches. */
+export function lengthsOf(node: RegexNode): LengthRange {
+  switch (node.type) {
+    case "set":
+      return { min: 1, max: 1 };
+    case "sequence":
+      return node.items.map(lengthsOf).reduce((a, b) => ({ min: a.min + b.min, max: a.max + b.max }), { min: 0, max: 0 });
+    case "choice": {
+      const lengths = node.options.map(lengthsOf);
+      return { min: Math.min(...lengths.map(({ min }) => min)), max: Math.max(...lengths.map(({ max }) => max)) };
+    }
+    case "repeat": {
+      const { min, max } = lengthsOf(node.item);
+      return { min: min * node.min, max: max === 0 || node.max === 0 ? 0 : max * node.max };
+    }
+    default:
+      return { min: 0, max: 0 };
+  }
+}
+
+/**
+ * The same texts, but only of the given lengths. Undefined where that would need more than narrower counts: when more than one part
+ * varies in length.
+ */
+export function withLengths(node: RegexNode, wanted: LengthRange): RegexNode | undefined {
+  const own = lengthsOf(node);
+  if (own.min >= wanted.min && own.max <= wanted.max) return node;
+  if (node.type === "choice") {
+    const options = node.options.map((option) => withLengths(option, wanted));
+    return options.every((option) => option !== undefined) ? { type: "choice", options } : undefined;
+  }
+  if (node.type === "sequence") {
+    const varying = node.items.filter((item) => lengthsOf(item).min !== lengthsOf(item).max);
+    const [only] = varying;
+    if (varying.length !== 1 || !only) return varying.length === 0 ? { type: "choice", options: [] } : undefined;
+    const fixed = own.min - lengthsOf(only).min;
+    const narrowed = withLengths(only, { min: Math.max(0, wanted.min - fixed), max: wanted.max - fixed });
+    return narrowed && { type: "sequence", items: node.items.map((item) => (item === only ? narrowed : item)) };
+  }
+  if (node.type !== "repeat") return { type: "choice", options: [] };
+  const item = lengthsOf(node.item);
+  if (item.min !== item.max || item.min === 0) return undefined;
+  const min = Math.max(node.min, Math.ceil(wanted.min / item.min));
+  const max = Math.min(node.max, Math.floor(wanted.max / item.min));
+  return min <= max ? { ...node, min, max } : { type: "choice", options: [] };
+}
+
+function hasAnchor(node: RegexNode): boolean {
+  if (node.type === "start" || node.type === "end") return true;
+  if (node.type === "sequence") return node.items.some(hasAnchor);
+  if (node.type === "choice") return node.options.some(hasAnchor);
+  return node.type === "repeat" && hasAnchor(node.item);
+}

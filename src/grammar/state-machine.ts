@@ -1,0 +1,244 @@
+// Runs an automaton with a stack: a state is the set of all (node, stack) pairs that what was read so far can mean. States and the
+// steps between them are made when first needed and kept, so that what comes again (the inside of a string) costs a look-up.
+
+import { RequestError } from "../core/errors.ts";
+import { type Automaton, type Call, controlSymbolStart, type CountedRepeat } from "./automaton.ts";
+
+/** What is open: a called rule or a repeat. Equal stacks are the same object. */
+type Frame = {
+  readonly id: number;
+  readonly parent: Frame | undefined;
+  readonly returnTo: number;
+  readonly repeat: CountedRepeat | undefined;
+  /** Repeats that were completed. */
+  readonly count: number;
+  /** Equal for frames that no single token can tell apart. */
+  readonly lookId: number;
+  readonly children: Map<number, Frame>;
+};
+
+type Thread = { readonly node: number; readonly frame: Frame };
+
+export type State = {
+  /** Threads that can read something. */
+  readonly threads: readonly Thread[];
+  /** Whether the answer may end here. */
+  readonly canEnd: boolean;
+  /** By symbol class; undefined: not asked for yet. */
+  readonly next: (State | undefined)[];
+  /** Equal for states that allow the same tokens, where that is easily seen. */
+  readonly lookKey: string;
+  /** uint32 [⌈vocab / 32⌉], once it was computed. */
+  mask: Uint32Array | undefined;
+};
+
+/** Bounds the work between two tokens; ordinary schemas need less than a hundredth of it. */
+const maxWork = 500_000;
+const maxThreads = 4_000;
+/** Estimates; only the order of magnitude matters. */
+const bytesPerThread = 64;
+const bytesPerState = 512;
+
+export class StateMachine {
+  readonly #automaton: Automaton;
+  readonly #returnsAtOnce: Uint8Array; // [node]
+  readonly #maxCacheBytes: number;
+  /** Class of each symbol: symbols of one class are the same to every edge. */
+  readonly symbolClasses: Uint16Array; // [256 + control tokens]
+  readonly #classCount: number;
+  readonly #firstSymbols: readonly number[]; // [classes]
+  readonly #maxTokenCharacters: number;
+  #states = new Map<string, State>();
+  #masks = new Map<string, Uint32Array>(); // by lookKey
+  #cacheBytes = 0;
+  #nextFrameId = 0;
+  #lookIds = new Map<string, number>();
+  #work = 0;
+  #start: State;
+  /** The state of a text that the grammar does not allow. */
+  readonly dead: State;
+
+  /** `maxTokenCharacters`: no token has more characters, begun ones included. */
+  constructor(automaton: Automaton, controlCount: number, maxTokenCharacters: number, maxCacheBytes: number) {
+    this.#automaton = automaton;
+    const classes = classifySymbols(automaton, controlSymbolStart + controlCount);
+    this.symbolClasses = classes.bySymbol;
+    this.#classCount = classes.firstSymbols.length;
+    this.#firstSymbols = classes.firstSymbols;
+    this.#returnsAtOnce = findReturnsAtOnce(automaton);
+    this.#maxTokenCharacters = maxTokenCharacters;
+    this.#maxCacheBytes = maxCacheBytes;
+    this.dead = { threads: [], canEnd: false, next: [], lookKey: "", mask: undefined };
+    this.dead.next.push(...Array.from({ length: this.#classCount }, () => this.dead));
+    this.#start = this.#makeStart();
+  }
+
+  get start(): State {
+    return this.#start;
+  }
+
+  /** Estimate of what the cached states occupy. */
+  get cacheBytes(): number {
+    return this.#cacheBytes;
+  }
+
+  /** The mask that was kept for this state or one that looks like it. */
+  knownMask(state: State): Uint32Array | undefined {
+    return (state.mask ??= this.#masks.get(state.lookKey));
+  }
+
+  keepMask(state: State, mask: Uint32Array): void {
+    state.mask = mask;
+    this.#masks.set(state.lookKey, mask);
+    this.#cacheBytes += mask.byteLength;
+  }
+
+  /** To be called before each token: the budget of work starts anew, and a cache that has grown too large is dropped. */
+  beginToken(): void {
+    this.#work = 0;
+    if (this.#cacheBytes <= this.#maxCacheBytes) return;
+    this.#states = new Map();
+    this.#masks = new Map();
+    this.#lookIds = new Map();
+    this.#cacheBytes = 0;
+    this.#start = this.#makeStart();
+  }
+
+  /** The state after one more symbol of a class. Throws RequestError when the grammar needs too much work. */
+  step(state: State, symbolClass: number): State {
+    const known = state.next[symbolClass];
+    if (known) return known;
+    const entered: Thread[] = [];
+    const symbol = this.#firstSymbols[symbolClass]!;
+    for (const { node, frame } of state.threads) {
+      for (const { first, last, target } of this.#automaton.nodes[node]!.edges) {
+        if (first <= symbol && symbol <= last) entered.push({ node: target, frame });
+      }
+    }
+    const next = entered.length === 0 ? this.dead : this.#close(entered);
+    state.next[symbolClass] = next;
+    return next;
+  }
+
+  #makeStart(): State {
+    const id = this.#nextFrameId++;
+    const bottom = { id, parent: undefined, returnTo: -1, repeat: undefined, count: 0, lookId: id, children: new Map() };
+    return this.#close([{ node: this.#automaton.start, frame: bottom }]);
+  }
+
+  /** Follows everything that reads nothing. */
+  #close(pending: Thread[]): State {
+    const { nodes } = this.#automaton;
+    const seen = new Set<number>();
+    const threads: Thread[] = [];
+    let canEnd = false;
+    for (let thread = pending.pop(); thread; thread = pending.pop()) {
+      const { node, frame } = thread;
+      const key = frame.id * nodes.length + node;
+      if (seen.has(key)) continue;
+      seen.add(key);
+      const { edges, jumps, calls, repeats, endsRepeat, isEnd } = nodes[node]!;
+      if (edges.length > 0) threads.push(thread);
+      for (const target of jumps) pending.push({ node: target, frame });
+      for (const call of calls) pending.push({ node: call.start, frame: this.#calling(call, frame) });
+      for (const repeat of repeats) pending.push({ node: repeat.start, frame: this.#push(frame, -1, repeat, 0) });
+      if (endsRepeat) this.#endRepeat(endsRepeat, frame, pending);
+      if (isEnd && frame.parent) pending.push({ node: frame.returnTo, frame: frame.parent });
+      canEnd ||= isEnd && !frame.parent;
+    }
+    this.#work += seen.size;
+    if (this.#work > maxWork || threads.length > maxThreads) {
+      throw new RequestError("the grammar is too ambiguous: too many ways to read the same text; simplify its nested repetitions");
+    }
+    return this.#intern(threads, canEnd);
+  }
+
+  #calling({ returnTo }: Call, frame: Frame): Frame {
+    return this.#returnsAtOnce[returnTo] ? frame : this.#push(frame, returnTo, undefined, 0);
+  }
+
+  #endRepeat(repeat: CountedRepeat, frame: Frame, pending: Thread[]): void {
+    // Beyond the minimum an unbounded repeat counts no further: fewer stacks are different.
+    const count = repeat.max === Infinity ? Math.min(frame.count + 1, repeat.min) : frame.count + 1;
+    if (count >= repeat.min) pending.push({ node: repeat.exit, frame: frame.parent! });
+    if (count < repeat.max) pending.push({ node: repeat.start, frame: this.#push(frame.parent!, -1, repeat, count) });
+  }
+
+  #push(parent: Frame, returnTo: number, repeat: CountedRepeat | undefined, count: number): Frame {
+    const { length } = this.#automaton.nodes;
+    const key = repeat ? repeat.start + count * length : -1 - returnTo;
+    let frame = parent.children.get(key);
+    if (!frame) {
+      const id = this.#nextFrameId++;
+      frame = { id, parent, returnTo, repeat, count, lookId: this.#lookId(id, parent, key, repeat, count), children: new Map() };
+      parent.children.set(key, frame);
+      this.#cacheBytes += bytesPerState;
+    }
+    return frame;
+  }
+
+  /** Frames under parents that look alike look alike themselves, unless one token could bring their counts to a bound. */
+  #lookId(id: number, parent: Frame, key: number, repeat: CountedRepeat | undefined, count: number): number {
+    let place = key;
+    if (repeat) {
+      const [least, most] = [count + this.#maxTokenCharacters < repeat.min, repeat.max - count > this.#maxTokenCharacters];
+      if (least || (count >= repeat.min && most)) place = repeat.start + (least ? 0.25 : 0.5);
+    }
+    const lookKey = `${parent.lookId}/${place}`;
+    const known = this.#lookIds.get(lookKey);
+    if (known !== undefined) return known;
+    this.#lookIds.set(lookKey, id);
+    return id;
+  }
+
+  #intern(threads: Thread[], canEnd: boolean): State {
+    threads.sort((a, b) => a.node - b.node || a.frame.id - b.frame.id);
+    const key = threads.reduce((text, { node, frame }) => `${text}${node}.${frame.id},`, canEnd ? "!" : "");
+    let state = this.#states.get(key);
+    if (!state) {
+      const looks = threads.map(({ node, frame }) => `${node}.${frame.lookId}`).toSorted();
+      const lookKey = `${canEnd ? "!" : ""}${[...new Set(looks)].join(",")}`;
+      state = {
+        threads,
+        canEnd,
+        next: Array.from<State | undefined>({ length: this.#classCount }).fill(undefined),
+        lookKey,
+        mask: undefined,
+      };
+      this.#states.set(key, state);
+      this.#cacheBytes += bytesPerState + this.#classCount * 8 + threads.length * bytesPerThread;
+    }
+    return state;
+  }
+}
+
+/** Splits the symbols wherever an edge begins or ends. */
+function classifySymbols({ nodes }: Automaton, symbolCount: number): { bySymbol: Uint16Array; firstSymbols: number[] } {
+  const begins = new Uint8Array(symbolCount + 1);
+  begins[0] = 1;
+  for (const { edges } of nodes) {
+    for (const { first, last } of edges) begins[first] = begins[last + 1] = 1;
+  }
+  const bySymbol = new Uint16Array(symbolCount);
+  const firstSymbols: number[] = [];
+  for (let symbol = 0; symbol < symbolCount; symbol++) {
+    if (begins[symbol]) firstSymbols.push(symbol);
+    bySymbol[symbol] = firstSymbols.length - 1;
+  }
+  return { bySymbol, firstSymbols };
+}
+
+/** Nodes that do nothing but return: calls that go on there need no frame of their own, so that recursion at a rule's end is a loop. */
+function findReturnsAtOnce({ nodes }: Automaton): Uint8Array {
+  const returns = new Uint8Array(nodes.length);
+  const isIdle = nodes.map(
+    (node) => node.edges.length + node.calls.length + node.repeats.length === 0 && !node.endsRepeat && node.jumps.length <= 1,
+  );
+  for (let i = 0; i < nodes.length; i++) {
+    let at = i;
+    for (let hops = 0; hops < nodes.length && isIdle[at] && !nodes[at]!.isEnd && nodes[at]!.jumps.length === 1; hops++)
+      at = nodes[at]!.jumps[0]!;
+    returns[i] = isIdle[at] && nodes[at]!.isEnd && nodes[at]!.jumps.length === 0 ? 1 : 0;
+  }
+  return returns;
+}

@@ -1,0 +1,47 @@
+// Tool calls as the checkpoint's template writes them (model spec, 6.3): between two control tokens, name first.
+
+import { RequestError } from "../core/errors.ts";
+import { type OutputFormat, type ToolSignature, toolCallTokens } from "../core/structured-output.ts";
+import { everyCharacter } from "./code-points.ts";
+import { characters, choice, type Expression, optional, repeat, sequence, text } from "./expression.ts";
+import { schemaGrammar, type SchemaGrammar } from "./json-schema.ts";
+import { JsonSyntax } from "./json-text.ts";
+import { isObject } from "./schema-shape.ts";
+
+const lineBreak = optional(text("\n"));
+
+/** Throws RequestError. */
+export function toolCallGrammar({ tools, isRequired, maxCalls }: OutputFormat & { type: "tool_calls" }): SchemaGrammar {
+  if (tools.length === 0) throw new RequestError("tools: expected at least one tool to call, got none", { param: "tools" });
+  const syntax = new JsonSyntax("compact");
+  const parameters = tools.map((tool, i) =>
+    schemaGrammar(argumentsSchema(tool), { ...tool, syntax, param: `${tool.param}.parameters`, prefix: `${i}:` }),
+  );
+  const calls = tools.map((tool, i) => call(syntax, tool, parameters[i]!.root));
+  const block = sequence({ type: "control", content: toolCallTokens.begin }, choice(...calls), {
+    type: "control",
+    content: toolCallTokens.end,
+  });
+  const before = isRequired ? lineBreak : repeat(characters(...everyCharacter), 0, Infinity);
+  const more = repeat(sequence(lineBreak, block), 0, maxCalls - 1);
+  const all = sequence(before, block, more, lineBreak);
+  return {
+    root: isRequired ? all : choice(before, all),
+    rules: new Map(parameters.flatMap(({ rules }) => [...rules])),
+    ignored: parameters.flatMap(({ ignored }) => ignored),
+  };
+}
+
+function argumentsSchema({ parameters }: ToolSignature): unknown {
+  if (parameters === undefined || parameters === null) return { type: "object" };
+  return isObject(parameters) && parameters["type"] === undefined ? { ...parameters, type: "object" } : parameters;
+}
+
+function call(syntax: JsonSyntax, { name }: ToolSignature, parameters: Expression): Expression {
+  const members = sequence(
+    syntax.member(text('"name"'), text(JSON.stringify(name))),
+    syntax.comma,
+    syntax.member(text('"arguments"'), parameters),
+  );
+  return sequence(lineBreak, syntax.object(members), lineBreak);
+}
