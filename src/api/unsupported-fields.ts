@@ -35,6 +35,7 @@ const rules: Readonly<Record<string, Rule>> = {
   suffix: rule("nothing", leaveOut, isOneOf("")),
   echo: rule("false", leaveOut, isOneOf(false)),
   web_search_options: rule("nothing", leaveOut),
+  moderation: rule("nothing", "have the texts moderated elsewhere"),
   min_tokens: rule("0", leaveOut, isOneOf(0)),
   prompt_token_ids: rule("nothing", "send messages"),
   add_generation_prompt: rule("true", leaveOut, isOneOf(true)),

@@ -35,7 +35,7 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
     complete(chat, generation, signal) {
       const call = { chat, options: generation, signal };
       calls.push(call);
-      return typeof script === "function" ? script(call) : play(script);
+      return typeof script === "function" ? script(call) : play(script, generation.choiceCount ?? 1);
     },
     async encodeChat(chat) {
       chats.push(chat);
@@ -64,10 +64,12 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
   return { app, calls, chats, lines };
 }
 
-async function* play(script: readonly (ChatEvent | Error)[]): AsyncGenerator<ChatEvent> {
+/** The same answer as often as one is wanted, unless the script says which answer an event belongs to. */
+async function* play(script: readonly (ChatEvent | Error)[], choiceCount: number): AsyncGenerator<ChatEvent> {
   for (const item of script) {
     if (item instanceof Error) throw item;
-    yield item;
+    if (choiceCount === 1 || item.type === "started" || "choice" in item) yield item;
+    else for (let choice = 0; choice < choiceCount; choice++) yield { ...item, choice };
   }
 }
 

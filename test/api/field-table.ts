@@ -1,0 +1,210 @@
+// Every field of a chat request, what this server does with it, and an example that field-table.test.ts proves it by.
+// docs/api-fields.md is written from it.
+
+import type { ChatCompletionCreateParamsBase } from "openai/resources/chat/completions";
+
+/** What the service is asked with the field, and not without; and text of the answer, likewise. */
+export type Effect = { readonly chat?: object; readonly options?: object; readonly answer?: RegExp };
+
+export type Field =
+  | {
+      readonly does: "effective";
+      readonly values: string;
+      readonly note?: string;
+      readonly sent: object;
+      readonly effect: Effect;
+      readonly proof?: Proof;
+    }
+  /** Accepted with any value, and nothing changes. */
+  | { readonly does: "ignored"; readonly values: string; readonly note?: string; readonly sent: object }
+  /** A 400 that names it, unless the value asks for nothing that this version cannot do. */
+  | { readonly does: "refused"; readonly values: string; readonly note?: string; readonly sent: object; readonly accepted?: object };
+
+/** File and title of a test that shows the effect with the nano model, or in the code that computes it. */
+export type Proof = readonly [file: string, title: string];
+
+export const chat = "test/e2e/chat.test.ts";
+export const fields = "test/e2e/fields.test.ts";
+export const tools = "test/e2e/tools.test.ts";
+export const draw = "test/model/draw-token.test.ts";
+
+const weather = { type: "function", function: { name: "get_weather", parameters: { type: "object" } } };
+const clock = { type: "function", function: { name: "clock" } };
+export const says = (message: object) => ({ messages: [{ role: "user", content: "Hi" }, message] });
+export const range = (min: number, max: number) => `${min} … ${max}`;
+
+const service = (values: string, value: unknown, name: string, note?: string): Field => {
+  return { does: "ignored", values, sent: { [name]: value }, ...(note && { note }) };
+};
+
+/** OpenAI's fields: the type makes the list complete. */
+export const openAiFields = {
+  messages: {
+    does: "effective",
+    values: "at least one; see below",
+    sent: says({ role: "user", content: "Ho" }),
+    effect: { chat: { messages: [{ role: "user" }, { role: "user", content: [{ type: "text", text: "Ho" }] }] } },
+    proof: [chat, "the samples get the reference's answers"],
+  },
+  model: {
+    does: "refused",
+    values: "the served name, or nothing",
+    note: "another name is a 404",
+    sent: { model: "gpt-9" },
+    accepted: { model: "ernie" },
+  },
+  audio: { does: "refused", values: "nothing", sent: { audio: { voice: "x", format: "wav" } }, accepted: { audio: null } },
+  frequency_penalty: {
+    does: "effective",
+    values: range(-2, 2),
+    sent: { frequency_penalty: 0.5 },
+    effect: { options: { sampling: { frequencyPenalty: 0.5 } } },
+    proof: [draw, "applies penalties as the definition does"],
+  },
+  function_call: {
+    does: "refused",
+    values: '"none"',
+    note: "use tool_choice",
+    sent: { function_call: "auto" },
+    accepted: { function_call: "none" },
+  },
+  functions: { does: "refused", values: "none", note: "use tools", sent: { functions: [{ name: "f" }] }, accepted: { functions: [] } },
+  logit_bias: { does: "refused", values: "{}", note: "not yet", sent: { logit_bias: { "5": 1 } }, accepted: { logit_bias: {} } },
+  logprobs: { does: "refused", values: "false", note: "not yet", sent: { logprobs: true }, accepted: { logprobs: false } },
+  max_completion_tokens: {
+    does: "effective",
+    values: "at least 1",
+    note: "thinking counts; the rest of the context by default",
+    sent: { max_completion_tokens: 9 },
+    effect: { options: { maxTokens: 9 } },
+    proof: [chat, "max_completion_tokens ends the answer"],
+  },
+  max_tokens: {
+    does: "effective",
+    values: "at least 1",
+    note: "older name of max_completion_tokens; both must agree",
+    sent: { max_tokens: 9 },
+    effect: { options: { maxTokens: 9 } },
+  },
+  metadata: {
+    does: "effective",
+    values: "an object",
+    note: "only `enable_thinking` in it means something (FastDeploy's form)",
+    sent: { metadata: { enable_thinking: "true", run: "7" } },
+    effect: { chat: { thinking: true } },
+    proof: [fields, "is switched on by %o"],
+  },
+  modalities: { does: "refused", values: '["text"]', sent: { modalities: ["text", "audio"] }, accepted: { modalities: ["text"] } },
+  moderation: { does: "refused", values: "nothing", sent: { moderation: { model: "x" } }, accepted: { moderation: null } },
+  n: {
+    does: "effective",
+    values: range(1, 8),
+    note: "one prefill for all; seeds are counted up",
+    sent: { n: 3 },
+    effect: { options: { choiceCount: 3 } },
+    proof: [fields, "answers differ by seeds counted up, and a seed repeats them"],
+  },
+  parallel_tool_calls: {
+    does: "effective",
+    values: "true, false",
+    note: "false: the answer ends after its first call",
+    sent: { tools: [clock], parallel_tool_calls: false },
+    effect: { chat: { toolUse: { allowsParallelCalls: false } } },
+    proof: ["test/chat/complete.test.ts", "ends after the first call where calls in parallel are not wanted"],
+  },
+  prediction: service("anything", { type: "content", content: "a" }, "prediction", "a hint for speed only"),
+  presence_penalty: {
+    does: "effective",
+    values: range(-2, 2),
+    sent: { presence_penalty: 0.5 },
+    effect: { options: { sampling: { presencePenalty: 0.5 } } },
+    proof: [draw, "applies penalties as the definition does"],
+  },
+  prompt_cache_key: service("anything", "k", "prompt_cache_key", "prefixes are found without it"),
+  prompt_cache_options: service("anything", {}, "prompt_cache_options"),
+  prompt_cache_retention: service("anything", "24h", "prompt_cache_retention"),
+  reasoning_effort: {
+    does: "effective",
+    values: '"none", "minimal", "low", "medium", "high", "xhigh", "max"',
+    note: "none: no thinking; all others: thinking. See reasoning_max_tokens for how long",
+    sent: { reasoning_effort: "low" },
+    effect: { chat: { thinking: true } },
+    proof: [fields, "is switched on by %o"],
+  },
+  response_format: {
+    does: "refused",
+    values: '{"type": "text"}',
+    note: "not yet",
+    sent: { response_format: { type: "json_object" } },
+    accepted: { response_format: { type: "text" } },
+  },
+  safety_identifier: service("anything", "s", "safety_identifier"),
+  seed: {
+    does: "effective",
+    values: "any integer",
+    note: "random by default; the same seed and request give the same answer",
+    sent: { seed: 7 },
+    effect: { options: { sampling: { seed: 7 } } },
+    proof: [chat, "the same seed draws the same answer at temperature 1, other seeds draw others"],
+  },
+  service_tier: service("anything", "flex", "service_tier"),
+  stop: {
+    does: "effective",
+    values: "a string, or up to 16 of at most 256 bytes",
+    note: "holds for text, not for thinking and arguments of calls",
+    sent: { stop: ["a", "b"] },
+    effect: { options: { stopStrings: ["a", "b"] } },
+    proof: [chat, "end the answer before themselves, stream: %s"],
+  },
+  store: service("anything", true, "store", "nothing is ever stored"),
+  stream: {
+    does: "effective",
+    values: "true, false",
+    sent: { stream: true },
+    effect: { answer: /^data: \{.*\n\ndata: \[DONE\]\n\n$/s },
+    proof: [chat, "a stream of %s is the whole answer in pieces, with the same usage"],
+  },
+  stream_options: {
+    does: "effective",
+    values: '{"include_usage": true, false}',
+    note: "include_obfuscation is ignored",
+    sent: { stream: true, stream_options: { include_usage: true, include_obfuscation: true } },
+    effect: { answer: /"choices":\[\],"usage":\{/ },
+  },
+  temperature: {
+    does: "effective",
+    values: range(0, 2),
+    note: "by default the checkpoint's, else 1",
+    sent: { temperature: 0.5 },
+    effect: { options: { sampling: { temperature: 0.5 } } },
+    proof: [draw, "follows the probabilities"],
+  },
+  tool_choice: {
+    does: "effective",
+    values: '"none", "auto", "required", a function, "allowed_tools"',
+    note: "required, a function: the call is begun for the model; arguments are not enforced yet. allowed_tools: the model is told of no others. none: of none",
+    sent: { tools: [weather, clock], tool_choice: { type: "function", function: { name: "clock" } } },
+    effect: { chat: { toolUse: { choice: { name: "clock" } } } },
+    proof: [tools, "%s: makes the model call"],
+  },
+  tools: {
+    does: "effective",
+    values: "up to 128 functions",
+    note: "where the checkpoint's template has a place for them; `strict` is not enforced yet; `custom` tools are refused",
+    sent: { tools: [weather, clock] },
+    effect: { chat: { toolUse: { tools: [{ name: "get_weather" }, { name: "clock" }] } } },
+    proof: [tools, "calls a tool, sends its result and gets the answer, thinking: $thinking"],
+  },
+  top_logprobs: { does: "refused", values: "0", note: "not yet", sent: { top_logprobs: 5 }, accepted: { top_logprobs: 0 } },
+  top_p: {
+    does: "effective",
+    values: range(0, 1),
+    note: "by default the checkpoint's, else 1",
+    sent: { top_p: 0.5 },
+    effect: { options: { sampling: { topP: 0.5 } } },
+    proof: [draw, "gives what the definition gives, whatever the number of candidates"],
+  },
+  user: service("anything", "u", "user"),
+  verbosity: service("anything", "low", "verbosity"),
+  web_search_options: { does: "refused", values: "nothing", sent: { web_search_options: {} }, accepted: { web_search_options: null } },
+} as const satisfies Record<keyof ChatCompletionCreateParamsBase, Field>;
