@@ -5,6 +5,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
+import type { CalibrationPrompts } from "../../src/cli/calibration/gather-sequences.ts";
 import { encodeChats } from "../../src/cli/kv-scales.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";
@@ -16,6 +18,7 @@ import { Runtime } from "../../src/runtime/runtime.ts";
 import { programVersion } from "../../src/version.ts";
 import { evaluationCases as cases, isCorrect, nanoModel, toChat } from "./evaluation-set.ts";
 import { LocalModel } from "./local-model.ts";
+import { recordCalibration } from "./record-calibration.ts";
 
 const maxTokens = 160;
 const { values: flags } = parseArgs({ options: { "kv-cache-dtype": { type: "string", default: "auto" } } });
@@ -30,8 +33,9 @@ const columns: { name: string; outputs: Record<(typeof switches)[number], string
 const choices: ConversionSettings[] = weightFormats.map((weights) => ({ weights, activations: "fp32" }));
 if (findKernelLibrary()) choices.push({ weights: "int4", activations: "fp32", experts: "modality-moe" });
 for (const settings of choices) {
-  const name = settings.experts ? `${settings.weights}, ${settings.experts}` : settings.weights;
-  columns.push({ name: hasInt8Cache ? `${name}, int8 cache` : name, outputs: await answerAll(settings) });
+  const name = `${settings.weights}${settings.experts ? `, ${settings.experts}` : ""}${hasInt8Cache ? ", int8 cache" : ""}`;
+  columns.push({ name, outputs: await answerAll(settings) });
+  if (settings.weights === "int4") columns.push({ name: `${name}, calibrated`, outputs: await answerAll(settings, await builtInChats()) });
 }
 
 for (const thinking of switches) {
@@ -52,11 +56,13 @@ for (const { name, outputs } of columns.slice(1)) {
   console.log(`\n${name}: ${equal} of ${2 * cases.length} outputs equal the reference's word for word`);
 }
 
-async function answerAll(settings: ConversionSettings): Promise<Record<(typeof switches)[number], string[]>> {
+async function answerAll(settings: ConversionSettings, chats?: CalibrationPrompts): Promise<Record<(typeof switches)[number], string[]>> {
   const work = mkdtempSync(join(tmpdir(), "ernie-vl-evaluate-"));
   const folder = join(work, "model");
   try {
-    await convertCheckpoint(nanoModel, folder, { settings, programVersion: programVersion() });
+    const calibration = join(work, "calibration");
+    if (chats) await recordCalibration(nanoModel, settings, chats, calibration);
+    await convertCheckpoint(nanoModel, folder, { settings, programVersion: programVersion(), ...(chats && { calibration }) });
     const model = new LocalModel(folder, "cpu", hasInt8Cache ? await measureScales(folder) : undefined);
     const answers = async (thinking: boolean) =>
       model.answer(await Promise.all(cases.map((item) => model.encodeChat(toChat(item, thinking)))), maxTokens);

@@ -1,4 +1,4 @@
-// Prompts for models that know no language: random ids, and every fourth with a picture of noise.
+// Prompts for models that know no language: random ids, and a picture of noise in three of four.
 
 import type { ModelConfig } from "../../core/model-config.ts";
 import { spanLength, type EncodedPrompt, type ImagePatches } from "../../core/prompt.ts";
@@ -6,9 +6,9 @@ import { randomUnit } from "../../model/draw-token.ts";
 import { assignPositions, type PromptRun } from "../../vision/positions.ts";
 
 /** Tokens of a prompt without its picture. */
-export const randomTextLength = 96;
+export const randomTextLength = 64;
 /** Sides of the pictures in patches. */
-const patchSides = [8, 12, 16];
+const patchSides = [8, 16, 24];
 /** Control tokens come first in every vocabulary. */
 const firstOrdinaryId = 20;
 
@@ -21,10 +21,10 @@ function randomPrompt({ text, vision, tokens }: ModelConfig, seed: number): Enco
   let drawn = 0;
   const below = (limit: number) => Math.floor(randomUnit(seed, drawn++) * limit);
   const ids = Array.from({ length: randomTextLength }, () => firstOrdinaryId + below(text.vocabSize - firstOrdinaryId));
-  if (seed % 4 !== 0) return encoded(ids, [], [{ type: "text", length: ids.length }], tokens);
+  if (seed % 4 === 0) return encoded(ids, [], [{ type: "text", length: ids.length }], tokens);
 
   const side = patchSides[below(patchSides.length)]!;
-  const patches = Uint8Array.from({ length: side * side * 3 * vision.patchSize ** 2 }, () => below(256));
+  const patches = randomPatches(side * side, vision.patchSize ** 2, below);
   const image: ImagePatches = { hash: `noise ${seed}`, patches, frameCount: 1, patchRows: side, patchColumns: side };
   const length = spanLength(image, vision.mergeSize);
   const start = randomTextLength / 2 + 1;
@@ -35,6 +35,16 @@ function randomPrompt({ text, vision, tokens }: ModelConfig, seed: number): Enco
     { type: "text", length: randomTextLength - start + 2 },
   ];
   return encoded([...withPicture, ...ids.slice(start - 1)], [{ start, length, image }], runs, tokens);
+}
+
+/** [patches, 3, pixels]: each patch has a colour of its own, and grain. Noise alone would make all patches alike to the vision tower. */
+function randomPatches(patchCount: number, pixelCount: number, below: (limit: number) => number): Uint8Array {
+  const patches = new Uint8Array(patchCount * 3 * pixelCount);
+  for (let channel = 0; channel < 3 * patchCount; channel++) {
+    const level = below(192);
+    for (let i = 0; i < pixelCount; i++) patches[channel * pixelCount + i] = level + below(64);
+  }
+  return patches;
 }
 
 function encoded(

@@ -1,0 +1,53 @@
+// The compiled command line, killed without warning in each step of a calibrated conversion: needs dist/.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "ernie-vl-calibrate-resume-"));
+const undisturbed = join(folder, "undisturbed");
+const chats = join(folder, "chats.jsonl");
+
+/** Runs `ernie-vl convert --calibrate`; kills it as soon as it says `killAt`. Returns what it printed and how it ended. */
+async function convert(target: string, killAt?: string): Promise<{ output: string; code: number | null }> {
+  const child = spawn(process.execPath, [main, "convert", nano, "--out", target, "--calibrate", chats, "--experts", "onnxruntime"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  if (killAt !== undefined) {
+    while (child.exitCode === null && !output.includes(killAt)) await setTimeout(5);
+    child.kill("SIGKILL");
+  }
+  const [code] = (await exited) as [number | null];
+  return { output, code };
+}
+
+beforeAll(async () => {
+  if (!existsSync(main)) throw new Error(`${main} is missing; run \`npm run build\` first`);
+  const lines = ["Add 3 and 4.", "Hello!", "What is the capital of Japan?"].map((content) => ({ messages: [{ role: "user", content }] }));
+  writeFileSync(chats, lines.map((line) => JSON.stringify(line)).join("\n"));
+  expect((await convert(undisturbed)).code).toBe(0);
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test("killed in each of its steps, a calibrated conversion goes on from there and ends with the same bytes", async () => {
+  const target = join(folder, "killed");
+
+  for (const step of ["1/3 convert", "2/3 calibrate", "3/3 convert"]) await convert(target, step);
+  const last = await convert(target);
+
+  expect(last.output).toContain("1/3 convert and 2/3 calibrate were done earlier");
+  expect(last.code).toBe(0);
+  expect(readFileSync(join(target, "manifest.json"), "utf8")).toBe(readFileSync(join(undisturbed, "manifest.json"), "utf8"));
+  expect(readdirSync(folder).filter((name) => name.startsWith("."))).toEqual([]);
+}, 300_000);
