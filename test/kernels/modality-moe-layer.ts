@@ -2,8 +2,9 @@
 // weights as they were before packing.
 
 import { Graph, type Value } from "../../src/convert/onnx/graph.ts";
-import { interleaveTiles, modalityMoe, packTiles, tiledShapes, type TiledExperts } from "../../src/convert/onnx/custom-ops.ts";
-import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quantize/blockwise.ts";
+import { alternatingTiles, modalityMoe, packTiles, tiledShapes, type TiledExperts } from "../../src/convert/onnx/custom-ops.ts";
+import { arrangeRows } from "../../src/convert/quantize/arrange-rows.ts";
+import { dequantizeBlockwise, quantizeBlockwise, type QuantizedRows } from "../../src/convert/quantize/blockwise.ts";
 import { roundToFloat16, toFloat16 } from "../../src/core/half.ts";
 import type { DataType } from "../../src/core/data-type.ts";
 
@@ -70,18 +71,20 @@ export function layerGraph(layer: Layer, activation: DataType): Graph {
 }
 
 function tiledExperts(g: Graph, { hidden, experts, bits }: LayerSizes, width: number, bank: readonly Expert[]): TiledExperts {
-  const tensors = (matrices: Float32Array[], rows: number, columns: number): [Value, Value] => {
+  const quantize = (matrix: Float32Array, columns: number) => quantizeBlockwise(matrix, columns, bits, { roundScale: roundToFloat16 });
+  const tensors = (matrices: QuantizedRows[], rows: number, columns: number): [Value, Value] => {
     const shapes = tiledShapes(experts, rows, columns, bits);
-    const packed = matrices.map((matrix) =>
-      packTiles(quantizeBlockwise(matrix, columns, bits, { roundScale: roundToFloat16 }), columns, bits),
-    );
+    const packed = matrices.map((matrix) => packTiles(matrix, columns, bits));
     const codes = Buffer.concat(packed.map(({ data }) => data));
     const scales = toFloat16(Float32Array.from(packed.flatMap((tiles) => [...tiles.scales])));
     return [g.constant("uint8", shapes.codes, codes), g.constant("float16", shapes.scales, scales)];
   };
-  const gateUps = bank.map(({ gate, up }) => interleaveTiles(gate, up, hidden));
+  const format = { bits, columns: hidden, width: hidden };
+  const gateUps = bank.map(({ gate, up }) =>
+    arrangeRows([quantize(gate, hidden), quantize(up, hidden)], alternatingTiles(width, width), format),
+  );
   const [gateUp, gateUpScales] = tensors(gateUps, 2 * width, hidden);
-  const downs = bank.map(({ down }) => down);
+  const downs = bank.map(({ down }) => quantize(down, width));
   const [down, downScales] = tensors(downs, hidden, width);
   return { gateUp, gateUpScales, down, downScales };
 }

@@ -1,7 +1,7 @@
 // The routed experts as our own operator (kernels/ops/modality_moe): routing and both banks in one node, no padding of one bank to
 // the width of the other, weights in tiles.
 
-import { modalityMoe, packTiles, tiledShapes, tileRows, type ModalityRouter, type TiledExperts } from "../onnx/custom-ops.ts";
+import { alternatingTiles, modalityMoe, packTiles, tiledShapes, type ModalityRouter, type TiledExperts } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { blockLength } from "../quantize/blockwise.ts";
 import type { RoutedExperts } from "./moe.ts";
@@ -67,14 +67,4 @@ function bankWeights(g: Graph, layer: number, { firstExpert, ownWidth }: Bank, b
   const values = [...pair("gate_up_proj", 2 * width, hiddenSize), ...pair("down_proj", hiddenSize, width)];
   const [gateUpCodes, gateUpScales, downCodes, downScales] = g.weights(values, pieces) as [Value, Value, Value, Value];
   return { gateUp: gateUpCodes, gateUpScales, down: downCodes, downScales };
-}
-
-/** 16 rows of gate, 16 of up, and so on; each has `ownWidth` rows, the rest up to `width` are zeros. */
-function alternatingTiles(ownWidth: number, width: number): Int32Array {
-  return Int32Array.from({ length: 2 * width }, (_, row) => {
-    const tile = Math.floor(row / tileRows);
-    const own = Math.floor(tile / 2) * tileRows + (row % tileRows);
-    if (own >= ownWidth) return -1;
-    return tile % 2 === 0 ? own : ownWidth + own;
-  });
 }

@@ -97,14 +97,16 @@ function packPiece4(source: Uint8Array, from: number, target: Uint8Array, to: nu
   target[to + 3] = (b >> 4) | (d & 240);
 }
 
-/** gate and up [I, columns] with their tiles alternating: 16 rows of gate, 16 of up, and so on. I is a multiple of 16. */
-export function interleaveTiles(gate: Float32Array, up: Float32Array, columns: number): Float32Array {
-  const tileLength = tileRows * columns;
-  assert(gate.length === up.length && gate.length % tileLength === 0, `gate and up are not tiles of ${tileRows} rows`);
-  const rows = new Float32Array(2 * gate.length);
-  for (let at = 0; at < gate.length; at += tileLength) {
-    rows.set(gate.subarray(at, at + tileLength), 2 * at);
-    rows.set(up.subarray(at, at + tileLength), 2 * at + tileLength);
-  }
-  return rows;
+/**
+ * The order of gate_up's rows, 16 of gate, 16 of up, and so on: 0 … ownWidth − 1 are rows of gate, the next ones of up, and −1 is one of the zeros
+ * that fill both up to `width`, a multiple of 16.
+ */
+export function alternatingTiles(ownWidth: number, width: number): Int32Array {
+  assert(width % tileRows === 0, `gate and up of ${width} rows are not tiles of ${tileRows}`);
+  return Int32Array.from({ length: 2 * width }, (_, row) => {
+    const tile = Math.floor(row / tileRows);
+    const own = Math.floor(tile / 2) * tileRows + (row % tileRows);
+    if (own >= ownWidth) return -1;
+    return tile % 2 === 0 ? own : ownWidth + own;
+  });
 }
