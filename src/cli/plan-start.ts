@@ -8,7 +8,7 @@ import { probeCuda, type CudaProbe } from "../runtime/cuda/probe.ts";
 import { canCompute, chooseDevice, defaultActivations, type ComputeDevice, type DeviceChoice } from "./choose-device.ts";
 import { planMemory, tooLittleMemory, type MemoryPlan, type MemoryWishes, type PlannedModel } from "./memory-plan.ts";
 import { dataBytes, totalOf, weightBytesByPart } from "./memory-report.ts";
-import { chooseSettings } from "./prepare-model.ts";
+import { chooseSettings, requireCudaKernels } from "./prepare-model.ts";
 
 export type StartWishes = MemoryWishes & {
   readonly device: DeviceChoice;
@@ -43,6 +43,7 @@ export function planStart(folder: string, wishes: StartWishes, say: (line: strin
     }
   }
   const model = modelFor.on(device);
+  if (device.kind === "cuda") requireCudaKernels(model.settings);
   return { device, settings: model.settings, model, memory: planMemory(model, device, wishes) };
 }
 
@@ -60,7 +61,7 @@ function readModel(
   const config = readModelConfig(folder);
   return {
     on: ({ kind }) => {
-      const settings = chooseSettings(weights, activations ?? defaultActivations(kind), experts);
+      const settings = chooseSettings(weights, activations ?? defaultActivations(kind), experts, kind);
       return { config, settings, weightBytes: totalOf(weightBytesByPart(config, settings)) };
     },
   };

@@ -8,13 +8,19 @@ import type { Source } from "../convert/source.ts";
 import { UserError } from "../core/errors.ts";
 import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
 import { classifyFolder, readManifest } from "../model-folder.ts";
+import { hasCudaCode } from "../runtime/cuda/elf.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { converterFingerprint, programVersion } from "../version.ts";
 import { ConvertProgress } from "./convert-progress.ts";
 import { formatBytes } from "./options.ts";
 
-/** Settings from the command line, with "auto" decided. */
-export function chooseSettings(weights: WeightFormat, activations: ActivationFormat, experts: ExpertChoice): ConversionSettings {
+/** Settings from the command line, with "auto" decided. Only a GPU computes bf16. */
+export function chooseSettings(
+  weights: WeightFormat,
+  activations: ActivationFormat,
+  experts: ExpertChoice,
+  device: "cpu" | "cuda" = activations === "bf16" ? "cuda" : "cpu",
+): ConversionSettings {
   const library = findKernelLibrary();
   if (experts === "modality-moe" && !library) {
     throw new UserError(
@@ -24,8 +30,18 @@ export function chooseSettings(weights: WeightFormat, activations: ActivationFor
   if (experts === "modality-moe" && weights === "fp32") {
     throw new UserError("--experts modality-moe computes quantized weights only; use --weights int4 or int8, or --experts onnxruntime");
   }
-  const isOwn = library !== undefined && weights !== "fp32" && experts !== "onnxruntime";
+  const isComputable = library !== undefined && weights !== "fp32" && (device === "cpu" || hasCudaCode(library));
+  const isOwn = experts === "modality-moe" || (experts === "auto" && isComputable);
   return { weights, activations, ...(isOwn && { experts: "modality-moe" }) };
+}
+
+/** Throws UserError when the model wants our own operator on a GPU, and the library has no kernel for one. */
+export function requireCudaKernels({ experts }: ConversionSettings): void {
+  const library = findKernelLibrary();
+  if (experts !== "modality-moe" || !library || hasCudaCode(library)) return;
+  throw new UserError(
+    "the ModalityMoe kernel was built without CUDA; run npm run kernels:build where nvcc is installed, or convert with --experts onnxruntime",
+  );
 }
 
 export type PreparedModel = { readonly folder: string; readonly manifest: Manifest };

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { DeviceChoice } from "../../src/cli/choose-device.ts";
 import { defaultMemoryWishes } from "../../src/cli/memory-plan.ts";
 import { planStart, type StartWishes } from "../../src/cli/plan-start.ts";
@@ -10,6 +10,7 @@ import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { UserError } from "../../src/core/errors.ts";
 import type { ActivationFormat } from "../../src/core/manifest.ts";
 import type { CudaProbe } from "../../src/runtime/cuda/probe.ts";
+import { findOnnxRuntime } from "../../src/runtime/ort-api.ts";
 
 const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-plan-start-"));
@@ -21,6 +22,7 @@ beforeAll(async () => {
   }
 });
 afterAll(() => rmSync(root, { recursive: true }));
+afterEach(() => vi.unstubAllEnvs());
 
 /** With this much memory, all of it free. */
 function gpuOf(gibibytes: number): CudaProbe {
@@ -44,17 +46,17 @@ function plan(folder: string, device: DeviceChoice, probe: CudaProbe, wishes: Pa
     (line) => lines.push(line),
     () => probe,
   );
-  return { kind: chosen.kind, activations: settings.activations, kvDataType: memory.kvDataType, lines };
+  return { kind: chosen.kind, experts: settings.experts, activations: settings.activations, kvDataType: memory.kvDataType, lines };
 }
 
 describe("a checkpoint", () => {
   test("is converted for the GPU that auto finds", () => {
-    expect(plan(nano, "auto", gpuOf(24))).toEqual({ kind: "cuda", activations: "bf16", kvDataType: "bfloat16", lines: [] });
+    expect(plan(nano, "auto", gpuOf(24))).toMatchObject({ kind: "cuda", activations: "bf16", kvDataType: "bfloat16", lines: [] });
   });
 
   test("is converted for the CPU where there is none", () => {
     const lines = ["The CPU computes, because no GPU can be used: there is no driver"];
-    expect(plan(nano, "auto", noGpu)).toEqual({ kind: "cpu", activations: "fp32", kvDataType: "float32", lines });
+    expect(plan(nano, "auto", noGpu)).toMatchObject({ kind: "cpu", activations: "fp32", kvDataType: "float32", lines });
   });
 
   test("is converted for the CPU where the GPU is too small, and auto says so with the numbers", () => {
@@ -89,5 +91,27 @@ describe("a converted model", () => {
   test("that only a GPU computes is refused with the reason why the GPU cannot have it", () => {
     expect(() => plan(converted("bf16"), "auto", tiny)).toThrow(/^too little memory: /);
     expect(() => plan(converted("bf16"), "auto", noGpu)).toThrow(/^the CPU computes with fp32 or fp16 activations/);
+  });
+});
+
+describe("with a kernel library that was built without CUDA", () => {
+  // Only its sections are looked at: any library without GPU code will do.
+  const stub = () => vi.stubEnv("ERNIE_VL_KERNELS", findOnnxRuntime());
+
+  test("a GPU gets ONNX Runtime's operator, a CPU our own", () => {
+    stub();
+
+    expect(plan(nano, "auto", gpuOf(24), { experts: "auto" })).toMatchObject({ kind: "cuda", experts: undefined });
+    expect(plan(nano, "auto", noGpu, { experts: "auto" })).toMatchObject({ kind: "cpu", experts: "modality-moe" });
+  });
+
+  test("a model that was converted for our operator is refused on a GPU, with what to do", async () => {
+    stub();
+    const folder = join(root, "own-operator");
+    const settings = { weights: "int4", activations: "bf16", experts: "modality-moe" } as const;
+    await convertCheckpoint(nano, folder, { settings, programVersion: "0" });
+
+    expect(() => plan(folder, "cuda", gpuOf(24))).toThrow(/built without CUDA; run npm run kernels:build where nvcc is installed/);
+    expect(() => plan(nano, "cuda", gpuOf(24), { experts: "modality-moe" })).toThrow(/built without CUDA/);
   });
 });

@@ -19,6 +19,15 @@ const neededTag = 1n;
 
 /** Throws UserError when the file is not such a library. */
 export function readLibraryFacts(path: string): LibraryFacts {
+  return inspect(path, (read, sections) => ({ needed: neededNames(read, sections), versions: versionStrings(read, sections) }));
+}
+
+/** Whether the library holds kernels for NVIDIA GPUs, as nvcc packs them. Throws UserError when the file is not such a library. */
+export function hasCudaCode(path: string): boolean {
+  return inspect(path, (_, sections) => sections.some(({ name }) => name === ".nv_fatbin"));
+}
+
+function inspect<T>(path: string, look: (read: Read, sections: readonly Section[]) => T): T {
   const file = openSync(path, "r");
   try {
     const read = (offset: number, size: number): Buffer => {
@@ -28,8 +37,7 @@ export function readLibraryFacts(path: string): LibraryFacts {
       if (done < size) throw notALibrary(path);
       return bytes;
     };
-    const sections = readSections(read, path);
-    return { needed: neededNames(read, sections), versions: versionStrings(read, sections) };
+    return look(read, readSections(read, path));
   } finally {
     closeSync(file);
   }
