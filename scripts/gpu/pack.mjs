@@ -57,7 +57,7 @@ function main() {
   const reference = join(resolve(flags.reference), "tiny-a");
   if (existsSync(reference)) cpSync(reference, join(kit, "reference", "tiny-a"), { recursive: true, dereference: true });
   else console.log(`${reference} is not there: the kit goes without it`);
-  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).trim();
+  const commit = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" }).trim();
   writeFileSync(join(kit, "commit"), `${commit}\n`);
 
   const partBytes = (flags["part-mb"] === undefined ? transferMebibytes - treeMebibytes() : Number(flags["part-mb"])) << 20;
