@@ -6,11 +6,12 @@
 #include <immintrin.h>
 
 #include "cpu_loops.h"
+#include "modality_moe.h"
 
 namespace ernie {
 namespace {
 
-constexpr int kPrefetchBytes = 2048;  // a tile and its successor lie one behind the other
+constexpr int kPrefetchBytes = 4096;  // of codes; a tile and its successor lie one behind the other, and so do their scales
 
 inline __m512i broadcastPair(const int16_t* pair) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(pair)); }
 
@@ -33,6 +34,7 @@ inline void dotTile(const uint8_t* codes, const uint16_t* scales, int blocks, co
             dots[t][0] = _mm512_set1_epi32(x[t]->offset);
             for (int chain = 1; chain < kChains; chain++) dots[t][chain] = _mm512_setzero_si512();
         }
+        _mm_prefetch(reinterpret_cast<const char*>(scales + kTileRows * kPrefetchBytes / (64 * kBits)), _MM_HINT_T0);
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; v++) {
             _mm_prefetch(reinterpret_cast<const char*>(codes + 64 * v + kPrefetchBytes), _MM_HINT_T0);
