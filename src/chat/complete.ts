@@ -6,7 +6,7 @@ import type { ChatEvent } from "../core/events.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import { encodePrompt, type LoadImage } from "./encode-prompt.ts";
-import { generateAnswer, type ThinkingPlan, type TokenSource } from "./generate-answer.ts";
+import { type AnswerPlan, generateAnswer, type TokenSource } from "./generate-answer.ts";
 import type { PromptSegment } from "./marked-texts.ts";
 import { OutputParser } from "./output-parser.ts";
 import { severalAnswers } from "./several-answers.ts";
@@ -46,19 +46,11 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
   const endTokenIds = [...new Set([...config.tokens.eos, ...(turnEnd === undefined ? [] : [turnEnd])])];
 
   const thinkEndId = tokenizer.controlTokenId("</think>");
+  // As templates write it (model spec, 6.2 and 6.3).
+  const thinkingEnd = { closingIds: tokenizer.encodeTemplate("\n</think>\n\n"), afterEndIds: tokenizer.encodeTemplate("\n\n") };
   const isAbleToCall = tokenizer.controlTokenId(callMarkers.open) !== undefined;
   const idsOf = (segments: readonly PromptSegment[]) =>
     tokenizer.encode(segments.flatMap((part) => (part.type === "image" ? [] : { text: part.text, isTrusted: part.type === "control" })));
-
-  function planThinking(chat: Chat): ThinkingPlan | undefined {
-    if (!chat.thinking || thinkEndId === undefined) return undefined;
-    return {
-      endId: thinkEndId,
-      closingIds: tokenizer.encodeTemplate("\n</think>\n\n"), // as templates write it (model spec, 6.2 and 6.3)
-      afterEndIds: tokenizer.encodeTemplate("\n\n"),
-      begunIds: idsOf(template.openCall({ ...chat, thinking: false })),
-    };
-  }
 
   function encode(chat: Chat): Promise<EncodedPrompt> {
     if (!chat.toolUse || isAbleToCall) return encodePrompt(chat, encoder);
@@ -70,13 +62,21 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
     const prompt = await encode(chat);
     const { choiceCount = 1, sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
     const endIds = [...(ignoresEndTokens ? [] : endTokenIds), ...stopTokenIds];
-    const begunIds = idsOf(template.openCall(chat));
-    const plan = { prompt, begunIds, thinking: planThinking(chat), endTokenIds: endIds, contextLength };
+    const callBeginIds = idsOf(template.openCall(chat));
     const start = (choice: number, choiceSignal: AbortSignal) => {
       const seed = (sampling.seed + choice) % 2 ** 53;
       const parserOptions = { promptTokenIds: prompt.tokenIds, stopStrings, endTokenIds: endIds, spellsSpecials, toolUse: chat.toolUse };
       const output = new OutputParser(tokenizer, parserOptions);
-      return generateAnswer(engine, { ...plan, options: { ...options, sampling: { ...sampling, seed } } }, output, choiceSignal);
+      const thinksFirst = output.isThinking && thinkEndId !== undefined;
+      const plan: AnswerPlan = {
+        prompt,
+        begunIds: thinksFirst ? [] : callBeginIds,
+        thinking: thinksFirst ? { ...thinkingEnd, endId: thinkEndId, begunIds: callBeginIds } : undefined,
+        options: { ...options, sampling: { ...sampling, seed } },
+        endTokenIds: endIds,
+        contextLength,
+      };
+      return generateAnswer(engine, plan, output, choiceSignal);
     };
     yield* choiceCount === 1 ? start(0, signal) : severalAnswers(choiceCount, start, signal);
   }

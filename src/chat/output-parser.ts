@@ -40,6 +40,11 @@ export class OutputParser {
     this.#stopStrings = new StopStrings(options.stopStrings);
   }
 
+  /** At first: whether the prompt leaves the model thinking. */
+  get isThinking(): boolean {
+    return this.#reasoning.isThinking;
+  }
+
   get reasoningTokenCount(): number {
     return this.#reasoning.reasoningTokenCount;
   }

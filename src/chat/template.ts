@@ -57,18 +57,18 @@ export class ChatTemplate {
     const segments = texts.split(rendered);
     const wanted = chat.messages.flatMap(({ content }) => content.filter((part) => part.type === "image")).length;
     const shown = segments.filter((segment) => segment.type === "image").length;
-    if (shown === wanted) return [...segments, ...this.openCall(chat)];
+    if (shown === wanted) return endsInThinking(segments) ? segments : [...segments, ...this.openCall(chat)];
     const message = `the chat template of this model has places for ${shown} of the ${wanted} images; send them in user messages`;
     throw new RequestError(message, { code: "invalid_messages", param: "messages" });
   }
 
   /**
-   * What `render` writes of the answer itself: the beginning of a call, where the client demands one. Nothing while the model is
-   * to think first, and nothing for a template whose calls cannot be begun.
+   * The beginning of a call, where the client demands one; nothing for a template whose calls cannot be begun. `render` ends with
+   * it, unless the model is to think first.
    */
-  openCall({ toolUse, thinking }: Chat): PromptSegment[] {
+  openCall({ toolUse }: Chat): PromptSegment[] {
     const { callForm } = this.#traits;
-    return toolUse && callForm && !thinking ? openCall(callForm, toolUse.choice) : [];
+    return toolUse && callForm ? openCall(callForm, toolUse.choice) : [];
   }
 
   #toTemplateMessage(message: ChatMessage, texts: MarkedTexts, param: string): TemplateMessage {
@@ -126,6 +126,11 @@ export class ChatTemplate {
       eos_token: this.#source.eosToken,
     });
   }
+}
+
+function endsInThinking(segments: readonly PromptSegment[]): boolean {
+  const written = segments.map((segment) => (segment.type === "control" ? segment.text : "")).join("");
+  return written.lastIndexOf("<think>") > written.lastIndexOf("</think>");
 }
 
 function noPlace(what: string, param: string): RequestError {

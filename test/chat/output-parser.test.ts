@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { OutputParser } from "../../src/chat/output-parser.ts";
 import type { AnswerPart } from "../../src/core/events.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
+import type { ToolUse } from "../../src/core/chat.ts";
 import { endThink, nanoFolder, nanoTokens, think } from "./nano.ts";
 
 const tokenizer = loadTokenizer(nanoFolder);
@@ -121,7 +122,66 @@ describe("OutputParser", () => {
       }),
     );
   });
+
+  test("shows the same parts, in the same order, for any tokens that spell an answer with calls", () => {
+    const markers = ["<think>", "</think>", "<tool_call>", "</tool_call>"].map((name) => tokenizer.controlTokenId(name)!);
+    const call = '{"name": "clock", "arguments": {"zone": "é👍"}}';
+    const text = fc.constantFrom(
+      "a",
+      "\n",
+      " ",
+      "stop",
+      "é",
+      "👍",
+      "{",
+      "}",
+      '"',
+      call,
+      call.slice(0, 30),
+      '{"name": "rm", "arguments": {}}',
+    );
+    const script = fc.array(fc.oneof(text, fc.constantFrom(...markers)), { maxLength: 10 });
+    const toolUse: ToolUse = { tools: [{ name: "clock" }], choice: "auto", allowsParallelCalls: true };
+    const partsOf = (tokenIds: readonly number[], prompt: readonly number[]) => {
+      const output = new OutputParser(tokenizer, {
+        promptTokenIds: Int32Array.from(prompt),
+        stopStrings: ["stop", "p a"],
+        endTokenIds: [end],
+        toolUse,
+      });
+      const parts = tokenIds.flatMap((id) => (output.isStopped ? [] : output.push(id)));
+      return merged([...parts, ...output.flush()]);
+    };
+    fc.assert(
+      fc.property(script, fc.array(fc.nat(), { maxLength: 5 }), fc.boolean(), (items, cuts, isThinking) => {
+        const prompt = isThinking ? thinkingPrompt : plainPrompt;
+        const tokens = (encode: (text: string) => number[]) =>
+          joined(items).flatMap((item) => (typeof item === "number" ? [item] : encode(item)));
+        const expected = partsOf([...tokens((item) => tokenizer.encodeText(item)), end], prompt);
+        expect(partsOf([...tokens((item) => encodeCut(item, cuts)), end], prompt)).toEqual(expected);
+        expect(expected.every((part, i) => part.type !== "tool-arguments" || expected[i - 1]?.type === "tool-call")).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
 });
+
+/** Texts that follow each other as one. */
+function joined(items: readonly (string | number)[]): (string | number)[] {
+  return items.reduce<(string | number)[]>((all, item) => {
+    const last = all.at(-1);
+    return typeof last === "string" && typeof item === "string" ? [...all.slice(0, -1), last + item] : [...all, item];
+  }, []);
+}
+
+/** Texts of one kind that follow each other as one. */
+function merged(parts: readonly AnswerPart[]): AnswerPart[] {
+  return parts.reduce<AnswerPart[]>((all, part) => {
+    const last = all.at(-1);
+    if (last?.type !== part.type || part.type === "tool-call" || last.type === "tool-call") return [...all, part];
+    return [...all.slice(0, -1), { ...part, text: last.text + part.text }];
+  }, []);
+}
 
 function makeParser(promptTokenIds: readonly number[], stopStrings: readonly string[] = []): OutputParser {
   return new OutputParser(tokenizer, { promptTokenIds: Int32Array.from(promptTokenIds), stopStrings, endTokenIds: [end] });

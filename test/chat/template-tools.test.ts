@@ -1,6 +1,7 @@
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { loadTemplate } from "../../src/chat/template.ts";
-import type { Chat, ChatMessage, Tool, ToolCall, ToolChoice, ToolUse } from "../../src/core/chat.ts";
+import type { Chat, ChatMessage, JsonObject, Tool, ToolCall, ToolChoice, ToolUse } from "../../src/core/chat.ts";
 import { makeChat, nanoFolder, toolSamples } from "./nano.ts";
 import { emptyFolder, makeTemplate, show } from "./template-fixture.ts";
 
@@ -42,6 +43,29 @@ describe("tools in a template", () => {
       "there</tool_call>",
     ]);
     expect(show(segments)).toContain('"required": ["<tool_call>"]}}\nCall a tool');
+  });
+
+  test("any declaration comes out as the JSON it is, and so do any arguments", () => {
+    const text = fc.string({ unit: "grapheme" });
+    const object = fc.dictionary(
+      fc.oneof(text, fc.constantFrom("type", "properties", "__proto__", "[1:0]")),
+      fc.jsonValue({ maxDepth: 3 }),
+      { maxKeys: 4 },
+    );
+    const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+    fc.assert(
+      fc.property(text, object, object, (description, parameters, args) => {
+        const call: ToolCall = { id: "call_1", name: "find", arguments: JSON.stringify(args) };
+        const messages: ChatMessage[] = [...makeChat("?").messages, { role: "assistant", content: [], toolCalls: [call] }];
+        const tools = [{ name: "find", description, parameters: plain(parameters) as JsonObject }];
+        const prompt = show(nano.render({ messages, thinking: false, toolUse: { tools, choice: "auto", allowsParallelCalls: true } }));
+
+        const [, declared] = /^<\|begin_of_sentence\|>Tools:\n(.*)\nCall a tool/.exec(prompt)!;
+        expect(JSON.parse(declared!)).toEqual(plain(tools[0]));
+        const [, called] = /Assistant: <tool_call>(.*)<\/tool_call><\|end_of_sentence\|>Assistant: <think>\n\n<\/think>\n\n$/.exec(prompt)!;
+        expect(JSON.parse(called!)).toEqual({ name: "find", arguments: plain(args) });
+      }),
+    );
   });
 
   test("arguments that are no JSON are shown as they are", () => {
@@ -100,6 +124,21 @@ describe("tools in a template", () => {
     const chat = { ...makeChat("?"), toolUse: useTools(choice) };
     expect(show(template.render(chat)).endsWith(ending)).toBe(true);
     expect(show(template.render({ ...chat, thinking: true })).endsWith("<think>\n")).toBe(true);
+  });
+
+  test("a call is not begun where the template makes the model think, whatever the request says", () => {
+    const calls =
+      '{%- for call in message.tool_calls or [] -%}<tool_call>{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments }}}{%- endfor -%}';
+    const jinja = `{{ tools | tojson if tools }}{%- for message in messages -%}{{ message.content }}${calls}{%- endfor -%}`;
+    const prompt = (ending: string) =>
+      show(
+        makeTemplate(jinja + ending).render({
+          ...makeChat("?"),
+          toolUse: { tools: [{ name: "f" }], choice: "required", allowsParallelCalls: true },
+        }),
+      );
+    expect(prompt("<think>").endsWith("?<think>")).toBe(true);
+    expect(prompt("<think></think>").endsWith("?<think></think><tool_call>")).toBe(true);
   });
 
   test("arguments are an object for a template that writes them as JSON", () => {
