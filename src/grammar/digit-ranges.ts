@@ -27,25 +27,29 @@ export function numbersBetween(bounds: NumberBounds): Expression | undefined {
     end === undefined ? [] : [toDecimal(end)],
   );
   if (ends.some((end) => !end || end.decimals > maxDecimals)) return undefined;
-  const decimals = Math.max(1, ...ends.map((end) => end!.decimals));
+  const isExclusive = bounds.exclusiveMinimum !== undefined || bounds.exclusiveMaximum !== undefined;
+  const decimals = isExclusive ? maxDecimals : Math.max(1, ...ends.map((end) => end!.decimals));
   // Fewer decimals first, so that 2.5 needs not be written 2.500; then any more behind all decimals of the bounds.
   return choice(...Array.from({ length: decimals + 1 }, (_, count) => between(bounds, count, count === decimals)));
 }
 
-/** Numbers with exactly so many decimals, or with more of them when `isOpen`. */
+/** Numbers with exactly so many decimals, or also with more of them when `isOpen`. */
 function between(bounds: NumberBounds, decimals: number, isOpen = false): Expression {
   const limit = 10n ** BigInt(maxDigits) - 1n;
-  let low = -limit;
-  let high = limit;
+  let [low, openLow] = [-limit, -limit];
+  let [high, openHigh] = [limit, limit];
   const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = bounds;
-  if (minimum !== undefined) low = larger(low, scaled(minimum, decimals, "up"));
-  if (maximum !== undefined) high = smaller(high, scaled(maximum, decimals, "down"));
-  if (exclusiveMinimum !== undefined) low = larger(low, scaled(exclusiveMinimum, decimals, "down") + 1n);
-  if (exclusiveMaximum !== undefined) high = smaller(high, scaled(exclusiveMaximum, decimals, "up") - 1n);
-  const options: Expression[] = [];
-  if (high >= 0n) options.push(...digitStrings(larger(low, 0n), high, decimals, isOpen));
-  if (low < 0n) options.push(...digitStrings(larger(-high, 1n), -low, decimals, isOpen).map((digits) => sequence(text("-"), digits)));
-  return choice(...options);
+  // More decimals lead away from zero, so that behind an inclusive end there is none.
+  const atLeast = (end: bigint, openEnd: bigint) => ([low, openLow] = [larger(low, end), larger(openLow, openEnd)]);
+  const atMost = (end: bigint, openEnd: bigint) => ([high, openHigh] = [smaller(high, end), smaller(openHigh, openEnd)]);
+  if (minimum !== undefined) atLeast(scaled(minimum, decimals, "up"), scaled(minimum, decimals, "up") + 1n);
+  if (maximum !== undefined) atMost(scaled(maximum, decimals, "down"), scaled(maximum, decimals, "down") - 1n);
+  if (exclusiveMinimum !== undefined)
+    atLeast(scaled(exclusiveMinimum, decimals, "down") + 1n, scaled(exclusiveMinimum, decimals, "down") + 1n);
+  if (exclusiveMaximum !== undefined) atMost(scaled(exclusiveMaximum, decimals, "up") - 1n, scaled(exclusiveMaximum, decimals, "up") - 1n);
+  const options = digitStrings(larger(low, 0n), high, isOpen ? openHigh : undefined, decimals);
+  const negative = digitStrings(larger(-high, 1n), -low, isOpen ? -openLow : undefined, decimals);
+  return choice(...options, ...negative.map((digits) => sequence(text("-"), digits)));
 }
 
 function larger(a: bigint, b: bigint): bigint {
@@ -75,20 +79,20 @@ function toDecimal(value: number): Decimal | undefined {
   return decimals < 0 ? { digits: digits * 10n ** BigInt(-decimals), decimals: 0 } : { digits, decimals };
 }
 
-/** Spellings of low … high (not negative) with the point before the last `decimals` digits; one option for each length. */
-function digitStrings(low: bigint, high: bigint, decimals: number, isOpen: boolean): Expression[] {
+/**
+ * Spellings of low … high (not negative) with the point before the last `decimals` digits, and of low … openHigh with more decimals.
+ * One option for each length.
+ */
+function digitStrings(low: bigint, high: bigint, openHigh: bigint | undefined, decimals: number): Expression[] {
   const options: Expression[] = [];
   for (let length = decimals + 1; length <= maxDigits; length++) {
     const from = larger(low, length === decimals + 1 ? 0n : 10n ** BigInt(length - 1));
-    const to = smaller(high, 10n ** BigInt(length) - 1n);
-    if (from > to) continue;
-    options.push(fixedLength(digitsOf(from, length), digitsOf(to, length), length - decimals));
-    // More decimals make the number larger (further from zero): the last one may have none.
-    const more = maxDigits - length;
-    if (isOpen && more > 0 && from < to) {
-      const extra = repeat(characters([0x30, 0x39]), 1, more);
-      options.push(sequence(fixedLength(digitsOf(from, length), digitsOf(to - 1n, length), length - decimals), extra));
-    }
+    const longest = 10n ** BigInt(length) - 1n;
+    const spell = (to: bigint) => fixedLength(digitsOf(from, length), digitsOf(to, length), length - decimals);
+    const to = smaller(high, longest);
+    if (from <= to) options.push(spell(to));
+    const openTo = openHigh === undefined ? -1n : smaller(openHigh, longest);
+    if (from <= openTo && length < maxDigits) options.push(sequence(spell(openTo), repeat(digitAt(0, -1, 0, 9), 1, maxDigits - length)));
   }
   return options;
 }

@@ -6,6 +6,8 @@ import { isAssertion, isObject, type SchemaObject, type TypeName } from "./schem
 /** Schemas whose conjunction cannot be written as one schema that this program reads. */
 export class NotMergeable extends Error {}
 
+const maxAlternatives = 1_000;
+
 type Merge = (a: unknown, b: unknown) => unknown;
 
 const larger: Merge = (a, b) => Math.max(a as number, b as number);
@@ -16,7 +18,7 @@ const merges: Readonly<Record<string, Merge>> = {
   enum: (a, b) => (a as unknown[]).filter((value) => (b as unknown[]).some((other) => isDeepStrictEqual(value, other))),
   required: (a, b) => [...new Set([...(a as string[]), ...(b as string[])])],
   allOf: (a, b) => [...(a as unknown[]), ...(b as unknown[])],
-  anyOf: (a, b) => (a as unknown[]).flatMap((one) => (b as unknown[]).map((other) => ({ allOf: [one, other] }))),
+  anyOf: (a, b) => pairs(a as unknown[], b as unknown[]),
   items: both,
   minimum: larger,
   exclusiveMinimum: larger,
@@ -80,6 +82,11 @@ function withEnum(schema: SchemaObject): SchemaObject {
   if (!Object.hasOwn(schema, "const")) return schema;
   const { const: value, ...rest } = schema;
   return mergeSchemas(rest, { enum: [value] }) as SchemaObject;
+}
+
+function pairs(a: readonly unknown[], b: readonly unknown[]): unknown[] {
+  if (a.length * b.length > maxAlternatives) throw new NotMergeable("anyOf with many alternatives");
+  return a.flatMap((one) => b.map((other) => ({ allOf: [one, other] })));
 }
 
 function typesIn(value: unknown): TypeName[] {

@@ -1,0 +1,127 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { afterEach, describe, expect, it } from "vitest";
+import { EngineError, RequestError } from "../../src/core/errors.ts";
+import type { OutputConstraint } from "../../src/core/structured-output.ts";
+import { GrammarClient, type GrammarClientOptions } from "../../src/grammar/grammar-client.ts";
+import { RemoteMatcher } from "../../src/grammar/mask-exchange.ts";
+import { allowedTokens, compileConstraint, endId, randomSource, vocabulary } from "./nano-vocabulary.ts";
+
+const choice = (...texts: string[]): OutputConstraint => ({ format: { type: "choice", texts, param: "choice" }, followsThinking: false });
+const anyJson: OutputConstraint = { format: { type: "json_object", whitespace: "flexible" }, followsThinking: false };
+const broken: OutputConstraint = { format: { type: "regex", pattern: "(", param: "response_format.regex" }, followsThinking: false };
+
+const clients: GrammarClient[] = [];
+afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
+
+/** The real thread, from the sources: a worker thread of its own knows no TypeScript. */
+function fromSources(): Worker {
+  const { href } = new URL("../../src/grammar/grammar-worker.ts", import.meta.url);
+  const script = `import("tsx/esm/api").then(({ register }) => (register(), import(${JSON.stringify(href)})))`;
+  return new Worker(script, { eval: true, workerData: vocabulary });
+}
+
+function makeClient(options: Partial<GrammarClientOptions> = {}): GrammarClient {
+  const client = new GrammarClient(vocabulary, { createWorker: fromSources, ...options });
+  clients.push(client);
+  return client;
+}
+
+/** A thread that says it is ready and then does what `script` says. */
+function scripted(script: string): () => Worker {
+  return () =>
+    new Worker(
+      `const { parentPort } = require("node:worker_threads"); parentPort.on("message", (m) => { ${script} }); parentPort.postMessage({ type: "ready" });`,
+      { eval: true },
+    );
+}
+
+describe("the grammar's thread", () => {
+  it("gives the engine the masks that the grammar gives, while answers run side by side", async () => {
+    const client = makeClient();
+    const opened = await Promise.all([client.open(anyJson), client.open(choice("yes", "no")), client.open(anyJson)]);
+
+    for (const [i, { handle }] of opened.entries()) {
+      const constraint = new RemoteMatcher(handle);
+      const local = compileConstraint(i === 1 ? choice("yes", "no") : anyJson);
+      let state = local.start;
+      const random = randomSource(i);
+      for (let count = 0; count < 40; count++) {
+        const mask = constraint.mask();
+        expect(constraint.readyMask()).toBe(mask);
+        expect(allowedTokens(mask)).toEqual(allowedTokens(local.maskOf(state)));
+        const ids = allowedTokens(mask).filter((id) => id !== endId);
+        if (ids.length === 0) break;
+        const id = ids[Math.floor(random() * ids.length)]!;
+        constraint.accept(id);
+        state = local.afterToken(state, id)!;
+      }
+      constraint.close();
+    }
+  }, 30_000);
+
+  it("refuses what cannot be compiled with the field at fault, and goes on", async () => {
+    const client = makeClient();
+
+    await expect(client.open(broken)).rejects.toThrow(RequestError);
+    await expect(client.open(broken)).rejects.toMatchObject({ status: 400, param: "response_format.regex" });
+    const { handle, ignored } = await client.open(choice("a"));
+
+    expect(new RemoteMatcher(handle).mask()).toBeInstanceOf(Uint32Array);
+    expect(ignored).toEqual([]);
+  }, 30_000);
+
+  it("fails an answer whose token the grammar does not allow, and no other", async () => {
+    const client = makeClient();
+    const [wrong, right] = [await client.open(choice("yes")), await client.open(choice("yes"))].map(
+      ({ handle }) => new RemoteMatcher(handle),
+    );
+
+    wrong!.accept(endId);
+
+    expect(() => wrong!.mask()).toThrow(EngineError);
+    expect(right!.mask()).toBeInstanceOf(Uint32Array);
+  }, 30_000);
+
+  it("is ended when it misses the deadline, and replaced", async () => {
+    let started = 0;
+    const createWorker = () => (started++ === 0 ? scripted("for (;;);")() : fromSources());
+    const client = makeClient({ createWorker, compileTimeoutMs: 2_000 });
+
+    await expect(client.open(choice("a"))).rejects.toMatchObject({ status: 400, code: "grammar_too_complex" });
+    await expect(client.open(choice("a"))).resolves.toBeDefined();
+    expect(started).toBe(2);
+  }, 30_000);
+
+  it("is replaced when it dies, and answers under way learn of it", async () => {
+    const client = makeClient({
+      createWorker: scripted(
+        'if (m.id === 1) throw new Error("out of memory"); parentPort.postMessage({ type: "opened", id: m.id, ignored: [] });',
+      ),
+    });
+    const { handle } = await client.open(choice("a"));
+    const constraint = new RemoteMatcher(handle);
+
+    expect(constraint.readyMask()).toBeUndefined();
+    await expect(client.open(choice("b"))).rejects.toThrow("the grammar thread failed: out of memory");
+    await sleep(100);
+
+    expect(() => constraint.mask()).toThrow("the grammar's thread has ended");
+    await expect(client.open(choice("c"))).resolves.toBeDefined();
+  }, 30_000);
+
+  it("waits no longer than told for a mask that does not come", async () => {
+    const client = makeClient({ createWorker: scripted('parentPort.postMessage({ type: "opened", id: m.id, ignored: [] });') });
+    const { handle } = await client.open(choice("a"));
+
+    expect(() => new RemoteMatcher(handle, 120).mask()).toThrow("gave no mask within 120 ms");
+  }, 30_000);
+
+  it("turns requests away when too many wait", async () => {
+    const client = makeClient({ createWorker: scripted("for (;;);"), compileTimeoutMs: 100, maxWaiting: 2 });
+    const waiting = [client.open(choice("a")), client.open(choice("b"))].map((open) => open.catch((error: RequestError) => error.status));
+
+    await expect(client.open(choice("c"))).rejects.toMatchObject({ status: 429 });
+    expect(await Promise.all(waiting)).toEqual([400, 400]);
+  }, 30_000);
+});

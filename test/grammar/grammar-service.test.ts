@@ -1,0 +1,59 @@
+import { MessageChannel } from "node:worker_threads";
+import { describe, expect, it } from "vitest";
+import type { OutputConstraint } from "../../src/core/structured-output.ts";
+import { GrammarCache, openConstraint } from "../../src/grammar/grammar-service.ts";
+import { createMaskMemory } from "../../src/grammar/mask-exchange.ts";
+import { drawAnswer, vocabulary } from "./nano-vocabulary.ts";
+
+function schemaConstraint(maxLength: number): OutputConstraint {
+  const schema = { type: "array", items: { type: "string", maxLength } };
+  return { format: { type: "json_schema", schema, isStrict: true, whitespace: "compact", param: "schema" }, followsThinking: false };
+}
+
+describe("the cache of grammars", () => {
+  it("compiles the same constraint once", () => {
+    const cache = new GrammarCache(vocabulary);
+
+    expect(cache.compile(schemaConstraint(9)).grammar).toBe(cache.compile(schemaConstraint(9)).grammar);
+    expect(cache.compile(schemaConstraint(8)).grammar).not.toBe(cache.compile(schemaConstraint(9)).grammar);
+    expect(cache.grammarCount).toBe(2);
+  });
+
+  it("forgets the least recently used beyond its count", () => {
+    const cache = new GrammarCache(vocabulary, { maxGrammars: 3, maxCacheBytes: 2 ** 28 });
+    const first = cache.compile(schemaConstraint(0)).grammar;
+    for (const length of [1, 2]) cache.compile(schemaConstraint(length));
+
+    expect(cache.compile(schemaConstraint(0)).grammar).toBe(first);
+    cache.compile(schemaConstraint(3));
+
+    expect(cache.grammarCount).toBe(3);
+    expect(cache.compile(schemaConstraint(0)).grammar).toBe(first);
+  });
+
+  it("holds no more than its bytes, however long the answers and many the schemas", () => {
+    const maxCacheBytes = 2 ** 20;
+    const cache = new GrammarCache(vocabulary, { maxGrammars: 100, maxCacheBytes });
+    let most = 0;
+    for (let length = 50; length < 90; length++) {
+      const { grammar } = cache.compile(schemaConstraint(length));
+      for (let seed = 0; seed < 3; seed++) drawAnswer(grammar, seed, 100);
+      most = Math.max(most, grammar.cacheBytes);
+    }
+    cache.compile(schemaConstraint(1));
+
+    // One token may add to what a grammar holds before it forgets.
+    expect(most).toBeLessThan(maxCacheBytes / 2);
+    expect(cache.cacheBytes).toBeLessThan(maxCacheBytes + maxCacheBytes / 2);
+  });
+});
+
+describe("opening a constraint", () => {
+  it("reports a refusal as data, since errors lose their class between threads", () => {
+    const { port2 } = new MessageChannel();
+    const constraint: OutputConstraint = { format: { type: "choice", texts: [], param: "guided_choice" }, followsThinking: false };
+    const answer = openConstraint(new GrammarCache(vocabulary), { id: 7, constraint, port: port2, shared: createMaskMemory(2048) });
+
+    expect(answer).toMatchObject({ type: "refused", id: 7, options: { status: 400, param: "guided_choice" } });
+  });
+});

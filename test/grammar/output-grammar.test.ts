@@ -1,0 +1,160 @@
+import { describe, expect, it } from "vitest";
+import type { OutputFormat } from "../../src/core/structured-output.ts";
+import { Matcher } from "../../src/grammar/matcher.ts";
+import { allowedTokens, compile, compileConstraint, drawAnswer, endId, tokenizer } from "./nano-vocabulary.ts";
+
+/** Whether a grammar accepts a text, in the tokens that the tokenizer would write it in, and may end then. */
+function accepts(format: OutputFormat, text: string): boolean {
+  const matcher = new Matcher(compile(format));
+  return tokenizer.encodeTemplate(text).every((id) => matcher.accept(id)) && matcher.accept(endId);
+}
+
+function schemaFormat(schema: unknown): OutputFormat {
+  return { type: "json_schema", schema, isStrict: false, whitespace: "flexible", param: "schema" };
+}
+
+const formats: Record<string, OutputFormat> = {
+  json: { type: "json_object", whitespace: "flexible" },
+  phone: { type: "regex", pattern: "\\+?[0-9]{2,4}( [0-9]{2,3}){1,3}", param: "regex" },
+  emoji: { type: "regex", pattern: "[🦊-🦎]+|[^\\x00-\\uffff]{2}", param: "regex" },
+  choice: { type: "choice", texts: ["yes", "no", "not sure", "不知道"], param: "choice" },
+  sums: { type: "grammar", ebnf: 'root ::= term ("+" term)*  # a sum\nterm ::= [1-9] [0-9]{0,2} | "(" root ")"', param: "grammar" },
+  quoted: { type: "grammar", ebnf: 'root ::= "\\"" [^"\\\\\\x00-\\x1f]{3,} "\\"" .', param: "grammar" },
+};
+
+describe("formats", () => {
+  it.each([
+    ["json", '{"a": [1, 2.5e3, null, {"b": "\\u00e9"}]}', true],
+    ["json", '{\n  "a": true\n}', true],
+    ["json", "[]", false],
+    ["json", '{"a": 01}', false],
+    ["json", '{"a": "\\ud800"}', false],
+    ["json", '{"a": 1e999}', false],
+    ["json", `{${" ".repeat(100)}}`, false],
+    ["phone", "+49 30 123", true],
+    ["phone", "+49 30 1234", false],
+    ["emoji", "🦊🦎🦊", true],
+    ["emoji", "🐶🐱", true],
+    ["emoji", "🐶", false],
+    ["choice", "not sure", true],
+    ["choice", "不知道", true],
+    ["choice", "not", false],
+    ["choice", "", false],
+    ["sums", "12+(3+45)+6", true],
+    ["sums", "12+", false],
+    ["sums", "1234", false],
+    ["quoted", '"abc"!', true],
+    ["quoted", '"ab"!', false],
+    ["quoted", '"a\nb"!', false],
+  ])("%s: %j is accepted: %s", (name, text, isAccepted) => {
+    expect(accepts(formats[name]!, text)).toBe(isAccepted);
+  });
+
+  it("end only where the grammar may end, and never within a character", () => {
+    const matcher = new Matcher(compile({ type: "regex", pattern: "é+", param: "regex" }));
+    const [first, second] = Buffer.from("é");
+    const byteToken = (byte: number) => tokenizer.encodeText("\u0001")[0]! - 1 + byte;
+
+    expect(allowedTokens(matcher.mask())).not.toContain(endId);
+    expect(matcher.accept(byteToken(first!))).toBe(true);
+    expect(allowedTokens(matcher.mask())).toEqual([byteToken(second!)]);
+    expect(matcher.accept(byteToken(second!))).toBe(true);
+    expect(allowedTokens(matcher.mask())).toContain(endId);
+  });
+
+  it("allow no control token, whatever text they allow", () => {
+    const mask = allowedTokens(compile({ type: "grammar", ebnf: "root ::= .*", param: "grammar" }).maskOf(compileAny().start));
+
+    expect(mask.filter((id) => tokenizer.isSpecial(id))).toEqual([endId]);
+  });
+
+  it("may begin with two line breaks behind the thinking", () => {
+    const format = formats["choice"]!;
+    const behind = new Matcher(compileConstraint({ format, followsThinking: true }));
+    const [newline] = tokenizer.encodeText("\n");
+
+    expect([behind.accept(newline!), behind.accept(newline!), behind.accept(newline!)]).toEqual([true, true, false]);
+    expect(new Matcher(compile(format)).accept(newline!)).toBe(false);
+  });
+
+  it.each(Object.entries(formats))("%s: random answers under the masks are accepted as texts", (_, format) => {
+    const grammar = compile(format);
+    for (let seed = 0; seed < 30; seed++) {
+      const answer = drawAnswer(grammar, seed);
+      if (answer !== undefined) expect(accepts(format, answer), answer).toBe(true);
+    }
+  });
+});
+
+function compileAny() {
+  return compile({ type: "grammar", ebnf: "root ::= .*", param: "grammar" });
+}
+
+describe("schemas", () => {
+  it.each([
+    [{ type: "integer", minimum: -5, maximum: 12 }, ["-5", "-1", "0", "9", "12"], ["-6", "13", "1.0", "+1", "007"]],
+    [{ type: "number", minimum: 0.25, maximum: 10 }, ["0.25", "0.3", "9.9999", "10", "10.00"], ["0.2", "0.249", "10.01", "11", "-1"]],
+    [{ type: "number", exclusiveMinimum: 0, exclusiveMaximum: 1 }, ["0.5", "0.12345"], ["0", "1", "0.0", "1.0", "-0.5"]],
+    [{ type: "string", minLength: 2, maxLength: 3 }, ['"ab"', '"🦊🦊🦊"', '"\\n\\u0041"'], ['"a"', '"abcd"', '""']],
+    [{ type: "string", pattern: "b+$" }, ['"abb"', '"b"'], ['"ba"', '""']],
+    [{ type: "string", pattern: '^"\\n?$' }, ['"\\""', '"\\"\\n"'], ['"""', '"\\"\n"']],
+    [
+      { type: "array", items: { type: "null" }, minItems: 1, maxItems: 2 },
+      ["[null]", "[null, null]", "[\n  null\n]"],
+      ["[]", "[null,null,null]"],
+    ],
+    [
+      { prefixItems: [{ type: "boolean" }], items: { type: "null" }, minItems: 0, type: "array" },
+      ["[]", "[true]", "[true,null,null]"],
+      ["[null]"],
+    ],
+    [{ const: { a: [1, "x"] } }, ['{"a":[1,"x"]}'], ['{"a":[1]}']],
+    [{ type: "string", enum: ["a", 1, null] }, ['"a"'], ["1", "null"]],
+    [{ anyOf: [{ type: "integer" }, { type: "null" }], description: "x" }, ["1", "null"], ['"1"']],
+    [{ type: "string", anyOf: [{ minLength: 2 }, { enum: ["x"] }] }, ['"ab"', '"x"'], ['"y"', "2"]],
+    [{ allOf: [{ type: "integer", minimum: 2 }, { maximum: 3 }] }, ["2", "3"], ["1", "4"]],
+    [{ $ref: "#/$defs/a~1b", $defs: { "a/b": { type: "null" } } }, ["null"], ["1"]],
+    [{ type: "array", items: false }, ["[]"], ["[1]"]],
+  ])("%j allows %j and not %j", (schema, valid, invalid) => {
+    expect(valid.filter((text) => !accepts(schemaFormat(schema), text))).toEqual([]);
+    expect(invalid.filter((text) => accepts(schemaFormat(schema), text))).toEqual([]);
+  });
+
+  it("has properties in order, leaves out optional ones, and adds others only where the schema says so", () => {
+    const properties = { a: { type: "integer" }, b: { type: "integer" }, c: { type: "integer" } };
+    const closed = schemaFormat({ type: "object", properties, required: ["b"] });
+    const open = schemaFormat({ type: "object", properties, required: ["b"], additionalProperties: { type: "null" } });
+
+    expect(['{"b": 1}', '{"a":1,"b":2}', '{"b":2, "c":3}'].every((text) => accepts(closed, text))).toBe(true);
+    expect(['{"a": 1}', '{"b":1,"a":2}', '{"b":1,"d":null}', '{,"b":1}'].some((text) => accepts(closed, text))).toBe(false);
+    expect(['{"b":1,"d":null,"ab":null,"":null}', '{"a":1,"b":1}'].every((text) => accepts(open, text))).toBe(true);
+    // A named property a second time, in whatever spelling, would take the place of the first.
+    expect(['{"b":1,"b":null}', '{"b":1,"\\u0062":null}', '{"b":1,"__proto__":null}'].some((text) => accepts(open, text))).toBe(false);
+  });
+
+  it("allows any value where the schema says nothing", () => {
+    for (const text of ['"x"', "[1, {}]", '{"a": {"b": []}}', "null", "-0.5e-7"]) expect(accepts(schemaFormat({}), text)).toBe(true);
+  });
+});
+
+describe("taking tokens back", () => {
+  it("leads to the same masks again", () => {
+    const grammar = compile(schemaFormat({ type: "object", properties: { a: { type: "string", maxLength: 40 } }, required: ["a"] }));
+    const matcher = new Matcher(grammar);
+    const masks = [matcher.mask()];
+    const ids = tokenizer.encodeText('{"a": "hello there"}');
+    for (const id of ids) {
+      expect(matcher.accept(id)).toBe(true);
+      masks.push(matcher.mask());
+    }
+    expect(matcher.accept(endId)).toBe(true);
+    expect(allowedTokens(matcher.mask())).toEqual([]);
+
+    matcher.rollback(1);
+    expect(matcher.hasEnded).toBe(false);
+    matcher.rollback(3);
+
+    expect(matcher.mask()).toEqual(masks[ids.length - 3]);
+    expect(() => matcher.rollback(100)).toThrow(RangeError);
+  });
+});

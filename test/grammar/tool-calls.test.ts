@@ -1,0 +1,97 @@
+import { Ajv2020 } from "ajv/dist/2020.js";
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { OutputFormat } from "../../src/core/structured-output.ts";
+import { Matcher } from "../../src/grammar/matcher.ts";
+import { schemas } from "./random-schemas.ts";
+import { allowedTokens, compile, drawAnswer, endId, tokenizer } from "./nano-vocabulary.ts";
+
+type ToolCalls = OutputFormat & { type: "tool_calls" };
+
+const weather = {
+  type: "object",
+  properties: { city: { type: "string" }, days: { type: "integer", minimum: 1, maximum: 7 } },
+  required: ["city"],
+};
+
+function toolCalls(options: Partial<ToolCalls> = {}): ToolCalls {
+  const tools = [
+    { name: "get_weather", parameters: weather, isStrict: true, param: "tools[0].function" },
+    { name: "now", parameters: undefined, isStrict: true, param: "tools[1].function" },
+  ];
+  return { type: "tool_calls", tools, isRequired: true, maxCalls: Infinity, ...options };
+}
+
+function accepts(format: ToolCalls, text: string): boolean {
+  const matcher = new Matcher(compile(format));
+  return tokenizer.encodeTemplate(text).every((id) => matcher.accept(id)) && matcher.accept(endId);
+}
+
+const nanoCall = '<tool_call>{"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>';
+const thinkingCall = '\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo", "days": 3}}\n</tool_call>\n';
+const nowCall = '<tool_call>{"name": "now", "arguments": {}}</tool_call>';
+
+describe("tool calls", () => {
+  it.each([
+    ["as nano writes them", toolCalls(), nanoCall, true],
+    ["as the thinking model writes them", toolCalls(), thinkingCall, true],
+    ["several", toolCalls(), `${nanoCall}\n${nowCall}`, true],
+    ["more than allowed", toolCalls({ maxCalls: 1 }), nanoCall + nowCall, false],
+    ["none where one is required", toolCalls(), "Hello", false],
+    ["text before a required one", toolCalls(), `Hello${nanoCall}`, false],
+    ["none where none is required", toolCalls({ isRequired: false }), "Hello", true],
+    ["after text", toolCalls({ isRequired: false }), `I will look.\n${nanoCall}`, true],
+    ["followed by text", toolCalls({ isRequired: false }), `${nanoCall} Done.`, false],
+    ["of an unknown tool", toolCalls({ isRequired: false }), nanoCall.replace("get_weather", "get_time"), false],
+    ["with wrong arguments", toolCalls({ isRequired: false }), nanoCall.replace("Oslo", 'Oslo", "days": 9, "x": "'), false],
+  ])("%s", (_, format, text, isAccepted) => {
+    expect(accepts(format, text)).toBe(isAccepted);
+  });
+
+  it("begin with the control token, never with tokens that spell it", () => {
+    const begin = tokenizer.controlTokenId("<tool_call>")!;
+    const mask = allowedTokens(new Matcher(compile(toolCalls())).mask());
+
+    expect(mask.filter((id) => id !== begin).map((id) => Buffer.from(tokenizer.tokenBytes(id)).toString())).toEqual(
+      ["\n"].flatMap((text) => mask.filter((id) => Buffer.from(tokenizer.tokenBytes(id)).toString() === text).map(() => text)),
+    );
+    expect(mask).toContain(begin);
+  });
+
+  it("have arguments that validate, whatever tokens the model prefers, under 100 random sets of tools", () => {
+    const ajv = new Ajv2020({ strict: false, ownProperties: true, validateFormats: false });
+    let [finished, drawn] = [0, 0];
+    const objectSchemas = schemas.filter((schema) => typeof schema === "object" && schema["type"] === "object");
+    fc.assert(
+      fc.property(fc.array(objectSchemas, { minLength: 1, maxLength: 3 }), fc.nat(), fc.boolean(), (parameters, seed, isRequired) => {
+        const tools = parameters.map((schema, i) => ({
+          name: `tool_${i}`,
+          parameters: schema,
+          isStrict: true,
+          param: `tools[${i}].function`,
+        }));
+        let grammar;
+        try {
+          grammar = compile(toolCalls({ tools, isRequired, maxCalls: 3 }));
+        } catch (error) {
+          expect((error as Error).message).toMatch(/contradicts itself/);
+          return;
+        }
+        drawn++;
+        const answer = drawAnswer(grammar, seed, 600);
+        if (answer === undefined) return;
+        finished++;
+        const calls = [...answer.matchAll(/<tool_call>(.*?)<\/tool_call>/gs)].map(
+          ([, json]) => JSON.parse(json!) as { name: string; arguments: unknown },
+        );
+        if (isRequired) expect(calls.length).toBeGreaterThan(0);
+        for (const call of calls) {
+          const tool = tools.find(({ name }) => name === call.name);
+          if (!ajv.compile(tool!.parameters)(call.arguments)) throw new Error(`not valid: ${answer}`);
+        }
+      }),
+      { numRuns: 100, seed: 3 },
+    );
+    expect(finished).toBeGreaterThan(drawn / 2);
+  }, 60_000);
+});
