@@ -4,7 +4,7 @@ import { assert } from "../../core/errors.ts";
 import { blockLength } from "./blockwise.ts";
 import type { Matrix, MatrixProducts } from "./matrix-products.ts";
 
-/** Added to the diagonal, as a share of its mean: what the calibration has not seen may still come. */
+/** Added to the diagonal, as a share of the mean of what is there: what the calibration has not seen may still come. */
 const damping = 0.05;
 
 /**
@@ -29,7 +29,7 @@ export function panelOffset(block: number): number {
 }
 
 /**
- * moments: E[x xᵀ], symmetric [columns, columns] of whole blocks; its diagonal is changed. Block by block from the last to the first:
+ * moments: Σ x xᵀ on whatever scale, symmetric [columns, columns] of whole blocks; its diagonal is changed. Block by block from the last to the first:
  * with the rows V = Uᵀ below known, block J has H_J − Σ_k U_Jk D_k V_k = U_JJ D_J V_J.
  */
 export function factorize(products: MatrixProducts, moments: Matrix): Factor {
@@ -70,10 +70,9 @@ export function factorize(products: MatrixProducts, moments: Matrix): Factor {
 
 /** Returns what was added, which no element of D can be smaller than. */
 function damp({ values, columns }: Matrix): number {
-  let sum = 0;
-  for (let i = 0; i < columns; i++) sum += values[i * (columns + 1)]!;
+  const seen = Array.from({ length: columns }, (_, i) => values[i * (columns + 1)]!).filter((moment) => moment > 0);
   // No input at all: every error is as good as any other.
-  const added = sum > 0 ? (damping * sum) / columns : 1;
+  const added = seen.length > 0 ? (damping * seen.reduce((sum, moment) => sum + moment, 0)) / seen.length : 1;
   for (let i = 0; i < columns; i++) values[i * (columns + 1)]! += added;
   return added;
 }

@@ -8,7 +8,7 @@ import type { Binding, Session } from "../../runtime/session.ts";
 import { Graph } from "../onnx/graph.ts";
 import { encodeModel } from "../onnx/model-file.ts";
 
-/** Most that matrices take at a time: 70 MB at the 28B's sizes, 0.6 GB at the 424B's. Pages that are never touched cost nothing. */
+/** Most that matrices take at a time: 55 MB at the 28B's sizes, 0.6 GB at the 424B's. Pages that are never touched cost nothing. */
 const workspaceBytes = 2 ** 30;
 const alignmentBytes = 64;
 
