@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
-import type { CalibrationPrompts } from "../../src/cli/calibration/gather-sequences.ts";
+import type { CalibrationPrompts } from "../../src/cli/calibration/encode-prompts.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { ScaleRule } from "../../src/convert/quantize/blockwise.ts";
 import type { ConversionSettings, WeightFormat } from "../../src/core/manifest.ts";

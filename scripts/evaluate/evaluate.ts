@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
-import type { CalibrationPrompts } from "../../src/cli/calibration/gather-sequences.ts";
+import type { CalibrationPrompts } from "../../src/cli/calibration/encode-prompts.ts";
 import { encodeChats } from "../../src/cli/kv-scales.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";

@@ -1,7 +1,8 @@
 // A calibration file without the command line around it: what the first two steps of `convert --calibrate` do.
 
 import { rmSync } from "node:fs";
-import { gatherSequences, type CalibrationPrompts } from "../../src/cli/calibration/gather-sequences.ts";
+import { encodePrompts, type CalibrationPrompts } from "../../src/cli/calibration/encode-prompts.ts";
+import { gatherSequences } from "../../src/cli/calibration/gather-sequences.ts";
 import { ProbeModel } from "../../src/cli/calibration/probe-model.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { ConversionSettings } from "../../src/core/manifest.ts";
@@ -18,7 +19,8 @@ export async function recordCalibration(
   await convertCheckpoint(checkpoint, probe, { settings, programVersion: programVersion(), probe: true });
   const model = new ProbeModel(probe);
   const run = { onTokens: () => {}, signal: new AbortController().signal };
-  await model.record(await gatherSequences(model, prompts, run), path, run);
+  const encoded = await encodePrompts(prompts, probe, model.manifest.config);
+  await model.record(await gatherSequences(model, encoded, run), path, run);
   model.dispose();
   rmSync(probe, { recursive: true });
 }

@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import { requireDiskSpace } from "../convert/disk-space.ts";
 import { prepareTarget } from "../convert/output-folder.ts";
 import { planConversion } from "../convert/plan.ts";
-import { hashSource, openSource, type Source } from "../convert/source.ts";
+import { hashSource, openSource, type Source, type TensorSource } from "../convert/source.ts";
 import { UserError } from "../core/errors.ts";
 import type { ConversionSettings } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
@@ -14,11 +14,12 @@ import { builtInChats } from "./calibration/built-in-chats.ts";
 import { hashChats } from "./calibration/calibration-chat.ts";
 import { CalibrationWork, bytesOfEarlierWork } from "./calibration/calibration-work.ts";
 import { readChatFile } from "./calibration/chat-file.ts";
-import { calibrationTokens, gatherSequences, type CalibrationPrompts } from "./calibration/gather-sequences.ts";
+import { calibrationTokens, encodePrompts, type CalibrationPrompts, type EncodedPrompts } from "./calibration/encode-prompts.ts";
+import { gatherSequences } from "./calibration/gather-sequences.ts";
 import { ProbeModel } from "./calibration/probe-model.ts";
 import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
 import { formatBytes } from "./options.ts";
-import { convertShown, untilInterrupted } from "./prepare-model.ts";
+import { convertShown, refuseConverted, untilInterrupted } from "./prepare-model.ts";
 
 export type CalibrateOptions = {
   readonly settings: ConversionSettings;
@@ -37,15 +38,18 @@ type Say = (line: string) => void;
 export async function convertCalibrated(source: Source, target: string, options: CalibrateOptions, say: Say): Promise<void> {
   const { settings, chatFile, overwrite } = options;
   refuseOtherWeights(settings);
+  refuseConverted(source);
+  const { config, companionFolder } = lookInto(source);
   const prompts = await readPrompts(source, chatFile);
   const key = createHash("sha256").update(JSON.stringify([converterFingerprint(), settings, hashSource(source), hashPrompts(prompts)]));
+  const encoded = await encodePrompts(prompts, companionFolder, config);
   const path = prepareTarget(target, overwrite);
-  requireSpace(source, path, probeSettings(settings), say);
+  requireSpace(config, path, probeSettings(settings), say);
   await untilInterrupted(async (signal) => {
     const onWait = (processId: number) => say(`Process ${processId} is calibrating for the same folder; waiting for it (Ctrl-C to stop)`);
     const work = await CalibrationWork.claim(path, key.digest("hex"), { onWait, signal });
     try {
-      await calibrate(source, work, { ...options, prompts, signal }, say);
+      await calibrate(source, work, { ...options, prompts: encoded, signal }, say);
       say("3/3 convert with calibration");
       await convertShown(source, path, { ...convertOptions(options, settings), calibration: work.file, signal }, say);
     } finally {
@@ -60,6 +64,12 @@ function refuseOtherWeights({ weights }: ConversionSettings): void {
   if (weights === "int4") return;
   const reason = weights === "int8" ? "int8 experts lose almost nothing to rounding" : "fp32 weights are not rounded";
   throw new UserError(`--calibrate is for --weights int4: ${reason}; leave --calibrate out`);
+}
+
+function lookInto(source: Source): Pick<TensorSource, "config" | "companionFolder"> {
+  const tensors = openSource(source);
+  tensors.close();
+  return tensors;
 }
 
 async function readPrompts(source: Source, chatFile: string | undefined): Promise<CalibrationPrompts> {
@@ -81,10 +91,7 @@ function convertOptions({ programVersion, overwrite }: CalibrateOptions, setting
 }
 
 /** The probe makes way for the target, so that the disk holds one model and the recorded inputs at a time. */
-function requireSpace(source: Source, target: string, settings: ConversionSettings, say: Say): void {
-  const tensors = openSource(source);
-  const { config } = tensors;
-  tensors.close();
+function requireSpace(config: ModelConfig, target: string, settings: ConversionSettings, say: Say): void {
   const { dataFiles } = planConversion({ config, settings, inspect: false, probe: true });
   const modelBytes = dataFiles.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const neededBytes = modelBytes + recordedBytes(config);
@@ -97,7 +104,7 @@ function recordedBytes({ text, moe }: ModelConfig): number {
   return 2 * calibrationTokens * text.hiddenSize * moe.sparseLayers.filter(Boolean).length;
 }
 
-type CalibrationOptions = CalibrateOptions & { readonly prompts: CalibrationPrompts; readonly signal: AbortSignal };
+type CalibrationOptions = CalibrateOptions & { readonly prompts: EncodedPrompts; readonly signal: AbortSignal };
 
 /** Makes the calibration file, unless an earlier process has. */
 async function calibrate(source: Source, work: CalibrationWork, options: CalibrationOptions, say: Say): Promise<void> {

@@ -108,9 +108,7 @@ export async function convertShown(
   options: ShownOptions & { readonly signal: AbortSignal },
   say: (line: string) => void,
 ): Promise<void> {
-  if (source.type === "checkpoint" && classifyFolder(source.folder) === "converted") {
-    throw new UserError(`${source.folder} is converted already; give the Hugging Face checkpoint it came from`);
-  }
+  refuseConverted(source);
   const { weights, activations } = options.settings;
   const name = source.type === "checkpoint" ? source.folder : `synthetic ${source.name}`;
   say(`Converting ${name} (${weights} weights, ${activations} activations) to ${target}`);
@@ -131,4 +129,10 @@ export async function convertShown(
   } finally {
     progress.stop();
   }
+}
+
+/** Throws a UserError for a folder that is not to be converted once more. */
+export function refuseConverted(source: Source): void {
+  if (source.type === "synthetic" || classifyFolder(source.folder) === "checkpoint") return;
+  throw new UserError(`${source.folder} is converted already; give the Hugging Face checkpoint it came from`);
 }

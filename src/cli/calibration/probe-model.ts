@@ -1,15 +1,12 @@
 // A converted model in this thread that answers prompts and records what its routed experts are given.
 
 import { setImmediate } from "node:timers/promises";
-import { encodePrompt } from "../../chat/encode-prompt.ts";
-import { loadTemplate } from "../../chat/template.ts";
-import { loadTokenizer } from "../../chat/tokenizer.ts";
 import { CalibrationWriter } from "../../convert/calibration-file.ts";
 import type { SlotId } from "../../core/batch.ts";
-import type { Chat } from "../../core/chat.ts";
 import { assert, EngineError } from "../../core/errors.ts";
 import { calibrationIo } from "../../core/graph-io.ts";
 import type { Manifest } from "../../core/manifest.ts";
+import type { TextConfig } from "../../core/model-config.ts";
 import type { EncodedPrompt } from "../../core/prompt.ts";
 import { greedy } from "../../core/sampling.ts";
 import { Engine } from "../../engine/engine.ts";
@@ -18,14 +15,18 @@ import { ErnieModel } from "../../model/ernie-model.ts";
 import { TensorBuffer } from "../../model/tensor-buffer.ts";
 import { readManifest } from "../../model-folder.ts";
 import { Runtime } from "../../runtime/runtime.ts";
-import { loadImage } from "../../vision/load-image.ts";
 
 /** Sequences that are answered at the same time. */
 export const slotCount = 8;
-const slotCapacity = 4096;
+const maxSlotCapacity = 4096;
 /** Tokens of one step: it must end well within the time after which another process takes this one for dead. */
 const chunkTokens = 128;
 const imageCacheBytes = 2 ** 28;
+
+/** Tokens that a prompt and its answer may have. */
+export function calibrationContextLength({ maxPositions }: TextConfig): number {
+  return Math.min(maxSlotCapacity, maxPositions);
+}
 
 export type CalibrationRun = {
   /** Tokens read or drawn, or recorded, since the last call. */
@@ -35,7 +36,6 @@ export type CalibrationRun = {
 
 export class ProbeModel {
   readonly manifest: Manifest;
-  readonly #folder: string;
   readonly #runtime = new Runtime();
   readonly #model: ErnieModel;
   readonly #engine: Engine;
@@ -43,30 +43,16 @@ export class ProbeModel {
 
   /** `folder`: converted with `probe` and float32 activations. */
   constructor(folder: string) {
-    this.#folder = folder;
     this.manifest = readManifest(folder);
     assert(this.manifest.settings.activations === "fp32", "a probe computes in float32");
     this.#model = new ErnieModel(this.#runtime, folder, this.manifest.config, "float32", {
       threadCount: 0,
       slotCount,
-      slotCapacity,
+      slotCapacity: calibrationContextLength(this.manifest.config.text),
       prefillChunkTokens: chunkTokens,
       imageCacheBytes,
     });
     this.#engine = new Engine(this.#model, { prefillChunkTokens: chunkTokens, maxWaiting: slotCount });
-  }
-
-  /** Encodes chats with the tokenizer and template of the model. Throws as `encodePrompt` does. */
-  createChatEncoder(): (chat: Chat) => Promise<EncodedPrompt> {
-    const { tokens, image } = this.manifest.config;
-    const deps = {
-      tokenizer: loadTokenizer(this.#folder),
-      template: loadTemplate(this.#folder),
-      tokens,
-      loadImage: (bytes: Uint8Array, request: { readonly param: string }) => loadImage(bytes, image, request),
-      contextLength: slotCapacity,
-    };
-    return (chat) => encodePrompt(chat, deps);
   }
 
   /** Up to `slotCount` prompts, each with an answer drawn at temperature 1. The same prompts in the same order get the same answers. */
