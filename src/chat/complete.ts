@@ -5,14 +5,13 @@ import { RequestError } from "../core/errors.ts";
 import type { ChatEvent } from "../core/events.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
-import { encodePrompt, type LoadImage } from "./encode-prompt.ts";
-import { type AnswerPlan, generateAnswer, type TokenSource } from "./generate-answer.ts";
-import type { PromptSegment } from "./marked-texts.ts";
+import { encodePrompt, type LoadImage, toPromptText } from "./encode-prompt.ts";
+import { generateAnswer, type TokenSource } from "./generate-answer.ts";
 import { OutputParser } from "./output-parser.ts";
 import { severalAnswers } from "./several-answers.ts";
 import { loadTemplate } from "./template.ts";
 import { createTokenCodec, type TokenCodec } from "./token-codec.ts";
-import { loadTokenizer } from "./tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
 import { callMarkers } from "./tool-call-parser.ts";
 
 export type ChatServiceDeps = {
@@ -46,11 +45,8 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
   const endTokenIds = [...new Set([...config.tokens.eos, ...(turnEnd === undefined ? [] : [turnEnd])])];
 
   const thinkEndId = tokenizer.controlTokenId("</think>");
-  // As templates write it (model spec, 6.2 and 6.3).
-  const thinkingEnd = { closingIds: tokenizer.encodeTemplate("\n</think>\n\n"), afterEndIds: tokenizer.encodeTemplate("\n\n") };
+  const thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, ...thinkingEndIds(tokenizer) };
   const isAbleToCall = tokenizer.controlTokenId(callMarkers.open) !== undefined;
-  const idsOf = (segments: readonly PromptSegment[]) =>
-    tokenizer.encode(segments.flatMap((part) => (part.type === "image" ? [] : { text: part.text, isTrusted: part.type === "control" })));
 
   function encode(chat: Chat): Promise<EncodedPrompt> {
     if (!chat.toolUse || isAbleToCall) return encodePrompt(chat, encoder);
@@ -62,21 +58,13 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
     const prompt = await encode(chat);
     const { choiceCount = 1, sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
     const endIds = [...(ignoresEndTokens ? [] : endTokenIds), ...stopTokenIds];
-    const callBeginIds = idsOf(template.openCall(chat));
+    const beginIds = tokenizer.encode(template.openCall(chat).flatMap(toPromptText));
+    const plan = { prompt, beginIds, thinkingEnd, endTokenIds: endIds, contextLength };
+    const outputOptions = { promptTokenIds: prompt.tokenIds, stopStrings, endTokenIds: endIds, spellsSpecials, toolUse: chat.toolUse };
     const start = (choice: number, choiceSignal: AbortSignal) => {
       const seed = (sampling.seed + choice) % 2 ** 53;
-      const parserOptions = { promptTokenIds: prompt.tokenIds, stopStrings, endTokenIds: endIds, spellsSpecials, toolUse: chat.toolUse };
-      const output = new OutputParser(tokenizer, parserOptions);
-      const thinksFirst = output.isThinking && thinkEndId !== undefined;
-      const plan: AnswerPlan = {
-        prompt,
-        begunIds: thinksFirst ? [] : callBeginIds,
-        thinking: thinksFirst ? { ...thinkingEnd, endId: thinkEndId, begunIds: callBeginIds } : undefined,
-        options: { ...options, sampling: { ...sampling, seed } },
-        endTokenIds: endIds,
-        contextLength,
-      };
-      return generateAnswer(engine, plan, output, choiceSignal);
+      const planOfChoice = { ...plan, options: { ...options, sampling: { ...sampling, seed } } };
+      return generateAnswer(engine, planOfChoice, new OutputParser(tokenizer, outputOptions), choiceSignal);
     };
     yield* choiceCount === 1 ? start(0, signal) : severalAnswers(choiceCount, start, signal);
   }
@@ -84,4 +72,9 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
   const encodeChat = async (chat: Chat) => [...(await encode(chat)).tokenIds];
 
   return { complete, encodeChat, tokens: createTokenCodec(tokenizer) };
+}
+
+/** As templates write it (model spec, 6.2 and 6.3). */
+function thinkingEndIds(tokenizer: Tokenizer) {
+  return { closingIds: tokenizer.encodeTemplate("\n</think>\n\n"), bridgeIds: tokenizer.encodeTemplate("\n\n") };
 }

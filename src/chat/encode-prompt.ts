@@ -54,10 +54,15 @@ function tokenizePieces(segments: readonly PromptSegment[], tokenizer: Tokenizer
     if (segment.type === "image") {
       flush();
       pieces.push(segment);
-    } else texts.push({ text: segment.text, isTrusted: segment.type === "control" });
+    } else texts.push(...toPromptText(segment));
   }
   flush();
   return pieces;
+}
+
+/** None for a picture. */
+export function toPromptText(segment: PromptSegment): PromptText[] {
+  return segment.type === "image" ? [] : [{ text: segment.text, isTrusted: segment.type === "control" }];
 }
 
 type TokenCounts = { readonly text: number; readonly images?: number; readonly isLowerBound?: boolean };

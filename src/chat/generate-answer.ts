@@ -24,24 +24,25 @@ export type TokenSource = {
 
 export type AnswerPlan = {
   readonly prompt: EncodedPrompt;
-  /** Tokens of the answer that the prompt ends with. */
-  readonly begunIds: readonly number[];
-  /** Set when the answer begins with thinking. */
-  readonly thinking: ThinkingPlan | undefined;
+  /**
+   * Tokens that the answer proper must begin with; may be none. The prompt ends with them, unless it leaves the model thinking:
+   * then they follow the thinking.
+   */
+  readonly beginIds: readonly number[];
+  /** Undefined: the model has no </think>. */
+  readonly thinkingEnd: ThinkingEnd | undefined;
   readonly options: GenerationOptions;
   readonly endTokenIds: readonly number[];
   /** Tokens that prompt and answer may have together. */
   readonly contextLength: number;
 };
 
-export type ThinkingPlan = {
+export type ThinkingEnd = {
   /** Id of </think>. */
-  readonly endId: number;
-  /** What ends thinking that has used up its budget, and what comes after a </think> that the model wrote. */
+  readonly id: number;
+  /** What ends thinking that has used up its budget, and what comes between a </think> of the model and a demanded beginning. */
   readonly closingIds: readonly number[];
-  readonly afterEndIds: readonly number[];
-  /** Tokens that the answer must begin with after its thinking; may be none. */
-  readonly begunIds: readonly number[];
+  readonly bridgeIds: readonly number[];
 };
 
 /** Ends with `finished`. Throws as the engine's loop does, and EngineError when a step failed. */
@@ -51,17 +52,18 @@ export async function* generateAnswer(
   output: OutputParser,
   signal: AbortSignal,
 ): AsyncGenerator<ChatEvent, void> {
-  const { prompt, thinking, options } = plan;
+  const { prompt, beginIds, thinkingEnd, options } = plan;
+  const isTwoRuns = output.isThinking && thinkingEnd !== undefined && (options.thinkingBudget !== undefined || beginIds.length > 0);
   const answer = new Answer(plan, output, (request) => engine.submit(request, signal));
-  if (!thinking || (options.thinkingBudget === undefined && thinking.begunIds.length === 0)) {
-    return yield* answer.finish(yield* answer.run(prompt, Infinity, []));
-  }
-  const end = yield* answer.run(prompt, options.thinkingBudget ?? Infinity, [thinking.endId]);
-  const hasEndedThinking = end === "stop" && answer.generatedIds.at(-1) === thinking.endId;
-  if (!hasEndedThinking && !(end === "length" && answer.remaining > 0)) return yield* answer.finish(end);
-  const isCallDemanded = thinking.begunIds.length > 0;
-  const bridge = hasEndedThinking ? (isCallDemanded ? thinking.afterEndIds : []) : thinking.closingIds;
-  yield* answer.put([...bridge, ...thinking.begunIds]);
+  if (!isTwoRuns) return yield* answer.finish(yield* answer.run(prompt, Infinity, []));
+
+  const end = yield* answer.run(prompt, options.thinkingBudget ?? Infinity, [thinkingEnd.id]);
+  const hasEndedItself = end === "stop" && answer.generatedIds.at(-1) === thinkingEnd.id;
+  const hasUsedBudget = end === "length" && answer.remaining > 0;
+  if (!hasEndedItself && !hasUsedBudget) return yield* answer.finish(end);
+  if (hasUsedBudget) yield* answer.put(thinkingEnd.closingIds);
+  else if (beginIds.length > 0) yield* answer.put(thinkingEnd.bridgeIds);
+  yield* answer.put(beginIds);
   if (answer.remaining < 1) return yield* answer.finish("length");
   yield* answer.finish(yield* answer.run(extendPrompt(prompt, answer.generatedIds), Infinity, []));
 }
@@ -143,7 +145,7 @@ class Answer {
   }
 
   *#start(cachedTokens: number): Generator<ChatEvent> {
-    const { prompt, begunIds, options } = this.#plan;
+    const { prompt, beginIds, options } = this.#plan;
     this.#cachedTokens = cachedTokens;
     yield {
       type: "started",
@@ -152,6 +154,6 @@ class Answer {
       cachedTokens,
       ...(options.returnsTokenIds && { promptTokenIds: [...prompt.tokenIds] }),
     };
-    for (const tokenId of begunIds) yield* this.#output.put(tokenId);
+    for (const tokenId of this.#output.isThinking ? [] : beginIds) yield* this.#output.put(tokenId);
   }
 }

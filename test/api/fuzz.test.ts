@@ -7,7 +7,8 @@ import { chatPath, helloEvents, makeApp, pngBase64, post } from "./make-app.ts";
 const fieldNames =
   "messages model stream stream_options n temperature top_p top_k min_p seed stop max_tokens max_completion_tokens logit_bias " +
   "logprobs top_logprobs tools tool_choice response_format metadata chat_template_kwargs reasoning_effort presence_penalty " +
-  "frequency_penalty repetition_penalty modalities enable_thinking guided_json __proto__ constructor toString";
+  "frequency_penalty repetition_penalty modalities enable_thinking guided_json parallel_tool_calls stop_token_ids ignore_eos " +
+  "skip_special_tokens return_token_ids reasoning_max_tokens prompt tokens return_token_strs __proto__ constructor toString";
 
 const scalar = fc.oneof(
   fc.constantFrom<unknown>(null, true, false, 0, 1, -1, 2 ** 53, 1e308, "", "text", "auto", "none", "ernie", [], {}),
@@ -27,13 +28,38 @@ const part = fc.oneof(
   fc.record({ type: fc.constant("image_url"), image_url: fc.oneof(url, fc.record({ url, detail: anything }, { requiredKeys: ["url"] })) }),
   anything,
 );
+const functionName = fc.oneof(fc.constantFrom("f", "get_weather", "<think>", ""), anything);
+const functionCall = fc.record({ name: functionName, arguments: fc.oneof(fc.json(), anything) });
+const toolCall = fc.oneof(
+  fc.record({ id: fc.oneof(fc.string(), anything), type: fc.constant("function"), function: functionCall }),
+  anything,
+);
+const declaration = fc.record(
+  {
+    name: functionName,
+    description: anything,
+    parameters: fc.oneof(fc.dictionary(fc.string(), fc.jsonValue()), anything),
+    strict: anything,
+  },
+  { requiredKeys: ["name"] },
+);
+const tool = fc.oneof(fc.record({ type: fc.constant("function"), function: declaration }), anything);
+const toolChoice = fc.oneof(
+  fc.constantFrom("none", "auto", "required"),
+  fc.record({ type: fc.constant("function"), function: fc.record({ name: functionName }) }),
+  fc.record({
+    type: fc.constant("allowed_tools"),
+    allowed_tools: fc.record({ mode: anything, tools: fc.oneof(fc.array(tool), anything) }),
+  }),
+);
 const message = fc.oneof(
   fc.record(
     {
       role: fc.oneof(fc.constantFrom("system", "developer", "user", "assistant", "tool"), anything),
       content: fc.oneof(fc.string(), fc.array(part, { maxLength: 4 }), anything),
       reasoning_content: anything,
-      tool_calls: anything,
+      tool_calls: fc.oneof(fc.array(toolCall, { maxLength: 2 }), anything),
+      tool_call_id: anything,
     },
     { requiredKeys: ["role", "content"] },
   ),
@@ -49,12 +75,25 @@ const fields = fc.dictionary(
   { maxKeys: 3 },
 );
 const body = fc
-  .tuple(fc.oneof(plainMessages, fc.array(message, { maxLength: 4 }), anything), fields)
-  .map(([messages, rest]) => JSON.stringify({ messages, ...rest }));
+  .tuple(
+    fc.oneof(plainMessages, fc.array(message, { maxLength: 4 }), anything),
+    fields,
+    fc.record({ tools: fc.array(tool, { maxLength: 3 }), tool_choice: toolChoice }, { requiredKeys: [] }),
+  )
+  .map(([messages, rest, tools]) => JSON.stringify({ messages, ...tools, ...rest }));
+const tokenBody = fc.oneof(
+  body,
+  fc
+    .record(
+      { prompt: anything, tokens: fc.oneof(fc.array(fc.oneof(fc.nat(200), anything)), anything), return_token_strs: anything },
+      { requiredKeys: [] },
+    )
+    .map((value) => JSON.stringify(value)),
+);
 
-async function expectAnswerOrEnvelope(text: string | Uint8Array): Promise<number> {
+async function expectAnswerOrEnvelope(text: string | Uint8Array, path = chatPath): Promise<number> {
   const { app, lines } = makeApp(helloEvents);
-  const response = await app.request(chatPath, post(text));
+  const response = await app.request(path, post(text));
   const answer = await response.text();
   expect(response.headers.get("x-request-id")).toBeTruthy();
   expect(lines).toHaveLength(1);
@@ -81,6 +120,18 @@ test("any request-like JSON is answered or refused in the envelope", async () =>
     { numRuns: 1000 },
   );
   // The generator reaches both sides of the fence.
+  expect(statuses).toContain(200);
+  expect(statuses).toContain(400);
+});
+
+test.each(["/tokenize", "/detokenize"])("any JSON to %s is answered or refused in the envelope", async (path) => {
+  const statuses = new Set<number>();
+  await fc.assert(
+    fc.asyncProperty(tokenBody, async (text) => {
+      statuses.add(await expectAnswerOrEnvelope(text, path));
+    }),
+    { numRuns: 1000 },
+  );
   expect(statuses).toContain(200);
   expect(statuses).toContain(400);
 });

@@ -43,7 +43,7 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
     },
     tokens: {
       encode: (text) => [...text].map((character) => character.codePointAt(0)!),
-      decode: (ids) => String.fromCodePoint(...ids),
+      decode: (ids) => String.fromCodePoint(...ids.map((id) => id % 0x11_0000)),
     },
   };
   const app = createApp(service, {
