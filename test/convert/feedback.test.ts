@@ -109,6 +109,10 @@ describe("the factor of second moments", () => {
     );
   });
 
+  test("of inputs too large to square is refused", () => {
+    expect(() => factorOf(new Float64Array(32 * 32).fill(Infinity))).toThrow("second moments are beyond float32");
+  });
+
   test("of inputs that are never there lets every column count alike", () => {
     const factor = factorOf(new Float64Array(64 * 64));
 

@@ -70,7 +70,9 @@ export function factorize(products: MatrixProducts, moments: Matrix): Factor {
 
 /** Returns what was added, which no element of D can be smaller than. */
 function damp({ values, columns }: Matrix): number {
-  const seen = Array.from({ length: columns }, (_, i) => values[i * (columns + 1)]!).filter((moment) => moment > 0);
+  const diagonal = Array.from({ length: columns }, (_, i) => values[i * (columns + 1)]!);
+  assert(diagonal.every(Number.isFinite), "second moments are beyond float32");
+  const seen = diagonal.filter((moment) => moment > 0);
   // No input at all: every error is as good as any other.
   const added = seen.length > 0 ? (damping * seen.reduce((sum, moment) => sum + moment, 0)) / seen.length : 1;
   for (let i = 0; i < columns; i++) values[i * (columns + 1)]! += added;
