@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { activationDataType, type ActivationFormat } from "../../src/core/manifest.ts";
-import type { SlotId } from "../../src/core/batch.ts";
+import type { BatchEntry, SlotId } from "../../src/core/batch.ts";
 import { decoderIo, graphFiles, inspectIo } from "../../src/core/graph-io.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../src/core/prompt.ts";
@@ -48,12 +48,16 @@ export class Inspection {
     return new Map([...this.#runVision(prompt), ...this.#runDecoder(prompt)]);
   }
 
-  /** [positions, vocab], of any converted model, whether or not it was built for inspection. */
-  logits(prompt: EncodedPrompt): Float32Array {
-    const shape = [prompt.tokenIds.length, this.#manifest.config.text.vocabSize];
-    const outputs = this.#prefill(prompt, [{ name: decoderIo.logits, dtype: "float32", shape }]);
-    const logits = outputs.read(decoderIo.logits) as Float32Array;
-    outputs.dispose();
+  /** [positions, vocab], of any converted model, whether or not it was built for inspection; `chunkTokens` positions are computed at a time. */
+  logits(prompt: EncodedPrompt, chunkTokens = prompt.tokenIds.length): Float32Array {
+    const { vocabSize } = this.#manifest.config.text;
+    const logits = new Float32Array(prompt.tokenIds.length * vocabSize);
+    for (let start = 0; start < prompt.tokenIds.length; start += chunkTokens) {
+      const chunk = slicePrompt(prompt, start, Math.min(start + chunkTokens, prompt.tokenIds.length));
+      const outputs = this.#prefill(chunk, [{ name: decoderIo.logits, dtype: "float32", shape: [chunk.tokenIds.length, vocabSize] }]);
+      logits.set(outputs.read(decoderIo.logits) as Float32Array, start * vocabSize);
+      outputs.dispose();
+    }
     return logits;
   }
 
@@ -111,7 +115,7 @@ export class Inspection {
         { name: inspectIo.routerSelected(layer), dtype: "int64", shape: [count, moe.topK] },
       ]),
     ];
-    const outputs = this.#prefill(prompt, wanted);
+    const outputs = this.#prefill({ ...prompt, start: 0 }, wanted);
     const stages = new Map<string, Float32Array | Int32Array>([
       ["inputs_embeds", outputs.read(inspectIo.inputsEmbeds)],
       ["logits", outputs.read(decoderIo.logits)],
@@ -124,13 +128,13 @@ export class Inspection {
     return stages;
   }
 
-  /** Computes the whole prompt with the logits of every position, and waits for it. */
-  #prefill(prompt: EncodedPrompt, wanted: readonly Wanted[]): Outputs {
-    const count = prompt.tokenIds.length;
+  /** Computes part of a prompt with the logits of every position, and waits for it. */
+  #prefill(part: PromptPart, wanted: readonly Wanted[]): Outputs {
+    const count = part.tokenIds.length;
     const outputs = new Outputs(this.#runtime, this.#manifest, wanted);
     const everyRow = new TensorBuffer(this.#runtime, "int64", count);
     for (let i = 0; i < count; i++) everyRow.data[i] = BigInt(i);
-    const entry = { ...prompt, slot: 0 as SlotId, start: 0, draw: undefined };
+    const entry = { ...part, slot: 0 as SlotId, draw: undefined };
     this.#decoder.prefill(entry, (binding) => {
       binding.input(decoderIo.logitRows, everyRow.shaped(count));
       outputs.bind(binding);
@@ -139,6 +143,20 @@ export class Inspection {
     everyRow.dispose();
     return outputs;
   }
+}
+
+type PromptPart = Omit<BatchEntry, "slot" | "draw">;
+
+/** Positions start … end − 1. */
+function slicePrompt({ tokenIds, positions, visionExpert, spans }: EncodedPrompt, start: number, end: number): PromptPart {
+  const axes = [0, 1, 2].flatMap((axis) => [...positions.subarray(axis * tokenIds.length + start, axis * tokenIds.length + end)]);
+  return {
+    start,
+    tokenIds: tokenIds.subarray(start, end),
+    positions: Int32Array.from(axes),
+    visionExpert: visionExpert.subarray(start, end),
+    spans,
+  };
 }
 
 /** Our tables cover both banks; the reference's cover the token's own bank. */

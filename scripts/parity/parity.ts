@@ -10,7 +10,7 @@ import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { expertChoices, weightFormats, type ConversionSettings, type ExpertChoice, type WeightFormat } from "../../src/core/manifest.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import { programVersion } from "../../src/version.ts";
-import { compareInputs, compareStages, type Finding } from "./compare.ts";
+import { compareChunks, compareInputs, compareStages, type Finding } from "./compare.ts";
 import { compareContinuations } from "./continuations.ts";
 import { readReference } from "./reference-case.ts";
 
@@ -29,6 +29,7 @@ export async function checkParity(folder: string, layout: string, settings: Conv
     return [
       ...(await compareInputs(reference, folder, manifest)),
       ...compareStages(target, manifest, reference),
+      ...compareChunks(target, manifest, reference),
       ...compareContinuations(target, manifest, reference),
     ];
   } finally {
