@@ -12,7 +12,7 @@ import time
 
 import torch
 import transformers
-from transformers import Ernie4_5_VLMoeConfig, Ernie4_5_VLMoeForConditionalGeneration
+from transformers import Ernie4_5_VLMoeConfig, Ernie4_5_VLMoeForConditionalGeneration, StoppingCriteria
 
 EXPERTS = ["grouped_mm", "batched_mm", "eager"]
 FIRST_TEXT_ID = 32
@@ -65,12 +65,25 @@ def build_config(sizes):
     )
 
 
+class StepTimes(StoppingCriteria):
+    """Notes when each token was there; never stops."""
+
+    def __init__(self, now):
+        self.now = now
+        self.seconds = []
+
+    def __call__(self, input_ids, scores, **kwargs):
+        self.seconds.append(self.now())
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
 class Bench:
     """A model on a device, and how to time it."""
 
     def __init__(self, order):
         self.device = order["device"]
         self.deadline = time.perf_counter() + order["seconds"]
+        self.repeats = order["repeats"]
         self.vocab_size = order["config"]["text"]["vocabSize"]
         self.dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         torch.set_default_dtype(self.dtype)
@@ -99,30 +112,34 @@ class Bench:
 
     def decode(self, streams, context, new_tokens):
         """New tokens per second of all streams together, without the first."""
-        inputs = self.prompt(streams, context)
-
-        def run(count):
-            start = self.now()
-            self.model.generate(**inputs, max_new_tokens=count, min_new_tokens=count, do_sample=False)
-            return self.now() - start
-
-        return streams * new_tokens / (run(new_tokens + 1) - run(1))
+        times = StepTimes(self.now)
+        count = new_tokens + 1
+        self.model.generate(
+            **self.prompt(streams, context),
+            max_new_tokens=count,
+            min_new_tokens=count,
+            do_sample=False,
+            stopping_criteria=[times],
+        )
+        return streams * new_tokens / (times.seconds[-1] - times.seconds[0])
 
     def fastest(self, measure):
-        """The median of three with the fastest implementation of the experts; None where none works or the time is up."""
-        best = None
+        """Median speed with the fastest implementation of the experts and its name; None where none works or the time is up."""
+        trials = {}
         for name in EXPERTS:
             if time.perf_counter() > self.deadline:
                 break
             try:
                 self.model.set_experts_implementation(name)
                 measure()
-                speed = statistics.median(measure() for _ in range(3))
+                trials[name] = measure()
             except (ImportError, ValueError, RuntimeError) as error:
                 print(f"{name}: {error}", file=sys.stderr)
-                continue
-            best = max(best or (0.0, ""), (speed, name))
-        return best
+        if not trials:
+            return None
+        winner = max(trials, key=trials.get)
+        self.model.set_experts_implementation(winner)
+        return statistics.median([trials[winner], *(measure() for _ in range(self.repeats - 1))]), winner
 
 
 @torch.inference_mode()

@@ -17,13 +17,14 @@ const script = fileURLToPath(new URL("../transformers-bench.py", import.meta.url
 /** $PYTHON chooses the interpreter; one without torch and transformers makes this job say so and no more. */
 export function measureTransformers(context: JobContext): void {
   const { manifest } = prepareBenchModel(context);
-  const { streams, context: tokens, decodeTokens, prompts } = sizesOf(context);
+  const { streams, context: tokens, decodeTokens, prompts, repeats } = sizesOf(context);
   const order = {
     config: manifest.config,
     device: context.device,
     streams: streams.filter((count) => count <= 32),
     contextTokens: tokens,
     decodeTokens: Math.floor(decodeTokens / 4),
+    repeats,
     // Its caches and scores of 32k tokens need more memory than is worth risking the run for.
     prompts: prompts.filter((length) => length <= 8192),
     seconds: context.secondsLeft() - 10,
