@@ -1,6 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { buildDecoder } from "../../src/convert/blocks/decoder.ts";
+import { buildSampler } from "../../src/convert/blocks/sampler.ts";
+import { buildVision } from "../../src/convert/blocks/vision.ts";
 import { Weights } from "../../src/convert/blocks/weights.ts";
 import { placePieces } from "../../src/convert/onnx/model-file.ts";
 import { planConversion } from "../../src/convert/plan.ts";
@@ -51,6 +53,26 @@ describe("planConversion", () => {
     const encoded = Buffer.from(encode());
     expect(encoded.includes("decoder.onnx.data")).toBe(true);
     expect(encoded.includes("decoder-int8-cache.onnx.data")).toBe(false);
+  });
+
+  describe("for 16-bit activations, which a GPU can compute with", () => {
+    const build = { config: nano, weights: new Weights({ weights: "int4", activations: "bf16" }), inspect: false, probe: false };
+
+    test("ONNX Runtime's expert operator gets weights of a width that its CUDA kernel takes", () => {
+      const { initializers } = buildDecoder(build);
+      const down = initializers.filter(({ name }) => name.endsWith("down_proj.quantized") && name.includes("experts"));
+
+      expect(down.length).toBeGreaterThan(0);
+      expect(nano.moe.textWidth % 64).not.toBe(0);
+      for (const { shape } of down) expect((2 * shape[2]!) % 64).toBe(0); // two weights in a byte
+    });
+
+    test("no operator is one whose CUDA kernel needs cuDNN", () => {
+      const graphs = [buildDecoder(build), buildVision(build), buildSampler(nano.text.vocabSize)];
+      const operators = new Set(graphs.flatMap(({ nodes }) => nodes.map(({ op }) => op)));
+
+      expect(["MultiHeadAttention", "ReduceLogSumExp", "ReduceMax", "Conv"].filter((op) => operators.has(op))).toEqual([]);
+    });
   });
 
   test("our own expert operator needs no padding: its weights are smaller where vision experts are narrower", () => {

@@ -22,6 +22,9 @@ import type { RoutedExperts } from "./moe.ts";
 import { quantizedExpert, type ExpertLayout } from "./quantized-expert.ts";
 import { wholeTensor, type Build, type RowSource } from "./weights.ts";
 
+/** What QMoE's CUDA kernel asks of the experts' width: a tile of its interleaved weights. */
+const cudaWidthMultiple = 64;
+
 /** Far below any logit: its softmax is exactly 0 in float32. */
 const masked = -1e4;
 
@@ -88,7 +91,8 @@ function expertWeights(g: Graph, build: Build, layer: number): ExpertWeights {
   if (!w.isQuantized) return denseExpertWeights(g, build, layer);
   const { expertCount, textWidth, visionWidth } = config.moe;
   const { hiddenSize } = config.text;
-  const width = Math.ceil(Math.max(textWidth, visionWidth) / blockLength) * blockLength;
+  const multiple = w.activation === "float32" ? blockLength : cudaWidthMultiple;
+  const width = Math.ceil(Math.max(textWidth, visionWidth) / multiple) * multiple;
   const bits = w.expertBits;
   const layout = (ownWidth: number): ExpertLayout => ({
     width: ownWidth,
