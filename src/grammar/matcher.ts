@@ -51,6 +51,7 @@ export class CompiledGrammar {
     const { bytes, offsets } = this.vocabulary;
     const [start, end] = [offsets[tokenId] ?? 0, offsets[tokenId + 1] ?? 0];
     if (control === undefined && start === end) return undefined;
+    this.#machine.beginToken();
     let next = state;
     if (control !== undefined) next = this.#machine.step(state, symbolClasses[control]!);
     else for (let i = start; i < end; i++) next = this.#machine.step(next, symbolClasses[bytes[i]!]!);

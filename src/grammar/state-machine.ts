@@ -93,7 +93,7 @@ export class StateMachine {
     this.#cacheBytes += mask.byteLength;
   }
 
-  /** To be called before each token: the budget of work starts anew, and a cache that has grown too large is dropped. */
+  /** To be called before a token is read or a mask computed: the budget of work starts anew, and a cache that has grown too large is dropped. */
   beginToken(): void {
     this.#work = 0;
     if (this.#cacheBytes <= this.#maxCacheBytes) return;

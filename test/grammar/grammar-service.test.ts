@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { OutputConstraint } from "../../src/core/structured-output.ts";
 import { GrammarCache, openConstraint } from "../../src/grammar/grammar-service.ts";
 import { createMaskMemory } from "../../src/grammar/mask-exchange.ts";
-import { drawAnswer, vocabulary } from "./nano-vocabulary.ts";
+import { Matcher } from "../../src/grammar/matcher.ts";
+import { compile, drawAnswer, tokenizer, vocabulary } from "./nano-vocabulary.ts";
 
 function schemaConstraint(maxLength: number): OutputConstraint {
   const schema = { type: "array", items: { type: "string", maxLength } };
@@ -45,6 +46,32 @@ describe("the cache of grammars", () => {
     // One token may add to what a grammar holds before it forgets.
     expect(most).toBeLessThan(maxCacheBytes / 2);
     expect(cache.cacheBytes).toBeLessThan(maxCacheBytes + maxCacheBytes / 2);
+  });
+});
+
+describe("work", () => {
+  it("is bounded between two tokens, not over a whole answer", () => {
+    const format: OutputConstraint["format"] = { type: "regex", pattern: "[a-z]{1,60000}[a-z]{1,60000}", param: "regex" };
+    const matcher = new Matcher(compile(format));
+    const [letter] = tokenizer.encodeText("q");
+
+    for (let count = 0; count < 1_500; count++) {
+      matcher.mask();
+      if (!matcher.accept(letter!)) throw new Error(`refused after ${count} letters`);
+    }
+  });
+
+  it("beyond its bound fails the answer with a reason", () => {
+    const matcher = new Matcher(compile({ type: "regex", pattern: "((a|b|ab|ba|[a-z]){1,900}){1,900}", param: "regex" }));
+    const [letter] = tokenizer.encodeText("q");
+    const goOn = (): void => {
+      for (let count = 0; count < 1_000; count++) {
+        matcher.mask();
+        matcher.accept(letter!);
+      }
+    };
+
+    expect(goOn).toThrow("the grammar is too ambiguous");
   });
 });
 

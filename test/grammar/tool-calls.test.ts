@@ -49,13 +49,10 @@ describe("tool calls", () => {
   });
 
   it("begin with the control token, never with tokens that spell it", () => {
-    const begin = tokenizer.controlTokenId("<tool_call>")!;
     const mask = allowedTokens(new Matcher(compile(toolCalls())).mask());
+    const texts = new Set(mask.map((id) => Buffer.from(tokenizer.tokenBytes(id)).toString()));
 
-    expect(mask.filter((id) => id !== begin).map((id) => Buffer.from(tokenizer.tokenBytes(id)).toString())).toEqual(
-      ["\n"].flatMap((text) => mask.filter((id) => Buffer.from(tokenizer.tokenBytes(id)).toString() === text).map(() => text)),
-    );
-    expect(mask).toContain(begin);
+    expect(texts).toEqual(new Set(["\n", "<tool_call>"]));
   });
 
   it("have arguments that validate, whatever tokens the model prefers, under 100 random sets of tools", () => {
