@@ -14,4 +14,6 @@ export type WorkerData = {
   readonly prefillChunkTokens: number;
   readonly maxWaiting: number;
   readonly imageCacheBytes: number;
+  /** On a GPU, decode steps run as CUDA graphs unless this is false. */
+  readonly cudaGraphs?: boolean;
 };

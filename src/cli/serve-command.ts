@@ -34,6 +34,11 @@ function addModelOptions(command: Command, defaultModel: string): void {
     .addOption(
       new Option("--device <device>", "where to compute; auto takes a GPU where one can be used").choices(deviceChoices).default("auto"),
     )
+    .addOption(
+      new Option("--cuda-graphs <switch>", "on a GPU: record the kernels of a decode step once and launch them together")
+        .choices(["on", "off"])
+        .default("on"),
+    )
     .option("--threads <n>", "CPU threads for the model; 0 = one per physical core", wholeNumber(0, 1024), 0);
 }
 
@@ -84,6 +89,7 @@ type ServeFlags = {
   device: DeviceChoice;
   kvCacheDtype: KvCacheType;
   gpuMemoryUtilization: number;
+  cudaGraphs: "on" | "off";
   threads: number;
   host: string;
   port: number;
@@ -107,6 +113,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     kvCacheType: flags.kvCacheDtype,
     gpuMemoryUtilization: flags.gpuMemoryUtilization,
     device: flags.device,
+    cudaGraphs: flags.cudaGraphs === "on",
     threads: flags.threads,
     host: flags.host,
     port: flags.port,

@@ -29,6 +29,7 @@ import { prepareModel, type PreparedModel } from "./prepare-model.ts";
 
 export type ServeOptions = StartWishes & {
   readonly model: string;
+  readonly cudaGraphs: boolean;
   readonly threads: number;
   readonly host: string;
   readonly port: number;
@@ -127,6 +128,7 @@ async function startEngine(
     modelFolder: model.folder,
     device: device.kind,
     threadCount: options.threads,
+    cudaGraphs: options.cudaGraphs,
     slotCount: kv.slotCount,
     slotCapacity: kv.capacity,
     kvScales: kv.kvScales,

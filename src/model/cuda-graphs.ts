@@ -25,7 +25,12 @@ export class CudaGraphs {
     } catch (error) {
       if (this.#recorded.has(batchSize)) throw error;
       const reason = error instanceof Error ? error.message : String(error);
-      throw new EngineError(`a decode step of ${batchSize} sequences cannot be recorded as a CUDA graph: ${reason}`, { cause: error });
+      throw new EngineError(
+        `a decode step of ${batchSize} sequences cannot be recorded as a CUDA graph (--cuda-graphs off does without): ${reason}`,
+        {
+          cause: error,
+        },
+      );
     }
     this.#recorded.add(batchSize);
   }

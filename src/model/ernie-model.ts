@@ -143,7 +143,7 @@ function whereMemorySuffices<T>(run: () => T): T {
     return run();
   } catch (error) {
     if (!isOutOfMemory(error)) throw error;
-    const advice = "the GPU's memory does not suffice; lower --max-num-seqs or --max-model-len, or free some of it";
+    const advice = "the GPU's memory does not suffice; lower --gpu-memory-utilization, --max-num-seqs or --max-model-len";
     throw new UserError(`${advice}: ${(error as Error).message}`, { cause: error });
   }
 }

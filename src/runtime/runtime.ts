@@ -135,7 +135,7 @@ const providerSettings = { device_id: String(deviceId), arena_extend_strategy: "
 
 /**
  * Weights are not taken from the arena, so that those which are repacked at load (QMoE) give their memory back.
- * What changes kernels stays as ONNX Runtime has it until it has been measured on a GPU; its own switches are environment variables:
- * ORT_FPA_INTB_GEMM=1 (weight-only GEMM for more than 16 rows), ORT_ENABLE_XQA=1, ORT_MOE_GEMV_FP32_ACCUM=1.
+ * What chooses kernels stays as ONNX Runtime has it until it has been measured on a GPU. Version 1.29.0 takes FlashAttention for prefill and XQA
+ * for decode (seen in its own trace), and dequantizes dense weights for more than 16 rows unless ORT_FPA_INTB_GEMM=1 is in the environment.
  */
 const sessionSettings = { "session.use_device_allocator_for_initializers": "1" };
