@@ -1,0 +1,88 @@
+// Runs a command on an emulated GPU: ONNX Runtime's real CUDA provider and our real code, over a libcudart whose kernels do nothing (cudart.c).
+// `npx tsx scripts/gpu/emulation/run.ts COMMAND [ARGUMENT...]`, e.g. `... node dist/main.js serve --device cuda`. Results are meaningless numbers, as they
+// come; what it finds is operators without a CUDA kernel, refused options, graphs that cannot be captured, leaks. Needs gcc, binutils, CUDA's
+// headers (nvcc, or CUDA_PATH) and the provider (install-provider.mjs, or ONNXRUNTIME_DIR). Ends with the number of misuses of CUDA.
+
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { readLibraryFacts } from "../../../src/runtime/cuda/elf.ts";
+import { findOnnxRuntime } from "../../../src/runtime/ort-api.ts";
+
+const command = process.argv.slice(2);
+if (command.length === 0) throw new Error("give the command to run on the emulated GPU");
+const provider = join(dirname(findOnnxRuntime()), "libonnxruntime_providers_cuda.so");
+const runtimeSource = fileURLToPath(new URL("cudart.c", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "emulated-gpu-"));
+const log = join(folder, "log");
+try {
+  buildLibraries();
+  const environment = { ...process.env, LD_LIBRARY_PATH: folder, EMULATED_CUDA_LOG: log };
+  const child = spawn(command[0]!, command.slice(1), { stdio: "inherit", env: environment });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
+  const code = await new Promise<number>((resolve) => child.on("exit", (status) => resolve(status ?? 1)));
+  process.exitCode = report() > 0 ? 1 : code;
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+/** Each library that the provider needs of CUDA, with the functions that it takes from it. */
+function buildLibraries(): void {
+  const symbols = execFileSync("nm", ["-D", "--undefined-only", provider], { encoding: "utf8" }).matchAll(/ U (\w+)@(\S+)/g);
+  const functions = Array.from(symbols, ([, name, library]) => ({ name: name!, library: library! }));
+  for (const library of readLibraryFacts(provider).needed.filter((name) => name.startsWith("libcu"))) {
+    const names = functions.filter((symbol) => symbol.library === library).map(({ name }) => name);
+    const written = library.startsWith("libcudart.") ? [runtimeSource] : [];
+    const known = written.map((path) => readFileSync(path, "utf8")).join("");
+    const stubs = join(folder, `${library}.c`);
+    writeFileSync(
+      stubs,
+      names
+        .filter((name) => !known.includes(` ${name}(`))
+        .map(stub)
+        .join("\n"),
+    );
+    const versions = join(folder, "versions");
+    writeFileSync(versions, `${library} { global: *; };`);
+    const flags = [
+      "-w",
+      "-O1",
+      "-shared",
+      "-fPIC",
+      `-Wl,-soname,${library}`,
+      ...(names.length > 0 ? [`-Wl,--version-script=${versions}`] : []),
+    ];
+    execFileSync("gcc", [...flags, "-I", headerFolder(), "-o", join(folder, library), stubs, ...written], { stdio: "inherit" });
+  }
+}
+
+/** Succeeds. What makes an object hands out some address; a search for algorithms finds one. */
+function stub(name: string): string {
+  if (/Create(_v2)?$|LoadData$|GetKernel$/.test(name))
+    return `int ${name}(void** handle) { static char object[64]; *handle = object; return 0; }`;
+  if (name.endsWith("GetHeuristic"))
+    return `int ${name}(void* a, void* b, void* c, void* d, void* e, void* f, void* g, int h, void* i, int* n) { *n = 1; return 0; }`;
+  if (/Get(MathMode|Attribute)$/.test(name)) return `int ${name}(void* object, int* value) { *value = 0; return 0; }`;
+  if (/GetStatus(Name|String)$/.test(name)) return `const char* ${name}(int status) { return "a status of the emulated GPU"; }`;
+  return `int ${name}() { return 0; }`;
+}
+
+function headerFolder(): string {
+  const roots = [process.env["CUDA_PATH"], "/usr/local/cuda"];
+  const found = roots.flatMap((root) => (root && existsSync(join(root, "include/cuda_runtime_api.h")) ? [join(root, "include")] : []))[0];
+  if (!found) throw new Error("cuda_runtime_api.h was not found; install CUDA's headers, or point CUDA_PATH at the toolkit");
+  return found;
+}
+
+/** Prints what the libraries wrote down; returns the number of misuses. */
+function report(): number {
+  const lines = existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [];
+  const misuses = new Map<string, number>();
+  for (const line of lines.filter((line) => line.startsWith("misuse"))) misuses.set(line, (misuses.get(line) ?? 0) + 1);
+  for (const line of lines.filter((line) => line.startsWith("summary"))) console.log(`emulated GPU: ${line.slice("summary: ".length)}`);
+  for (const [line, count] of misuses) console.log(`emulated GPU: ${line}${count > 1 ? ` (${count} times)` : ""}`);
+  if (misuses.size === 0) console.log("emulated GPU: no misuse of CUDA");
+  return misuses.size;
+}
