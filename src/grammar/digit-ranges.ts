@@ -5,6 +5,7 @@ import { characters, choice, type Expression, repeat, sequence, text } from "./e
 /** Doubles tell all numbers of this many digits apart, so that comparing digits is comparing numbers. */
 const maxDigits = 15;
 const maxDecimals = 6;
+const maxMultiples = 2_000;
 
 export type NumberBounds = {
   readonly minimum: number | undefined;
@@ -31,6 +32,25 @@ export function numbersBetween(bounds: NumberBounds): Expression | undefined {
   const decimals = isExclusive ? maxDecimals : Math.max(1, ...ends.map((end) => end!.decimals));
   // Fewer decimals first, so that 2.5 needs not be written 2.500; then any more behind all decimals of the bounds.
   return choice(...Array.from({ length: decimals + 1 }, (_, count) => between(bounds, count, count === decimals)));
+}
+
+/** All multiples of `step` within the bounds; undefined when they are more than can be listed. */
+export function multiplesBetween(bounds: NumberBounds, step: number, areWhole: boolean): Expression | undefined {
+  const low = Math.max(bounds.minimum ?? -Infinity, bounds.exclusiveMinimum ?? -Infinity);
+  const high = Math.min(bounds.maximum ?? Infinity, bounds.exclusiveMaximum ?? Infinity);
+  const [first, last] = [Math.ceil(low / step), Math.floor(high / step)];
+  if (!(last - first < maxMultiples)) return undefined;
+  const decimals = Math.max(0, toDecimal(step)?.decimals ?? 0);
+  const values = Array.from({ length: Math.max(0, last - first + 1) }, (_, i) =>
+    Number(((first + i) * step).toFixed(Math.min(decimals, 20))),
+  );
+  const { exclusiveMinimum = -Infinity, exclusiveMaximum = Infinity } = bounds;
+  // Some quotients of decimals are not whole in floating point, which is what validators compute with.
+  const isValid = (value: number) =>
+    Number.isInteger(value / step) && value > exclusiveMinimum && value < exclusiveMaximum && value >= low && value <= high;
+  return choice(
+    ...values.filter((value) => isValid(value) && (!areWhole || Number.isInteger(value))).map((value) => text(JSON.stringify(value))),
+  );
 }
 
 /** Numbers with exactly so many decimals, or also with more of them when `isOpen`. */

@@ -4,7 +4,7 @@
 import { RequestError } from "../core/errors.ts";
 import { choice, type Expression, type Grammar, never, repeat, rule, sequence, text } from "./expression.ts";
 import { areDisjoint } from "./disjoint-schemas.ts";
-import { integersBetween, numbersBetween } from "./digit-ranges.ts";
+import { integersBetween, multiplesBetween, numbersBetween } from "./digit-ranges.ts";
 import { keyExcept } from "./json-keys.ts";
 import { constrainedString } from "./json-strings.ts";
 import { anyBoolean, anyInteger, anyNumber, jsonString, type JsonSyntax } from "./json-text.ts";
@@ -243,8 +243,12 @@ class SchemaCompiler {
   #number(type: "integer" | "number", node: SchemaObject, path: string): Expression {
     const [minimum, maximum, exclusiveMinimum, exclusiveMaximum] = numberKeywords.map((keyword) => node[keyword] as number | undefined);
     const bounds = { minimum, maximum, exclusiveMinimum, exclusiveMaximum };
-    const isInteger = type === "integer" || node["multipleOf"] === 1;
-    if (node["multipleOf"] !== undefined && node["multipleOf"] !== 1) this.#ignore(path, "multipleOf");
+    const step = node["multipleOf"] as number | undefined;
+    const isInteger = type === "integer" || step === 1;
+    const multiples = step === undefined || step === 1 ? undefined : multiplesBetween(bounds, step, isInteger);
+    if (multiples) return multiples;
+    if (step !== undefined && step !== 1)
+      this.#ignore(path, "multipleOf (without a minimum and a maximum, or with too many values between them)");
     if (Object.values(bounds).every((bound) => bound === undefined)) return isInteger ? anyInteger : anyNumber;
     const between = isInteger ? integersBetween(bounds) : numbersBetween(bounds);
     if (!between) this.#ignore(path, "minimum or maximum (of more than 6 decimals)");
@@ -283,7 +287,7 @@ class SchemaCompiler {
     for (const name of required) if (!properties.has(name)) properties.set(name, additional ?? true);
     const isOpen = additional === undefined ? node["properties"] === undefined : additional !== false;
     const value = isOpen ? this.#schema(additional ?? true, `${path}.additionalProperties`) : never;
-    const other = this.#syntax.member(isOpen ? this.#otherKey([...properties.keys()]) : never, value);
+    const other = this.#syntax.member(isOpen ? this.#otherKey([...properties.keys()], node, path) : never, value);
 
     const min = (node["minProperties"] as number | undefined) ?? 0;
     const max = (node["maxProperties"] as number | undefined) ?? Infinity;
@@ -298,7 +302,15 @@ class SchemaCompiler {
     return this.#syntax.object(this.#members(properties, required, other, path));
   }
 
-  #otherKey(names: readonly string[]): Expression {
+  #otherKey(names: readonly string[], { propertyNames }: SchemaObject, path: string): Expression {
+    const rule = this.#resolve(propertyNames ?? true, path);
+    const isAny =
+      rule === true || (isObject(rule) && Object.entries(rule).every(([keyword, value]) => keyword === "type" && value === "string"));
+    if (isObject(rule) && Array.isArray(rule["enum"])) {
+      return this.#schema({ ...rule, enum: rule["enum"].filter((name) => typeof name === "string" && !names.includes(name)) }, path);
+    }
+    if (!isAny && names.length === 0) return this.#schema(this.#merge(rule, { type: "string" }, path), `${path}.propertyNames`);
+    if (!isAny) this.#ignore(path, "propertyNames (beside properties)");
     return names.length === 0 ? jsonString() : keyExcept(names, (body) => this.#fresh(body));
   }
 

@@ -21,9 +21,10 @@ export function constrainedString(node: SchemaObject, path: string, ignore: (key
   return quoted(toExpression(narrowed ?? regex, spellInString));
 }
 
+/** Beside a pattern, `format` is the annotation that JSON Schema takes it for: libraries write both to say the same. */
 function regexOf({ pattern, format }: SchemaObject, path: string, ignore: (keyword: string) => void): RegexNode | undefined {
   const known = stringFormats.get(format as string);
-  if (format !== undefined && (!known || pattern !== undefined)) ignore(known ? "format (beside pattern)" : "format");
+  if (format !== undefined && !known && pattern === undefined) ignore("format");
   const source = pattern === undefined ? known : (pattern as string);
   if (source === undefined) return undefined;
   const param = `${path}.pattern`;

@@ -41,7 +41,14 @@ const type: Kind = {
 export const stringKeywords = ["minLength", "maxLength", "pattern", "format"] as const;
 export const numberKeywords = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"] as const;
 export const arrayKeywords = ["items", "prefixItems", "minItems", "maxItems"] as const;
-export const objectKeywords = ["properties", "required", "additionalProperties", "minProperties", "maxProperties"] as const;
+export const objectKeywords = [
+  "properties",
+  "required",
+  "additionalProperties",
+  "propertyNames",
+  "minProperties",
+  "maxProperties",
+] as const;
 
 const kinds: ReadonlyMap<string, Kind> = new Map(
   Object.entries({
@@ -55,6 +62,7 @@ const kinds: ReadonlyMap<string, Kind> = new Map(
     properties,
     required: names,
     additionalProperties: schema,
+    propertyNames: schema,
     minProperties: count,
     maxProperties: count,
     items: schema,

@@ -115,6 +115,20 @@ describe("schemas", () => {
     [{ allOf: [{ type: "integer", minimum: 2 }, { maximum: 3 }] }, ["2", "3"], ["1", "4"]],
     [{ $ref: "#/$defs/a~1b", $defs: { "a/b": { type: "null" } } }, ["null"], ["1"]],
     [{ type: "array", items: false }, ["[]"], ["[1]"]],
+    [{ type: "number", multipleOf: 0.1, minimum: 0, maximum: 1 }, ["0", "0.5", "1"], ["0.05", "0.15", "1.1"]],
+    [{ type: "integer", multipleOf: 2.5, minimum: -10, exclusiveMaximum: 10 }, ["-10", "0", "5"], ["2.5", "10", "1"]],
+    [
+      { type: "object", propertyNames: { enum: ["a", "b"] }, additionalProperties: { type: "null" } },
+      ["{}", '{"a": null, "b": null}'],
+      ['{"c": null}'],
+    ],
+    [{ type: "object", propertyNames: { pattern: "^[A-Z]+$" } }, ['{"AB": 1}'], ['{"Ab": 1}', '{"": 1}']],
+    [
+      { type: "object", propertyNames: { enum: ["a", "b"] }, required: ["a"], additionalProperties: { type: "null" } },
+      ['{"a": null}', '{"a":null,"b":null}'],
+      ['{"b": null}', "{}"],
+    ],
+    [{ type: "string", format: "email", pattern: "^[a-z]@[a-z]$" }, ['"a@b"'], ['"a@b.de"']],
   ])("%j allows %j and not %j", (schema, valid, invalid) => {
     expect(valid.filter((text) => !accepts(schemaFormat(schema), text))).toEqual([]);
     expect(invalid.filter((text) => accepts(schemaFormat(schema), text))).toEqual([]);

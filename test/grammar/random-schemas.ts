@@ -58,6 +58,9 @@ const decimals = fc.tuple(fc.integer({ min: -99_999, max: 99_999 }), fc.nat(5)).
 const numbers = fc.oneof(
   range(fc.integer({ min: -1200, max: 1200 }), "minimum", "maximum"),
   range(decimals, "minimum", "maximum"),
+  fc
+    .tuple(fc.constantFrom(0.01, 0.5, 2, 3, 7.5, 100), fc.integer({ min: -50, max: 50 }))
+    .map(([multipleOf, minimum]) => ({ multipleOf, minimum, maximum: minimum + 15 })),
   decimals.map((low) => ({ exclusiveMinimum: low, exclusiveMaximum: Number((low + 3).toFixed(5)) })),
 );
 const literals = fc.uniqueArray(fc.oneof(fc.jsonValue({ maxDepth: 2 }), names), {
@@ -124,7 +127,10 @@ const definitions = {
 function wholeEnough(type: string, keywords: Record<string, number>): Record<string, number> {
   if (type === "number") return keywords;
   return Object.fromEntries(
-    Object.entries(keywords).map(([keyword, value]) => [keyword, /max/i.test(keyword) ? Math.ceil(value) + 1 : Math.floor(value) - 1]),
+    Object.entries(keywords).map(([keyword, value]) => [
+      keyword,
+      /max/i.test(keyword) ? Math.ceil(value) + 1 : /min/i.test(keyword) ? Math.floor(value) - 1 : value,
+    ]),
   );
 }
 
@@ -159,6 +165,7 @@ function objects(schema: fc.Arbitrary<Schema>): fc.Arbitrary<Schema> {
     .map(([entries, isRequired, additional]) => ({
       type: "object",
       properties: Object.fromEntries(entries),
+      ...(entries.length === 0 && { propertyNames: { type: "string", pattern: "^[a-z]" } }),
       required: entries.filter((_, i) => isRequired[i]).map(([name]) => name),
       ...(additional !== null && { additionalProperties: additional }),
     }));
