@@ -3,9 +3,13 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { RequestError } from "../core/errors.ts";
+import type { AppEnv } from "./request-record.ts";
 
-/** Lets a request pass when it carries one of the keys; without keys, every request passes. */
-export function requireApiKey(apiKeys: readonly string[]): MiddlewareHandler {
+/**
+ * Lets a request pass when it carries one of the keys; without keys, every request passes. Who has another key shares no cached
+ * prefix, so that timing tells nobody what others ask.
+ */
+export function requireApiKey(apiKeys: readonly string[]): MiddlewareHandler<AppEnv> {
   const accepted = apiKeys.map(sha256);
   return async function checkApiKey(c, next) {
     if (accepted.length > 0) {
@@ -19,6 +23,7 @@ export function requireApiKey(apiKeys: readonly string[]): MiddlewareHandler {
       if (!isAccepted(key, accepted)) {
         throw new RequestError("the API key is not one of this server's keys", { status: 401, code: "invalid_api_key" });
       }
+      c.set("cacheSalt", sha256(key).toString("hex"));
     }
     await next();
   };

@@ -36,7 +36,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
     const request = parseChatRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
     refuseOtherModel(request.model, options.modelId);
     const chat = toChat(request, options.defaultThinking, limits);
-    const generation = toGenerationOptions(request, options.generationDefaults);
+    const generation = toGenerationOptions(request, options.generationDefaults, c.get("cacheSalt"));
 
     const record = c.get("record");
     const client = controllerBehind(c.req.raw.signal);

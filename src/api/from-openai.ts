@@ -97,9 +97,11 @@ function thinkingBudget(request: ChatRequest): number | undefined {
   return request.reasoning_max_tokens ?? request.thinking_token_budget;
 }
 
-export function toGenerationOptions(request: ChatRequest, defaults: GenerationDefaults): GenerationOptions {
+/** `clientSalt` keeps clients apart; with `cache_salt`, a client keeps its own users apart. */
+export function toGenerationOptions(request: ChatRequest, defaults: GenerationDefaults, clientSalt?: string): GenerationOptions {
   const temperature = request.temperature ?? defaults.temperature ?? 1;
-  const { stop } = request;
+  const { stop, cache_salt: salt } = request;
+  const salts = [clientSalt, salt].filter((part) => part !== undefined);
   return {
     sampling: {
       temperature: temperature < smallestTemperature ? 0 : temperature,
@@ -114,6 +116,7 @@ export function toGenerationOptions(request: ChatRequest, defaults: GenerationDe
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
     stopStrings: stop === undefined ? [] : typeof stop === "string" ? [stop] : stop,
     choiceCount: request.n ?? 1,
+    ...(salts.length > 0 && { cacheSalt: JSON.stringify(salts) }),
     stopTokenIds: request.stop_token_ids ?? [],
     ignoresEndTokens: request.ignore_eos ?? false,
     thinkingBudget: thinkingBudget(request) || undefined,

@@ -68,6 +68,7 @@ const chatRequest = z.object({
       `a string or an array of at most ${maxStopStrings} strings`,
     ),
   ),
+  cache_salt: optional(text.min(1, "a string of at least one character")),
   stop_token_ids: optional(z.array(integer(0), "an array of token ids").max(maxStopTokenIds, `at most ${maxStopTokenIds} ids`)),
   ignore_eos: optional(flag),
   skip_special_tokens: optional(flag),

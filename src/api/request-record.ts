@@ -6,7 +6,13 @@ import type { ChatEvent } from "../core/events.ts";
 import type { Log } from "./app-options.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 
-export type AppEnv = { Variables: { record: RequestRecord } };
+export type AppEnv = {
+  Variables: {
+    record: RequestRecord;
+    /** Stands for the client's key; undefined where the server has none. */
+    cacheSalt: string | undefined;
+  };
+};
 
 /** Nginx's status for a client that left before its answer; seen only in the log. */
 export const clientGoneStatus = 499;

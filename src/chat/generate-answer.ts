@@ -14,6 +14,8 @@ export type TokenRequest = {
   readonly sampling: SamplingParams;
   readonly maxTokens: number;
   readonly stopTokenIds: readonly number[];
+  /** Only requests with the same salt share cached prefixes. */
+  readonly cacheSalt?: string;
 };
 
 /** What chat needs of the engine. */
@@ -106,6 +108,7 @@ class Answer {
       sampling: isFirst ? options.sampling : { ...options.sampling, seed: Number.MAX_SAFE_INTEGER - options.sampling.seed },
       maxTokens: Math.min(tokenLimit, this.remaining),
       stopTokenIds: [...endTokenIds, ...moreEndIds],
+      ...(options.cacheSalt !== undefined && { cacheSalt: options.cacheSalt }),
     };
     for await (const event of this.#submit(request)) {
       if (event.type === "started") {

@@ -74,6 +74,8 @@ export type GenerationOptions = {
   readonly stopStrings: readonly string[];
   /** Answers wanted; one by default. Each has a seed of its own, counted up from the given one. */
   readonly choiceCount?: number;
+  /** Only requests with the same salt share cached prefixes. */
+  readonly cacheSalt?: string;
   /** Ids that end the answer besides the model's own end tokens. */
   readonly stopTokenIds?: readonly number[];
   /** The model's end tokens do not end the answer. */

@@ -118,6 +118,18 @@ describe("API keys", () => {
     }
   });
 
+  test("clients with different keys share no cached prefix", async () => {
+    const guarded = makeApp(helloEvents, { apiKeys: ["first-key", "second-key"] });
+    for (const key of ["first-key", "first-key", "second-key"]) {
+      await guarded.app.request(chatPath, post(userSays("Hi"), { authorization: `Bearer ${key}` }));
+    }
+
+    const [first, again, second] = guarded.calls.map(({ options }) => options.cacheSalt);
+    expect(first).toBe(again);
+    expect(first).not.toBe(second);
+    expect(first).not.toContain("first-key");
+  });
+
   test("health needs none", async () => {
     expect((await app.request("/health")).status).toBe(200);
   });

@@ -15,6 +15,14 @@ export const otherFields = {
     accepted: { add_generation_prompt: true },
   },
   best_of: { does: "refused", values: "1", note: "use n", sent: { best_of: 3 }, accepted: { best_of: 1 } },
+  cache_salt: {
+    does: "effective",
+    values: "any text",
+    note: "only requests with the same salt (and API key) share cached prefixes",
+    sent: { cache_salt: "eve" },
+    effect: { options: { cacheSalt: '["eve"]' } },
+    proof: [fields, "finds a prefix only under the same cache_salt"],
+  },
   chat_template_kwargs: {
     does: "effective",
     values: "an object",

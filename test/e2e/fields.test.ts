@@ -96,6 +96,21 @@ describe("thinking", () => {
   });
 });
 
+test("finds a prefix only under the same cache_salt", async () => {
+  const long = "one two three four five six ".repeat(10);
+  const hasCached = async (salt: string) => {
+    const { usage } = await ask(long, { cache_salt: salt, max_completion_tokens: 1 });
+    return usage!.prompt_tokens_details!.cached_tokens! > 0;
+  };
+
+  expect([await hasCached("eve"), await hasCached("eve"), await hasCached("bob"), await hasCached("bob")]).toEqual([
+    false,
+    true,
+    false,
+    true,
+  ]);
+});
+
 describe("tokens", () => {
   type WithIds = OpenAI.ChatCompletion & { prompt_token_ids: number[]; choices: { token_ids: number[] }[] };
 
