@@ -90,6 +90,7 @@ describe("probeCuda", () => {
     ["no libcublas", { unfindable: ["libcublas.so.13"] }, /^libcublas\.so\.13 cannot be loaded .*point CUDA_PATH at them/],
     ["no libcurand", { unfindable: ["libcurand.so.10"] }, /^libcurand\.so\.10 cannot be loaded .*install the CUDA 13 runtime libraries/],
     ["an old driver", { driverVersion: 12080 }, /supports CUDA up to 12\.8, but the CUDA libraries are 13\.0; update the driver/],
+    ["a driver without its kernel module", { driverVersion: 0 }, /^the NVIDIA driver does not answer; load its kernel module/],
     ["no GPU", { deviceCount: 0 }, /finds no NVIDIA GPU; in a container/],
     ["no GPU, as an error", { deviceCountError: 100 }, /finds no NVIDIA GPU; in a container/],
     ["all GPUs hidden", { deviceCount: 0, visibleDevices: "" }, /finds no NVIDIA GPU \(CUDA_VISIBLE_DEVICES is ""\)/],

@@ -135,6 +135,8 @@ function loadCudaLibrary(name: string, cudaMajor: string, host: CudaHost): () =>
 
 function checkDriverVersion(cudart: Cudart): void {
   const [driver, runtime] = [cudart.driverVersion(), cudart.runtimeVersion()];
+  if (driver === 0)
+    throw new NotUsable("the NVIDIA driver does not answer; load its kernel module, or start the container with --gpus all");
   // Within a major version an older driver runs what a newer toolkit built.
   if (Math.floor(driver / 1000) >= Math.floor(runtime / 1000)) return;
   throw new NotUsable(
