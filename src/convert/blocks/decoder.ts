@@ -8,7 +8,7 @@ import { add, cast, gather, greaterOrEqual, int64, matMulTransposed, max, reshap
 import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
 import { gatedMlp } from "./mlp.ts";
 import { moe, routedExperts, type RoutedExperts } from "./moe.ts";
-import { splitRows, type Build, type Weights } from "./weights.ts";
+import type { Build, Weights } from "./weights.ts";
 
 /**
  *  input_ids ─ embedding ─┐
@@ -94,17 +94,15 @@ function insertVision(g: Graph, embedded: Value, features: Value, row: Value): V
  */
 function embeddingTable(g: Graph, w: Weights, { text }: ModelConfig) {
   const { vocabSize, hiddenSize, tiedEmbedding } = text;
-  const shape = [vocabSize, hiddenSize];
   const embeddingName = "model.embed_tokens.weight";
   const headName = tiedEmbedding ? embeddingName : "lm_head.weight";
-  const plain = (scope: Graph, name: string) => w.plain(scope, "weight", w.unquantized, shape, splitRows({ name, shape }));
-  const table = plain(g, embeddingName);
+  const table = w.table(g, embeddingName, vocabSize, hiddenSize);
   const lookUp = (ids: Value) => cast(g, gather(g, table, ids), w.activation);
   const headScope = g.scope("lm_head");
   if (w.isQuantized) {
     const matrix = w.quantizedMatrix(headScope, { parts: [{ name: headName, rows: vocabSize }], columns: hiddenSize }, 8);
     return { lookUp, head: (x: Value) => matMulNBits(headScope, x, matrix) };
   }
-  const headTable = tiedEmbedding ? table : plain(headScope, headName);
+  const headTable = tiedEmbedding ? table : w.table(headScope, headName, vocabSize, hiddenSize);
   return { lookUp, head: (x: Value) => matMulTransposed(headScope, x, headTable) };
 }

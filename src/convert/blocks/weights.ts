@@ -7,7 +7,14 @@ import type { ModelConfig } from "../../core/model-config.ts";
 import type { Graph, Piece, TensorRef, Value } from "../onnx/graph.ts";
 import { matMulNBits, type QuantizedMatrix } from "../onnx/microsoft-ops.ts";
 import { add, cast, matMul } from "../onnx/std-ops.ts";
-import { blockLength, quantizeBlockwise, type QuantizedRows, type RoundScale, type ScaleRule } from "../quantize/blockwise.ts";
+import {
+  blockLength,
+  dequantizeBlockwise,
+  quantizeBlockwise,
+  type QuantizedRows,
+  type RoundScale,
+  type ScaleRule,
+} from "../quantize/blockwise.ts";
 import type { ExpertCalibration } from "../quantize/expert-calibration.ts";
 
 /** Elements of a matrix that one piece takes at most: what a thread holds in memory is a small multiple of it. */
@@ -92,6 +99,19 @@ export class Weights {
         encode: (tensors) => [encodeFloats(arrange(tensors), dtype)],
       })),
     );
+  }
+
+  /** The embedding table or an unquantized head [rows, columns]. The "plain" rule rounds it like every other matrix, to int8, and stores what comes out. */
+  table(g: Graph, name: string, rows: number, columns: number): Value {
+    const shape = [rows, columns];
+    const sources = splitRows({ name, shape });
+    if (!this.isQuantized || this.#scaleRule === "searched") return this.plain(g, "weight", this.unquantized, shape, sources);
+    const rounded = (values: Float32Array) => dequantizeBlockwise(quantizeBlockwise(values, columns, 8), columns, 8);
+    const roundedSources = sources.map((source) => ({
+      ...source,
+      arrange: (tensors: readonly Float32Array[]) => rounded(source.arrange(tensors)),
+    }));
+    return this.plain(g, "weight", this.unquantized, shape, roundedSources);
   }
 
   /** [columns, Σ rows], as MatMul wants it. */

@@ -11,7 +11,7 @@ export type QuantizedRows = {
   readonly scales: Float32Array;
 };
 
-/** How int4 scales are found. "plain" (the largest weight becomes ±7) is what the search is measured against. */
+/** How int4 scales are found. "plain" (the largest weight becomes ±7) is what ours is measured against. */
 export type ScaleRule = "searched" | "plain";
 
 /** What storing a scale does to it, so that codes are chosen for the scale that will be used. */
