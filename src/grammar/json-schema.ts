@@ -7,7 +7,7 @@ import { areDisjoint } from "./disjoint-schemas.ts";
 import { integersBetween, multiplesBetween, numbersBetween } from "./digit-ranges.ts";
 import { keyExcept } from "./json-keys.ts";
 import { constrainedString } from "./json-strings.ts";
-import { anyBoolean, anyInteger, anyNumber, jsonString, type JsonSyntax } from "./json-text.ts";
+import { anyBoolean, type JsonSyntax } from "./json-text.ts";
 import { mergeSchemas, NotMergeable } from "./merge-schemas.ts";
 import {
   arrayKeywords,
@@ -25,6 +25,8 @@ import {
 /** Merging can multiply schemas. */
 const maxVisits = 20_000;
 const maxReferences = 64;
+/** Of schemas inside each other, references followed. */
+const maxDepth = 200;
 
 const typeKeywords: readonly (readonly [TypeName, readonly string[]])[] = [
   ["object", objectKeywords],
@@ -64,12 +66,13 @@ class SchemaCompiler {
   readonly #ignored = new Set<string>();
   readonly #pendingReferences: string[] = [];
   #visits = 0;
+  #depth = 0;
 
   constructor(document: unknown, options: SchemaOptions) {
     this.#document = document;
     this.#options = options;
     this.#syntax = options.syntax;
-    this.#rules = new Map(options.syntax.anyValueRules());
+    this.#rules = new Map(options.syntax.rules());
   }
 
   compile(): SchemaGrammar {
@@ -90,6 +93,14 @@ class SchemaCompiler {
   }
 
   #schema(node: unknown, path: string): Expression {
+    if (this.#depth >= maxDepth) this.#fail(this.#options.param, "its schemas lead too deep into each other, or in a circle");
+    this.#depth++;
+    const expression = this.#read(node, path);
+    this.#depth--;
+    return expression;
+  }
+
+  #read(node: unknown, path: string): Expression {
     if (++this.#visits > maxVisits) this.#fail(path, "the schema combines too many alternatives; simplify it");
     if (node === true) return rule("value");
     if (node === false) return never;
@@ -249,10 +260,10 @@ class SchemaCompiler {
     if (multiples) return multiples;
     if (step !== undefined && step !== 1)
       this.#ignore(path, "multipleOf (without a minimum and a maximum, or with too many values between them)");
-    if (Object.values(bounds).every((bound) => bound === undefined)) return isInteger ? anyInteger : anyNumber;
+    if (Object.values(bounds).every((bound) => bound === undefined)) return rule(isInteger ? "integer" : "number");
     const between = isInteger ? integersBetween(bounds) : numbersBetween(bounds);
     if (!between) this.#ignore(path, "minimum or maximum (of more than 6 decimals)");
-    return between ?? anyNumber;
+    return between ?? rule("number");
   }
 
   #array(node: SchemaObject, path: string): Expression {
@@ -270,10 +281,10 @@ class SchemaCompiler {
   }
 
   #tuple(prefix: readonly Expression[], rest: Expression, min: number, max: number): Expression {
-    const more = repeat(sequence(this.#syntax.comma, rest), Math.max(0, min - prefix.length), max - prefix.length);
+    const more = repeat(sequence(rule("comma"), rest), Math.max(0, min - prefix.length), max - prefix.length);
     let tail = max < min ? never : max > prefix.length ? more : sequence();
     for (let i = prefix.length - 1; i >= 0; i--) {
-      const item = i === 0 ? prefix[i]! : sequence(this.#syntax.comma, prefix[i]!);
+      const item = i === 0 ? prefix[i]! : sequence(rule("comma"), prefix[i]!);
       const going = i < max ? sequence(item, tail) : never;
       tail = i >= min ? choice(sequence(), going) : going;
     }
@@ -303,26 +314,28 @@ class SchemaCompiler {
   }
 
   #otherKey(names: readonly string[], { propertyNames }: SchemaObject, path: string): Expression {
-    const rule = this.#resolve(propertyNames ?? true, path);
+    const allowed = this.#resolve(propertyNames ?? true, path);
+    const keywords = isObject(allowed) ? Object.keys(allowed) : [];
     const isAny =
-      rule === true || (isObject(rule) && Object.entries(rule).every(([keyword, value]) => keyword === "type" && value === "string"));
-    if (isObject(rule) && Array.isArray(rule["enum"])) {
-      return this.#schema({ ...rule, enum: rule["enum"].filter((name) => typeof name === "string" && !names.includes(name)) }, path);
+      allowed === true || (isObject(allowed) && keywords.every((keyword) => keyword === "type" && allowed["type"] === "string"));
+    if (isObject(allowed) && Array.isArray(allowed["enum"])) {
+      const rest = allowed["enum"].filter((name) => typeof name === "string" && !names.includes(name));
+      return rest.length === 0 ? never : this.#schema({ ...allowed, enum: rest }, `${path}.propertyNames`);
     }
-    if (!isAny && names.length === 0) return this.#schema(this.#merge(rule, { type: "string" }, path), `${path}.propertyNames`);
+    if (!isAny && names.length === 0) return this.#schema(this.#merge(allowed, { type: "string" }, path), `${path}.propertyNames`);
     if (!isAny) this.#ignore(path, "propertyNames (beside properties)");
-    return names.length === 0 ? jsonString() : keyExcept(names, (body) => this.#fresh(body));
+    return names.length === 0 ? rule("string") : keyExcept(names, (body) => this.#fresh(body));
   }
 
   /** Members in order. For each place two rules: with a comma before the next member, or without as nothing came before. */
   #members(properties: ReadonlyMap<string, unknown>, required: ReadonlySet<string>, other: Expression, path: string): Expression {
-    let later = repeat(sequence(this.#syntax.comma, other), 0, Infinity);
+    let later = repeat(sequence(rule("comma"), other), 0, Infinity);
     let first = choice(sequence(), this.#syntax.list(other, 1, Infinity));
     for (const [name, schema] of [...properties].toReversed()) {
       const value = this.#schema(schema, `${path}.properties.${name}`);
       const member = this.#syntax.member(text(JSON.stringify(name)), this.#fresh(value));
       const rest = this.#fresh(later);
-      const [withComma, withoutComma] = [sequence(this.#syntax.comma, member, rest), sequence(member, rest)];
+      const [withComma, withoutComma] = [sequence(rule("comma"), member, rest), sequence(member, rest)];
       later = required.has(name) ? withComma : choice(withComma, rest);
       first = required.has(name) ? withoutComma : choice(withoutComma, this.#fresh(first));
     }

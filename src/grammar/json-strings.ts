@@ -1,6 +1,6 @@
 // Strings under `pattern`, `format` and lengths.
 
-import { choice, type Expression } from "./expression.ts";
+import { type Expression, rule } from "./expression.ts";
 import { jsonString, quoted, spellInString } from "./json-text.ts";
 import { parseRegex, type RegexNode } from "./regex.ts";
 import { lengthsOf, resolveAnchors, toExpression, withLengths } from "./regex-grammar.ts";
@@ -11,7 +11,7 @@ import { stringFormats } from "./string-formats.ts";
 export function constrainedString(node: SchemaObject, path: string, ignore: (keyword: string) => void): Expression {
   const lengths = { min: (node["minLength"] as number | undefined) ?? 0, max: (node["maxLength"] as number | undefined) ?? Infinity };
   const regex = regexOf(node, path, ignore);
-  if (!regex) return lengths.min > lengths.max ? choice() : jsonString(lengths.min, lengths.max);
+  if (!regex) return lengths.min === 0 && lengths.max === Infinity ? rule("string") : jsonString(lengths.min, lengths.max);
   const narrowed = withLengths(regex, lengths);
   if (!narrowed) {
     const own = lengthsOf(regex);

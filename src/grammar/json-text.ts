@@ -67,8 +67,8 @@ export function spellInString(ranges: readonly CodePointRange[]): Expression {
 }
 
 /** At most 15 digits before the point, and exponents that stay finite. */
-export const anyInteger = choice(text("0"), sequence(optional(text("-")), nonZeroDigit, repeat(digit, 0, 14)));
-export const anyNumber = sequence(
+const anyInteger = choice(text("0"), sequence(optional(text("-")), nonZeroDigit, repeat(digit, 0, 14)));
+const anyNumber = sequence(
   optional(text("-")),
   choice(text("0"), sequence(nonZeroDigit, repeat(digit, 0, 14))),
   optional(sequence(text("."), repeat(digit, 1, 15))),
@@ -77,50 +77,51 @@ export const anyNumber = sequence(
 
 export const anyBoolean = choice(text("true"), text("false"));
 
-/** Writes the brackets and separators of JSON under one whitespace policy. */
+/** Writes the brackets and separators of JSON under one whitespace policy. What it makes refers to its `rules`. */
 export class JsonSyntax {
-  readonly #around: Expression;
-  readonly #after: Expression;
+  readonly #whitespace: JsonWhitespace;
 
   constructor(whitespace: JsonWhitespace) {
-    const lineBreak = sequence(text("\n"), repeat(space, 0, maxIndentation));
-    this.#around = whitespace === "flexible" ? optional(lineBreak) : sequence();
-    this.#after = whitespace === "flexible" ? choice(optional(space), lineBreak) : optional(space);
+    this.#whitespace = whitespace;
   }
 
-  /** `{ … }`, where `members` is what `member` and `comma` make. */
+  /** `{ … }`, where `members` is made of `member` and `comma`. */
   object(members: Expression): Expression {
-    return sequence(text("{"), this.#around, members, this.#around, text("}"));
+    return sequence(text("{"), rule("edge"), members, rule("edge"), text("}"));
   }
 
   array(items: Expression): Expression {
-    return sequence(text("["), this.#around, items, this.#around, text("]"));
-  }
-
-  get comma(): Expression {
-    return sequence(text(","), this.#after);
+    return sequence(text("["), rule("edge"), items, rule("edge"), text("]"));
   }
 
   /** `"key": value` */
   member(key: Expression, value: Expression): Expression {
-    return sequence(key, text(":"), this.#after, value);
+    return sequence(key, rule("colon"), value);
   }
 
   /** `item` min … max times, with commas in between. */
   list(item: Expression, min: number, max: number): Expression {
     if (max <= 0) return sequence();
-    const some = sequence(item, repeat(sequence(this.comma, item), Math.max(0, min - 1), max - 1));
+    const some = sequence(item, repeat(sequence(rule("comma"), item), Math.max(0, min - 1), max - 1));
     return min === 0 ? optional(some) : some;
   }
 
-  /** The rules `value` and `object`: any JSON. */
-  anyValueRules(): [string, Expression][] {
-    const object = this.object(this.list(this.member(jsonString(), rule("value")), 0, Infinity));
+  /** The parts that everything shares, and `value` and `object`: any JSON. */
+  rules(): [string, Expression][] {
+    const lineBreak = sequence(text("\n"), repeat(space, 0, maxIndentation));
+    const isFlexible = this.#whitespace === "flexible";
+    const after = isFlexible ? choice(optional(space), lineBreak) : optional(space);
+    const object = this.object(this.list(this.member(rule("string"), rule("value")), 0, Infinity));
     const array = this.array(this.list(rule("value"), 0, Infinity));
-    const value = choice(rule("object"), array, jsonString(), anyNumber, anyBoolean, text("null"));
     return [
-      ["value", value],
+      ["edge", isFlexible ? optional(lineBreak) : sequence()],
+      ["comma", sequence(text(","), after)],
+      ["colon", sequence(text(":"), after)],
+      ["string", jsonString()],
+      ["integer", anyInteger],
+      ["number", anyNumber],
       ["object", object],
+      ["value", choice(rule("object"), array, rule("string"), rule("number"), anyBoolean, text("null"))],
     ];
   }
 }

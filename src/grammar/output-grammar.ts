@@ -23,7 +23,7 @@ export function outputGrammar({ format, followsThinking }: OutputConstraint): Sc
 function formatGrammar(format: OutputFormat): SchemaGrammar {
   switch (format.type) {
     case "json_object":
-      return { root: rule("object"), rules: new Map(new JsonSyntax(format.whitespace).anyValueRules()), ignored: [] };
+      return { root: rule("object"), rules: new Map(new JsonSyntax(format.whitespace).rules()), ignored: [] };
     case "json_schema":
       return schemaGrammar(format.schema, { ...format, syntax: new JsonSyntax(format.whitespace), prefix: "" });
     case "regex": {

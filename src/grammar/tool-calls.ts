@@ -3,7 +3,7 @@
 import { RequestError } from "../core/errors.ts";
 import { type OutputFormat, type ToolSignature, toolCallTokens } from "../core/structured-output.ts";
 import { everyCharacter } from "./code-points.ts";
-import { characters, choice, type Expression, optional, repeat, sequence, text } from "./expression.ts";
+import { characters, choice, type Expression, optional, repeat, rule, sequence, text } from "./expression.ts";
 import { schemaGrammar, type SchemaGrammar } from "./json-schema.ts";
 import { JsonSyntax } from "./json-text.ts";
 import { isObject } from "./schema-shape.ts";
@@ -40,7 +40,7 @@ function argumentsSchema({ parameters }: ToolSignature): unknown {
 function call(syntax: JsonSyntax, { name }: ToolSignature, parameters: Expression): Expression {
   const members = sequence(
     syntax.member(text('"name"'), text(JSON.stringify(name))),
-    syntax.comma,
+    rule("comma"),
     syntax.member(text('"arguments"'), parameters),
   );
   return sequence(lineBreak, syntax.object(members), lineBreak);

@@ -29,6 +29,7 @@ describe("what is refused, and why", () => {
     [schemaFormat({ $ref: "#" }), /contradicts itself|begins with itself|circle/],
     [schemaFormat({ anyOf: [{ $ref: "#" }, { type: "null" }] }), /begins with itself/],
     [schemaFormat({ type: "object", properties: { a: { $ref: "#" } }, required: ["a"] }), /contradicts itself/],
+    [schemaFormat({ allOf: [{ $ref: "#" }], type: "object" }), /^schema: its schemas lead too deep into each other, or in a circle/],
     [schemaFormat({ type: "integer", minimum: 3, maximum: 2 }), /contradicts itself/],
     [
       schemaFormat({ type: "array", uniqueItems: true, contains: {} }),

@@ -146,6 +146,18 @@ describe("schemas", () => {
     expect(['{"b":1,"b":null}', '{"b":1,"\\u0062":null}', '{"b":1,"__proto__":null}'].some((text) => accepts(open, text))).toBe(false);
   });
 
+  it("allows no key beyond those that are named and required", () => {
+    const schema = schemaFormat({
+      type: "object",
+      propertyNames: { enum: ["a"] },
+      required: ["a"],
+      additionalProperties: { type: "null" },
+    });
+
+    expect(accepts(schema, '{"a": null}')).toBe(true);
+    expect(accepts(schema, '{"a": null, "b": null}')).toBe(false);
+  });
+
   it("allows any value where the schema says nothing", () => {
     for (const text of ['"x"', "[1, {}]", '{"a": {"b": []}}', "null", "-0.5e-7"]) expect(accepts(schemaFormat({}), text)).toBe(true);
   });
