@@ -25,12 +25,8 @@ export class CudaGraphs {
     } catch (error) {
       if (this.#recorded.has(batchSize)) throw error;
       const reason = error instanceof Error ? error.message : String(error);
-      throw new EngineError(
-        `a decode step of ${batchSize} sequences cannot be recorded as a CUDA graph (--cuda-graphs off does without): ${reason}`,
-        {
-          cause: error,
-        },
-      );
+      const what = `a decode step of ${batchSize} sequences cannot be recorded as a CUDA graph (--cuda-graphs off does without)`;
+      throw new EngineError(`${what}: ${reason}`, { cause: error });
     }
     this.#recorded.add(batchSize);
   }
@@ -38,5 +34,6 @@ export class CudaGraphs {
 
 /** The largest first, so that the runtime's arena grows once. */
 export function warmUpBatchSizes(slotCount: number): number[] {
-  return Array.from({ length: Math.min(slotCount, maxWarmBatch) }, (_, i, count = Math.min(slotCount, maxWarmBatch)) => count - i);
+  const largest = Math.min(slotCount, maxWarmBatch);
+  return Array.from({ length: largest }, (_, i) => largest - i);
 }

@@ -98,7 +98,7 @@ export const cudaErrorCodes = {
   cudaErrorUnknown: 999,
 } as const;
 
-/** After these every later call fails as well, until the process ends. */
+/** After these every later call fails as well, until the process ends; after the last two because our stream stays in a recording that failed. */
 const lostDeviceCodes: ReadonlySet<number> = new Set([
   cudaErrorCodes.cudaErrorECCUncorrectable,
   cudaErrorCodes.cudaErrorIllegalAddress,
@@ -108,6 +108,8 @@ const lostDeviceCodes: ReadonlySet<number> = new Set([
   cudaErrorCodes.cudaErrorIllegalInstruction,
   cudaErrorCodes.cudaErrorMisalignedAddress,
   cudaErrorCodes.cudaErrorLaunchFailure,
+  cudaErrorCodes.cudaErrorStreamCaptureUnsupported,
+  cudaErrorCodes.cudaErrorStreamCaptureInvalidated,
 ]);
 
 const errorNames = new Map(Object.entries(cudaErrorCodes).map(([name, code]) => [code as number, name]));
