@@ -1,13 +1,12 @@
 // Tools in a request: their declarations, the choice among them, and calls and results in the history.
 
 import { z } from "zod";
+import { countJsonValues, maxJsonDepth, maxJsonValues } from "../chat/json-bounds.ts";
 import { RequestError } from "../core/errors.ts";
 import type { JsonObject, Tool, ToolUse } from "../core/chat.ts";
 import { flag, oneOf, optional, text } from "./schema-fields.ts";
 
 const maxTools = 128;
-const maxJsonDepth = 32;
-const maxJsonValues = 10_000;
 
 const toolName = text.regex(/^[\w-]{1,64}$/, 'a name of 1 to 64 letters, digits, "_" and "-"');
 
@@ -63,6 +62,7 @@ export function toToolUse(request: z.infer<typeof toolRequest>): ToolUse | undef
   const { tools: declared = [], tool_choice: choice = "auto", parallel_tool_calls: allowsParallelCalls = true } = request;
   const tools = declared.map((entry) => toTool(entry.function));
   refuseDuplicates(tools);
+  refuseManyValues(tools);
   if (choice === "none") return undefined;
   const known = new Map(tools.map((entry) => [entry.name, entry]));
   const find = (name: string, param: string): Tool => {
@@ -104,15 +104,11 @@ function contradiction(param: string, expected: string): RequestError {
   return new RequestError(`${param}: expected ${expected}`, { code: "invalid_value", param });
 }
 
-/** Goes through it level by level: recursion would meet the end of the stack in a hostile one. */
 function isBoundedObject(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  let level: unknown[] = [value];
-  let count = 0;
-  for (let depth = 0; level.length > 0; depth++) {
-    count += level.length;
-    if (depth > maxJsonDepth || count > maxJsonValues) return false;
-    level = level.flatMap((item) => (typeof item === "object" && item !== null ? Object.values(item) : []));
-  }
-  return true;
+  return typeof value === "object" && value !== null && !Array.isArray(value) && countJsonValues(value) !== undefined;
+}
+
+function refuseManyValues(tools: readonly Tool[]): void {
+  const count = tools.reduce((sum, { parameters }) => sum + (countJsonValues(parameters) ?? Infinity), 0);
+  if (count > maxJsonValues) throw contradiction("tools", `at most ${maxJsonValues} values in the parameters of all tools, got ${count}`);
 }

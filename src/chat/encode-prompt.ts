@@ -28,6 +28,7 @@ type PromptPiece = { readonly type: "ids"; readonly ids: readonly number[] } | {
 /** Throws RequestError: `context_length_exceeded`, a picture at fault, or a conversation that the template refuses. */
 export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps): Promise<EncodedPrompt> {
   const { tokenizer, template, tokens, contextLength } = deps;
+  refuseLongPrompt({ text: chat.messages.length, isLowerBound: true }, contextLength); // each has a token; before any is rendered
   const segments = template.render(chat);
   const textLength = segments.reduce((sum, segment) => sum + (segment.type === "image" ? 0 : segment.text.length), 0);
   refuseLongPrompt({ text: tokenizer.minTokenCount(textLength), isLowerBound: true }, contextLength); // before any text is tokenized

@@ -1,6 +1,7 @@
 // Tools and calls as a chat template sees them: marked like all of a client's texts, and how the template writes a call.
 
 import type { JsonObject, Tool, ToolCall, ToolChoice } from "../core/chat.ts";
+import { countJsonValues } from "./json-bounds.ts";
 import type { MarkedTexts, PromptSegment } from "./marked-texts.ts";
 import { callMarkers } from "./tool-call-parser.ts";
 
@@ -43,7 +44,7 @@ export function toTemplateTool(tool: Tool, texts: MarkedTexts): TemplateTool {
   };
 }
 
-/** Arguments that are no JSON object are shown as they are: the model may have written them so. */
+/** Arguments that are no JSON object, or too large a one, are shown as they are: the model may have written them so. */
 export function toTemplateCall(call: ToolCall, format: ArgumentsFormat, texts: MarkedTexts): TemplateCall {
   const shown = { id: texts.mark(call.id), type: "function" as const };
   const name = texts.mark(call.name);
@@ -89,7 +90,8 @@ function markJson(value: unknown, texts: MarkedTexts): unknown {
 function parseObject(json: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(json);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject && countJsonValues(value) !== undefined ? (value as JsonObject) : undefined;
   } catch {
     return undefined;
   }

@@ -117,6 +117,11 @@ describe("what is refused", () => {
     ["tools[0].function.parameters", withFunction({ parameters: [] }), "an object of at most"],
     ["tools[0].function.parameters", withFunction({ parameters: deep(33) }), "at most 32 levels deep"],
     ["tools[0].function.parameters", withFunction({ parameters: { enum: Array<number>(10_000).fill(1) } }), "at most 10000 values"],
+    [
+      "tools",
+      { tools: ["a", "b"].map((name) => ({ type: "function", function: { name, parameters: { enum: Array<number>(6_000).fill(1) } } })) },
+      "at most 10000 values in the parameters of all tools, got 12004",
+    ],
     ["tools[0].function.strict", withFunction({ strict: "yes" }), "true or false"],
     ["tools[1].function.name", { tools: [clock, clock] }, 'a name of its own, got "clock" a second time'],
     ["tool_choice", { tools, tool_choice: "any" }, '"none", "auto", "required"'],

@@ -91,6 +91,22 @@ describe("encodePrompt", () => {
     await expect(encode(longestPiece * 4000)).rejects.toThrow("tokenized");
   });
 
+  test("refuses a conversation of as many messages as the context has tokens, before it is rendered", async () => {
+    const renderer = loadTemplate(nanoFolder);
+    renderer.render = () => {
+      throw new Error("rendered");
+    };
+    const [message] = makeChat("").messages;
+    const encode = (count: number) =>
+      encodePrompt(
+        { messages: Array<ChatMessage>(count).fill(message!), thinking: false },
+        makeDeps({ template: renderer, contextLength: 50 }),
+      );
+
+    await expect(encode(50)).rejects.toMatchObject({ code: "context_length_exceeded" });
+    await expect(encode(49)).rejects.toThrow("rendered");
+  });
+
   test("decodes no picture of a prompt whose text is too long already", async () => {
     const loadImage: LoadImage = () => Promise.reject(new Error("decoded"));
     const chat: Chat = { messages: [{ role: "user", content: [photo, { type: "text", text: "a b ".repeat(100) }] }], thinking: false };

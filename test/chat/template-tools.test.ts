@@ -154,6 +154,21 @@ describe("tools in a template", () => {
     );
   });
 
+  test("arguments nested without end are shown as they are", () => {
+    const nested = `${'{"a":['.repeat(50_000)}${"]}".repeat(50_000)}`;
+    for (const call of [
+      "{{ call.function.arguments }}",
+      "{{ call.function.arguments | tojson if call.function.arguments is mapping else call.function.arguments }}",
+    ]) {
+      const jinja = `{%- for message in messages -%}{{ message.content }}{%- for call in message.tool_calls or [] -%}${call}{%- endfor -%}{%- endfor -%}`;
+      const messages: ChatMessage[] = [
+        { role: "assistant", content: [], toolCalls: [{ ...calls[0]!, arguments: nested }] },
+        ...makeChat("?").messages,
+      ];
+      expect(show(makeTemplate(jinja).render({ messages, thinking: false }))).toBe(`${nested}?`);
+    }
+  });
+
   test("JSON within JSON is escaped as often as the template does it", () => {
     const template = makeTemplate(
       "{%- for message in messages -%}{{ message.content | tojson | tojson(ensure_ascii=true) }}{%- endfor -%}",
