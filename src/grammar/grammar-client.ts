@@ -6,6 +6,7 @@ import { EngineError, RequestError } from "../core/errors.ts";
 import type { OutputConstraint } from "../core/structured-output.ts";
 import type { FromGrammarService, ToGrammarService } from "./grammar-service.ts";
 import { type ConstraintHandle, createMaskMemory } from "./mask-exchange.ts";
+import { checkSize } from "./output-grammar.ts";
 import type { GrammarVocabulary } from "./token-trie.ts";
 
 export type OpenedConstraint = {
@@ -52,6 +53,7 @@ export class GrammarClient {
    * when too many wait.
    */
   async open(constraint: OutputConstraint): Promise<OpenedConstraint> {
+    checkSize(constraint.format);
     if (this.#waiting >= this.#options.maxWaiting) {
       throw new RequestError("too many requests wait for their grammar to be compiled; try again later", {
         status: 429,

@@ -89,6 +89,8 @@ export function openConstraint(cache: GrammarCache, { id, constraint, port, shar
     return { type: "opened", id, ignored };
   } catch (error) {
     port.close();
+    if (error instanceof RangeError)
+      return { type: "refused", id, message: "the schema or grammar is nested too deeply; simplify it", options: {} };
     if (!(error instanceof RequestError)) return { type: "failed", id, message: error instanceof Error ? error.message : String(error) };
     const { message, status, code, param } = error;
     return {

@@ -12,7 +12,6 @@ import { mergeSchemas, NotMergeable } from "./merge-schemas.ts";
 import {
   arrayKeywords,
   checkKeywords,
-  checkSchemaSize,
   isAssertion,
   isObject,
   numberKeywords,
@@ -50,9 +49,8 @@ export type SchemaOptions = {
   readonly prefix: string;
 };
 
-/** Throws RequestError. */
+/** For schemas that `checkSchemaSize` has passed. Throws RequestError. */
 export function schemaGrammar(schema: unknown, options: SchemaOptions): SchemaGrammar {
-  checkSchemaSize(schema, options.param);
   return new SchemaCompiler(schema, options).compile();
 }
 

@@ -59,7 +59,8 @@ export class RemoteMatcher implements TokenConstraint {
       const left = deadline - performance.now();
       if (Atomics.load(this.#ended, 0) !== 0) throw new EngineError("the grammar's thread has ended");
       if (left <= 0) throw new EngineError(`the grammar's thread gave no mask within ${this.#timeoutMs} ms`);
-      Atomics.wait(this.#header, tokensWord, this.#acceptedCount - 1, Math.min(left, waitSliceMs));
+      const current = Atomics.load(this.#header, tokensWord);
+      if (current !== this.#acceptedCount) Atomics.wait(this.#header, tokensWord, current, Math.min(left, waitSliceMs));
     }
   }
 

@@ -8,13 +8,25 @@ import { schemaGrammar, type SchemaGrammar } from "./json-schema.ts";
 import { JsonSyntax } from "./json-text.ts";
 import { parseRegex } from "./regex.ts";
 import { resolveAnchors, toExpression } from "./regex-grammar.ts";
-import { toolCallGrammar } from "./tool-calls.ts";
+import { checkSchemaSize } from "./schema-shape.ts";
+import { checkToolSizes, toolCallGrammar } from "./tool-calls.ts";
 
 const maxChoices = 2_000;
 const maxChoiceBytes = 65_536;
 
+/**
+ * Refuses what is too large or too deep to be sent to another thread, let alone compiled. Throws RequestError with the path of the
+ * field at fault.
+ */
+export function checkSize(format: OutputFormat): void {
+  if (format.type === "json_schema") checkSchemaSize(format.schema, format.param);
+  if (format.type === "tool_calls") checkToolSizes(format.tools);
+  if (format.type === "choice") checkChoices(format);
+}
+
 /** Throws RequestError with the path of the field at fault. */
 export function outputGrammar({ format, followsThinking }: OutputConstraint): SchemaGrammar {
+  checkSize(format);
   const grammar = formatGrammar(format);
   if (!followsThinking) return grammar;
   return { ...grammar, root: sequence(repeat(text("\n"), 0, 2), grammar.root) };
@@ -31,7 +43,7 @@ function formatGrammar(format: OutputFormat): SchemaGrammar {
       return { root: toExpression(regex, (ranges) => characters(...ranges)), rules: new Map(), ignored: [] };
     }
     case "choice":
-      return { root: choice(...checkedChoices(format).map(text)), rules: new Map(), ignored: [] };
+      return { root: choice(...format.texts.map(text)), rules: new Map(), ignored: [] };
     case "grammar":
       return { ...parseEbnf(format.ebnf, format.param), ignored: [] };
     case "tool_calls":
@@ -39,7 +51,7 @@ function formatGrammar(format: OutputFormat): SchemaGrammar {
   }
 }
 
-function checkedChoices({ texts, param }: OutputFormat & { type: "choice" }): readonly string[] {
+function checkChoices({ texts, param }: OutputFormat & { type: "choice" }): void {
   const bytes = texts.reduce((sum, choice) => sum + Buffer.byteLength(choice), 0);
   if (texts.length === 0 || texts.length > maxChoices || bytes > maxChoiceBytes) {
     const got = `${texts.length} choices of ${bytes} bytes`;
@@ -50,5 +62,4 @@ function checkedChoices({ texts, param }: OutputFormat & { type: "choice" }): re
   const broken = texts.findIndex((choice) => choice === "" || /\p{Surrogate}/u.test(choice));
   if (broken >= 0)
     throw new RequestError(`${param}[${broken}]: expected a text of at least one character`, { param: `${param}[${broken}]` });
-  return texts;
 }

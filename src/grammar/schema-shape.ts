@@ -84,8 +84,6 @@ const kinds: ReadonlyMap<string, Kind> = new Map(
 /** Throws RequestError when the schema as a whole is no schema, or is too large to be read. */
 export function checkSchemaSize(schema: unknown, param: string): void {
   if (!isSchema(schema)) fail(param, "expected a schema (an object, true or false)", schema);
-  const bytes = Buffer.byteLength(JSON.stringify(schema));
-  if (bytes > maxSchemaBytes) fail(param, `expected a schema of at most ${maxSchemaBytes} bytes`, `${bytes} bytes`);
   let [enumValues, propertyCount] = [0, 0];
   const pending: { value: unknown; depth: number }[] = [{ value: schema, depth: 0 }];
   for (let next = pending.pop(); next; next = pending.pop()) {
@@ -103,6 +101,9 @@ export function checkSchemaSize(schema: unknown, param: string): void {
     }
     for (const part of Object.values(value)) pending.push({ value: part, depth: depth + 1 });
   }
+  // Only now: writing JSON takes stack for each level.
+  const bytes = Buffer.byteLength(JSON.stringify(schema));
+  if (bytes > maxSchemaBytes) fail(param, `expected a schema of at most ${maxSchemaBytes} bytes`, `${bytes} bytes`);
   if (enumValues > maxEnumValues) fail(param, `expected at most ${maxEnumValues} enum values`, `${enumValues}`);
   if (propertyCount > maxProperties) fail(param, `expected at most ${maxProperties} properties`, `${propertyCount}`);
 }
@@ -137,6 +138,6 @@ function isSchema(value: unknown): boolean {
 }
 
 function fail(param: string, expected: string, got: unknown): never {
-  const shown = typeof got === "string" ? got : (JSON.stringify(got) ?? String(got));
+  const shown = typeof got === "string" ? got : JSON.stringify(got);
   throw new RequestError(`${param}: ${expected}, got ${shown.length > 80 ? `${shown.slice(0, 77)}...` : shown}`, { param });
 }

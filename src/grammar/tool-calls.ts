@@ -6,13 +6,25 @@ import { everyCharacter } from "./code-points.ts";
 import { characters, choice, type Expression, optional, repeat, rule, sequence, text } from "./expression.ts";
 import { schemaGrammar, type SchemaGrammar } from "./json-schema.ts";
 import { JsonSyntax } from "./json-text.ts";
-import { isObject } from "./schema-shape.ts";
+import { checkSchemaSize, isObject, maxSchemaBytes } from "./schema-shape.ts";
 
+const maxTools = 128;
+const maxToolBytes = 4 * maxSchemaBytes;
 const lineBreak = optional(text("\n"));
+
+/** Throws RequestError for tools that are too many, too large or no schemas. */
+export function checkToolSizes(tools: readonly ToolSignature[]): void {
+  if (tools.length === 0 || tools.length > maxTools) {
+    throw new RequestError(`tools: expected 1 to ${maxTools} tools to call, got ${tools.length}`, { param: "tools" });
+  }
+  for (const tool of tools) checkSchemaSize(argumentsSchema(tool), `${tool.param}.parameters`);
+  const bytes = Buffer.byteLength(JSON.stringify(tools));
+  if (bytes <= maxToolBytes) return;
+  throw new RequestError(`tools: expected at most ${maxToolBytes} bytes in all, got ${bytes}`, { param: "tools" });
+}
 
 /** Throws RequestError. */
 export function toolCallGrammar({ tools, isRequired, maxCalls }: OutputFormat & { type: "tool_calls" }): SchemaGrammar {
-  if (tools.length === 0) throw new RequestError("tools: expected at least one tool to call, got none", { param: "tools" });
   const syntax = new JsonSyntax("compact");
   const parameters = tools.map((tool, i) =>
     schemaGrammar(argumentsSchema(tool), { ...tool, syntax, param: `${tool.param}.parameters`, prefix: `${i}:` }),

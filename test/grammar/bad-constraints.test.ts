@@ -11,76 +11,81 @@ function schemaFormat(schema: unknown, isStrict = true): OutputFormat {
 
 const regex = (pattern: string): OutputFormat => ({ type: "regex", pattern, param: "regex" });
 const grammar = (ebnf: string): OutputFormat => ({ type: "grammar", ebnf, param: "grammar" });
-const nested = (depth: number): unknown => (depth === 0 ? {} : { items: nested(depth - 1) });
+const nested = (depth: number): unknown => Array.from({ length: depth }).reduce((items) => ({ items }), {});
 const alternatives = (offset: number) => ({ anyOf: Array.from({ length: 30 }, (_, i) => ({ minimum: offset + i / 8 })) });
 
-describe("what is refused, and why", () => {
-  it.each<[OutputFormat, RegExp]>([
-    [schemaFormat("string"), /^schema: expected a schema \(an object, true or false\), got string/],
-    [
-      schemaFormat({ type: "object", properties: { age: { type: "int" } } }),
-      /^schema\.properties\.age\.type: expected one of string, .*, got int/,
-    ],
-    [schemaFormat({ type: "string", minLength: -1 }), /^schema\.minLength: expected a whole number of at least 0, got -1/],
-    [schemaFormat({ properties: { a: 3 } }), /^schema\.properties: expected an object of schemas by name, got \{"a":3\}/],
-    [schemaFormat({ enum: [] }), /^schema\.enum: expected a list of at least one value, got \[\]/],
-    [schemaFormat({ $ref: "https://example.com/s" }), /^schema\.\$ref: expected a reference into this schema/],
-    [schemaFormat({ $ref: "#/$defs/none" }), /^schema\.\$ref: nothing in this schema is at "#\/\$defs\/none"/],
-    [schemaFormat({ $ref: "#" }), /contradicts itself|begins with itself|circle/],
-    [schemaFormat({ anyOf: [{ $ref: "#" }, { type: "null" }] }), /begins with itself/],
-    [schemaFormat({ type: "object", properties: { a: { $ref: "#" } }, required: ["a"] }), /contradicts itself/],
-    [schemaFormat({ allOf: [{ $ref: "#" }], type: "object" }), /^schema: its schemas lead too deep into each other, or in a circle/],
-    [schemaFormat({ type: "integer", minimum: 3, maximum: 2 }), /contradicts itself/],
-    [
-      schemaFormat({ type: "array", uniqueItems: true, contains: {} }),
-      /^schema: these keywords cannot be enforced: schema\.uniqueItems, schema\.contains; /,
-    ],
-    [schemaFormat({ type: "number", multipleOf: 0.1 }), /schema\.multipleOf/],
-    [schemaFormat({ oneOf: [{ type: "integer" }, { type: "number" }] }), /schema\.oneOf \(its alternatives may overlap/],
-    [schemaFormat({ type: "string", format: "color" }), /schema\.format/],
-    [schemaFormat({ type: "string", pattern: "(?=a)" }), /^schema\.pattern: look-ahead.* at character 3/],
-    [schemaFormat({ type: "string", pattern: "^a+b+$", maxLength: 4 }), /maxLength \(beside this pattern/],
-    [
-      schemaFormat({ allOf: [{ pattern: "a" }, { pattern: "b" }] }),
-      /^schema\.allOf\[1\]: cannot combine two schemas that both use pattern/,
-    ],
-    [schemaFormat(nested(101)), /^schema: expected at most 100 levels of nesting/],
-    [schemaFormat({ enum: Array.from({ length: 3_000 }, (_, i) => i) }), /^schema: expected at most 2000 enum values, got 3000/],
-    [schemaFormat({ description: "x".repeat(70_000) }), /^schema: expected a schema of at most 65536 bytes/],
-    [schemaFormat({ allOf: [0, 1, 2, 3].map(alternatives) }), /that both use anyOf with many alternatives/],
-    [regex("(a"), /^regex: expected \) at character 3/],
-    [regex("a)"), /^regex: unexpected \) at character 2/],
-    [regex("*a"), /nothing to repeat/],
-    [regex("a{3,2}"), /expected a count of at least 3, got 2/],
-    [regex("a{1,99999999}"), /expected a count of at most 65536/],
-    [regex("(a)\\1"), /back references are not supported/],
-    [regex("\\bword"), /word boundaries are not supported/],
-    [regex("a^b"), /\^ and \$ are supported only at the ends/],
-    [regex("[z-a]"), /a range out of order/],
-    [regex("[\\ud800]"), /contradicts itself/],
-    [regex("a".repeat(5_000)), /at most 4096 characters/],
-    [regex("(".repeat(100)), /more than 64 groups/],
-    [regex("((a?){5,9}){7}"), /may be empty/],
-    [grammar(""), /^grammar: expected a rule named root/],
-    [grammar('root ::= "a'), /a literal is not closed at line 1, column 12/],
-    [grammar('root ::= "a"\nx = "b"'), /unexpected = at line 2, column 3/],
-    [grammar("root ::= missing"), /uses the rule "missing", which it does not define/],
-    [grammar('root ::= "a" | root "b"'), /the rule "root" begins with itself/],
-    [grammar('root ::= x root "b" | "c"\nx ::= "y"?'), /the rule "root" begins with itself/],
-    [grammar('root ::= "a" root'), /contradicts itself/],
-    [grammar("root ::= [b-a]"), /a range out of order/],
-    [grammar('root ::= "\\q"'), /\\q is not an escape/],
-    [grammar("root ::= " + "(".repeat(100)), /more than 64 groups/],
-    [grammar('root ::= "a"\nroot ::= "b"'), /defined twice/],
-    [{ type: "choice", texts: [], param: "choice" }, /^choice: expected 1 to 2000 choices/],
-    [{ type: "choice", texts: ["a", ""], param: "choice" }, /^choice\[1\]: expected a text/],
-    [{ type: "tool_calls", tools: [], isRequired: true, maxCalls: 1 }, /at least one tool/],
-  ])("%j", (format, message) => {
-    expect(() => compile(format)).toThrow(RequestError);
-    expect(() => compile(format)).toThrow(message);
+const refused: [OutputFormat, RegExp][] = [
+  [schemaFormat("string"), /^schema: expected a schema \(an object, true or false\), got string/],
+  [
+    schemaFormat({ type: "object", properties: { age: { type: "int" } } }),
+    /^schema\.properties\.age\.type: expected one of string, .*, got int/,
+  ],
+  [schemaFormat({ type: "string", minLength: -1 }), /^schema\.minLength: expected a whole number of at least 0, got -1/],
+  [schemaFormat({ properties: { a: 3 } }), /^schema\.properties: expected an object of schemas by name, got \{"a":3\}/],
+  [schemaFormat({ enum: [] }), /^schema\.enum: expected a list of at least one value, got \[\]/],
+  [schemaFormat({ $ref: "https://example.com/s" }), /^schema\.\$ref: expected a reference into this schema/],
+  [schemaFormat({ $ref: "#/$defs/none" }), /^schema\.\$ref: nothing in this schema is at "#\/\$defs\/none"/],
+  [schemaFormat({ $ref: "#" }), /contradicts itself|begins with itself|circle/],
+  [schemaFormat({ anyOf: [{ $ref: "#" }, { type: "null" }] }), /begins with itself/],
+  [schemaFormat({ type: "object", properties: { a: { $ref: "#" } }, required: ["a"] }), /contradicts itself/],
+  [schemaFormat({ allOf: [{ $ref: "#" }], type: "object" }), /^schema: its schemas lead too deep into each other, or in a circle/],
+  [schemaFormat({ type: "integer", minimum: 3, maximum: 2 }), /contradicts itself/],
+  [
+    schemaFormat({ type: "array", uniqueItems: true, contains: {} }),
+    /^schema: these keywords cannot be enforced: schema\.uniqueItems, schema\.contains; /,
+  ],
+  [schemaFormat({ type: "number", multipleOf: 0.1 }), /schema\.multipleOf/],
+  [schemaFormat({ oneOf: [{ type: "integer" }, { type: "number" }] }), /schema\.oneOf \(its alternatives may overlap/],
+  [schemaFormat({ type: "string", format: "color" }), /schema\.format/],
+  [schemaFormat({ type: "string", pattern: "(?=a)" }), /^schema\.pattern: look-ahead.* at character 3/],
+  [schemaFormat({ type: "string", pattern: "^a+b+$", maxLength: 4 }), /maxLength \(beside this pattern/],
+  [schemaFormat({ allOf: [{ pattern: "a" }, { pattern: "b" }] }), /^schema\.allOf\[1\]: cannot combine two schemas that both use pattern/],
+  [schemaFormat(nested(101)), /^schema: expected at most 100 levels of nesting/],
+  [schemaFormat({ enum: Array.from({ length: 3_000 }, (_, i) => i) }), /^schema: expected at most 2000 enum values, got 3000/],
+  [schemaFormat({ description: "x".repeat(70_000) }), /^schema: expected a schema of at most 65536 bytes/],
+  [schemaFormat({ allOf: [0, 1, 2, 3].map(alternatives) }), /that both use anyOf with many alternatives/],
+  [regex("(a"), /^regex: expected \) at character 3/],
+  [regex("a)"), /^regex: unexpected \) at character 2/],
+  [regex("*a"), /nothing to repeat/],
+  [regex("a{3,2}"), /expected a count of at least 3, got 2/],
+  [regex("a{1,99999999}"), /expected a count of at most 65536/],
+  [regex("(a)\\1"), /back references are not supported/],
+  [regex("\\bword"), /word boundaries are not supported/],
+  [regex("a^b"), /\^ and \$ are supported only at the ends/],
+  [regex("[z-a]"), /a range out of order/],
+  [regex("[\\ud800]"), /contradicts itself/],
+  [regex("a".repeat(5_000)), /at most 4096 characters/],
+  [regex("(".repeat(100)), /more than 64 groups/],
+  [regex("((a?){5,9}){7}"), /may be empty/],
+  [grammar(""), /^grammar: expected a rule named root/],
+  [grammar('root ::= "a'), /a literal is not closed at line 1, column 12/],
+  [grammar('root ::= "a"\nx = "b"'), /unexpected = at line 2, column 3/],
+  [grammar("root ::= missing"), /uses the rule "missing", which it does not define/],
+  [grammar('root ::= "a" | root "b"'), /the rule "root" begins with itself/],
+  [grammar('root ::= x root "b" | "c"\nx ::= "y"?'), /the rule "root" begins with itself/],
+  [grammar('root ::= "a" root'), /contradicts itself/],
+  [grammar("root ::= [b-a]"), /a range out of order/],
+  [grammar('root ::= "\\q"'), /\\q is not an escape/],
+  [grammar("root ::= " + "(".repeat(100)), /more than 64 groups/],
+  [grammar('root ::= "a"\nroot ::= "b"'), /defined twice/],
+  [{ type: "choice", texts: [], param: "choice" }, /^choice: expected 1 to 2000 choices/],
+  [{ type: "choice", texts: ["a", ""], param: "choice" }, /^choice\[1\]: expected a text/],
+  [{ type: "tool_calls", tools: [], isRequired: true, maxCalls: 1 }, /expected 1 to 128 tools to call, got 0/],
+];
+
+describe("what cannot be enforced is refused with", () => {
+  for (const [format, message] of refused) {
+    it(message.source, () => {
+      expect(() => compile(format)).toThrow(RequestError);
+      expect(() => compile(format)).toThrow(message);
+    });
+  }
+
+  it("the limit, for schemas too deep for the stack", () => {
+    expect(() => compile(schemaFormat(nested(100_000)))).toThrow(/expected at most 100 levels of nesting/);
   });
 
-  it("is listed, not refused, when the schema is not strict", () => {
+  it("nothing but a list when the schema is not strict", () => {
     const schema = { type: "array", items: { type: "string", format: "color" }, uniqueItems: true };
     const { ignored } = outputGrammar({ format: schemaFormat(schema, false), followsThinking: false });
 
