@@ -5,6 +5,7 @@ import { RequestError } from "../core/errors.ts";
 import type { ChatEvent } from "../core/events.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
+import { toolCallTokens } from "../core/structured-output.ts";
 import { encodePrompt, type LoadImage, toPromptText } from "./encode-prompt.ts";
 import { generateAnswer, type TokenSource } from "./generate-answer.ts";
 import { OutputParser } from "./output-parser.ts";
@@ -12,7 +13,6 @@ import { severalAnswers } from "./several-answers.ts";
 import { loadTemplate } from "./template.ts";
 import { createTokenCodec, type TokenCodec } from "./token-codec.ts";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
-import { callMarkers } from "./tool-call-parser.ts";
 
 export type ChatServiceDeps = {
   /** Holds the tokenizer and template files. */
@@ -46,11 +46,11 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
 
   const thinkEndId = tokenizer.controlTokenId("</think>");
   const thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, ...thinkingEndIds(tokenizer) };
-  const isAbleToCall = tokenizer.controlTokenId(callMarkers.open) !== undefined;
+  const isAbleToCall = tokenizer.controlTokenId(toolCallTokens.begin) !== undefined;
 
   function encode(chat: Chat): Promise<EncodedPrompt> {
     if (!chat.toolUse || isAbleToCall) return encodePrompt(chat, encoder);
-    const message = `tools: expected none, the tokenizer of this model has no ${callMarkers.open}; leave them out`;
+    const message = `tools: expected none, the tokenizer of this model has no ${toolCallTokens.begin}; leave them out`;
     throw new RequestError(message, { code: "unsupported_parameter", param: "tools" });
   }
 

@@ -2,11 +2,12 @@
 
 import type { ToolUse } from "../core/chat.ts";
 import type { AnswerPart } from "../core/events.ts";
+import { toolCallTokens } from "../core/structured-output.ts";
 import { Detokenizer } from "./detokenizer.ts";
 import { ReasoningParser, type SplitText } from "./reasoning-parser.ts";
 import { StopStrings } from "./stop-strings.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import { callMarkers, type ContentPart, ToolCallParser } from "./tool-call-parser.ts";
+import { type ContentPart, ToolCallParser } from "./tool-call-parser.ts";
 
 export type OutputOptions = {
   readonly promptTokenIds: Int32Array;
@@ -35,8 +36,8 @@ export class OutputParser {
     this.#detokenizer = new Detokenizer(tokenizer, options.spellsSpecials);
     this.#reasoning = new ReasoningParser(markers, options.promptTokenIds);
     this.#calls = toolUse && new ToolCallParser(offeredNames(toolUse), maxCalls(toolUse));
-    this.#openCallId = tokenizer.controlTokenId(callMarkers.open);
-    this.#closeCallId = tokenizer.controlTokenId(callMarkers.close);
+    this.#openCallId = tokenizer.controlTokenId(toolCallTokens.begin);
+    this.#closeCallId = tokenizer.controlTokenId(toolCallTokens.end);
     this.#stopStrings = new StopStrings(options.stopStrings);
   }
 

@@ -1,9 +1,9 @@
 // Tools and calls as a chat template sees them: marked like all of a client's texts, and how the template writes a call.
 
 import type { JsonObject, Tool, ToolCall, ToolChoice } from "../core/chat.ts";
+import { toolCallTokens } from "../core/structured-output.ts";
 import { countJsonValues } from "./json-bounds.ts";
 import type { MarkedTexts, PromptSegment } from "./marked-texts.ts";
-import { callMarkers } from "./tool-call-parser.ts";
 
 /** The shape that Hugging Face templates expect, OpenAI's. */
 export type TemplateTool = { readonly type: "function"; readonly function: JsonObject };
@@ -60,7 +60,7 @@ export function findCallForm(segments: readonly PromptSegment[], content: string
   const [before, shownName, between] = segments.slice(at + 1);
   if (at < 0 || before?.type !== "control" || between?.type !== "control") return undefined;
   if (shownName?.type !== "text" || shownName.text !== name) return undefined;
-  if (!before.text.includes(callMarkers.open) || !before.text.includes("{")) return undefined;
+  if (!before.text.includes(toolCallTokens.begin) || !before.text.includes("{")) return undefined;
   // Arguments that are an object begin inside of it.
   return { beforeName: before.text, beforeArguments: between.text.replace(/\{"$/, "").trimEnd() };
 }

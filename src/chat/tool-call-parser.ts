@@ -2,11 +2,10 @@
 // -PT, Thinking and nano differ only in blanks, which mean nothing here. What is no call of an offered tool stays text.
 
 import type { AnswerPart } from "../core/events.ts";
+import { toolCallTokens } from "../core/structured-output.ts";
 
 /** Everything but thinking, which is split off before. */
 export type ContentPart = Exclude<AnswerPart, { type: "reasoning" }>;
-
-export const callMarkers = { open: "<tool_call>", close: "</tool_call>" } as const;
 
 /** The usual beginning of a call: from its end on, arguments are passed on as they come. */
 const callBeginning = /^\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)/;
@@ -73,7 +72,7 @@ export class ToolCallParser {
 
   /** Takes note of a </tool_call>; one without a call means nothing. */
   close(): ContentPart[] {
-    return this.#phase.type === "text" ? [] : this.#endCall(callMarkers.close);
+    return this.#phase.type === "text" ? [] : this.#endCall(toolCallTokens.end);
   }
 
   /** What was held back, at the end of the answer. A call that the end cuts short keeps the arguments it has. */
@@ -127,7 +126,7 @@ export class ToolCallParser {
     this.#phase = { type: "text" };
     if (phase.type !== "call") return [];
     const call = this.#wholeCall(phase.raw);
-    if (!call) return this.#showText(callMarkers.open + phase.raw + closing);
+    if (!call) return this.#showText(toolCallTokens.begin + phase.raw + closing);
     this.#beginCall();
     return [
       { type: "tool-call", name: call.name },

@@ -60,9 +60,11 @@ describe("tools in a template", () => {
         const tools = [{ name: "find", description, parameters: plain(parameters) as JsonObject }];
         const prompt = show(nano.render({ messages, thinking: false, toolUse: { tools, choice: "auto", allowsParallelCalls: true } }));
 
-        const [, declared] = /^<\|begin_of_sentence\|>Tools:\n(.*)\nCall a tool/.exec(prompt)!;
+        const [, declared] = /^<\|begin_of_sentence\|>Tools:\n([^\n]*)\nCall a tool/.exec(prompt)!;
         expect(JSON.parse(declared!)).toEqual(plain(tools[0]));
-        const [, called] = /Assistant: <tool_call>(.*)<\/tool_call><\|end_of_sentence\|>Assistant: <think>\n\n<\/think>\n\n$/.exec(prompt)!;
+        const [, called] = /Assistant: <tool_call>([^\n]*)<\/tool_call><\|end_of_sentence\|>Assistant: <think>\n\n<\/think>\n\n$/.exec(
+          prompt,
+        )!;
         expect(JSON.parse(called!)).toEqual({ name: "find", arguments: plain(args) });
       }),
     );

@@ -58,6 +58,22 @@ describe("n", () => {
   });
 });
 
+describe("clients that leave", () => {
+  test.each([
+    ["while several answers run", { n: 4 }],
+    ["while the answer after a thinking budget runs", { enable_thinking: true, reasoning_max_tokens: 2 }],
+  ])("%s, give all slots back", async (_, fields) => {
+    const request = { model, messages: [{ role: "user" as const, content: nameQuestion }], temperature: 0, stream: true as const };
+    const endless = { ignore_eos: true, max_tokens: 3000 };
+    const stream = await server.client.chat.completions.create({ ...request, ...fields, ...endless });
+    let seen = 0;
+    for await (const chunk of stream) if (chunk.choices[0]?.delta.content && ++seen > 20) break;
+
+    await expect.poll(server.health).toEqual({ status: "ok", running: 0, waiting: 0 });
+    expect(contentOf(await ask(nameQuestion))).toBe(nameAnswer);
+  });
+});
+
 describe("thinking", () => {
   type Thought = OpenAI.ChatCompletionMessage & { reasoning_content?: string; reasoning?: string };
   const think = async (fields: object) => {
