@@ -82,6 +82,8 @@ export class FakeCudaApi extends OrtApi {
       this.#pending.get(key)![option] = "ours";
     } else if (name === "SessionOptionsAppendExecutionProvider_CUDA_V2") {
       this.#appended.set(args[0] as Pointer, { ...this.#pending.get(args[1] as Pointer)! });
+    } else if (name === "AddSessionConfigEntry" && args[1] === "session.disable_cpu_ep_fallback") {
+      return true; // the fake has kernels for everything
     } else {
       return false;
     }
