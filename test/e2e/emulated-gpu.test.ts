@@ -2,7 +2,8 @@
 // provider is installed (scripts/gpu/install-provider.mjs). The numbers that come out mean nothing and are not looked at.
 
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -24,7 +25,9 @@ describe("on an emulated GPU", () => {
   const check = join(root, "scripts/gpu/gpu-check.ts");
 
   test("the nano model is computed with CUDA graphs and without, with every operator on the device and no misuse of CUDA", () => {
-    const command = ["tsx", emulate, "npx", "tsx", check, "--device", "cuda", "--small", "--only", "environment,graphs-qmoe"];
+    const work = mkdtempSync(join(tmpdir(), "ernie-vl-emulated-gpu-"));
+    const flags = ["--device", "cuda", "--small", "--only", "environment,graphs-qmoe", "--out", join(work, "gpu-check.json")];
+    const command = ["tsx", emulate, "npx", "tsx", check, ...flags];
 
     const { status, stdout, stderr } = spawnSync("npx", command, { cwd: root, encoding: "utf8", timeout: 110_000 });
 
@@ -32,5 +35,6 @@ describe("on an emulated GPU", () => {
     expect(stdout).toMatch(/ [1-9]\d* of them captured, [1-9]\d* graph launches/);
     expect(stdout).toMatch(/^graphs-qmoe +ok/m);
     expect(status).toBe(0);
+    rmSync(work, { recursive: true });
   }, 120_000);
 });
