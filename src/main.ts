@@ -32,7 +32,7 @@ type ConvertFlags = {
 };
 
 const calibrateHelp =
-  "round int4 experts for what they are given, found out by running sample chats: JSON Lines of chat requests, or built-in ones; takes about three times as long";
+  "round int4 experts for what they are given, found out by running sample chats: JSON Lines of chat requests, or built-in ones; takes several times as long, and the memory that serving takes";
 
 function convertCommand(): Command {
   return new Command("convert")

@@ -16,7 +16,7 @@ import { CalibrationWork, bytesOfEarlierWork } from "./calibration/calibration-w
 import { readChatFile } from "./calibration/chat-file.ts";
 import { calibrationTokens, encodePrompts, type CalibrationPrompts, type EncodedPrompts } from "./calibration/encode-prompts.ts";
 import { gatherSequences } from "./calibration/gather-sequences.ts";
-import { ProbeModel } from "./calibration/probe-model.ts";
+import { calibrationContextLength, ProbeModel } from "./calibration/probe-model.ts";
 import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
 import { formatBytes } from "./options.ts";
 import { convertShown, refuseConverted, untilInterrupted } from "./prepare-model.ts";
@@ -99,9 +99,10 @@ function requireSpace(config: ModelConfig, target: string, settings: ConversionS
   say(`Converting with calibration: three steps, ${formatBytes(neededBytes)} of disk space, ${formatBytes(modelBytes)} in the end`);
 }
 
-/** Float16 for every token and layer with experts. */
+/** At most: float16 for every token and layer with experts, the last sequence being as long as can be. */
 function recordedBytes({ text, moe }: ModelConfig): number {
-  return 2 * calibrationTokens * text.hiddenSize * moe.sparseLayers.filter(Boolean).length;
+  const tokenCount = calibrationTokens + calibrationContextLength(text);
+  return 2 * tokenCount * text.hiddenSize * moe.sparseLayers.filter(Boolean).length;
 }
 
 type CalibrationOptions = CalibrateOptions & { readonly prompts: EncodedPrompts; readonly signal: AbortSignal };
