@@ -51,7 +51,8 @@ export class ErnieModel implements ModelRunner {
     this.slotCapacity = options.slotCapacity;
     this.#runtime = runtime;
     this.#prefillChunkTokens = options.prefillChunkTokens;
-    this.#parts = whereMemorySuffices(() => load(runtime, folder, config, dtype, options));
+    const build = () => load(runtime, folder, config, dtype, options);
+    this.#parts = runtime.device.kind === "cuda" ? whereMemorySuffices(build) : build();
     this.#largestPicture = largestPicture(config);
   }
 
