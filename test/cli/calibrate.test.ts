@@ -7,6 +7,7 @@ import { allLogits, meanDivergence } from "../../scripts/evaluate/kl-divergence.
 import { evaluationCases, toChat } from "../../scripts/evaluate/evaluation-set.ts";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
 import { recordCalibration } from "../../scripts/evaluate/record-calibration.ts";
+import { readReference } from "../../scripts/parity/reference-case.ts";
 import { convertCalibrated } from "../../src/cli/calibrate.ts";
 import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
 import { hashChats } from "../../src/cli/calibration/calibration-chat.ts";
@@ -17,6 +18,7 @@ import type { WeightFormat } from "../../src/core/manifest.ts";
 import { readManifest, verifyFiles } from "../../src/model-folder.ts";
 
 const nanoFolder = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
 const nano: Source = { type: "checkpoint", folder: nanoFolder };
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-calibrate-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -188,3 +190,23 @@ test(
     expect(meanDivergence(exact, calibrated, vocabSize)).toBeLessThan(0.95 * meanDivergence(exact, searched, vocabSize));
   },
 );
+
+test("so it is for a model of random weights, calibrated with random ids", { timeout: patientMs }, async () => {
+  const checkpoint = join(tinyA, "checkpoint-hub");
+  const settings = { weights: "int4", activations: "fp32" } as const;
+  const calibration = join(root, "tiny-a.calibration");
+  await recordCalibration(checkpoint, settings, "random", calibration);
+  const prompts = readReference(tinyA).cases.map(({ prompt }) => prompt);
+
+  const logitsOf = async (name: string, options: Partial<Parameters<typeof convertCheckpoint>[2]>) => {
+    const folder = join(root, name);
+    await convertCheckpoint(checkpoint, folder, { settings, programVersion: "test", inspect: true, ...options });
+    return allLogits(folder, prompts);
+  };
+  const exact = await logitsOf("tiny exact", { settings: { weights: "fp32", activations: "fp32" } });
+  const searched = await logitsOf("tiny searched", {});
+  const calibrated = await logitsOf("tiny calibrated", { calibration });
+
+  const vocabSize = 512;
+  expect(meanDivergence(exact, calibrated, vocabSize)).toBeLessThan(0.95 * meanDivergence(exact, searched, vocabSize));
+});
