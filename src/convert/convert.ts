@@ -49,7 +49,7 @@ export type ConvertOptions = {
   readonly calibration?: string;
   /** Replace an earlier conversion in the target folder. */
   readonly overwrite?: boolean;
-  /** Worker threads; one per core unless told. */
+  /** Worker threads at most; one per core unless told, fewer where they would take too much memory. */
   readonly threads?: number;
   /** Bytes of weights written; the first call says how many an earlier, stopped conversion left. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -123,7 +123,7 @@ async function writeDataFiles(
     if (!files.wereComplete) journal.restart();
     const outputBytes = plan.dataFiles.reduce((sum, file) => sum + file.byteLength, 0);
     requireDiskSpace(setup.folder, outputBytes - files.allocatedBytes);
-    const runner = createTaskRunner(setup, outputBytes, options.threads);
+    const runner = createTaskRunner(setup, plan, options.threads);
     try {
       await runJobs(plan, runner, journal, files, options);
       const names = [...plan.dataFiles.map(({ name }) => name), ...otherNames];

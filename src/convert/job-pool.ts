@@ -4,17 +4,27 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { Piscina } from "piscina";
+import { elementBytes, elementCount } from "../core/data-type.ts";
 import { UserError } from "../core/errors.ts";
 import { CalibrationFile } from "./calibration-file.ts";
 import { DataFiles } from "./data-files.ts";
 import { hashFile, type FileDigest } from "./hash-file.ts";
+import type { Piece } from "./onnx/graph.ts";
 import { planConversion, type Plan, type PlanOptions } from "./plan.ts";
 import { ExpertCalibration } from "./quantize/expert-calibration.ts";
 import { runJob } from "./run-job.ts";
 import { openSource, type Source, type TensorSource } from "./source.ts";
 
-/** Each thread holds a few hundred MB; more would not make a disk faster. */
+/** More would not make a disk faster. */
 const maxThreads = 8;
+/** Of all threads together. */
+const maxWorkBytes = 3.5e9;
+/** What a thread takes beside the tensors of its job. */
+const threadBytes = 100e6;
+/** Tensors of a job as float32, and what is made of them before memory is given back: 8 threads took 4.5 GB where tensors are 352 MB. */
+const copiesOfTensors = 1.5;
+/** Second moments, their factor and the work on both, when experts are calibrated. */
+const squaresOfHidden = 2.5;
 /** Smaller outputs are written faster than threads start. */
 const minBytesForThreads = 200 * 2 ** 20;
 
@@ -64,13 +74,28 @@ export class TaskThread {
   }
 }
 
-export function createTaskRunner(
-  setup: WorkerSetup,
-  outputBytes: number,
-  threads = Math.min(maxThreads, availableParallelism()),
-): TaskRunner {
+/** As many threads as there are cores, where `threads` does not say otherwise and memory suffices. */
+export function createTaskRunner(setup: WorkerSetup, plan: Plan, threads = availableParallelism()): TaskRunner {
   const isCompiled = import.meta.url.endsWith(".js");
-  return isCompiled && outputBytes >= minBytesForThreads ? inWorkers(setup, threads) : inThisThread(setup);
+  const outputBytes = plan.dataFiles.reduce((sum, file) => sum + file.byteLength, 0);
+  if (!isCompiled || outputBytes < minBytesForThreads) return inThisThread(setup);
+  return inWorkers(setup, Math.min(threads, threadsThatFit(plan, setup)));
+}
+
+/** So that a conversion stays below 4 GB, whatever the model: 8 for the 28B, 5 for the 424B; fewer when experts are calibrated. */
+export function threadsThatFit(plan: Plan, { options, calibration }: Pick<WorkerSetup, "options" | "calibration">): number {
+  const tensorBytes = plan.jobs.reduce((largest, { piece }) => Math.max(largest, bytesRead(piece)), 0);
+  const { hiddenSize } = options.config.text;
+  const calibrationBytes = calibration === undefined ? 0 : squaresOfHidden * hiddenSize ** 2 * elementBytes.float32;
+  const fitting = Math.floor(maxWorkBytes / (threadBytes + copiesOfTensors * tensorBytes + calibrationBytes));
+  return Math.max(1, Math.min(maxThreads, fitting));
+}
+
+function bytesRead({ reads }: Piece): number {
+  return reads.reduce((sum, { shape, rows }) => {
+    const count = rows ? rows.count * elementCount(shape.slice(1)) : elementCount(shape);
+    return sum + count * elementBytes.float32;
+  }, 0);
 }
 
 function inThisThread(setup: WorkerSetup): TaskRunner {
