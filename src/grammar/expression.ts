@@ -19,7 +19,6 @@ export type Grammar = { readonly root: Expression; readonly rules: ReadonlyMap<s
 
 /** Matches nothing at all, not even the empty text. */
 export const never: Expression = { type: "choice", options: [] };
-export const empty: Expression = { type: "sequence", items: [] };
 
 export function text(text: string): Expression {
   return { type: "text", text };

@@ -29,7 +29,7 @@ export type GrammarLimits = {
   readonly maxCacheBytes: number;
 };
 
-export const defaultGrammarLimits: GrammarLimits = { maxGrammars: 128, maxCacheBytes: 256 * 2 ** 20 };
+const defaultGrammarLimits: GrammarLimits = { maxGrammars: 128, maxCacheBytes: 256 * 2 ** 20 };
 /** A grammar forgets its states beyond this part of all memory. */
 const grammarShare = 1 / 8;
 

@@ -23,7 +23,6 @@ import {
 
 /** Merging can multiply schemas. */
 const maxVisits = 20_000;
-const maxReferences = 64;
 /** Of schemas inside each other, references followed. */
 const maxDepth = 200;
 
@@ -91,11 +90,15 @@ class SchemaCompiler {
   }
 
   #schema(node: unknown, path: string): Expression {
+    return this.#deeper(() => this.#read(node, path));
+  }
+
+  #deeper<T>(read: () => T): T {
     if (this.#depth >= maxDepth) this.#fail(this.#options.param, "its schemas lead too deep into each other, or in a circle");
     this.#depth++;
-    const expression = this.#read(node, path);
+    const result = read();
     this.#depth--;
-    return expression;
+    return result;
   }
 
   #read(node: unknown, path: string): Expression {
@@ -143,14 +146,10 @@ class SchemaCompiler {
 
   /** Follows `$ref`, merging what stands beside it. */
   #resolve(node: unknown, path: string): unknown {
-    let resolved = node;
-    for (let hops = 0; isObject(resolved) && typeof resolved["$ref"] === "string"; hops++) {
-      if (hops > maxReferences) this.#fail(path, "$ref leads in a circle");
-      this.#check(resolved, path);
-      const { $ref: pointer, ...beside } = resolved;
-      resolved = this.#merge(this.#target(pointer as string, path), beside, path);
-    }
-    return resolved;
+    if (!isObject(node) || typeof node["$ref"] !== "string") return node;
+    this.#check(node, path);
+    const { $ref: pointer, ...beside } = node;
+    return this.#deeper(() => this.#resolve(this.#merge(this.#target(pointer as string, path), beside, path), path));
   }
 
   #target(pointer: string, path: string): unknown {

@@ -14,8 +14,8 @@ const hexDigits: readonly CodePointRange[] = [
   [0x61, 0x66],
 ];
 const hexDigit = characters(...hexDigits);
-export const digit = characters([0x30, 0x39]);
-export const nonZeroDigit = characters([0x31, 0x39]);
+const digit = characters([0x30, 0x39]);
+const nonZeroDigit = characters([0x31, 0x39]);
 
 /** What stands in a JSON string as it is: no quote, no backslash, no control character. */
 export const rawCharacters = complement([
@@ -114,7 +114,7 @@ export class JsonSyntax {
     const object = this.object(this.list(this.member(rule("string"), rule("value")), 0, Infinity));
     const array = this.array(this.list(rule("value"), 0, Infinity));
     return [
-      ["edge", isFlexible ? optional(lineBreak) : sequence()],
+      ["edge", isFlexible ? after : sequence()],
       ["comma", sequence(text(","), after)],
       ["colon", sequence(text(":"), after)],
       ["string", jsonString()],

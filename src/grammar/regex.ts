@@ -14,7 +14,7 @@ export type RegexNode =
 
 const maxLength = 4096;
 const maxDepth = 64;
-export const maxRepeatCount = 65_536;
+const maxRepeatCount = 65_536;
 
 const digits: readonly CodePointRange[] = [[0x30, 0x39]];
 const wordCharacters = unite([...digits, [0x41, 0x5a], [0x5f, 0x5f], [0x61, 0x7a]]);

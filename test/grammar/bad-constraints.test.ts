@@ -28,6 +28,7 @@ const refused: [OutputFormat, RegExp][] = [
   [schemaFormat({ $ref: "#" }), /contradicts itself|begins with itself|circle/],
   [schemaFormat({ anyOf: [{ $ref: "#" }, { type: "null" }] }), /begins with itself/],
   [schemaFormat({ type: "object", properties: { a: { $ref: "#" } }, required: ["a"] }), /contradicts itself/],
+  [schemaFormat({ $ref: "#", type: "object" }), /^schema: its schemas lead too deep/],
   [schemaFormat({ allOf: [{ $ref: "#" }], type: "object" }), /^schema: its schemas lead too deep into each other, or in a circle/],
   [schemaFormat({ type: "integer", minimum: 3, maximum: 2 }), /contradicts itself/],
   [

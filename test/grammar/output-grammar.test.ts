@@ -26,6 +26,7 @@ describe("formats", () => {
   it.each([
     ["json", '{"a": [1, 2.5e3, null, {"b": "\\u00e9"}]}', true],
     ["json", '{\n  "a": true\n}', true],
+    ["json", '{ "a": [ ] }', true],
     ["json", "[]", false],
     ["json", '{"a": 01}', false],
     ["json", '{"a": "\\ud800"}', false],
