@@ -15,12 +15,12 @@ describe("answers under 500 random schemas", () => {
   it("validate whenever they are finished, whatever tokens the model prefers", () => {
     let [finished, drawn, impossible] = [0, 0, 0];
     fc.assert(
-      fc.property(schemas, fc.nat(), fc.boolean(), (schema, seed, isFlexible) => {
+      fc.property(schemas, fc.nat(), fc.boolean(), fc.boolean(), (schema, seed, isFlexible, followsThinking) => {
         const isValid = ajv.compile(schema);
         let grammar;
         try {
           const whitespace = isFlexible ? "flexible" : "compact";
-          grammar = compile({ type: "json_schema", schema, isStrict: true, whitespace, param: "schema" });
+          grammar = compile({ type: "json_schema", schema, isStrict: true, whitespace, param: "schema" }, followsThinking);
         } catch (error) {
           // Some random schemas contradict themselves.
           expect(error).toBeInstanceOf(RequestError);
@@ -38,7 +38,6 @@ describe("answers under 500 random schemas", () => {
       }),
       { numRuns: 500, seed: 6 },
     );
-    expect({ impossible, finished, drawn }).toMatchObject({ impossible: expect.any(Number) });
     expect(impossible).toBeLessThan(50);
     expect(finished).toBeGreaterThan(drawn * 0.9);
   }, 120_000);
