@@ -58,7 +58,7 @@ export class ErnieModel implements ModelRunner {
 
   /**
    * On a GPU: computes each kind of step once, so that no request waits for kernels to be chosen, memory to be found or graphs to be
-   * recorded. The slots must be unused. `onProgress` is called after each. Throws UserError when the memory does not suffice for
+   * recorded. The slots must be unused. `onProgress` is called before the first and after each. Throws UserError when the memory does not suffice for
    * what may come.
    */
   warmUp(onProgress: (done: number, total: number) => void = () => {}): void {
@@ -66,6 +66,7 @@ export class ErnieModel implements ModelRunner {
     const encode = (): void => this.#parts.vision.run(this.#largestPicture).dispose();
     const batches = warmUpBatches(this, this.#prefillChunkTokens).map((batch) => (): void => void this.step(batch));
     const steps = [encode, ...batches];
+    onProgress(0, steps.length);
     for (const [i, step] of steps.entries()) {
       whereMemorySuffices(step);
       onProgress(i + 1, steps.length);
