@@ -6,6 +6,7 @@ import { activationDataType } from "./core/manifest.ts";
 import { Engine } from "./engine/engine.ts";
 import { runEngineLoop } from "./engine/engine-loop.ts";
 import type { FromEngine } from "./engine/engine-protocol.ts";
+import { RemoteMatcher } from "./grammar/mask-exchange.ts";
 import { ErnieModel } from "./model/ernie-model.ts";
 import { readManifest } from "./model-folder.ts";
 import { Runtime } from "./runtime/runtime.ts";
@@ -18,5 +19,5 @@ const model = new ErnieModel(Runtime.open(data.device), data.modelFolder, config
 const port = parentPort;
 model.warmUp((done, total) => port.postMessage({ type: "warming-up", done, total } satisfies FromEngine));
 const engine = new Engine(model, { prefillChunkTokens: data.prefillChunkTokens, maxWaiting: data.maxWaiting });
-await runEngineLoop(engine, port);
+await runEngineLoop(engine, port, (handle) => new RemoteMatcher(handle));
 model.dispose();

@@ -1,5 +1,16 @@
 // What the engine needs of a constraint on one answer. Masks are computed elsewhere while the model computes the step.
 
+import type { MessagePort } from "node:worker_threads";
+
+/** A constraint on its way to the engine's thread; `port` must be in the transfer list. */
+export type ConstraintHandle = {
+  readonly port: MessagePort;
+  /** The header and the mask. */
+  readonly shared: SharedArrayBuffer;
+  /** int32 [1]: 1 once the thread that computes masks has ended. */
+  readonly ended: SharedArrayBuffer;
+};
+
 export interface TokenConstraint {
   /**
    * uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may come next. Undefined while it is being computed. Valid

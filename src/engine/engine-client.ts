@@ -1,7 +1,7 @@
 // The server's side of the thread boundary: each request is an async iterable of its events.
 
 import type { EventEmitter } from "node:events";
-import type { Worker } from "node:worker_threads";
+import type { MessagePort, Worker } from "node:worker_threads";
 import { EngineError, RequestError, UserError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
 import type { EngineRequest, EngineStats, FromEngine, SequenceId, ToEngine } from "./engine-protocol.ts";
@@ -72,7 +72,8 @@ export class EngineClient {
   /**
    * Generates an answer. The request is sent when the iteration starts; leaving the loop early or aborting the signal ends
    * it in the engine within one step. Throws RequestError when the engine refuses it, EngineError when the engine dies, the
-   * signal's reason when it is aborted. A failed step is an event.
+   * signal's reason when it is aborted. A failed step is an event. The port of a constraint goes over with the request; when an error
+   * comes before that, it is still the caller's.
    */
   async *submit(request: EngineRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
     signal.throwIfAborted();
@@ -83,7 +84,7 @@ export class EngineClient {
     this.#inboxes.set(id, inbox);
     signal.addEventListener("abort", abort, { once: true });
     try {
-      this.#send({ type: "submit", id, request });
+      this.#send({ type: "submit", id, request }, request.constraint ? [request.constraint.port] : []);
       for (;;) {
         const event = await takeEvent(inbox);
         const isLast = event.type === "finished" || event.type === "failed";
@@ -119,9 +120,8 @@ export class EngineClient {
     this.#onDeath(cause.name === "UserError" ? new UserError(cause.message) : this.#death);
   }
 
-  #send(message: ToEngine): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port, not a window
-    this.#port.postMessage(message);
+  #send(message: ToEngine, transferred: readonly MessagePort[] = []): void {
+    this.#port.postMessage(message, transferred);
   }
 
   #receive(message: FromEngine): void {

@@ -3,6 +3,7 @@
 import { receiveMessageOnPort, type MessagePort } from "node:worker_threads";
 import { setImmediate } from "node:timers/promises";
 import { RequestError } from "../core/errors.ts";
+import type { ConstraintHandle, TokenConstraint } from "../core/token-constraint.ts";
 import type { Engine } from "./engine.ts";
 import type { FromEngine, Refusal, SequenceId, ToEngine } from "./engine-protocol.ts";
 
@@ -14,11 +15,23 @@ const turnIntervalMs = 5;
  * so that an abort takes effect within one step; every few milliseconds it lets the event loop turn. Without work it sleeps until a message.
  * An error outside of a model step is a bug: it is reported as `fatal` and ends the loop.
  */
-export async function runEngineLoop(engine: Engine, port: MessagePort): Promise<void> {
+export async function runEngineLoop(
+  engine: Engine,
+  port: MessagePort,
+  openConstraint: (handle: ConstraintHandle) => TokenConstraint,
+): Promise<void> {
   const state = { isOpen: true, wake: (): void => {} };
   const post = (message: FromEngine): void => port.postMessage(message);
+  const submit = ({ id, request }: ToEngine & { type: "submit" }): void => {
+    try {
+      engine.submit(id, request, request.constraint && openConstraint(request.constraint));
+    } catch (error) {
+      if (error instanceof RequestError) post({ type: "refused", id, error: refusalOf(error) });
+      else post(failure(engine, id, error));
+    }
+  };
   const receive = (message: ToEngine): void => {
-    if (message.type === "submit") submit(engine, message, post);
+    if (message.type === "submit") submit(message);
     else if (message.type === "abort") engine.abort(message.id);
     else state.isOpen = false;
   };
@@ -49,15 +62,6 @@ export async function runEngineLoop(engine: Engine, port: MessagePort): Promise<
     post({ type: "fatal", message: messageOf(error) });
   }
   port.close();
-}
-
-function submit(engine: Engine, { id, request }: ToEngine & { type: "submit" }, post: (message: FromEngine) => void): void {
-  try {
-    engine.submit(id, request);
-  } catch (error) {
-    if (error instanceof RequestError) post({ type: "refused", id, error: refusalOf(error) });
-    else post(failure(engine, id, error));
-  }
 }
 
 function failure(engine: Engine, id: SequenceId, error: unknown): FromEngine {

@@ -4,6 +4,7 @@ import type { RequestErrorOptions } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import type { SamplingParams } from "../core/sampling.ts";
+import type { ConstraintHandle } from "../core/token-constraint.ts";
 
 /** Names one submitted request; the client counts upwards. */
 export type SequenceId = number & { readonly brand: "SequenceId" };
@@ -18,6 +19,8 @@ export type EngineRequest = {
   readonly stopTokenIds: readonly number[];
   /** Only requests with the same salt share cached prefixes, so that no client can probe another's prompts by timing. */
   readonly cacheSalt?: string;
+  /** What the answer must look like. Its port goes over to the engine, which closes it at the end of the sequence. */
+  readonly constraint?: ConstraintHandle;
 };
 
 /** Counts since start-up, except where it says "now". */

@@ -2,6 +2,7 @@
 
 import type { Batch, ModelRunner, StepResult } from "../core/batch.ts";
 import { DeviceLostError } from "../core/errors.ts";
+import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
 import { defaultSchedulerOptions, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 
@@ -14,9 +15,12 @@ export class Engine {
     this.#scheduler = new Scheduler(model, { ...defaultSchedulerOptions, ...options });
   }
 
-  /** Queues a request; its events come out of `step`. Throws RequestError when it can never fit, or when too many wait. */
-  submit(id: SequenceId, request: EngineRequest): void {
-    this.#scheduler.submit(id, request);
+  /**
+   * Queues a request; its events come out of `step`. Throws RequestError when it can never fit, or when too many wait. The constraint
+   * is closed when the sequence ends, and when it is refused.
+   */
+  submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint): void {
+    this.#scheduler.submit(id, request, constraint);
   }
 
   /** Ends a request in any state; no event of it follows. */

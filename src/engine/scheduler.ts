@@ -3,6 +3,7 @@
 import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
 import { assert, EngineError, RequestError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
+import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
 import { KvSlots, SlotMoveError, type SlotMemory } from "./kv-slots.ts";
 import { Sequence } from "./sequence.ts";
@@ -51,23 +52,14 @@ export class Scheduler {
   }
 
   /** Queues a request. Throws RequestError when it can never fit, or when too many wait already. */
-  submit(id: SequenceId, request: EngineRequest): void {
-    const promptLength = request.prompt.tokenIds.length;
-    if (promptLength + 1 > this.#slotCapacity) {
-      throw new RequestError(
-        `the prompt has ${promptLength} tokens; at most ${this.#slotCapacity - 1} leave room for an answer in a context of ${this.#slotCapacity}: ` +
-          "shorten it or start the server with a larger --max-model-len",
-        { code: "context_length_exceeded", param: "messages" },
-      );
+  submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint): void {
+    try {
+      this.#refuseUnfit(request);
+      this.#waiting.push(new Sequence(id, request, this.#slotCapacity, constraint));
+    } catch (error) {
+      constraint?.close();
+      throw error;
     }
-    if (this.#waiting.length >= this.#options.maxWaiting) {
-      throw new RequestError(`${this.#waiting.length} requests are waiting already, which is the limit; try again later`, {
-        status: 429,
-        code: "queue_full",
-        retryAfterMs,
-      });
-    }
-    this.#waiting.push(new Sequence(id, request, this.#slotCapacity));
   }
 
   /** Ends a sequence in whatever state it is, without any further event. Unknown ids are ignored: it may have ended just now. */
@@ -130,6 +122,24 @@ export class Scheduler {
     assert(this.#running.every(isInProgress), "a sequence's status and its computed tokens disagree");
   }
 
+  #refuseUnfit(request: EngineRequest): void {
+    const promptLength = request.prompt.tokenIds.length;
+    if (promptLength + 1 > this.#slotCapacity) {
+      throw new RequestError(
+        `the prompt has ${promptLength} tokens; at most ${this.#slotCapacity - 1} leave room for an answer in a context of ${this.#slotCapacity}: ` +
+          "shorten it or start the server with a larger --max-model-len",
+        { code: "context_length_exceeded", param: "messages" },
+      );
+    }
+    if (this.#waiting.length >= this.#options.maxWaiting) {
+      throw new RequestError(`${this.#waiting.length} requests are waiting already, which is the limit; try again later`, {
+        status: 429,
+        code: "queue_full",
+        retryAfterMs,
+      });
+    }
+  }
+
   /** First come, first served: nobody overtakes the head of the queue. */
   #admit(): void {
     for (let sequence = this.#waiting[0]; sequence; sequence = this.#waiting[0]) {
@@ -181,11 +191,12 @@ export class Scheduler {
   #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined): void {
     sequence.computedLength = entry.start + entry.tokenIds.length;
     if (tokenId === undefined) return; // the prompt goes on
+    if (sequence.maskError !== undefined) return this.#failAll([sequence], [], sequence.maskError);
     sequence.append(tokenId);
     sequence.status = "decoding";
     this.#emit(sequence, { type: "token", tokenId });
     const reason = sequence.finishReason();
-    if (!reason) return;
+    if (!reason) return sequence.constrainNext();
     this.#end(sequence);
     this.#emit(sequence, { type: "finished", reason });
   }
@@ -209,6 +220,7 @@ export class Scheduler {
 
   #end(sequence: Sequence): void {
     if (sequence.slot !== undefined) this.#slots.release(sequence);
+    sequence.close();
     sequence.status = "finished";
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
     this.#running = this.#running.filter((other) => other !== sequence);

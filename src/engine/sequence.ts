@@ -1,9 +1,10 @@
 // The lasting state of one request inside the engine: its tokens, how many of them are computed, and where.
 
-import type { BatchEntry, SlotId } from "../core/batch.ts";
+import type { BatchEntry, SlotId, TokenDraw } from "../core/batch.ts";
 import { assert } from "../core/errors.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import type { FinishReason } from "../core/sampling.ts";
+import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, SequenceId } from "./engine-protocol.ts";
 import type { SlotContent, SpanKey } from "./prefix-match.ts";
 
@@ -27,13 +28,16 @@ export class Sequence {
    * within the prefill, or two pictures too big to be kept together would take turns for ever.
    */
   readonly encodedImages = new Set<string>();
+  /** Why there was no mask for the last draw, which says nothing then. */
+  maskError: unknown;
   readonly #request: EngineRequest;
+  readonly #constraint: TokenConstraint | undefined;
   readonly #spanKeys: readonly SpanKey[];
   #tokenBuffer: Int32Array;
   #length: number;
 
   /** `slotCapacity` must leave room for one token more than the prompt. */
-  constructor(id: SequenceId, request: EngineRequest, slotCapacity: number) {
+  constructor(id: SequenceId, request: EngineRequest, slotCapacity: number, constraint?: TokenConstraint) {
     const { prompt } = request;
     this.id = id;
     this.prompt = prompt;
@@ -41,6 +45,7 @@ export class Sequence {
     assert(this.maxTokens >= 1, `sequence ${id} may have no token: ${request.maxTokens} asked for, slots hold ${slotCapacity}`);
     assert(prompt.tokenIds.length > 0, `sequence ${id} has an empty prompt, from which nothing can be predicted`);
     this.#request = request;
+    this.#constraint = constraint;
     this.#spanKeys = prompt.spans.map(({ start, length, image }) => ({ start, length, hash: image.hash }));
     this.#tokenBuffer = prompt.tokenIds;
     this.#length = prompt.tokenIds.length;
@@ -63,6 +68,16 @@ export class Sequence {
       this.#tokenBuffer = grown;
     }
     this.#tokenBuffer[this.#length++] = tokenId;
+  }
+
+  /** Has the mask behind the last token computed, which did not end the answer. */
+  constrainNext(): void {
+    this.#constraint?.accept(this.#tokenBuffer[this.#length - 1]!);
+  }
+
+  /** Nothing is drawn any more. */
+  close(): void {
+    this.#constraint?.close();
   }
 
   /** Why the answer ends with its last token, or undefined when it goes on. */
@@ -106,16 +121,37 @@ export class Sequence {
       positions: this.#positions(start, end),
       visionExpert,
       spans: this.prompt.spans.filter((span) => span.start < end && span.start + span.length > start),
-      draw:
-        end < this.#length
-          ? undefined
-          : {
-              params: this.#request.sampling,
-              drawIndex: this.#length - this.promptLength,
-              tokenIds: this.#tokenBuffer.subarray(0, this.#length),
-              promptLength: this.promptLength,
-            },
+      draw: end < this.#length ? undefined : this.#nextDraw(),
     };
+  }
+
+  #nextDraw(): TokenDraw {
+    const draw = {
+      params: this.#request.sampling,
+      drawIndex: this.#length - this.promptLength,
+      tokenIds: this.#tokenBuffer.subarray(0, this.#length),
+      promptLength: this.promptLength,
+    };
+    if (!this.#constraint) return draw;
+    const allowed = () => this.#allowed();
+    return {
+      ...draw,
+      // Waited for when the sampler asks: it is computed during the forward pass.
+      get allowed() {
+        return allowed();
+      },
+    };
+  }
+
+  /** A mask that does not come fails its own sequence, not the batch: any token is drawn, and not used. */
+  #allowed(): Uint32Array | undefined {
+    if (this.maskError !== undefined) return undefined;
+    try {
+      return this.#constraint?.mask();
+    } catch (error) {
+      this.maskError = error;
+      return undefined;
+    }
   }
 
   /** int32 [3, end − start] */

@@ -8,7 +8,7 @@ import { greedy } from "../../src/core/sampling.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
 import { runEngineLoop } from "../../src/engine/engine-loop.ts";
-import { FakeModel } from "../engine/fake-model.ts";
+import { FakeModel, noConstraint } from "../engine/fake-model.ts";
 import { makeChat, makeImage, nanoFolder, nanoTokens } from "./nano.ts";
 
 const usage = { promptTokens: 3, cachedTokens: 0, imageTokens: 0, completionTokens: 1, reasoningTokens: 0 };
@@ -126,7 +126,7 @@ describe("several answers of the engine", () => {
       const entries = batch.type === "decode" ? batch.entries : [];
       for (const { draw } of entries) if (draw) seeds.add(draw.params.seed);
     };
-    void runEngineLoop(new Engine(model), port2);
+    void runEngineLoop(new Engine(model), port2, noConstraint);
     const engine = await EngineClient.start(port1);
     const loadImage = async () => makeImage(4, 4);
     const service = createChatService({ modelFolder: nanoFolder, config: { tokens: nanoTokens }, engine, loadImage, contextLength: 512 });

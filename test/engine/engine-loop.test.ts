@@ -9,7 +9,7 @@ import { EngineClient } from "../../src/engine/engine-client.ts";
 import { runEngineLoop } from "../../src/engine/engine-loop.ts";
 import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import type { SchedulerOptions } from "../../src/engine/scheduler.ts";
-import { answerAlone, FakeModel, makeRequest } from "./fake-model.ts";
+import { answerAlone, FakeModel, makeRequest, noConstraint } from "./fake-model.ts";
 
 const endless = makeRequest([1, 2], { maxTokens: Infinity });
 const cleanUps: (() => unknown)[] = [];
@@ -23,7 +23,7 @@ async function connect(options: Partial<SchedulerOptions> = {}, slotCapacity = 1
   const { port1, port2 } = new MessageChannel();
   const model = new FakeModel({ slotCount: 2, slotCapacity });
   const engine = new Engine(model, options);
-  const loop = runEngineLoop(engine, port2);
+  const loop = runEngineLoop(engine, port2, noConstraint);
   const client = await EngineClient.start(port1);
   cleanUps.push(() => client.close());
   return { client, engine, model, loop, enginePort: port2 };

@@ -103,8 +103,22 @@ export class FakeModel implements ModelRunner {
     if (!draw) return undefined;
     check(draw.tokenIds.length === cells.length, "a draw comes after the last token");
     check(draw.drawIndex === draw.tokenIds.length - draw.promptLength, "draws are counted from the end of the prompt");
-    return this.#nextToken(cells, draw.drawIndex);
+    const tokenId = this.#nextToken(cells, draw.drawIndex);
+    return draw.allowed === undefined || isAllowed(draw.allowed, tokenId) ? tokenId : lowestAllowed(draw.allowed);
   }
+}
+
+/** For `runEngineLoop` where no request has a constraint. */
+export function noConstraint(): never {
+  throw new Error("no request was to have a constraint");
+}
+
+function isAllowed(mask: Uint32Array, tokenId: number): boolean {
+  return ((mask[tokenId >>> 5]! >>> (tokenId & 31)) & 1) === 1;
+}
+
+function lowestAllowed(mask: Uint32Array): number {
+  return Array.from({ length: 32 * mask.length }, (_, id) => id).find((id) => isAllowed(mask, id))!;
 }
 
 /** The answer to a request that has the model for itself, from the definition of the fake model and without any engine. */
