@@ -14,8 +14,13 @@ export type TokenDraw = {
   /** All ids of the sequence (prompt, then answer), read only when a penalty is on. */
   readonly tokenIds: Int32Array;
   readonly promptLength: number;
-  /** uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may be drawn. Absent: all may. To be read after the forward pass. */
+  /**
+   * uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may be drawn; at least one must be set. Absent: all may. To be read
+   * after the forward pass.
+   */
   readonly allowed?: Uint32Array | undefined;
+  /** Few ids that may not be drawn, unless `allowed` leaves no other. */
+  readonly bannedIds?: readonly number[];
 };
 
 /** The token range [start, start + tokenIds.length) of one sequence. */

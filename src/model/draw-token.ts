@@ -3,6 +3,7 @@
 import type { TokenDraw } from "../core/batch.ts";
 import { EngineError } from "../core/errors.ts";
 import type { SamplingParams } from "../core/sampling.ts";
+import { findPermission, type Permission } from "./permission.ts";
 import { rankTokens, type RankedTokens } from "./rank-tokens.ts";
 
 /** One row as the sampler graph leaves it. Scaled means: multiplied by `inverseTemperature`, in float32. */
@@ -50,21 +51,22 @@ export function inverseTemperature({ temperature }: SamplingParams): number {
 }
 
 /**
- * Draws the next token: penalties, temperature, top-k, top-p (of what top-k left), min-p, then one draw from what is kept, in the
+ * Draws the next token: penalties, tokens that may not come, temperature, top-k, top-p (of what top-k left), min-p, then one draw from what is kept, in the
  * order of falling logits, lower id first among equals. The result is always that of ranking the whole row: sums that only
  * the whole row can tell are kept as bounds, and where the bounds disagree the row is fetched. Throws EngineError when the
  * logits are not finite.
  */
 export function drawToken(row: SamplerRow, draw: TokenDraw): number {
   const { params } = draw;
-  if (hasPenalty(params)) return drawFromRow(penalise(row.fullRow(), draw), draw);
+  if (hasPenalty(params)) return drawFromRow(row.fullRow(), draw);
   if (!Number.isFinite(row.logSumExp)) throw new EngineError(`logits are not finite: their log-sum-exp is ${row.logSumExp}`);
+  const permission = findPermission(draw, row.vocabSize);
   // Not equal to any other: nothing has to be ranked.
-  if (params.temperature < minTemperature && row.values[0]! > row.values[1]!) return Number(row.tokenIds[0]);
+  if (isGreedy(params) && !permission && row.values[0]! > row.values[1]!) return Number(row.tokenIds[0]);
   for (const count of firstLook < row.values.length ? [firstLook, row.values.length] : [row.values.length]) {
-    const candidates = candidatesOf(row, count);
-    if (params.temperature < minTemperature && candidates.tokenIds.length > 0) return candidates.tokenIds[0]!;
-    const tokenId = choose(candidates, totalWeight(row, candidates), row.vocabSize, draw);
+    const { candidates, total } = lookAt(row, count, permission);
+    if (isGreedy(params) && candidates.tokenIds.length > 0) return candidates.tokenIds[0]!;
+    const tokenId = choose(candidates, total, row.vocabSize, draw);
     if (tokenId !== undefined) return tokenId;
   }
   return drawFromRow(row.fullRow(), draw);
@@ -81,9 +83,9 @@ export function randomUnit(seed: number, drawIndex: number): number {
   return Number((z ^ (z >> 31n)) >> 11n) * 2 ** -53;
 }
 
-/** Whether the draw is the largest logit as it is: greedy, and no penalty. */
-export function isArgmax(params: SamplingParams): boolean {
-  return params.temperature < minTemperature && !hasPenalty(params);
+/** Whether the draw needs no sums: the largest logit wins. */
+export function isGreedy({ temperature }: SamplingParams): boolean {
+  return temperature < minTemperature;
 }
 
 function hasPenalty({ repetitionPenalty, presencePenalty, frequencyPenalty }: SamplingParams): boolean {
@@ -104,14 +106,39 @@ function penalise(logits: Float32Array, { params, tokenIds, promptLength }: Toke
   return penalised;
 }
 
+/** The device's first `limit` tokens, and the sum of all weights. Forbidden tokens are left out of both. */
+function lookAt(row: SamplerRow, limit: number, permission: Permission | undefined): { candidates: Candidates; total: Range } {
+  const last = limit === row.vocabSize ? -Infinity : row.values[limit - 1]!;
+  const ranked = certainOf(row, limit);
+  const best = row.values[0]!;
+  const candidates = weigh(ranked, best, Math.exp(last - best));
+  const total = totalWeight(row, candidates);
+  if (!permission) return { candidates, total };
+  return restrict(ranked, permission, last, best + Math.log(Math.max(0, total.high - candidates.cumulative.at(-1)!)));
+}
+
 /** Those of the device's first `limit` whose order is certain: tokens that were left out may be equal to the last, with lower ids. */
-function candidatesOf({ values, tokenIds, vocabSize }: SamplerRow, limit: number): Candidates {
-  const isWhole = limit === vocabSize;
-  const best = values[0]!;
+function certainOf({ values, tokenIds, vocabSize }: SamplerRow, limit: number): RankedTokens {
   const last = values[limit - 1]!;
-  const count = isWhole ? limit : firstPlace(limit, (i) => values[i]! <= last);
-  const ranked = { tokenIds: orderTies(values, tokenIds, count), logits: values.subarray(0, count) };
-  return weigh(ranked, best, isWhole ? 0 : Math.exp(last - best));
+  const count = limit === vocabSize ? limit : firstPlace(limit, (i) => values[i]! <= last);
+  return { tokenIds: orderTies(values, tokenIds, count), logits: values.subarray(0, count) };
+}
+
+/** What is left of ranked tokens; the tokens beyond have logits of at most `last` and weigh e^`logRest` together, at most. */
+function restrict(
+  ranked: RankedTokens,
+  { mayCome, count }: Permission,
+  last: number,
+  logRest: number,
+): { candidates: Candidates; total: Range } {
+  const places = [...ranked.tokenIds.keys()].filter((i) => mayCome(ranked.tokenIds[i]!) && ranked.logits[i]! > -Infinity);
+  const tokenIds = Int32Array.from(places, (i) => ranked.tokenIds[i]!);
+  const logits = Float32Array.from(places, (i) => ranked.logits[i]!);
+  const best = logits[0] ?? last;
+  const candidates = weigh({ tokenIds, logits }, best, last === -Infinity ? 0 : Math.exp(last - best));
+  const known = candidates.cumulative.at(-1)!;
+  const others = Math.min((count - places.length) * candidates.restWeight, logRest === -Infinity ? 0 : Math.exp(logRest - best));
+  return { candidates, total: { low: known, high: others > 0 ? loosely(known + others) : known } };
 }
 
 /** The first ids, with those of equal logits in rising order. */
@@ -139,11 +166,16 @@ function totalWeight({ values, logSumExp, vocabSize }: SamplerRow, { weights, cu
   return { low: Math.max(known, total * (1 - relativeError)), high: total * (1 + relativeError) };
 }
 
-/** Draws from unscaled logits [vocab] alone. */
-function drawFromRow(logits: Float32Array, draw: TokenDraw): number {
-  const scaled = scale(logits, inverseTemperature(draw.params));
+/** Draws from the unscaled logits [vocab] alone, which it does not change. */
+export function drawFromRow(logits: Float32Array, draw: TokenDraw): number {
+  const { params } = draw;
+  const penalised = hasPenalty(params) ? penalise(logits, draw) : logits;
+  const permission = findPermission(draw, logits.length);
+  if (isGreedy(params) && !permission) return argmax(penalised);
+  const scaled = scale(penalised, inverseTemperature(params));
+  if (permission) forbid(scaled, permission);
   const bestId = argmax(scaled);
-  if (draw.params.temperature < minTemperature) return bestId;
+  if (isGreedy(params)) return bestId;
   const best = scaled[bestId]!;
   const sum = sumOfWeights(scaled, best);
   const total = { low: sum * (1 - roundingError), high: sum * (1 + roundingError) };
@@ -166,15 +198,19 @@ function scale(logits: Float32Array, factor: number): Float32Array {
 }
 
 /** The lowest id among the largest. Throws EngineError when the logits are not finite. */
-export function argmax(logits: Float32Array): number {
+function argmax(logits: Float32Array): number {
   let bestId = 0;
   for (let id = 0; id < logits.length; id++) {
     const logit = logits[id]!;
     if (!(logit < Infinity)) throw new EngineError(`logits are not finite: that of token ${id} is ${logit}`);
     if (logit > logits[bestId]!) bestId = id;
   }
-  if (logits[bestId] === -Infinity) throw new EngineError("logits are not finite: all are -Infinity");
+  if (logits[bestId] === -Infinity) throw new EngineError("logits are not finite: those of all tokens that may come are -Infinity");
   return bestId;
+}
+
+function forbid(logits: Float32Array, { mayCome }: Permission): void {
+  for (let id = 0; id < logits.length; id++) if (!mayCome(id)) logits[id] = -Infinity;
 }
 
 function sumOfWeights(logits: Float32Array, best: number): number {

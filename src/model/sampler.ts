@@ -8,7 +8,7 @@ import { buildOwned } from "../runtime/owned.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
 import type { DecoderOutput } from "./decoder.ts";
-import { argmax, drawToken, isArgmax } from "./draw-token.ts";
+import { drawFromRow, drawToken, isGreedy } from "./draw-token.ts";
 import { packedBytes, TensorPack } from "./tensor-pack.ts";
 
 /** R rows with K candidates each. */
@@ -46,8 +46,8 @@ export class Sampler {
   /** Waits for the decoder, and draws a token from row i of its logits for each draw that is asked for. */
   draw(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): (number | undefined)[] {
     const { memory } = output;
-    if (isHostMemory(memory) && draws.every((draw) => !draw || isArgmax(draw.params))) {
-      return draws.map((draw, row) => draw && argmax(this.#rowIn(memory, row))); // needs no sums over the vocabulary
+    if (isHostMemory(memory) && draws.every((draw) => !draw || isGreedy(draw.params))) {
+      return draws.map((draw, row) => draw && drawFromRow(this.#rowIn(memory, row), draw)); // needs no sums over the vocabulary
     }
     const { values, tokenIds, logSumExp } = this.#run(output, draws.length);
     return draws.map((draw, row) => {

@@ -11,6 +11,12 @@ function makeDraw(params: Partial<SamplingParams>, { drawIndex = 0, prompt = [0]
   return { params: { ...plain, ...params }, drawIndex, tokenIds: Int32Array.from([...prompt, ...answer]), promptLength: prompt.length };
 }
 
+function maskOf(tokenIds: readonly number[], vocabSize: number): Uint32Array {
+  const mask = new Uint32Array(Math.ceil(vocabSize / 32));
+  for (const id of tokenIds) mask[id >>> 5]! |= 1 << (id & 31);
+  return mask;
+}
+
 /** What the sampler graph gives, its float32 sum in the worst order included. */
 function makeRow(logits: Float32Array, params: SamplingParams, candidateCount: number): SamplerRow & { fetches: number } {
   const scaled = logits.map((logit) => logit * inverseTemperature(params));
@@ -31,7 +37,8 @@ function makeRow(logits: Float32Array, params: SamplingParams, candidateCount: n
 }
 
 /** The definition, as plainly as it can be written. */
-function reference(logits: Float32Array, { params, drawIndex, tokenIds, promptLength }: TokenDraw): number {
+function reference(logits: Float32Array, draw: TokenDraw): number {
+  const { params, drawIndex, tokenIds, promptLength } = draw;
   const answer = [...tokenIds.subarray(promptLength)];
   const penalised = logits.map((logit, id) => {
     if (tokenIds.includes(id)) logit = Math.fround(logit > 0 ? logit / params.repetitionPenalty : logit * params.repetitionPenalty);
@@ -39,7 +46,7 @@ function reference(logits: Float32Array, { params, drawIndex, tokenIds, promptLe
     return count > 0 ? logit - params.presencePenalty - count * params.frequencyPenalty : logit;
   });
   const scaled = penalised.map((logit) => logit * inverseTemperature(params));
-  const order = [...scaled.keys()].toSorted((a, b) => scaled[b]! - scaled[a]! || a - b);
+  const order = possibleIds(logits, draw).toSorted((a, b) => scaled[b]! - scaled[a]! || a - b);
   if (params.temperature === 0) return order[0]!;
 
   const sum = (tokens: { weight: number }[]) => tokens.reduce((sum, { weight }) => sum + weight, 0);
@@ -53,6 +60,12 @@ function reference(logits: Float32Array, { params, drawIndex, tokenIds, promptLe
   tokens = tokens.filter(({ weight }) => weight >= params.minP);
   const target = randomUnit(params.seed, drawIndex) * sum(tokens);
   return tokens.find((_, i) => sum(tokens.slice(0, i + 1)) > target)!.id;
+}
+
+function possibleIds(logits: Float32Array, { allowed, bannedIds = [] }: TokenDraw): number[] {
+  const allowedIds = [...logits.keys()].filter((id) => !allowed || Math.floor(allowed[Math.floor(id / 32)]! / 2 ** (id % 32)) % 2 === 1);
+  const others = allowedIds.filter((id) => !bannedIds.includes(id));
+  return others.length > 0 ? others : allowedIds;
 }
 
 const logitRows = fc.oneof(
@@ -101,6 +114,56 @@ describe("drawing a token", () => {
       }),
       { numRuns: 1000, seed: 2 },
     );
+  });
+
+  test("draws from the tokens that may come as if there were no others", () => {
+    const places = fc.array(fc.nat(59), { maxLength: 60 });
+    fc.assert(
+      fc.property(logitRows, samplings, penalties, fc.option(places), places, fc.integer({ min: 1, max: 60 }), (...drawn) => {
+        const [values, params, penalty, allowedPlaces, bannedPlaces, candidateCount] = drawn;
+        const logits = Float32Array.from(values);
+        const within = (ids: readonly number[]) => ids.map((id) => id % logits.length);
+        const draw: TokenDraw = {
+          ...makeDraw({ ...params, ...(values.length % 3 === 0 && penalty) }),
+          ...(allowedPlaces && { allowed: maskOf(within(allowedPlaces), logits.length) }),
+          bannedIds: within(bannedPlaces),
+        };
+        fc.pre(possibleIds(logits, draw).some((id) => logits[id]! > -Infinity));
+        fc.pre(draw.allowed !== undefined || possibleIds(logits, draw).length < logits.length || bannedPlaces.length === 0);
+        expect(drawToken(makeRow(logits, draw.params, Math.min(candidateCount, logits.length)), draw)).toBe(reference(logits, draw));
+      }),
+      { numRuns: 3000, seed: 3 },
+    );
+  });
+
+  test("finds the few tokens that may come among the candidates, without fetching the row", () => {
+    const logits = Float32Array.from({ length: 1000 }, (_, id) => gaussian(id));
+    const byLogit = [...logits.keys()].toSorted((a, b) => logits[b]! - logits[a]!);
+    const allowed = maskOf([byLogit[20]!, byLogit[25]!], logits.length);
+    const drawn = new Set<number>();
+    for (let drawIndex = 0; drawIndex < 50; drawIndex++) {
+      const row = makeRow(logits, plain, 256);
+      drawn.add(drawToken(row, { ...makeDraw({}, { drawIndex }), allowed }));
+      expect(row.fetches).toBe(0);
+    }
+    expect(drawn).toEqual(new Set([byLogit[20]!, byLogit[25]!]));
+    expect(drawToken(makeRow(logits, greedy, 256), { ...makeDraw(greedy), allowed })).toBe(byLogit[20]);
+    expect(drawToken(makeRow(logits, greedy, 256), { ...makeDraw(greedy), bannedIds: byLogit.slice(0, 20) })).toBe(byLogit[20]);
+  });
+
+  test("fetches the row for a token that may come but is no candidate", () => {
+    const logits = Float32Array.from({ length: 100 }, (_, id) => -id);
+    for (const params of [plain, greedy]) {
+      const row = makeRow(logits, params, 10);
+      expect(drawToken(row, { ...makeDraw(params), allowed: maskOf([77], 100) })).toBe(77);
+      expect(row.fetches).toBe(1);
+    }
+  });
+
+  test("a banned token comes when no other is allowed; without any allowed token there is no draw", () => {
+    const row = makeRow(Float32Array.of(3, 2, 1), plain, 2);
+    expect(drawToken(row, { ...makeDraw({}), allowed: maskOf([2], 3), bannedIds: [2] })).toBe(2);
+    expect(() => drawToken(row, { ...makeDraw({}), allowed: maskOf([], 3) })).toThrow(EngineError);
   });
 
   test.each([-1, 1])("is not led astray by the rounding of a large vocabulary's log-sum-exp (%s)", (direction) => {
