@@ -101,6 +101,7 @@ function thinkingBudget(request: ChatRequest): number | undefined {
 export function toGenerationOptions(request: ChatRequest, defaults: GenerationDefaults, clientSalt?: string): GenerationOptions {
   const temperature = request.temperature ?? defaults.temperature ?? 1;
   const { stop, cache_salt: salt } = request;
+  const biases = Object.entries(request.logit_bias ?? {}).map(([tokenId, bias]) => [Number(tokenId), bias] as const);
   const salts = [clientSalt, salt].filter((part) => part !== undefined);
   return {
     sampling: {
@@ -111,9 +112,11 @@ export function toGenerationOptions(request: ChatRequest, defaults: GenerationDe
       repetitionPenalty: request.repetition_penalty ?? defaults.repetitionPenalty ?? 1,
       presencePenalty: request.presence_penalty ?? 0,
       frequencyPenalty: request.frequency_penalty ?? 0,
+      ...(biases.length > 0 && { logitBias: biases }),
       seed: request.seed === undefined ? randomInt(2 ** 47) : foldSeed(request.seed),
     },
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
+    minTokens: request.min_tokens || undefined,
     stopStrings: stop === undefined ? [] : typeof stop === "string" ? [stop] : stop,
     choiceCount: request.n ?? 1,
     ...(salts.length > 0 && { cacheSalt: JSON.stringify(salts) }),

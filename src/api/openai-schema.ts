@@ -11,6 +11,7 @@ const maxChoices = 8;
 const maxStopStrings = 16;
 const maxStopBytes = 256;
 const maxStopTokenIds = 128;
+const maxBiases = 1024;
 
 const textPart = z.object({ type: z.literal("text"), text });
 const imagePart = z.object({
@@ -45,6 +46,11 @@ const stopString = text
   .min(1, "a string of at least one character")
   .refine((value) => Buffer.byteLength(value) <= maxStopBytes, `a string of at most ${maxStopBytes} bytes`);
 
+const logitBias = z
+  .record(z.string(), number(-100, 100), "an object of token ids and their biases")
+  .refine((biases) => Object.keys(biases).every((id) => /^\d{1,9}$/.test(id)), "token ids as names")
+  .refine((biases) => Object.keys(biases).length <= maxBiases, `at most ${maxBiases} token ids`);
+
 const chatRequest = z.object({
   model: optional(text),
   messages: z.array(message, "an array of messages").min(1, "at least one message"),
@@ -53,6 +59,7 @@ const chatRequest = z.object({
   stream_options: optional(z.object({ include_usage: optional(flag) }, "an object")),
   max_completion_tokens: optional(integer(1)),
   max_tokens: optional(integer(1)),
+  min_tokens: optional(integer(0)),
   temperature: optional(number(0, 2)),
   top_p: optional(number(0, 1)),
   top_k: optional(integer(-1)),
@@ -60,6 +67,7 @@ const chatRequest = z.object({
   presence_penalty: optional(number(-2, 2)),
   frequency_penalty: optional(number(-2, 2)),
   repetition_penalty: optional(number(0.01, 100)),
+  logit_bias: optional(logitBias),
   // Not z.int(): clients send 64-bit seeds, which JSON.parse has rounded by now.
   seed: optional(z.number("an integer").refine(Number.isInteger, "an integer")),
   stop: optional(
@@ -100,11 +108,18 @@ export function parseChatRequest(body: object): ChatRequest {
   refuseUnsupportedFields(body);
   const parsed = chatRequest.safeParse(body);
   if (!parsed.success) throw schemaError(parsed.error, body);
-  const { max_tokens: maxTokens, max_completion_tokens: maxCompletionTokens } = parsed.data;
+  const { max_tokens: maxTokens, max_completion_tokens: maxCompletionTokens, min_tokens: minTokens = 0 } = parsed.data;
   if (maxTokens !== undefined && maxCompletionTokens !== undefined && maxTokens !== maxCompletionTokens) {
     throw new RequestError(`max_tokens: expected the same as max_completion_tokens (${maxCompletionTokens}) or nothing, got ${maxTokens}`, {
       code: "invalid_value",
       param: "max_tokens",
+    });
+  }
+  const limit = maxCompletionTokens ?? maxTokens;
+  if (limit !== undefined && minTokens > limit) {
+    throw new RequestError(`min_tokens: expected at most max_completion_tokens (${limit}), got ${minTokens}`, {
+      code: "invalid_value",
+      param: "min_tokens",
     });
   }
   return parsed.data;

@@ -55,6 +55,7 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
   }
 
   async function* complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncGenerator<ChatEvent, void> {
+    refuseUnknownBias(options, tokenizer);
     const prompt = await encode(chat);
     const { choiceCount = 1, sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
     const endIds = [...(ignoresEndTokens ? [] : endTokenIds), ...stopTokenIds];
@@ -72,6 +73,13 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
   const encodeChat = async (chat: Chat) => [...(await encode(chat)).tokenIds];
 
   return { complete, encodeChat, tokens: createTokenCodec(tokenizer) };
+}
+
+function refuseUnknownBias({ sampling }: GenerationOptions, tokenizer: Tokenizer): void {
+  const unknown = sampling.logitBias?.find(([tokenId]) => !tokenizer.hasToken(tokenId));
+  if (!unknown) return;
+  const message = `logit_bias: expected ids of tokens of this model, got ${unknown[0]}; /tokenize tells the ids of a text`;
+  throw new RequestError(message, { code: "invalid_value", param: "logit_bias" });
 }
 
 /** As templates write it (model spec, 6.2 and 6.3). */

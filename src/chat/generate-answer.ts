@@ -14,6 +14,8 @@ export type TokenRequest = {
   readonly sampling: SamplingParams;
   readonly maxTokens: number;
   readonly stopTokenIds: readonly number[];
+  /** Ids that cannot come before the run has so many tokens. */
+  readonly notBefore?: { readonly tokenCount: number; readonly tokenIds: readonly number[] };
   /** Only requests with the same salt share cached prefixes. */
   readonly cacheSalt?: string;
 };
@@ -102,12 +104,14 @@ class Answer {
   async *run(prompt: EncodedPrompt, tokenLimit: number, moreEndIds: readonly number[]): AsyncGenerator<ChatEvent, RunEnd> {
     const { endTokenIds, options } = this.#plan;
     const isFirst = this.generatedIds.length === 0;
+    const missing = (options.minTokens ?? 0) - this.generatedIds.length;
     const request: TokenRequest = {
       prompt,
       // The engine counts draws from 0 in each run: with the same seed, the second would repeat the random numbers of the first.
       sampling: isFirst ? options.sampling : { ...options.sampling, seed: Number.MAX_SAFE_INTEGER - options.sampling.seed },
       maxTokens: Math.min(tokenLimit, this.remaining),
       stopTokenIds: [...endTokenIds, ...moreEndIds],
+      ...(missing > 0 && { notBefore: { tokenCount: missing, tokenIds: endTokenIds } }),
       ...(options.cacheSalt !== undefined && { cacheSalt: options.cacheSalt }),
     };
     for await (const event of this.#submit(request)) {

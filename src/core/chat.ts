@@ -82,6 +82,8 @@ export type GenerationOptions = {
   readonly ignoresEndTokens?: boolean;
   /** Tokens of thinking, after which the answer proper begins; at least 1. Undefined: no limit of its own. */
   readonly thinkingBudget?: number | undefined;
+  /** Before the answer has so many tokens, no end token can come. */
+  readonly minTokens?: number | undefined;
   /** Control tokens within the answer are spelled out. */
   readonly spellsSpecials?: boolean;
   /** Events say which tokens they come from. */

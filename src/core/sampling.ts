@@ -15,6 +15,8 @@ export type SamplingParams = {
   readonly presencePenalty: number;
   /** Subtracted from the logits of tokens seen in the answer, per occurrence; 0 = off. */
   readonly frequencyPenalty: number;
+  /** Token ids and what is added to their logits, before everything else. */
+  readonly logitBias?: readonly (readonly [tokenId: number, bias: number])[];
   /** Same seed, prompt and parameters draw the same answer. An integer in 0 … 2^53 − 1. */
   readonly seed: number;
 };

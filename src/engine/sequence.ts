@@ -126,11 +126,14 @@ export class Sequence {
   }
 
   #nextDraw(): TokenDraw {
+    const { sampling, notBefore } = this.#request;
+    const drawIndex = this.#length - this.promptLength;
     const draw = {
-      params: this.#request.sampling,
-      drawIndex: this.#length - this.promptLength,
+      params: sampling,
+      drawIndex,
       tokenIds: this.#tokenBuffer.subarray(0, this.#length),
       promptLength: this.promptLength,
+      ...(notBefore && drawIndex < notBefore.tokenCount && { bannedIds: notBefore.tokenIds }),
     };
     if (!this.#constraint) return draw;
     const allowed = () => this.#allowed();

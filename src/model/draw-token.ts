@@ -51,14 +51,14 @@ export function inverseTemperature({ temperature }: SamplingParams): number {
 }
 
 /**
- * Draws the next token: penalties, tokens that may not come, temperature, top-k, top-p (of what top-k left), min-p, then one draw from what is kept, in the
+ * Draws the next token: bias, penalties, tokens that may not come, temperature, top-k, top-p (of what top-k left), min-p, then one draw from what is kept, in the
  * order of falling logits, lower id first among equals. The result is always that of ranking the whole row: sums that only
  * the whole row can tell are kept as bounds, and where the bounds disagree the row is fetched. Throws EngineError when the
  * logits are not finite.
  */
 export function drawToken(row: SamplerRow, draw: TokenDraw): number {
   const { params } = draw;
-  if (hasPenalty(params)) return drawFromRow(row.fullRow(), draw);
+  if (changesLogits(params)) return drawFromRow(row.fullRow(), draw);
   if (!Number.isFinite(row.logSumExp)) throw new EngineError(`logits are not finite: their log-sum-exp is ${row.logSumExp}`);
   const permission = findPermission(draw, row.vocabSize);
   // Not equal to any other: nothing has to be ranked.
@@ -88,16 +88,18 @@ export function isGreedy({ temperature }: SamplingParams): boolean {
   return temperature < minTemperature;
 }
 
-function hasPenalty({ repetitionPenalty, presencePenalty, frequencyPenalty }: SamplingParams): boolean {
-  return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+function changesLogits({ logitBias = [], repetitionPenalty, presencePenalty, frequencyPenalty }: SamplingParams): boolean {
+  return logitBias.length > 0 || repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
 }
 
-/** Repetition as transformers has it, then presence and frequency as OpenAI has them. */
+/** Bias, then repetition as transformers has it, then presence and frequency as OpenAI has them. */
 function penalise(logits: Float32Array, { params, tokenIds, promptLength }: TokenDraw): Float32Array {
-  const { repetitionPenalty, presencePenalty, frequencyPenalty } = params;
-  const penalised = logits.slice();
+  const { logitBias = [], repetitionPenalty, presencePenalty, frequencyPenalty } = params;
+  const biased = logits.slice();
+  for (const [id, bias] of logitBias) biased[id]! += bias;
+  const penalised = biased.slice();
   for (const id of tokenIds) {
-    const logit = logits[id]!; // not of `penalised`: once, however often the token occurs
+    const logit = biased[id]!; // not of `penalised`: once, however often the token occurs
     penalised[id] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
   }
   const counts = new Map<number, number>();
@@ -169,7 +171,7 @@ function totalWeight({ values, logSumExp, vocabSize }: SamplerRow, { weights, cu
 /** Draws from the unscaled logits [vocab] alone, which it does not change. */
 export function drawFromRow(logits: Float32Array, draw: TokenDraw): number {
   const { params } = draw;
-  const penalised = hasPenalty(params) ? penalise(logits, draw) : logits;
+  const penalised = changesLogits(params) ? penalise(logits, draw) : logits;
   const permission = findPermission(draw, logits.length);
   if (isGreedy(params) && !permission) return argmax(penalised);
   const scaled = scale(penalised, inverseTemperature(params));

@@ -69,7 +69,14 @@ export const openAiFields = {
     accepted: { function_call: "none" },
   },
   functions: { does: "refused", values: "none", note: "use tools", sent: { functions: [{ name: "f" }] }, accepted: { functions: [] } },
-  logit_bias: { does: "refused", values: "{}", note: "not yet", sent: { logit_bias: { "5": 1 } }, accepted: { logit_bias: {} } },
+  logit_bias: {
+    does: "effective",
+    values: "up to 1,024 token ids, −100 … 100 each",
+    note: "added to the logits, before penalties",
+    sent: { logit_bias: { "5": -1.5 } },
+    effect: { options: { sampling: { logitBias: [[5, -1.5]] } } },
+    proof: [fields, "logit_bias keeps a token out of the answer, or fills the answer with it"],
+  },
   logprobs: { does: "refused", values: "false", note: "not yet", sent: { logprobs: true }, accepted: { logprobs: false } },
   max_completion_tokens: {
     does: "effective",

@@ -69,7 +69,14 @@ export const otherFields = {
     effect: { options: { sampling: { minP: 0.1 } } },
     proof: [draw, "gives what the definition gives, whatever the number of candidates"],
   },
-  min_tokens: { does: "refused", values: "0", note: "not yet", sent: { min_tokens: 5 }, accepted: { min_tokens: 0 } },
+  min_tokens: {
+    does: "effective",
+    values: "at least 0",
+    note: "tokens before which neither the model's end tokens nor `stop_token_ids` come, thinking counted; stop strings and the last allowed call end the answer all the same",
+    sent: { min_tokens: 5 },
+    effect: { options: { minTokens: 5 } },
+    proof: [fields, "min_tokens keeps the answer from ending before"],
+  },
   prompt_logprobs: { does: "refused", values: "0, false", sent: { prompt_logprobs: 1 }, accepted: { prompt_logprobs: 0 } },
   prompt_token_ids: { does: "refused", values: "nothing", sent: { prompt_token_ids: [1] }, accepted: { prompt_token_ids: null } },
   reasoning_max_tokens: {

@@ -7,7 +7,6 @@ const refused: [param: string, fields: object][] = [
   ["best_of", { best_of: 3 }],
   ["logprobs", { logprobs: true }],
   ["top_logprobs", { top_logprobs: 5 }],
-  ["logit_bias", { logit_bias: { "5": 1 } }],
   ["functions", { functions: [{ name: "f" }] }],
   ["function_call", { function_call: "auto" }],
   ["response_format", { response_format: { type: "json_object" } }],
@@ -18,7 +17,6 @@ const refused: [param: string, fields: object][] = [
   ["modalities", { modalities: ["text", "audio"] }],
   ["audio", { audio: { voice: "x", format: "wav" } }],
   ["suffix", { suffix: "end" }],
-  ["min_tokens", { min_tokens: 5 }],
   ["messages[0].role", { messages: [{ role: "function", name: "f", content: "5" }] }],
   ["messages[0].function_call", { messages: [{ role: "assistant", content: null, function_call: { name: "f", arguments: "{}" } }] }],
 ];

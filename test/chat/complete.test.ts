@@ -263,6 +263,35 @@ describe("tokens", () => {
     expect(engine.requests[0]!.stopTokenIds).toEqual([end, stop]);
   });
 
+  test("what ends the answer cannot come before as many as are wanted, in both runs together", async () => {
+    const [stop] = tokenizer.encodeText("b");
+    const thought = tokenizer.encodeText("abc abc abc").slice(0, 3);
+    const engine = new FakeEngine([...thought, "length", end]);
+    await collect(engine, { thinking: true, thinkingBudget: 3, minTokens: 20, stopTokenIds: [stop!] });
+    const closing = tokenizer.encodeTemplate("\n</think>\n\n");
+    const tokenIds = [end, stop];
+    expect(engine.requests.map(({ notBefore }) => notBefore)).toEqual([
+      { tokenCount: 20, tokenIds },
+      { tokenCount: 20 - 3 - closing.length, tokenIds },
+    ]);
+    const plain = new FakeEngine([end]);
+    await collect(plain);
+    expect(plain.requests[0]).not.toHaveProperty("notBefore");
+  });
+
+  test("a bias on one that the model does not have is refused", async () => {
+    const engine = new FakeEngine([end]);
+    const sampling = {
+      ...greedy,
+      logitBias: [
+        [0, 1],
+        [999_999, 1],
+      ] as const,
+    };
+    await expect(collect(engine, { sampling })).rejects.toThrow(/^logit_bias: expected ids of tokens of this model, got 999999/);
+    expect(engine.requests).toEqual([]);
+  });
+
   test("end tokens can be ignored", async () => {
     const engine = new FakeEngine([...tokenizer.encodeText("a"), end, ...tokenizer.encodeText("b")], "length");
     expect(textOf(await collect(engine, { ignoresEndTokens: true }), "content")).toBe("ab");

@@ -147,6 +147,29 @@ describe("tokens", () => {
     expect(completion.choices[0]?.finish_reason).toBe("stop");
   });
 
+  test("min_tokens keeps the answer from ending before", async () => {
+    const plain = await ask(nameQuestion);
+    const { completion_tokens: length } = plain.usage!;
+    const longer = await ask(nameQuestion, { min_tokens: length + 5, max_completion_tokens: length + 40 });
+    expect(longer.usage!.completion_tokens).toBeGreaterThanOrEqual(length + 5);
+    expect(contentOf(longer)!.startsWith(nameAnswer)).toBe(true);
+    expect(contentOf(await ask(nameQuestion, { min_tokens: length - 1 }))).toBe(nameAnswer); // the end is the last token
+    const atLimit = await ask(nameQuestion, { min_tokens: length + 1, max_completion_tokens: length + 1, temperature: 1, seed: 1 });
+    expect(atLimit.usage!.completion_tokens).toBe(length + 1);
+  });
+
+  test("logit_bias keeps a token out of the answer, or fills the answer with it", async () => {
+    const { tokens } = (await send("/tokenize", { prompt: "," })) as { tokens: number[] };
+    const bias = (value: number) => Object.fromEntries(tokens.map((tokenId) => [tokenId, value]));
+    expect(contentOf(await ask(nameQuestion, { logit_bias: bias(-100) }))).not.toContain(",");
+    expect(contentOf(await ask(nameQuestion, { logit_bias: bias(100), max_completion_tokens: 3 }))).toBe(",,,");
+    expect(contentOf(await ask(nameQuestion, { logit_bias: {} }))).toBe(nameAnswer);
+    await expect(ask(nameQuestion, { logit_bias: { "99999999": 1 }, stream: true })).rejects.toMatchObject({
+      status: 400,
+      param: "logit_bias",
+    });
+  });
+
   test("ignore_eos goes on to the limit", async () => {
     const completion = await ask(nameQuestion, { ignore_eos: true, max_completion_tokens: 60 });
     expect(completion.usage?.completion_tokens).toBe(60);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { entriesOf } from "../../src/core/batch.ts";
 import { RequestError } from "../../src/core/errors.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
 import { Engine } from "../../src/engine/engine.ts";
@@ -63,6 +64,15 @@ describe("an answer", () => {
     const { engine, submit } = makeEngine({ nextToken: () => 7 });
     submit([1], { maxTokens: 1, stopTokenIds: [7] });
     expect(runToEnd(engine).at(-1)?.[1]).toEqual({ type: "finished", reason: "stop" });
+  });
+
+  test("has tokens that cannot come before it is long enough", () => {
+    const { engine, model, submit } = makeEngine();
+    const bans: unknown[] = [];
+    model.onStep = (batch) => bans.push(...entriesOf(batch).map(({ draw }) => draw?.bannedIds));
+    submit([1, 2], { maxTokens: 4, stopTokenIds: [7], notBefore: { tokenCount: 2, tokenIds: [7, 9] } });
+    runToEnd(engine);
+    expect(bans).toEqual([[7, 9], [7, 9], undefined, undefined]);
   });
 
   test("ends where the slot is full", () => {

@@ -41,6 +41,7 @@ function reference(logits: Float32Array, draw: TokenDraw): number {
   const { params, drawIndex, tokenIds, promptLength } = draw;
   const answer = [...tokenIds.subarray(promptLength)];
   const penalised = logits.map((logit, id) => {
+    for (const [biasedId, bias] of params.logitBias ?? []) if (biasedId === id) logit = Math.fround(logit + bias);
     if (tokenIds.includes(id)) logit = Math.fround(logit > 0 ? logit / params.repetitionPenalty : logit * params.repetitionPenalty);
     const count = answer.filter((other) => other === id).length;
     return count > 0 ? logit - params.presencePenalty - count * params.frequencyPenalty : logit;
@@ -99,6 +100,20 @@ describe("drawing a token", () => {
         expect({ few, all }).toEqual({ few: reference(logits, draw), all: reference(logits, draw) });
       }),
       { numRuns: 3000, seed: 1 },
+    );
+  });
+
+  test("adds the bias before penalties", () => {
+    const biases = fc.array(fc.tuple(fc.nat(19), fc.integer({ min: -20, max: 20 })), { maxLength: 6 });
+    const rows = fc.array(fc.float({ min: -6, max: 6, noNaN: true }), { minLength: 20, maxLength: 20 });
+    fc.assert(
+      fc.property(rows, samplings, fc.option(penalties), biases, (values, params, penalty, logitBias) => {
+        const logits = Float32Array.from(values);
+        const draw = makeDraw({ ...params, ...penalty, logitBias }, { prompt: [1, 2, 3], answer: [3, 4, 4] });
+        expect(drawToken(makeRow(logits, draw.params, 5), draw)).toBe(reference(logits, draw));
+        expect([...logits]).toEqual(values.map(Math.fround));
+      }),
+      { numRuns: 1000, seed: 4 },
     );
   });
 
