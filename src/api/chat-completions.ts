@@ -11,6 +11,7 @@ import { toErrorAnswer } from "./error-envelope.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
 import { refuseOtherModel } from "./models.ts";
 import { parseChatRequest } from "./openai-schema.ts";
+import { toOutputFormat } from "./output-format.ts";
 import { readJsonObject } from "./read-json.ts";
 import { type AppEnv, clientGoneStatus, type RequestRecord } from "./request-record.ts";
 import { sseBody, toFrame } from "./sse.ts";
@@ -36,7 +37,8 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
     const request = parseChatRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
     refuseOtherModel(request.model, options.modelId);
     const chat = toChat(request, options.defaultThinking, limits);
-    const generation = toGenerationOptions(request, options.generationDefaults, c.get("cacheSalt"));
+    const format = toOutputFormat(request, chat.toolUse);
+    const generation = { ...toGenerationOptions(request, options.generationDefaults, c.get("cacheSalt")), ...(format && { format }) };
 
     const record = c.get("record");
     const client = controllerBehind(c.req.raw.signal);

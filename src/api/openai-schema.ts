@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { RequestError } from "../core/errors.ts";
+import { formatFields } from "./output-format.ts";
 import { flag, integer, number, oneOf, optional, schemaError, text } from "./schema-fields.ts";
 import { toolCall, toolFields } from "./tool-schema.ts";
 import { refuseUnsupportedFields } from "./unsupported-fields.ts";
@@ -82,6 +83,7 @@ const chatRequest = z.object({
   skip_special_tokens: optional(flag),
   return_token_ids: optional(flag),
   ...toolFields,
+  ...formatFields,
   enable_thinking: optional(flag),
   reasoning_max_tokens: optional(integer(0)),
   thinking_token_budget: optional(integer(0)),

@@ -14,7 +14,6 @@ type Rule = {
 type Body = Readonly<Record<string, unknown>>;
 
 const leaveOut = "leave it out";
-const noGrammar = "describe the form in the prompt and check the answer";
 
 const rules: Readonly<Record<string, Rule>> = {
   best_of: rule("1", "use n", isOneOf(1)),
@@ -23,12 +22,6 @@ const rules: Readonly<Record<string, Rule>> = {
   prompt_logprobs: rule("0", leaveOut, isOneOf(0, false)),
   functions: rule("no functions", "use tools", isEmpty),
   function_call: rule('"none"', "use tool_choice", isOneOf("none")),
-  response_format: rule('{"type": "text"}', noGrammar, (value) => (value as { type?: unknown }).type === "text"),
-  structured_outputs: rule("nothing", noGrammar),
-  guided_json: rule("nothing", noGrammar),
-  guided_regex: rule("nothing", noGrammar),
-  guided_choice: rule("nothing", noGrammar),
-  guided_grammar: rule("nothing", noGrammar),
   modalities: rule('["text"]', leaveOut, (value) => Array.isArray(value) && value.every((item) => item === "text")),
   audio: rule("nothing", leaveOut),
   suffix: rule("nothing", leaveOut, isOneOf("")),

@@ -5,8 +5,11 @@ import { RequestError } from "../core/errors.ts";
 import type { ChatEvent } from "../core/events.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
-import { toolCallTokens } from "../core/structured-output.ts";
-import { encodePrompt, type LoadImage, toPromptText } from "./encode-prompt.ts";
+import { type OutputConstraint, toolCallTokens } from "../core/structured-output.ts";
+import type { ConstraintHandle } from "../core/token-constraint.ts";
+import type { GrammarClient } from "../grammar/grammar-client.ts";
+import { type GrammarVocabulary, readVocabulary } from "../grammar/token-trie.ts";
+import { encodePrompt, type LoadImage } from "./encode-prompt.ts";
 import { generateAnswer, type TokenSource } from "./generate-answer.ts";
 import { OutputParser } from "./output-parser.ts";
 import { severalAnswers } from "./several-answers.ts";
@@ -22,6 +25,10 @@ export type ChatServiceDeps = {
   readonly loadImage: LoadImage;
   /** Tokens that prompt and answer may have together. */
   readonly contextLength: number;
+  /** Of the model's logits. */
+  readonly vocabSize: number;
+  /** Called once, by the first request whose answer must have a form. */
+  readonly startGrammar: (vocabulary: GrammarVocabulary) => Pick<GrammarClient, "open">;
 };
 
 export type ChatService = {
@@ -36,7 +43,8 @@ export type ChatService = {
 };
 
 /** Reads tokenizer and template once. Throws UserError when the folder lacks them or they are of an unsupported kind. */
-export function createChatService({ modelFolder, config, engine, loadImage, contextLength }: ChatServiceDeps): ChatService {
+export function createChatService(deps: ChatServiceDeps): ChatService {
+  const { modelFolder, config, engine, loadImage, contextLength } = deps;
   const tokenizer = loadTokenizer(modelFolder);
   const template = loadTemplate(modelFolder);
   const encoder = { tokenizer, template, tokens: config.tokens, loadImage, contextLength };
@@ -45,7 +53,8 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
   const endTokenIds = [...new Set([...config.tokens.eos, ...(turnEnd === undefined ? [] : [turnEnd])])];
 
   const thinkEndId = tokenizer.controlTokenId("</think>");
-  const thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, ...thinkingEndIds(tokenizer) };
+  // As templates write it (model spec, 6.2 and 6.3).
+  const thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, closingIds: tokenizer.encodeTemplate("\n</think>\n\n") };
   const isAbleToCall = tokenizer.controlTokenId(toolCallTokens.begin) !== undefined;
 
   function encode(chat: Chat): Promise<EncodedPrompt> {
@@ -54,19 +63,36 @@ export function createChatService({ modelFolder, config, engine, loadImage, cont
     throw new RequestError(message, { code: "unsupported_parameter", param: "tools" });
   }
 
+  let grammar: Pick<GrammarClient, "open"> | undefined;
+  async function openConstraint(constraint: OutputConstraint): Promise<ConstraintHandle> {
+    grammar ??= deps.startGrammar(readVocabulary(tokenizer, deps.vocabSize, endTokenIds, Object.values(toolCallTokens)));
+    return (await grammar.open(constraint)).handle;
+  }
+
   async function* complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncGenerator<ChatEvent, void> {
     refuseUnknownBias(options, tokenizer);
     const prompt = await encode(chat);
     const { choiceCount = 1, sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
     const endIds = [...(ignoresEndTokens ? [] : endTokenIds), ...stopTokenIds];
-    const beginIds = tokenizer.encode(template.openCall(chat).flatMap(toPromptText));
-    const plan = { prompt, beginIds, thinkingEnd, endTokenIds: endIds, contextLength };
+    const plan = { prompt, thinkingEnd, endTokenIds: endIds, contextLength };
     const outputOptions = { promptTokenIds: prompt.tokenIds, stopStrings, endTokenIds: endIds, spellsSpecials, toolUse: chat.toolUse };
-    const start = (choice: number, choiceSignal: AbortSignal) => {
+    async function* start(choice: number, choiceSignal: AbortSignal): AsyncGenerator<ChatEvent, void> {
       const seed = (sampling.seed + choice) % 2 ** 53;
-      const planOfChoice = { ...plan, options: { ...options, sampling: { ...sampling, seed } } };
-      return generateAnswer(engine, planOfChoice, new OutputParser(tokenizer, outputOptions), choiceSignal);
-    };
+      const output = new OutputParser(tokenizer, outputOptions);
+      const followsThinking = output.isThinking && thinkingEnd !== undefined;
+      // Before anything runs: a form that cannot be had is refused.
+      const constraint = options.format && (await openConstraint({ format: options.format, followsThinking }));
+      try {
+        yield* generateAnswer(
+          engine,
+          { ...plan, constraint, options: { ...options, sampling: { ...sampling, seed } } },
+          output,
+          choiceSignal,
+        );
+      } finally {
+        constraint?.port.close();
+      }
+    }
     yield* choiceCount === 1 ? start(0, signal) : severalAnswers(choiceCount, start, signal);
   }
 
@@ -80,9 +106,4 @@ function refuseUnknownBias({ sampling }: GenerationOptions, tokenizer: Tokenizer
   if (!unknown) return;
   const message = `logit_bias: expected ids of tokens of this model, got ${unknown[0]}; /tokenize tells the ids of a text`;
   throw new RequestError(message, { code: "invalid_value", param: "logit_bias" });
-}
-
-/** As templates write it (model spec, 6.2 and 6.3). */
-function thinkingEndIds(tokenizer: Tokenizer) {
-  return { closingIds: tokenizer.encodeTemplate("\n</think>\n\n"), bridgeIds: tokenizer.encodeTemplate("\n\n") };
 }

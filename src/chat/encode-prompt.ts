@@ -62,7 +62,7 @@ function tokenizePieces(segments: readonly PromptSegment[], tokenizer: Tokenizer
 }
 
 /** None for a picture. */
-export function toPromptText(segment: PromptSegment): PromptText[] {
+function toPromptText(segment: PromptSegment): PromptText[] {
   return segment.type === "image" ? [] : [{ text: segment.text, isTrusted: segment.type === "control" }];
 }
 

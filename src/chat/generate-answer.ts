@@ -1,4 +1,4 @@
-// One answer from the engine. Where thinking has a budget, or a call is to follow it, the answer takes two runs: thinking, then the
+// One answer from the engine. Where thinking has a budget, or what follows it a form, the answer takes two runs: thinking, then the
 // rest with what was thought in its prompt, which is still in the engine's cache.
 
 import type { GenerationOptions } from "../core/chat.ts";
@@ -6,6 +6,7 @@ import { EngineError } from "../core/errors.ts";
 import type { AnswerPart, ChatEvent, GenerationEvent, Usage } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import type { FinishReason, SamplingParams } from "../core/sampling.ts";
+import type { ConstraintHandle } from "../core/token-constraint.ts";
 import { extendPrompt } from "./extend-prompt.ts";
 import type { OutputParser } from "./output-parser.ts";
 
@@ -18,6 +19,8 @@ export type TokenRequest = {
   readonly notBefore?: { readonly tokenCount: number; readonly tokenIds: readonly number[] };
   /** Only requests with the same salt share cached prefixes. */
   readonly cacheSalt?: string;
+  /** Its port goes over to the engine. */
+  readonly constraint?: ConstraintHandle;
 };
 
 /** What chat needs of the engine. */
@@ -28,11 +31,8 @@ export type TokenSource = {
 
 export type AnswerPlan = {
   readonly prompt: EncodedPrompt;
-  /**
-   * Tokens that the answer proper must begin with; may be none. The prompt ends with them, unless it leaves the model thinking:
-   * then they follow the thinking.
-   */
-  readonly beginIds: readonly number[];
+  /** What the answer proper must look like, behind thinking if there is any. */
+  readonly constraint: ConstraintHandle | undefined;
   /** Undefined: the model has no </think>. */
   readonly thinkingEnd: ThinkingEnd | undefined;
   readonly options: GenerationOptions;
@@ -44,33 +44,44 @@ export type AnswerPlan = {
 export type ThinkingEnd = {
   /** Id of </think>. */
   readonly id: number;
-  /** What ends thinking that has used up its budget, and what comes between a </think> of the model and a demanded beginning. */
+  /** What ends thinking that has used up its budget. */
   readonly closingIds: readonly number[];
-  readonly bridgeIds: readonly number[];
 };
 
-/** Ends with `finished`. Throws as the engine's loop does, and EngineError when a step failed. */
+/**
+ * Ends with `finished`. Throws as the engine's loop does, and EngineError when a step failed. The constraint's port is the caller's to
+ * close, which does nothing once the engine has it.
+ */
 export async function* generateAnswer(
   engine: TokenSource,
   plan: AnswerPlan,
   output: OutputParser,
   signal: AbortSignal,
 ): AsyncGenerator<ChatEvent, void> {
-  const { prompt, beginIds, thinkingEnd, options } = plan;
-  const isTwoRuns = output.isThinking && thinkingEnd !== undefined && (options.thinkingBudget !== undefined || beginIds.length > 0);
+  const { prompt, constraint, thinkingEnd, endTokenIds, options } = plan;
+  const isTwoRuns = output.isThinking && thinkingEnd !== undefined && (options.thinkingBudget !== undefined || constraint !== undefined);
   const answer = new Answer(plan, output, (request) => engine.submit(request, signal));
-  if (!isTwoRuns) return yield* answer.finish(yield* answer.run(prompt, Infinity, []));
+  if (!isTwoRuns) return yield* answer.finish(yield* answer.run({ prompt, constraint }));
 
-  const end = yield* answer.run(prompt, options.thinkingBudget ?? Infinity, [thinkingEnd.id]);
-  const hasEndedItself = end === "stop" && answer.generatedIds.at(-1) === thinkingEnd.id;
+  const end = yield* answer.run({ prompt, tokenLimit: options.thinkingBudget, moreEndIds: [thinkingEnd.id] });
+  const hasEndedThinking = end === "stop" && answer.generatedIds.at(-1) === thinkingEnd.id;
   const hasUsedBudget = end === "length" && answer.remaining > 0;
-  if (!hasEndedItself && !hasUsedBudget) return yield* answer.finish(end);
-  if (hasUsedBudget) yield* answer.put(thinkingEnd.closingIds);
-  else if (beginIds.length > 0) yield* answer.put(thinkingEnd.bridgeIds);
-  yield* answer.put(beginIds);
+  const hasForgottenAnswer = end === "stop" && !hasEndedThinking && constraint !== undefined;
+  if (!hasEndedThinking && !hasUsedBudget && !hasForgottenAnswer) return yield* answer.finish(end);
+  if (!hasEndedThinking) yield* answer.put(thinkingEnd.closingIds);
   if (answer.remaining < 1) return yield* answer.finish("length");
-  yield* answer.finish(yield* answer.run(extendPrompt(prompt, answer.generatedIds), Infinity, []));
+  const thought = answer.generatedIds.filter((id) => !endTokenIds.includes(id)); // an end token has nothing behind it
+  yield* answer.finish(yield* answer.run({ prompt: extendPrompt(prompt, thought), constraint }));
 }
+
+type Run = {
+  readonly prompt: EncodedPrompt;
+  /** Of this run; the answer's holds besides. */
+  readonly tokenLimit?: number | undefined;
+  /** Ids that end this run besides the answer's. */
+  readonly moreEndIds?: readonly number[];
+  readonly constraint?: ConstraintHandle | undefined;
+};
 
 /** How a run ended; `stopped`: by what the parser saw in the text. */
 type RunEnd = FinishReason | "stopped";
@@ -101,7 +112,7 @@ class Answer {
     return this.#tokenLimit - this.generatedIds.length;
   }
 
-  async *run(prompt: EncodedPrompt, tokenLimit: number, moreEndIds: readonly number[]): AsyncGenerator<ChatEvent, RunEnd> {
+  async *run({ prompt, tokenLimit = Infinity, moreEndIds = [], constraint }: Run): AsyncGenerator<ChatEvent, RunEnd> {
     const { endTokenIds, options } = this.#plan;
     const isFirst = this.generatedIds.length === 0;
     const missing = (options.minTokens ?? 0) - this.generatedIds.length;
@@ -113,10 +124,11 @@ class Answer {
       stopTokenIds: [...endTokenIds, ...moreEndIds],
       ...(missing > 0 && { notBefore: { tokenCount: missing, tokenIds: endTokenIds } }),
       ...(options.cacheSalt !== undefined && { cacheSalt: options.cacheSalt }),
+      ...(constraint && { constraint }),
     };
     for await (const event of this.#submit(request)) {
       if (event.type === "started") {
-        if (isFirst) yield* this.#start(event.cachedTokens);
+        if (isFirst) yield this.#start(event.cachedTokens);
       } else if (event.type === "token") {
         yield* this.#take(event.tokenId, this.#output.push(event.tokenId));
         if (this.#output.isStopped) return "stopped";
@@ -151,16 +163,15 @@ class Answer {
     yield { type: "finished", reason, usage };
   }
 
-  *#start(cachedTokens: number): Generator<ChatEvent> {
-    const { prompt, beginIds, options } = this.#plan;
+  #start(cachedTokens: number): ChatEvent {
+    const { prompt, options } = this.#plan;
     this.#cachedTokens = cachedTokens;
-    yield {
+    return {
       type: "started",
       promptTokens: this.#promptTokens,
       imageTokens: this.#imageTokens,
       cachedTokens,
       ...(options.returnsTokenIds && { promptTokenIds: [...prompt.tokenIds] }),
     };
-    for (const tokenId of this.#output.isThinking ? [] : beginIds) yield* this.#output.put(tokenId);
   }
 }

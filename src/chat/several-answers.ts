@@ -38,6 +38,7 @@ export async function* severalAnswers(
   } finally {
     end.abort();
     await Promise.allSettled(pending.values());
+    await Promise.allSettled(answers.map((answer) => answer.return(undefined))); // those whose last event nobody took
   }
 }
 

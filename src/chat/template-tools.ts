@@ -1,9 +1,8 @@
-// Tools and calls as a chat template sees them: marked like all of a client's texts, and how the template writes a call.
+// Tools and calls as a chat template sees them: marked like all of a client's texts.
 
-import type { JsonObject, Tool, ToolCall, ToolChoice } from "../core/chat.ts";
-import { toolCallTokens } from "../core/structured-output.ts";
+import type { JsonObject, Tool, ToolCall } from "../core/chat.ts";
 import { countJsonValues } from "./json-bounds.ts";
-import type { MarkedTexts, PromptSegment } from "./marked-texts.ts";
+import type { MarkedTexts } from "./marked-texts.ts";
 
 /** The shape that Hugging Face templates expect, OpenAI's. */
 export type TemplateTool = { readonly type: "function"; readonly function: JsonObject };
@@ -15,9 +14,6 @@ export type TemplateCall = {
 
 /** What a template understands as the arguments of a call: their JSON, or the object it says. */
 export type ArgumentsFormat = "text" | "object";
-
-/** How the template writes a call: `<tool_call>{"name": "`, the name, `", "arguments":`, the arguments. */
-export type CallForm = { readonly beforeName: string; readonly beforeArguments: string };
 
 /**
  * Words that JSON Schema gives a meaning to. Templates ask for them, so they stay in the open; all other strings are marked. None
@@ -52,31 +48,6 @@ export function toTemplateCall(call: ToolCall, format: ArgumentsFormat, texts: M
   if (object === undefined) return { ...shown, function: { name, arguments: texts.mark(call.arguments) } };
   const text = format === "text" ? texts.mark(respaceJson(call.arguments)) : undefined;
   return { ...shown, function: { name, arguments: text ?? markJson(object, texts) } };
-}
-
-/** Undefined: the template writes calls in a way that cannot be begun for the model. */
-export function findCallForm(segments: readonly PromptSegment[], content: string, name: string): CallForm | undefined {
-  const at = segments.findIndex((segment) => segment.type === "text" && segment.text === content);
-  const [before, shownName, between] = segments.slice(at + 1);
-  if (at < 0 || before?.type !== "control" || between?.type !== "control") return undefined;
-  if (shownName?.type !== "text" || shownName.text !== name) return undefined;
-  if (!before.text.includes(toolCallTokens.begin) || !before.text.includes("{")) return undefined;
-  // Arguments that are an object begin inside of it.
-  return { beforeName: before.text, beforeArguments: between.text.replace(/\{"$/, "").trimEnd() };
-}
-
-/**
- * The beginning of an answer that is a call. For a named tool up to its arguments, else up to where the name is written.
- * It ends where a token ends, so that the model goes on as if the words were its own.
- */
-export function openCall(form: CallForm, choice: ToolChoice): PromptSegment[] {
-  if (choice === "auto") return [];
-  if (choice === "required") return [{ type: "control", text: form.beforeName.slice(0, form.beforeName.indexOf("{")) }];
-  return [
-    { type: "control", text: form.beforeName },
-    { type: "text", text: choice.name },
-    { type: "control", text: form.beforeArguments },
-  ];
 }
 
 function markJson(value: unknown, texts: MarkedTexts): unknown {

@@ -2,14 +2,7 @@
 
 import type { ChatMessage } from "../core/chat.ts";
 import { MarkedTexts } from "./marked-texts.ts";
-import {
-  type ArgumentsFormat,
-  type CallForm,
-  findCallForm,
-  type TemplateCall,
-  type TemplateTool,
-  toTemplateTool,
-} from "./template-tools.ts";
+import { type ArgumentsFormat, type TemplateCall, type TemplateTool, toTemplateTool } from "./template-tools.ts";
 
 export type Role = ChatMessage["role"];
 
@@ -39,7 +32,6 @@ export type TemplateTraits = {
   readonly showsTools: boolean;
   /** Undefined: there is no place for calls in earlier answers. */
   readonly argumentsFormat: ArgumentsFormat | undefined;
-  readonly callForm: CallForm | undefined;
 };
 
 /** Throws what the template throws over a plain user message; returns undefined when it shows no text of it. */
@@ -69,7 +61,6 @@ export function findTraits(run: (input: TemplateInput) => string): TemplateTrait
     imageType: ["image", "image_url"].find((type) => probe.showsImage(type)),
     showsTools: probe.showsTools(hello),
     argumentsFormat,
-    callForm: probe.callForm(argumentsFormat, (content, name, args) => [hello, toCall(inFormat(content, assistant), name, args), hello]),
   };
 }
 
@@ -112,16 +103,6 @@ class Probe {
     const shown = (args: unknown) => texts.split(this.#tryOut({ messages: conversation(args) })).find((segment) => segment.type === "text");
     if (shown(quote)?.text === '"') return "text";
     return shown({ a: quote })?.text === '\\"' ? "object" : undefined;
-  }
-
-  callForm(
-    format: ArgumentsFormat | undefined,
-    conversation: (content: string, name: string, args: unknown) => TemplateMessage[],
-  ): CallForm | undefined {
-    const texts = new MarkedTexts();
-    const args = texts.mark("arguments");
-    const messages = conversation(texts.mark("content"), texts.mark("name"), format === "text" ? args : { [args]: 1 });
-    return findCallForm(texts.split(this.#tryOut({ messages })), "content", "name");
   }
 
   /** Empty when the template refuses. */

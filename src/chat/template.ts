@@ -6,7 +6,7 @@ import { RequestError, UserError } from "../core/errors.ts";
 import type { ChatFormat } from "./built-in-templates.ts";
 import { MarkedTexts, type PromptSegment } from "./marked-texts.ts";
 import { readTemplateSource, type TemplateSource } from "./template-source.ts";
-import { openCall, type TemplateCall, toTemplateCall, toTemplateTool } from "./template-tools.ts";
+import { type TemplateCall, toTemplateCall, toTemplateTool } from "./template-tools.ts";
 import {
   findTraits,
   type TemplateInput,
@@ -57,18 +57,9 @@ export class ChatTemplate {
     const segments = texts.split(rendered);
     const wanted = chat.messages.flatMap(({ content }) => content.filter((part) => part.type === "image")).length;
     const shown = segments.filter((segment) => segment.type === "image").length;
-    if (shown === wanted) return endsInThinking(segments) ? segments : [...segments, ...this.openCall(chat)];
+    if (shown === wanted) return segments;
     const message = `the chat template of this model has places for ${shown} of the ${wanted} images; send them in user messages`;
     throw new RequestError(message, { code: "invalid_messages", param: "messages" });
-  }
-
-  /**
-   * The beginning of a call, where the client demands one; nothing for a template whose calls cannot be begun. `render` ends with
-   * it, unless the model is to think first.
-   */
-  openCall({ toolUse }: Chat): PromptSegment[] {
-    const { callForm } = this.#traits;
-    return toolUse && callForm ? openCall(callForm, toolUse.choice) : [];
   }
 
   #toTemplateMessage(message: ChatMessage, texts: MarkedTexts, param: string): TemplateMessage {
@@ -126,11 +117,6 @@ export class ChatTemplate {
       eos_token: this.#source.eosToken,
     });
   }
-}
-
-function endsInThinking(segments: readonly PromptSegment[]): boolean {
-  const written = segments.map((segment) => (segment.type === "control" ? segment.text : "")).join("");
-  return written.lastIndexOf("<think>") > written.lastIndexOf("</think>");
 }
 
 function noPlace(what: string, param: string): RequestError {

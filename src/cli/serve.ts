@@ -14,6 +14,7 @@ import { toGenerationDefaults } from "../api/generation-defaults.ts";
 import { createChatService } from "../chat/complete.ts";
 import { UserError } from "../core/errors.ts";
 import { EngineClient } from "../engine/engine-client.ts";
+import { GrammarClient } from "../grammar/grammar-client.ts";
 import type { KvBudget } from "../model/kv-budget.ts";
 import type { KvScales } from "../model/kv-cache.ts";
 import { createImageLoader } from "../vision/image-loader.ts";
@@ -59,6 +60,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const contextLength = memory.kv.capacity;
 
   const images = createImageLoader(manifest.config.image);
+  let grammar: GrammarClient | undefined;
   let isStopping = false;
   const service = createChatService({
     modelFolder: model.folder,
@@ -66,6 +68,8 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     engine,
     loadImage: images.load,
     contextLength,
+    vocabSize: manifest.config.text.vocabSize,
+    startGrammar: (vocabulary) => (grammar = new GrammarClient(vocabulary)),
   });
   const app = createApp(service, {
     modelId,
@@ -85,6 +89,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     else if (signal) say(`${signal}: finishing what runs; once more to stop at once`);
     await closeWhenIdle(server);
     await engine.close();
+    await grammar?.close();
     await images.close();
   });
   engine.onFatal((message) => {

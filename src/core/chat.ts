@@ -1,6 +1,7 @@
 // What a client asked for, validated and in our words.
 
 import type { SamplingParams } from "./sampling.ts";
+import type { OutputFormat } from "./structured-output.ts";
 
 export type TextPart = { readonly type: "text"; readonly text: string };
 
@@ -88,4 +89,6 @@ export type GenerationOptions = {
   readonly spellsSpecials?: boolean;
   /** Events say which tokens they come from. */
   readonly returnsTokenIds?: boolean;
+  /** What the answer proper must look like. */
+  readonly format?: OutputFormat;
 };

@@ -4,8 +4,9 @@
 import { MessageChannel, Worker } from "node:worker_threads";
 import { EngineError, RequestError } from "../core/errors.ts";
 import type { OutputConstraint } from "../core/structured-output.ts";
+import type { ConstraintHandle } from "../core/token-constraint.ts";
 import type { FromGrammarService, ToGrammarService } from "./grammar-service.ts";
-import { type ConstraintHandle, createMaskMemory } from "./mask-exchange.ts";
+import { createMaskMemory } from "./mask-exchange.ts";
 import { checkSize } from "./output-grammar.ts";
 import type { GrammarVocabulary } from "./token-trie.ts";
 

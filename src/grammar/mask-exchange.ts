@@ -3,17 +3,8 @@
 
 import type { MessagePort } from "node:worker_threads";
 import { EngineError } from "../core/errors.ts";
-import type { TokenConstraint } from "../core/token-constraint.ts";
+import type { ConstraintHandle, TokenConstraint } from "../core/token-constraint.ts";
 import { type CompiledGrammar, Matcher } from "./matcher.ts";
-
-/** Sent to the engine with a request; `port` must be in the transfer list. */
-export type ConstraintHandle = {
-  readonly port: MessagePort;
-  /** The header and the mask. */
-  readonly shared: SharedArrayBuffer;
-  /** int32 [1]: 1 once the grammar's thread has ended. */
-  readonly ended: SharedArrayBuffer;
-};
 
 /** int32 words before the mask: how many tokens the mask follows, and whether something went wrong. */
 const headerWords = 2;

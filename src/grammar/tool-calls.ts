@@ -17,7 +17,14 @@ export function checkToolSizes(tools: readonly ToolSignature[]): void {
   if (tools.length === 0 || tools.length > maxTools) {
     throw new RequestError(`tools: expected 1 to ${maxTools} tools to call, got ${tools.length}`, { param: "tools" });
   }
-  for (const tool of tools) checkSchemaSize(argumentsSchema(tool), `${tool.param}.parameters`);
+  for (const tool of tools) {
+    const schema = argumentsSchema(tool);
+    checkSchemaSize(schema, `${tool.param}.parameters`);
+    const type = isObject(schema) ? schema["type"] : "object"; // a schema that is no object is refused elsewhere
+    const param = `${tool.param}.parameters.type`;
+    if (type !== "object")
+      throw new RequestError(`${param}: expected "object", which arguments are, got ${JSON.stringify(type)}`, { param });
+  }
   const bytes = Buffer.byteLength(JSON.stringify(tools));
   if (bytes <= maxToolBytes) return;
   throw new RequestError(`tools: expected at most ${maxToolBytes} bytes in all, got ${bytes}`, { param: "tools" });

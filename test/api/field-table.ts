@@ -26,6 +26,7 @@ export type Proof = readonly [file: string, title: string];
 export const chat = "test/e2e/chat.test.ts";
 export const fields = "test/e2e/fields.test.ts";
 export const tools = "test/e2e/tools.test.ts";
+export const structured = "test/e2e/structured-output.test.ts";
 export const draw = "test/model/draw-token.test.ts";
 
 const weather = { type: "function", function: { name: "get_weather", parameters: { type: "object" } } };
@@ -139,11 +140,12 @@ export const openAiFields = {
     proof: [fields, "is switched on by %o"],
   },
   response_format: {
-    does: "refused",
-    values: '{"type": "text"}',
-    note: "not yet",
-    sent: { response_format: { type: "json_object" } },
-    accepted: { response_format: { type: "text" } },
+    does: "effective",
+    values: '{"type": "text"}, "json_object", "json_schema"',
+    note: "[what schemas can say](structured-output.md); not beside tools that may be called",
+    sent: { response_format: { type: "json_schema", json_schema: { name: "n", strict: true, schema: { type: "object" } } } },
+    effect: { options: { format: { type: "json_schema", schema: { type: "object" }, isStrict: true } } },
+    proof: [structured, "a schema holds, thinking: $thinking, stream: $stream, temperature $temperature"],
   },
   safety_identifier: service("anything", "s", "safety_identifier"),
   seed: {
@@ -189,7 +191,7 @@ export const openAiFields = {
   tool_choice: {
     does: "effective",
     values: '"none", "auto", "required", a function, "allowed_tools"',
-    note: "required, a function: the call is begun for the model; arguments are not enforced yet. allowed_tools: the model is told of no others. none: of none",
+    note: "required, a function: the answer is calls whose arguments follow the tool's parameters. allowed_tools: the model is told of no others. none: of none",
     sent: { tools: [weather, clock], tool_choice: { type: "function", function: { name: "clock" } } },
     effect: { chat: { toolUse: { choice: { name: "clock" } } } },
     proof: [tools, "%s: makes the model call"],
@@ -197,7 +199,7 @@ export const openAiFields = {
   tools: {
     does: "effective",
     values: "up to 128 functions",
-    note: "where the checkpoint's template has a place for them; `strict` is not enforced yet; `custom` tools are refused",
+    note: "where the checkpoint's template has a place for them; one `strict` tool holds all calls to their parameters; `custom` tools are refused",
     sent: { tools: [weather, clock] },
     effect: { chat: { toolUse: { tools: [{ name: "get_weather" }, { name: "clock" }] } } },
     proof: [tools, "calls a tool, sends its result and gets the answer, thinking: $thinking"],

@@ -1,6 +1,6 @@
 // The table of fields, continued: what other servers added to OpenAI's request, and what messages hold.
 
-import { chat, draw, type Field, fields, range, says, tools } from "./field-table.ts";
+import { chat, draw, type Field, fields, range, says, structured, tools } from "./field-table.ts";
 import { pngBase64 } from "./make-app.ts";
 
 const png = `data:image/png;base64,${pngBase64}`;
@@ -45,19 +45,41 @@ export const otherFields = {
     effect: { chat: { thinking: true } },
     proof: [fields, "is switched on by %o"],
   },
-  guided_choice: { does: "refused", values: "nothing", note: "not yet", sent: { guided_choice: ["a"] }, accepted: { guided_choice: null } },
-  guided_grammar: {
-    does: "refused",
-    values: "nothing",
-    note: "not yet",
-    sent: { guided_grammar: "a" },
-    accepted: { guided_grammar: null },
+  guided_choice: {
+    does: "effective",
+    values: "an array of strings",
+    note: "the answer is one of them",
+    sent: { guided_choice: ["a", "b"] },
+    effect: { options: { format: { type: "choice", texts: ["a", "b"] } } },
+    proof: [structured, "$name holds, thinking: $thinking"],
   },
-  guided_json: { does: "refused", values: "nothing", note: "not yet", sent: { guided_json: {} }, accepted: { guided_json: null } },
-  guided_regex: { does: "refused", values: "nothing", note: "not yet", sent: { guided_regex: "a" }, accepted: { guided_regex: null } },
+  guided_grammar: {
+    does: "effective",
+    values: "a grammar in EBNF",
+    note: "[its notation](structured-output.md#ebnf)",
+    sent: { guided_grammar: 'root ::= "a"' },
+    effect: { options: { format: { type: "grammar", ebnf: 'root ::= "a"' } } },
+    proof: [structured, "$name holds, thinking: $thinking"],
+  },
+  guided_json: {
+    does: "effective",
+    values: "a JSON Schema",
+    sent: { guided_json: { type: "object" } },
+    effect: { options: { format: { type: "json_schema", schema: { type: "object" }, isStrict: false } } },
+    proof: [structured, "$name holds, thinking: $thinking"],
+  },
+  guided_regex: {
+    does: "effective",
+    values: "a regular expression",
+    note: "for the whole answer",
+    sent: { guided_regex: "a+" },
+    effect: { options: { format: { type: "regex", pattern: "a+" } } },
+    proof: [structured, "$name holds, thinking: $thinking"],
+  },
   ignore_eos: {
     does: "effective",
     values: "true, false",
+    note: "not where the answer has a form",
     sent: { ignore_eos: true },
     effect: { options: { ignoresEndTokens: true } },
     proof: [fields, "ignore_eos goes on to the limit"],
@@ -117,11 +139,12 @@ export const otherFields = {
     proof: [fields, "stop_token_ids end the answer before their text"],
   },
   structured_outputs: {
-    does: "refused",
-    values: "nothing",
-    note: "not yet",
-    sent: { structured_outputs: { json: {} } },
-    accepted: { structured_outputs: null },
+    does: "effective",
+    values: "an object with one of json, json_object, regex, choice, grammar",
+    note: "vLLM's newer name of guided_…",
+    sent: { structured_outputs: { regex: "a+" } },
+    effect: { options: { format: { type: "regex", pattern: "a+" } } },
+    proof: [structured, "$name holds, thinking: $thinking"],
   },
   suffix: { does: "refused", values: '""', sent: { suffix: "end" }, accepted: { suffix: "" } },
   thinking_token_budget: {

@@ -9,7 +9,7 @@ import type { Chat, GenerationOptions, ToolChoice, ToolUse } from "../../src/cor
 import { EngineError, UserError } from "../../src/core/errors.ts";
 import type { ChatEvent, GenerationEvent } from "../../src/core/events.ts";
 import { greedy, type FinishReason } from "../../src/core/sampling.ts";
-import { endThink, makeChat, makeImage, nanoFolder, nanoTokens } from "./nano.ts";
+import { endThink, makeChat, makeImage, nanoFolder, nanoTokens, noGrammar } from "./nano.ts";
 
 const tokenizer = loadTokenizer(nanoFolder);
 const end = nanoTokens.eos[0]!;
@@ -163,33 +163,6 @@ describe("tools", () => {
     });
     expect(callsOf(events)).toEqual([clock]);
     expect(textOf(events, "content")).toBe("a");
-  });
-
-  test("a named tool is called from the start: the model writes its arguments", async () => {
-    const engine = new FakeEngine(tokenizer.encodeTemplate(' {"zone": "UTC"}}</tool_call> and more'));
-    const events = await collect(engine, { toolUse: toolUse({ name: "clock" }) });
-    expect(events.slice(0, 2)).toMatchObject([{ type: "started" }, { type: "tool-call", name: "clock" }]);
-    expect(callsOf(events)).toEqual([clock]);
-    const { prompt } = engine.requests[0]!;
-    expect(events.at(-1)).toMatchObject({
-      reason: "tool_calls",
-      usage: { promptTokens: prompt.tokenIds.length, completionTokens: engine.tokenCount },
-    });
-  });
-
-  test("a required call follows the thinking, in a second run of the engine", async () => {
-    const thought = [...tokenizer.encodeText("Hm."), endThink];
-    const engine = new FakeEngine([...thought, "stop", ...tokenizer.encodeTemplate('{"name": "clock", "arguments": {}}</tool_call>'), end]);
-    const events = await collect(engine, { toolUse: toolUse("required"), thinking: true });
-    expect(textOf(events, "reasoning")).toBe("Hm.");
-    expect(callsOf(events)).toEqual([{ name: "clock", arguments: "{}" }]);
-
-    const [first, second] = engine.requests as [TokenRequest, TokenRequest];
-    const begun = tokenizer.encodeTemplate("\n\n<tool_call>");
-    expect(first.stopTokenIds).toEqual([end, endThink]);
-    expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought, ...begun]);
-    expect(second.stopTokenIds).toEqual([end]);
-    expect(second.sampling.seed).not.toBe(first.sampling.seed);
   });
 });
 
@@ -356,6 +329,8 @@ function makeService(engine: TokenSource, overrides: Partial<ChatServiceDeps> = 
     engine,
     loadImage,
     contextLength: 4096,
+    vocabSize: 2048,
+    startGrammar: noGrammar,
     ...overrides,
   });
 }

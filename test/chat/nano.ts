@@ -93,3 +93,8 @@ function toParts(content: SampleMessage["content"]): ContentPart[] {
 function readCases(name: string) {
   return JSON.parse(readFileSync(`${fixtures}${name}`, "utf8")).cases;
 }
+
+/** For services none of whose answers must have a form. */
+export function noGrammar(): never {
+  throw new Error("no answer was to have a form");
+}

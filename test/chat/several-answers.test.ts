@@ -9,7 +9,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
 import { runEngineLoop } from "../../src/engine/engine-loop.ts";
 import { FakeModel, noConstraint } from "../engine/fake-model.ts";
-import { makeChat, makeImage, nanoFolder, nanoTokens } from "./nano.ts";
+import { makeChat, makeImage, nanoFolder, nanoTokens, noGrammar } from "./nano.ts";
 
 const usage = { promptTokens: 3, cachedTokens: 0, imageTokens: 0, completionTokens: 1, reasoningTokens: 0 };
 const started: ChatEvent = { type: "started", promptTokens: 3, imageTokens: 0, cachedTokens: 0 };
@@ -129,7 +129,15 @@ describe("several answers of the engine", () => {
     void runEngineLoop(new Engine(model), port2, noConstraint);
     const engine = await EngineClient.start(port1);
     const loadImage = async () => makeImage(4, 4);
-    const service = createChatService({ modelFolder: nanoFolder, config: { tokens: nanoTokens }, engine, loadImage, contextLength: 512 });
+    const service = createChatService({
+      modelFolder: nanoFolder,
+      config: { tokens: nanoTokens },
+      engine,
+      loadImage,
+      contextLength: 512,
+      vocabSize: 2048,
+      startGrammar: noGrammar,
+    });
     const options = { sampling: { ...greedy, temperature: 1, seed: 2 ** 53 - 2 }, maxTokens: 20, stopStrings: [], choiceCount };
     const events = await collect(service.complete(makeChat("word ".repeat(40)), options, never()));
     const { prefillTokens } = engine.stats();

@@ -115,34 +115,6 @@ describe("tools in a template", () => {
     expect(show(segments)).toContain("Tool: <response>Picture 2:<|IMAGE_START|>");
   });
 
-  test.each<["nano" | "thinking", ToolChoice, string]>([
-    ["nano", "required", "</think>\n\n<tool_call>"],
-    ["nano", { name: "find" }, '</think>\n\n<tool_call>{"name": "find", "arguments":'],
-    ["nano", "auto", "</think>\n\n"],
-    ["thinking", "required", "</think>\n\n<tool_call>\n"],
-    ["thinking", { name: "find" }, '</think>\n\n<tool_call>\n{"name": "find", "arguments":'],
-  ])("in %s's format, the choice %o begins the answer, unless the model thinks first", (format, choice, ending) => {
-    const template = format === "nano" ? nano : loadTemplate(emptyFolder(), "thinking");
-    const chat = { ...makeChat("?"), toolUse: useTools(choice) };
-    expect(show(template.render(chat)).endsWith(ending)).toBe(true);
-    expect(show(template.render({ ...chat, thinking: true })).endsWith("<think>\n")).toBe(true);
-  });
-
-  test("a call is not begun where the template makes the model think, whatever the request says", () => {
-    const calls =
-      '{%- for call in message.tool_calls or [] -%}<tool_call>{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments }}}{%- endfor -%}';
-    const jinja = `{{ tools | tojson if tools }}{%- for message in messages -%}{{ message.content }}${calls}{%- endfor -%}`;
-    const prompt = (ending: string) =>
-      show(
-        makeTemplate(jinja + ending).render({
-          ...makeChat("?"),
-          toolUse: { tools: [{ name: "f" }], choice: "required", allowsParallelCalls: true },
-        }),
-      );
-    expect(prompt("<think>").endsWith("?<think>")).toBe(true);
-    expect(prompt("<think></think>").endsWith("?<think></think><tool_call>")).toBe(true);
-  });
-
   test("arguments are an object for a template that writes them as JSON", () => {
     const jinja =
       "{%- for message in messages -%}{{ message.content }}{%- for call in message.tool_calls or [] -%}" +
@@ -152,7 +124,7 @@ describe("tools in a template", () => {
     const toolUse: ToolUse = { tools: [{ name: "f" }], choice: { name: "f" }, allowsParallelCalls: true };
     expect(show(template.render({ messages, thinking: false, toolUse }))).toBe(
       '<tool_call>{"name": "find", "arguments": {"a": [1, 12345678901234567000], "b": "x, y: z"}}</tool_call>?' +
-        '[{"type": "function", "function": {"name": "f"}}]<tool_call>{"name": "f", "arguments":',
+        '[{"type": "function", "function": {"name": "f"}}]',
     );
   });
 

@@ -1,0 +1,109 @@
+// What an answer must look like, under OpenAI's name and vLLM's two generations of names; and what a choice of tools demands.
+
+import { z } from "zod";
+import type { ToolUse } from "../core/chat.ts";
+import { RequestError } from "../core/errors.ts";
+import type { OutputFormat, ToolSignature } from "../core/structured-output.ts";
+import { flag, oneOf, optional, text } from "./schema-fields.ts";
+
+/** Looked into by the grammar, which knows what it can enforce. */
+const jsonSchema = z.custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), "a JSON Schema");
+const texts = z.array(text, "an array of strings");
+
+const responseFormat = z.object(
+  {
+    type: oneOf("text", "json_object", "json_schema"),
+    json_schema: optional(z.object({ strict: optional(flag), schema: optional(jsonSchema) }, "an object with a schema")),
+  },
+  "an object with a type",
+);
+
+const formNames = '"json", "json_object", "regex", "choice" and "grammar"';
+
+/** The fields of a request that say it. */
+export const formatFields = {
+  response_format: optional(responseFormat),
+  structured_outputs: optional(
+    z.strictObject(
+      {
+        json: optional(jsonSchema),
+        json_object: optional(flag),
+        regex: optional(text),
+        choice: optional(texts),
+        grammar: optional(text),
+      },
+      {
+        error: (issue) =>
+          issue.code === "unrecognized_keys" ? `an object of ${formNames}, nothing else` : `an object with one of ${formNames}`,
+      },
+    ),
+  ),
+  guided_json: optional(jsonSchema),
+  guided_regex: optional(text),
+  guided_choice: optional(texts),
+  guided_grammar: optional(text),
+};
+
+const formatRequest = z.object({ ...formatFields, ignore_eos: optional(flag), tools: z.custom<readonly NamedTool[] | undefined>() });
+type FormatRequest = z.infer<typeof formatRequest>;
+type NamedTool = { readonly function: { readonly name: string } };
+
+/** Models are used to writing JSON over several lines. */
+const whitespace = "flexible";
+
+/** A field, and the form that it demands. */
+type Demand = readonly [param: string, format: OutputFormat];
+
+/** Undefined when the answer may be anything. Throws RequestError when fields contradict each other. */
+export function toOutputFormat(request: FormatRequest, toolUse: ToolUse | undefined): OutputFormat | undefined {
+  const { guided_json: json, guided_regex: regex, guided_choice: choice, guided_grammar: grammar, structured_outputs: forms } = request;
+  const asked = [
+    ...fromResponseFormat(request.response_format),
+    ...fromForms({ json, regex, choice, grammar }, "guided_"),
+    ...fromForms(forms ?? {}, "structured_outputs."),
+  ];
+  const [first, second] = asked;
+  if (first && second) throw contradiction(second[0], `nothing beside ${first[0]}`);
+  if (first && toolUse) throw contradiction(first[0], 'nothing beside tools that may be called; use tool_choice "none", or no tools');
+  const format = first?.[1] ?? (toolUse && toolFormat(toolUse, request.tools ?? []));
+  if (format && request.ignore_eos) throw contradiction("ignore_eos", "false where the answer has a form, which says where it ends");
+  return format;
+}
+
+function fromResponseFormat(format: FormatRequest["response_format"]): Demand[] {
+  if (!format || format.type === "text") return [];
+  if (format.type === "json_object") return [["response_format", { type: "json_object", whitespace }]];
+  const { schema, strict: isStrict = false } = format.json_schema ?? {};
+  const param = "response_format.json_schema.schema";
+  if (!schema) throw contradiction(param, "a JSON Schema, got nothing");
+  return [["response_format", { type: "json_schema", schema, isStrict, whitespace, param }]];
+}
+
+type Forms = Partial<NonNullable<FormatRequest["structured_outputs"]>>;
+
+function fromForms({ json: schema, json_object: isObject, regex: pattern, choice, grammar: ebnf }: Forms, prefix: string): Demand[] {
+  const demands: (OutputFormat | false)[] = [
+    schema !== undefined && { type: "json_schema", schema, isStrict: false, whitespace, param: `${prefix}json` },
+    isObject === true && { type: "json_object", whitespace },
+    pattern !== undefined && { type: "regex", pattern, param: `${prefix}regex` },
+    choice !== undefined && { type: "choice", texts: choice, param: `${prefix}choice` },
+    ebnf !== undefined && { type: "grammar", ebnf, param: `${prefix}grammar` },
+  ];
+  return demands.flatMap((format) => (format ? [["param" in format ? format.param : `${prefix}json_object`, format] as const] : []));
+}
+
+/** Calls are held to their form where one is demanded, or where a tool asks for it. */
+function toolFormat({ tools, choice, allowsParallelCalls }: ToolUse, declared: readonly NamedTool[]): OutputFormat | undefined {
+  if (choice === "auto" && !tools.some((tool) => tool.strict)) return undefined;
+  const callable = typeof choice === "object" ? tools.filter(({ name }) => name === choice.name) : tools;
+  const signatures = callable.map(({ name, parameters, strict = false }): ToolSignature => {
+    const index = declared.findIndex((tool) => tool.function.name === name);
+    return { name, parameters, isStrict: strict, param: `tools[${index}].function` };
+  });
+  const maxCalls = typeof choice === "object" || !allowsParallelCalls ? 1 : Infinity;
+  return { type: "tool_calls", tools: signatures, isRequired: choice !== "auto", maxCalls };
+}
+
+function contradiction(param: string, expected: string): RequestError {
+  return new RequestError(`${param}: expected ${expected}`, { code: "invalid_value", param });
+}

@@ -1,0 +1,189 @@
+// Answers that must have a form: when the grammar is asked, what the engine gets, and that no port is left open.
+
+import { once } from "node:events";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { describe, expect, test } from "vitest";
+import { createChatService } from "../../src/chat/complete.ts";
+import type { TokenRequest, TokenSource } from "../../src/chat/generate-answer.ts";
+import { loadTokenizer } from "../../src/chat/tokenizer.ts";
+import type { GenerationOptions } from "../../src/core/chat.ts";
+import { RequestError } from "../../src/core/errors.ts";
+import type { ChatEvent, GenerationEvent } from "../../src/core/events.ts";
+import { greedy } from "../../src/core/sampling.ts";
+import type { OutputConstraint, OutputFormat } from "../../src/core/structured-output.ts";
+import type { GrammarVocabulary } from "../../src/grammar/token-trie.ts";
+import { endThink, makeChat, makeImage, nanoFolder, nanoTokens } from "./nano.ts";
+
+const tokenizer = loadTokenizer(nanoFolder);
+const end = nanoTokens.eos[0]!;
+const format: OutputFormat = { type: "choice", texts: ["a"], param: "guided_choice" };
+
+/** Opens whatever is asked for, and counts the ports that are closed. */
+class FakeGrammar {
+  readonly vocabularies: GrammarVocabulary[] = [];
+  readonly constraints: OutputConstraint[] = [];
+  readonly #closings: Promise<unknown>[] = [];
+  readonly #farPorts: MessagePort[] = []; // kept, or they would be collected
+
+  readonly start = (vocabulary: GrammarVocabulary): this => {
+    this.vocabularies.push(vocabulary);
+    return this;
+  };
+
+  async open(constraint: OutputConstraint) {
+    this.constraints.push(constraint);
+    const { port1, port2 } = new MessageChannel();
+    this.#closings.push(once(port2, "close"));
+    this.#farPorts.push(port2.on("message", () => {}));
+    return { handle: { port: port1, shared: new SharedArrayBuffer(4), ended: new SharedArrayBuffer(4) }, ignored: [] };
+  }
+
+  /** How many ports are closed, which must be all. */
+  async closedCount(): Promise<number> {
+    return (await Promise.all(this.#closings)).length;
+  }
+}
+
+/** Answers each run with the next script; one that says nothing waits until the signal. */
+class ScriptedEngine implements TokenSource {
+  readonly requests: TokenRequest[] = [];
+  readonly #runs: (readonly number[] | "silence")[];
+
+  constructor(...runs: (readonly number[] | "silence")[]) {
+    this.#runs = runs;
+  }
+
+  async *submit(request: TokenRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent> {
+    signal.throwIfAborted();
+    const run = this.#runs[this.requests.length] ?? [end];
+    this.requests.push(request);
+    yield { type: "started", cachedTokens: 0 };
+    signal.throwIfAborted();
+    if (run === "silence") await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
+    else for (const tokenId of run) yield { type: "token", tokenId };
+    yield { type: "finished", reason: "stop" };
+  }
+}
+
+function makeService(engine: TokenSource, startGrammar: FakeGrammar["start"]) {
+  return createChatService({
+    modelFolder: nanoFolder,
+    config: { tokens: nanoTokens },
+    engine,
+    loadImage: async () => makeImage(4, 4),
+    contextLength: 4096,
+    vocabSize: 2048,
+    startGrammar,
+  });
+}
+
+const optionsOf = (options: Partial<GenerationOptions>): GenerationOptions => ({
+  sampling: greedy,
+  maxTokens: undefined,
+  stopStrings: [],
+  format,
+  ...options,
+});
+
+async function run(engine: TokenSource, grammar: FakeGrammar, options: Partial<GenerationOptions> & { thinking?: boolean } = {}) {
+  const events: ChatEvent[] = [];
+  const service = makeService(engine, grammar.start);
+  const answer = service.complete(makeChat("?", options.thinking ?? false), optionsOf(options), new AbortController().signal);
+  for await (const event of answer) events.push(event);
+  return events;
+}
+
+const textOf = (events: readonly ChatEvent[]) => events.map((event) => (event.type === "content" ? event.text : "")).join("");
+
+describe("the grammar", () => {
+  test("holds the whole answer where there is no thinking", async () => {
+    const grammar = new FakeGrammar();
+    const engine = new ScriptedEngine([...tokenizer.encodeText("a"), end]);
+    expect(textOf(await run(engine, grammar))).toBe("a");
+    expect(grammar.constraints).toEqual([{ format, followsThinking: false }]);
+    expect(engine.requests.map(({ constraint }) => constraint !== undefined)).toEqual([true]);
+    expect(await grammar.closedCount()).toBe(1);
+  });
+
+  test("holds what follows the thinking", async () => {
+    const grammar = new FakeGrammar();
+    const thought = [...tokenizer.encodeText("Hm."), endThink];
+    const engine = new ScriptedEngine(thought, [...tokenizer.encodeText("a"), end]);
+    expect(textOf(await run(engine, grammar, { thinking: true }))).toBe("a");
+    expect(grammar.constraints).toEqual([{ format, followsThinking: true }]);
+    const [first, second] = engine.requests as [TokenRequest, TokenRequest];
+    expect([first.constraint, second.constraint !== undefined]).toEqual([undefined, true]);
+    expect(first.stopTokenIds).toContain(endThink);
+    expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought]);
+    expect(second.sampling.seed).not.toBe(first.sampling.seed);
+  });
+
+  test("is satisfied although the model would have ended within its thinking", async () => {
+    const thought = tokenizer.encodeText("Hm.");
+    const engine = new ScriptedEngine([...thought, end], [...tokenizer.encodeText("a"), end]);
+    expect(textOf(await run(engine, new FakeGrammar(), { thinking: true }))).toBe("a");
+    const [first, second] = engine.requests as [TokenRequest, TokenRequest];
+    const closing = tokenizer.encodeTemplate("\n</think>\n\n");
+    expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought, ...closing]);
+  });
+
+  test("is started once, by the first answer that needs one, and knows the model's tokens", async () => {
+    const grammar = new FakeGrammar();
+    const service = makeService(new ScriptedEngine(), grammar.start);
+    const { format: _, ...formless } = optionsOf({});
+    for (const [options, started] of [
+      [formless, 0],
+      [optionsOf({}), 1],
+      [optionsOf({}), 1],
+    ] as const) {
+      for await (const _event of service.complete(makeChat("?"), options, new AbortController().signal));
+      expect(grammar.vocabularies).toHaveLength(started);
+    }
+    const [vocabulary] = grammar.vocabularies;
+    expect(vocabulary).toMatchObject({ vocabSize: 2048, endIds: expect.arrayContaining([end]) });
+    expect(vocabulary!.controls.map(({ content }) => content)).toEqual(["<tool_call>", "</tool_call>"]);
+  });
+
+  test("is asked before anything runs: what it refuses never reaches the engine", async () => {
+    const engine = new ScriptedEngine();
+    const refusal = new RequestError("no such grammar", { param: "guided_choice" });
+    const service = makeService(engine, () => ({ open: () => Promise.reject(refusal) }) as unknown as FakeGrammar);
+    const answer = service.complete(makeChat("?", true), optionsOf({}), new AbortController().signal);
+    await expect(answer[Symbol.asyncIterator]().next()).rejects.toBe(refusal);
+    expect(engine.requests).toEqual([]);
+  });
+});
+
+// The engine of these tests takes no port: each must be closed by the answer it was opened for.
+describe("no port is left open", () => {
+  test.each([1, 3])("by clients that leave %i answers in their thinking", async (choiceCount) => {
+    const grammar = new FakeGrammar();
+    const thought = [...tokenizer.encodeText("Hm. Hm. Hm."), endThink];
+    const service = makeService(new ScriptedEngine(thought, thought, thought), grammar.start);
+    let count = 0;
+    const options = optionsOf({ choiceCount });
+    for await (const _ of service.complete(makeChat("?", true), options, new AbortController().signal)) if (++count === 4) break;
+    expect(await grammar.closedCount()).toBe(choiceCount);
+  });
+
+  test.each(["silence", [end]] as const)("by a signal, where the engine gives %j", async (script) => {
+    const grammar = new FakeGrammar();
+    const service = makeService(new ScriptedEngine(script), grammar.start);
+    const leaving = new AbortController();
+    const answer = service.complete(makeChat("?"), optionsOf({}), leaving.signal)[Symbol.asyncIterator]();
+    await answer.next();
+    leaving.abort(new Error("gone"));
+    await answer.next().catch(() => {});
+    await answer.return?.();
+    expect(await grammar.closedCount()).toBe(1);
+  });
+
+  test("by one that was gone when its grammar was ready", async () => {
+    const grammar = new FakeGrammar();
+    const engine = new ScriptedEngine();
+    const answer = makeService(engine, grammar.start).complete(makeChat("?"), optionsOf({}), AbortSignal.abort(new Error("gone")));
+    await expect(answer[Symbol.asyncIterator]().next()).rejects.toThrow("gone");
+    expect(engine.requests).toEqual([]);
+    expect(await grammar.closedCount()).toBe(1);
+  });
+});
