@@ -15,18 +15,22 @@ export type Answer = {
   /** Only where asked for. */
   readonly promptTokenIds: readonly number[] | undefined;
   readonly tokenIds: readonly number[] | undefined;
+  readonly logprobs: readonly LogprobsEvent[] | undefined;
 };
+
+export type LogprobsEvent = Extract<AnswerEvent, { type: "logprobs" }>;
 
 type AnswerSoFar = {
   content: string;
   reasoning: string;
   toolCalls: { id: string; name: string; arguments: string }[];
   tokenIds: number[] | undefined;
+  logprobs: LogprobsEvent[] | undefined;
 };
 
 /** All answers of a request, in order. */
 export async function collectAnswers(events: AsyncIterable<ChatEvent>, count: number): Promise<Answer[]> {
-  const drafts = Array.from({ length: count }, (): AnswerSoFar => ({ content: "", reasoning: "", toolCalls: [], tokenIds: undefined }));
+  const drafts = Array.from({ length: count }, newDraft);
   const answers: Answer[] = [];
   let promptTokenIds: readonly number[] | undefined;
   for await (const event of events) {
@@ -43,10 +47,17 @@ export async function collectAnswers(events: AsyncIterable<ChatEvent>, count: nu
   return answers;
 }
 
+function newDraft(): AnswerSoFar {
+  return { content: "", reasoning: "", toolCalls: [], tokenIds: undefined, logprobs: undefined };
+}
+
 function addTo(draft: AnswerSoFar, event: Exclude<AnswerEvent, { type: "finished" }>): void {
   switch (event.type) {
     case "tokens":
       (draft.tokenIds ??= []).push(...event.tokenIds);
+      break;
+    case "logprobs":
+      (draft.logprobs ??= []).push(event);
       break;
     case "content":
     case "reasoning":

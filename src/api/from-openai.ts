@@ -117,6 +117,7 @@ export function toGenerationOptions(request: ChatRequest, defaults: GenerationDe
     },
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
     minTokens: request.min_tokens || undefined,
+    logprobCount: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
     stopStrings: stop === undefined ? [] : typeof stop === "string" ? [stop] : stop,
     choiceCount: request.n ?? 1,
     ...(salts.length > 0 && { cacheSalt: JSON.stringify(salts) }),

@@ -13,6 +13,7 @@ const maxStopStrings = 16;
 const maxStopBytes = 256;
 const maxStopTokenIds = 128;
 const maxBiases = 1024;
+const maxTopLogprobs = 20;
 
 const textPart = z.object({ type: z.literal("text"), text });
 const imagePart = z.object({
@@ -69,6 +70,8 @@ const chatRequest = z.object({
   frequency_penalty: optional(number(-2, 2)),
   repetition_penalty: optional(number(0.01, 100)),
   logit_bias: optional(logitBias),
+  logprobs: optional(flag),
+  top_logprobs: optional(integer(0, maxTopLogprobs)),
   // Not z.int(): clients send 64-bit seeds, which JSON.parse has rounded by now.
   seed: optional(z.number("an integer").refine(Number.isInteger, "an integer")),
   stop: optional(
@@ -122,6 +125,12 @@ export function parseChatRequest(body: object): ChatRequest {
     throw new RequestError(`min_tokens: expected at most max_completion_tokens (${limit}), got ${minTokens}`, {
       code: "invalid_value",
       param: "min_tokens",
+    });
+  }
+  if (parsed.data.top_logprobs && !parsed.data.logprobs) {
+    throw new RequestError(`top_logprobs: expected "logprobs": true beside it, got ${parsed.data.logprobs ?? "nothing"}`, {
+      code: "invalid_value",
+      param: "top_logprobs",
     });
   }
   return parsed.data;

@@ -1,7 +1,7 @@
 // Our events as OpenAI's objects: the whole chat completion, and the chunks of a stream.
 
-import type { AnswerEnd, AnswerEvent, ChatEvent, Usage } from "../core/events.ts";
-import { type Answer, type AnsweredCall, newCallId, totalUsage } from "./answer.ts";
+import type { AnswerEnd, AnswerEvent, ChatEvent, SpelledLogprob, Usage } from "../core/events.ts";
+import { type Answer, type AnsweredCall, type LogprobsEvent, newCallId, totalUsage } from "./answer.ts";
 
 /** What every object of one answer has in common. */
 export type AnswerHead = {
@@ -26,7 +26,7 @@ export function toChatCompletion(head: AnswerHead, answers: readonly Answer[]) {
   };
 }
 
-function toChoice({ content, reasoning, toolCalls, finishReason, tokenIds }: Answer, index: number) {
+function toChoice({ content, reasoning, toolCalls, finishReason, tokenIds, logprobs }: Answer, index: number) {
   return {
     index,
     message: {
@@ -38,9 +38,24 @@ function toChoice({ content, reasoning, toolCalls, finishReason, tokenIds }: Ans
       annotations: [],
     },
     finish_reason: finishReason,
-    logprobs: null,
+    logprobs: toLogprobs(logprobs),
     ...(tokenIds && { token_ids: tokenIds }),
   };
+}
+
+/** JSON has no infinities, which a logit of minus infinity would lead to. OpenAI says −9999 for what is that improbable. */
+const leastLogprob = -9999;
+
+function toLogprobs(events: readonly LogprobsEvent[] = []) {
+  return events.length === 0 ? null : { content: events.map(toTokenLogprob), refusal: null };
+}
+
+function toTokenLogprob({ chosen, top }: LogprobsEvent) {
+  return { ...toLogprob(chosen), top_logprobs: top.map(toLogprob) };
+}
+
+function toLogprob({ text, bytes, logprob }: SpelledLogprob) {
+  return { token: text, logprob: Math.max(leastLogprob, logprob), bytes: [...bytes] };
 }
 
 export function toUsage(usage: Usage) {
@@ -68,16 +83,23 @@ export class ChunkWriter {
   readonly #includeUsage: boolean;
   /** Calls begun so far, by choice. */
   readonly #callCounts: number[];
+  /** By choice: log-probabilities of tokens whose text has not been shown yet. They go out with the next text, or the end. */
+  readonly #logprobs: LogprobsEvent[][];
 
   constructor(head: AnswerHead, choiceCount: number, includeUsage: boolean) {
     this.#head = head;
     this.#choiceCount = choiceCount;
     this.#includeUsage = includeUsage;
     this.#callCounts = Array<number>(choiceCount).fill(0);
+    this.#logprobs = Array.from({ length: choiceCount }, () => []);
   }
 
-  /** One chunk, except at the start, where each choice has one. */
+  /** One chunk, except at the start, where each choice has one, and for log-probabilities, which go out with a later one. */
   toChunks(event: ChatEvent) {
+    if (event.type === "logprobs") {
+      this.#logprobs[event.choice ?? 0]!.push(event);
+      return [];
+    }
     if (event.type !== "started") return [this.#toChunk(event)];
     return Array.from({ length: this.#choiceCount }, (_, index) => {
       const prompt = index === 0 && event.promptTokenIds ? { prompt_token_ids: event.promptTokenIds } : {};
@@ -85,12 +107,15 @@ export class ChunkWriter {
     });
   }
 
-  #toChunk(event: Exclude<ChatEvent, { type: "started" }>) {
+  #toChunk(event: Exclude<ChatEvent, { type: "started" | "logprobs" }>) {
     const index = event.choice ?? 0;
     const finishReason = event.type === "finished" ? event.reason : null;
     const chunk = this.#frame(index, this.#toDelta(event, index), finishReason);
-    if (event.type !== "tokens") return chunk;
-    return { ...chunk, choices: chunk.choices.map((choice) => ({ ...choice, token_ids: event.tokenIds })) };
+    if (event.type === "tokens") {
+      return { ...chunk, choices: chunk.choices.map((choice) => ({ ...choice, token_ids: event.tokenIds })) };
+    }
+    const logprobs = toLogprobs(this.#logprobs[index]!.splice(0));
+    return logprobs ? { ...chunk, choices: chunk.choices.map((choice) => ({ ...choice, logprobs })) } : chunk;
   }
 
   #frame(index: number, delta: Delta, finishReason: AnswerEnd | null = null) {
@@ -102,7 +127,7 @@ export class ChunkWriter {
     };
   }
 
-  #toDelta(event: AnswerEvent, choice: number): Delta {
+  #toDelta(event: Exclude<AnswerEvent, { type: "logprobs" }>, choice: number): Delta {
     switch (event.type) {
       case "reasoning":
         return bothReasoningNames(event.text);

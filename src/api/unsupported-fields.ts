@@ -17,8 +17,6 @@ const leaveOut = "leave it out";
 
 const rules: Readonly<Record<string, Rule>> = {
   best_of: rule("1", "use n", isOneOf(1)),
-  logprobs: rule("false", leaveOut, isOneOf(false)),
-  top_logprobs: rule("0", leaveOut, isOneOf(0)),
   prompt_logprobs: rule("0", leaveOut, isOneOf(0, false)),
   functions: rule("no functions", "use tools", isEmpty),
   function_call: rule('"none"', "use tool_choice", isOneOf("none")),

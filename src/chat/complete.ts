@@ -13,6 +13,7 @@ import { encodePrompt, type LoadImage } from "./encode-prompt.ts";
 import { generateAnswer, type TokenSource } from "./generate-answer.ts";
 import { OutputParser } from "./output-parser.ts";
 import { severalAnswers } from "./several-answers.ts";
+import { spellLogprobs } from "./spell-logprobs.ts";
 import { loadTemplate } from "./template.ts";
 import { createTokenCodec, type TokenCodec } from "./token-codec.ts";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
@@ -74,7 +75,7 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
     const prompt = await encode(chat);
     const { choiceCount = 1, sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
     const endIds = [...(ignoresEndTokens ? [] : endTokenIds), ...stopTokenIds];
-    const plan = { prompt, thinkingEnd, endTokenIds: endIds, contextLength };
+    const plan = { prompt, thinkingEnd, endTokenIds: endIds, contextLength, spellLogprobs: spellLogprobs.bind(undefined, tokenizer) };
     const outputOptions = { promptTokenIds: prompt.tokenIds, stopStrings, endTokenIds: endIds, spellsSpecials, toolUse: chat.toolUse };
     async function* start(choice: number, choiceSignal: AbortSignal): AsyncGenerator<ChatEvent, void> {
       const seed = (sampling.seed + choice) % 2 ** 53;

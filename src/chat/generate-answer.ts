@@ -3,9 +3,9 @@
 
 import type { GenerationOptions } from "../core/chat.ts";
 import { EngineError } from "../core/errors.ts";
-import type { AnswerPart, ChatEvent, GenerationEvent, Usage } from "../core/events.ts";
+import type { AnswerPart, ChatEvent, GenerationEvent, SpelledLogprob, Usage } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
-import type { FinishReason, SamplingParams } from "../core/sampling.ts";
+import type { FinishReason, SamplingParams, TokenLogprobs } from "../core/sampling.ts";
 import type { ConstraintHandle } from "../core/token-constraint.ts";
 import { extendPrompt } from "./extend-prompt.ts";
 import type { OutputParser } from "./output-parser.ts";
@@ -17,6 +17,8 @@ export type TokenRequest = {
   readonly stopTokenIds: readonly number[];
   /** Ids that cannot come before the run has so many tokens. */
   readonly notBefore?: { readonly tokenCount: number; readonly tokenIds: readonly number[] };
+  /** Set when tokens shall come with log-probabilities, and those of so many best tokens. */
+  readonly logprobCount?: number;
   /** Only requests with the same salt share cached prefixes. */
   readonly cacheSalt?: string;
   /** Its port goes over to the engine. */
@@ -36,6 +38,7 @@ export type AnswerPlan = {
   /** Undefined: the model has no </think>. */
   readonly thinkingEnd: ThinkingEnd | undefined;
   readonly options: GenerationOptions;
+  readonly spellLogprobs: (tokenId: number, logprobs: TokenLogprobs) => { chosen: SpelledLogprob; top: SpelledLogprob[] };
   readonly endTokenIds: readonly number[];
   /** Tokens that prompt and answer may have together. */
   readonly contextLength: number;
@@ -122,6 +125,7 @@ class Answer {
       sampling: isFirst ? options.sampling : { ...options.sampling, seed: Number.MAX_SAFE_INTEGER - options.sampling.seed },
       maxTokens: Math.min(tokenLimit, this.remaining),
       stopTokenIds: [...endTokenIds, ...moreEndIds],
+      ...(options.logprobCount !== undefined && { logprobCount: options.logprobCount }),
       ...(missing > 0 && { notBefore: { tokenCount: missing, tokenIds: endTokenIds } }),
       ...(options.cacheSalt !== undefined && { cacheSalt: options.cacheSalt }),
       ...(constraint && { constraint }),
@@ -130,6 +134,9 @@ class Answer {
       if (event.type === "started") {
         if (isFirst) yield this.#start(event.cachedTokens);
       } else if (event.type === "token") {
+        if (event.logprobs && !endTokenIds.includes(event.tokenId)) {
+          yield { type: "logprobs", ...this.#plan.spellLogprobs(event.tokenId, event.logprobs) };
+        }
         yield* this.#take(event.tokenId, this.#output.push(event.tokenId));
         if (this.#output.isStopped) return "stopped";
       } else if (event.type === "finished") return event.reason;

@@ -1,7 +1,7 @@
 // One step of the engine, and what the engine needs of a model. Read-only: lasting state lives in `Sequence`.
 
 import type { ImagePatches, VisionSpan } from "./prompt.ts";
-import type { SamplingParams } from "./sampling.ts";
+import type { SamplingParams, TokenLogprobs } from "./sampling.ts";
 
 /** One row of the KV cache: the memory of one sequence. */
 export type SlotId = number & { readonly brand: "SlotId" };
@@ -21,6 +21,8 @@ export type TokenDraw = {
   readonly allowed?: Uint32Array | undefined;
   /** Few ids that may not be drawn, unless `allowed` leaves no other. */
   readonly bannedIds?: readonly number[];
+  /** Set when log-probabilities are wanted, those of so many best tokens too. */
+  readonly logprobCount?: number;
 };
 
 /** The token range [start, start + tokenIds.length) of one sequence. */
@@ -56,8 +58,12 @@ export function entriesOf(batch: Batch): readonly BatchEntry[] {
   return batch.type === "prefill" ? [batch.entry] : batch.entries;
 }
 
-/** Per entry: the drawn token, or undefined where no draw was asked for. */
-export type StepResult = { readonly tokenIds: readonly (number | undefined)[] };
+export type StepResult = {
+  /** Per entry: the drawn token, or undefined where no draw was asked for. */
+  readonly tokenIds: readonly (number | undefined)[];
+  /** Per entry, undefined where none were asked for. Absent: nobody asked. */
+  readonly logprobs?: readonly (TokenLogprobs | undefined)[];
+};
 
 export interface ModelRunner {
   readonly slotCount: number;

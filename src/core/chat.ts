@@ -85,6 +85,8 @@ export type GenerationOptions = {
   readonly thinkingBudget?: number | undefined;
   /** Before the answer has so many tokens, no end token can come. */
   readonly minTokens?: number | undefined;
+  /** Set when events shall tell log-probabilities, those of so many best tokens too: 0 … 20. */
+  readonly logprobCount?: number | undefined;
   /** Control tokens within the answer are spelled out. */
   readonly spellsSpecials?: boolean;
   /** Events say which tokens they come from. */

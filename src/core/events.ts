@@ -1,11 +1,11 @@
 // What flows back: engine → chat (tokens), chat → api (text).
 
-import type { FinishReason } from "./sampling.ts";
+import type { FinishReason, TokenLogprobs } from "./sampling.ts";
 
 /** One event of one sequence. Exactly one of `finished` and `failed` comes last, unless the caller aborted. */
 export type GenerationEvent =
   | { readonly type: "started"; readonly cachedTokens: number }
-  | { readonly type: "token"; readonly tokenId: number }
+  | { readonly type: "token"; readonly tokenId: number; readonly logprobs?: TokenLogprobs }
   | { readonly type: "finished"; readonly reason: FinishReason }
   | { readonly type: "failed"; readonly message: string };
 
@@ -26,6 +26,9 @@ export type AnswerPart =
   | { readonly type: "content"; readonly text: string }
   | { readonly type: "tool-call"; readonly name: string }
   | { readonly type: "tool-arguments"; readonly text: string };
+
+/** A token's log-probability. `text` spells the bytes where they are no whole characters. */
+export type SpelledLogprob = { readonly text: string; readonly bytes: readonly number[]; readonly logprob: number };
 
 /** `tool_calls`: the model ended its answer, and the answer has calls in it. */
 export type AnswerEnd = FinishReason | "tool_calls";
@@ -48,4 +51,6 @@ export type AnswerEvent =
   | AnswerPart
   /** Only where asked for: the tokens that the parts before the next such event come from. */
   | { readonly type: "tokens"; readonly tokenIds: readonly number[] }
+  /** Only where asked for, before the parts of a token that the model chose; not for the one that ends the answer. */
+  | { readonly type: "logprobs"; readonly chosen: SpelledLogprob; readonly top: readonly SpelledLogprob[] }
   | { readonly type: "finished"; readonly reason: AnswerEnd; readonly usage: Usage };

@@ -32,5 +32,13 @@ export const greedy: SamplingParams = {
   seed: 0,
 };
 
+/** Natural logarithms of probabilities as the model has them: at temperature 1, before bias, penalties and all limits of sampling. */
+export type TokenLogprobs = {
+  /** Of the token that was drawn. */
+  readonly logprob: number;
+  /** The most probable tokens, best first. */
+  readonly top: readonly { readonly tokenId: number; readonly logprob: number }[];
+};
+
 /** `stop`: an end token or a stop string; `length`: the token limit or the end of the context. */
 export type FinishReason = "stop" | "length";

@@ -19,6 +19,8 @@ export type EngineRequest = {
   readonly stopTokenIds: readonly number[];
   /** Ids that cannot come before the answer has so many tokens, unless `constraint` leaves no other. */
   readonly notBefore?: { readonly tokenCount: number; readonly tokenIds: readonly number[] };
+  /** Set when tokens shall come with their log-probabilities, and those of so many best tokens. */
+  readonly logprobCount?: number;
   /** Only requests with the same salt share cached prefixes, so that no client can probe another's prompts by timing. */
   readonly cacheSalt?: string;
   /** What the answer must look like. Its port goes over to the engine, which closes it at the end of the sequence. */

@@ -3,6 +3,7 @@
 import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
 import { assert, EngineError, RequestError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
+import type { TokenLogprobs } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
 import { KvSlots, SlotMoveError, type SlotMemory } from "./kv-slots.ts";
@@ -94,7 +95,7 @@ export class Scheduler {
       this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
       const sequence = sequences[i];
       if (sequence?.slot === undefined) continue; // aborted meanwhile
-      this.#advance(sequence, entry, result.tokenIds[i]);
+      this.#advance(sequence, entry, result.tokenIds[i], result.logprobs?.[i]);
     }
   }
 
@@ -188,13 +189,13 @@ export class Scheduler {
     return sequences;
   }
 
-  #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined): void {
+  #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined, logprobs: TokenLogprobs | undefined): void {
     sequence.computedLength = entry.start + entry.tokenIds.length;
     if (tokenId === undefined) return; // the prompt goes on
     if (sequence.maskError !== undefined) return this.#failAll([sequence], [], sequence.maskError);
     sequence.append(tokenId);
     sequence.status = "decoding";
-    this.#emit(sequence, { type: "token", tokenId });
+    this.#emit(sequence, { type: "token", tokenId, ...(logprobs && { logprobs }) });
     const reason = sequence.finishReason();
     if (!reason) return sequence.constrainNext();
     this.#end(sequence);

@@ -126,7 +126,7 @@ export class Sequence {
   }
 
   #nextDraw(): TokenDraw {
-    const { sampling, notBefore } = this.#request;
+    const { sampling, notBefore, logprobCount } = this.#request;
     const drawIndex = this.#length - this.promptLength;
     const draw = {
       params: sampling,
@@ -134,6 +134,7 @@ export class Sequence {
       tokenIds: this.#tokenBuffer.subarray(0, this.#length),
       promptLength: this.promptLength,
       ...(notBefore && drawIndex < notBefore.tokenCount && { bannedIds: notBefore.tokenIds }),
+      ...(logprobCount !== undefined && { logprobCount }),
     };
     if (!this.#constraint) return draw;
     const allowed = () => this.#allowed();

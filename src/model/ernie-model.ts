@@ -86,7 +86,7 @@ export class ErnieModel implements ModelRunner {
     }
     const output = batch.type === "prefill" ? decoder.prefill(batch.entry, extraOutputs) : decoder.decode(batch.entries);
     const draws = entriesOf(batch).map((entry) => entry.draw);
-    if (draws.some((draw) => draw !== undefined)) return { tokenIds: sampler.draw(output, draws) };
+    if (draws.some((draw) => draw !== undefined)) return sampler.draw(output, draws);
     this.#runtime.device.synchronize();
     return { tokenIds: draws.map(() => undefined) };
   }

@@ -1,7 +1,7 @@
 // The sampler graph and the host's part of sampling: rows of logits → one token each.
 
 import { samplerCandidates, samplerIo } from "../core/graph-io.ts";
-import type { TokenDraw } from "../core/batch.ts";
+import type { StepResult, TokenDraw } from "../core/batch.ts";
 import { isHostMemory, type HostMemory, type Memory } from "../runtime/device.ts";
 import { Mirror } from "../runtime/mirror.ts";
 import { buildOwned } from "../runtime/owned.ts";
@@ -9,6 +9,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
 import type { DecoderOutput } from "./decoder.ts";
 import { drawFromRow, drawToken, isGreedy } from "./draw-token.ts";
+import { tokenLogprobs } from "./token-logprobs.ts";
 import { packedBytes, TensorPack } from "./tensor-pack.ts";
 
 /** R rows with K candidates each. */
@@ -44,7 +45,17 @@ export class Sampler {
   }
 
   /** Waits for the decoder, and draws a token from row i of its logits for each draw that is asked for. */
-  draw(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): (number | undefined)[] {
+  draw(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): StepResult {
+    const tokenIds = this.#drawTokens(output, draws);
+    if (draws.every((draw) => draw?.logprobCount === undefined)) return { tokenIds };
+    const logprobs = draws.map((draw, row) => {
+      if (draw?.logprobCount === undefined) return undefined;
+      return tokenLogprobs(this.#fetchRow(output.memory, row), tokenIds[row]!, draw.logprobCount);
+    });
+    return { tokenIds, logprobs };
+  }
+
+  #drawTokens(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): (number | undefined)[] {
     const { memory } = output;
     if (isHostMemory(memory) && draws.every((draw) => !draw || isGreedy(draw.params))) {
       return draws.map((draw, row) => draw && drawFromRow(this.#rowIn(memory, row), draw)); // needs no sums over the vocabulary

@@ -235,7 +235,7 @@ describe("the log", () => {
   test("names an error by its code", async () => {
     const { app, lines } = makeApp();
 
-    await app.request(chatPath, post(userSays("Hi", { logprobs: true })));
+    await app.request(chatPath, post(userSays("Hi", { suffix: "x" })));
 
     expect(lines).toMatchObject([{ level: "info", fields: { status: 400, errorCode: "unsupported_parameter" } }]);
   });

@@ -78,7 +78,14 @@ export const openAiFields = {
     effect: { options: { sampling: { logitBias: [[5, -1.5]] } } },
     proof: [fields, "logit_bias keeps a token out of the answer, or fills the answer with it"],
   },
-  logprobs: { does: "refused", values: "false", note: "not yet", sent: { logprobs: true }, accepted: { logprobs: false } },
+  logprobs: {
+    does: "effective",
+    values: "true, false",
+    note: "of every token that the model chose, thinking and marks of calls included, but for the one that ends the answer; the model's own probabilities: at temperature 1, before bias, penalties and limits",
+    sent: { logprobs: true },
+    effect: { options: { logprobCount: 0 } },
+    proof: [fields, "are the model's own, streaming or not, whatever the sampling"],
+  },
   max_completion_tokens: {
     does: "effective",
     values: "at least 1",
@@ -204,7 +211,14 @@ export const openAiFields = {
     effect: { chat: { toolUse: { tools: [{ name: "get_weather" }, { name: "clock" }] } } },
     proof: [tools, "calls a tool, sends its result and gets the answer, thinking: $thinking"],
   },
-  top_logprobs: { does: "refused", values: "0", note: "not yet", sent: { top_logprobs: 5 }, accepted: { top_logprobs: 0 } },
+  top_logprobs: {
+    does: "effective",
+    values: range(0, 20),
+    note: "with `logprobs: true`; bytes that are no whole character are spelled `bytes:\\xe4`",
+    sent: { logprobs: true, top_logprobs: 5 },
+    effect: { options: { logprobCount: 5 } },
+    proof: [fields, "are the model's own, streaming or not, whatever the sampling"],
+  },
   top_p: {
     does: "effective",
     values: range(0, 1),

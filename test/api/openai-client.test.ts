@@ -27,7 +27,10 @@ test("our objects are the client's types", () => {
   const head: AnswerHead = { id: "chatcmpl-1", created: 1, model: "m" };
 
   const toolCalls = [{ id: "call_1", name: "f", arguments: "{}" }];
-  const answer = { content: "a", reasoning: "b", toolCalls, finishReason: "stop", usage, promptTokenIds: [1], tokenIds: [2] } as const;
+  const chosen = { text: "a", bytes: [97], logprob: -1 };
+  const logprobs = [{ type: "logprobs", chosen, top: [chosen] }] as const;
+  const ids = { promptTokenIds: [1], tokenIds: [2] };
+  const answer = { content: "a", reasoning: "b", toolCalls, finishReason: "stop", usage, logprobs, ...ids } as const;
 
   const completion: OpenAI.ChatCompletion = toChatCompletion(head, [answer]);
   const chunk: OpenAI.ChatCompletionChunk = new ChunkWriter(head, 1, true).toChunks(finished)[0]!;

@@ -33,7 +33,7 @@ describe("/tokenize", () => {
     ["a list of texts", { prompt: ["Hi"] }, "prompt", "a string"],
     ["a text too long", { prompt: "x".repeat(2 ** 19 + 1) }, "prompt", "a string of at most 524288 characters"],
     ["messages that are wrong", { messages: [] }, "messages", "at least one message"],
-    ["fields of the chat route that are refused there", userSays("Hi", { logprobs: true }), "logprobs", "supports only"],
+    ["fields of the chat route that are refused there", userSays("Hi", { suffix: "x" }), "suffix", "supports only"],
     ["another wish about texts", { prompt: "Hi", return_token_strs: 1 }, "return_token_strs", "true or false"],
   ])("refuses %s", async (_, request, param, words) => {
     const { status, body } = await send("/tokenize", request);

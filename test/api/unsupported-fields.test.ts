@@ -5,8 +5,6 @@ const tool = { type: "function", function: { name: "f", parameters: {} } };
 
 const refused: [param: string, fields: object][] = [
   ["best_of", { best_of: 3 }],
-  ["logprobs", { logprobs: true }],
-  ["top_logprobs", { top_logprobs: 5 }],
   ["functions", { functions: [{ name: "f" }] }],
   ["function_call", { function_call: "auto" }],
   ["modalities", { modalities: ["text", "audio"] }],

@@ -7,8 +7,9 @@ import type { TokenRequest, TokenSource } from "../../src/chat/generate-answer.t
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import type { Chat, GenerationOptions, ToolChoice, ToolUse } from "../../src/core/chat.ts";
 import { EngineError, UserError } from "../../src/core/errors.ts";
-import type { ChatEvent, GenerationEvent } from "../../src/core/events.ts";
+import type { ChatEvent } from "../../src/core/events.ts";
 import { greedy, type FinishReason } from "../../src/core/sampling.ts";
+import { FakeEngine } from "./fake-engine.ts";
 import { endThink, makeChat, makeImage, nanoFolder, nanoTokens, noGrammar } from "./nano.ts";
 
 const tokenizer = loadTokenizer(nanoFolder);
@@ -282,6 +283,19 @@ describe("tokens", () => {
     expect(textOf(events, "content")).toBe("<|IMAGE_START|><tool_call>b</s>");
   });
 
+  test("come with log-probabilities where asked for, but not the one that ends the answer", async () => {
+    const logprobs = { logprob: -0.5, top: [{ tokenId: endThink, logprob: -0.5 }] };
+    const texts = tokenizer.encodeText("a é");
+    const engine = new FakeEngine([...texts, end], "stop", logprobs);
+    const events = await collect(engine, { logprobCount: 1 });
+    const shown = events.flatMap((event) => (event.type === "logprobs" ? [event] : []));
+    expect(engine.requests[0]).toMatchObject({ logprobCount: 1 });
+    expect(shown).toHaveLength(texts.length);
+    expect(Buffer.from(shown.flatMap(({ chosen }) => chosen.bytes)).toString()).toBe("a é");
+    expect(shown[0]!.top).toEqual([{ text: "</think>", bytes: [...Buffer.from("</think>")], logprob: -0.5 }]);
+    expect(events.findIndex(({ type }) => type === "logprobs")).toBeLessThan(events.findIndex(({ type }) => type === "content"));
+  });
+
   test("are told where asked for, all of them, the prompt's too", async () => {
     const script = [...tokenizer.encodeText("a b"), endThink, end];
     const engine = new FakeEngine(script);
@@ -291,35 +305,6 @@ describe("tokens", () => {
     expect((await collect(new FakeEngine(script))).some(({ type }) => type === "tokens")).toBe(false);
   });
 });
-
-/** Generates a script of ids, then ends as told. A word in the script ends a run of the engine; the next goes on behind it. */
-class FakeEngine implements TokenSource {
-  readonly requests: TokenRequest[] = [];
-  readonly #script: (number | FinishReason)[];
-  readonly #last: GenerationEvent | "silence";
-  tokenCount = 0;
-  hasEnded = false;
-
-  constructor(script: readonly (number | FinishReason)[], last: FinishReason | GenerationEvent | "silence" = "stop") {
-    this.#script = [...script];
-    this.#last = last === "stop" || last === "length" ? { type: "finished", reason: last } : last;
-  }
-
-  async *submit(request: TokenRequest): AsyncGenerator<GenerationEvent> {
-    this.requests.push(request);
-    try {
-      yield { type: "started", cachedTokens: 3 };
-      for (let item = this.#script.shift(); item !== undefined; item = this.#script.shift()) {
-        if (typeof item === "string") return yield { type: "finished", reason: item };
-        this.tokenCount++;
-        yield { type: "token", tokenId: item };
-      }
-      if (this.#last !== "silence") yield this.#last;
-    } finally {
-      this.hasEnded = true;
-    }
-  }
-}
 
 function makeService(engine: TokenSource, overrides: Partial<ChatServiceDeps> = {}) {
   const loadImage = async () => makeImage(4, 4);

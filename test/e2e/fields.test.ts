@@ -183,6 +183,63 @@ describe("tokens", () => {
   });
 });
 
+describe("logprobs", () => {
+  type Logprobs = OpenAI.ChatCompletion.Choice.Logprobs;
+  const logprobsOf = (completion: OpenAI.ChatCompletion) => completion.choices[0]!.logprobs!.content!;
+  const spell = (logprobs: readonly { bytes: number[] | null }[]) => Buffer.from(logprobs.flatMap(({ bytes }) => bytes!)).toString();
+
+  test("are the model's own, streaming or not, whatever the sampling", async () => {
+    const whole = await ask(nameQuestion, { logprobs: true, top_logprobs: 5 });
+    const content = logprobsOf(whole);
+    expect(contentOf(whole)).toBe(nameAnswer);
+    expect(spell(content)).toBe(nameAnswer);
+    expect(content).toHaveLength(whole.usage!.completion_tokens - 1); // without the one that ends the answer
+    for (const { token, logprob, top_logprobs: top } of content) {
+      expect(top).toHaveLength(5);
+      expect(top[0]).toMatchObject({ token, logprob }); // greedy
+      expect(top.map((other) => other.logprob)).toEqual(top.map((other) => other.logprob).toSorted((a, b) => b - a));
+      const mass = top.reduce((sum, other) => sum + Math.exp(other.logprob), 0);
+      expect(mass).toBeGreaterThan(0);
+      expect(mass).toBeLessThanOrEqual(1 + 1e-6);
+    }
+    // The first token is drawn from the same logits, whatever is done to them afterwards.
+    const sampling = { temperature: 1.7, top_p: 0.01, presence_penalty: 1, logit_bias: { "20": -100 } };
+    const [first] = logprobsOf(await ask(nameQuestion, { logprobs: true, top_logprobs: 5, max_completion_tokens: 1, ...sampling }));
+    expect(first!.top_logprobs.map(({ token }) => token)).toEqual(content[0]!.top_logprobs.map(({ token }) => token));
+    first!.top_logprobs.forEach(({ logprob }, i) => expect(logprob).toBeCloseTo(content[0]!.top_logprobs[i]!.logprob, 4));
+
+    const request = {
+      model,
+      messages: [{ role: "user" as const, content: nameQuestion }],
+      temperature: 0,
+      logprobs: true,
+      top_logprobs: 5,
+    };
+    const stream = server.client.chat.completions.stream({ ...request, stop: "never" });
+    expect(logprobsOf((await stream.finalChatCompletion()) as OpenAI.ChatCompletion)).toHaveLength(content.length);
+    const streamed: Logprobs["content"] = [];
+    for await (const { choices } of await server.client.chat.completions.create({ ...request, stream: true })) {
+      streamed.push(...(choices[0]?.logprobs?.content ?? []));
+    }
+    expect(streamed.map(({ token }) => token)).toEqual(content.map(({ token }) => token));
+    streamed.forEach(({ logprob }, i) => expect(logprob).toBeCloseTo(content[i]!.logprob, 4));
+  });
+
+  test("are there for the thinking too, in front, and for each of several answers", async () => {
+    const completion = await ask(sum, { enable_thinking: true, n: 2, logprobs: true });
+    for (const { logprobs, message } of completion.choices) {
+      const [thinking, content] = spell(logprobs!.content!).split("</think>");
+      expect(thinking).toContain("The sum is 76.");
+      expect(content!.trim()).toBe(message.content);
+      expect(logprobs!.content![0]!.top_logprobs).toEqual([]);
+    }
+  });
+
+  test("are null where nobody asks", async () => {
+    expect((await ask(nameQuestion, { logprobs: false })).choices[0]!.logprobs).toBeNull();
+  });
+});
+
 describe("pictures", () => {
   const picture = (detail: "low" | "high" | "auto") =>
     [

@@ -1,0 +1,40 @@
+// An engine that says what a test tells it to.
+
+import type { TokenRequest, TokenSource } from "../../src/chat/generate-answer.ts";
+import type { GenerationEvent } from "../../src/core/events.ts";
+import type { FinishReason, TokenLogprobs } from "../../src/core/sampling.ts";
+
+/** Generates a script of ids, then ends as told. A word in the script ends a run of the engine; the next goes on behind it. */
+export class FakeEngine implements TokenSource {
+  readonly requests: TokenRequest[] = [];
+  readonly #script: (number | FinishReason)[];
+  readonly #last: GenerationEvent | "silence";
+  readonly #logprobs: TokenLogprobs | undefined;
+  tokenCount = 0;
+  hasEnded = false;
+
+  constructor(
+    script: readonly (number | FinishReason)[],
+    last: FinishReason | GenerationEvent | "silence" = "stop",
+    logprobs?: TokenLogprobs,
+  ) {
+    this.#logprobs = logprobs;
+    this.#script = [...script];
+    this.#last = last === "stop" || last === "length" ? { type: "finished", reason: last } : last;
+  }
+
+  async *submit(request: TokenRequest): AsyncGenerator<GenerationEvent> {
+    this.requests.push(request);
+    try {
+      yield { type: "started", cachedTokens: 3 };
+      for (let item = this.#script.shift(); item !== undefined; item = this.#script.shift()) {
+        if (typeof item === "string") return yield { type: "finished", reason: item };
+        this.tokenCount++;
+        yield { type: "token", tokenId: item, ...(this.#logprobs && { logprobs: this.#logprobs }) };
+      }
+      if (this.#last !== "silence") yield this.#last;
+    } finally {
+      this.hasEnded = true;
+    }
+  }
+}
