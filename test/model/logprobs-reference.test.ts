@@ -1,0 +1,78 @@
+// The log-probabilities of generated tokens against the reference's logits, on a CPU and on a GPU made of host memory.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readReference } from "../../scripts/parity/reference-case.ts";
+import { convertCheckpoint } from "../../src/convert/convert.ts";
+import type { Manifest } from "../../src/core/manifest.ts";
+import { greedy, type SamplingParams, type TokenLogprobs } from "../../src/core/sampling.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import type { SequenceId } from "../../src/engine/engine-protocol.ts";
+import type { ErnieModel } from "../../src/model/ernie-model.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import { makeFakeGpu, makeModel } from "./fake-gpu.ts";
+
+const folder = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
+const { cases } = readReference(folder);
+const work = mkdtempSync(join(tmpdir(), "ernie-vl-logprobs-"));
+let manifest: Manifest;
+
+beforeAll(async () => {
+  const settings = { weights: "fp32", activations: "fp32" } as const;
+  await convertCheckpoint(join(folder, "checkpoint-hub"), work, { settings, programVersion: "test" });
+  manifest = JSON.parse(readFileSync(join(work, "manifest.json"), "utf8")) as Manifest;
+});
+afterAll(() => rmSync(work, { recursive: true }));
+
+/** The definition, from the logits that the reference has behind the last token of the prompt. */
+function expectedLogprobs({ tensors }: (typeof cases)[number]): Float64Array {
+  const { data, shape } = tensors.get("logits")!;
+  const row = Float64Array.from((data as Float32Array).subarray(-shape.at(-1)!));
+  const logSum = Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
+  return row.map((logit) => logit - logSum);
+}
+
+/** The first token of each answer, all requests at once. */
+function firstTokens(model: ErnieModel, sampling: Partial<SamplingParams>) {
+  const engine = new Engine(model, { prefillChunkTokens: 20 });
+  cases.forEach(({ prompt }, id) => {
+    const request = { prompt, sampling: { ...greedy, ...sampling }, maxTokens: 2, stopTokenIds: [] };
+    engine.submit(id as SequenceId, { ...request, ...(id !== 0 && { logprobCount: id === 1 ? 0 : 20 }) });
+  });
+  const tokens = new Map<number, { tokenId: number; logprobs?: TokenLogprobs }>();
+  while (engine.hasWork()) for (const [id, event] of engine.step()) if (event.type === "token" && !tokens.has(id)) tokens.set(id, event);
+  return cases.map((_, id) => tokens.get(id)!);
+}
+
+describe.each(["cpu", "gpu"])("log-probabilities on a %s", (device) => {
+  test.each([
+    ["greedy", {}],
+    ["at temperature 1", { temperature: 1, seed: 3 }],
+    ["at another temperature, with a penalty and a bias", { temperature: 2, seed: 4, presencePenalty: 1, logitBias: [[17, 4]] as const }],
+  ])("are those of the reference's logits, %s", (_, sampling) => {
+    const gpu = device === "gpu" ? makeFakeGpu() : undefined;
+    const model = makeModel(gpu?.runtime ?? new Runtime(), work, manifest);
+
+    const tokens = firstTokens(model, sampling);
+
+    model.dispose();
+    expect(gpu?.cuda.violations ?? []).toEqual([]);
+    expect(tokens[0]!.logprobs).toBeUndefined(); // did not ask
+    expect(tokens[1]!.logprobs!.top).toEqual([]);
+    for (const [id, { tokenId, logprobs }] of tokens.entries()) {
+      if (!logprobs) continue;
+      const expected = expectedLogprobs(cases[id]!);
+      const tolerance = 2 * cases[id]!.tolerance("logits"); // of a logit, and of the sum
+      expect(Math.abs(logprobs.logprob - expected[tokenId]!)).toBeLessThan(tolerance);
+      const best = expected.toSorted().toReversed();
+      expect(logprobs.top).toHaveLength(id === 1 ? 0 : 20);
+      for (const [rank, top] of logprobs.top.entries()) {
+        expect(Math.abs(top.logprob - expected[top.tokenId]!)).toBeLessThan(tolerance);
+        expect(Math.abs(top.logprob - best[rank]!)).toBeLessThan(tolerance);
+      }
+    }
+  });
+});
