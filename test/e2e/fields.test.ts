@@ -158,6 +158,12 @@ describe("tokens", () => {
     expect(atLimit.usage!.completion_tokens).toBe(length + 1);
   });
 
+  test("a form that is complete ends the answer, whatever min_tokens and logit_bias say", async () => {
+    const fields = { guided_regex: "[a-c]{3}", min_tokens: 30, temperature: 1, seed: 5, logprobs: true };
+    for (const logit_bias of [{}, { "20": 100 }])
+      expect(contentOf(await ask(nameQuestion, { ...fields, logit_bias }))).toMatch(/^[a-c]{3}$/);
+  });
+
   test("logit_bias keeps a token out of the answer, or fills the answer with it", async () => {
     const { tokens } = (await send("/tokenize", { prompt: "," })) as { tokens: number[] };
     const bias = (value: number) => Object.fromEntries(tokens.map((tokenId) => [tokenId, value]));

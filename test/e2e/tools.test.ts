@@ -52,6 +52,17 @@ test.each(readToolSamples())("a sample gets the reference's answer: $skill", asy
   expect((message.content ?? "") + written.join("")).toBe(output);
 });
 
+test.each([false, true])("log-probabilities spell the call as the model wrote it, stream: %s", async (stream) => {
+  const request = { ...requestOf({}), logprobs: true };
+  const completion = stream
+    ? await server.client.chat.completions.stream({ ...request, stream: true }).finalChatCompletion()
+    : await server.client.chat.completions.create(request);
+  const { message, logprobs } = completion.choices[0]!;
+  const written = Buffer.from(logprobs!.content!.flatMap(({ bytes }) => bytes!)).toString();
+  expect(callsOf(message)).toEqual(callOfToronto);
+  expect(written.trim()).toMatch(/^<tool_call>.*"city": "Toronto".*<\/tool_call>$/s);
+});
+
 describe("the openai client", () => {
   test.each([{ thinking: false }, { thinking: true }])(
     "calls a tool, sends its result and gets the answer, thinking: $thinking",
