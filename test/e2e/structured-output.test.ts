@@ -1,9 +1,13 @@
 // Structured output through the whole program: what nano writes under a form conforms, however unlikely it would be by itself.
 
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateObject } from "ai";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import * as fc from "fast-check";
 import OpenAI, { APIError } from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { schemas } from "../grammar/random-schemas.ts";
 import { type RunningServer, startServer } from "./start-server.ts";
@@ -177,6 +181,38 @@ describe("calls", () => {
       }
     },
   );
+});
+
+test("a strict tool is called as one that is not", async () => {
+  const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+  const tool = { name: "get_weather", description: "Get the weather of a city", parameters };
+  for (const strict of [false, true]) {
+    const { message } = await ask({ tools: [{ type: "function", function: { ...tool, strict } }], temperature: 0 });
+    expect(message.tool_calls).toMatchObject([{ function: { name: "get_weather", arguments: '{"city": "Toronto"}' } }]);
+  }
+});
+
+describe("the helpers of clients work", () => {
+  const capital = z.object({
+    city: z.enum(["London", "Paris", "Rome"]),
+    people: z.number().int().min(1).max(9),
+    note: z.string().max(5).nullable(),
+  });
+
+  test.each([false, true])("openai's, stream: %s", async (stream) => {
+    const request = { ...requestOf({}), response_format: zodResponseFormat(capital, "capital") };
+    const { completions } = server.client.chat;
+    const completion = stream
+      ? await completions.stream({ ...request, stream }).finalChatCompletion()
+      : await completions.parse({ ...request, stream });
+    expect(capital.parse(completion.choices[0]!.message.parsed)).toBeDefined();
+  });
+
+  test("the AI SDK's", async () => {
+    const provider = createOpenAICompatible({ name: "local", baseURL: `${server.url}/v1`, supportsStructuredOutputs: true });
+    const { object } = await generateObject({ model: provider("ernie-vl-nano"), prompt: "What is the capital of Italy?", schema: capital });
+    expect(capital.parse(object)).toBeDefined();
+  });
 });
 
 describe("what is wrong with a form is said before anything runs", () => {
