@@ -1,7 +1,7 @@
 // The lasting state of one request inside the engine: its tokens, how many of them are computed, and where.
 
 import type { BatchEntry, SlotId, TokenDraw } from "../core/batch.ts";
-import { assert } from "../core/errors.ts";
+import { assert, EngineError } from "../core/errors.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import type { FinishReason } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
@@ -147,11 +147,13 @@ export class Sequence {
     };
   }
 
-  /** A mask that does not come fails its own sequence, not the batch: any token is drawn, and not used. */
+  /** A mask that does not come, or is empty, fails its own sequence, not the batch: any token is drawn, and not used. */
   #allowed(): Uint32Array | undefined {
     if (this.maskError !== undefined) return undefined;
     try {
-      return this.#constraint?.mask();
+      const mask = this.#constraint?.mask();
+      if (mask?.every((word) => word === 0)) throw new EngineError("the answer's grammar allows no token");
+      return mask;
     } catch (error) {
       this.maskError = error;
       return undefined;

@@ -98,6 +98,19 @@ describe("a constrained answer", () => {
   });
 });
 
+test("an answer whose grammar allows no token fails alone", () => {
+  const engine = new Engine(new FakeModel());
+  const free = makeRequest([4, 5], { maxTokens: 6 });
+  const script = new Script([70]);
+  script.readyMask = () => new Uint32Array(4);
+  engine.submit(id(0), free);
+  engine.submit(id(1), makeRequest([1, 2, 3]), script);
+  const events = runToEnd(engine);
+  expect(eventsOf(events, id(1)).at(-1)).toEqual({ type: "failed", message: "the answer's grammar allows no token" });
+  expect(tokensOf(eventsOf(events, id(0)))).toEqual(answerAlone(free, 64));
+  expect(script.closeCount).toBe(1);
+});
+
 describe("a constraint is closed once", () => {
   const endings: Record<string, (engine: Engine, model: FakeModel, script: Script) => void> = {
     "an end token": (engine, _model, script) =>

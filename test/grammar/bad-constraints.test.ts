@@ -72,6 +72,15 @@ const refused: [OutputFormat, RegExp][] = [
   [{ type: "choice", texts: [], param: "choice" }, /^choice: expected 1 to 2000 choices/],
   [{ type: "choice", texts: ["a", ""], param: "choice" }, /^choice\[1\]: expected a text/],
   [{ type: "tool_calls", tools: [], isRequired: true, maxCalls: 1 }, /expected 1 to 128 tools to call, got 0/],
+  [
+    {
+      type: "tool_calls",
+      tools: [{ name: "f", parameters: { type: "array" }, isStrict: false, param: "tools[0].function" }],
+      isRequired: true,
+      maxCalls: 1,
+    },
+    /^tools\[0\]\.function\.parameters\.type: expected "object", which arguments are, got "array"/,
+  ],
 ];
 
 describe("what cannot be enforced is refused with", () => {
