@@ -51,10 +51,10 @@ export function inverseTemperature({ temperature }: SamplingParams): number {
 }
 
 /**
- * Draws the next token: bias, penalties, tokens that may not come, temperature, top-k, top-p (of what top-k left), min-p, then one draw from what is kept, in the
- * order of falling logits, lower id first among equals. The result is always that of ranking the whole row: sums that only
- * the whole row can tell are kept as bounds, and where the bounds disagree the row is fetched. Throws EngineError when the
- * logits are not finite.
+ * Draws the next token: bias, penalties, what may not come left out, temperature, top-k, top-p (of what top-k left), min-p, then one
+ * draw from what is kept, in the order of falling logits, lower id first among equals. The result is always that of ranking the
+ * whole row: sums that only the whole row can tell are kept as bounds, and where the bounds disagree the row is fetched. Throws
+ * EngineError when the logits are not finite, or nothing may come.
  */
 export function drawToken(row: SamplerRow, draw: TokenDraw): number {
   const { params } = draw;
@@ -116,7 +116,11 @@ function lookAt(row: SamplerRow, limit: number, permission: Permission | undefin
   const candidates = weigh(ranked, best, Math.exp(last - best));
   const total = totalWeight(row, candidates);
   if (!permission) return { candidates, total };
-  return restrict(ranked, permission, last, best + Math.log(Math.max(0, total.high - candidates.cumulative.at(-1)!)));
+  const known = candidates.cumulative.at(-1)!;
+  const logRest = (sum: number): number => best + Math.log(Math.max(0, sum - known));
+  const isTooSmall = candidates.restWeight === 0 && last > -Infinity; // beside the best, not beside what may come
+  const high = isTooSmall ? Infinity : logRest(total.high);
+  return restrict(ranked, permission, { count: row.vocabSize - ranked.tokenIds.length, last, low: logRest(total.low), high });
 }
 
 /** Those of the device's first `limit` whose order is certain: tokens that were left out may be equal to the last, with lower ids. */
@@ -126,21 +130,23 @@ function certainOf({ values, tokenIds, vocabSize }: SamplerRow, limit: number): 
   return { tokenIds: orderTies(values, tokenIds, count), logits: values.subarray(0, count) };
 }
 
-/** What is left of ranked tokens; the tokens beyond have logits of at most `last` and weigh e^`logRest` together, at most. */
-function restrict(
-  ranked: RankedTokens,
-  { mayCome, count }: Permission,
-  last: number,
-  logRest: number,
-): { candidates: Candidates; total: Range } {
+/** Tokens that are not looked at: none has a logit above `last`, and the logarithm of the sum of e^logit lies in `low` … `high`. */
+type Unseen = { readonly count: number; readonly last: number } & Range;
+
+/** What is left without the tokens that may not come. */
+function restrict(ranked: RankedTokens, permission: Permission, unseen: Unseen): { candidates: Candidates; total: Range } {
+  const { mayCome, count } = permission;
   const places = [...ranked.tokenIds.keys()].filter((i) => mayCome(ranked.tokenIds[i]!) && ranked.logits[i]! > -Infinity);
   const tokenIds = Int32Array.from(places, (i) => ranked.tokenIds[i]!);
   const logits = Float32Array.from(places, (i) => ranked.logits[i]!);
-  const best = logits[0] ?? last;
-  const candidates = weigh({ tokenIds, logits }, best, last === -Infinity ? 0 : Math.exp(last - best));
+  const best = Math.max(logits[0] ?? unseen.last, -Number.MAX_VALUE); // never −∞ − −∞
+  const candidates = weigh({ tokenIds, logits }, best, Math.exp(unseen.last - best));
   const known = candidates.cumulative.at(-1)!;
-  const others = Math.min((count - places.length) * candidates.restWeight, logRest === -Infinity ? 0 : Math.exp(logRest - best));
-  return { candidates, total: { low: known, high: others > 0 ? loosely(known + others) : known } };
+  const permitted = count - places.length;
+  const high = Math.min(permitted * candidates.restWeight, Math.exp(unseen.high - best));
+  const low = Math.max(0, Math.exp(unseen.low - best) - (unseen.count - permitted) * candidates.restWeight);
+  if (high === 0) return { candidates, total: exactly(known) };
+  return { candidates, total: { low: Math.min(known + low * (1 - 2 * roundingError), known + high), high: loosely(known + high) } };
 }
 
 /** The first ids, with those of equal logits in rising order. */

@@ -4,25 +4,33 @@ import type { TokenDraw } from "../core/batch.ts";
 
 export type Permission = {
   readonly mayCome: (tokenId: number) => boolean;
-  /** At least as many as there are tokens that may come. */
+  /** Tokens that may come. */
   readonly count: number;
 };
 
 /** Undefined: all may come. Banned tokens come when no other may: an answer that must end ends. */
 export function findPermission({ allowed, bannedIds = [] }: TokenDraw, vocabSize: number): Permission | undefined {
-  if (allowed) return permitByMask(bannedIds.length === 0 ? allowed : without(allowed, bannedIds));
+  if (allowed) {
+    const others = permitByMask(without(allowed, bannedIds), vocabSize);
+    return others.count > 0 ? others : permitByMask(allowed, vocabSize);
+  }
   if (bannedIds.length === 0) return undefined;
-  return { mayCome: (id) => !bannedIds.includes(id), count: vocabSize };
+  return { mayCome: (id) => !bannedIds.includes(id), count: vocabSize - new Set(bannedIds).size };
 }
 
-function permitByMask(mask: Uint32Array): Permission {
-  return { mayCome: (id) => ((mask[id >>> 5]! >>> (id & 31)) & 1) === 1, count: mask.reduce((sum, word) => sum + bitCount(word), 0) };
+function permitByMask(mask: Uint32Array, vocabSize: number): Permission {
+  const wholeWords = vocabSize >>> 5;
+  const lastBits = (1 << (vocabSize & 31)) - 1; // bits beyond the vocabulary mean nothing
+  let count = bitCount((mask[wholeWords] ?? 0) & lastBits);
+  for (let i = 0; i < wholeWords; i++) count += bitCount(mask[i]!);
+  return { mayCome: (id) => ((mask[id >>> 5]! >>> (id & 31)) & 1) === 1, count };
 }
 
 function without(allowed: Uint32Array, bannedIds: readonly number[]): Uint32Array {
+  if (bannedIds.length === 0) return allowed;
   const mask = allowed.slice();
   for (const id of bannedIds) mask[id >>> 5]! &= ~(1 << (id & 31));
-  return mask.some((word) => word !== 0) ? mask : allowed;
+  return mask;
 }
 
 function bitCount(word: number): number {

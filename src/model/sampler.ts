@@ -9,8 +9,8 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
 import type { DecoderOutput } from "./decoder.ts";
 import { drawFromRow, drawToken, isGreedy } from "./draw-token.ts";
-import { tokenLogprobs } from "./token-logprobs.ts";
 import { packedBytes, TensorPack } from "./tensor-pack.ts";
+import { tokenLogprobs } from "./token-logprobs.ts";
 
 /** R rows with K candidates each. */
 function fieldsOf(R: number, K: number) {
@@ -44,7 +44,10 @@ export class Sampler {
     }));
   }
 
-  /** Waits for the decoder, and draws a token from row i of its logits for each draw that is asked for. */
+  /**
+   * Waits for the decoder, and draws a token from row i of its logits for each draw that is asked for. Log-probabilities come from
+   * the whole row: the graph's sum is one of scaled logits.
+   */
   draw(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): StepResult {
     const tokenIds = this.#drawTokens(output, draws);
     if (draws.every((draw) => draw?.logprobCount === undefined)) return { tokenIds };

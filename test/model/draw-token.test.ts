@@ -14,6 +14,7 @@ function makeDraw(params: Partial<SamplingParams>, { drawIndex = 0, prompt = [0]
 function maskOf(tokenIds: readonly number[], vocabSize: number): Uint32Array {
   const mask = new Uint32Array(Math.ceil(vocabSize / 32));
   for (const id of tokenIds) mask[id >>> 5]! |= 1 << (id & 31);
+  if (vocabSize % 32 > 0) mask[mask.length - 1]! |= -1 << (vocabSize % 32); // beyond the vocabulary: no meaning
   return mask;
 }
 
@@ -173,6 +174,13 @@ describe("drawing a token", () => {
       expect(drawToken(row, { ...makeDraw(params), allowed: maskOf([77], 100) })).toBe(77);
       expect(row.fetches).toBe(1);
     }
+  });
+
+  test("counts what may come but is no candidate, however far below a forbidden token", () => {
+    const logits = Float32Array.of(0, 0, 0, 1e-45, 37.3, 0);
+    const draw = { ...makeDraw({ temperature: 0.05 }), allowed: maskOf([0, 1, 3], 6) };
+    const drawn = Array.from({ length: 20 }, (_, drawIndex) => drawToken(makeRow(logits, draw.params, 3), { ...draw, drawIndex }));
+    expect(new Set(drawn)).toEqual(new Set([0, 1, 3]));
   });
 
   test("a banned token comes when no other is allowed; without any allowed token there is no draw", () => {
