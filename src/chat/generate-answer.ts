@@ -5,30 +5,16 @@ import type { GenerationOptions } from "../core/chat.ts";
 import { EngineError } from "../core/errors.ts";
 import type { AnswerPart, ChatEvent, GenerationEvent, SpelledLogprob, Usage } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
-import type { FinishReason, SamplingParams, TokenLogprobs } from "../core/sampling.ts";
+import type { FinishReason, TokenLogprobs } from "../core/sampling.ts";
 import type { ConstraintHandle } from "../core/token-constraint.ts";
+import type { EngineRequest } from "../engine/engine-protocol.ts";
 import { extendPrompt } from "./extend-prompt.ts";
 import type { OutputParser } from "./output-parser.ts";
-
-export type TokenRequest = {
-  readonly prompt: EncodedPrompt;
-  readonly sampling: SamplingParams;
-  readonly maxTokens: number;
-  readonly stopTokenIds: readonly number[];
-  /** Ids that cannot come before the run has so many tokens. */
-  readonly notBefore?: { readonly tokenCount: number; readonly tokenIds: readonly number[] };
-  /** Set when tokens shall come with log-probabilities, and those of so many best tokens. */
-  readonly logprobCount?: number;
-  /** Only requests with the same salt share cached prefixes. */
-  readonly cacheSalt?: string;
-  /** Its port goes over to the engine. */
-  readonly constraint?: ConstraintHandle;
-};
 
 /** What chat needs of the engine. */
 export type TokenSource = {
   /** Leaving the loop ends the generation as `signal` does; after the signal, the loop throws its reason. */
-  submit(request: TokenRequest, signal: AbortSignal): AsyncIterable<GenerationEvent>;
+  submit(request: EngineRequest, signal: AbortSignal): AsyncIterable<GenerationEvent>;
 };
 
 export type AnswerPlan = {
@@ -94,13 +80,13 @@ class Answer {
   readonly generatedIds: number[] = [];
   readonly #plan: AnswerPlan;
   readonly #output: OutputParser;
-  readonly #submit: (request: TokenRequest) => AsyncIterable<GenerationEvent>;
+  readonly #submit: (request: EngineRequest) => AsyncIterable<GenerationEvent>;
   readonly #tokenLimit: number;
   readonly #promptTokens: number;
   readonly #imageTokens: number;
   #cachedTokens: number | undefined;
 
-  constructor(plan: AnswerPlan, output: OutputParser, submit: (request: TokenRequest) => AsyncIterable<GenerationEvent>) {
+  constructor(plan: AnswerPlan, output: OutputParser, submit: (request: EngineRequest) => AsyncIterable<GenerationEvent>) {
     const { prompt, options, contextLength } = plan;
     this.#plan = plan;
     this.#output = output;
@@ -119,7 +105,7 @@ class Answer {
     const { endTokenIds, options } = this.#plan;
     const isFirst = this.generatedIds.length === 0;
     const missing = (options.minTokens ?? 0) - this.generatedIds.length;
-    const request: TokenRequest = {
+    const request: EngineRequest = {
       prompt,
       // The engine counts draws from 0 in each run: with the same seed, the second would repeat the random numbers of the first.
       sampling: isFirst ? options.sampling : { ...options.sampling, seed: Number.MAX_SAFE_INTEGER - options.sampling.seed },

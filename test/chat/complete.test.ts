@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type ChatServiceDeps, createChatService } from "../../src/chat/complete.ts";
-import type { TokenRequest, TokenSource } from "../../src/chat/generate-answer.ts";
+import type { TokenSource } from "../../src/chat/generate-answer.ts";
+import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import type { Chat, GenerationOptions, ToolChoice, ToolUse } from "../../src/core/chat.ts";
 import { EngineError, UserError } from "../../src/core/errors.ts";
@@ -176,7 +177,7 @@ describe("thinking budget", () => {
     const events = await collect(engine, { thinking: true, thinkingBudget: 3, maxTokens: 100 });
     expect(textOf(events, "content")).toBe("Yes.");
     const closing = tokenizer.encodeTemplate("\n</think>\n\n");
-    const [first, second] = engine.requests as [TokenRequest, TokenRequest];
+    const [first, second] = engine.requests as [EngineRequest, EngineRequest];
     expect(first.maxTokens).toBe(3);
     expect(second.maxTokens).toBe(100 - 3 - closing.length);
     expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought, ...closing]);
@@ -190,7 +191,7 @@ describe("thinking budget", () => {
     const chat: Chat = { messages: [{ role: "user", content: [image] }], thinking: true };
     for await (const _ of makeService(engine).complete(chat, makeOptions({ thinkingBudget: 2 }), new AbortController().signal));
 
-    const [{ prompt: first }, { prompt: second }] = engine.requests as [TokenRequest, TokenRequest];
+    const [{ prompt: first }, { prompt: second }] = engine.requests as [EngineRequest, EngineRequest];
     const [length, newLength] = [first.tokenIds.length, second.tokenIds.length];
     for (let axis = 0; axis < 3; axis++) {
       const row = [...second.positions.subarray(axis * newLength, (axis + 1) * newLength)];

@@ -1,12 +1,13 @@
 // An engine that says what a test tells it to.
 
-import type { TokenRequest, TokenSource } from "../../src/chat/generate-answer.ts";
+import type { TokenSource } from "../../src/chat/generate-answer.ts";
+import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
 import type { FinishReason, TokenLogprobs } from "../../src/core/sampling.ts";
 
 /** Generates a script of ids, then ends as told. A word in the script ends a run of the engine; the next goes on behind it. */
 export class FakeEngine implements TokenSource {
-  readonly requests: TokenRequest[] = [];
+  readonly requests: EngineRequest[] = [];
   readonly #script: (number | FinishReason)[];
   readonly #last: GenerationEvent | "silence";
   readonly #logprobs: TokenLogprobs | undefined;
@@ -23,7 +24,7 @@ export class FakeEngine implements TokenSource {
     this.#last = last === "stop" || last === "length" ? { type: "finished", reason: last } : last;
   }
 
-  async *submit(request: TokenRequest): AsyncGenerator<GenerationEvent> {
+  async *submit(request: EngineRequest): AsyncGenerator<GenerationEvent> {
     this.requests.push(request);
     try {
       yield { type: "started", cachedTokens: 3 };

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { createChatService } from "../../src/chat/complete.ts";
-import type { TokenRequest, TokenSource } from "../../src/chat/generate-answer.ts";
+import type { TokenSource } from "../../src/chat/generate-answer.ts";
+import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import type { GenerationOptions } from "../../src/core/chat.ts";
 import { RequestError } from "../../src/core/errors.ts";
@@ -46,14 +47,14 @@ class FakeGrammar {
 
 /** Answers each run with the next script; one that says nothing waits until the signal. */
 class ScriptedEngine implements TokenSource {
-  readonly requests: TokenRequest[] = [];
+  readonly requests: EngineRequest[] = [];
   readonly #runs: (readonly number[] | "silence")[];
 
   constructor(...runs: (readonly number[] | "silence")[]) {
     this.#runs = runs;
   }
 
-  async *submit(request: TokenRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent> {
+  async *submit(request: EngineRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent> {
     signal.throwIfAborted();
     const run = this.#runs[this.requests.length] ?? [end];
     this.requests.push(request);
@@ -111,7 +112,7 @@ describe("the grammar", () => {
     const engine = new ScriptedEngine(thought, [...tokenizer.encodeText("a"), end]);
     expect(textOf(await run(engine, grammar, { thinking: true }))).toBe("a");
     expect(grammar.constraints).toEqual([{ format, followsThinking: true }]);
-    const [first, second] = engine.requests as [TokenRequest, TokenRequest];
+    const [first, second] = engine.requests as [EngineRequest, EngineRequest];
     expect([first.constraint, second.constraint !== undefined]).toEqual([undefined, true]);
     expect(first.stopTokenIds).toContain(endThink);
     expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought]);
@@ -122,7 +123,7 @@ describe("the grammar", () => {
     const thought = tokenizer.encodeText("Hm.");
     const engine = new ScriptedEngine([...thought, end], [...tokenizer.encodeText("a"), end]);
     expect(textOf(await run(engine, new FakeGrammar(), { thinking: true }))).toBe("a");
-    const [first, second] = engine.requests as [TokenRequest, TokenRequest];
+    const [first, second] = engine.requests as [EngineRequest, EngineRequest];
     const closing = tokenizer.encodeTemplate("\n</think>\n\n");
     expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought, ...closing]);
   });
