@@ -1,6 +1,6 @@
 // The HTTP application: routes, and what holds for all of them (request id, log line, key, error envelope).
 
-import { Hono, type Context } from "hono";
+import { Hono, type Context, type Handler } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { ChatService } from "../chat/complete.ts";
 import { RequestError } from "../core/errors.ts";
@@ -9,32 +9,47 @@ import { requireApiKey } from "./auth.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { health } from "./health.ts";
-import { modelRoutes } from "./models.ts";
+import { listModels, showModel } from "./models.ts";
 import { type AppEnv, recordRequests } from "./request-record.ts";
 import { detokenize, tokenize } from "./tokenize.ts";
 import { version } from "./version.ts";
 
+type Route = readonly [method: "GET" | "POST" | "DELETE", path: string, handler: Handler<AppEnv>];
+
+/** Open to everyone, key or not. */
+function openRoutes(options: AppOptions): Route[] {
+  return [["GET", "/health", health(options)]];
+}
+
+function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
+  return [
+    ["POST", "/v1/chat/completions", chatCompletions(service, options)],
+    ["GET", "/v1/models", listModels(options)],
+    ["GET", "/v1/models/:id{.+}", showModel(options)], // names may hold slashes, escaped or not
+    ["POST", "/tokenize", tokenize(service, options)],
+    ["POST", "/detokenize", detokenize(service, options)],
+    ["GET", "/version", version()],
+  ];
+}
+
 /** The app without a port: `serve` of @hono/node-server gives it one, tests call `app.request()`. */
 export function createApp(service: ChatService, options: AppOptions): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
+  const [open, keyed] = [openRoutes(options), keyedRoutes(service, options)];
   app.use(recordRequests(options.log));
-  app.get("/health", health(options));
-  app.all("/health", refuseMethod("GET"));
+  addRoutes(app, open);
   app.use(requireApiKey(options.apiKeys));
-  app.post("/v1/chat/completions", chatCompletions(service, options));
-  app.all("/v1/chat/completions", refuseMethod("POST"));
-  app.route("/v1/models", modelRoutes(options));
-  app.all("/v1/models", refuseMethod("GET"));
-  app.all("/v1/models/:id{.+}", refuseMethod("GET"));
-  app.post("/tokenize", tokenize(service, options));
-  app.all("/tokenize", refuseMethod("POST"));
-  app.post("/detokenize", detokenize(service, options));
-  app.all("/detokenize", refuseMethod("POST"));
-  app.get("/version", version());
-  app.all("/version", refuseMethod("GET"));
-  app.notFound((c) => answerError(c, unknownRoute(c)));
+  addRoutes(app, keyed);
+  app.notFound((c) => answerError(c, unknownRoute(c, [...keyed, ...open])));
   app.onError((error, c) => answerError(c, error));
   return app;
+}
+
+function addRoutes(app: Hono<AppEnv>, routes: readonly Route[]): void {
+  for (const [method, path, handler] of routes) app.on(method, path, handler);
+  for (const path of new Set(routes.map((route) => route[1]))) {
+    app.all(path, refuseMethod(routes.filter((route) => route[1] === path).map(([method]) => method)));
+  }
 }
 
 function answerError(c: Context<AppEnv>, error: Error): Response {
@@ -43,16 +58,20 @@ function answerError(c: Context<AppEnv>, error: Error): Response {
   return c.json(body, status as ContentfulStatusCode, headers);
 }
 
-function refuseMethod(allowed: "GET" | "POST") {
+function refuseMethod(allowed: readonly string[]) {
   return (c: Context): never => {
-    c.header("allow", allowed);
-    throw new RequestError(`expected ${allowed} ${c.req.path}, got ${c.req.method}`, { status: 405, code: "method_not_allowed" });
+    c.header("allow", allowed.join(", "));
+    throw new RequestError(`expected ${allowed.join(" or ")} ${c.req.path.slice(0, 200)}, got ${c.req.method}`, {
+      status: 405,
+      code: "method_not_allowed",
+    });
   };
 }
 
-function unknownRoute(c: Context): RequestError {
-  return new RequestError(
-    `there is no ${c.req.method} ${c.req.path.slice(0, 200)}; this server has POST /v1/chat/completions, GET /v1/models, POST /tokenize, POST /detokenize, GET /version and GET /health`,
-    { status: 404, code: "unknown_url" },
-  );
+function unknownRoute(c: Context, routes: readonly Route[]): RequestError {
+  const known = routes.map(([method, path]) => `${method} ${path.replaceAll(/:(\w+)(\{[^}]*\})?/g, "{$1}")}`).join(", ");
+  return new RequestError(`there is no ${c.req.method} ${c.req.path.slice(0, 200)}; this server has ${known}`, {
+    status: 404,
+    code: "unknown_url",
+  });
 }

@@ -1,51 +1,30 @@
 // OpenAI's request in our words: messages to Chat, sampling fields to GenerationOptions.
 
 import { randomInt } from "node:crypto";
-import type { Chat, ChatMessage, ContentPart, GenerationOptions, ImagePart } from "../core/chat.ts";
-import { RequestError } from "../core/errors.ts";
-import type { GenerationDefaults, RequestLimits } from "./app-options.ts";
-import { decodeDataUri } from "./data-uri.ts";
+import type { Chat, ChatMessage, ContentPart, GenerationOptions } from "../core/chat.ts";
+import type { GenerationDefaults } from "./app-options.ts";
+import type { MediaParts } from "./media-parts.ts";
 import type { ChatRequest, RequestMessage } from "./openai-schema.ts";
-import { describe } from "./schema-fields.ts";
 import { toToolUse } from "./tool-schema.ts";
-
-/** `detail: "low"`: at most 256 tokens of 28 × 28 pixels, a picture of about 448 × 448. */
-const lowDetailPixels = 256 * 28 * 28;
 
 /** Below this, dividing logits by the temperature leaves float32's range; the draw is greedy anyhow. */
 const smallestTemperature = 1e-5;
 
 type Part = Exclude<RequestMessage["content"], string | undefined>[number];
-type RequestImage = Extract<Part, { type: "image_url" }>["image_url"];
 
 /** Throws RequestError when a picture cannot be taken from the request. */
-export function toChat(request: ChatRequest, defaultThinking: boolean, limits: RequestLimits): Chat {
-  let imageCount = 0;
-  const countImage = (param: string) => {
-    imageCount++;
-    if (imageCount > limits.imageCount) {
-      throw new RequestError(`${param}: expected at most ${limits.imageCount} pictures in one request, got more; send fewer`, {
-        code: "too_many_images",
-        param,
-      });
-    }
-  };
-  const toPart = (part: Part, path: string): ContentPart => {
-    if (part.type === "text") return part;
-    countImage(`${path}.image_url`);
-    return toImagePart(part.image_url, `${path}.image_url`, limits.imageBytes);
-  };
+export async function toChat(request: ChatRequest, defaultThinking: boolean, media: MediaParts): Promise<Chat> {
   const toolUse = toToolUse(request);
   return {
-    messages: request.messages.map((message, index) => toChatMessage(message, `messages[${index}]`, toPart)),
+    messages: await Promise.all(request.messages.map((message, index) => toChatMessage(message, `messages[${index}]`, media))),
     thinking: (wantsThinking(request) ?? defaultThinking) && thinkingBudget(request) !== 0,
     ...(toolUse && { toolUse }),
   };
 }
 
-function toChatMessage(message: RequestMessage, path: string, toPart: (part: Part, path: string) => ContentPart): ChatMessage {
+async function toChatMessage(message: RequestMessage, path: string, media: MediaParts): Promise<ChatMessage> {
   const parts = typeof message.content === "string" ? [{ type: "text" as const, text: message.content }] : (message.content ?? []);
-  const content = parts.map((part, index) => toPart(part, `${path}.content[${index}]`));
+  const content = await Promise.all(parts.map((part, index) => toPart(part, `${path}.content[${index}]`, media)));
   if (message.role === "tool") return { role: "tool", content, toolCallId: message.tool_call_id };
   if (message.role !== "assistant") return { role: message.role === "user" ? "user" : "system", content };
   const reasoning = message.reasoning_content ?? message.reasoning;
@@ -53,33 +32,16 @@ function toChatMessage(message: RequestMessage, path: string, toPart: (part: Par
   return { role: "assistant", content, ...(reasoning !== undefined && { reasoning }), ...(toolCalls.length > 0 && { toolCalls }) };
 }
 
-function toImagePart(image: RequestImage, path: string, maxBytes: number): ImagePart {
-  const { url, detail } = typeof image === "string" ? { url: image, detail: undefined } : image;
-  const param = typeof image === "string" ? path : `${path}.url`;
-  const scheme = /^\s*([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
-  if (scheme !== "data") throw notADataUri(url, scheme, param);
-  return {
-    type: "image",
-    bytes: decodeDataUri(url, param, maxBytes),
-    ...(detail === "low" && { maxPixels: lowDetailPixels }),
-    param,
-  };
-}
-
-function notADataUri(url: string, scheme: string | undefined, param: string): RequestError {
-  const expected = `${param}: expected a data URI such as data:image/png;base64,…`;
-  const options = { code: "invalid_image_url", param };
-  if (scheme === "http" || scheme === "https") {
-    return new RequestError(`${expected}, got ${scheme}:; remote images are not allowed on this server, send the picture itself`, options);
-  }
-  if (scheme === "file") {
-    return new RequestError(`${expected}, got file:; files of the server are not allowed, send the picture itself`, options);
-  }
-  return new RequestError(`${expected}, got ${describe(url)}`, options);
+async function toPart(part: Part, path: string, media: MediaParts): Promise<ContentPart> {
+  if (part.type === "text") return part;
+  const param = `${path}.image_url`;
+  return typeof part.image_url === "string"
+    ? media.image({ url: part.image_url, param })
+    : media.image({ ...part.image_url, param: `${param}.url` });
 }
 
 /** The one thinking switch behind its spellings, the most specific first; undefined when none is given. */
-function wantsThinking(request: ChatRequest): boolean | undefined {
+function wantsThinking(request: AnswerFields): boolean | undefined {
   const { chat_template_kwargs: kwargs, metadata, reasoning_effort: effort } = request;
   const mode = kwargs?.options?.thinking_mode;
   const byMetadata = metadata?.enable_thinking;
@@ -93,12 +55,15 @@ function wantsThinking(request: ChatRequest): boolean | undefined {
 }
 
 /** FastDeploy's name, then vLLM's. 0 is no thinking at all. */
-function thinkingBudget(request: ChatRequest): number | undefined {
+function thinkingBudget(request: AnswerFields): number | undefined {
   return request.reasoning_max_tokens ?? request.thinking_token_budget;
 }
 
+/** What a request says of how to answer; the other routes say it in these words too. */
+export type AnswerFields = Omit<ChatRequest, "messages">;
+
 /** `clientSalt` keeps clients apart; with `cache_salt`, a client keeps its own users apart. */
-export function toGenerationOptions(request: ChatRequest, defaults: GenerationDefaults, clientSalt?: string): GenerationOptions {
+export function toGenerationOptions(request: AnswerFields, defaults: GenerationDefaults, clientSalt?: string): GenerationOptions {
   const temperature = request.temperature ?? defaults.temperature ?? 1;
   const { stop, cache_salt: salt } = request;
   const biases = Object.entries(request.logit_bias ?? {}).map(([tokenId, bias]) => [Number(tokenId), bias] as const);

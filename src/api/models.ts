@@ -1,11 +1,11 @@
 // GET /v1/models and GET /v1/models/{id}: the one model this server serves.
 
-import { Hono } from "hono";
+import type { Handler } from "hono";
 import { RequestError } from "../core/errors.ts";
 import type { AppOptions } from "./app-options.ts";
 
-export function modelRoutes({ modelId, created, contextLength }: AppOptions): Hono {
-  const model = {
+function modelCard({ modelId, created, contextLength }: AppOptions) {
+  return {
     id: modelId,
     object: "model",
     created,
@@ -14,15 +14,17 @@ export function modelRoutes({ modelId, created, contextLength }: AppOptions): Ho
     input_modalities: ["text", "image"],
     output_modalities: ["text"],
   };
-  const app = new Hono();
-  app.get("/", (c) => c.json({ object: "list", data: [model] }));
-  // Names may hold slashes, escaped or not.
-  app.get("/:id{.+}", (c) => {
-    const id = c.req.param("id");
-    if (id !== modelId) throw unknownModel(id, modelId);
-    return c.json(model);
-  });
-  return app;
+}
+
+export function listModels(options: AppOptions): Handler {
+  return (c) => c.json({ object: "list", data: [modelCard(options)] });
+}
+
+export function showModel(options: AppOptions): Handler {
+  return (c) => {
+    refuseOtherModel(c.req.param("id"), options.modelId);
+    return c.json(modelCard(options));
+  };
 }
 
 /** A request need not name the model, but may not name another. */

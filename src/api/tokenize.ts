@@ -6,6 +6,7 @@ import type { ChatService } from "../chat/complete.ts";
 import { RequestError } from "../core/errors.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { toChat } from "./from-openai.ts";
+import { MediaParts } from "./media-parts.ts";
 import { refuseOtherModel } from "./models.ts";
 import { parseChatRequest } from "./openai-schema.ts";
 import { readJsonObject } from "./read-json.ts";
@@ -37,7 +38,7 @@ export function tokenize(service: ChatService, options: AppOptions): Handler {
     if (hasMessages === (prompt !== undefined)) throw bothOrNone(hasMessages ? "both" : "none of them");
     const tokens =
       prompt === undefined
-        ? await service.encodeChat(toChat(parseChatRequest(body), options.defaultThinking, limits))
+        ? await service.encodeChat(await toChat(parseChatRequest(body), options.defaultThinking, new MediaParts(limits)))
         : service.tokens.encode(prompt);
     return c.json({
       count: tokens.length,

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type RequestLimits, defaultLimits } from "../../src/api/app-options.ts";
 import { toChat, toGenerationOptions } from "../../src/api/from-openai.ts";
 import { toGenerationDefaults } from "../../src/api/generation-defaults.ts";
+import { MediaParts } from "../../src/api/media-parts.ts";
 import { parseChatRequest } from "../../src/api/openai-schema.ts";
 import { pngBase64, userSays } from "./make-app.ts";
 
@@ -9,12 +10,12 @@ const png = `data:image/png;base64,${pngBase64}`;
 const pngBytes = Buffer.from(pngBase64, "base64");
 
 const chatOf = (body: object, defaultThinking = false, limits: RequestLimits = defaultLimits) =>
-  toChat(parseChatRequest(body), defaultThinking, limits);
+  toChat(parseChatRequest(body), defaultThinking, new MediaParts(limits));
 const optionsOf = (fields: object, defaults = {}) => toGenerationOptions(parseChatRequest(userSays("a", fields)), defaults);
 
 describe("messages", () => {
-  test("roles, plain contents and parts keep their order; developer is system", () => {
-    const chat = chatOf({
+  test("roles, plain contents and parts keep their order; developer is system", async () => {
+    const chat = await chatOf({
       messages: [
         { role: "developer", content: "Be brief." },
         {
@@ -49,14 +50,16 @@ describe("messages", () => {
     [{ reasoning: "hm" }, "hm"],
     [{ reasoning_content: "one", reasoning: "two" }, "one"],
     [{ reasoning_content: null, reasoning: "two" }, "two"],
-  ])("thinking of an earlier answer comes back: %o", (fields, reasoning) => {
-    const chat = chatOf({ messages: [{ role: "assistant", content: "A.", ...fields }] });
+  ])("thinking of an earlier answer comes back: %o", async (fields, reasoning) => {
+    const chat = await chatOf({ messages: [{ role: "assistant", content: "A.", ...fields }] });
 
     expect(chat.messages[0]).toEqual({ role: "assistant", content: [{ type: "text", text: "A." }], reasoning });
   });
 
-  test("an assistant message without content is empty", () => {
-    expect(chatOf({ messages: [{ role: "assistant", content: null }] }).messages[0]).toEqual({ role: "assistant", content: [] });
+  test("an assistant message without content is empty", async () => {
+    const chat = await chatOf({ messages: [{ role: "assistant", content: null }] });
+
+    expect(chat.messages[0]).toEqual({ role: "assistant", content: [] });
   });
 
   test.each([
@@ -64,8 +67,8 @@ describe("messages", () => {
     ["high", undefined],
     ["auto", undefined],
     [null, undefined],
-  ])("detail %s allows %s pixels", (detail, maxPixels) => {
-    const chat = chatOf(userSays([{ type: "image_url", image_url: { url: png, detail } }]));
+  ])("detail %s allows %s pixels", async (detail, maxPixels) => {
+    const chat = await chatOf(userSays([{ type: "image_url", image_url: { url: png, detail } }]));
 
     expect(chat.messages[0]?.content[0]).toEqual({
       type: "image",
@@ -96,12 +99,12 @@ describe("the thinking switch", () => {
     [{ enable_thinking: false, metadata: { enable_thinking: true } }, false],
     [{ metadata: { enable_thinking: "false" }, reasoning_effort: "high" }, false],
     [{ chat_template_kwargs: {}, metadata: { run: "1" }, reasoning_effort: "high" }, true],
-  ])("%o means %s", (fields, thinking) => {
-    expect(chatOf(userSays("a", fields), !thinking).thinking).toBe(thinking);
+  ])("%o means %s", async (fields, thinking) => {
+    expect(await chatOf(userSays("a", fields), !thinking)).toHaveProperty("thinking", thinking);
   });
 
-  test.each([true, false])("without any, the server's default %s holds", (defaultThinking) => {
-    expect(chatOf(userSays("a"), defaultThinking).thinking).toBe(defaultThinking);
+  test.each([true, false])("without any, the server's default %s holds", async (defaultThinking) => {
+    expect(await chatOf(userSays("a"), defaultThinking)).toHaveProperty("thinking", defaultThinking);
   });
 });
 

@@ -195,6 +195,6 @@ describe("pictures", () => {
     const response = await app.request(chatPath, post({ messages }));
 
     expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ error: { code: "too_many_images", param: "messages[1].content[1].image_url" } });
+    expect(await response.json()).toMatchObject({ error: { code: "too_many_images", param: "messages[1].content[1].image_url.url" } });
   });
 });

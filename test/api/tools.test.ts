@@ -4,6 +4,8 @@ import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../../src/api/app-options.ts";
 import { toChat } from "../../src/api/from-openai.ts";
+import { toToolUse } from "../../src/api/tool-schema.ts";
+import { MediaParts } from "../../src/api/media-parts.ts";
 import { parseChatRequest } from "../../src/api/openai-schema.ts";
 import type { ToolUse } from "../../src/core/chat.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
@@ -27,8 +29,8 @@ const callEvents: readonly ChatEvent[] = [
   { type: "finished", reason: "tool_calls", usage },
 ];
 
-const chatOf = (body: object) => toChat(parseChatRequest(body), false, defaultLimits);
-const toolUseOf = (fields: object) => chatOf(userSays("a", fields)).toolUse;
+const chatOf = (body: object) => toChat(parseChatRequest(body), false, new MediaParts(defaultLimits));
+const toolUseOf = (fields: object) => toToolUse(parseChatRequest(userSays("a", fields)));
 
 describe("what a request offers", () => {
   const both: ToolUse = {
@@ -65,9 +67,9 @@ describe("what a request offers", () => {
     expect(toolUseOf(fields)).toEqual(expected);
   });
 
-  test("calls and results of the history, with pictures", () => {
+  test("calls and results of the history, with pictures", async () => {
     const call = { id: "call_1", type: "function", function: { name: "clock", arguments: '{"a":1}' } };
-    const chat = chatOf({
+    const chat = await chatOf({
       messages: [
         { role: "assistant", content: null, reasoning: "hm", tool_calls: [call] },
         {

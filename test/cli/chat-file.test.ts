@@ -22,8 +22,8 @@ const withPicture = (url: string) =>
   JSON.stringify({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }], enable_thinking: true });
 
 describe("a file of chats", () => {
-  test("gives each line as a chat, empty lines left out", () => {
-    const chats = readChatFile(write(`${hello}\n\n${hello}\n`));
+  test("gives each line as a chat, empty lines left out", async () => {
+    const chats = await readChatFile(write(`${hello}\n\n${hello}\n`));
 
     expect(chats.map(({ place }) => place.replace(/^.*, /, ""))).toEqual(["line 1", "line 3"]);
     expect(chats[0]!.chat).toEqual({ messages: [{ role: "user", content: [{ type: "text", text: "Hello" }] }], thinking: false });
@@ -32,10 +32,10 @@ describe("a file of chats", () => {
   test.each([
     ["a path relative to the file", "a picture.png"],
     ["a data URI", `data:image/png;base64,${picture.toString("base64")}`],
-  ])("takes pictures as %s", (_name, url) => {
+  ])("takes pictures as %s", async (_name, url) => {
     writeFileSync(join(folder, "a picture.png"), picture);
 
-    const [chat] = readChatFile(write(withPicture(url)));
+    const [chat] = await readChatFile(write(withPicture(url)));
 
     expect(chat!.chat.thinking).toBe(true);
     const [part] = chat!.chat.messages[0]!.content;
@@ -50,14 +50,14 @@ describe("a file of chats", () => {
     ["a picture that is missing", `${hello}\n\n${withPicture("no.png")}`, /line 3: cannot read the picture no\.png: ENOENT/],
     ["a picture on the network", withPicture("https://example.com/a.png"), /line 1: .* remote images are not allowed/],
     ["no chat at all", "\n\n", /chats\.jsonl: expected a chat on each line, got an empty file/],
-  ])("with %s is refused in one line that says where", (_name, text, message) => {
+  ])("with %s is refused in one line that says where", async (_name, text, message) => {
     const path = write(text);
 
-    expect(() => readChatFile(path)).toThrow(UserError);
-    expect(() => readChatFile(path)).toThrow(message);
+    await expect(readChatFile(path)).rejects.toThrow(UserError);
+    await expect(readChatFile(path)).rejects.toThrow(message);
   });
 
-  test("that does not exist is refused by name", () => {
-    expect(() => readChatFile(join(folder, "none.jsonl"))).toThrow(/^cannot read .*none\.jsonl: ENOENT/);
+  test("that does not exist is refused by name", async () => {
+    await expect(readChatFile(join(folder, "none.jsonl"))).rejects.toThrow(/^cannot read .*none\.jsonl: ENOENT/);
   });
 });

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { toChat } from "../../api/from-openai.ts";
+import { MediaParts } from "../../api/media-parts.ts";
 import { parseChatRequest, type ChatRequest, type RequestMessage } from "../../api/openai-schema.ts";
 import { RequestError, UserError } from "../../core/errors.ts";
 import type { CalibrationChat } from "./calibration-chat.ts";
@@ -13,13 +14,12 @@ const limits = { bodyBytes: Infinity, imageCount: 64, imageBytes: 64 * 2 ** 20 }
  * Pictures are data URIs or paths, relative to the file. Empty lines are skipped. Throws a UserError that names the file, and the line
  * at fault.
  */
-export function readChatFile(path: string): CalibrationChat[] {
-  const chats = readText(path)
-    .split("\n")
-    .flatMap((line, index): CalibrationChat[] => {
-      const place = `${path}, line ${index + 1}`;
-      return line.trim() === "" ? [] : [{ chat: readChat(line, path, place), place }];
-    });
+export async function readChatFile(path: string): Promise<CalibrationChat[]> {
+  const chats: CalibrationChat[] = [];
+  for (const [index, line] of readText(path).split("\n").entries()) {
+    const place = `${path}, line ${index + 1}`;
+    if (line.trim() !== "") chats.push({ chat: await readChat(line, path, place), place });
+  }
   if (chats.length > 0) return chats;
   throw new UserError(`${path}: expected a chat on each line, got an empty file; write lines such as {"messages": [...]}`);
 }
@@ -32,10 +32,10 @@ function readText(path: string): string {
   }
 }
 
-function readChat(line: string, path: string, place: string): CalibrationChat["chat"] {
+async function readChat(line: string, path: string, place: string): Promise<CalibrationChat["chat"]> {
   try {
     const request = parseChatRequest(parseObject(line));
-    return toChat(embedPictures(request, dirname(path)), false, limits);
+    return await toChat(embedPictures(request, dirname(path)), false, new MediaParts(limits));
   } catch (error) {
     if (error instanceof RequestError) throw new UserError(`${place}: ${error.message}`, { cause: error });
     throw error;
