@@ -2,7 +2,7 @@
 
 import type { Chat, GenerationOptions } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
-import type { ChatEvent } from "../core/events.ts";
+import type { ChatEvent, GenerationEvent } from "../core/events.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import { type OutputConstraint, toolCallTokens } from "../core/structured-output.ts";
@@ -35,9 +35,15 @@ export type ChatServiceDeps = {
 export type ChatService = {
   /**
    * `started` first, `finished` last, once for each answer. Throws RequestError when the request is at fault, EngineError when a step failed, and the
-   * signal's reason when it aborts. Leaving the loop early ends the generation too.
+   * signal's reason when it aborts. Leaving the loop early ends the generation too. `onEvent` is told of the engine's events as they come,
+   * however slowly the loop takes its own, and of the answer they belong to.
    */
-  complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncIterable<ChatEvent>;
+  complete(
+    chat: Chat,
+    options: GenerationOptions,
+    signal: AbortSignal,
+    onEvent?: (event: GenerationEvent, choice: number) => void,
+  ): AsyncIterable<ChatEvent>;
   /** The ids of the prompt that `complete` would run, with a placeholder for each token that pictures fill. Throws RequestError. */
   encodeChat(chat: Chat): Promise<number[]>;
   readonly tokens: TokenCodec;
@@ -70,7 +76,7 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
     return (await grammar.open(constraint)).handle;
   }
 
-  async function* complete(chat: Chat, options: GenerationOptions, signal: AbortSignal): AsyncGenerator<ChatEvent, void> {
+  async function* complete(...[chat, options, signal, onEvent]: Parameters<ChatService["complete"]>): AsyncGenerator<ChatEvent, void> {
     refuseUnknownBias(options, tokenizer);
     const prompt = await encode(chat);
     const { choiceCount = 1, sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
@@ -86,7 +92,12 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
       try {
         yield* generateAnswer(
           engine,
-          { ...plan, constraint, options: { ...options, sampling: { ...sampling, seed } } },
+          {
+            ...plan,
+            constraint,
+            options: { ...options, sampling: { ...sampling, seed } },
+            onEvent: onEvent && ((event) => onEvent(event, choice)),
+          },
           output,
           choiceSignal,
         );

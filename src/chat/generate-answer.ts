@@ -13,8 +13,11 @@ import type { OutputParser } from "./output-parser.ts";
 
 /** What chat needs of the engine. */
 export type TokenSource = {
-  /** Leaving the loop ends the generation as `signal` does; after the signal, the loop throws its reason. */
-  submit(request: EngineRequest, signal: AbortSignal): AsyncIterable<GenerationEvent>;
+  /**
+   * Leaving the loop ends the generation as `signal` does; after the signal, the loop throws its reason. `onEvent` is told of each
+   * event as it comes, however slowly the loop takes them.
+   */
+  submit(request: EngineRequest, signal: AbortSignal, onEvent?: (event: GenerationEvent) => void): AsyncIterable<GenerationEvent>;
 };
 
 export type AnswerPlan = {
@@ -26,6 +29,8 @@ export type AnswerPlan = {
   readonly options: GenerationOptions;
   readonly spellLogprobs: (tokenId: number, logprobs: TokenLogprobs) => { chosen: SpelledLogprob; top: SpelledLogprob[] };
   readonly endTokenIds: readonly number[];
+  /** Told of each event of the engine as it comes. */
+  readonly onEvent?: ((event: GenerationEvent) => void) | undefined;
   /** Tokens that prompt and answer may have together. */
   readonly contextLength: number;
 };
@@ -49,7 +54,7 @@ export async function* generateAnswer(
 ): AsyncGenerator<ChatEvent, void> {
   const { prompt, constraint, thinkingEnd, endTokenIds, options } = plan;
   const isTwoRuns = output.isThinking && thinkingEnd !== undefined && (options.thinkingBudget !== undefined || constraint !== undefined);
-  const answer = new Answer(plan, output, (request) => engine.submit(request, signal));
+  const answer = new Answer(plan, output, (request) => engine.submit(request, signal, plan.onEvent));
   if (!isTwoRuns) return yield* answer.finish(yield* answer.run({ prompt, constraint }));
 
   const end = yield* answer.run({ prompt, tokenLimit: options.thinkingBudget, moreEndIds: [thinkingEnd.id] });

@@ -4,7 +4,12 @@ import type { FinishReason, TokenLogprobs } from "./sampling.ts";
 
 /** One event of one sequence. Exactly one of `finished` and `failed` comes last, unless the caller aborted. */
 export type GenerationEvent =
-  | { readonly type: "started"; readonly cachedTokens: number }
+  | {
+      readonly type: "started";
+      readonly cachedTokens: number;
+      /** Milliseconds from being submitted to getting a slot, just before its first step. */
+      readonly queuedMs: number;
+    }
   | { readonly type: "token"; readonly tokenId: number; readonly logprobs?: TokenLogprobs }
   | { readonly type: "finished"; readonly reason: FinishReason }
   | { readonly type: "failed"; readonly message: string };

@@ -2,15 +2,17 @@
 
 import type { EventEmitter } from "node:events";
 import type { MessagePort, Worker } from "node:worker_threads";
+import { monotonicMs } from "../core/clock.ts";
 import { EngineError, RequestError, UserError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
-import type { EngineRequest, EngineStats, FromEngine, SequenceId, ToEngine } from "./engine-protocol.ts";
+import type { EngineRequest, EngineStats, FromEngine, SequenceId, StepReport, ToEngine } from "./engine-protocol.ts";
 
 /** Events of one request that its consumer has not taken yet. */
 type Inbox = {
   events: GenerationEvent[];
   /** When set, `error` is thrown once `events` is empty. */
   hasEnded: boolean;
+  readonly onEvent: (event: GenerationEvent) => void;
   error: unknown;
   wake: () => void;
 };
@@ -33,6 +35,7 @@ export class EngineClient {
   #onReady = (): void => {};
   readonly #onWarmUp: (done: number, total: number) => void;
   #onDeath = (_error: Error): void => {};
+  #onStep = (_step: StepReport): void => {};
 
   /**
    * Waits until the engine is loaded and, on a GPU, warmed up. Throws what the worker threw when it could not be: UserError or
@@ -69,22 +72,31 @@ export class EngineClient {
     if (this.#death) listener(this.#death.message);
   }
 
+  /** Calls the listener with each step. At most one listener. */
+  onStep(listener: (step: StepReport) => void): void {
+    this.#onStep = listener;
+  }
+
   /**
    * Generates an answer. The request is sent when the iteration starts; leaving the loop early or aborting the signal ends
    * it in the engine within one step. Throws RequestError when the engine refuses it, EngineError when the engine dies, the
    * signal's reason when it is aborted. A failed step is an event. The port of a constraint goes over with the request; when an error
-   * comes before that, it is still the caller's.
+   * comes before that, it is still the caller's. `onEvent` is told of each event as it comes, however slowly the loop takes them.
    */
-  async *submit(request: EngineRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
+  async *submit(
+    request: EngineRequest,
+    signal: AbortSignal,
+    onEvent: (event: GenerationEvent) => void = () => {},
+  ): AsyncGenerator<GenerationEvent, void, undefined> {
     signal.throwIfAborted();
     if (this.#death) throw this.#death;
     const id = this.#nextId++ as SequenceId; // the only place that makes ids
-    const inbox: Inbox = { events: [], hasEnded: false, error: undefined, wake: () => {} };
+    const inbox: Inbox = { events: [], hasEnded: false, onEvent, error: undefined, wake: () => {} };
     const abort = (): void => this.#abort(id, signal.reason);
     this.#inboxes.set(id, inbox);
     signal.addEventListener("abort", abort, { once: true });
     try {
-      this.#send({ type: "submit", id, request }, request.constraint ? [request.constraint.port] : []);
+      this.#send({ type: "submit", id, request, sentMs: monotonicMs() }, request.constraint ? [request.constraint.port] : []);
       for (;;) {
         const event = await takeEvent(inbox);
         const isLast = event.type === "finished" || event.type === "failed";
@@ -136,6 +148,7 @@ export class EngineClient {
         return this.#end(message.id, new RequestError(message.error.message, message.error.options));
       case "events":
         this.#stats = message.stats;
+        if (message.step) this.#onStep(message.step);
         for (const [id, event] of message.events) this.#deliver(id, event);
     }
   }
@@ -143,8 +156,10 @@ export class EngineClient {
   /** Events of ids without an inbox were under way when the request was aborted. */
   #deliver(id: SequenceId, event: GenerationEvent): void {
     const inbox = this.#inboxes.get(id);
-    inbox?.events.push(event);
-    inbox?.wake();
+    if (!inbox) return;
+    inbox.onEvent(event);
+    inbox.events.push(event);
+    inbox.wake();
   }
 
   /** Stops a request that is still under way. What it gave already is not wanted any more. */

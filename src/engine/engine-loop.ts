@@ -22,9 +22,9 @@ export async function runEngineLoop(
 ): Promise<void> {
   const state = { isOpen: true, wake: (): void => {} };
   const post = (message: FromEngine): void => port.postMessage(message);
-  const submit = ({ id, request }: ToEngine & { type: "submit" }): void => {
+  const submit = ({ id, request, sentMs }: ToEngine & { type: "submit" }): void => {
     try {
-      engine.submit(id, request, request.constraint && openConstraint(request.constraint));
+      engine.submit(id, request, request.constraint && openConstraint(request.constraint), sentMs);
     } catch (error) {
       if (error instanceof RequestError) post({ type: "refused", id, error: refusalOf(error) });
       else post(failure(engine, id, error));
@@ -50,7 +50,7 @@ export async function runEngineLoop(
     while (state.isOpen) {
       for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) receive(next.message);
       const events = engine.hasWork() ? engine.step() : [];
-      post({ type: "events", events, stats: engine.stats() });
+      post({ type: "events", events, stats: engine.stats(), step: engine.takeStepReport() });
       if (!engine.hasWork()) {
         if (state.isOpen) await new Promise<void>((resolve) => (state.wake = resolve));
       } else if (performance.now() - lastTurn >= turnIntervalMs) {

@@ -1,5 +1,6 @@
 // What crosses the thread boundary between the server and the engine. Everything here survives a structured clone.
 
+import type { Batch } from "../core/batch.ts";
 import type { RequestErrorOptions } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
@@ -44,10 +45,20 @@ export type EngineStats = {
   readonly decodeTokens: number;
 };
 
+/** What one step of the engine was, failed ones too. */
+export type StepReport = {
+  readonly kind: Batch["type"];
+  /** What was computed: prompt tokens, one token of each decoding sequence, or the placeholders of a picture. */
+  readonly tokenCount: number;
+  /** Of the whole step: planned, run, booked. */
+  readonly durationMs: number;
+};
+
 export type SequenceEvent = readonly [SequenceId, GenerationEvent];
 
 export type ToEngine =
-  | { readonly type: "submit"; readonly id: SequenceId; readonly request: EngineRequest }
+  /** `sentMs`: by `monotonicMs`. The engine reads it when its step is over, and time in between is time in the queue. */
+  | { readonly type: "submit"; readonly id: SequenceId; readonly request: EngineRequest; readonly sentMs: number }
   | { readonly type: "abort"; readonly id: SequenceId }
   | { readonly type: "close" };
 
@@ -55,7 +66,13 @@ export type FromEngine =
   /** Before `ready`: of the steps by which the device is prepared, `done` are done. */
   | { readonly type: "warming-up"; readonly done: number; readonly total: number }
   | { readonly type: "ready" }
-  | { readonly type: "events"; readonly events: readonly SequenceEvent[]; readonly stats: EngineStats }
+  /** `step`: absent when there was none since the last message. */
+  | {
+      readonly type: "events";
+      readonly events: readonly SequenceEvent[];
+      readonly stats: EngineStats;
+      readonly step?: StepReport | undefined;
+    }
   | { readonly type: "refused"; readonly id: SequenceId; readonly error: Refusal }
   | { readonly type: "fatal"; readonly message: string };
 

@@ -1,14 +1,17 @@
 // The engine: plan, step, commit. Synchronous; it lives in the thread that owns the model.
 
-import type { Batch, ModelRunner, StepResult } from "../core/batch.ts";
+import { type Batch, entriesOf, type ModelRunner, type StepResult } from "../core/batch.ts";
+import { monotonicMs } from "../core/clock.ts";
 import { DeviceLostError } from "../core/errors.ts";
+import { spanLength } from "../core/prompt.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
-import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
+import type { EngineRequest, EngineStats, SequenceEvent, SequenceId, StepReport } from "./engine-protocol.ts";
 import { defaultSchedulerOptions, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 
 export class Engine {
   readonly #model: ModelRunner;
   readonly #scheduler: Scheduler;
+  #stepReport: StepReport | undefined;
 
   constructor(model: ModelRunner, options: Partial<SchedulerOptions> = {}) {
     this.#model = model;
@@ -17,10 +20,10 @@ export class Engine {
 
   /**
    * Queues a request; its events come out of `step`. Throws RequestError when it can never fit, or when too many wait. The constraint
-   * is closed when the sequence ends, and when it is refused.
+   * is closed when the sequence ends, and when it is refused. Time in the queue counts from `sentMs` (by `monotonicMs`).
    */
-  submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint): void {
-    this.#scheduler.submit(id, request, constraint);
+  submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint, sentMs = monotonicMs()): void {
+    this.#scheduler.submit(id, request, constraint, sentMs);
   }
 
   /** Ends a request in any state; no event of it follows. */
@@ -37,10 +40,21 @@ export class Engine {
    * nothing more can be computed.
    */
   step(): SequenceEvent[] {
+    const startMs = performance.now();
     const batch = this.#scheduler.plan();
-    if (batch) this.#run(batch);
+    if (batch) {
+      this.#run(batch);
+      this.#stepReport = { kind: batch.type, tokenCount: tokensIn(batch), durationMs: performance.now() - startMs };
+    }
     if (!this.hasWork()) this.#scheduler.checkIntegrity();
     return this.#scheduler.takeEvents();
+  }
+
+  /** What the last step was; undefined when there was none since the last call. */
+  takeStepReport(): StepReport | undefined {
+    const report = this.#stepReport;
+    this.#stepReport = undefined;
+    return report;
   }
 
   stats(): EngineStats {
@@ -63,4 +77,9 @@ export class Engine {
     }
     this.#scheduler.commit(batch, result);
   }
+}
+
+function tokensIn(batch: Batch): number {
+  if (batch.type === "encode") return spanLength(batch.image);
+  return entriesOf(batch).reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
 }

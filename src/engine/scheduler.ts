@@ -1,6 +1,7 @@
 // Decides what runs in the next step and books what it gave. Owns the queue and the sequences; slots are kv-slots.ts.
 
 import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
+import { monotonicMs } from "../core/clock.ts";
 import { assert, EngineError, RequestError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
 import type { TokenLogprobs } from "../core/sampling.ts";
@@ -53,10 +54,10 @@ export class Scheduler {
   }
 
   /** Queues a request. Throws RequestError when it can never fit, or when too many wait already. */
-  submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint): void {
+  submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint, sentMs = monotonicMs()): void {
     try {
       this.#refuseUnfit(request);
-      this.#waiting.push(new Sequence(id, request, this.#slotCapacity, constraint));
+      this.#waiting.push(new Sequence(id, request, this.#slotCapacity, constraint, sentMs));
     } catch (error) {
       constraint?.close();
       throw error;
@@ -154,7 +155,7 @@ export class Scheduler {
       this.#running.push(sequence);
       sequence.status = "prefilling";
       this.#counts.cachedTokens += sequence.computedLength;
-      this.#emit(sequence, { type: "started", cachedTokens: sequence.computedLength });
+      this.#emit(sequence, { type: "started", cachedTokens: sequence.computedLength, queuedMs: monotonicMs() - sequence.sentMs });
     }
   }
 

@@ -1,6 +1,7 @@
 // The lasting state of one request inside the engine: its tokens, how many of them are computed, and where.
 
 import type { BatchEntry, SlotId, TokenDraw } from "../core/batch.ts";
+import { monotonicMs } from "../core/clock.ts";
 import { assert, EngineError } from "../core/errors.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import type { FinishReason } from "../core/sampling.ts";
@@ -20,6 +21,8 @@ export class Sequence {
   readonly prompt: EncodedPrompt;
   /** Tokens the answer may have. */
   readonly maxTokens: number;
+  /** When it was submitted, by `monotonicMs`. */
+  readonly sentMs: number;
   status: SequenceStatus = "waiting";
   slot: SlotId | undefined;
   computedLength = 0;
@@ -37,9 +40,10 @@ export class Sequence {
   #length: number;
 
   /** `slotCapacity` must leave room for one token more than the prompt. */
-  constructor(id: SequenceId, request: EngineRequest, slotCapacity: number, constraint?: TokenConstraint) {
+  constructor(id: SequenceId, request: EngineRequest, slotCapacity: number, constraint?: TokenConstraint, sentMs = monotonicMs()) {
     const { prompt } = request;
     this.id = id;
+    this.sentMs = sentMs;
     this.prompt = prompt;
     this.maxTokens = Math.min(request.maxTokens, slotCapacity - prompt.tokenIds.length);
     assert(this.maxTokens >= 1, `sequence ${id} may have no token: ${request.maxTokens} asked for, slots hold ${slotCapacity}`);

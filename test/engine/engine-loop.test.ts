@@ -54,7 +54,7 @@ describe("a client over a message channel", () => {
     const request = makeRequest([1, "cat", 2], { maxTokens: 3 });
     const tokens = answerAlone(request, 100).map((tokenId) => ({ type: "token", tokenId }));
     expect(await collect(client, request)).toEqual([
-      { type: "started", cachedTokens: 0 },
+      { type: "started", cachedTokens: 0, queuedMs: expect.any(Number) },
       ...tokens,
       { type: "finished", reason: "length" },
     ]);
@@ -88,6 +88,25 @@ describe("a client over a message channel", () => {
     const { client } = await connect();
     await collect(client, makeRequest([1, 2, 3], { maxTokens: 5 }));
     expect(client.stats()).toEqual({ running: 0, waiting: 0, slotsUsed: 0, steps: 5, prefillTokens: 3, cachedTokens: 0, decodeTokens: 4 });
+  });
+
+  test("tells of each step", async () => {
+    const { client } = await connect();
+    const kinds: string[] = [];
+    client.onStep(({ kind, tokenCount }) => kinds.push(`${kind} ${tokenCount}`));
+    await collect(client, makeRequest([1, "cat", 3], { maxTokens: 3 }));
+    expect(kinds).toEqual(["encode 3", "prefill 5", "decode 1", "decode 1"]);
+  });
+
+  test("tells of events as they come, even to one who takes none of them", async () => {
+    const { client, engine } = await connect();
+    const seen: string[] = [];
+    const events = client.submit(makeRequest([1], { maxTokens: 3 }), never(), ({ type }) => seen.push(type));
+    await events.next();
+    await settle(engine);
+    while (seen.length < 5) await setTimeout(1);
+    expect(seen).toEqual(["started", "token", "token", "token", "finished"]);
+    await events.return();
   });
 
   test("passes a failed step on as an event", async () => {
