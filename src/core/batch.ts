@@ -1,5 +1,6 @@
 // One step of the engine, and what the engine needs of a model. Read-only: lasting state lives in `Sequence`.
 
+import type { EngineError } from "./errors.ts";
 import type { ImagePatches, VisionSpan } from "./prompt.ts";
 import type { SamplingParams, TokenLogprobs } from "./sampling.ts";
 
@@ -16,7 +17,7 @@ export type TokenDraw = {
   readonly promptLength: number;
   /**
    * uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may be drawn; at least one must be set. Absent: all may. To be read
-   * after the forward pass.
+   * after the forward pass, in drawing for this entry: reading throws EngineError when no mask came.
    */
   readonly allowed?: Uint32Array | undefined;
   /** Few ids that may not be drawn, unless `allowed` leaves no other. */
@@ -59,8 +60,13 @@ export function entriesOf(batch: Batch): readonly BatchEntry[] {
 }
 
 export type StepResult = {
-  /** Per entry: the drawn token, or undefined where no draw was asked for. */
+  /** Per entry: the drawn token, or undefined where no draw was asked for or none was possible. */
   readonly tokenIds: readonly (number | undefined)[];
+  /**
+   * Per entry: why no token could be drawn (logits that are not finite, a mask that did not come), undefined where nothing failed. The
+   * others are as good as ever. Absent: none failed.
+   */
+  readonly errors?: readonly (EngineError | undefined)[];
   /** Per entry, undefined where none were asked for. Absent: nobody asked. */
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
 };
@@ -71,7 +77,7 @@ export interface ModelRunner {
   readonly slotCapacity: number;
   /** Whether a prefill over this picture finds its features computed. */
   hasFeatures(image: ImagePatches): boolean;
-  /** Computes one batch. Throws when it could not; the slots named in the batch are then undefined beyond their `start`. */
+  /** Computes one batch. Throws when it could not compute any of it; the slots named in the batch are then undefined beyond their `start`. */
   step(batch: Batch): StepResult;
   /** Exchanges the first `lengthA` tokens of slot a with the first `lengthB` tokens of slot b. */
   swapSlots(a: SlotId, lengthA: number, b: SlotId, lengthB: number): void;

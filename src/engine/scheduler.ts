@@ -83,7 +83,10 @@ export class Scheduler {
     return this.#planned?.batch;
   }
 
-  /** Books a step that was computed. A result that does not answer the batch is a failed step. */
+  /**
+   * Books a step that was computed. An entry that failed ends its sequence, whose slot is not reused: it may hold what is not finite. A
+   * result that does not answer the batch is a failed step.
+   */
   commit(batch: Batch, result: StepResult): void {
     const entries = entriesOf(batch);
     if (!answers(result, entries)) {
@@ -96,7 +99,9 @@ export class Scheduler {
       this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
       const sequence = sequences[i];
       if (sequence?.slot === undefined) continue; // aborted meanwhile
-      this.#advance(sequence, entry, result.tokenIds[i], result.logprobs?.[i]);
+      const error = result.errors?.[i];
+      if (error) this.#failAll([sequence], [sequence.slot], error);
+      else this.#advance(sequence, entry, result.tokenIds[i], result.logprobs?.[i]);
     }
   }
 
@@ -193,7 +198,6 @@ export class Scheduler {
   #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined, logprobs: TokenLogprobs | undefined): void {
     sequence.computedLength = entry.start + entry.tokenIds.length;
     if (tokenId === undefined) return; // the prompt goes on
-    if (sequence.maskError !== undefined) return this.#failAll([sequence], [], sequence.maskError);
     sequence.append(tokenId);
     sequence.status = "decoding";
     this.#emit(sequence, { type: "token", tokenId, ...(logprobs && { logprobs }) });
@@ -233,10 +237,10 @@ export class Scheduler {
   }
 }
 
-/** Whether there is a token for every entry that asks for one, and for no other. */
-function answers(result: StepResult, entries: readonly BatchEntry[]): boolean {
-  if (result.tokenIds.length !== entries.length) return false;
-  return entries.every((entry, i) => (entry.draw === undefined) === (result.tokenIds[i] === undefined));
+/** Whether there is a token or an error for every entry that asks for a token, and neither for any other. */
+function answers({ tokenIds, errors }: StepResult, entries: readonly BatchEntry[]): boolean {
+  if (tokenIds.length !== entries.length) return false;
+  return entries.every(({ draw }, i) => (draw ? (tokenIds[i] === undefined) !== !errors?.[i] : tokenIds[i] === undefined && !errors?.[i]));
 }
 
 function isUntouched(sequence: Sequence): boolean {

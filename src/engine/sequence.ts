@@ -31,8 +31,6 @@ export class Sequence {
    * within the prefill, or two pictures too big to be kept together would take turns for ever.
    */
   readonly encodedImages = new Set<string>();
-  /** Why there was no mask for the last draw, which says nothing then. */
-  maskError: unknown;
   readonly #request: EngineRequest;
   readonly #constraint: TokenConstraint | undefined;
   readonly #spanKeys: readonly SpanKey[];
@@ -151,17 +149,10 @@ export class Sequence {
     };
   }
 
-  /** A mask that does not come, or is empty, fails its own sequence, not the batch: any token is drawn, and not used. */
   #allowed(): Uint32Array | undefined {
-    if (this.maskError !== undefined) return undefined;
-    try {
-      const mask = this.#constraint?.mask();
-      if (mask?.every((word) => word === 0)) throw new EngineError("the answer's grammar allows no token");
-      return mask;
-    } catch (error) {
-      this.maskError = error;
-      return undefined;
-    }
+    const mask = this.#constraint?.mask();
+    if (mask?.every((word) => word === 0)) throw new EngineError("the answer's grammar allows no token");
+    return mask;
   }
 
   /** int32 [3, end − start] */

@@ -2,6 +2,8 @@
 
 import { samplerCandidates, samplerIo } from "../core/graph-io.ts";
 import type { StepResult, TokenDraw } from "../core/batch.ts";
+import { DeviceLostError, EngineError } from "../core/errors.ts";
+import type { TokenLogprobs } from "../core/sampling.ts";
 import { isHostMemory, type HostMemory, type Memory } from "../runtime/device.ts";
 import { Mirror } from "../runtime/mirror.ts";
 import { buildOwned } from "../runtime/owned.ts";
@@ -21,6 +23,8 @@ function fieldsOf(R: number, K: number) {
   } as const;
 }
 
+type DrawRow = (row: number, draw: TokenDraw) => number;
+type Outcome = { readonly tokenId?: number; readonly logprobs?: TokenLogprobs; readonly error?: EngineError };
 type OutputPack = TensorPack<ReturnType<typeof fieldsOf>>;
 
 export class Sampler {
@@ -45,27 +49,38 @@ export class Sampler {
   }
 
   /**
-   * Waits for the decoder, and draws a token from row i of its logits for each draw that is asked for. Log-probabilities come from
-   * the whole row: the graph's sum is one of scaled logits.
+   * Waits for the decoder, and draws a token from row i of its logits for each draw that is asked for. A row that none can be drawn
+   * from fails alone. Log-probabilities come from the whole row: the graph's sum is one of scaled logits.
    */
   draw(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): StepResult {
-    const tokenIds = this.#drawTokens(output, draws);
-    if (draws.every((draw) => draw?.logprobCount === undefined)) return { tokenIds };
-    const logprobs = draws.map((draw, row) => {
-      if (draw?.logprobCount === undefined) return undefined;
-      return tokenLogprobs(this.#fetchRow(output.memory, row), tokenIds[row]!, draw.logprobCount);
-    });
-    return { tokenIds, logprobs };
+    const drawRow = this.#prepare(output, draws);
+    const outcomes = draws.map((draw, row) => (draw ? this.#outcome(output, row, draw, drawRow) : {}));
+    return {
+      tokenIds: outcomes.map(({ tokenId }) => tokenId),
+      ...(outcomes.some(({ logprobs }) => logprobs) && { logprobs: outcomes.map(({ logprobs }) => logprobs) }),
+      ...(outcomes.some(({ error }) => error) && { errors: outcomes.map(({ error }) => error) }),
+    };
   }
 
-  #drawTokens(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): (number | undefined)[] {
+  #outcome({ memory }: DecoderOutput, row: number, draw: TokenDraw, drawRow: DrawRow): Outcome {
+    try {
+      const tokenId = drawRow(row, draw);
+      if (draw.logprobCount === undefined) return { tokenId };
+      return { tokenId, logprobs: tokenLogprobs(this.#fetchRow(memory, row), tokenId, draw.logprobCount) };
+    } catch (error) {
+      if (!(error instanceof EngineError) || error instanceof DeviceLostError) throw error;
+      return { error };
+    }
+  }
+
+  /** Computes what all rows need. */
+  #prepare(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): DrawRow {
     const { memory } = output;
     if (isHostMemory(memory) && draws.every((draw) => !draw || isGreedy(draw.params))) {
-      return draws.map((draw, row) => draw && drawFromRow(this.#rowIn(memory, row), draw)); // needs no sums over the vocabulary
+      return (row, draw) => drawFromRow(this.#rowIn(memory, row), draw); // needs no sums over the vocabulary
     }
     const { values, tokenIds, logSumExp } = this.#run(output, draws.length);
-    return draws.map((draw, row) => {
-      if (!draw) return undefined;
+    return (row, draw) => {
       const slice = [row * this.#candidateCount, (row + 1) * this.#candidateCount] as const;
       return drawToken(
         {
@@ -77,7 +92,7 @@ export class Sampler {
         },
         draw,
       );
-    });
+    };
   }
 
   dispose(): void {

@@ -2,43 +2,9 @@ import { describe, expect, test } from "vitest";
 import { entriesOf } from "../../src/core/batch.ts";
 import { RequestError } from "../../src/core/errors.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
-import { Engine } from "../../src/engine/engine.ts";
-import type { EngineRequest, SequenceEvent, SequenceId } from "../../src/engine/engine-protocol.ts";
-import type { SchedulerOptions } from "../../src/engine/scheduler.ts";
-import { answerAlone, FakeModel, type FakeModelOptions, makeRequest } from "./fake-model.ts";
-
-/** An engine whose requests are numbered as they come. */
-function makeEngine(modelOptions: FakeModelOptions = {}, options: Partial<SchedulerOptions> = {}) {
-  const model = new FakeModel(modelOptions);
-  const engine = new Engine(model, options);
-  let count = 0;
-  const submit = (content: readonly (number | string)[], options?: Partial<EngineRequest>): SequenceId => {
-    const id = count++ as SequenceId;
-    engine.submit(id, makeRequest(content, options));
-    return id;
-  };
-  return { engine, model, submit };
-}
-
-function step(engine: Engine): SequenceEvent[] {
-  const events = engine.step();
-  engine.checkIntegrity();
-  return events;
-}
-
-function runToEnd(engine: Engine): SequenceEvent[] {
-  const events: SequenceEvent[] = [];
-  while (engine.hasWork()) events.push(...step(engine));
-  return events;
-}
-
-function eventsOf(events: readonly SequenceEvent[], id: SequenceId): GenerationEvent[] {
-  return events.filter(([eventId]) => eventId === id).map(([, event]) => event);
-}
-
-function count(from: number, length: number): number[] {
-  return Array.from({ length }, (_, i) => from + i);
-}
+import type { SequenceId } from "../../src/engine/engine-protocol.ts";
+import { answerAlone, makeRequest } from "./fake-model.ts";
+import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
 
 const started = { type: "started", cachedTokens: 0, queuedMs: expect.any(Number) };
 const token = (tokenId: number): GenerationEvent => ({ type: "token", tokenId });
@@ -337,62 +303,5 @@ describe("an abort", () => {
     engine.abort(id);
     engine.abort(99 as SequenceId);
     expect(step(engine)).toEqual([]);
-  });
-});
-
-describe("a failure", () => {
-  test("of a step ends its own sequences only", () => {
-    const { engine, model, submit } = makeEngine();
-    const [failing, other] = [submit([1, 2]), submit([3, 4])];
-    model.failNext = "step";
-    const events = runToEnd(engine);
-    expect(eventsOf(events, failing)).toEqual([started, { type: "failed", message: "the device is on fire" }]);
-    expect(eventsOf(events, other).at(-1)).toEqual({ type: "finished", reason: "length" });
-  });
-
-  test("of a step leaves nothing to reuse in its slots", () => {
-    const { engine, model, submit } = makeEngine({ slotCount: 1 }, { prefillChunkTokens: 2 });
-    submit([1, 2, 3, 4]);
-    step(engine);
-    model.failNext = "step";
-    step(engine);
-    const second = submit([1, 2, 3, 4]);
-    expect(eventsOf(runToEnd(engine), second)[0]).toMatchObject({ type: "started", cachedTokens: 0 });
-  });
-
-  test("of an exchange of slots ends the sequence that was moved, and the rest decodes in the same step", () => {
-    const { engine, model, submit } = makeEngine();
-    const ids = [submit([1], { maxTokens: 3 }), submit([2], { maxTokens: 9 }), submit([3], { maxTokens: 9 })];
-    model.failNext = "move"; // the third is to take the place of the first
-    const events = runToEnd(engine);
-    expect(ids.map((id) => eventsOf(events, id).at(-1))).toEqual([
-      { type: "finished", reason: "length" },
-      { type: "finished", reason: "length" },
-      { type: "failed", message: "KV slots 2 and 0 could not be moved: the copy engine is on fire" },
-    ]);
-    expect(model.log.filter((line) => line.startsWith("swap"))).toEqual(["swap 2 0", "swap 1 0"]);
-    const tokens = eventsOf(events, ids[1]!).flatMap((event) => (event.type === "token" ? event.tokenId : []));
-    expect(tokens).toEqual(answerAlone(makeRequest([2], { maxTokens: 9 }), model.slotCapacity));
-  });
-
-  test("of a copy ends the new sequence and the one it copied from", () => {
-    const { engine, model, submit } = makeEngine({ slotCapacity: 100 });
-    const first = submit(count(1, 50), { maxTokens: 9 });
-    step(engine);
-    const second = submit(count(1, 60));
-    model.failNext = "move";
-    const events = runToEnd(engine);
-    const message = "KV slots 0 and 1 could not be moved: the copy engine is on fire";
-    expect(events).toEqual([
-      [second, { type: "failed", message }],
-      [first, { type: "failed", message }],
-    ]);
-  });
-
-  test("is what a result without a token for each entry is", () => {
-    const { engine, model, submit } = makeEngine();
-    const id = submit([1]);
-    model.step = () => ({ tokenIds: [undefined] });
-    expect(eventsOf(runToEnd(engine), id).at(-1)).toMatchObject({ type: "failed" });
   });
 });

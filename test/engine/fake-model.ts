@@ -2,6 +2,7 @@
 // token is a hash of that list: wrong content, position or order gives another answer than `answerAlone`.
 
 import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, type StepResult } from "../../src/core/batch.ts";
+import { EngineError } from "../../src/core/errors.ts";
 import type { EncodedPrompt, ImagePatches, VisionSpan } from "../../src/core/prompt.ts";
 import { greedy } from "../../src/core/sampling.ts";
 import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
@@ -25,7 +26,9 @@ export class FakeModel implements ModelRunner {
   /** What was done, one line per call: `encode cat`, `prefill 0[0..5)`, `decode 0 1`, `swap 0 2`, `copy 0 → 1 (40)`. */
   readonly log: string[] = [];
   /** The next call of this kind throws. */
-  failNext: "step" | "move" | undefined;
+  failNext: "step" | "move" | "row" | undefined;
+  /** Which entry of a step a failing row is, counted modulo their number. */
+  rowToFail = 0;
   /** Called in the middle of each step. */
   onStep = (_batch: Batch): void => {};
   readonly #slots: number[][];
@@ -54,7 +57,23 @@ export class FakeModel implements ModelRunner {
       throw new Error("the device is on fire");
     }
     if (batch.type === "encode") this.#remember(batch.image.hash);
-    return { tokenIds: entries.map((entry) => this.#compute(entry)) };
+    const failing = this.failNext === "row" ? entries[this.rowToFail % entries.length] : undefined;
+    if (failing?.draw) this.failNext = undefined;
+    const outcomes = entries.map((entry) => this.#outcome(entry, entry === failing));
+    return { tokenIds: outcomes.map(({ tokenId }) => tokenId), errors: outcomes.map(({ error }) => error) };
+  }
+
+  /** A failing row leaves garbage behind, as one does whose numbers are not finite. */
+  #outcome(entry: BatchEntry, isFailing: boolean): { tokenId?: number | undefined; error?: EngineError } {
+    try {
+      const tokenId = this.#compute(entry);
+      if (!isFailing || !entry.draw) return { tokenId };
+      this.#slots[entry.slot]!.splice(entry.start, Infinity, ...garbage(entry.tokenIds.length));
+      return { error: new EngineError("the logits are not finite") };
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      return { error };
+    }
   }
 
   hasFeatures(image: ImagePatches): boolean {

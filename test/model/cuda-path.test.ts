@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { BatchEntry, SlotId } from "../../src/core/batch.ts";
-import { UserError } from "../../src/core/errors.ts";
+import { EngineError, UserError } from "../../src/core/errors.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../src/core/prompt.ts";
 import { greedy, type SamplingParams } from "../../src/core/sampling.ts";
@@ -109,6 +109,37 @@ function decodeEntry(slot: number, start: number, sampling: Partial<SamplingPara
     draw: { params: { ...greedy, ...sampling }, drawIndex: 0, tokenIds, promptLength: 0 },
   };
 }
+
+test.each(["cpu", "cuda"])("a row that no token can be drawn from fails alone (%s)", (device) => {
+  const { cuda, runtime } = device === "cuda" ? makeFakeGpu() : { cuda: undefined, runtime: new Runtime() };
+  const model = makeModel(runtime, folder, manifest);
+  const batchOf = (...changes: ((entry: BatchEntry) => BatchEntry)[]) =>
+    model.step({ type: "decode", entries: changes.map((change, slot) => change(decodeEntry(slot, 0))) });
+  const same = (entry: BatchEntry) => entry;
+  const notFinite = (entry: BatchEntry) => ({ ...entry, draw: { ...entry.draw!, params: { ...greedy, logitBias: [[7, NaN]] as const } } });
+  const withoutMask = (entry: BatchEntry) => ({
+    ...entry,
+    draw: {
+      ...entry.draw!,
+      get allowed(): Uint32Array {
+        throw new EngineError("no mask came");
+      },
+    },
+  });
+
+  const good = batchOf(same, same, same).tokenIds;
+  const { tokenIds, errors } = batchOf(same, notFinite, withoutMask);
+
+  expect(tokenIds).toEqual([good[0], undefined, undefined]);
+  expect(errors?.map((error) => error?.message)).toEqual([
+    undefined,
+    expect.stringMatching(/not finite: that of token 7 is NaN/),
+    "no mask came",
+  ]);
+  model.dispose();
+  runtime.dispose();
+  cuda?.dispose();
+});
 
 describe("a decode step on a GPU", () => {
   const cases: [string, Partial<SamplingParams>[], object][] = [

@@ -1,0 +1,89 @@
+import { describe, expect, test } from "vitest";
+import { entriesOf } from "../../src/core/batch.ts";
+import { answerAlone, makeRequest } from "./fake-model.ts";
+import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
+
+describe("a failure", () => {
+  test("of a step ends its own sequences only", () => {
+    const { engine, model, submit } = makeEngine();
+    const [failing, other] = [submit([1, 2]), submit([3, 4])];
+    model.failNext = "step";
+    const events = runToEnd(engine);
+    expect(eventsOf(events, failing)).toEqual([
+      { type: "started", cachedTokens: 0, queuedMs: expect.any(Number) },
+      { type: "failed", message: "the device is on fire" },
+    ]);
+    expect(eventsOf(events, other).at(-1)).toEqual({ type: "finished", reason: "length" });
+  });
+
+  test("of a step leaves nothing to reuse in its slots", () => {
+    const { engine, model, submit } = makeEngine({ slotCount: 1 }, { prefillChunkTokens: 2 });
+    submit([1, 2, 3, 4]);
+    step(engine);
+    model.failNext = "step";
+    step(engine);
+    const second = submit([1, 2, 3, 4]);
+    expect(eventsOf(runToEnd(engine), second)[0]).toMatchObject({ type: "started", cachedTokens: 0 });
+  });
+
+  test("of an exchange of slots ends the sequence that was moved, and the rest decodes in the same step", () => {
+    const { engine, model, submit } = makeEngine();
+    const ids = [submit([1], { maxTokens: 3 }), submit([2], { maxTokens: 9 }), submit([3], { maxTokens: 9 })];
+    model.failNext = "move"; // the third is to take the place of the first
+    const events = runToEnd(engine);
+    expect(ids.map((id) => eventsOf(events, id).at(-1))).toEqual([
+      { type: "finished", reason: "length" },
+      { type: "finished", reason: "length" },
+      { type: "failed", message: "KV slots 2 and 0 could not be moved: the copy engine is on fire" },
+    ]);
+    expect(model.log.filter((line) => line.startsWith("swap"))).toEqual(["swap 2 0", "swap 1 0"]);
+    const tokens = eventsOf(events, ids[1]!).flatMap((event) => (event.type === "token" ? event.tokenId : []));
+    expect(tokens).toEqual(answerAlone(makeRequest([2], { maxTokens: 9 }), model.slotCapacity));
+  });
+
+  test("of a copy ends the new sequence and the one it copied from", () => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 100 });
+    const first = submit(count(1, 50), { maxTokens: 9 });
+    step(engine);
+    const second = submit(count(1, 60));
+    model.failNext = "move";
+    const events = runToEnd(engine);
+    const message = "KV slots 0 and 1 could not be moved: the copy engine is on fire";
+    expect(events).toEqual([
+      [second, { type: "failed", message }],
+      [first, { type: "failed", message }],
+    ]);
+  });
+
+  test("of one row ends its own sequence, and the others of the batch get their tokens", () => {
+    const { engine, model, submit } = makeEngine();
+    const ids = [1, 2, 3].map((content) => submit([content], { maxTokens: 6 }));
+    model.rowToFail = 1;
+    model.onStep = (batch) => {
+      if (entriesOf(batch).length === 3) model.failNext = "row";
+    };
+    const events = runToEnd(engine);
+    expect(eventsOf(events, ids[1]!).at(-1)).toEqual({ type: "failed", message: "the logits are not finite" });
+    for (const other of [0, 2]) {
+      const tokens = eventsOf(events, ids[other]!).flatMap((event) => (event.type === "token" ? event.tokenId : []));
+      expect(tokens).toEqual(answerAlone(makeRequest([other + 1], { maxTokens: 6 }), model.slotCapacity));
+    }
+    expect(engine.stats()).toMatchObject({ running: 0, slotsUsed: 0 });
+  });
+
+  test("of one row leaves nothing to reuse in its slot", () => {
+    const { engine, model, submit } = makeEngine({ slotCount: 1 }, { prefillChunkTokens: 2 });
+    submit([1, 2, 3, 4]);
+    model.failNext = "row";
+    runToEnd(engine);
+    const second = submit([1, 2, 3, 4]);
+    expect(eventsOf(runToEnd(engine), second)[0]).toMatchObject({ type: "started", cachedTokens: 0 });
+  });
+
+  test("is what a result without a token for each entry is", () => {
+    const { engine, model, submit } = makeEngine();
+    const id = submit([1]);
+    model.step = () => ({ tokenIds: [undefined] });
+    expect(eventsOf(runToEnd(engine), id).at(-1)).toMatchObject({ type: "failed" });
+  });
+});
