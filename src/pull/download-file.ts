@@ -8,7 +8,7 @@ import { UserError } from "../core/errors.ts";
 import { createContentHash, hashLocalFile } from "./content-hash.ts";
 import { toFileError } from "./file-error.ts";
 import type { HubClient } from "./hub-client.ts";
-import { LinkedAbort } from "./linked-abort.ts";
+import { LinkedAbort } from "../core/linked-abort.ts";
 import { partPath } from "./pull-plan.ts";
 import type { RemoteFile } from "./repository-files.ts";
 import { TransientError, withRetries, type Patience } from "./retry.ts";

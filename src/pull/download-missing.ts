@@ -2,7 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { downloadFile, type FileSource } from "./download-file.ts";
-import { LinkedAbort } from "./linked-abort.ts";
+import { LinkedAbort } from "../core/linked-abort.ts";
 import type { MissingFile } from "./pull-plan.ts";
 import type { PullRecord } from "./pull-record.ts";
 import type { RemoteFile } from "./repository-files.ts";

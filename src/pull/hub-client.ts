@@ -2,7 +2,7 @@
 
 import { UserError } from "../core/errors.ts";
 import type { HubAccess } from "./hub-access.ts";
-import { LinkedAbort } from "./linked-abort.ts";
+import { LinkedAbort } from "../core/linked-abort.ts";
 import { parseRetryAfter, TransientError, withRetries, type Patience } from "./retry.ts";
 
 const maxRedirects = 5;

@@ -1,0 +1,63 @@
+// Which hosts the operator allows downloads from: `--allow-media-domain` as rules, and the rule that covers a URL.
+
+import { isIP } from "node:net";
+import { UserError } from "../core/errors.ts";
+
+/** Which addresses a host may have. */
+export type Reach =
+  /** Public ones only. */
+  | "public"
+  /** Those of the operator's own machine and network too. */
+  | "local";
+
+export type HostRule = {
+  /** As the URL standard spells hosts. `*`: any; `*.example.org`: every name below, not `example.org` itself. */
+  readonly host: string;
+  /** Undefined: 80 for http, 443 for https. */
+  readonly port: string | undefined;
+  /** `local` where the operator names one service exactly: an IP address, or a name with its port. */
+  readonly reach: Reach;
+};
+
+/** Throws UserError for what is no host. */
+export function parseHostRule(text: string): HostRule {
+  const [, host = "", port] = /^(\*|\*?[^*/\\?#@:\s]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i.exec(text) ?? [];
+  const url = host === "*" ? undefined : parseUrl(`http://${host}`);
+  if (host === "" || (host !== "*" && !url) || (host.startsWith("*") && host !== "*" && host[1] !== ".") || Number(port ?? 1) > 65_535) {
+    const expected = "a host such as images.example.org, *.example.org, 127.0.0.1:9000 or [::1]:9000, or * for any public host";
+    throw new UserError(`--allow-media-domain: expected ${expected}, got ${JSON.stringify(text)}`);
+  }
+  const name = url ? hostName(url) : host;
+  const namesOneService = !name.startsWith("*") && (port !== undefined || isAddress(name));
+  return { host: name, port: port && String(Number(port)), reach: namesOneService ? "local" : "public" };
+}
+
+/** Undefined when no rule allows the URL; the widest reach where several do. */
+export function findHostRule(url: URL, rules: readonly HostRule[]): HostRule | undefined {
+  const name = hostName(url);
+  const covering = rules.filter((rule) => coversHost(rule, name) && coversPort(rule, url));
+  return covering.find(({ reach }) => reach === "local") ?? covering[0];
+}
+
+function coversHost({ host }: HostRule, name: string): boolean {
+  if (host === "*") return true;
+  return host.startsWith("*") ? name.endsWith(host.slice(1)) && !isAddress(name) : name === host;
+}
+
+function coversPort({ port }: HostRule, url: URL): boolean {
+  const schemePort = url.protocol === "https:" ? "443" : "80";
+  return (url.port || schemePort) === (port ?? schemePort);
+}
+
+/** Without the dot that may end a name, which changes nothing about whose it is. */
+function hostName({ hostname }: URL): string {
+  return hostname.replace(/\.$/, "");
+}
+
+function isAddress(hostname: string): boolean {
+  return hostname.startsWith("[") || isIP(hostname) > 0;
+}
+
+function parseUrl(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined;
+}

@@ -1,0 +1,66 @@
+import { expect, test } from "vitest";
+import { WorkGate } from "../../src/core/work-gate.ts";
+
+/** Works that end when told, and the names of those that began. */
+function makeWorks(gate: WorkGate) {
+  const began: string[] = [];
+  const ends = new Map<string, (error?: Error) => void>();
+  const run = (name: string, signal?: AbortSignal) =>
+    gate.run(() => {
+      began.push(name);
+      return new Promise<string>((resolve, reject) => ends.set(name, (error) => (error ? reject(error) : resolve(name))));
+    }, signal);
+  return { began, run, end: (name: string, error?: Error) => ends.get(name)!(error) };
+}
+
+test("works begin in order of arrival, so many at a time, whether those before fail or not", async () => {
+  const gate = new WorkGate(2, 10);
+  const { began, run, end } = makeWorks(gate);
+  const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => run(name));
+  await expect.poll(() => began).toEqual(["a", "b"]);
+
+  end("b", new Error("b failed"));
+  await expect(b).rejects.toThrow("b failed");
+  await expect.poll(() => began).toEqual(["a", "b", "c"]);
+  end("c");
+  end("a");
+  await expect.poll(() => began).toEqual(["a", "b", "c", "d"]);
+  end("d");
+
+  expect(await Promise.all([a, c, d])).toEqual(["a", "c", "d"]);
+});
+
+test("is full when the queue is, and has room again after", async () => {
+  const gate = new WorkGate(1, 1);
+  const { run, end, began } = makeWorks(gate);
+  const a = run("a");
+  expect(gate.isFull).toBe(false);
+  const b = run("b");
+  expect(gate.isFull).toBe(true);
+
+  end("a");
+  await a;
+  expect(gate.isFull).toBe(false);
+  await expect.poll(() => began).toEqual(["a", "b"]);
+  end("b");
+  await b;
+});
+
+test("a work whose client leaves the queue never begins and holds no place", async () => {
+  const gate = new WorkGate(1, 2);
+  const { run, end, began } = makeWorks(gate);
+  const client = new AbortController();
+  const a = run("a");
+  const b = run("b", client.signal);
+  const c = run("c");
+
+  client.abort(new Error("left"));
+  await expect(b).rejects.toThrow("left");
+  expect(gate.isFull).toBe(false);
+  end("a");
+  await a;
+  await expect.poll(() => began).toEqual(["a", "c"]);
+  end("c");
+  await c;
+  await expect(run("d", client.signal)).rejects.toThrow("left");
+});
