@@ -3,14 +3,17 @@
 export type ChatFormat = "pt" | "thinking";
 
 const render = `
-{%- set images = namespace(count=0) -%}
+{%- set counts = namespace(images=0, videos=0) -%}
 {%- macro render(content) -%}
   {%- if content is string -%}{{- content -}}
   {%- else -%}
     {%- for part in content -%}
       {%- if part.type == 'image' -%}
-        {%- set images.count = images.count + 1 -%}
-        {{- 'Picture ' ~ images.count ~ ':<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>' -}}
+        {%- set counts.images = counts.images + 1 -%}
+        {{- 'Picture ' ~ counts.images ~ ':<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>' -}}
+      {%- elif part.type == 'video' -%}
+        {%- set counts.videos = counts.videos + 1 -%}
+        {{- 'Video ' ~ counts.videos ~ ':<|VIDEO_START|><|VIDEO_PLACEHOLDER|><|VIDEO_END|>' -}}
       {%- else -%}{{- part.text -}}
       {%- endif -%}
     {%- endfor -%}

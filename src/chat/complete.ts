@@ -9,7 +9,7 @@ import { type OutputConstraint, toolCallTokens } from "../core/structured-output
 import type { ConstraintHandle } from "../core/token-constraint.ts";
 import type { GrammarClient } from "../grammar/grammar-client.ts";
 import { type GrammarVocabulary, readVocabulary } from "../grammar/token-trie.ts";
-import { encodePrompt, type LoadImage } from "./encode-prompt.ts";
+import { encodePrompt, type LoadImage, type LoadVideo } from "./encode-prompt.ts";
 import { generateAnswer, type TokenSource } from "./generate-answer.ts";
 import { OutputParser } from "./output-parser.ts";
 import { severalAnswers } from "./several-answers.ts";
@@ -24,6 +24,8 @@ export type ChatServiceDeps = {
   readonly config: Pick<ModelConfig, "tokens">;
   readonly engine: TokenSource;
   readonly loadImage: LoadImage;
+  /** Absent: videos are refused. */
+  readonly loadVideo?: LoadVideo;
   /** Tokens that prompt and answer may have together. */
   readonly contextLength: number;
   /** Of the model's logits. */
@@ -51,10 +53,10 @@ export type ChatService = {
 
 /** Reads tokenizer and template once. Throws UserError when the folder lacks them or they are of an unsupported kind. */
 export function createChatService(deps: ChatServiceDeps): ChatService {
-  const { modelFolder, config, engine, loadImage, contextLength } = deps;
+  const { modelFolder, config, engine, loadImage, loadVideo, contextLength } = deps;
   const tokenizer = loadTokenizer(modelFolder);
   const template = loadTemplate(modelFolder);
-  const encoder = { tokenizer, template, tokens: config.tokens, loadImage, contextLength };
+  const encoder = { tokenizer, template, tokens: config.tokens, loadImage, ...(loadVideo && { loadVideo }), contextLength };
   // Turns of the history close with it, so an answer may end there too (model spec, 6.2).
   const turnEnd = tokenizer.controlTokenId("<|end_of_sentence|>");
   const endTokenIds = [...new Set([...config.tokens.eos, ...(turnEnd === undefined ? [] : [turnEnd])])];
@@ -64,8 +66,8 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
   const thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, closingIds: tokenizer.encodeTemplate("\n</think>\n\n") };
   const isAbleToCall = tokenizer.controlTokenId(toolCallTokens.begin) !== undefined;
 
-  function encode(chat: Chat): Promise<EncodedPrompt> {
-    if (!chat.toolUse || isAbleToCall) return encodePrompt(chat, encoder);
+  function encode(chat: Chat, signal?: AbortSignal): Promise<EncodedPrompt> {
+    if (!chat.toolUse || isAbleToCall) return encodePrompt(chat, encoder, signal);
     const message = `tools: expected none, the tokenizer of this model has no ${toolCallTokens.begin}; leave them out`;
     throw new RequestError(message, { code: "unsupported_parameter", param: "tools" });
   }
@@ -78,7 +80,7 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
 
   async function* complete(...[chat, options, signal, onEvent]: Parameters<ChatService["complete"]>): AsyncGenerator<ChatEvent, void> {
     refuseUnknownBias(options, tokenizer);
-    const prompt = await encode(chat);
+    const prompt = await encode(chat, signal);
     const { choiceCount = 1, sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
     const endIds = [...(ignoresEndTokens ? [] : endTokenIds), ...stopTokenIds];
     const plan = { prompt, thinkingEnd, endTokenIds: endIds, contextLength, spellLogprobs: spellLogprobs.bind(undefined, tokenizer) };

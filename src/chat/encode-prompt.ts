@@ -1,6 +1,6 @@
-// Chat → EncodedPrompt: template, token ids, pictures as placeholders, positions and expert banks.
+// Chat → EncodedPrompt: template, token ids, pictures and videos as placeholders, positions and expert banks.
 
-import type { Chat, ImagePart } from "../core/chat.ts";
+import type { Chat, ContentPart, ImagePart, VideoPart } from "../core/chat.ts";
 import { assert, RequestError } from "../core/errors.ts";
 import type { SpecialTokens } from "../core/model-config.ts";
 import { type EncodedPrompt, type ImagePatches, spanLength, type VisionSpan } from "../core/prompt.ts";
@@ -13,33 +13,53 @@ import type { PromptText, Tokenizer } from "./tokenizer.ts";
 /** Decodes one picture. Throws RequestError when it is at fault. */
 export type LoadImage = (bytes: Uint8Array, request: ImageRequest) => Promise<ImagePatches>;
 
+/** What a prompt can still take, and who waits for it. */
+export type VideoRequest = {
+  /** Before anything is decoded, a video that fills more is refused. */
+  readonly maxTokens: number;
+  readonly signal: AbortSignal;
+};
+
+/** Decodes one video. Throws RequestError when it is at fault, and the signal's reason when it aborts. */
+export type LoadVideo = (part: VideoPart, request: VideoRequest) => Promise<ImagePatches>;
+
 export type PromptEncoderDeps = {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
   readonly tokens: SpecialTokens;
   readonly loadImage: LoadImage;
+  /** Absent: videos are refused. */
+  readonly loadVideo?: LoadVideo;
   /** Tokens that prompt and answer may have together. */
   readonly contextLength: number;
 };
 
-/** A prompt in order: ids of text and template, or the number of a picture. */
-type PromptPiece = { readonly type: "ids"; readonly ids: readonly number[] } | { readonly type: "image"; readonly index: number };
+/** A prompt in order: ids of text and template, or the place of the next picture or video. */
+type PromptPiece = { readonly type: "ids"; readonly ids: readonly number[] } | { readonly type: "image" | "video" };
 
-/** Throws RequestError: `context_length_exceeded`, a picture at fault, or a conversation that the template refuses. */
-export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps): Promise<EncodedPrompt> {
+type Visual = { readonly type: "image" | "video"; readonly patches: ImagePatches };
+
+const never = new AbortController().signal;
+
+/**
+ * Throws RequestError: `context_length_exceeded`, a picture or video at fault, or a conversation that the template refuses. `signal`
+ * ends the decoding of videos.
+ */
+export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps, signal: AbortSignal = never): Promise<EncodedPrompt> {
   const { tokenizer, template, tokens, contextLength } = deps;
   refuseLongPrompt({ text: chat.messages.length, isLowerBound: true }, contextLength); // each has a token; before any is rendered
   const segments = template.render(chat);
-  const textLength = segments.reduce((sum, segment) => sum + (segment.type === "image" ? 0 : segment.text.length), 0);
+  const textLength = segments.reduce((sum, segment) => sum + ("text" in segment ? segment.text.length : 0), 0);
   refuseLongPrompt({ text: tokenizer.minTokenCount(textLength), isLowerBound: true }, contextLength); // before any text is tokenized
   const pieces = tokenizePieces(segments, tokenizer);
   const textTokenCount = pieces.reduce((sum, piece) => sum + (piece.type === "ids" ? piece.ids.length : 0), 0);
   refuseLongPrompt({ text: textTokenCount }, contextLength); // before any picture is decoded
-  const images = await loadImages(chat, deps.loadImage);
-  const imageTokenCount = images.reduce((sum, image) => sum + spanLength(image), 0);
-  refuseLongPrompt({ text: textTokenCount, images: imageTokenCount }, contextLength);
+  const maxVisualTokens = contextLength - textTokenCount - 1;
+  const visuals = await loadVisuals(chat, deps, { maxTokens: maxVisualTokens, signal });
+  const visualTokenCount = visuals.reduce((sum, { patches }) => sum + spanLength(patches), 0);
+  refuseLongPrompt({ text: textTokenCount, visuals: visualTokenCount }, contextLength);
 
-  const { tokenIds, spans, runs } = layOut(pieces, images, tokens.image, textTokenCount + imageTokenCount);
+  const { tokenIds, spans, runs } = layOut(pieces, visuals, tokens, textTokenCount + visualTokenCount);
   const { positions, positionDelta } = assignPositions(runs);
   return { tokenIds, positions, positionDelta, visionExpert: markVisionExperts(tokenIds, tokens), spans };
 }
@@ -52,42 +72,52 @@ function tokenizePieces(segments: readonly PromptSegment[], tokenizer: Tokenizer
     texts = [];
   };
   for (const segment of segments) {
-    if (segment.type === "image") {
-      flush();
-      pieces.push(segment);
-    } else texts.push(...toPromptText(segment));
+    if ("text" in segment) {
+      texts.push({ text: segment.text, isTrusted: segment.type === "control" });
+      continue;
+    }
+    flush();
+    pieces.push(segment);
   }
   flush();
   return pieces;
 }
 
-/** None for a picture. */
-function toPromptText(segment: PromptSegment): PromptText[] {
-  return segment.type === "image" ? [] : [{ text: segment.text, isTrusted: segment.type === "control" }];
-}
+type TokenCounts = { readonly text: number; readonly visuals?: number; readonly isLowerBound?: boolean };
 
-type TokenCounts = { readonly text: number; readonly images?: number; readonly isLowerBound?: boolean };
-
-function refuseLongPrompt({ text, images = 0, isLowerBound = false }: TokenCounts, contextLength: number): void {
-  if (text + images < contextLength) return;
-  const tokens = `${isLowerBound ? "at least " : ""}${text + images} tokens${images > 0 ? `, ${images} of them for images` : ""}`;
+function refuseLongPrompt({ text, visuals = 0, isLowerBound = false }: TokenCounts, contextLength: number): void {
+  if (text + visuals < contextLength) return;
+  const tokens = `${isLowerBound ? "at least " : ""}${text + visuals} tokens${visuals > 0 ? `, ${visuals} of them for images and videos` : ""}`;
   throw new RequestError(
     `the prompt has ${tokens}; at most ${contextLength - 1} leave room for an answer in a context of ${contextLength}: ` +
-      `shorten the conversation${images > 0 ? ", send fewer or smaller images" : ""} or start the server with a larger --max-model-len`,
+      `shorten the conversation${visuals > 0 ? ", send fewer or smaller images, or fewer frames" : ""} or start the server with a larger --max-model-len`,
     { code: "context_length_exceeded", param: "messages" },
   );
 }
 
 /** In the order of the conversation, all at the same time. */
-function loadImages(chat: Chat, loadImage: LoadImage): Promise<ImagePatches[]> {
-  const parts = chat.messages.flatMap(({ content }) => content.filter((part): part is ImagePart => part.type === "image"));
-  return Promise.all(parts.map(({ bytes, maxPixels, param }) => loadImage(bytes, { maxPixels, param })));
+function loadVisuals(chat: Chat, deps: PromptEncoderDeps, request: VideoRequest): Promise<Visual[]> {
+  const parts = chat.messages.flatMap(({ content }) => content.filter(isVisual));
+  return Promise.all(parts.map(async (part) => ({ type: part.type, patches: await loadVisual(part, deps, request) })));
 }
 
-function layOut(pieces: readonly PromptPiece[], images: readonly ImagePatches[], imageId: number, tokenCount: number) {
+function isVisual(part: ContentPart): part is ImagePart | VideoPart {
+  return part.type !== "text";
+}
+
+function loadVisual(part: ImagePart | VideoPart, deps: PromptEncoderDeps, request: VideoRequest): Promise<ImagePatches> {
+  const { param } = part;
+  if (part.type === "image") return deps.loadImage(part.bytes, { maxPixels: part.maxPixels, param });
+  if (deps.loadVideo) return deps.loadVideo(part, request);
+  throw new RequestError(`${param}: videos are not taken here; leave them out`, { code: "unsupported_parameter", param });
+}
+
+/** A template may move pictures past videos, but not past each other. */
+function layOut(pieces: readonly PromptPiece[], visuals: readonly Visual[], tokens: SpecialTokens, tokenCount: number) {
   const tokenIds = new Int32Array(tokenCount);
   const spans: VisionSpan[] = [];
   const runs: PromptRun[] = [];
+  const waiting = { image: visuals.filter(({ type }) => type === "image"), video: visuals.filter(({ type }) => type === "video") };
   let start = 0;
   for (const piece of pieces) {
     if (piece.type === "ids") {
@@ -96,12 +126,13 @@ function layOut(pieces: readonly PromptPiece[], images: readonly ImagePatches[],
       start += piece.ids.length;
       continue;
     }
-    const image = images[piece.index];
-    assert(image, `no picture for image ${piece.index} of the prompt`);
+    const image = waiting[piece.type].shift()?.patches;
+    assert(image, `no ${piece.type} for a place of the prompt`);
+    const { frameCount, patchRows, patchColumns } = image;
     const length = spanLength(image);
-    tokenIds.fill(imageId, start, start + length);
+    tokenIds.fill(tokens[piece.type], start, start + length);
     spans.push({ start, length, image });
-    runs.push({ type: "vision", frameCount: image.frameCount, patchRows: image.patchRows, patchColumns: image.patchColumns });
+    runs.push({ type: "vision", frameCount, patchRows, patchColumns });
     start += length;
   }
   return { tokenIds, spans, runs };

@@ -7,11 +7,11 @@ export type PromptSegment =
   | { readonly type: "control"; readonly text: string }
   /** Written by a client: never a control token. */
   | { readonly type: "text"; readonly text: string }
-  /** The place of the picture with this number, in the order of the conversation. */
-  | { readonly type: "image"; readonly index: number };
+  /** The place of the next picture or video, in the order of the conversation. */
+  | { readonly type: "image" | "video" };
 
-/** How templates write the place of a picture: transformers' token, and the word of Baidu's own template. */
-const imagePlaceholders = ["<|IMAGE_PLACEHOLDER|>", "<|image@placeholder|>"];
+/** How templates write the place of a picture or video: transformers' token, and the word of Baidu's own template. */
+const placeholders = /<\|(IMAGE_PLACEHOLDER|image@placeholder|VIDEO_PLACEHOLDER|video@placeholder)\|>/;
 
 export class MarkedTexts {
   // Digits and signs only, so that no filter of a template (upper, escape …) changes a marker, except `tojson`, on purpose.
@@ -31,22 +31,20 @@ export class MarkedTexts {
     return text.slice(0, start) + marker + text.slice(start + body.length);
   }
 
-  /** Cuts rendered text into what the template wrote, what clients wrote, and places of pictures. */
+  /** Cuts rendered text into what the template wrote, what clients wrote, and places of pictures and videos. */
   split(rendered: string): PromptSegment[] {
-    const images = imagePlaceholders.map((word) => word.replaceAll("|", "\\|")).join("|");
-    const stops = new RegExp(`\\[${this.#nonce}:(\\d+)(\\\\+)(·|u00b7)\\]|${images}`, "g");
+    const stops = new RegExp(`\\[${this.#nonce}:(\\d+)(\\\\+)(·|u00b7)\\]|${placeholders.source}`, "g");
     const segments: PromptSegment[] = [];
     let end = 0;
-    let imageCount = 0;
     const addControl = (text: string) => {
       if (text !== "") segments.push({ type: "control", text });
     };
     for (const match of rendered.matchAll(stops)) {
       addControl(rendered.slice(end, match.index));
-      const [whole, index, backslashes, sign] = match;
+      const [whole, index, backslashes, sign, placeholder] = match;
       segments.push(
         index === undefined
-          ? { type: "image", index: imageCount++ }
+          ? { type: placeholder!.toLowerCase().startsWith("image") ? "image" : "video" }
           : { type: "text", text: escapeLike(this.#texts[Number(index)]!, backslashes!.length, sign === "·") },
       );
       end = match.index + whole.length;

@@ -27,8 +27,9 @@ export type TextFormat = "string" | "parts" | undefined;
 
 export type TemplateTraits = {
   readonly textFormats: Readonly<Record<Role, TextFormat>>;
-  /** The type of a part that is a picture; undefined: there is no place for pictures. */
+  /** The type of a part that is a picture or a video; undefined: there is no place for those. */
   readonly imageType: string | undefined;
+  readonly videoType: string | undefined;
   readonly showsTools: boolean;
   /** Undefined: there is no place for calls in earlier answers. */
   readonly argumentsFormat: ArgumentsFormat | undefined;
@@ -58,7 +59,8 @@ export function findTraits(run: (input: TemplateInput) => string): TemplateTrait
       assistant,
       tool: probe.textFormat((content) => [hello, toCall(empty, "f", emptyArguments), { role: "tool", content, tool_call_id: "call" }]),
     },
-    imageType: ["image", "image_url"].find((type) => probe.showsImage(type)),
+    imageType: ["image", "image_url"].find((type) => probe.shows("image", type)),
+    videoType: ["video", "video_url"].find((type) => probe.shows("video", type)),
     showsTools: probe.showsTools(hello),
     argumentsFormat,
   };
@@ -83,9 +85,9 @@ class Probe {
     return isShown([{ type: "text", text: probe }]) ? "parts" : undefined;
   }
 
-  showsImage(type: string): boolean {
+  shows(visual: "image" | "video", type: string): boolean {
     const text = this.#tryOut({ messages: [{ role: "user", content: [{ type }, { type: "text", text: "Hello" }] }] });
-    return new MarkedTexts().split(text).some((segment) => segment.type === "image");
+    return new MarkedTexts().split(text).some((segment) => segment.type === visual);
   }
 
   showsTools(hello: TemplateMessage): boolean {

@@ -1,7 +1,7 @@
 // A Jinja chat template: conversation → prompt segments that keep the template's words apart from the client's.
 
 import { Template } from "@huggingface/jinja";
-import type { Chat, ChatMessage, ContentPart, ToolCall } from "../core/chat.ts";
+import type { Chat, ChatMessage, ContentPart, ImagePart, ToolCall, VideoPart } from "../core/chat.ts";
 import { RequestError, UserError } from "../core/errors.ts";
 import type { ChatFormat } from "./built-in-templates.ts";
 import { MarkedTexts, type PromptSegment } from "./marked-texts.ts";
@@ -55,11 +55,15 @@ export class ChatTemplate {
       throw new RequestError(message, { code: "invalid_messages", param: "messages", cause: error });
     }
     const segments = texts.split(rendered);
-    const wanted = chat.messages.flatMap(({ content }) => content.filter((part) => part.type === "image")).length;
-    const shown = segments.filter((segment) => segment.type === "image").length;
-    if (shown === wanted) return segments;
-    const message = `the chat template of this model has places for ${shown} of the ${wanted} images; send them in user messages`;
-    throw new RequestError(message, { code: "invalid_messages", param: "messages" });
+    const parts = chat.messages.flatMap(({ content }) => content);
+    for (const type of ["image", "video"] as const) {
+      const wanted = parts.filter((part) => part.type === type).length;
+      const shown = segments.filter((segment) => segment.type === type).length;
+      if (shown === wanted) continue;
+      const message = `the chat template of this model has places for ${shown} of the ${wanted} ${type}s; send them in user messages`;
+      throw new RequestError(message, { code: "invalid_messages", param: "messages" });
+    }
+    return segments;
   }
 
   #toTemplateMessage(message: ChatMessage, texts: MarkedTexts, param: string): TemplateMessage {
@@ -85,13 +89,13 @@ export class ChatTemplate {
   #toTemplateContent(content: readonly ContentPart[], format: TextFormat, texts: MarkedTexts): TemplateMessage["content"] {
     const textParts = content.filter((part) => part.type === "text");
     if (format === "string" && textParts.length === content.length) return texts.mark(textParts.map(({ text }) => text).join(""));
-    return content.map((part) => (part.type === "text" ? { type: "text", text: texts.mark(part.text) } : this.#imagePart(part.param)));
+    return content.map((part) => (part.type === "text" ? { type: "text", text: texts.mark(part.text) } : this.#visualPart(part)));
   }
 
-  #imagePart(param: string): TemplatePart {
-    const { imageType } = this.#traits;
-    if (imageType === undefined) throw noPlace("images", param);
-    return { type: imageType };
+  #visualPart({ type: visual, param }: ImagePart | VideoPart): TemplatePart {
+    const type = visual === "image" ? this.#traits.imageType : this.#traits.videoType;
+    if (type === undefined) throw noPlace(`${visual}s`, param);
+    return { type };
   }
 
   #findTraits(): TemplateTraits {

@@ -15,7 +15,35 @@ export type ImagePart = {
   readonly param: string;
 };
 
-export type ContentPart = TextPart | ImagePart;
+/** Which frames of a video file are taken; what is left out is the model's own choice. */
+export type FrameSampling = {
+  /** Frames for each second of the video. */
+  readonly fps?: number;
+  /** Bounds of the number that `fps` gives; a video that has fewer frames gives those it has. */
+  readonly minFrames?: number;
+  readonly maxFrames?: number;
+  /** So many, whatever the others say. */
+  readonly targetFrames?: number;
+  /** Which frame stands for its piece of the video: the first, the one in the middle, any. */
+  readonly choice?: "leading" | "middle" | "rand";
+};
+
+export type VideoSource =
+  /** The encoded file (MP4, WebM, …). */
+  | { readonly type: "file"; readonly bytes: Uint8Array; readonly sampling: FrameSampling }
+  /** All frames to be shown, each an encoded picture. With `fps`, frame i was taken at i / fps seconds. */
+  | { readonly type: "frames"; readonly files: readonly Uint8Array[]; readonly fps?: number };
+
+export type VideoPart = {
+  readonly type: "video";
+  readonly source: VideoSource;
+  /** Whether each frame, where its time is known, shows it in a corner; undefined: the model's own choice. */
+  readonly drawsTimestamps?: boolean;
+  /** Where the video stands in the request, for error messages. */
+  readonly param: string;
+};
+
+export type ContentPart = TextPart | ImagePart | VideoPart;
 
 /** Any JSON object, bounded in depth. */
 export type JsonObject = Readonly<Record<string, unknown>>;

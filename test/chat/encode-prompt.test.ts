@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodePrompt, type LoadImage, type PromptEncoderDeps } from "../../src/chat/encode-prompt.ts";
+import { encodePrompt, type LoadImage, type LoadVideo, type PromptEncoderDeps } from "../../src/chat/encode-prompt.ts";
 import { loadTemplate } from "../../src/chat/template.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import type { Chat, ChatMessage } from "../../src/core/chat.ts";
@@ -44,6 +44,55 @@ describe("encodePrompt", () => {
     expect(prompt.positionDelta).toBe(-2);
     expect(axes(prompt, first!.start + 1)).toEqual([first!.start, first!.start, first!.start + 1]);
     expect(axes(prompt, second!.start + 2)).toEqual([second!.start, second!.start + 1, second!.start]);
+  });
+
+  test("fills the span of a video with its own placeholder, between pictures", async () => {
+    const video = { type: "video", source: { type: "frames", files: [] }, param: "clip" } as const;
+    const chat: Chat = { messages: [{ role: "user", content: [photo, video, photo, { type: "text", text: "?" }] }], thinking: false };
+    const images = [makeImage(2, 2), makeImage(2, 4)];
+    const clip = { ...makeImage(2, 6), hash: "clip", frameCount: 4 };
+    const asked: unknown[] = [];
+    const loadVideo: LoadVideo = async (part, request) => {
+      asked.push(part, request.maxTokens);
+      return clip;
+    };
+
+    const prompt = await encodePrompt(chat, makeDeps({ loadImage: async () => images.shift()!, loadVideo }));
+
+    expect(prompt.spans.map(({ length, image }) => [length, image.hash])).toEqual([
+      [1, "2x2"],
+      [6, "clip"],
+      [2, "2x4"],
+    ]);
+    const { start, length } = prompt.spans[1]!;
+    expect([...prompt.tokenIds.subarray(start - 1, start + length + 1)]).toEqual([11, ...Array<number>(6).fill(10), 12]);
+    expect([...prompt.visionExpert.subarray(start - 1, start + length + 1)]).toEqual(Array<number>(8).fill(1));
+    expect(axes(prompt, start + 4).map((position) => position - axes(prompt, start)[0]!)).toEqual([1, 0, 1]);
+    expect(asked).toEqual([video, 4096 - (prompt.tokenIds.length - 9) - 1]);
+  });
+
+  test("fills videos with the placeholder of pictures where a checkpoint has only that", async () => {
+    const video = { type: "video", source: { type: "frames", files: [] }, param: "clip" } as const;
+    const loadVideo = async () => ({ ...makeImage(2, 2), frameCount: 2 });
+    const deps = makeDeps({ tokens: { ...nanoTokens, video: nanoTokens.image }, loadVideo });
+
+    const { tokenIds, spans } = await encodePrompt({ messages: [{ role: "user", content: [video] }], thinking: false }, deps);
+
+    expect([...tokenIds.subarray(spans[0]!.start - 1, spans[0]!.start + 2)]).toEqual([11, 7, 12]);
+  });
+
+  test("hands the signal to who decodes a video, and refuses videos where nobody does", async () => {
+    const video = { type: "video", source: { type: "frames", files: [] }, param: "clip" } as const;
+    const chat: Chat = { messages: [{ role: "user", content: [video] }], thinking: false };
+    const client = new AbortController();
+    const loadVideo: LoadVideo = async (_, { signal }) => {
+      client.abort(new Error("gone"));
+      signal.throwIfAborted();
+      return makeImage(2, 2);
+    };
+
+    await expect(encodePrompt(chat, makeDeps({ loadVideo }), client.signal)).rejects.toThrow("gone");
+    await expect(encodePrompt(chat, makeDeps())).rejects.toMatchObject({ code: "unsupported_parameter", param: "clip" });
   });
 
   test("asks for every picture with its own budget, all at the same time", async () => {
@@ -128,6 +177,8 @@ describe("encodePrompt", () => {
       "<|end_of_sentence|>",
       "<|IMAGE_PLACEHOLDER|>",
       "<|image@placeholder|>",
+      "<|VIDEO_PLACEHOLDER|>",
+      "<|video@placeholder|>",
       "<|IMAGE_START|>",
       "<tool_call>",
       "</tool_call>",

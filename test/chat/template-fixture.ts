@@ -20,5 +20,5 @@ export function makeConversation(turns: readonly (readonly [ChatMessage["role"],
 }
 
 export function show(segments: readonly PromptSegment[]): string {
-  return segments.map((segment) => (segment.type === "image" ? "<|IMAGE_PLACEHOLDER|>" : segment.text)).join("");
+  return segments.map((segment) => ("text" in segment ? segment.text : `<|${segment.type.toUpperCase()}_PLACEHOLDER|>`)).join("");
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { PromptSegment } from "../../src/chat/marked-texts.ts";
@@ -43,8 +43,48 @@ describe("the nano checkpoint's template", () => {
 
     const segments = nano.render({ messages, thinking: true });
 
-    expect(segments.flatMap((segment) => (segment.type === "image" ? [segment.index] : []))).toEqual([0, 1, 2]);
+    expect(segments.filter((segment) => segment.type === "image")).toHaveLength(3);
     expect(show(segments)).toContain("Picture 3:<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>c\nAssistant: <think>\n");
+  });
+
+  test.each(["nano", "pt", "thinking"] as const)("counts videos apart from pictures: %s", (name) => {
+    const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
+    const video = { type: "video", source: { type: "frames", files: [] }, param: "" } as const;
+    const content = [video, image, { type: "text", text: "?" }, video] as const;
+
+    const segments = (name === "nano" ? nano : loadTemplate(emptyFolder(), name)).render({
+      messages: [{ role: "user", content }],
+      thinking: true,
+    });
+
+    expect(show(segments)).toContain(
+      "User: Video 1:<|VIDEO_START|><|VIDEO_PLACEHOLDER|><|VIDEO_END|>Picture 1:<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>?" +
+        "Video 2:<|VIDEO_START|><|VIDEO_PLACEHOLDER|><|VIDEO_END|>",
+    );
+  });
+
+  test("renders a video as Python's transformers does", () => {
+    const file = new URL("../../models/ernie-vl-nano/samples/samples.json", import.meta.url);
+    const samples = JSON.parse(readFileSync(file, "utf8")) as {
+      is_video: boolean;
+      prompt: string;
+      messages: { content: { text?: string }[] }[];
+    }[];
+    const [sample, ...others] = samples.filter((each) => each.is_video);
+    const video = { type: "video", source: { type: "frames", files: [] }, param: "" } as const;
+    const content = sample!.messages[0]!.content.map(({ text }) => (text === undefined ? video : ({ type: "text", text } as const)));
+
+    expect(others).toEqual([]);
+    expect(show(nano.render({ messages: [{ role: "user", content }], thinking: false }))).toBe(sample!.prompt);
+  });
+
+  test("refuses videos where the template has no place for them, and takes the word of Baidu's own template", () => {
+    const video = { type: "video", source: { type: "frames", files: [] }, param: "messages[0].content[0]" } as const;
+    const messages: ChatMessage[] = [{ role: "user", content: [video, { type: "text", text: "?" }] }];
+    const place = "{% for part in messages[0].content %}{{ part.text if part.type == 'text' else '<|video@placeholder|>' }}{% endfor %}";
+
+    expect(() => makeTemplate("{{ messages[0].content }}").render({ messages, thinking: false })).toThrow("no place for videos");
+    expect(show(makeTemplate(place).render({ messages, thinking: false }))).toBe("<|VIDEO_PLACEHOLDER|>?");
   });
 
   test.each(["", "\n", "  "])("renders a message that says %j", (text) => {
@@ -165,11 +205,7 @@ describe("templates in other styles", () => {
   test("one that wants image_url parts and writes Baidu's placeholder", () => {
     const content = [{ type: "image", bytes: new Uint8Array(), param: "" } as const, { type: "text", text: "a" } as const];
     const segments = makeTemplate(withImages).render({ messages: [{ role: "user", content }], thinking: false });
-    expect(segments).toEqual([
-      { type: "control", text: "Picture 1:" },
-      { type: "image", index: 0 },
-      { type: "text", text: "a" },
-    ]);
+    expect(segments).toEqual([{ type: "control", text: "Picture 1:" }, { type: "image" }, { type: "text", text: "a" }]);
   });
 
   test("one that writes earlier thinking", () => {
