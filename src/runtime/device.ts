@@ -1,8 +1,9 @@
 // Where graphs compute and their memory lives. The CPU's is here, the GPU's in cuda/cuda-device.ts.
 
 import koffi from "koffi";
-import { assert } from "../core/errors.ts";
-import type { OrtApi, Pointer } from "./ort-api.ts";
+import { assert, EngineError } from "../core/errors.ts";
+import { loadLibrary } from "./load-library.ts";
+import type { Pointer } from "./ort-api.ts";
 
 export type DeviceKind = "cpu" | "cuda";
 
@@ -46,23 +47,26 @@ export interface Device {
 /** Addresses of separate tensors in one piece of memory are multiples of this, as those of separate allocations are. */
 export const alignmentBytes = 256;
 
+/**
+ * The C library's memory. ONNX Runtime's allocator asks for aligned blocks, and glibc does not fill the gaps again that those leave:
+ * 200 times 15 MB taken and freed made a process grow by 2.8 GB, here by 20 MB.
+ */
+const heap = loadLibrary(process.platform === "win32" ? "ucrtbase.dll" : null);
+const malloc = heap.func("malloc", "uintptr_t", ["size_t"]) as (byteLength: number) => number | bigint;
+const free = heap.func("free", "void", ["uintptr_t"]) as (address: bigint) => void;
+
 /** The host computes: what is queued is done when the call returns. */
 export class HostDevice implements Device {
   readonly kind = "cpu";
-  readonly #api: OrtApi;
-  readonly #allocator: Pointer;
 
-  constructor(api: OrtApi) {
-    this.#api = api;
-    this.#allocator = api.create("GetAllocatorWithDefaultOptions");
-  }
-
-  /** Pages that are never touched cost nothing. */
+  /** Pages that are never touched cost nothing. Throws EngineError when there is no memory. */
   allocate(byteLength: number): HostMemory {
     const size = Math.max(byteLength, alignmentBytes);
-    const address = this.#api.create("AllocatorAlloc", this.#allocator, size);
-    const dispose = (): void => this.#api.call("AllocatorFree", this.#allocator, address);
-    return { space: "host", address, byteLength: size, bytes: koffi.view(address, size), dispose };
+    const block = BigInt(malloc(size + alignmentBytes - 1));
+    if (block === 0n) throw new EngineError(`the system has no ${size} bytes of memory left`);
+    const mask = BigInt(alignmentBytes - 1);
+    const address = (block + mask) & ~mask;
+    return { space: "host", address, byteLength: size, bytes: koffi.view(address, size), dispose: () => free(block) };
   }
 
   allocateHost(byteLength: number): HostMemory {

@@ -2,11 +2,14 @@
 
 import koffi, { type LibraryHandle } from "koffi";
 
+// koffi runs native code on stacks of its own; building a session recurses deeper than its defaults allow for.
+koffi.config({ sync_stack_size: 8 << 20, sync_heap_size: 1 << 20 });
+
 /** A library whose object is collected is unloaded under the function pointers that were taken from it. */
 const loaded: LibraryHandle[] = [];
 
-/** Throws the loader's message when the file, or one that it needs, is not found. */
-export function loadLibrary(nameOrPath: string): LibraryHandle {
+/** Null: what the process has loaded already. Throws the loader's message when the file, or one that it needs, is not found. */
+export function loadLibrary(nameOrPath: string | null): LibraryHandle {
   const library = koffi.load(nameOrPath);
   loaded.push(library);
   return library;

@@ -10,9 +10,6 @@ import { HostDevice, type Device, type DeviceKind, type Memory } from "./device.
 import { findOnnxRuntime, OrtApi, type Pointer } from "./ort-api.ts";
 import { Session } from "./session.ts";
 
-// koffi runs native code on stacks of its own; building a session recurses deeper than its defaults allow for.
-koffi.config({ sync_stack_size: 8 << 20, sync_heap_size: 1 << 20 });
-
 /** Errors come back as statuses; the library need not print them as well. */
 const fatalOnly = 4;
 const deviceAllocator = 0;
@@ -55,7 +52,7 @@ export class Runtime {
   constructor(api: OrtApi = new OrtApi(findOnnxRuntime()), cudart?: Cudart) {
     this.api = api;
     this.#cuda = cudart && new CudaDevice(cudart);
-    this.device = this.#cuda ?? new HostDevice(api);
+    this.device = this.#cuda ?? new HostDevice();
     this.#environment = api.create("CreateEnv", fatalOnly, "ernie-vl");
     this.#memoryInfos = {
       host: api.create("CreateCpuMemoryInfo", deviceAllocator, defaultMemory),
