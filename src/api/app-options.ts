@@ -1,5 +1,6 @@
 // The settings of the HTTP layer.
 
+import type { MediaReader } from "../core/media.ts";
 import type { SamplingParams } from "../core/sampling.ts";
 
 /** Sampling that holds where the request says nothing; what is missing here is OpenAI's default. */
@@ -24,6 +25,8 @@ export type AppOptions = {
   readonly apiKeys: readonly string[];
   /** True while the model is loaded, a step works and the server is not shutting down. */
   readonly isReady: () => boolean;
+  /** Reads pictures that requests name by URL, from where the operator allows. */
+  readonly media: MediaReader;
   /** Requests being computed and requests in the queue, shown by `/health`. */
   readonly stats: () => { readonly running: number; readonly waiting: number };
   readonly log: Log;
@@ -36,10 +39,13 @@ export type RequestLimits = {
   readonly imageCount: number;
   /** Encoded size of one picture. */
   readonly imageBytes: number;
+  /** Encoded size of all pictures of a request together, however they come. */
+  readonly mediaBytes: number;
 };
 
 export const defaultLimits: RequestLimits = {
   bodyBytes: 64 * 2 ** 20,
   imageCount: 32,
   imageBytes: 20 * 2 ** 20,
+  mediaBytes: 64 * 2 ** 20,
 };

@@ -10,7 +10,7 @@ import { chatCompletions } from "./chat-completions.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { health } from "./health.ts";
 import { listModels, showModel } from "./models.ts";
-import { type AppEnv, recordRequests } from "./request-record.ts";
+import { type AppEnv, clientGoneStatus, recordRequests } from "./request-record.ts";
 import { detokenize, tokenize } from "./tokenize.ts";
 import { version } from "./version.ts";
 
@@ -41,7 +41,7 @@ export function createApp(service: ChatService, options: AppOptions): Hono<AppEn
   app.use(requireApiKey(options.apiKeys));
   addRoutes(app, keyed);
   app.notFound((c) => answerError(c, unknownRoute(c, [...keyed, ...open])));
-  app.onError((error, c) => answerError(c, error));
+  app.onError((error, c) => (isClientGone(error, c) ? new Response(null, { status: clientGoneStatus }) : answerError(c, error)));
   return app;
 }
 
@@ -50,6 +50,11 @@ function addRoutes(app: Hono<AppEnv>, routes: readonly Route[]): void {
   for (const path of new Set(routes.map((route) => route[1]))) {
     app.all(path, refuseMethod(routes.filter((route) => route[1] === path).map(([method]) => method)));
   }
+}
+
+/** What was still to be done for the request was given up when the client left. */
+function isClientGone(error: Error, c: Context<AppEnv>): boolean {
+  return error.name === "AbortError" && c.req.raw.signal.aborted;
 }
 
 function answerError(c: Context<AppEnv>, error: Error): Response {

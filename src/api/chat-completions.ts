@@ -25,7 +25,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
     const request = parseChatRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
     refuseOtherModel(request.model, options.modelId);
     const exchange = new Exchange(c);
-    const chat = await toChat(request, options.defaultThinking, new MediaParts(limits));
+    const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));
     const format = toOutputFormat(request, chat.toolUse);
     const generation = { ...toGenerationOptions(request, options.generationDefaults, c.get("cacheSalt")), ...(format && { format }) };
 

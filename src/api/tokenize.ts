@@ -31,6 +31,7 @@ const detokenizeFields = z.object({
 export function tokenize(service: ChatService, options: AppOptions): Handler {
   const limits = { ...defaultLimits, ...options.limits };
   return async (c) => {
+    const media = new MediaParts(limits, options.media, c.req.raw.signal);
     const body = await readJsonObject(c.req.raw, limits.bodyBytes);
     const { model, prompt, return_token_strs: wantsTexts } = parse(tokenizeFields, body);
     refuseOtherModel(model, options.modelId);
@@ -38,7 +39,7 @@ export function tokenize(service: ChatService, options: AppOptions): Handler {
     if (hasMessages === (prompt !== undefined)) throw bothOrNone(hasMessages ? "both" : "none of them");
     const tokens =
       prompt === undefined
-        ? await service.encodeChat(await toChat(parseChatRequest(body), options.defaultThinking, new MediaParts(limits)))
+        ? await service.encodeChat(await toChat(parseChatRequest(body), options.defaultThinking, media))
         : service.tokens.encode(prompt);
     return c.json({
       count: tokens.length,

@@ -21,6 +21,7 @@ export function serveCommand(defaultModel: string, createLogger: () => Logger, s
   const command = new Command("serve").description("Serve a model with an OpenAI-compatible API.");
   addModelOptions(command, defaultModel);
   addServerOptions(command);
+  addMediaOptions(command);
   addMemoryOptions(command);
   return command.addHelpText("after", serveExamples).action((flags: ServeFlags) => serve(toServeOptions(flags), createLogger(), say));
 }
@@ -50,6 +51,16 @@ function addServerOptions(command: Command): void {
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
     .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
     .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"));
+}
+
+function addMediaOptions(command: Command): void {
+  command
+    .option(
+      "--allow-media-domain <host...>",
+      "hosts that pictures may be downloaded from: example.org, *.example.org, or * for any, on public addresses and ports 80 and 443; HOST:PORT or an IP address: that service, in the own network too",
+      [],
+    )
+    .option("--allow-media-path <dir...>", "folders of this machine that requests may name files of, as file:///path", []);
 }
 
 function addMemoryOptions(command: Command): void {
@@ -101,6 +112,8 @@ type ServeFlags = {
   prefillChunk: number;
   maxWaiting: number;
   defaultThinking: "on" | "off";
+  allowMediaDomain: string[];
+  allowMediaPath: string[];
 };
 
 function toServeOptions(flags: ServeFlags): ServeOptions {
@@ -125,5 +138,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     prefillChunkTokens: flags.prefillChunk,
     maxWaiting: flags.maxWaiting,
     defaultThinking: flags.defaultThinking === "on",
+    mediaDomains: flags.allowMediaDomain,
+    mediaFolders: flags.allowMediaPath,
   };
 }

@@ -15,6 +15,7 @@ import { createChatService } from "../chat/complete.ts";
 import { UserError } from "../core/errors.ts";
 import { EngineClient } from "../engine/engine-client.ts";
 import { GrammarClient } from "../grammar/grammar-client.ts";
+import { createMediaReader } from "../media/media-reader.ts";
 import type { KvBudget } from "../model/kv-budget.ts";
 import type { KvScales } from "../model/kv-cache.ts";
 import { createImageLoader } from "../vision/image-loader.ts";
@@ -39,12 +40,16 @@ export type ServeOptions = StartWishes & {
   readonly servedModelName: string | undefined;
   readonly maxWaiting: number;
   readonly defaultThinking: boolean;
+  /** Hosts and folders that requests may name pictures of. */
+  readonly mediaDomains: readonly string[];
+  readonly mediaFolders: readonly string[];
 };
 
 const shutdownMs = 30_000;
 
 export async function serve(options: ServeOptions, log: Logger, say: (line: string) => void): Promise<void> {
   refuseOpenBind(options);
+  const media = createMediaReader({ domains: options.mediaDomains, folders: options.mediaFolders });
   say(`ernie-vl ${programVersion()}`);
   await probeAddress(options);
   const { device, settings } = planStart(resolve(options.model), options, say); // before hours go into converting
@@ -52,6 +57,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const { manifest } = model;
   const memory = planMemory({ ...manifest, weightBytes: dataBytes(manifest) }, device, options);
   sayModel(model, device, memory, say);
+  say(`media    ${describeMedia(options)}`);
   const kvScales = options.kvCacheType === "int8" ? await prepareKvScales(model, device.kind, options.threads, say) : undefined;
   const started = Date.now();
   const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
@@ -78,6 +84,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     defaultThinking: options.defaultThinking,
     generationDefaults: readGenerationDefaults(model.folder),
     apiKeys: options.apiKeys,
+    media,
     isReady: () => !isStopping && engine.isAlive,
     stats: () => engine.stats(),
     log,
@@ -193,6 +200,14 @@ function sayModel({ folder, manifest }: PreparedModel, device: ComputeDevice, me
   );
   say(`device   ${describeDevice(device)}`);
   for (const [name, text] of Object.entries(describeMemory(memory, manifest))) say(`${name.padEnd(9)}${text}`);
+}
+
+/** Where pictures may come from. */
+function describeMedia({ mediaDomains, mediaFolders }: ServeOptions): string {
+  const sources = ["data URIs"];
+  if (mediaDomains.length > 0) sources.push(`downloads from ${mediaDomains.join(", ")}`);
+  if (mediaFolders.length > 0) sources.push(`files below ${mediaFolders.join(", ")}`);
+  return sources.length > 1 ? sources.join("; ") : "data URIs only; see --allow-media-domain, --allow-media-path";
 }
 
 function sayHowToUse(url: string, modelId: string, options: ServeOptions, say: (line: string) => void): void {

@@ -57,7 +57,8 @@ function parseUrl(text: string, param: string): URL {
   const url = text.length <= maxUrlLength && URL.canParse(text) ? new URL(text) : undefined;
   if (url && (isHttp(url) || url.protocol === "file:")) return url;
   const got = text.length > maxUrlLength ? `one of ${text.length} characters` : JSON.stringify(text.slice(0, 100));
-  const message = `${param}: expected a data:, http:, https: or file: URL of at most ${maxUrlLength} characters, got ${got}`;
+  const expected = `a data URI such as data:image/png;base64,…, or an http:, https: or file: URL of at most ${maxUrlLength} characters`;
+  const message = `${param}: expected ${expected}, got ${got}`;
   throw new RequestError(message, { code: "invalid_image_url", param });
 }
 

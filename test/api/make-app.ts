@@ -5,6 +5,7 @@ import { createApp } from "../../src/api/app.ts";
 import type { ChatService } from "../../src/chat/complete.ts";
 import type { Chat, GenerationOptions } from "../../src/core/chat.ts";
 import type { ChatEvent, Usage } from "../../src/core/events.ts";
+import { createMediaReader } from "../../src/media/media-reader.ts";
 
 export const usage: Usage = { promptTokens: 12, cachedTokens: 4, imageTokens: 5, completionTokens: 3, reasoningTokens: 0 };
 export const started: ChatEvent = { type: "started", promptTokens: 12, imageTokens: 5, cachedTokens: 4 };
@@ -53,6 +54,7 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
     defaultThinking: false,
     generationDefaults: {},
     apiKeys: [],
+    media: noRemoteMedia,
     isReady: () => true,
     stats: () => ({ running: 0, waiting: 0 }),
     log: {
@@ -94,6 +96,12 @@ export function post(body: unknown, headers: Record<string, string> = {}): Reque
 export function userSays(content: unknown, fields: object = {}): Record<string, unknown> {
   return { messages: [{ role: "user", content }], ...fields };
 }
+
+/** Allows nothing. */
+export const noRemoteMedia = createMediaReader({ domains: [], folders: [] });
+
+/** A client that stays. */
+export const staying = new AbortController().signal;
 
 /** A PNG of one pixel. */
 export const pngBase64 = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";

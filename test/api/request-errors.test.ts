@@ -155,8 +155,8 @@ test("an unknown model is a 404", async () => {
 
 describe("pictures", () => {
   test.each([
-    ["https", "https://example.com/a.png", "invalid_image_url", "remote images are not allowed"],
-    ["http in capitals", "HTTP://example.com/a.png", "invalid_image_url", "remote images are not allowed"],
+    ["https", "https://example.com/a.png", "invalid_image_url", "downloads are not allowed on this server"],
+    ["http in capitals", "HTTP://example.com/a.png", "invalid_image_url", "downloads are not allowed on this server"],
     ["file", "file:///etc/passwd", "invalid_image_url", "files of the server are not allowed"],
     ["another scheme", "blob:abc", "invalid_image_url", 'got "blob:abc"'],
     ["bare base64", pngBase64, "invalid_image_url", "expected a data URI"],

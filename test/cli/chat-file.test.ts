@@ -48,7 +48,7 @@ describe("a file of chats", () => {
     ["a line without messages", '{"prompt": "Hello"}', /line 1: messages: expected an array of messages, got nothing/],
     ["a role that does not exist", '{"messages": [{"role": "robot", "content": ""}]}', /line 1: messages\[0\]\.role: expected one of/],
     ["a picture that is missing", `${hello}\n\n${withPicture("no.png")}`, /line 3: cannot read the picture no\.png: ENOENT/],
-    ["a picture on the network", withPicture("https://example.com/a.png"), /line 1: .* remote images are not allowed/],
+    ["a picture on the network", withPicture("https://example.com/a.png"), /line 1: .* downloads are not allowed/],
     ["no chat at all", "\n\n", /chats\.jsonl: expected a chat on each line, got an empty file/],
   ])("with %s is refused in one line that says where", async (_name, text, message) => {
     const path = write(text);

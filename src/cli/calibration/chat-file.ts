@@ -6,9 +6,11 @@ import { toChat } from "../../api/from-openai.ts";
 import { MediaParts } from "../../api/media-parts.ts";
 import { parseChatRequest, type ChatRequest, type RequestMessage } from "../../api/openai-schema.ts";
 import { RequestError, UserError } from "../../core/errors.ts";
+import { createMediaReader } from "../../media/media-reader.ts";
 import type { CalibrationChat } from "./calibration-chat.ts";
 
-const limits = { bodyBytes: Infinity, imageCount: 64, imageBytes: 64 * 2 ** 20 };
+const limits = { bodyBytes: Infinity, imageCount: 64, imageBytes: 64 * 2 ** 20, mediaBytes: Infinity };
+const noRemoteMedia = createMediaReader({ domains: [], folders: [] });
 
 /**
  * Pictures are data URIs or paths, relative to the file. Empty lines are skipped. Throws a UserError that names the file, and the line
@@ -35,7 +37,7 @@ function readText(path: string): string {
 async function readChat(line: string, path: string, place: string): Promise<CalibrationChat["chat"]> {
   try {
     const request = parseChatRequest(parseObject(line));
-    return await toChat(embedPictures(request, dirname(path)), false, new MediaParts(limits));
+    return await toChat(embedPictures(request, dirname(path)), false, new MediaParts(limits, noRemoteMedia, new AbortController().signal));
   } catch (error) {
     if (error instanceof RequestError) throw new UserError(`${place}: ${error.message}`, { cause: error });
     throw error;
