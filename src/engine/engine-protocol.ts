@@ -24,6 +24,12 @@ export type EngineRequest = {
   readonly logprobCount?: number;
   /** Only requests with the same salt share cached prefixes, so that no client can probe another's prompts by timing. */
   readonly cacheSalt?: string;
+  /** Clients get their turns by what was computed for each; requests without are those of one client. */
+  readonly clientId?: string;
+  /** Answers that this request is going to ask for in all, this being the first; the queue must have room for them. */
+  readonly answerCount?: number;
+  /** Belongs to a request that had its turn: another of its answers, or the next run of one. It is not refused for want of room. */
+  readonly isFollowUp?: boolean;
   /** What the answer must look like. Its port goes over to the engine, which closes it at the end of the sequence. */
   readonly constraint?: ConstraintHandle;
 };

@@ -1,6 +1,6 @@
 // The engine: plan, step, commit. Synchronous; it lives in the thread that owns the model.
 
-import { type Batch, entriesOf, type ModelRunner, type StepResult } from "../core/batch.ts";
+import { type Batch, entriesOf, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
 import { DeviceLostError } from "../core/errors.ts";
 import { spanLength } from "../core/prompt.ts";
@@ -8,9 +8,13 @@ import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId, StepReport } from "./engine-protocol.ts";
 import { defaultSchedulerOptions, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 
+/** A step that failed may have asked for too much (memory, say). When so many times in a row the smallest one fails too, all will. */
+const failedProbesAtTheEnd = 3;
+
 export class Engine {
   readonly #model: ModelRunner;
   readonly #scheduler: Scheduler;
+  #failedProbes = 0;
   #stepReport: StepReport | undefined;
 
   constructor(model: ModelRunner, options: Partial<SchedulerOptions> = {}) {
@@ -73,10 +77,32 @@ export class Engine {
     } catch (error) {
       if (error instanceof DeviceLostError) throw error;
       this.#scheduler.fail(batch, error);
+      this.#probe();
       return;
     }
+    this.#failedProbes = 0;
     this.#scheduler.commit(batch, result);
   }
+
+  /** After a failed step: is it the step, or can nothing be computed any more? Throws DeviceLostError when so. */
+  #probe(): void {
+    try {
+      this.#model.step(probeBatch(this.#scheduler.emptySlot()));
+      this.#failedProbes = 0;
+    } catch (error) {
+      this.#failedProbes++;
+      if (error instanceof DeviceLostError) throw error;
+      if (this.#failedProbes < failedProbesAtTheEnd) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new DeviceLostError(`steps keep failing, down to that of a single token: ${reason}`, { cause: error });
+    }
+  }
+}
+
+/** One token in an unused slot. */
+function probeBatch(slot: SlotId): Batch {
+  const entry = { slot, start: 0, tokenIds: Int32Array.of(0), positions: new Int32Array(3), visionExpert: new Uint8Array(1) };
+  return { type: "prefill", entry: { ...entry, spans: [], draw: undefined } };
 }
 
 function tokensIn(batch: Batch): number {

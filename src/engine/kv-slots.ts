@@ -91,6 +91,14 @@ export class KvSlots {
     slot.idleSince = 0;
   }
 
+  /** The free slot that is the least loss, emptied. There must be one. */
+  emptyOldest(): SlotId {
+    const slot = this.#oldestFreeSlot();
+    assert(slot, "all slots are owned");
+    this.forget(slot.id);
+    return slot.id;
+  }
+
   /**
    * Moves these sequences to slots 0 … n − 1, in any order: a decode batch is one piece of the cache. Each sequence beyond
    * is exchanged with a slot among the first n that none of them owns, the fewest moves there can be. Nothing is lost: what

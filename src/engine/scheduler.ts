@@ -7,20 +7,24 @@ import type { GenerationEvent } from "../core/events.ts";
 import type { TokenLogprobs } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
+import { FairQueue } from "./fair-queue.ts";
 import { KvSlots, SlotMoveError, type SlotMemory } from "./kv-slots.ts";
 import { Sequence } from "./sequence.ts";
 
 export type SchedulerOptions = {
   /** Tokens of one prefill step: how long running answers pause for a prompt. */
   readonly prefillChunkTokens: number;
-  /** Requests that may queue for a slot; beyond, they are refused. */
+  /** Answers that may queue for a slot; requests for more are refused. */
   readonly maxWaiting: number;
 };
 
 export const defaultSchedulerOptions: SchedulerOptions = { prefillChunkTokens: 512, maxWaiting: 256 };
 
-/** When a refused client may try again: about the time of a short answer, after which a slot is free. */
-const retryAfterMs = 1000;
+/** Bounds of when a refused client is to try again; clients ignore more than a minute. */
+const retryMs = { least: 1000, most: 60_000 };
+
+/** Of the mean time that a sequence has its slot, how much the last one counts. */
+const newestShare = 0.2;
 
 /** What the scheduler asks the model, without running it. */
 export type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures">;
@@ -28,7 +32,7 @@ export type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures">;
 type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequence[] };
 
 /**
- * One rule: computed tokens catch up with tokens. A step is a prefill chunk of one sequence, first come first served, or one
+ * One rule: computed tokens catch up with tokens. A step is a prefill chunk of one sequence, or one
  * picture that this chunk needs, or the decode of all active sequences, which gets every other step. `plan`, then `commit` or `fail`, then `plan` again;
  * `submit` and `abort` may come at any time between.
  */
@@ -37,12 +41,15 @@ export class Scheduler {
   readonly #slots: KvSlots;
   readonly #slotCapacity: number;
   readonly #options: SchedulerOptions;
-  /** In order of arrival. */
-  #waiting: Sequence[] = [];
+  readonly #queue = new FairQueue();
   /** Owners of slots, in order of admission. */
   #running: Sequence[] = [];
   #planned: PlannedStep | undefined;
   #lastStep: Batch["type"] = "decode";
+  /** The last prefill step was that of the oldest prompt: the next goes to the shortest. */
+  #isShortestNext = false;
+  /** Milliseconds that a sequence has its slot, on average of the latest. */
+  #meanRunMs = 0;
   #events: SequenceEvent[] = [];
   readonly #counts = { steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0 };
 
@@ -57,7 +64,7 @@ export class Scheduler {
   submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint, sentMs = monotonicMs()): void {
     try {
       this.#refuseUnfit(request);
-      this.#waiting.push(new Sequence(id, request, this.#slotCapacity, constraint, sentMs));
+      this.#queue.push(new Sequence(id, request, this.#slotCapacity, constraint, sentMs));
     } catch (error) {
       constraint?.close();
       throw error;
@@ -67,12 +74,12 @@ export class Scheduler {
   /** Ends a sequence in whatever state it is, without any further event. Unknown ids are ignored: it may have ended just now. */
   abort(id: SequenceId): void {
     this.#events = this.#events.filter(([eventId]) => eventId !== id);
-    const sequence = [...this.#waiting, ...this.#running].find((sequence) => sequence.id === id);
+    const sequence = [...this.#queue.all(), ...this.#running].find((sequence) => sequence.id === id);
     if (sequence) this.#end(sequence);
   }
 
   hasWork(): boolean {
-    return this.#waiting.length + this.#running.length > 0;
+    return this.#queue.length + this.#running.length > 0;
   }
 
   /** The next step, or undefined when there is nothing to do. */
@@ -111,6 +118,11 @@ export class Scheduler {
     this.#failAll(this.#takePlanned(batch), slots, error);
   }
 
+  /** A slot that nobody owns, to try something in; what it held is forgotten. There is one behind every failed step. */
+  emptySlot(): SlotId {
+    return this.#slots.emptyOldest();
+  }
+
   /** The events since the last call, in order. */
   takeEvents(): SequenceEvent[] {
     const events = this.#events;
@@ -119,13 +131,13 @@ export class Scheduler {
   }
 
   stats(): EngineStats {
-    return { running: this.#running.length, waiting: this.#waiting.length, slotsUsed: this.#slots.usedCount, ...this.#counts };
+    return { running: this.#running.length, waiting: this.#queue.length, slotsUsed: this.#slots.usedCount, ...this.#counts };
   }
 
   /** Throws EngineError when a slot is lost, or a sequence is not where its status says. */
   checkIntegrity(): void {
     this.#slots.checkIntegrity(this.#running);
-    assert(this.#waiting.every(isUntouched), "a waiting sequence has been run");
+    assert(this.#queue.all().every(isUntouched), "a waiting sequence has been run");
     assert(this.#running.every(isInProgress), "a sequence's status and its computed tokens disagree");
   }
 
@@ -138,39 +150,71 @@ export class Scheduler {
         { code: "context_length_exceeded", param: "messages" },
       );
     }
-    if (this.#waiting.length >= this.#options.maxWaiting) {
-      throw new RequestError(`${this.#waiting.length} requests are waiting already, which is the limit; try again later`, {
-        status: 429,
-        code: "queue_full",
-        retryAfterMs,
-      });
-    }
+    if (this.#hasRoomFor(request)) return;
+    throw new RequestError(`${this.#queue.length} requests are waiting already, which is the limit; try again later`, {
+      status: 429,
+      code: "queue_full",
+      retryAfterMs: Math.min(retryMs.most, Math.max(retryMs.least, this.#queueMs())),
+    });
   }
 
-  /** First come, first served: nobody overtakes the head of the queue. */
+  /**
+   * Each answer takes a slot or waits for one. Of the clients that are told apart, one with nothing in the queue always gets in: the
+   * others cannot lock it out.
+   */
+  #hasRoomFor({ clientId, answerCount = 1, isFollowUp = false }: EngineRequest): boolean {
+    if (isFollowUp) return true;
+    if (clientId !== undefined && this.#queue.lengthOf(clientId) === 0) return true;
+    const open = this.#running.length + this.#waitingAnswers();
+    if (open === 0 && this.#options.maxWaiting > 0) return true; // however many answers it is for
+    return open + answerCount <= this.#model.slotCount + this.#options.maxWaiting;
+  }
+
+  #waitingAnswers(): number {
+    return this.#queue.all().reduce((sum, { answerCount }) => sum + answerCount, 0);
+  }
+
+  /** In about what time all that waits now has a slot. */
+  #queueMs(): number {
+    return (this.#meanRunMs * (this.#waitingAnswers() + 1)) / this.#model.slotCount;
+  }
+
+  /** Nobody overtakes the head of the queue. */
   #admit(): void {
-    for (let sequence = this.#waiting[0]; sequence; sequence = this.#waiting[0]) {
+    for (let sequence = this.#queue.head(); sequence; sequence = this.#queue.head()) {
       try {
         if (!this.#slots.acquire(sequence)) return;
       } catch (error) {
         this.#failMove(error, [sequence]);
         continue;
       }
-      this.#waiting.shift();
+      this.#queue.take(sequence);
+      this.#queue.charge(sequence, sequence.promptLength);
       this.#running.push(sequence);
       sequence.status = "prefilling";
+      sequence.startedMs = monotonicMs();
       this.#counts.cachedTokens += sequence.computedLength;
-      this.#emit(sequence, { type: "started", cachedTokens: sequence.computedLength, queuedMs: monotonicMs() - sequence.sentMs });
+      this.#emit(sequence, { type: "started", cachedTokens: sequence.computedLength, queuedMs: sequence.startedMs - sequence.sentMs });
     }
   }
 
   #planPrefill(): PlannedStep | undefined {
-    const sequence = this.#running.find(({ status }) => status === "prefilling");
+    const sequence = this.#nextPrefilling();
     if (!sequence) return undefined;
     const entry = sequence.nextEntry(this.#options.prefillChunkTokens);
     const needed = entry.spans.find(({ image }) => !sequence.encodedImages.has(image.hash) && !this.#model.hasFeatures(image));
     const batch: Batch = needed ? { type: "encode", image: needed.image } : { type: "prefill", entry };
     return { batch, sequences: [sequence] };
+  }
+
+  /** By turns the oldest prompt, so that none waits for ever, and the shortest, so that it need not wait for a long one. */
+  #nextPrefilling(): Sequence | undefined {
+    const prefilling = this.#running.filter(({ status }) => status === "prefilling");
+    const isShortest = this.#isShortestNext;
+    this.#isShortestNext = !isShortest;
+    if (!isShortest) return prefilling[0];
+    const left = ({ length, computedLength }: Sequence): number => length - computedLength;
+    return prefilling.reduce<Sequence | undefined>((best, other) => (best && left(best) <= left(other) ? best : other), undefined);
   }
 
   #planDecode(): PlannedStep | undefined {
@@ -199,6 +243,7 @@ export class Scheduler {
     sequence.computedLength = entry.start + entry.tokenIds.length;
     if (tokenId === undefined) return; // the prompt goes on
     sequence.append(tokenId);
+    this.#queue.charge(sequence, 1);
     sequence.status = "decoding";
     this.#emit(sequence, { type: "token", tokenId, ...(logprobs && { logprobs }) });
     const reason = sequence.finishReason();
@@ -227,8 +272,12 @@ export class Scheduler {
   #end(sequence: Sequence): void {
     if (sequence.slot !== undefined) this.#slots.release(sequence);
     sequence.close();
+    if (sequence.status !== "waiting") {
+      const runMs = monotonicMs() - sequence.startedMs;
+      this.#meanRunMs = this.#meanRunMs === 0 ? runMs : this.#meanRunMs + newestShare * (runMs - this.#meanRunMs);
+    }
     sequence.status = "finished";
-    this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.#queue.leave(sequence);
     this.#running = this.#running.filter((other) => other !== sequence);
   }
 

@@ -3,7 +3,7 @@
 import type { BatchEntry, SlotId, TokenDraw } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
 import { assert, EngineError } from "../core/errors.ts";
-import type { EncodedPrompt } from "../core/prompt.ts";
+import type { EncodedPrompt, VisionSpan } from "../core/prompt.ts";
 import type { FinishReason } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, SequenceId } from "./engine-protocol.ts";
@@ -18,11 +18,16 @@ export type SequenceStatus = "waiting" | "prefilling" | "decoding" | "finished";
  */
 export class Sequence {
   readonly id: SequenceId;
-  readonly prompt: EncodedPrompt;
   /** Tokens the answer may have. */
   readonly maxTokens: number;
   /** When it was submitted, by `monotonicMs`. */
   readonly sentMs: number;
+  readonly clientId: string | undefined;
+  /** Answers that its request still has to ask for, this one included. */
+  readonly answerCount: number;
+  readonly isFollowUp: boolean;
+  /** When it got its slot, by `monotonicMs`. */
+  startedMs = 0;
   status: SequenceStatus = "waiting";
   slot: SlotId | undefined;
   computedLength = 0;
@@ -31,30 +36,37 @@ export class Sequence {
    * within the prefill, or two pictures too big to be kept together would take turns for ever.
    */
   readonly encodedImages = new Set<string>();
-  readonly #request: EngineRequest;
+  readonly #prompt: Omit<EncodedPrompt, "spans">;
+  readonly #request: Omit<EngineRequest, "prompt">;
   readonly #constraint: TokenConstraint | undefined;
   readonly #spanKeys: readonly SpanKey[];
+  #spans: readonly VisionSpan[];
   #tokenBuffer: Int32Array;
   #length: number;
 
   /** `slotCapacity` must leave room for one token more than the prompt. */
   constructor(id: SequenceId, request: EngineRequest, slotCapacity: number, constraint?: TokenConstraint, sentMs = monotonicMs()) {
-    const { prompt } = request;
+    const { prompt, ...rest } = request;
+    const { spans, ...promptWithoutPixels } = prompt;
     this.id = id;
     this.sentMs = sentMs;
-    this.prompt = prompt;
     this.maxTokens = Math.min(request.maxTokens, slotCapacity - prompt.tokenIds.length);
     assert(this.maxTokens >= 1, `sequence ${id} may have no token: ${request.maxTokens} asked for, slots hold ${slotCapacity}`);
     assert(prompt.tokenIds.length > 0, `sequence ${id} has an empty prompt, from which nothing can be predicted`);
-    this.#request = request;
+    this.clientId = request.clientId;
+    this.answerCount = request.answerCount ?? 1;
+    this.isFollowUp = request.isFollowUp ?? false;
+    this.#request = rest;
+    this.#prompt = promptWithoutPixels;
+    this.#spans = spans;
     this.#constraint = constraint;
-    this.#spanKeys = prompt.spans.map(({ start, length, image }) => ({ start, length, hash: image.hash }));
+    this.#spanKeys = spans.map(({ start, length, image }) => ({ start, length, hash: image.hash }));
     this.#tokenBuffer = prompt.tokenIds;
     this.#length = prompt.tokenIds.length;
   }
 
   get promptLength(): number {
-    return this.prompt.tokenIds.length;
+    return this.#prompt.tokenIds.length;
   }
 
   /** Prompt and answer so far. */
@@ -62,8 +74,9 @@ export class Sequence {
     return this.#length;
   }
 
-  /** Adds a drawn token to the answer. */
+  /** Adds a drawn token to the answer. The prompt is computed then, and the pixels of its pictures are not needed any more. */
   append(tokenId: number): void {
+    this.#spans = [];
     if (this.#length === this.#tokenBuffer.length) {
       const grown = new Int32Array(this.#length * 2);
       grown.set(this.#tokenBuffer);
@@ -102,7 +115,7 @@ export class Sequence {
   #content(length: number): SlotContent {
     return {
       tokenIds: this.#tokenBuffer.subarray(0, length),
-      visionExpert: this.prompt.visionExpert,
+      visionExpert: this.#prompt.visionExpert,
       spans: this.#spanKeys,
       cacheSalt: this.#request.cacheSalt,
     };
@@ -115,14 +128,14 @@ export class Sequence {
     const end = Math.min(start + maxCount, this.#length);
     assert(start < end, `sequence ${this.id} has nothing to compute`);
     const visionExpert = new Uint8Array(end - start);
-    visionExpert.set(this.prompt.visionExpert.subarray(start, end));
+    visionExpert.set(this.#prompt.visionExpert.subarray(start, end));
     return {
       slot: this.slot,
       start,
       tokenIds: this.#tokenBuffer.subarray(start, end),
       positions: this.#positions(start, end),
       visionExpert,
-      spans: this.prompt.spans.filter((span) => span.start < end && span.start + span.length > start),
+      spans: this.#spans.filter((span) => span.start < end && span.start + span.length > start),
       draw: end < this.#length ? undefined : this.#nextDraw(),
     };
   }
@@ -158,7 +171,7 @@ export class Sequence {
   /** int32 [3, end − start] */
   #positions(start: number, end: number): Int32Array {
     const { promptLength } = this;
-    const { positions, positionDelta } = this.prompt;
+    const { positions, positionDelta } = this.#prompt;
     const count = end - start;
     const range = new Int32Array(3 * count);
     for (let axis = 0; axis < 3; axis++) {

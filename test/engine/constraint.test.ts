@@ -132,7 +132,7 @@ describe("a constraint is closed once", () => {
       model.failNext = "step";
     },
     "a full queue": (engine, _model, script) => {
-      engine.submit(id(1), makeRequest([1]));
+      for (let other = 1; other <= 5; other++) engine.submit(id(other), makeRequest([1])); // four slots and one place
       expect(() => engine.submit(id(0), makeRequest([1]), script)).toThrow("try again later");
     },
     "a prompt that is too long": (engine, _model, script) =>

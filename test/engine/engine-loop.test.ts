@@ -126,6 +126,8 @@ describe("a client over a message channel", () => {
 describe("a refusal", () => {
   test("crosses the boundary with all its fields", async () => {
     const { client } = await connect({ maxWaiting: 0 });
+    const busy = [client.submit(endless, never()), client.submit(endless, never())];
+    for (const iterator of busy) await iterator.next();
     const expected = { constructor: RequestError, status: 429, code: "queue_full", param: undefined, retryAfterMs: 1000 };
     await expect(collect(client, makeRequest([1]))).rejects.toThrow(expect.objectContaining(expected));
   });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { entriesOf } from "../../src/core/batch.ts";
 import { RequestError } from "../../src/core/errors.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
@@ -157,7 +157,7 @@ describe("pictures", () => {
     submit(["cat", 1, "cat"], { maxTokens: 1 });
     submit([2, "cat"], { maxTokens: 1 });
     runToEnd(engine);
-    expect(model.log).toEqual(["encode cat", "prefill 0[0..7)", "prefill 1[0..4)"]);
+    expect(model.log).toEqual(["encode cat", "prefill 1[0..4)", "prefill 0[0..7)"]);
   });
 
   test("in a prefix that a slot holds take no step", () => {
@@ -235,13 +235,43 @@ describe("the queue", () => {
 
   test("refuses what comes beyond its bound, and says when to try again", () => {
     const { engine, submit } = makeEngine({ slotCount: 1 }, { maxWaiting: 2 });
+    submit([0]);
     submit([1]);
     submit([2]);
     expect(() => submit([3])).toThrow(
       expect.objectContaining({ constructor: RequestError, status: 429, code: "queue_full", retryAfterMs: 1000 }),
     );
-    step(engine);
+    runToEnd(engine);
     submit([4]);
+  });
+
+  test("counts all answers that a request will ask for, and lets the later ones in", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 }, { maxWaiting: 3 });
+    submit([1]);
+    expect(() => submit([2], { answerCount: 4 })).toThrow("waiting already");
+    submit([2], { answerCount: 3 });
+    expect(() => submit([3])).toThrow("waiting already");
+    submit([2], { isFollowUp: true });
+    submit([2], { isFollowUp: true });
+    expect(engine.stats().waiting).toBe(4);
+  });
+
+  test("takes whatever fits a slot when nothing else is there", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 }, { maxWaiting: 1 });
+    submit([1], { answerCount: 8 });
+    expect(runToEnd(engine).at(-1)?.[1]).toMatchObject({ type: "finished" });
+  });
+
+  test("tells the refused to come back when what waits has had its time", () => {
+    onTestFinished(() => void vi.useRealTimers());
+    vi.useFakeTimers({ toFake: ["hrtime"] });
+    const { engine, model, submit } = makeEngine({ slotCount: 2 }, { maxWaiting: 3 });
+    model.onStep = () => void vi.advanceTimersByTime(1000);
+    submit([1], { maxTokens: 6 });
+    runToEnd(engine); // takes 6 s
+    for (const content of [1, 2, 3, 4, 5]) submit([content]);
+    step(engine); // two run, three wait: two rounds of 6 s
+    expect(() => submit([6])).toThrow(expect.objectContaining({ status: 429, retryAfterMs: 12_000 }));
   });
 
   test("refuses a prompt that leaves no room for an answer", () => {

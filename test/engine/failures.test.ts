@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { entriesOf } from "../../src/core/batch.ts";
+import { DeviceLostError } from "../../src/core/errors.ts";
 import { answerAlone, makeRequest } from "./fake-model.ts";
 import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
 
@@ -53,6 +54,41 @@ describe("a failure", () => {
       [second, { type: "failed", message }],
       [first, { type: "failed", message }],
     ]);
+  });
+
+  test("is followed by one token in an empty slot, to see whether anything can be computed", () => {
+    const { engine, model, submit } = makeEngine({ slotCount: 2 });
+    submit([1, 2], { maxTokens: 3 });
+    runToEnd(engine);
+    submit([3, 4, 5]);
+    submit([1, 2], { maxTokens: 3 });
+    model.failNext = "step";
+    step(engine);
+    expect(model.log.slice(-2)).toEqual(["prefill 1[0..3)", "prefill 1[0..1)"]);
+    expect(runToEnd(engine).at(-1)?.[1]).toMatchObject({ type: "finished" });
+  });
+
+  test("of three such tokens in a row is the end of the engine", () => {
+    const { engine, model, submit } = makeEngine();
+    model.step = () => {
+      throw new Error("no memory");
+    };
+    const ids = [1, 2, 3].map((content) => submit([content]));
+    expect(eventsOf(step(engine), ids[0]!).at(-1)).toEqual({ type: "failed", message: "no memory" });
+    step(engine);
+    expect(() => step(engine)).toThrow(DeviceLostError);
+  });
+
+  test("of steps that ask for too much is not, however many there are", () => {
+    const { engine, model, submit } = makeEngine();
+    const step = model.step.bind(model);
+    model.step = (batch) => {
+      if (entriesOf(batch).some(({ tokenIds }) => tokenIds.length > 1)) throw new Error("no memory");
+      return step(batch);
+    };
+    for (let i = 0; i < 10; i++) submit([1, 2]);
+    const small = submit([3], { maxTokens: 4 });
+    expect(eventsOf(runToEnd(engine), small).at(-1)).toEqual({ type: "finished", reason: "length" });
   });
 
   test("of one row ends its own sequence, and the others of the batch get their tokens", () => {

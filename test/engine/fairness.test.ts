@@ -1,0 +1,80 @@
+// Who gets the next slot, and the next prefill step.
+
+import { describe, expect, test } from "vitest";
+import type { SequenceEvent, SequenceId } from "../../src/engine/engine-protocol.ts";
+import { count, makeEngine, runToEnd, step } from "./make-engine.ts";
+
+function startsOf(events: readonly SequenceEvent[]): SequenceId[] {
+  return events.flatMap(([id, { type }]) => (type === "started" ? id : []));
+}
+
+describe("clients that wait", () => {
+  test("take turns, however much one of them has sent before", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 });
+    const flood = count(0, 6).map(() => submit([1, 2], { clientId: "a", maxTokens: 2 }));
+    const [b, c] = [submit([3, 4], { clientId: "b", maxTokens: 2 }), submit([5, 6], { clientId: "c", maxTokens: 2 })];
+    expect(startsOf(runToEnd(engine))).toEqual([flood[0], b, c, ...flood.slice(1)]);
+  });
+
+  test("are compared by tokens, not by requests", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 });
+    const long = count(0, 2).map(() => submit(count(0, 30), { clientId: "long", maxTokens: 1 }));
+    const short = count(0, 5).map(() => submit([1, 2, 3, 4], { clientId: "short", maxTokens: 4 }));
+    // 31 tokens, then 8 each: the fifth short one would be ahead by then.
+    expect(startsOf(runToEnd(engine))).toEqual([long[0], ...short.slice(0, 4), long[1], short[4]]);
+  });
+
+  test("gain nothing by having been away", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 });
+    for (let i = 0; i < 5; i++) submit([1], { clientId: "steady", maxTokens: 9 });
+    const first: SequenceEvent[] = [];
+    while (startsOf(first).length < 3) first.push(...step(engine));
+    const late = count(0, 4).map(() => submit([2], { clientId: "late", maxTokens: 9 }));
+    const order = startsOf(runToEnd(engine));
+    expect(order).toHaveLength(6);
+    expect(order.slice(0, 4).filter((id) => late.includes(id))).toHaveLength(2);
+  });
+
+  test("are served in the order of arrival when nobody tells them apart", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 });
+    const ids = [30, 1, 20, 2].map((length) => submit(count(0, length), { maxTokens: 1 }));
+    expect(startsOf(runToEnd(engine))).toEqual(ids);
+  });
+
+  test("see what goes on with a request that had its turn come first, but not before other clients", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 });
+    submit([1], { clientId: "a" });
+    step(engine);
+    const later = submit([2], { clientId: "a" });
+    const followUps = [submit([3], { clientId: "a", isFollowUp: true }), submit([4], { clientId: "a", isFollowUp: true })];
+    const other = submit([5], { clientId: "b" });
+    expect(startsOf(runToEnd(engine))).toEqual([other, ...followUps, later]);
+  });
+
+  test("cannot lock another out of the queue", () => {
+    const { submit } = makeEngine({ slotCount: 1 }, { maxWaiting: 2 });
+    for (let i = 0; i < 3; i++) submit([1], { clientId: "flood" });
+    expect(() => submit([1], { clientId: "flood" })).toThrow("waiting already");
+    submit([2], { clientId: "other" });
+    expect(() => submit([2], { clientId: "other" })).toThrow("waiting already");
+  });
+});
+
+describe("a short prompt", () => {
+  test("does not wait for the end of a long one that came before", () => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 100 }, { prefillChunkTokens: 10 });
+    submit(count(0, 60), { maxTokens: 1 });
+    submit([7, 8], { maxTokens: 1 });
+    runToEnd(engine);
+    expect(model.log.slice(0, 3)).toEqual(["prefill 0[0..10)", "prefill 1[0..2)", "prefill 0[10..20)"]);
+  });
+
+  test("does not keep a long one waiting, however many there are", () => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 100, slotCount: 3 }, { prefillChunkTokens: 10 });
+    submit(count(0, 60), { maxTokens: 1 });
+    for (let i = 0; i < 50; i++) submit([i], { maxTokens: 1 });
+    const steps = () => model.log.filter((line) => line.startsWith("prefill 0["));
+    for (let i = 0; i < 20; i++) step(engine);
+    expect(steps()).toContain("prefill 0[50..60)");
+  });
+});
