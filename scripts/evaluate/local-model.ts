@@ -1,9 +1,8 @@
 // A converted model in this thread: prompts in, raw greedy outputs out. For evaluation and tests; the server has threads.
 
 import { readFileSync } from "node:fs";
-import { encodePrompt } from "../../src/chat/encode-prompt.ts";
-import { loadTemplate, type ChatTemplate } from "../../src/chat/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/chat/tokenizer.ts";
+import { createPromptEncoder } from "../../src/cli/prompt-encoder.ts";
 import type { Chat } from "../../src/core/chat.ts";
 import { activationDataType, type Manifest } from "../../src/core/manifest.ts";
 import { spanLength, type EncodedPrompt, type ImagePatches } from "../../src/core/prompt.ts";
@@ -15,7 +14,7 @@ import type { KvScales } from "../../src/model/kv-cache.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import type { DeviceKind } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
-import { loadFrames, loadImage } from "../../src/vision/load-image.ts";
+import { loadFrames } from "../../src/vision/load-image.ts";
 import { assignPositions, type PromptRun } from "../../src/vision/positions.ts";
 
 const slotCount = 8;
@@ -24,7 +23,7 @@ const slotCapacity = 2048;
 export class LocalModel {
   readonly manifest: Manifest;
   readonly #tokenizer: Tokenizer;
-  readonly #template: ChatTemplate;
+  readonly #encodeChat: (chat: Chat) => Promise<EncodedPrompt>;
   readonly #model: ErnieModel;
   readonly #engine: Engine;
   #submitted = 0;
@@ -33,7 +32,7 @@ export class LocalModel {
   constructor(folder: string, device: DeviceKind = "cpu", kvScales?: KvScales, cudaGraphs = true) {
     this.manifest = readManifest(folder);
     this.#tokenizer = loadTokenizer(folder);
-    this.#template = loadTemplate(folder);
+    this.#encodeChat = createPromptEncoder(folder, this.manifest.config, slotCapacity);
     const { config, settings } = this.manifest;
     this.#model = new ErnieModel(Runtime.open(device), folder, config, activationDataType[settings.activations], {
       threadCount: 0,
@@ -48,13 +47,7 @@ export class LocalModel {
   }
 
   encodeChat(chat: Chat): Promise<EncodedPrompt> {
-    return encodePrompt(chat, {
-      tokenizer: this.#tokenizer,
-      template: this.#template,
-      tokens: this.manifest.config.tokens,
-      loadImage: (bytes, request) => loadImage(bytes, this.manifest.config.image, request),
-      contextLength: slotCapacity,
-    });
+    return this.#encodeChat(chat);
   }
 
   /**

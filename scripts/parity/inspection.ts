@@ -2,10 +2,10 @@
 
 import { join } from "node:path";
 import { activationDataType, type ActivationFormat } from "../../src/core/manifest.ts";
-import type { BatchEntry, SlotId } from "../../src/core/batch.ts";
+import type { SlotId } from "../../src/core/batch.ts";
 import { decoderIo, graphFiles, inspectIo } from "../../src/core/graph-io.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
-import type { EncodedPrompt } from "../../src/core/prompt.ts";
+import { slicePrompt, type EncodedPrompt, type PromptPart } from "../../src/core/prompt.ts";
 import { fromFloat16 } from "../../src/core/half.ts";
 import { Decoder } from "../../src/model/decoder.ts";
 import { KvCache, type KvScales } from "../../src/model/kv-cache.ts";
@@ -53,7 +53,7 @@ export class Inspection {
     const { vocabSize } = this.#manifest.config.text;
     const logits = new Float32Array(prompt.tokenIds.length * vocabSize);
     for (let start = 0; start < prompt.tokenIds.length; start += chunkTokens) {
-      const chunk = slicePrompt(prompt, start, Math.min(start + chunkTokens, prompt.tokenIds.length));
+      const chunk = slicePrompt(prompt, start, Math.min(chunkTokens, prompt.tokenIds.length - start));
       const outputs = this.#prefill(chunk, [{ name: decoderIo.logits, dtype: "float32", shape: [chunk.tokenIds.length, vocabSize] }]);
       logits.set(outputs.read(decoderIo.logits) as Float32Array, start * vocabSize);
       outputs.dispose();
@@ -143,20 +143,6 @@ export class Inspection {
     everyRow.dispose();
     return outputs;
   }
-}
-
-type PromptPart = Omit<BatchEntry, "slot" | "draw">;
-
-/** Positions start … end − 1. */
-function slicePrompt({ tokenIds, positions, visionExpert, spans }: EncodedPrompt, start: number, end: number): PromptPart {
-  const axes = [0, 1, 2].flatMap((axis) => [...positions.subarray(axis * tokenIds.length + start, axis * tokenIds.length + end)]);
-  return {
-    start,
-    tokenIds: tokenIds.subarray(start, end),
-    positions: Int32Array.from(axes),
-    visionExpert: visionExpert.subarray(start, end),
-    spans,
-  };
 }
 
 /** Our tables cover both banks; the reference's cover the token's own bank. */

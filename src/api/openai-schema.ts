@@ -50,7 +50,10 @@ const stopString = text
 
 const logitBias = z
   .record(z.string(), number(-100, 100), "an object of token ids and their biases")
-  .refine((biases) => Object.keys(biases).every((id) => /^\d{1,9}$/.test(id)), "token ids as names")
+  .superRefine((biases, context) => {
+    const wrong = Object.keys(biases).find((id) => !/^\d{1,9}$/.test(id));
+    if (wrong !== undefined) context.addIssue({ code: "custom", path: [wrong], message: "the id of a token as the name of a bias" });
+  })
   .refine((biases) => Object.keys(biases).length <= maxBiases, `at most ${maxBiases} token ids`);
 
 const chatRequest = z.object({

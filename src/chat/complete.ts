@@ -57,9 +57,7 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
   const tokenizer = loadTokenizer(modelFolder);
   const template = loadTemplate(modelFolder);
   const encoder = { tokenizer, template, tokens: config.tokens, loadImage, ...(loadVideo && { loadVideo }), contextLength };
-  // Turns of the history close with it, so an answer may end there too (model spec, 6.2).
-  const turnEnd = tokenizer.controlTokenId("<|end_of_sentence|>");
-  const endTokenIds = [...new Set([...config.tokens.eos, ...(turnEnd === undefined ? [] : [turnEnd])])];
+  const endTokenIds = config.tokens.eos;
 
   const thinkEndId = tokenizer.controlTokenId("</think>");
   // As templates write it (model spec, 6.2 and 6.3).

@@ -6,16 +6,13 @@ import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
 import { cacheRoot } from "../convert/conversion-cache.ts";
-import { encodePrompt } from "../chat/encode-prompt.ts";
-import { loadTemplate } from "../chat/template.ts";
-import { loadTokenizer } from "../chat/tokenizer.ts";
 import { assert, EngineError, UserError } from "../core/errors.ts";
 import { graphFiles } from "../core/graph-io.ts";
 import type { Manifest } from "../core/manifest.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import type { KvScales } from "../model/kv-cache.ts";
 import { programVersion } from "../version.ts";
-import { loadImage, type ImageRequest } from "../vision/load-image.ts";
+import { createPromptEncoder } from "./prompt-encoder.ts";
 import { builtInChats } from "./calibration/built-in-chats.ts";
 import type { ComputeDevice } from "./choose-device.ts";
 import type { KvScalesTask } from "./kv-scales-worker.ts";
@@ -99,15 +96,9 @@ function parseJson(text: string): unknown {
 
 /** The prompts that are measured: chats that come with the program, of all kinds. */
 export async function encodeChats(folder: string, { config }: Manifest): Promise<EncodedPrompt[]> {
-  const deps = {
-    tokenizer: loadTokenizer(folder),
-    template: loadTemplate(folder),
-    tokens: config.tokens,
-    loadImage: (bytes: Uint8Array, request: ImageRequest) => loadImage(bytes, config.image, request),
-    contextLength: config.text.maxPositions,
-  };
+  const encode = createPromptEncoder(folder, config, config.text.maxPositions);
   const chats = await builtInChats();
-  return Promise.all(chats.map(({ chat }) => encodePrompt(chat, deps)));
+  return Promise.all(chats.map(({ chat }) => encode(chat)));
 }
 
 /** In a thread of its own, which takes the model's memory with it when it ends. */

@@ -32,6 +32,25 @@ export type EncodedPrompt = {
   readonly spans: readonly VisionSpan[];
 };
 
+/** Part of a prompt as a step computes it; `start` is the place of its first token. */
+export type PromptPart = Pick<EncodedPrompt, "tokenIds" | "positions" | "visionExpert" | "spans"> & { readonly start: number };
+
+/** `count` tokens from `start` on. Spans keep their places in the whole prompt; those that no token of the part belongs to are left out. */
+export function slicePrompt({ tokenIds, positions, visionExpert, spans }: EncodedPrompt, start: number, count: number): PromptPart {
+  const part = new Int32Array(3 * count);
+  for (let axis = 0; axis < 3; axis++) {
+    const from = axis * tokenIds.length + start;
+    part.set(positions.subarray(from, from + count), axis * count);
+  }
+  return {
+    start,
+    tokenIds: tokenIds.subarray(start, start + count),
+    positions: part,
+    visionExpert: visionExpert.subarray(start, start + count),
+    spans: spans.filter((span) => span.start < start + count && span.start + span.length > start),
+  };
+}
+
 /** Tokens that a picture of this grid fills. */
 export function spanLength(image: Pick<ImagePatches, "frameCount" | "patchRows" | "patchColumns">, mergeSize = 2): number {
   const frames = image.frameCount === 1 ? 1 : image.frameCount / 2;

@@ -1,6 +1,5 @@
 // The one ONNX Runtime environment of a thread: opens sessions on its device and makes tensors over native memory.
 
-import koffi from "koffi";
 import { elementBytes, elementCount, onnxTypeCode, type DataType } from "../core/data-type.ts";
 import { assert, UserError } from "../core/errors.ts";
 import { CudaDevice } from "./cuda/cuda-device.ts";

@@ -91,7 +91,7 @@ const wrongFields: [body: object, param: string, words: string][] = [
   [userSays("a", { logprobs: true, top_logprobs: 21 }), "top_logprobs", "an integer from 0 to 20, got 21"],
   [userSays("a", { logit_bias: [1] }), "logit_bias", "an object of token ids and their biases, got an array"],
   [userSays("a", { logit_bias: { "5": 101 } }), "logit_bias.5", "a number from -100 to 100, got 101"],
-  [userSays("a", { logit_bias: { no: 1 } }), "logit_bias", "token ids as names"],
+  [userSays("a", { logit_bias: { no: 1 } }), "logit_bias.no", "the id of a token as the name of a bias, got 1"],
   [userSays("a", { logit_bias: Object.fromEntries([...Array(1025).keys()].map((id) => [id, 1])) }), "logit_bias", "at most 1024 token ids"],
   [userSays("a", { temperature: 2.1 }), "temperature", "expected a number from 0 to 2, got 2.1"],
   [userSays("a", { temperature: "hot" }), "temperature", 'a number from 0 to 2, got "hot"'],

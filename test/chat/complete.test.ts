@@ -76,13 +76,6 @@ describe("complete", () => {
     expect(stopTokenIds).toEqual([end]);
   });
 
-  test("lets an answer end at the end of a turn too, which the tokenizer knows by name", async () => {
-    const engine = new FakeEngine([end]);
-    const service = makeService(engine, { config: { tokens: { ...nanoTokens, eos: [2] } } });
-    for await (const _ of service.complete(makeChat("?"), makeOptions(), new AbortController().signal));
-    expect(engine.requests[0]!.stopTokenIds).toEqual([2, tokenizer.controlTokenId("<|end_of_sentence|>")]);
-  });
-
   test("ends the generation when the client leaves", async () => {
     const engine = new FakeEngine(tokenizer.encodeText("a long answer"));
     for await (const event of makeService(engine).complete(makeChat("?"), makeOptions(), new AbortController().signal)) {

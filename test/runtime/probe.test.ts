@@ -83,7 +83,11 @@ describe("probeCuda", () => {
   const provider = "/ort/libonnxruntime_providers_cuda.so";
   const reasons: [string, Machine, RegExp][] = [
     ["no driver", { unfindable: ["libcuda.so.1"] }, /^there is no NVIDIA driver .*install it/],
-    ["no provider", { missingFiles: [provider] }, /no libonnxruntime_providers_cuda\.so in \/ort; put those of ONNX Runtime 1\.29\.0/],
+    [
+      "no provider",
+      { missingFiles: [provider] },
+      /no libonnxruntime_providers_cuda\.so in \/ort; run node scripts\/gpu\/install-provider\.mjs, .* ONNX Runtime 1\.29\.0/,
+    ],
     ["half a provider", { missingFiles: ["/ort/libonnxruntime_providers_shared.so"] }, /no libonnxruntime_providers_shared\.so in \/ort/],
     ["a provider of another version", { providerVersion: "1.30.0" }, /is of ONNX Runtime 1\.30\.0, but the core library is 1\.29\.0/],
     ["no libcudart", { unfindable: ["libcudart.so.13"] }, /^libcudart\.so\.13 cannot be loaded .*install the CUDA 13 runtime libraries/],

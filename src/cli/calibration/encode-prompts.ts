@@ -1,13 +1,9 @@
 // The prompts of a calibration as token ids: all that can be wrong with them shows before any work is done.
 
-import { encodePrompt } from "../../chat/encode-prompt.ts";
-import { loadTemplate } from "../../chat/template.ts";
-import { loadTokenizer } from "../../chat/tokenizer.ts";
-import type { Chat } from "../../core/chat.ts";
 import { RequestError, UserError } from "../../core/errors.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
 import type { EncodedPrompt } from "../../core/prompt.ts";
-import { loadImage, type ImageRequest } from "../../vision/load-image.ts";
+import { createPromptEncoder } from "../prompt-encoder.ts";
 import type { CalibrationChat } from "./calibration-chat.ts";
 import { calibrationContextLength } from "./probe-model.ts";
 import { randomPrompts, randomTextLength } from "./random-prompts.ts";
@@ -33,7 +29,7 @@ export async function encodePrompts(prompts: CalibrationPrompts, folder: string,
   if (prompts === "random") {
     return { asked: randomPrompts(config, Math.ceil(calibrationTokens / randomTextLength)), answered: [] };
   }
-  const encode = createEncoder(folder, config);
+  const encode = createPromptEncoder(folder, config, calibrationContextLength(config.text));
   const [asked, answered]: [EncodedPrompt[], EncodedPrompt[]] = [[], []];
   let tokenCount = 0;
   for (const { chat, place } of prompts) {
@@ -43,17 +39,6 @@ export async function encodePrompts(prompts: CalibrationPrompts, folder: string,
     tokenCount += prompt.tokenIds.length;
   }
   return { asked, answered };
-}
-
-function createEncoder(folder: string, { text, tokens, image }: ModelConfig): (chat: Chat) => Promise<EncodedPrompt> {
-  const deps = {
-    tokenizer: loadTokenizer(folder),
-    template: loadTemplate(folder),
-    tokens,
-    loadImage: (bytes: Uint8Array, request: ImageRequest) => loadImage(bytes, image, request),
-    contextLength: calibrationContextLength(text),
-  };
-  return (chat) => encodePrompt(chat, deps);
 }
 
 async function encodeAt(place: string, encode: () => Promise<EncodedPrompt>): Promise<EncodedPrompt> {

@@ -1,13 +1,14 @@
 // A converted model in this thread that answers prompts and records what its routed experts are given.
 
 import { setImmediate } from "node:timers/promises";
+import { extendPrompt } from "../../chat/extend-prompt.ts";
 import { CalibrationWriter } from "../../convert/calibration-file.ts";
 import type { SlotId } from "../../core/batch.ts";
 import { assert, EngineError } from "../../core/errors.ts";
 import { calibrationIo } from "../../core/graph-io.ts";
 import type { Manifest } from "../../core/manifest.ts";
 import type { TextConfig } from "../../core/model-config.ts";
-import type { EncodedPrompt } from "../../core/prompt.ts";
+import { slicePrompt, type EncodedPrompt } from "../../core/prompt.ts";
 import { greedy } from "../../core/sampling.ts";
 import { Engine } from "../../engine/engine.ts";
 import type { SequenceId } from "../../engine/engine-protocol.ts";
@@ -75,7 +76,7 @@ export class ProbeModel {
         onTokens(1);
       }
     }
-    return prompts.map((prompt, i) => continued(prompt, answers[i]!));
+    return prompts.map((prompt, i) => extendPrompt(prompt, answers[i]!));
   }
 
   /** Writes a calibration file: for every token of every sequence, in order, what it brings to the experts of each layer. */
@@ -94,10 +95,13 @@ export class ProbeModel {
       for (const { sequence, start, count } of chunksOf(sequences)) {
         await setImmediate();
         signal.throwIfAborted();
-        this.#model.step({ type: "prefill", entry: entryOf(sequence, start, count) }, (binding) => {
-          for (const { layer, buffer } of outputs)
-            binding.output(calibrationIo.expertInput(layer), buffer.shaped(1, count, text.hiddenSize));
-        });
+        this.#model.step(
+          { type: "prefill", entry: { ...slicePrompt(sequence, start, count), slot: 0 as SlotId, draw: undefined } },
+          (binding) => {
+            for (const { layer, buffer } of outputs)
+              binding.output(calibrationIo.expertInput(layer), buffer.shaped(1, count, text.hiddenSize));
+          },
+        );
         for (const { layer, buffer } of outputs) writer.append(layer, recorded, buffer.data.subarray(0, count * text.hiddenSize));
         recorded += count;
         onTokens(count);
@@ -126,40 +130,4 @@ function chunksOf(sequences: readonly EncodedPrompt[]): Chunk[] {
       return { sequence, start, count: Math.min(chunkTokens, length - start) };
     });
   });
-}
-
-/** Tokens [start, start + count) of a sequence in the first slot. */
-function entryOf({ tokenIds, positions, visionExpert, spans }: EncodedPrompt, start: number, count: number) {
-  const { length } = tokenIds;
-  const axes = [0, 1, 2].map((axis) => positions.subarray(axis * length + start, axis * length + start + count));
-  return {
-    slot: 0 as SlotId,
-    start,
-    tokenIds: tokenIds.subarray(start, start + count),
-    positions: concat(axes),
-    visionExpert: visionExpert.subarray(start, start + count),
-    spans: spans.filter((span) => span.start < start + count && span.start + span.length > start),
-    draw: undefined,
-  };
-}
-
-/** A prompt with the ids of its answer; their positions go on as EncodedPrompt says. */
-function continued({ tokenIds, positions, positionDelta, visionExpert, spans }: EncodedPrompt, answer: readonly number[]): EncodedPrompt {
-  const { length } = tokenIds;
-  const answerPositions = Int32Array.from(answer, (_, i) => length + i + positionDelta);
-  const axes = [0, 1, 2].flatMap((axis) => [positions.subarray(axis * length, (axis + 1) * length), answerPositions]);
-  const ids = concat([tokenIds, Int32Array.from(answer)]);
-  const banks = new Uint8Array(ids.length);
-  banks.set(visionExpert);
-  return { tokenIds: ids, positions: concat(axes), positionDelta, visionExpert: banks, spans };
-}
-
-function concat(parts: readonly Int32Array[]): Int32Array {
-  const joined = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.length;
-  }
-  return joined;
 }

@@ -107,7 +107,7 @@ function findProvider(host: CudaHost): string {
   if (missing.length > 0) {
     throw new NotUsable(
       `ONNX Runtime's CUDA provider is not installed: no ${missing.join(" and no ")} in ${folder}; ` +
-        `put those of ONNX Runtime ${onnxRuntimeVersion} there, or point ONNXRUNTIME_DIR at a folder that has them and libonnxruntime.so.1`,
+        `run node scripts/gpu/install-provider.mjs, or point ONNXRUNTIME_DIR at a folder that has those of ONNX Runtime ${onnxRuntimeVersion} and libonnxruntime.so.1`,
     );
   }
   return join(folder, providerFiles[0]);
