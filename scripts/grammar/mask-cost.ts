@@ -43,7 +43,7 @@ const formats: Record<string, OutputFormat> = {
   "date-time": schema({ type: "string", format: "date-time" }),
   "tool call": {
     type: "tool_calls",
-    tools: [{ name: "save", parameters: person, isStrict: true, param: "tools[0]" }],
+    tools: [{ name: "save", parameters: person, isStrict: true, param: "tools[0].parameters" }],
     isRequired: true,
     maxCalls: 1,
   },

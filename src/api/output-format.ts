@@ -98,7 +98,7 @@ function toolFormat({ tools, choice, allowsParallelCalls }: ToolUse, declared: r
   const callable = typeof choice === "object" ? tools.filter(({ name }) => name === choice.name) : tools;
   const signatures = callable.map(({ name, parameters, strict = false }): ToolSignature => {
     const index = declared.findIndex((tool) => tool.function.name === name);
-    return { name, parameters, isStrict: strict, param: `tools[${index}].function` };
+    return { name, parameters, isStrict: strict, param: `tools[${index}].function.parameters` };
   });
   const maxCalls = typeof choice === "object" || !allowsParallelCalls ? 1 : Infinity;
   return { type: "tool_calls", tools: signatures, isRequired: choice !== "auto", maxCalls };

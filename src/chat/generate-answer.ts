@@ -158,7 +158,8 @@ class Answer {
       completionTokens: this.generatedIds.length,
       reasoningTokens: output.reasoningTokenCount,
     };
-    yield { type: "finished", reason, usage };
+    const { stopString } = output;
+    yield { type: "finished", reason, usage, ...(stopString !== undefined && { stopString }) };
   }
 
   #start(cachedTokens: number): ChatEvent {

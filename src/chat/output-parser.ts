@@ -59,6 +59,11 @@ export class OutputParser {
     return this.#stopStrings.isStopped || (this.#calls?.isFull ?? false);
   }
 
+  /** The stop string that the content has run into. */
+  get stopString(): string | undefined {
+    return this.#stopStrings.match;
+  }
+
   /** Takes a token that the model chose. */
   push(tokenId: number): AnswerPart[] {
     if (this.#options.endTokenIds.includes(tokenId)) return [];

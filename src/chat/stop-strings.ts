@@ -5,7 +5,7 @@ export class StopStrings {
   /** Longest text that can be the beginning of a stop string without being one. */
   readonly #holdLimit: number;
   #held = "";
-  #isStopped = false;
+  #match: string | undefined;
 
   constructor(stops: readonly string[]) {
     this.#stops = stops.filter((stop) => stop !== "");
@@ -14,18 +14,23 @@ export class StopStrings {
 
   /** True once a stop string has come; all later text is dropped. */
   get isStopped(): boolean {
-    return this.#isStopped;
+    return this.#match !== undefined;
+  }
+
+  /** The stop string that has come. */
+  get match(): string | undefined {
+    return this.#match;
   }
 
   /** Text that is safe to show: no part of a stop string, however the answer goes on. */
   push(text: string): string {
-    if (this.#isStopped) return "";
+    if (this.isStopped) return "";
     const seen = this.#held + text;
     this.#held = "";
-    const stop = this.#findStop(seen);
-    if (stop !== undefined) {
-      this.#isStopped = true;
-      return seen.slice(0, stop);
+    const found = this.#findStop(seen);
+    if (found) {
+      this.#match = found.stop;
+      return seen.slice(0, found.start);
     }
     const safe = seen.length - this.#unsafeLength(seen);
     this.#held = seen.slice(safe);
@@ -39,16 +44,16 @@ export class StopStrings {
     return held;
   }
 
-  /** Where the stop string that is complete first begins, the longest of several: the same however the text is cut. */
-  #findStop(text: string): number | undefined {
-    let first: { start: number; end: number } | undefined;
+  /** The stop string that is complete first, the longest of several, and where it begins: the same however the text is cut. */
+  #findStop(text: string): { readonly stop: string; readonly start: number } | undefined {
+    let first: { stop: string; start: number; end: number } | undefined;
     for (const stop of this.#stops) {
       const start = text.indexOf(stop);
       if (start < 0) continue;
       const end = start + stop.length;
-      if (!first || end < first.end || (end === first.end && start < first.start)) first = { start, end };
+      if (!first || end < first.end || (end === first.end && start < first.start)) first = { stop, start, end };
     }
-    return first?.start;
+    return first;
   }
 
   #unsafeLength(text: string): number {

@@ -58,4 +58,10 @@ export type AnswerEvent =
   | { readonly type: "tokens"; readonly tokenIds: readonly number[] }
   /** Only where asked for, before the parts of a token that the model chose; not for the one that ends the answer. */
   | { readonly type: "logprobs"; readonly chosen: SpelledLogprob; readonly top: readonly SpelledLogprob[] }
-  | { readonly type: "finished"; readonly reason: AnswerEnd; readonly usage: Usage };
+  | {
+      readonly type: "finished";
+      readonly reason: AnswerEnd;
+      readonly usage: Usage;
+      /** The stop string that ended the answer, if one did. */
+      readonly stopString?: string;
+    };

@@ -6,7 +6,7 @@ export type ToolSignature = {
   readonly parameters: unknown;
   /** Refuse a schema that cannot be enforced in full. */
   readonly isStrict: boolean;
-  /** Path of the tool in the request, for errors. */
+  /** Path of the schema in the request, for errors. */
   readonly param: string;
 };
 

@@ -19,9 +19,9 @@ export function checkToolSizes(tools: readonly ToolSignature[]): void {
   }
   for (const tool of tools) {
     const schema = argumentsSchema(tool);
-    checkSchemaSize(schema, `${tool.param}.parameters`);
+    checkSchemaSize(schema, tool.param);
     const type = isObject(schema) ? schema["type"] : "object"; // a schema that is no object is refused elsewhere
-    const param = `${tool.param}.parameters.type`;
+    const param = `${tool.param}.type`;
     if (type !== "object")
       throw new RequestError(`${param}: expected "object", which arguments are, got ${JSON.stringify(type)}`, { param });
   }
@@ -33,9 +33,7 @@ export function checkToolSizes(tools: readonly ToolSignature[]): void {
 /** Throws RequestError. */
 export function toolCallGrammar({ tools, isRequired, maxCalls }: OutputFormat & { type: "tool_calls" }): SchemaGrammar {
   const syntax = new JsonSyntax("compact");
-  const parameters = tools.map((tool, i) =>
-    schemaGrammar(argumentsSchema(tool), { ...tool, syntax, param: `${tool.param}.parameters`, prefix: `${i}:` }),
-  );
+  const parameters = tools.map((tool, i) => schemaGrammar(argumentsSchema(tool), { ...tool, syntax, prefix: `${i}:` }));
   const calls = tools.map((tool, i) => call(syntax, tool, parameters[i]!.root));
   const block = sequence({ type: "control", content: toolCallTokens.begin }, choice(...calls), {
     type: "control",

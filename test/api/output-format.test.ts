@@ -17,8 +17,8 @@ async function ask(fields: object) {
 
 describe("what is demanded", () => {
   const inSchema = "response_format.json_schema.schema";
-  const ofF = { name: "f", parameters: schema, isStrict: false, param: "tools[0].function" };
-  const ofG = { name: "g", parameters: undefined, isStrict: true, param: "tools[1].function" };
+  const ofF = { name: "f", parameters: schema, isStrict: false, param: "tools[0].function.parameters" };
+  const ofG = { name: "g", parameters: undefined, isStrict: true, param: "tools[1].function.parameters" };
   const calls = { type: "tool_calls", isRequired: true, maxCalls: Infinity } as const;
   const allowed = { type: "allowed_tools", allowed_tools: { mode: "required", tools: [{ type: "function", function: { name: "g" } }] } };
 

@@ -47,7 +47,7 @@ describe("complete", () => {
 
     expect(textOf(events, "content")).toBe("one");
     const { tokenCount } = engine;
-    expect(events.at(-1)).toMatchObject({ type: "finished", reason: "stop", usage: { completionTokens: tokenCount } });
+    expect(events.at(-1)).toMatchObject({ type: "finished", reason: "stop", stopString: ", t", usage: { completionTokens: tokenCount } });
     expect(tokenCount).toBeLessThan(tokenizer.encodeText("one, two, three").length);
     expect(engine.hasEnded).toBe(true);
   });

@@ -36,6 +36,7 @@ describe("StopStrings", () => {
         expect(run(pieces, stopStrings)).toEqual(whole);
         for (const stop of stopStrings) expect(whole.shown).not.toContain(stop);
         expect(whole.isStopped).toBe(stopStrings.some((stop) => pieces.join("").includes(stop)));
+        if (whole.match !== undefined) expect(pieces.join("").startsWith(whole.shown + whole.match)).toBe(true);
 
         const watch = new StopStrings(stopStrings);
         const shown = watch.push(pieces.join(""));
@@ -46,8 +47,8 @@ describe("StopStrings", () => {
   });
 });
 
-function run(pieces: readonly string[], stops: readonly string[]): { shown: string; isStopped: boolean } {
+function run(pieces: readonly string[], stops: readonly string[]) {
   const watch = new StopStrings(stops);
   const shown = pieces.map((piece) => watch.push(piece)).join("") + watch.flush();
-  return { shown, isStopped: watch.isStopped };
+  return { shown, isStopped: watch.isStopped, match: watch.match };
 }

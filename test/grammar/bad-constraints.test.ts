@@ -75,7 +75,7 @@ const refused: [OutputFormat, RegExp][] = [
   [
     {
       type: "tool_calls",
-      tools: [{ name: "f", parameters: { type: "array" }, isStrict: false, param: "tools[0].function" }],
+      tools: [{ name: "f", parameters: { type: "array" }, isStrict: false, param: "tools[0].function.parameters" }],
       isRequired: true,
       maxCalls: 1,
     },

@@ -16,8 +16,8 @@ const weather = {
 
 function toolCalls(options: Partial<ToolCalls> = {}): ToolCalls {
   const tools = [
-    { name: "get_weather", parameters: weather, isStrict: true, param: "tools[0].function" },
-    { name: "now", parameters: undefined, isStrict: true, param: "tools[1].function" },
+    { name: "get_weather", parameters: weather, isStrict: true, param: "tools[0].function.parameters" },
+    { name: "now", parameters: undefined, isStrict: true, param: "tools[1].function.parameters" },
   ];
   return { type: "tool_calls", tools, isRequired: true, maxCalls: Infinity, ...options };
 }
@@ -65,7 +65,7 @@ describe("tool calls", () => {
           name: `tool_${i}`,
           parameters: schema,
           isStrict: true,
-          param: `tools[${i}].function`,
+          param: `tools[${i}].function.parameters`,
         }));
         let grammar;
         try {
