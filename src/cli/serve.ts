@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { once } from "node:events";
 import { createServer, isIPv4, type AddressInfo, type Server } from "node:net";
-import { createAdaptorServer, type ServerType } from "@hono/node-server";
+import type { ServerType } from "@hono/node-server";
 import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { createApp } from "../api/app.ts";
@@ -23,6 +23,7 @@ import type { WorkerData } from "../worker-data.ts";
 import { programVersion } from "../version.ts";
 import { describeDevice, type ComputeDevice } from "./choose-device.ts";
 import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
+import { createHttpServer } from "./http-server.ts";
 import { prepareKvScales } from "./kv-scales.ts";
 import { describeMemory, imageCacheBytes, planMemory, type MemoryPlan } from "./memory-plan.ts";
 import { dataBytes } from "./memory-report.ts";
@@ -89,7 +90,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     stats: () => engine.stats(),
     log,
   });
-  const server = createAdaptorServer({ fetch: app.fetch });
+  const server = createHttpServer(app.fetch);
   const grace = closeWithGrace({ delay: shutdownMs, logger: false }, async ({ err, signal }) => {
     isStopping = true;
     if (err) log.error({ err }, "stopping after an error");

@@ -13,6 +13,8 @@ function serve(...args: readonly string[]): { readonly status: number | null; re
   return spawnSync(process.execPath, ["dist/main.js", "serve", "--port", "0", ...args], { cwd: root, encoding: "utf8", timeout: 60_000 });
 }
 
+const openBind = /^ernie-vl: --host \S+ is reachable from other machines; give --api-key KEY .+\n$/;
+
 describe("what cannot be had ends the program with one line", () => {
   test.skipIf(probeCuda().gpu)("a GPU where there is none; the CPU does not stand in for it", () => {
     const { status, stderr } = serve("--device", "cuda");
@@ -29,7 +31,13 @@ describe("what cannot be had ends the program with one line", () => {
     ],
     [["--gpu-memory-utilization", "0"], /Expected a number above 0 and at most 1/],
     [["--kv-cache-dtype", "int4"], /Allowed choices are auto, int8/],
-  ])("%s", (args, message) => {
+    ...["0.0.0.0", "::", "10.1.2.3", "example.org"].map((host) => [["--host", host], openBind] as const),
+    [["--allow-media-domain", "https://example.org"], /^ernie-vl: --allow-media-domain: expected a host such as .+\n$/],
+    [
+      ["--allow-media-path", "./no-such-folder"],
+      /^ernie-vl: --allow-media-path: expected a folder, got .\/no-such-folder, which is none\n$/,
+    ],
+  ] as [string[], RegExp][])("%s", (args, message) => {
     const { status, stderr } = serve(...args);
 
     expect(status).toBe(1);

@@ -1,0 +1,34 @@
+// The HTTP server around the app: how long it waits for slow or silent clients, and how much of a header it takes.
+
+import { createAdaptorServer, type ServerType } from "@hono/node-server";
+
+export type ServerTimeouts = {
+  /** From the first byte (or, where none comes, the connection) to the end of the headers. */
+  readonly headersMs: number;
+  /** From the first byte to the end of the body. An answer may take as long as it likes. */
+  readonly requestMs: number;
+  /** Of a connection between two requests. */
+  readonly idleMs: number;
+  /** How often connections are looked at. */
+  readonly checkMs: number;
+};
+
+/** 64 MiB, the largest body, pass at 5 Mbit/s. Proxies keep idle connections for 60 s: closed here before that, requests would get lost. */
+const defaultTimeouts: ServerTimeouts = { headersMs: 20_000, requestMs: 120_000, idleMs: 75_000, checkMs: 5_000 };
+
+const maxHeaderBytes = 16 * 2 ** 10;
+
+/** Who is too slow gets a 408 and loses the connection; a longer header is a 431. */
+export function createHttpServer(
+  fetch: (request: Request) => Response | Promise<Response>,
+  { headersMs, requestMs, idleMs, checkMs }: ServerTimeouts = defaultTimeouts,
+): ServerType {
+  const serverOptions = {
+    headersTimeout: headersMs,
+    requestTimeout: requestMs,
+    keepAliveTimeout: idleMs,
+    connectionsCheckingInterval: checkMs,
+    maxHeaderSize: maxHeaderBytes,
+  };
+  return createAdaptorServer({ fetch, serverOptions });
+}
