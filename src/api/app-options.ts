@@ -2,6 +2,8 @@
 
 import type { MediaReader } from "../core/media.ts";
 import type { SamplingParams } from "../core/sampling.ts";
+import type { ServerMetrics } from "./metrics.ts";
+import type { RequestSummary } from "./request-record.ts";
 
 /** Sampling that holds where the request says nothing; what is missing here is OpenAI's default. */
 export type GenerationDefaults = Partial<Pick<SamplingParams, "temperature" | "topP" | "topK" | "repetitionPenalty">>;
@@ -30,6 +32,11 @@ export type AppOptions = {
   /** Requests being computed and requests in the queue, shown by `/health`. */
   readonly stats: () => { readonly running: number; readonly waiting: number };
   readonly log: Log;
+  readonly metrics: ServerMetrics;
+  /** GET /metrics is a route like any other, behind the key. */
+  readonly servesMetrics: boolean;
+  /** Told of each request when it is over. */
+  readonly trace?: ((request: RequestSummary) => void) | undefined;
   readonly limits?: Partial<RequestLimits>;
 };
 

@@ -9,6 +9,7 @@ import { requireApiKey } from "./auth.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { health } from "./health.ts";
+import { exposeMetrics } from "./metrics-route.ts";
 import { listModels, showModel } from "./models.ts";
 import { type AppEnv, clientGoneStatus, recordRequests } from "./request-record.ts";
 import { detokenize, tokenize } from "./tokenize.ts";
@@ -29,6 +30,7 @@ function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
     ["POST", "/tokenize", tokenize(service, options)],
     ["POST", "/detokenize", detokenize(service, options)],
     ["GET", "/version", version()],
+    ...(options.servesMetrics ? [["GET", "/metrics", exposeMetrics(options.metrics)] as const] : []),
   ];
 }
 
@@ -36,7 +38,7 @@ function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
 export function createApp(service: ChatService, options: AppOptions): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   const [open, keyed] = [openRoutes(options), keyedRoutes(service, options)];
-  app.use(recordRequests(options.log));
+  app.use(recordRequests(options));
   addRoutes(app, open);
   app.use(requireApiKey(options.apiKeys));
   addRoutes(app, keyed);

@@ -31,7 +31,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
 
     const head = { id: `chatcmpl-${randomUUID().replaceAll("-", "")}`, created: Math.floor(Date.now() / 1000), model: options.modelId };
     const choiceCount = generation.choiceCount ?? 1;
-    const events = service.complete(chat, generation, exchange.signal);
+    const events = exchange.complete(service, chat, generation);
     if (request.stream) return exchange.stream(events, new ChatStream(head, choiceCount, request.stream_options?.include_usage ?? false));
     return exchange.answer(events, async (all) => toChatCompletion(head, await collectAnswers(all, choiceCount)));
   };

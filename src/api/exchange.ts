@@ -1,6 +1,8 @@
 // What the routes that answer with the model have in common: a client that may leave, events that are recorded, one JSON object or a stream.
 
 import type { Context } from "hono";
+import type { ChatService } from "../chat/complete.ts";
+import type { Chat, GenerationOptions } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import type { ChatEvent } from "../core/events.ts";
 import { endedEarly } from "./answer.ts";
@@ -36,6 +38,12 @@ export class Exchange {
     return this.#client.signal;
   }
 
+  /** The events of the answer to a chat, recorded. */
+  complete(service: ChatService, chat: Chat, options: GenerationOptions): AsyncIterable<ChatEvent> {
+    const generation = this.#record.begin(options.choiceCount ?? 1);
+    return service.complete(chat, options, this.signal, (event, choice) => generation.seeEngine(event, choice));
+  }
+
   /** The answer as one JSON object. */
   async answer(events: AsyncIterable<ChatEvent>, toBody: (events: AsyncIterable<ChatEvent>) => Promise<object>): Promise<Response> {
     return this.#unlessGone(async () => this.#context.json(await toBody(this.#recorded(events))));
@@ -47,7 +55,7 @@ export class Exchange {
       const recorded = this.#recorded(events);
       const first = await recorded.next();
       if (first.done) throw endedEarly();
-      this.#record.endsWithBody = true;
+      this.#record.isStream = true;
       const onCancel = () => {
         this.#client.abort();
         this.#record.write(clientGoneStatus);

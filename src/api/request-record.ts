@@ -1,10 +1,13 @@
-// What is known of one HTTP request: its id and the figures of its log line. Never text, keys or pictures.
+// What is known of one HTTP request: its id, its log line, what is counted of it. Never text, keys or pictures.
 
 import { randomUUID } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
+import { matchedRoutes } from "hono/route";
+import { monotonicMs } from "../core/clock.ts";
 import type { ChatEvent } from "../core/events.ts";
-import type { Log } from "./app-options.ts";
+import type { AppOptions } from "./app-options.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
+import { GenerationRecord, roundMs } from "./generation-record.ts";
 
 export type AppEnv = {
   Variables: {
@@ -14,70 +17,118 @@ export type AppEnv = {
   };
 };
 
-/** Nginx's status for a client that left before its answer; seen only in the log. */
+/** Nginx's status for a client that left before its answer; seen only in logs and metrics. */
 export const clientGoneStatus = 499;
 
+/** A request that is over. */
+export type RequestSummary = {
+  readonly id: string;
+  readonly method: string;
+  /** Its pattern, e.g. `/v1/models/{id}`; `unmatched` where there is none. */
+  readonly route: string;
+  readonly status: number;
+  readonly errorCode: string | undefined;
+  /** By `monotonicMs`. */
+  readonly arrivalMs: number;
+  readonly endMs: number;
+  readonly generation: GenerationRecord | undefined;
+  /** The client's headers of these names, as they came. */
+  readonly traceparent: string | undefined;
+  readonly tracestate: string | undefined;
+};
+
+type Sinks = Pick<AppOptions, "log" | "metrics" | "trace">;
+type RequestHead = Pick<RequestSummary, "id" | "method" | "route" | "traceparent" | "tracestate"> & { readonly path: string };
+
 const saneRequestId = /^[\w.:-]{1,128}$/;
+/** Read by probes and scrapers every few seconds; those that succeed are worth neither a line nor a trace. */
+const quietRoutes = ["/health", "/metrics"];
 
 /** Gives every request an id (the client's own when it is sane), which the answer carries, and one line in the log. */
-export function recordRequests(log: Log): MiddlewareHandler<AppEnv> {
+export function recordRequests(sinks: Sinks): MiddlewareHandler<AppEnv> {
   return async function recordRequest(c, next) {
     const sentId = c.req.header("x-request-id");
     const id = sentId !== undefined && saneRequestId.test(sentId) ? sentId : `req_${randomUUID().replaceAll("-", "")}`;
-    const record = new RequestRecord(log, id, `${c.req.method} ${c.req.path.slice(0, 200)}`);
+    const route = routePattern(matchedRoutes(c).map(({ path }) => path));
+    const [traceparent, tracestate] = [c.req.header("traceparent"), c.req.header("tracestate")];
+    const record = new RequestRecord(sinks, { id, method: c.req.method, route, path: c.req.path, traceparent, tracestate });
     c.set("record", record);
     c.header("x-request-id", id);
     await next();
-    if (!record.endsWithBody) record.write(c.res.status);
+    record.keyLabel = c.get("cacheSalt")?.slice(0, 8);
+    if (!record.isStream) record.write(c.res.status);
   };
 }
 
+/** The pattern of the route among those that middleware matches too. */
+function routePattern(matched: readonly string[]): string {
+  const pattern = matched.findLast((path) => path !== "/*" && path !== "*");
+  return pattern?.replaceAll(/:(\w+)(\{[^}]*\})?/g, "{$1}") ?? "unmatched";
+}
+
 export class RequestRecord {
-  /** True for a stream, whose end is known only to the body. */
-  endsWithBody = false;
-  readonly id: string;
-  readonly #log: Log;
-  readonly #route: string;
-  readonly #startMs = performance.now();
-  readonly #figures: Record<string, unknown> = {};
+  /** A stream's end is known only to its body. */
+  isStream = false;
+  /** The first characters of the SHA-256 of the client's key. */
+  keyLabel: string | undefined;
+  readonly #sinks: Sinks;
+  readonly #head: RequestHead;
+  readonly #arrivalMs = monotonicMs();
+  #generation: GenerationRecord | undefined;
+  #error: { readonly code: string; readonly status: number } | undefined;
   #isWritten = false;
 
-  constructor(log: Log, id: string, route: string) {
-    this.#log = log;
-    this.id = id;
-    this.#route = route;
+  constructor(sinks: Sinks, head: RequestHead) {
+    this.#sinks = sinks;
+    this.#head = head;
+  }
+
+  get id(): string {
+    return this.#head.id;
+  }
+
+  /** The model begins to work on so many answers. */
+  begin(choiceCount: number): GenerationRecord {
+    this.#generation = new GenerationRecord(this.#sinks.metrics, this.#arrivalMs, choiceCount);
+    return this.#generation;
   }
 
   /** Takes the figures out of an event of the answer. */
   see(event: ChatEvent): void {
-    const figures = this.#figures;
-    if (event.type === "started") {
-      figures.promptTokens = event.promptTokens;
-      figures.imageTokens = event.imageTokens;
-      figures.cachedTokens = event.cachedTokens;
-    } else if (event.type === "finished") {
-      figures.outputTokens = Number(figures.outputTokens ?? 0) + event.usage.completionTokens; // of several answers, all
-      figures.finishReason = event.reason;
-    } else {
-      figures.firstTextMs ??= this.#elapsedMs();
-    }
+    this.#generation?.see(event);
   }
 
   /** Notes why the request failed. The server's own failures are logged in full; a client's mistake only by its code. */
   fail(error: unknown): void {
     const { status, body } = toErrorAnswer(error);
-    this.#figures.errorCode = body.error.code;
-    if (status === 500) this.#log.error({ id: this.id, err: error }, "request failed");
+    this.#error = { code: body.error.code ?? body.error.type, status };
+    this.#sinks.metrics.error(this.#error.code);
+    if (status === 500) this.#sinks.log.error({ id: this.id, err: error }, "request failed");
   }
 
-  /** Writes the log line, once. Health probes that succeed are not worth one. */
+  /** Ends the record, once: counts the request and writes its log line. */
   write(status: number): void {
-    if (this.#isWritten || (this.#route === "GET /health" && status === 200)) return;
+    if (this.#isWritten) return;
     this.#isWritten = true;
-    this.#log.info({ id: this.id, route: this.#route, status, ...this.#figures, totalMs: this.#elapsedMs() }, "request");
-  }
-
-  #elapsedMs(): number {
-    return Math.round((performance.now() - this.#startMs) * 10) / 10;
+    const { method, path, ...head } = this.#head;
+    const { log, metrics, trace } = this.#sinks;
+    const endMs = monotonicMs();
+    const totalMs = endMs - this.#arrivalMs;
+    metrics.request(head.route, status);
+    this.#generation?.end({ isAborted: status === clientGoneStatus, errorStatus: this.#error?.status, totalMs });
+    if (status === 200 && quietRoutes.includes(head.route)) return;
+    log.info(
+      {
+        id: this.id,
+        route: `${method} ${path.slice(0, 200)}`,
+        status,
+        ...(this.keyLabel !== undefined && { key: this.keyLabel }),
+        ...(this.#generation && { stream: this.isStream, ...this.#generation.figures() }),
+        ...(this.#error && { errorCode: this.#error.code }),
+        totalMs: roundMs(totalMs),
+      },
+      "request",
+    );
+    trace?.({ ...head, method, status, errorCode: this.#error?.code, arrivalMs: this.#arrivalMs, endMs, generation: this.#generation });
   }
 }

@@ -47,6 +47,8 @@ function addServerOptions(command: Command): void {
   command
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 = any free one", wholeNumber(0, 65535), 8000)
+    .option("--metrics-port <n>", "serve /metrics on a port of its own, without a key, instead of with the API", wholeNumber(0, 65535))
+    .option("--metrics-host <address>", "address for --metrics-port", "127.0.0.1")
     .addOption(new Option("--api-key <key...>", "keys that clients must send as bearer token").env("ERNIE_VL_API_KEY"))
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
     .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
@@ -104,6 +106,8 @@ type ServeFlags = {
   threads: number;
   host: string;
   port: number;
+  metricsPort?: number;
+  metricsHost: string;
   apiKey?: string[] | string;
   insecureNoAuth: boolean;
   servedModelName?: string;
@@ -130,6 +134,8 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     threads: flags.threads,
     host: flags.host,
     port: flags.port,
+    metricsPort: flags.metricsPort,
+    metricsHost: flags.metricsHost,
     apiKeys: Array.isArray(apiKeys) ? apiKeys : [apiKeys],
     allowNoKey: flags.insecureNoAuth,
     servedModelName: flags.servedModelName,

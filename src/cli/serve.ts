@@ -3,9 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
-import { once } from "node:events";
-import { createServer, isIPv4, type AddressInfo, type Server } from "node:net";
-import type { ServerType } from "@hono/node-server";
+import { isIPv4 } from "node:net";
 import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { createApp } from "../api/app.ts";
@@ -28,6 +26,8 @@ import { prepareKvScales } from "./kv-scales.ts";
 import { describeMemory, imageCacheBytes, planMemory, type MemoryPlan } from "./memory-plan.ts";
 import { dataBytes } from "./memory-report.ts";
 import { planStart, type StartWishes } from "./plan-start.ts";
+import { closeWhenIdle, listen, probeAddresses } from "./listen.ts";
+import { metricsAddress, startMetricsServer, watchEngine } from "./metrics-server.ts";
 import { prepareModel, type PreparedModel } from "./prepare-model.ts";
 
 export type ServeOptions = StartWishes & {
@@ -36,6 +36,9 @@ export type ServeOptions = StartWishes & {
   readonly threads: number;
   readonly host: string;
   readonly port: number;
+  /** Undefined: the metrics are a route of the API. */
+  readonly metricsPort: number | undefined;
+  readonly metricsHost: string;
   readonly apiKeys: readonly string[];
   readonly allowNoKey: boolean;
   readonly servedModelName: string | undefined;
@@ -52,17 +55,9 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   refuseOpenBind(options);
   const media = createMediaReader({ domains: options.mediaDomains, folders: options.mediaFolders });
   say(`ernie-vl ${programVersion()}`);
-  await probeAddress(options);
-  const { device, settings } = planStart(resolve(options.model), options, say); // before hours go into converting
-  const model = await prepareModel(options.model, settings, say);
+  await probeAddresses([options, metricsAddress(options)]);
+  const { model, memory, engine } = await load(options, say);
   const { manifest } = model;
-  const memory = planMemory({ ...manifest, weightBytes: dataBytes(manifest) }, device, options);
-  sayModel(model, device, memory, say);
-  say(`media    ${describeMedia(options)}`);
-  const kvScales = options.kvCacheType === "int8" ? await prepareKvScales(model, device.kind, options.threads, say) : undefined;
-  const started = Date.now();
-  const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
-  say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   const modelId = options.servedModelName ?? manifest.source.name;
   const contextLength = memory.kv.capacity;
 
@@ -78,6 +73,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     vocabSize: manifest.config.text.vocabSize,
     startGrammar: (vocabulary) => (grammar = new GrammarClient(vocabulary)),
   });
+  const metrics = watchEngine(engine, modelId, memory.kv.slotCount);
   const app = createApp(service, {
     modelId,
     created: Math.floor(Date.now() / 1000),
@@ -89,13 +85,17 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     isReady: () => !isStopping && engine.isAlive,
     stats: () => engine.stats(),
     log,
+    metrics,
+    servesMetrics: options.metricsPort === undefined,
   });
   const server = createHttpServer(app.fetch);
+  const metricsServer = await startMetricsServer(metrics, options);
   const grace = closeWithGrace({ delay: shutdownMs, logger: false }, async ({ err, signal }) => {
     isStopping = true;
     if (err) log.error({ err }, "stopping after an error");
     else if (signal) say(`${signal}: finishing what runs; once more to stop at once`);
     await closeWhenIdle(server);
+    await metricsServer?.close();
     await engine.close();
     await grammar?.close();
     await images.close();
@@ -106,6 +106,21 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     grace.close();
   });
   sayHowToUse(await listen(server, options), modelId, options, say);
+  if (metricsServer) say(`Metrics on ${metricsServer.url}/metrics, without a key`);
+}
+
+/** From the folder that the operator names to an engine that answers. */
+async function load(options: ServeOptions, say: (line: string) => void) {
+  const { device, settings } = planStart(resolve(options.model), options, say); // before hours go into converting
+  const model = await prepareModel(options.model, settings, say);
+  const memory = planMemory({ ...model.manifest, weightBytes: dataBytes(model.manifest) }, device, options);
+  sayModel(model, device, memory, say);
+  say(`media    ${describeMedia(options)}`);
+  const kvScales = options.kvCacheType === "int8" ? await prepareKvScales(model, device.kind, options.threads, say) : undefined;
+  const started = Date.now();
+  const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
+  say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  return { model, memory, engine };
 }
 
 /** Anyone who reaches an open address without a key could use the machine. */
@@ -115,13 +130,6 @@ function refuseOpenBind({ host, apiKeys, allowNoKey }: ServeOptions): void {
   throw new UserError(
     `--host ${host} is reachable from other machines; give --api-key KEY (or --insecure-no-auth if the network is yours)`,
   );
-}
-
-/** Finds out whether the address can be had before minutes go into loading a model. */
-async function probeAddress(options: ServeOptions): Promise<void> {
-  const probe = createServer();
-  await listen(probe, options);
-  await new Promise((resolve) => probe.close(resolve));
 }
 
 /** Sampling that the checkpoint recommends; a checkpoint need not. */
@@ -164,31 +172,6 @@ const warmUp: ProgressUnit = {
   rate: (perSecond) => `${perSecond.toFixed(1)}/s`,
   ending: "ready",
 };
-
-/** Starts to listen; returns the address with the port that was really taken. */
-async function listen(server: ServerType | Server, { host, port }: ServeOptions): Promise<string> {
-  server.listen(port, host);
-  try {
-    await once(server, "listening");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "EADDRINUSE") throw new UserError(`port ${port} on ${host} is in use; choose another with --port, or 0 for any free one`);
-    if (code === "EACCES") throw new UserError(`no permission to listen on port ${port}; choose one above 1023 with --port`);
-    if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") throw new UserError(`${host} is not an address of this machine; see --host`);
-    throw error;
-  }
-  const address = server.address() as AddressInfo;
-  const shownHost = host.includes(":") ? `[${host}]` : host;
-  return `http://${shownHost}:${address.port}`;
-}
-
-/** Takes no new connection, lets answers finish, and drops each kept-alive connection as soon as it is idle. */
-async function closeWhenIdle(server: ServerType): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve));
-  const sweep = setInterval(() => "closeIdleConnections" in server && server.closeIdleConnections(), 50);
-  await closed;
-  clearInterval(sweep);
-}
 
 function sayModel({ folder, manifest }: PreparedModel, device: ComputeDevice, memory: MemoryPlan, say: (line: string) => void): void {
   const { settings, source } = manifest;

@@ -71,6 +71,15 @@ export type StepResult = {
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
 };
 
+/** What one step of the engine was, failed ones too. */
+export type StepReport = {
+  readonly kind: Batch["type"];
+  /** What was computed: prompt tokens, one token of each decoding sequence, or the placeholders of a picture. */
+  readonly tokenCount: number;
+  /** Of the whole step: planned, run, booked. */
+  readonly durationMs: number;
+};
+
 export interface ModelRunner {
   readonly slotCount: number;
   /** Tokens one slot can hold. */

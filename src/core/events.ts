@@ -7,7 +7,9 @@ export type GenerationEvent =
   | {
       readonly type: "started";
       readonly cachedTokens: number;
-      /** Milliseconds from being submitted to getting a slot, just before its first step. */
+      /** When it was submitted, by `monotonicMs`. */
+      readonly sentMs: number;
+      /** Milliseconds from then to getting a slot, just before its first step. */
       readonly queuedMs: number;
     }
   | { readonly type: "token"; readonly tokenId: number; readonly logprobs?: TokenLogprobs }

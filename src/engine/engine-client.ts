@@ -2,10 +2,11 @@
 
 import type { EventEmitter } from "node:events";
 import type { MessagePort, Worker } from "node:worker_threads";
+import type { StepReport } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
 import { EngineError, RequestError, UserError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
-import type { EngineRequest, EngineStats, FromEngine, SequenceId, StepReport, ToEngine } from "./engine-protocol.ts";
+import type { EngineRequest, EngineStats, FromEngine, SequenceId, ToEngine } from "./engine-protocol.ts";
 
 /** Events of one request that its consumer has not taken yet. */
 type Inbox = {

@@ -1,6 +1,6 @@
 // What crosses the thread boundary between the server and the engine. Everything here survives a structured clone.
 
-import type { Batch } from "../core/batch.ts";
+import type { StepReport } from "../core/batch.ts";
 import type { RequestErrorOptions } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
@@ -49,15 +49,6 @@ export type EngineStats = {
   readonly cachedTokens: number;
   /** Answer tokens computed. */
   readonly decodeTokens: number;
-};
-
-/** What one step of the engine was, failed ones too. */
-export type StepReport = {
-  readonly kind: Batch["type"];
-  /** What was computed: prompt tokens, one token of each decoding sequence, or the placeholders of a picture. */
-  readonly tokenCount: number;
-  /** Of the whole step: planned, run, booked. */
-  readonly durationMs: number;
 };
 
 export type SequenceEvent = readonly [SequenceId, GenerationEvent];

@@ -1,11 +1,11 @@
 // The engine: plan, step, commit. Synchronous; it lives in the thread that owns the model.
 
-import { type Batch, entriesOf, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
+import { type Batch, entriesOf, type ModelRunner, type SlotId, type StepReport, type StepResult } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
 import { DeviceLostError } from "../core/errors.ts";
 import { spanLength } from "../core/prompt.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
-import type { EngineRequest, EngineStats, SequenceEvent, SequenceId, StepReport } from "./engine-protocol.ts";
+import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
 import { defaultSchedulerOptions, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 
 /** A step that failed may have asked for too much (memory, say). When so many times in a row the smallest one fails too, all will. */

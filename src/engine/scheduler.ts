@@ -194,7 +194,8 @@ export class Scheduler {
       sequence.status = "prefilling";
       sequence.startedMs = monotonicMs();
       this.#counts.cachedTokens += sequence.computedLength;
-      this.#emit(sequence, { type: "started", cachedTokens: sequence.computedLength, queuedMs: sequence.startedMs - sequence.sentMs });
+      const { computedLength, sentMs, startedMs } = sequence;
+      this.#emit(sequence, { type: "started", cachedTokens: computedLength, sentMs, queuedMs: startedMs - sentMs });
     }
   }
 

@@ -224,12 +224,26 @@ describe("the log", () => {
           id: response.headers.get("x-request-id"),
           route: `POST ${chatPath}`,
           status: 200,
+          stream,
+          choices: 1,
           ...figures,
-          firstTextMs: expect.any(Number),
+          queueMs: 2,
+          firstTokenMs: expect.any(Number),
+          interTokenMs: expect.any(Number),
           totalMs: expect.any(Number),
         },
       },
     ]);
+  });
+
+  test("tells clients apart by a short hash of their key", async () => {
+    const { app, lines } = makeApp(helloEvents, { apiKeys: ["my-secret", "other"] });
+    for (const key of ["my-secret", "other", "my-secret"]) await app.request(chatPath, post(userSays("Hi"), { "x-api-key": key }));
+
+    const labels = lines.map(({ fields }) => fields["key"]);
+    expect(labels[0]).toBe("186ef76e"); // printf my-secret | sha256sum
+    expect(labels[2]).toBe(labels[0]);
+    expect(labels[1]).not.toBe(labels[0]);
   });
 
   test("names an error by its code", async () => {

@@ -2,9 +2,11 @@
 
 import type { AppOptions } from "../../src/api/app-options.ts";
 import { createApp } from "../../src/api/app.ts";
+import { ServerMetrics } from "../../src/api/metrics.ts";
 import type { ChatService } from "../../src/chat/complete.ts";
 import type { Chat, GenerationOptions } from "../../src/core/chat.ts";
-import type { ChatEvent, Usage } from "../../src/core/events.ts";
+import { monotonicMs } from "../../src/core/clock.ts";
+import type { ChatEvent, GenerationEvent, Usage } from "../../src/core/events.ts";
 import { createMediaReader } from "../../src/media/media-reader.ts";
 
 export const usage: Usage = { promptTokens: 12, cachedTokens: 4, imageTokens: 5, completionTokens: 3, reasoningTokens: 0 };
@@ -21,7 +23,13 @@ export const thinkingEvents: readonly ChatEvent[] = [
   { type: "finished", reason: "stop", usage: { ...usage, completionTokens: 9, reasoningTokens: 6 } },
 ];
 
-export type Call = { readonly chat: Chat; readonly options: GenerationOptions; readonly signal: AbortSignal };
+export type Call = {
+  readonly chat: Chat;
+  readonly options: GenerationOptions;
+  readonly signal: AbortSignal;
+  /** Tells the server what the engine did. */
+  readonly onEvent: (event: GenerationEvent, choice: number) => void;
+};
 
 export type LogLine = { readonly level: "info" | "error"; readonly fields: Record<string, unknown>; readonly message: string };
 
@@ -33,10 +41,10 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
   const chats: Chat[] = [];
   const lines: LogLine[] = [];
   const service: ChatService = {
-    complete(chat, generation, signal) {
-      const call = { chat, options: generation, signal };
+    complete(chat, generation, signal, onEvent = () => {}) {
+      const call = { chat, options: generation, signal, onEvent };
       calls.push(call);
-      return typeof script === "function" ? script(call) : play(script, generation.choiceCount ?? 1);
+      return typeof script === "function" ? script(call) : play(script, call);
     },
     async encodeChat(chat) {
       chats.push(chat);
@@ -47,6 +55,8 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
       decode: (ids) => String.fromCodePoint(...ids.map((id) => id % 0x11_0000)),
     },
   };
+  const stats = { running: 0, waiting: 0, slotsUsed: 0 };
+  const metrics = new ServerMetrics({ modelId: "ernie", slotCount: 4, stats: () => stats });
   const app = createApp(service, {
     modelId: "ernie",
     created: 1_700_000_000,
@@ -61,17 +71,29 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
       info: (fields, message) => lines.push({ level: "info", fields: { ...fields }, message }),
       error: (fields, message) => lines.push({ level: "error", fields: { ...fields }, message }),
     },
+    metrics,
+    servesMetrics: true,
     ...options,
   });
-  return { app, calls, chats, lines };
+  return { app, calls, chats, lines, metrics, stats };
 }
 
-/** The same answer as often as one is wanted, unless the script says which answer an event belongs to. */
-async function* play(script: readonly (ChatEvent | Error)[], choiceCount: number): AsyncGenerator<ChatEvent> {
+/**
+ * The same answer as often as one is wanted, unless the script says which answer an event belongs to. Each text is a token of the
+ * engine.
+ */
+async function* play(script: readonly (ChatEvent | Error)[], { options, onEvent }: Call): AsyncGenerator<ChatEvent> {
+  const choices = Array.from({ length: options.choiceCount ?? 1 }, (_, choice) => choice);
   for (const item of script) {
     if (item instanceof Error) throw item;
-    if (choiceCount === 1 || item.type === "started" || "choice" in item) yield item;
-    else for (let choice = 0; choice < choiceCount; choice++) yield { ...item, choice };
+    if (item.type === "started") {
+      const sentMs = monotonicMs();
+      for (const choice of choices) onEvent({ type: "started", cachedTokens: item.cachedTokens, sentMs, queuedMs: 2 }, choice);
+    } else if ("text" in item) {
+      for (const choice of choices) if ((item.choice ?? choice) === choice) onEvent({ type: "token", tokenId: 7 }, choice);
+    }
+    if (choices.length === 1 || item.type === "started" || "choice" in item) yield item;
+    else for (const choice of choices) yield { ...item, choice };
   }
 }
 

@@ -27,7 +27,7 @@ export class FakeEngine implements TokenSource {
   async *submit(request: EngineRequest): AsyncGenerator<GenerationEvent> {
     this.requests.push(request);
     try {
-      yield { type: "started", cachedTokens: 3, queuedMs: 2 };
+      yield { type: "started", cachedTokens: 3, sentMs: 0, queuedMs: 2 };
       for (let item = this.#script.shift(); item !== undefined; item = this.#script.shift()) {
         if (typeof item === "string") return yield { type: "finished", reason: item };
         this.tokenCount++;

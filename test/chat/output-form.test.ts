@@ -58,7 +58,7 @@ class ScriptedEngine implements TokenSource {
     signal.throwIfAborted();
     const run = this.#runs[this.requests.length] ?? [end];
     this.requests.push(request);
-    yield { type: "started", cachedTokens: 0, queuedMs: 0 };
+    yield { type: "started", cachedTokens: 0, sentMs: 0, queuedMs: 0 };
     signal.throwIfAborted();
     if (run === "silence") await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
     else for (const tokenId of run) yield { type: "token", tokenId };

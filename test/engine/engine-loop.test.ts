@@ -54,7 +54,7 @@ describe("a client over a message channel", () => {
     const request = makeRequest([1, "cat", 2], { maxTokens: 3 });
     const tokens = answerAlone(request, 100).map((tokenId) => ({ type: "token", tokenId }));
     expect(await collect(client, request)).toEqual([
-      { type: "started", cachedTokens: 0, queuedMs: expect.any(Number) },
+      { type: "started", cachedTokens: 0, sentMs: expect.any(Number), queuedMs: expect.any(Number) },
       ...tokens,
       { type: "finished", reason: "length" },
     ]);

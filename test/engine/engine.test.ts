@@ -6,7 +6,7 @@ import type { SequenceId } from "../../src/engine/engine-protocol.ts";
 import { answerAlone, makeRequest } from "./fake-model.ts";
 import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
 
-const started = { type: "started", cachedTokens: 0, queuedMs: expect.any(Number) };
+const started = { type: "started", cachedTokens: 0, sentMs: expect.any(Number), queuedMs: expect.any(Number) };
 const token = (tokenId: number): GenerationEvent => ({ type: "token", tokenId });
 
 describe("an answer", () => {

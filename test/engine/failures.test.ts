@@ -11,7 +11,7 @@ describe("a failure", () => {
     model.failNext = "step";
     const events = runToEnd(engine);
     expect(eventsOf(events, failing)).toEqual([
-      { type: "started", cachedTokens: 0, queuedMs: expect.any(Number) },
+      expect.objectContaining({ type: "started", cachedTokens: 0 }),
       { type: "failed", message: "the device is on fire" },
     ]);
     expect(eventsOf(events, other).at(-1)).toEqual({ type: "finished", reason: "length" });

@@ -53,7 +53,7 @@ export function play(model: ErnieModel, actions: readonly Action[]): SequenceEve
     events.push(...engine.step());
     engine.checkIntegrity();
   }
-  return events.map(([id, event]) => [id, event.type === "started" ? { ...event, queuedMs: 0 } : event]); // time is never the same
+  return events.map(([id, event]) => [id, event.type === "started" ? { ...event, sentMs: 0, queuedMs: 0 } : event]); // time is never the same
 }
 
 function submit(engine: Engine, id: number, { prompt, sampling, maxTokens }: Request): void {

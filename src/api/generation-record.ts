@@ -1,0 +1,123 @@
+// What is known of the answers to one request: their tokens, their times and how they ended. Counted as it happens, so that it holds for
+// answers nobody waits for too.
+
+import { monotonicMs } from "../core/clock.ts";
+import type { AnswerEnd, ChatEvent, GenerationEvent } from "../core/events.ts";
+import type { ServerMetrics } from "./metrics.ts";
+
+/** When things happened to one answer, by `monotonicMs`. */
+export type AnswerTimes = {
+  /** Prompt and pictures are ready, the engine is asked. */
+  readonly sentMs: number;
+  /** It has a slot. */
+  readonly startedMs: number;
+  firstTokenMs?: number;
+  lastTokenMs?: number;
+  tokenCount: number;
+};
+
+type PromptFigures = Pick<ChatEvent & { type: "started" }, "promptTokens" | "imageTokens" | "cachedTokens">;
+
+export class GenerationRecord {
+  readonly choiceCount: number;
+  readonly #metrics: ServerMetrics;
+  readonly #arrivalMs: number;
+  readonly #answers = new Map<number, AnswerTimes>();
+  readonly #finishReasons: AnswerEnd[] = [];
+  #prompt: PromptFigures | undefined;
+  #outputTokens = 0;
+  /** Of all answers. */
+  #firstTokenMs: number | undefined;
+
+  /** `arrivalMs`: of the request, by `monotonicMs`. */
+  constructor(metrics: ServerMetrics, arrivalMs: number, choiceCount: number) {
+    this.#metrics = metrics;
+    this.#arrivalMs = arrivalMs;
+    this.choiceCount = choiceCount;
+  }
+
+  /** By answer. */
+  get times(): readonly AnswerTimes[] {
+    return [...this.#answers.values()];
+  }
+
+  get finishReasons(): readonly AnswerEnd[] {
+    return this.#finishReasons;
+  }
+
+  get prompt(): PromptFigures | undefined {
+    return this.#prompt;
+  }
+
+  /** Of the answers that have ended. */
+  get outputTokens(): number {
+    return this.#outputTokens;
+  }
+
+  /** Takes the figures out of an event of the answer. */
+  see(event: ChatEvent): void {
+    if (event.type === "started") {
+      const { promptTokens, imageTokens, cachedTokens } = event;
+      this.#prompt = { promptTokens, imageTokens, cachedTokens };
+      this.#metrics.promptRead(this.#prompt);
+    } else if (event.type === "finished") {
+      this.#outputTokens += event.usage.completionTokens;
+      this.#finishReasons.push(event.reason);
+      this.#metrics.finished(event.reason);
+    }
+  }
+
+  /** Takes the time of an event of the engine, which must have come just now. */
+  seeEngine(event: GenerationEvent, choice: number): void {
+    const times = this.#answers.get(choice);
+    if (event.type === "started") {
+      this.#metrics.queued(event.queuedMs);
+      // A second one starts what follows thinking.
+      if (!times) this.#answers.set(choice, { sentMs: event.sentMs, startedMs: event.sentMs + event.queuedMs, tokenCount: 0 });
+    } else if (event.type === "token" && times) {
+      this.#seeToken(times, monotonicMs());
+    }
+  }
+
+  #seeToken(times: AnswerTimes, nowMs: number): void {
+    if (this.#firstTokenMs === undefined) {
+      this.#firstTokenMs = nowMs;
+      this.#metrics.firstToken(nowMs - this.#arrivalMs);
+    }
+    this.#metrics.token(times.lastTokenMs === undefined ? undefined : nowMs - times.lastTokenMs);
+    times.firstTokenMs ??= nowMs;
+    times.lastTokenMs = nowMs;
+    times.tokenCount++;
+  }
+
+  /** To be called once, when the request is over. `errorStatus`: of the error that ended it. */
+  end({ isAborted, errorStatus, totalMs }: { isAborted: boolean; errorStatus: number | undefined; totalMs: number }): void {
+    if (this.#finishReasons.length === this.choiceCount) this.#metrics.answered(totalMs);
+    else if (isAborted) this.#metrics.finished("abort");
+    // What was refused before it began is no answer.
+    else if (errorStatus !== undefined && (errorStatus >= 500 || this.#prompt)) this.#metrics.finished("error");
+  }
+
+  /** For the log. Times in milliseconds; what did not happen is missing. */
+  figures(): Record<string, unknown> {
+    const times = this.times;
+    const decodeMs = sum(times, ({ firstTokenMs = 0, lastTokenMs = 0 }) => lastTokenMs - firstTokenMs);
+    const intervals = sum(times, ({ tokenCount }) => Math.max(tokenCount - 1, 0));
+    return {
+      choices: this.choiceCount,
+      ...this.#prompt,
+      ...(this.#finishReasons.length > 0 && { outputTokens: this.#outputTokens, finishReason: this.#finishReasons.at(-1) }),
+      ...(times[0] && { queueMs: roundMs(times[0].startedMs - times[0].sentMs) }),
+      ...(this.#firstTokenMs !== undefined && { firstTokenMs: roundMs(this.#firstTokenMs - this.#arrivalMs) }),
+      ...(intervals > 0 && { interTokenMs: roundMs(decodeMs / intervals) }),
+    };
+  }
+}
+
+export function roundMs(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}

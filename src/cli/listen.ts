@@ -1,0 +1,50 @@
+// Listening on an address, told in the operator's words when it cannot be had, and ending without breaking off an answer.
+
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Server } from "node:net";
+import type { ServerType } from "@hono/node-server";
+import { UserError } from "../core/errors.ts";
+
+export type Address = {
+  readonly host: string;
+  readonly port: number;
+  /** Names of the options, which start with this. */
+  readonly optionPrefix?: string;
+};
+
+/** Finds out whether the addresses can be had before minutes go into loading a model. */
+export async function probeAddresses(addresses: readonly (Address | undefined)[]): Promise<void> {
+  for (const address of addresses) {
+    if (!address) continue;
+    const probe = createServer();
+    await listen(probe, address);
+    await new Promise((resolve) => probe.close(resolve));
+  }
+}
+
+/** Starts to listen; returns the address with the port that was really taken. */
+export async function listen(server: ServerType | Server, { host, port, optionPrefix = "" }: Address): Promise<string> {
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "EADDRINUSE")
+      throw new UserError(`port ${port} on ${host} is in use; choose another with --${optionPrefix}port, or 0 for any free one`);
+    if (code === "EACCES") throw new UserError(`no permission to listen on port ${port}; choose one above 1023 with --${optionPrefix}port`);
+    if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND")
+      throw new UserError(`${host} is not an address of this machine; see --${optionPrefix}host`);
+    throw error;
+  }
+  const address = server.address() as AddressInfo;
+  const shownHost = host.includes(":") ? `[${host}]` : host;
+  return `http://${shownHost}:${address.port}`;
+}
+
+/** Takes no new connection, lets answers finish, and drops each kept-alive connection as soon as it is idle. */
+export async function closeWhenIdle(server: ServerType): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  const sweep = setInterval(() => "closeIdleConnections" in server && server.closeIdleConnections(), 50);
+  await closed;
+  clearInterval(sweep);
+}

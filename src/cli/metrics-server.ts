@@ -1,0 +1,28 @@
+// What `serve` measures, and the port of its own on which monitoring may read it.
+
+import { createMetricsApp } from "../api/metrics-route.ts";
+import { ServerMetrics } from "../api/metrics.ts";
+import type { EngineClient } from "../engine/engine-client.ts";
+import { createHttpServer } from "./http-server.ts";
+import { type Address, closeWhenIdle, listen } from "./listen.ts";
+
+type MetricsOptions = { readonly metricsPort: number | undefined; readonly metricsHost: string };
+
+export function watchEngine(engine: EngineClient, modelId: string, slotCount: number): ServerMetrics {
+  const metrics = new ServerMetrics({ modelId, slotCount, stats: () => engine.stats() });
+  metrics.watchProcess();
+  engine.onStep((step) => metrics.step(step));
+  return metrics;
+}
+
+/** Undefined where the metrics are a route of the API. */
+export function metricsAddress({ metricsPort, metricsHost }: MetricsOptions): Address | undefined {
+  return metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort, optionPrefix: "metrics-" };
+}
+
+export async function startMetricsServer(metrics: ServerMetrics, options: MetricsOptions) {
+  const address = metricsAddress(options);
+  if (!address) return undefined;
+  const server = createHttpServer(createMetricsApp(metrics).fetch);
+  return { url: await listen(server, address), close: () => closeWhenIdle(server) };
+}
