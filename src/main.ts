@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import pino, { type Logger } from "pino";
+import { benchCommand } from "./cli/bench-command.ts";
 import { activationsOption, expertsOption, weightsOption } from "./cli/conversion-options.ts";
 import { doctor } from "./cli/doctor.ts";
 import { chooseSettings, convertWithProgress } from "./cli/prepare-model.ts";
@@ -111,6 +112,7 @@ const program = new Command("ernie-vl")
   .addCommand(serveCommand(nanoModel, createLogger, say), { isDefault: true })
   .addCommand(pullCommand())
   .addCommand(convertCommand())
+  .addCommand(benchCommand(say))
   .addCommand(doctorCommand());
 
 try {

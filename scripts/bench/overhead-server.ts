@@ -1,0 +1,52 @@
+// A server in a process of its own whose engine computes nothing: what is left is HTTP, the template, the tokenizer, the parsers of answers and
+// the streams. The program's own code is the compiled one, as in production.
+
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import pino from "pino";
+import { fakeEngine, longText } from "./fake-engine.ts";
+
+const modelFolder = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+const contextLength = 8192;
+
+const { createApp } = (await import(compiled("api/app.js"))) as typeof import("../../src/api/app.ts");
+const { createChatService } = (await import(compiled("chat/complete.js"))) as typeof import("../../src/chat/complete.ts");
+const { readModelConfig } = (await import(compiled("convert/read-config.js"))) as typeof import("../../src/convert/read-config.ts");
+
+const config = readModelConfig(modelFolder);
+const script: number[] = [];
+const service = createChatService({
+  modelFolder,
+  config,
+  engine: fakeEngine(script),
+  loadImage: () => Promise.reject(new Error("no pictures here")),
+  contextLength,
+  vocabSize: config.text.vocabSize,
+  startGrammar: () => {
+    throw new Error("no answer has a form here");
+  },
+});
+script.push(...service.tokens.encode(longText));
+
+const app = createApp(service, {
+  modelId: "fake",
+  created: 0,
+  contextLength,
+  defaultThinking: false,
+  generationDefaults: {},
+  apiKeys: ["key"],
+  isReady: () => true,
+  stats: () => ({ running: 0, waiting: 0 }),
+  log: pino({}, pino.destination(2)),
+});
+const server = createAdaptorServer({ fetch: app.fetch });
+server.listen(0, "127.0.0.1");
+await once(server, "listening");
+process.stdout.write(`http://127.0.0.1:${(server.address() as AddressInfo).port}\n`);
+process.once("SIGTERM", () => process.exit(0)); // an orderly exit writes the profile of --cpu-prof
+
+function compiled(path: string): string {
+  return new URL(`../../dist/${path}`, import.meta.url).href;
+}

@@ -1,0 +1,235 @@
+// `ernie-vl bench`: asks the server what it is, makes prompts, sends them, and tells what came back.
+
+import { writeFileSync } from "node:fs";
+import { cpus, platform, release } from "node:os";
+import { UserError } from "../core/errors.ts";
+import { poissonArrivals } from "../loadgen/arrivals.ts";
+import { compareBlocks, cutIntoBlocks, joinBlocks, type Ratio } from "../loadgen/comparison.ts";
+import { Connection } from "../loadgen/connection.ts";
+import { type Conversation, readDataset } from "../loadgen/dataset.ts";
+import { type CountTokens, tokensPerWord } from "../loadgen/random-text.ts";
+import { type LoadProgress, type LoadResult, runLoad } from "../loadgen/run-load.ts";
+import { chooseModel, countPromptTokens, countTokens, serverVersion } from "../loadgen/server-info.ts";
+import { type ServiceLevel, summarize, type Summary } from "../loadgen/summary.ts";
+import {
+  type AnswerSettings,
+  makeConversations,
+  requestBody,
+  requestPath,
+  type SyntheticPrompts,
+  type TextSizing,
+} from "../loadgen/workload.ts";
+import { programVersion } from "../version.ts";
+import { BenchProgress } from "./bench-progress.ts";
+import { describeComparison, describeSummary } from "./bench-report.ts";
+
+export type BenchServer = { readonly url: string; readonly model: string | undefined; readonly apiKey: string | undefined };
+
+export type BenchLoad = {
+  readonly requests: number;
+  /** Undefined: each as soon as an earlier one is done. */
+  readonly ratePerSecond: number | undefined;
+  readonly concurrency: number;
+  readonly warmup: number;
+  readonly timeoutMs: number;
+  readonly seed: number;
+};
+
+export type BenchOptions = {
+  readonly server: BenchServer;
+  /** Gets the same requests in alternation. */
+  readonly compared: BenchServer | undefined;
+  readonly load: BenchLoad;
+  readonly prompts: SyntheticPrompts | { readonly file: string };
+  readonly answers: AnswerSettings;
+  readonly serviceLevel: ServiceLevel | undefined;
+  readonly jsonFile: string | undefined;
+};
+
+type Say = (line: string) => void;
+
+/** Pairs of blocks that a comparison is made of, where there are requests enough for blocks that reach the concurrency. */
+const mostBlocks = 10;
+
+/** A server with the requests it gets. */
+type Side = {
+  readonly connection: Connection;
+  readonly model: string;
+  readonly version: string | undefined;
+  readonly bodies: readonly string[];
+  readonly warmUpBodies: readonly string[];
+  readonly blocks: LoadResult[];
+};
+
+const interruptedExitCode = 130;
+
+/**
+ * Exit code 1 when no request was answered, 130 when the user stopped it; both after the table. Throws UserError when the server cannot be
+ * asked at all.
+ */
+export async function bench(options: BenchOptions, say: Say): Promise<void> {
+  const interruption = new AbortController();
+  const interrupt = (): void => interruption.abort();
+  const sides = await prepareSides(options, say);
+  process.once("SIGINT", interrupt); // a second time ends the program at once
+  try {
+    for (const side of sides) await warmUp(side, options, interruption.signal);
+    const clientBusy = await sendAll(sides, options, interruption.signal);
+    report(sides, options, clientBusy, say);
+    if (interruption.signal.aborted) process.exitCode = interruptedExitCode;
+  } finally {
+    process.off("SIGINT", interrupt);
+    for (const { connection } of sides) connection.close();
+  }
+}
+
+async function prepareSides(options: BenchOptions, say: Say): Promise<Side[]> {
+  const servers = [options.server, ...(options.compared ? [options.compared] : [])];
+  const reached = await Promise.all(
+    servers.map(async ({ url, model, apiKey }) => {
+      const connection = new Connection(url, apiKey);
+      return { connection, model: await chooseModel(connection, model), version: await serverVersion(connection), blocks: [] };
+    }),
+  );
+  for (const { connection, model, version } of reached)
+    say(`server   ${connection.baseUrl}, ${model}${version ? `, version ${version}` : ""}`);
+  const conversations = await prepareConversations(reached[0]!, options, say);
+  const { requests } = options.load;
+  return reached.map((side) => {
+    const bodies = conversations.map((conversation) => JSON.stringify(requestBody(conversation, side.model, options.answers)));
+    return { ...side, bodies: bodies.slice(0, requests), warmUpBodies: bodies.slice(requests) };
+  });
+}
+
+/** Those of the load, then those of the warm-up. */
+async function prepareConversations(first: Pick<Side, "connection" | "model">, options: BenchOptions, say: Say): Promise<Conversation[]> {
+  const { prompts, load } = options;
+  const wanted = load.requests + load.warmup;
+  if (!("file" in prompts)) return makeConversations(wanted, prompts, await sizeTexts(first, options, say), load.seed);
+  const conversations = readDataset(prompts.file);
+  if (conversations.length < wanted) {
+    say(`prompts  ${prompts.file} holds ${conversations.length}; they are repeated, and a server may have them in its cache`);
+  }
+  return Array.from({ length: wanted }, (_, i) => conversations[i % conversations.length]!);
+}
+
+/** By the server's own tokenizer, else by what it says of two requests, else by the usual ratio. */
+async function sizeTexts({ connection, model }: Pick<Side, "connection" | "model">, options: BenchOptions, say: Say): Promise<TextSizing> {
+  const { answers, load } = options;
+  const count: CountTokens = (text) => countTokens(connection, model, text);
+  const byTokenizer = await tokensPerWord(count, load.seed);
+  if (byTokenizer.isCounted) return { tokensPerWord: byTokenizer.ratio, count };
+  const byUsage = await tokensPerWord((text) => {
+    const {
+      stream: _,
+      stream_options: __,
+      ...body
+    } = requestBody({ messages: [{ role: "user", content: text }], maxTokens: 1 }, model, answers) as Record<string, unknown>;
+    return countPromptTokens(connection, requestPath(answers), body);
+  }, load.seed);
+  const source = byUsage.isCounted ? "the usage of two requests" : "a guess, for the server tells no token counts";
+  say(`prompts  sized by ${source} (${byUsage.ratio.toFixed(2)} tokens per word): the server has no /tokenize`);
+  return { tokensPerWord: byUsage.ratio };
+}
+
+async function warmUp({ connection, warmUpBodies }: Side, options: BenchOptions, signal: AbortSignal): Promise<void> {
+  const { load, answers } = options;
+  if (warmUpBodies.length === 0) return;
+  const plan = { bodies: warmUpBodies, concurrency: load.concurrency, path: requestPath(answers), timeoutMs: load.timeoutMs };
+  const { failures, completed } = summarize(await runLoad(connection, plan, signal));
+  const [failure] = failures;
+  if (completed > 0 || !failure) return;
+  throw new UserError(`${connection.baseUrl} answered no request of the warm-up: ${failure.kind}: ${failure.example}`);
+}
+
+/** A block's first and last requests run with fewer beside them; two rounds of full concurrency keep that part small. */
+function blockCount({ requests, concurrency }: BenchLoad): number {
+  const rounds = Number.isFinite(concurrency) ? Math.floor(requests / (2 * concurrency)) : mostBlocks;
+  return Math.max(2, Math.min(rounds, mostBlocks));
+}
+
+/** Fills the sides' blocks; one block each where there is nothing to compare. Returns the share of time in which this program was busy. */
+async function sendAll(sides: readonly Side[], options: BenchOptions, signal: AbortSignal): Promise<number> {
+  const { load, answers } = options;
+  const progress: LoadProgress = { done: 0, running: 0, failed: 0, chunks: 0 };
+  const display = new BenchProgress(progress, load.requests * sides.length);
+  const before = performance.eventLoopUtilization();
+  const cuts = cutIntoBlocks(load.requests, sides.length > 1 ? blockCount(load) : 1);
+  for (let i = 0; i + 1 < cuts.length && !signal.aborted; i++) {
+    const [start, end] = [cuts[i]!, cuts[i + 1]!];
+    const arrivalsMs = load.ratePerSecond === undefined ? undefined : poissonArrivals(end - start, load.ratePerSecond, load.seed + i);
+    for (const side of sides) {
+      const plan = {
+        bodies: side.bodies.slice(start, end),
+        firstIndex: start,
+        arrivalsMs,
+        concurrency: load.concurrency,
+        path: requestPath(answers),
+        timeoutMs: load.timeoutMs,
+      };
+      side.blocks.push(await runLoad(side.connection, plan, signal, progress));
+    }
+  }
+  display.stop();
+  return performance.eventLoopUtilization(before).utilization;
+}
+
+function report(sides: readonly Side[], options: BenchOptions, clientBusy: number, say: Say): void {
+  const results = sides.map(({ blocks }) => joinBlocks(blocks));
+  const summaries = results.map((result) => summarize(result, options.serviceLevel));
+  sides.forEach(({ connection, model }, i) => {
+    say("");
+    say(`${sides.length > 1 ? `${"AB"[i]}: ` : ""}${connection.baseUrl}, ${model}`);
+    for (const line of describeSummary(summaries[i]!, options)) say(line);
+  });
+  const [a, b] = sides;
+  const comparison = a && b && compareBlocks(...wholePairs(a.blocks, b.blocks), options.load.seed);
+  if (comparison) for (const line of describeComparison(comparison, a.blocks.length, summaries)) say(line);
+  say("");
+  say(`client   busy ${(100 * clientBusy).toFixed(0)} % of the time${clientBusy > 0.8 ? ": it may be what limits these figures" : ""}`);
+  if (options.jsonFile !== undefined) {
+    writeReport(options.jsonFile, { sides, results, summaries, comparison, clientBusy }, options);
+    say(`written  ${options.jsonFile}`);
+  }
+  if (summaries.every(({ completed }) => completed === 0)) process.exitCode = 1;
+}
+
+/** Stopped by the user, the last pair is not the same load on both sides. */
+function wholePairs(a: readonly LoadResult[], b: readonly LoadResult[]): [LoadResult[], LoadResult[]] {
+  const isWhole = (_: LoadResult, i: number): boolean => a[i]!.records.length === b[i]!.records.length;
+  return [a.filter(isWhole), b.filter(isWhole)];
+}
+
+type Figures = {
+  readonly sides: readonly Side[];
+  readonly results: readonly LoadResult[];
+  readonly summaries: readonly Summary[];
+  readonly comparison: readonly Ratio[] | undefined;
+  readonly clientBusy: number;
+};
+
+function writeReport(path: string, figures: Figures, options: BenchOptions): void {
+  const { load, prompts, answers, serviceLevel } = options; // no keys
+  const settings = { ...load, concurrency: Number.isFinite(load.concurrency) ? load.concurrency : "unlimited" };
+  const content = {
+    program: `ernie-vl ${programVersion()}`,
+    date: new Date().toISOString(),
+    machine: { cpus: cpus().length, cpu: cpus()[0]?.model, system: `${platform()} ${release()}`, node: process.version },
+    settings: { ...settings, prompts, answers, serviceLevel },
+    clientBusy: figures.clientBusy,
+    servers: figures.sides.map(({ connection, model, version }, i) => ({
+      url: connection.baseUrl,
+      model,
+      version,
+      summary: figures.summaries[i],
+      requests: figures.results[i]!.records,
+    })),
+    comparison: figures.comparison,
+  };
+  const microseconds = (_key: string, value: unknown) => (typeof value === "number" ? Math.round(value * 1000) / 1000 : value);
+  try {
+    writeFileSync(path, `${JSON.stringify(content, microseconds, 1)}\n`);
+  } catch (error) {
+    throw new UserError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+  }
+}

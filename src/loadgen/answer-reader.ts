@@ -1,0 +1,120 @@
+// Takes the chunks of one streamed answer: when text came, how much, how it ended.
+
+import type { RequestFailure } from "./request-record.ts";
+
+/** The parts that are read of a chunk, of chat and text completions. Anything may be missing: it comes from outside. */
+type Chunk = {
+  readonly choices?: readonly {
+    readonly text?: unknown;
+    readonly delta?: { readonly [field in "content" | "reasoning" | "reasoning_content"]?: unknown } & { readonly tool_calls?: unknown };
+    readonly finish_reason?: unknown;
+  }[];
+  readonly usage?: {
+    readonly prompt_tokens?: number;
+    readonly completion_tokens?: number;
+    readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null;
+  } | null;
+  readonly error?: unknown;
+};
+
+export class AnswerReader {
+  readonly #gapsMs: number[] = [];
+  #firstMs: number | undefined;
+  #lastTextMs: number | undefined;
+  #endMs: number | undefined;
+  #chunkCount = 0;
+  #usage: NonNullable<Chunk["usage"]> | undefined;
+  #finishReason: string | undefined;
+  #isDone = false;
+  #failure: RequestFailure | undefined;
+
+  /** Text chunks so far. */
+  get chunkCount(): number {
+    return this.#chunkCount;
+  }
+
+  get failure(): RequestFailure | undefined {
+    return this.#failure;
+  }
+
+  /** `data` of one event, which came at `timeMs`. */
+  take(data: string, timeMs: number): void {
+    if (data === "[DONE]") {
+      this.#isDone = true;
+      return;
+    }
+    const chunk = parse(data);
+    if (chunk === undefined) return this.#fail({ kind: "malformed stream", message: `expected JSON, got ${data.slice(0, 100)}` });
+    if (chunk.error) return this.#fail(toFailure("error in stream", chunk));
+    if (chunk.usage) this.#usage = chunk.usage;
+    for (const choice of chunk.choices ?? []) {
+      if (hasText(choice)) this.#see(timeMs);
+      if (typeof choice.finish_reason !== "string") continue;
+      this.#finishReason = choice.finish_reason;
+      this.#endMs = timeMs; // the last token may have no text of its own
+    }
+  }
+
+  /** The stream has ended. An answer needs a reason for its end, or at least `[DONE]`, to be whole. */
+  end(): void {
+    if (this.#failure || this.#isDone || this.#finishReason !== undefined) return;
+    this.#fail({ kind: "broken stream", message: `the stream ended after ${this.#chunkCount} chunks without saying why` });
+  }
+
+  figures(startMs: number, endMs: number) {
+    const usage = this.#usage;
+    return {
+      // The end of the connection comes later, after the usage chunk and [DONE]; those are no part of the answer.
+      e2elMs: (this.#failure ? endMs : (this.#endMs ?? endMs)) - startMs,
+      ttftMs: this.#firstMs === undefined ? undefined : this.#firstMs - startMs,
+      gapsMs: this.#gapsMs,
+      promptTokens: usage?.prompt_tokens ?? 0,
+      cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
+      outputTokens: usage?.completion_tokens ?? this.#chunkCount,
+      tokensFrom: usage?.completion_tokens === undefined ? ("chunks" as const) : ("usage" as const),
+      finishReason: this.#finishReason,
+    };
+  }
+
+  #see(timeMs: number): void {
+    this.#chunkCount++;
+    if (this.#lastTextMs !== undefined) this.#gapsMs.push(timeMs - this.#lastTextMs);
+    this.#firstMs ??= timeMs;
+    this.#lastTextMs = timeMs;
+    this.#endMs = timeMs;
+  }
+
+  #fail(failure: RequestFailure): void {
+    this.#failure ??= failure;
+  }
+}
+
+function hasText({ text, delta }: NonNullable<Chunk["choices"]>[number]): boolean {
+  if (delta === undefined || delta === null) return isText(text);
+  return isText(delta.content) || isText(delta.reasoning_content) || isText(delta.reasoning) || Array.isArray(delta.tool_calls);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string" && value !== "";
+}
+
+function parse(data: string): Chunk | undefined {
+  try {
+    const value = JSON.parse(data) as unknown;
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of an error body as OpenAI, vLLM and FastAPI write it; any other text is quoted. */
+export function toFailure(prefix: string, body: unknown): RequestFailure {
+  const { error, message, detail } = (typeof body === "object" && body !== null ? body : { message: body }) as Record<string, unknown>;
+  const inner = (typeof error === "object" && error !== null ? error : { message: error ?? message ?? detail }) as Record<string, unknown>;
+  const code = inner["code"] ?? inner["type"];
+  const text = inner["message"] ?? "";
+  return {
+    kind: typeof code === "string" ? `${prefix} ${code}` : prefix,
+    message: (typeof text === "string" ? text : JSON.stringify(text)).slice(0, 300),
+  };
+}

@@ -1,0 +1,98 @@
+// The HTTP side of a load: one target, connections that are kept, answers as they arrive. Node's own client, for it does least per chunk.
+
+import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { UserError } from "../core/errors.ts";
+
+const maxJsonBytes = 64 * 2 ** 20;
+
+/** The deadline of a request has passed. */
+export class TimeoutError extends Error {
+  override readonly name = "TimeoutError";
+}
+
+export type PostOptions = {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+};
+
+export class Connection {
+  /** Without a trailing slash or `/v1`. */
+  readonly baseUrl: string;
+  readonly #agent: HttpAgent;
+  readonly #request: typeof httpRequest;
+  readonly #headers: Record<string, string>;
+
+  /** Takes `http://host:port`, with or without `/v1`. Throws a UserError for anything else. */
+  constructor(url: string, apiKey: string | undefined) {
+    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+      throw new UserError(`expected an address such as http://localhost:8000, got ${url}`);
+    }
+    this.baseUrl = url.replace(/\/+$/, "").replace(/\/v1$/, "");
+    const isTls = url.startsWith("https:");
+    this.#agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true, noDelay: true });
+    this.#request = isTls ? httpsRequest : httpRequest;
+    this.#headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+  }
+
+  /** The answer with its headers; its body is the caller's to read. Rejects with a TimeoutError, the signal's reason or Node's error. */
+  send(method: "GET" | "POST", path: string, body: string | undefined, options: PostOptions): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      options.signal?.throwIfAborted();
+      const headers = { ...this.#headers, ...(body !== undefined && bodyHeaders(body)) };
+      const request = this.#request(`${this.baseUrl}${path}`, { method, agent: this.#agent, headers });
+      let answer: IncomingMessage | undefined;
+      // Once there is an answer, its reader is the one to be told.
+      const stop = (reason: unknown): void =>
+        void (answer ?? request).destroy(reason instanceof Error ? reason : new Error(String(reason)));
+      const onAbort = (): void => stop(options.signal?.reason);
+      const timer = setTimeout(() => stop(new TimeoutError(`no complete answer within ${options.timeoutMs} ms`)), options.timeoutMs);
+      options.signal?.addEventListener("abort", onAbort, { once: true });
+      request.once("response", (response) => {
+        answer = response;
+        resolve(response);
+      });
+      request.once("error", (error: NodeJS.ErrnoException) => {
+        // The server may close a kept connection in the moment we take it again; that says nothing about the request.
+        if (!answer && request.reusedSocket && error.code === "ECONNRESET") resolve(this.send(method, path, body, options));
+        else reject(error);
+      });
+      request.once("close", () => {
+        clearTimeout(timer);
+        options.signal?.removeEventListener("abort", onAbort);
+      });
+      request.end(body);
+    });
+  }
+
+  /** Status and body of a small request; the body as it is where it is no JSON. */
+  async json(method: "GET" | "POST", path: string, body: object | undefined, options: PostOptions) {
+    const answer = await this.send(method, path, body && JSON.stringify(body), options);
+    return { status: answer.statusCode ?? 0, body: await readBody(answer) };
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+/** JSON, or text where it is none. */
+export async function readBody(answer: IncomingMessage): Promise<unknown> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of answer as AsyncIterable<Buffer>) {
+    length += piece.length;
+    if (length > maxJsonBytes) throw new Error(`the answer has more than ${maxJsonBytes} bytes`);
+    pieces.push(piece);
+  }
+  const text = Buffer.concat(pieces).toString("utf8");
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
+function bodyHeaders(body: string): Record<string, string | number> {
+  return { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+}

@@ -1,0 +1,58 @@
+// Texts of a wanted number of tokens: random words, more or fewer of them until the server's own count is right.
+
+import { SeededRandom } from "./seeded-random.ts";
+
+/** Common words, mostly one token each in any vocabulary. */
+const words = (
+  "time year people way day man thing woman life child world school state family student group country problem hand part place case week " +
+  "company system program question work government number night point home water room mother area money story fact month lot right study " +
+  "book eye job word business issue side kind head house service friend father power hour game line end member law car city community " +
+  "name president team minute idea body information back parent face others level office door health person art war history party result " +
+  "change morning reason research girl guy moment air teacher force education"
+).split(" ");
+
+/** Tokens of a text; undefined where nobody knows. */
+export type CountTokens = (text: string) => Promise<number | undefined>;
+
+/** Corrections of one text before the nearest is taken. */
+const maxRounds = 8;
+
+const sampleWords = 200;
+
+/** Where nobody can count: what common English words are in the vocabularies of today. */
+const usualTokensPerWord = 1.1;
+
+export function randomWords(random: SeededRandom, count: number): string[] {
+  return Array.from({ length: count }, () => words[random.below(words.length)]!);
+}
+
+/**
+ * Measured on two samples of different length, so that what is around a text (a chat template) does not count. `isCounted` tells whether the
+ * server could count at all.
+ */
+export async function tokensPerWord(count: CountTokens, seed: number): Promise<{ ratio: number; isCounted: boolean }> {
+  const sample = randomWords(new SeededRandom(seed, -2), 2 * sampleWords);
+  const short = await count(sample.slice(0, sampleWords).join(" "));
+  const long = short === undefined ? undefined : await count(sample.join(" "));
+  if (short === undefined || long === undefined || long <= short) return { ratio: usualTokensPerWord, isCounted: false };
+  return { ratio: (long - short) / sampleWords, isCounted: true };
+}
+
+/** A text of about `tokenCount` tokens; of exactly so many where `count` is given and words of one token are left to add or to take. */
+export async function textOfTokens(random: SeededRandom, tokenCount: number, ratio: number, count?: CountTokens): Promise<string> {
+  if (tokenCount === 0) return "";
+  const text = randomWords(random, Math.max(1, Math.round(tokenCount / ratio)));
+  let best = { text: text.join(" "), miss: Infinity };
+  if (!count) return best.text;
+  for (let round = 0; round < maxRounds; round++) {
+    const counted = await count(text.join(" "));
+    if (counted === undefined) break;
+    const miss = tokenCount - counted;
+    if (Math.abs(miss) < Math.abs(best.miss)) best = { text: text.join(" "), miss };
+    if (miss === 0) break;
+    const change = Math.round(miss / ratio) || Math.sign(miss);
+    if (change > 0) text.push(...randomWords(random, change));
+    else text.splice(Math.max(1, text.length + change));
+  }
+  return best.text;
+}

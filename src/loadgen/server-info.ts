@@ -1,0 +1,66 @@
+// What a server says of itself before a load is sent: its models, and how many tokens a text is. Its refusals become one line for the operator.
+
+import { UserError } from "../core/errors.ts";
+import { toFailure } from "./answer-reader.ts";
+import type { Connection } from "./connection.ts";
+
+const timeoutMs = 15_000;
+
+/**
+ * The model to ask for: `wanted` where the server lists it, else the first of its list. A server without `/v1/models` needs `wanted`. Throws
+ * UserError when the server cannot be reached, refuses the key or lacks the model.
+ */
+export async function chooseModel(connection: Connection, wanted: string | undefined): Promise<string> {
+  const { baseUrl } = connection;
+  const { status, body } = await ask(connection, "GET", "/v1/models");
+  if (status === 401 || status === 403) {
+    throw new UserError(`${baseUrl} refuses the key (HTTP ${status}); give the right one with --api-key or OPENAI_API_KEY`);
+  }
+  const ids = status === 200 ? modelIds(body) : [];
+  if (wanted !== undefined && (ids.length === 0 || ids.includes(wanted))) return wanted;
+  if (wanted !== undefined) throw new UserError(`${baseUrl} has no model ${wanted}; it has ${ids.slice(0, 10).join(", ")}`);
+  if (ids[0] !== undefined) return ids[0];
+  throw new UserError(
+    `${baseUrl}/v1/models names no model (HTTP ${status}); is this an OpenAI-compatible server? Name the model with --model`,
+  );
+}
+
+/** What `/version` says, as vLLM and this program have it; undefined elsewhere. */
+export async function serverVersion(connection: Connection): Promise<string | undefined> {
+  const { body } = await ask(connection, "GET", "/version");
+  const { version } = (typeof body === "object" && body !== null ? body : {}) as { version?: unknown };
+  return typeof version === "string" ? version : undefined;
+}
+
+/** Tokens of a text by the server's `/tokenize`, as vLLM and this program have it; undefined where it has none. */
+export async function countTokens(connection: Connection, model: string, text: string): Promise<number | undefined> {
+  const { status, body } = await ask(connection, "POST", "/tokenize", { model, prompt: text, add_special_tokens: false });
+  if (status !== 200) return undefined;
+  const { count } = (typeof body === "object" && body !== null ? body : {}) as { count?: unknown };
+  return typeof count === "number" ? count : undefined;
+}
+
+/** Tokens of a whole request, by the usage of an answer of one token. Throws UserError when the server refuses it. */
+export async function countPromptTokens(connection: Connection, path: string, body: object): Promise<number | undefined> {
+  const answer = await ask(connection, "POST", path, body);
+  if (answer.status !== 200) {
+    const { kind, message } = toFailure(`HTTP ${answer.status}`, answer.body);
+    throw new UserError(`${connection.baseUrl}${path} refuses a first request: ${kind}: ${message}`);
+  }
+  return (answer.body as { usage?: { prompt_tokens?: number } } | null)?.usage?.prompt_tokens;
+}
+
+async function ask(connection: Connection, method: "GET" | "POST", path: string, body?: object) {
+  try {
+    return await connection.json(method, path, body, { timeoutMs });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UserError(`no answer from ${connection.baseUrl}: ${code === "ECONNREFUSED" ? "nothing listens there" : message}; see --url`);
+  }
+}
+
+function modelIds(body: unknown): string[] {
+  const { data } = (typeof body === "object" && body !== null ? body : {}) as { data?: unknown };
+  const entries = Array.isArray(data) ? (data as ({ id?: unknown } | null)[]) : [];
+  return entries.flatMap((entry) => (typeof entry?.id === "string" ? [entry.id] : []));
+}

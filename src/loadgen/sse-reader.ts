@@ -1,0 +1,41 @@
+// Reads server-sent events off a connection, however the bytes are cut.
+
+import { StringDecoder } from "node:string_decoder";
+
+/** Longest line taken; a server that never ends one must not fill the memory. */
+const maxLineCharacters = 16 * 2 ** 20;
+
+/** Fields other than `data`, and comments, are skipped; an event that the end of the stream cuts off is dropped (HTML standard, 9.2). */
+export class SseReader {
+  // Keeps the bytes of a character that is cut.
+  readonly #decoder = new StringDecoder("utf8");
+  #rest = "";
+  #data: string | undefined;
+
+  /** The data of each event that these bytes complete. Throws an Error when a line has no end. */
+  push(bytes: Buffer): string[] {
+    const text = this.#rest + this.#decoder.write(bytes);
+    const events: string[] = [];
+    let start = 0;
+    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
+      const line = text.slice(start, text.charCodeAt(end - 1) === carriageReturn && end > start ? end - 1 : end);
+      start = end + 1;
+      if (line !== "") this.#takeField(line);
+      else if (this.#data !== undefined) {
+        events.push(this.#data);
+        this.#data = undefined;
+      }
+    }
+    this.#rest = text.slice(start);
+    if (this.#rest.length > maxLineCharacters) throw new Error(`a line of the stream has more than ${maxLineCharacters} characters`);
+    return events;
+  }
+
+  #takeField(line: string): void {
+    if (!line.startsWith("data:")) return;
+    const value = line.slice(line.startsWith("data: ") ? 6 : 5);
+    this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+  }
+}
+
+const carriageReturn = 13;

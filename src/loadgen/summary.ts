@@ -1,0 +1,102 @@
+// The figures of a load, by the definitions of vLLM's serving benchmark (docs/benchmarks-serving.md).
+
+import { describe, type Distribution } from "./percentiles.ts";
+import { isComplete, type RequestRecord, timePerOutputToken } from "./request-record.ts";
+import type { LoadResult } from "./run-load.ts";
+
+/** Milliseconds that a request may take to count as good; what is missing is no condition. */
+export type ServiceLevel = { readonly ttft?: number; readonly tpot?: number; readonly e2el?: number };
+
+export type FailureGroup = { readonly kind: string; readonly count: number; readonly example: string };
+
+export type Summary = {
+  readonly durationMs: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly failures: readonly FailureGroup[];
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+  /** Per second, over the whole duration. Failed requests add nothing. */
+  readonly requestThroughput: number;
+  readonly outputThroughput: number;
+  readonly totalThroughput: number;
+  /** Requests within the service level per second; undefined where none was given. */
+  readonly goodput: number | undefined;
+  /** Requests under way at the same time, at most. */
+  readonly peakConcurrency: number;
+  readonly ttft: Distribution | undefined;
+  readonly tpot: Distribution | undefined;
+  readonly itl: Distribution | undefined;
+  readonly e2el: Distribution | undefined;
+  /** How much later than planned requests were sent; undefined where nothing was planned. */
+  readonly late: Distribution | undefined;
+  /** Tokens in a chunk with text, on average. Above 1, a gap spans several tokens, and ITL is larger than TPOT. */
+  readonly tokensPerChunk: number;
+  /** Answers whose tokens had to be counted as chunks. */
+  readonly withoutUsage: number;
+};
+
+export function summarize({ records, durationMs }: LoadResult, serviceLevel?: ServiceLevel): Summary {
+  const complete = records.filter(isComplete);
+  const sum = (value: (record: RequestRecord) => number) => complete.reduce((total, record) => total + value(record), 0);
+  const perSecond = (amount: number) => (durationMs > 0 ? (amount * 1000) / durationMs : 0);
+  const promptTokens = sum((record) => record.promptTokens);
+  const outputTokens = sum((record) => record.outputTokens);
+  const chunkCount = sum(({ ttftMs, gapsMs }) => (ttftMs === undefined ? 0 : gapsMs.length + 1));
+  const good = serviceLevel && complete.filter((record) => isGood(record, serviceLevel)).length;
+  return {
+    durationMs,
+    completed: complete.length,
+    failed: records.length - complete.length,
+    failures: groupFailures(records),
+    promptTokens,
+    cachedTokens: sum((record) => record.cachedTokens),
+    outputTokens,
+    requestThroughput: perSecond(complete.length),
+    outputThroughput: perSecond(outputTokens),
+    totalThroughput: perSecond(promptTokens + outputTokens),
+    goodput: good === undefined ? undefined : perSecond(good),
+    peakConcurrency: peakConcurrency(records),
+    ttft: describe(complete.flatMap(({ ttftMs }) => ttftMs ?? [])),
+    tpot: describe(complete.flatMap((record) => timePerOutputToken(record) ?? [])),
+    itl: describe(complete.flatMap(({ gapsMs }) => gapsMs)),
+    e2el: describe(complete.map(({ e2elMs }) => e2elMs)),
+    late: records.some(({ lateMs }) => lateMs !== 0) ? describe(records.map(({ lateMs }) => lateMs)) : undefined,
+    tokensPerChunk: chunkCount === 0 ? 0 : outputTokens / chunkCount,
+    withoutUsage: complete.filter(({ tokensFrom }) => tokensFrom === "chunks").length,
+  };
+}
+
+/** An answer of one token has no time per token, so that condition holds. One without any text never had a first. */
+function isGood(record: RequestRecord, { ttft = Infinity, tpot = Infinity, e2el = Infinity }: ServiceLevel): boolean {
+  const { ttftMs = Infinity, e2elMs } = record;
+  return ttftMs <= ttft && (timePerOutputToken(record) ?? 0) <= tpot && e2elMs <= e2el;
+}
+
+/** Where one ends as another begins, the two are not under way together. */
+function peakConcurrency(records: readonly RequestRecord[]): number {
+  const changes = records.flatMap(({ startMs, e2elMs }) => [
+    { timeMs: startMs, by: 1 },
+    { timeMs: startMs + e2elMs, by: -1 },
+  ]);
+  let now = 0;
+  let peak = 0;
+  for (const { by } of changes.toSorted((a, b) => a.timeMs - b.timeMs || a.by - b.by)) {
+    now += by;
+    peak = Math.max(peak, now);
+  }
+  return peak;
+}
+
+/** The most frequent first. */
+function groupFailures(records: readonly RequestRecord[]): FailureGroup[] {
+  const groups = new Map<string, { kind: string; count: number; example: string }>();
+  for (const { failure } of records) {
+    if (!failure) continue;
+    const group = groups.get(failure.kind);
+    if (group) group.count++;
+    else groups.set(failure.kind, { kind: failure.kind, count: 1, example: failure.message });
+  }
+  return [...groups.values()].toSorted((a, b) => b.count - a.count);
+}

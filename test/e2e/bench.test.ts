@@ -1,0 +1,60 @@
+// The compiled load generator against the compiled server.
+
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type RunningServer, startServer } from "./start-server.ts";
+
+const entry = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+
+let server: RunningServer;
+const folder = mkdtempSync(join(tmpdir(), "bench-"));
+
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+
+function bench(...args: readonly string[]): Promise<{ code: number; said: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [entry, "bench", "--url", server.url, ...args], (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), said: stdout + stderr });
+    });
+  });
+}
+
+test("prompts have the wanted tokens, answers too, pictures arrive, and every request is in the JSON", async () => {
+  const file = join(folder, "out.json");
+  const sizes = ["--input-tokens", "50", "--output-tokens", "16", "--images", "1", "--image-size", "160x120"];
+
+  const { code, said } = await bench("--requests", "12", "--rate", "40", ...sizes, "--json", file);
+
+  expect(code, said).toBe(0);
+  const [{ summary, requests }] = JSON.parse(readFileSync(file, "utf8")).servers;
+  expect(summary).toMatchObject({ completed: 12, failed: 0, outputTokens: 12 * 16, withoutUsage: 0 });
+  expect(requests).toHaveLength(12);
+  const tokenCounts = new Set<number>(requests.map((request: { promptTokens: number }) => request.promptTokens));
+  expect(Math.max(...tokenCounts) - Math.min(...tokenCounts)).toBeLessThanOrEqual(2);
+  expect(Math.min(...tokenCounts)).toBeGreaterThan(50);
+  expect(said).toMatch(/TTFT .*\d/);
+});
+
+test("a load that is stopped tells what was done", async () => {
+  const child = spawn(process.execPath, [entry, "bench", "--url", server.url, "--requests", "2000", "--output-tokens", "64"]);
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+  await expect.poll(async () => (await server.health()).running, { timeout: 30_000 }).toBeGreaterThan(4); // beyond the warm-up of four
+  child.kill("SIGINT");
+  const [code] = (await once(child, "exit")) as [number];
+
+  expect(code).toBe(130);
+  expect(said).toMatch(/\d answered, 0 failed, .* not finished/);
+  await expect.poll(async () => (await server.health()).running).toBe(0);
+});

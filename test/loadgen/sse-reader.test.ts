@@ -1,0 +1,47 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { SseReader } from "../../src/loadgen/sse-reader.ts";
+
+function readAll(...pieces: readonly (string | Buffer)[]): string[] {
+  const reader = new SseReader();
+  return pieces.flatMap((piece) => reader.push(Buffer.from(piece)));
+}
+
+describe("server-sent events", () => {
+  test.each([
+    ["one event", "data: a\n\n", ["a"]],
+    ["without the blank", "data:a\n\n", ["a"]],
+    ["only one blank is dropped", "data:  a\n\n", [" a"]],
+    ["several lines", "data: a\ndata: b\n\n", ["a\nb"]],
+    ["lines that end as on Windows", "data: a\r\n\r\ndata: b\r\n\r\n", ["a", "b"]],
+    ["comments and other fields", ": ping\n\nevent: x\nid: 1\ndata: a\n\n", ["a"]],
+    ["an empty one", "data:\n\n", [""]],
+    ["cut off by the end", "data: a\n\ndata: b\n", ["a"]],
+    ["blank lines alone", "\n\n\n", []],
+  ])("%s", (_name, text, expected) => {
+    expect(readAll(text)).toEqual(expected);
+  });
+
+  test("are the same however the bytes are cut", () => {
+    const line = fc.constantFrom('data: {"a": 1}', "data: naïve 你好 🙂", "data:", ": ping", "event: x", "");
+    const ending = fc.constantFrom("\n", "\r\n");
+    const stream = fc.array(fc.tuple(line, ending), { maxLength: 12 }).map((lines) => Buffer.from(`${lines.flat().join("")}\n\n`));
+    fc.assert(
+      fc.property(stream, fc.array(fc.nat(200), { maxLength: 8 }), (bytes, cuts) => {
+        const ends = [...cuts.map((cut) => Math.min(cut, bytes.length)), bytes.length].toSorted((a, b) => a - b);
+        const pieces = ends.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end));
+
+        expect(readAll(...pieces)).toEqual(readAll(bytes));
+      }),
+    );
+  });
+
+  test("do not fill the memory when a line never ends", () => {
+    const reader = new SseReader();
+    const megabyte = Buffer.alloc(2 ** 20, "a");
+
+    expect(() => {
+      for (let i = 0; i < 20; i++) reader.push(megabyte);
+    }).toThrow("more than 16777216 characters");
+  });
+});
