@@ -1,6 +1,7 @@
 // An engine without a model: every turn of the event loop is a step, in which each running answer gets a token.
 
 import type { TokenSource } from "../../src/chat/generate-answer.ts";
+import { monotonicMs } from "../../src/core/clock.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
 
 /** Words, numbers, punctuation and characters of two to four bytes, as answers have them. */
@@ -29,7 +30,12 @@ export function fakeEngine(script: readonly number[]): TokenSource {
 
   return {
     async *submit({ maxTokens }, signal) {
-      const stream: Stream = { events: [{ type: "started", cachedTokens: 0, queuedMs: 0 }], left: maxTokens, at: 0, wake: () => {} };
+      const stream: Stream = {
+        events: [{ type: "started", cachedTokens: 0, sentMs: monotonicMs(), queuedMs: 0 }],
+        left: maxTokens,
+        at: 0,
+        wake: () => {},
+      };
       if (running.size === 0) setImmediate(step);
       running.add(stream);
       try {

@@ -12,8 +12,10 @@ const modelFolder = fileURLToPath(new URL("../../models/ernie-vl-nano", import.m
 const contextLength = 8192;
 
 const { createApp } = (await import(compiled("api/app.js"))) as typeof import("../../src/api/app.ts");
+const { ServerMetrics } = (await import(compiled("api/metrics.js"))) as typeof import("../../src/api/metrics.ts");
 const { createChatService } = (await import(compiled("chat/complete.js"))) as typeof import("../../src/chat/complete.ts");
 const { readModelConfig } = (await import(compiled("convert/read-config.js"))) as typeof import("../../src/convert/read-config.ts");
+const { createMediaReader } = (await import(compiled("media/media-reader.js"))) as typeof import("../../src/media/media-reader.ts");
 
 const config = readModelConfig(modelFolder);
 const script: number[] = [];
@@ -30,6 +32,7 @@ const service = createChatService({
 });
 script.push(...service.tokens.encode(longText));
 
+const stats = () => ({ running: 0, waiting: 0, slotsUsed: 0, steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0 });
 const app = createApp(service, {
   modelId: "fake",
   created: 0,
@@ -38,7 +41,10 @@ const app = createApp(service, {
   generationDefaults: {},
   apiKeys: ["key"],
   isReady: () => true,
-  stats: () => ({ running: 0, waiting: 0 }),
+  media: createMediaReader({ domains: [], folders: [] }),
+  stats,
+  metrics: new ServerMetrics({ modelId: "fake", slotCount: 1, stats }),
+  servesMetrics: true,
   log: pino({}, pino.destination(2)),
 });
 const server = createAdaptorServer({ fetch: app.fetch });

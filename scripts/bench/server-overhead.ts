@@ -1,0 +1,78 @@
+// npm run bench:server: what HTTP, template, tokenizer, parsers and streams cost, with an engine that computes nothing and `ernie-vl bench` as
+// the client. Both share this machine's cores.
+
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { alignColumns } from "../../src/cli/table.ts";
+import type { Summary } from "../../src/loadgen/summary.ts";
+
+const serverScript = fileURLToPath(new URL("overhead-server.ts", import.meta.url));
+const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+
+const flags = new Command("bench:server")
+  .option("--streams <list>", "numbers of parallel streams", "1,32,256")
+  .option("--output-tokens <n>", "tokens of each answer", "256")
+  .option("--seconds <n>", "about how long each measurement takes at 30,000 tokens/s", "8")
+  .option("--repeats <n>", "runs of each; the median by tokens/s is reported", "3")
+  .option("--profile <dir>", "also write a CPU profile of the server")
+  .option("--out <file>", "also write the result as JSON")
+  .parse()
+  .opts<{ streams: string; outputTokens: string; seconds: string; repeats: string; profile?: string; out?: string }>();
+
+type Measurement = { readonly streams: number; readonly summary: Summary; readonly clientBusy: number };
+
+const server = spawn(
+  process.execPath,
+  [...(flags.profile ? ["--cpu-prof", `--cpu-prof-dir=${resolve(flags.profile)}`] : []), "--import", "tsx", serverScript],
+  { stdio: ["ignore", "pipe", "ignore"] },
+);
+const [line] = (await once(server.stdout, "data")) as [Buffer];
+const url = line.toString().trim();
+const folder = mkdtempSync(join(tmpdir(), "server-overhead-"));
+
+measure(32); // warms the server's code up
+const measurements = flags.streams.split(",").map((streams) => {
+  const runs = Array.from({ length: Number(flags.repeats) }, () => measure(Number(streams)));
+  return runs.toSorted((a, b) => a.summary.outputThroughput - b.summary.outputThroughput)[Math.floor(runs.length / 2)]!;
+});
+server.kill("SIGTERM");
+rmSync(folder, { recursive: true });
+
+const result = {
+  machine: `${cpus().length} × ${cpus()[0]!.model}`,
+  node: process.version,
+  commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
+  command: `npm run bench:server -- ${process.argv.slice(2).join(" ")}`.trim(),
+  measurements,
+};
+const rows = measurements.map(({ streams, summary, clientBusy }) => [
+  String(streams),
+  summary.requestThroughput.toFixed(0),
+  summary.outputThroughput.toFixed(0),
+  (1_000_000 / summary.outputThroughput).toFixed(1),
+  summary.ttft!.p50.toFixed(1),
+  summary.tpot!.p50.toFixed(3),
+  `${(100 * clientBusy).toFixed(0)} %`,
+]);
+const head = ["streams", "requests/s", "tokens/s", "µs per token", "TTFT p50, ms", "TPOT p50, ms", "client busy"];
+for (const row of alignColumns([head, ...rows])) console.log(row);
+if (flags.out) {
+  mkdirSync(dirname(resolve(flags.out)), { recursive: true });
+  writeFileSync(flags.out, `${JSON.stringify(result, undefined, 2)}\n`);
+}
+
+function measure(streams: number): Measurement {
+  const file = join(folder, "out.json");
+  const requests = Math.ceil(Math.max(2 * streams, (Number(flags.seconds) * 30_000) / Number(flags.outputTokens)));
+  const load = ["--requests", String(requests), "--concurrency", String(streams), "--output-tokens", flags.outputTokens];
+  execFileSync(process.execPath, [program, "bench", "--url", url, "--api-key", "key", "--warmup", "0", ...load, "--json", file], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const report = JSON.parse(readFileSync(file, "utf8")) as { servers: [{ summary: Summary }]; clientBusy: number };
+  return { streams, summary: report.servers[0].summary, clientBusy: report.clientBusy };
+}
