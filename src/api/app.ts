@@ -10,6 +10,8 @@ import { chatCompletions } from "./chat-completions.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { health } from "./health.ts";
 import { exposeMetrics } from "./metrics-route.ts";
+import { isAnthropicRequest, toMessagesError } from "./messages/error-envelope.ts";
+import { countTokens, createMessage } from "./messages/messages.ts";
 import { listModels, showModel } from "./models.ts";
 import { type AppEnv, clientGoneStatus, recordRequests } from "./request-record.ts";
 import { detokenize, tokenize } from "./tokenize.ts";
@@ -25,6 +27,8 @@ function openRoutes(options: AppOptions): Route[] {
 function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
   return [
     ["POST", "/v1/chat/completions", chatCompletions(service, options)],
+    ["POST", "/v1/messages", createMessage(service, options)],
+    ["POST", "/v1/messages/count_tokens", countTokens(service, options)],
     ["GET", "/v1/models", listModels(options)],
     ["GET", "/v1/models/:id{.+}", showModel(options)], // names may hold slashes, escaped or not
     ["POST", "/tokenize", tokenize(service, options)],
@@ -60,7 +64,7 @@ function isClientGone(error: Error, c: Context<AppEnv>): boolean {
 }
 
 function answerError(c: Context<AppEnv>, error: Error): Response {
-  const { status, headers, body } = toErrorAnswer(error);
+  const { status, headers, body } = isAnthropicRequest(c) ? toMessagesError(error, c.get("record").id) : toErrorAnswer(error);
   c.get("record").fail(error);
   return c.json(body, status as ContentfulStatusCode, headers);
 }

@@ -41,7 +41,7 @@ async function toPart(part: Part, path: string, media: MediaParts): Promise<Cont
 }
 
 /** The one thinking switch behind its spellings, the most specific first; undefined when none is given. */
-function wantsThinking(request: AnswerFields): boolean | undefined {
+export function wantsThinking(request: Partial<AnswerFields>): boolean | undefined {
   const { chat_template_kwargs: kwargs, metadata, reasoning_effort: effort } = request;
   const mode = kwargs?.options?.thinking_mode;
   const byMetadata = metadata?.enable_thinking;
@@ -55,7 +55,7 @@ function wantsThinking(request: AnswerFields): boolean | undefined {
 }
 
 /** FastDeploy's name, then vLLM's. 0 is no thinking at all. */
-function thinkingBudget(request: AnswerFields): number | undefined {
+function thinkingBudget(request: Partial<AnswerFields>): number | undefined {
   return request.reasoning_max_tokens ?? request.thinking_token_budget;
 }
 
@@ -63,7 +63,7 @@ function thinkingBudget(request: AnswerFields): number | undefined {
 export type AnswerFields = Omit<ChatRequest, "messages">;
 
 /** `clientSalt` keeps clients apart; with `cache_salt`, a client keeps its own users apart. */
-export function toGenerationOptions(request: AnswerFields, defaults: GenerationDefaults, clientSalt?: string): GenerationOptions {
+export function toGenerationOptions(request: Partial<AnswerFields>, defaults: GenerationDefaults, clientSalt?: string): GenerationOptions {
   const temperature = request.temperature ?? defaults.temperature ?? 1;
   const { stop, cache_salt: salt } = request;
   const biases = Object.entries(request.logit_bias ?? {}).map(([tokenId, bias]) => [Number(tokenId), bias] as const);

@@ -1,8 +1,10 @@
-// GET /v1/models and GET /v1/models/{id}: the one model this server serves.
+// GET /v1/models and GET /v1/models/{id}: the one model this server serves, for OpenAI's clients and Anthropic's.
 
 import type { Handler } from "hono";
 import { RequestError } from "../core/errors.ts";
 import type { AppOptions } from "./app-options.ts";
+import { isAnthropicRequest } from "./messages/error-envelope.ts";
+import { toModelInfo, toModelPage } from "./messages/model-info.ts";
 
 function modelCard({ modelId, created, contextLength }: AppOptions) {
   return {
@@ -17,13 +19,13 @@ function modelCard({ modelId, created, contextLength }: AppOptions) {
 }
 
 export function listModels(options: AppOptions): Handler {
-  return (c) => c.json({ object: "list", data: [modelCard(options)] });
+  return (c) => c.json(isAnthropicRequest(c) ? toModelPage(options) : { object: "list", data: [modelCard(options)] });
 }
 
 export function showModel(options: AppOptions): Handler {
   return (c) => {
     refuseOtherModel(c.req.param("id"), options.modelId);
-    return c.json(modelCard(options));
+    return c.json(isAnthropicRequest(c) ? toModelInfo(options) : modelCard(options));
   };
 }
 

@@ -9,7 +9,7 @@ import { toolCall, toolFields } from "./tool-schema.ts";
 import { refuseUnsupportedFields } from "./unsupported-fields.ts";
 
 const maxChoices = 8;
-const maxStopStrings = 16;
+export const maxStopStrings = 16;
 const maxStopBytes = 256;
 const maxStopTokenIds = 128;
 const maxBiases = 1024;
@@ -44,7 +44,7 @@ const message = z.discriminatedUnion(
   },
 );
 
-const stopString = text
+export const stopString = text
   .min(1, "a string of at least one character")
   .refine((value) => Buffer.byteLength(value) <= maxStopBytes, `a string of at most ${maxStopBytes} bytes`);
 
@@ -56,7 +56,7 @@ const logitBias = z
   })
   .refine((biases) => Object.keys(biases).length <= maxBiases, `at most ${maxBiases} token ids`);
 
-const chatRequest = z.object({
+export const chatRequest = z.object({
   model: optional(text),
   messages: z.array(message, "an array of messages").min(1, "at least one message"),
   n: optional(integer(1, maxChoices)),

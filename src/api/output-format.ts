@@ -7,7 +7,10 @@ import type { OutputFormat, ToolSignature } from "../core/structured-output.ts";
 import { flag, oneOf, optional, text } from "./schema-fields.ts";
 
 /** Looked into by the grammar, which knows what it can enforce. */
-const jsonSchema = z.custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), "a JSON Schema");
+export const jsonSchema = z.custom<object>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  "a JSON Schema",
+);
 const texts = z.array(text, "an array of strings");
 
 const responseFormat = z.object(
@@ -65,7 +68,7 @@ export function toOutputFormat(request: FormatRequest, toolUse: ToolUse | undefi
   const [first, second] = asked;
   if (first && second) throw contradiction(second[0], `nothing beside ${first[0]}`);
   if (first && toolUse) throw contradiction(first[0], 'nothing beside tools that may be called; use tool_choice "none", or no tools');
-  const format = first?.[1] ?? (toolUse && toolFormat(toolUse, request.tools ?? []));
+  const format = first?.[1] ?? (toolUse && toolFormat(toolUse, (name) => toolParam(name, request.tools ?? [])));
   if (format && request.ignore_eos) throw contradiction("ignore_eos", "false where the answer has a form, which says where it ends");
   return format;
 }
@@ -92,13 +95,19 @@ function fromForms({ json: schema, json_object: isObject, regex: pattern, choice
   return demands.flatMap((format) => (format ? [["param" in format ? format.param : `${prefix}json_object`, format] as const] : []));
 }
 
-/** Calls are held to their form where one is demanded, or where a tool asks for it. */
-function toolFormat({ tools, choice, allowsParallelCalls }: ToolUse, declared: readonly NamedTool[]): OutputFormat | undefined {
+function toolParam(name: string, declared: readonly NamedTool[]): string {
+  return `tools[${declared.findIndex((tool) => tool.function.name === name)}].function.parameters`;
+}
+
+/** Calls are held to their form where one is demanded, or where a tool asks for it. `paramOf`: where a tool's schema stands in the request. */
+export function toolFormat(
+  { tools, choice, allowsParallelCalls }: ToolUse,
+  paramOf: (name: string) => string,
+): (OutputFormat & { type: "tool_calls" }) | undefined {
   if (choice === "auto" && !tools.some((tool) => tool.strict)) return undefined;
   const callable = typeof choice === "object" ? tools.filter(({ name }) => name === choice.name) : tools;
   const signatures = callable.map(({ name, parameters, strict = false }): ToolSignature => {
-    const index = declared.findIndex((tool) => tool.function.name === name);
-    return { name, parameters, isStrict: strict, param: `tools[${index}].function.parameters` };
+    return { name, parameters, isStrict: strict, param: paramOf(name) };
   });
   const maxCalls = typeof choice === "object" || !allowsParallelCalls ? 1 : Infinity;
   return { type: "tool_calls", tools: signatures, isRequired: choice !== "auto", maxCalls };

@@ -54,6 +54,7 @@ export function recordRequests(sinks: Sinks): MiddlewareHandler<AppEnv> {
     const record = new RequestRecord(sinks, { id, method: c.req.method, route, path: c.req.path, traceparent, tracestate });
     c.set("record", record);
     c.header("x-request-id", id);
+    c.header("request-id", id); // where Anthropic's clients look
     await next();
     record.keyLabel = c.get("cacheSalt")?.slice(0, 8);
     if (!record.isStream) record.write(c.res.status);

@@ -11,7 +11,7 @@ const maxTools = 128;
 const toolName = text.regex(/^[\w-]{1,64}$/, 'a name of 1 to 64 letters, digits, "_" and "-"');
 
 /** Bounded, because templates and grammars walk over it. */
-const jsonObject = z.custom<JsonObject>(
+export const boundedObject = z.custom<JsonObject>(
   isBoundedObject,
   `an object of at most ${maxJsonValues} values, at most ${maxJsonDepth} levels deep`,
 );
@@ -19,7 +19,7 @@ const jsonObject = z.custom<JsonObject>(
 const tool = z.object({
   type: z.literal("function", '"function"'),
   function: z.object(
-    { name: toolName, description: optional(text), parameters: optional(jsonObject), strict: optional(flag) },
+    { name: toolName, description: optional(text), parameters: optional(boundedObject), strict: optional(flag) },
     "an object with a name",
   ),
 });
@@ -104,7 +104,7 @@ function contradiction(param: string, expected: string): RequestError {
   return new RequestError(`${param}: expected ${expected}`, { code: "invalid_value", param });
 }
 
-function isBoundedObject(value: unknown): boolean {
+export function isBoundedObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && countJsonValues(value) !== undefined;
 }
 

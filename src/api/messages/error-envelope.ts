@@ -1,0 +1,29 @@
+// Errors as Anthropic's clients expect them.
+
+import type { Context } from "hono";
+import { type ErrorAnswer, toErrorAnswer } from "../error-envelope.ts";
+
+/** Whether the client speaks Anthropic's dialect: its SDKs send the header everywhere. */
+export function isAnthropicRequest({ req }: Context): boolean {
+  return req.path === "/v1/messages" || req.path.startsWith("/v1/messages/") || req.header("anthropic-version") !== undefined;
+}
+
+const typesOfStatus: Readonly<Record<number, string>> = {
+  401: "authentication_error",
+  403: "permission_error",
+  404: "not_found_error",
+  413: "request_too_large",
+  429: "rate_limit_error",
+  503: "overloaded_error",
+};
+
+/** Status and headers are those of all routes: the retries of Anthropic's clients follow the same ones. */
+export function toMessagesError(error: unknown, requestId: string) {
+  const { status, headers, body }: ErrorAnswer = toErrorAnswer(error);
+  const type = typesOfStatus[status] ?? (status >= 500 ? "api_error" : "invalid_request_error");
+  return {
+    status,
+    headers,
+    body: { type: "error" as const, error: { type, message: body.error.message }, request_id: requestId },
+  };
+}

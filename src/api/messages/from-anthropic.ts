@@ -1,0 +1,111 @@
+// A request of the Messages API in our words: blocks to Chat, the rest to GenerationOptions.
+
+import type { Chat, ChatMessage, ContentPart, GenerationOptions, ToolUse } from "../../core/chat.ts";
+import { RequestError } from "../../core/errors.ts";
+import type { OutputFormat } from "../../core/structured-output.ts";
+import type { GenerationDefaults } from "../app-options.ts";
+import { toGenerationOptions, wantsThinking } from "../from-openai.ts";
+import type { MediaParts } from "../media-parts.ts";
+import { toolFormat } from "../output-format.ts";
+import type { Block, BlockOf, MessageRequest, PromptRequest, RequestMessage } from "./request-schema.ts";
+import { toToolUse } from "./tools.ts";
+
+/** Throws RequestError when tools contradict each other, or a picture cannot be taken from the request. */
+export async function toChat(request: PromptRequest, defaultThinking: boolean, media: MediaParts): Promise<Chat> {
+  const toolUse = toToolUse(request);
+  const { system, messages, thinking, enable_thinking, chat_template_kwargs } = request;
+  const turns = await Promise.all(messages.map((message, index) => toMessages(message, `messages[${index}]`, media)));
+  return {
+    messages: [...(system === undefined ? [] : fromSystem(system)), ...turns.flat()],
+    thinking: thinking ? thinking.type !== "disabled" : (wantsThinking({ enable_thinking, chat_template_kwargs }) ?? defaultThinking),
+    ...(toolUse && { toolUse }),
+  };
+}
+
+async function toMessages(message: RequestMessage, path: string, media: MediaParts): Promise<ChatMessage[]> {
+  if (message.role === "system") return fromSystem(message.content);
+  const blocks = toBlocks(message.content);
+  return message.role === "assistant" ? [fromAssistant(blocks)] : fromUser(blocks, `${path}.content`, media);
+}
+
+/** Results of tools are messages of their own; what stands between them is a question. */
+async function fromUser(blocks: readonly Block[], path: string, media: MediaParts): Promise<ChatMessage[]> {
+  type Draft = { readonly head: Omit<ChatMessage, "content">; readonly parts: Promise<ContentPart>[] };
+  const drafts: Draft[] = [];
+  for (const [index, block] of blocks.entries()) {
+    const blockPath = `${path}[${index}]`;
+    if (block.type === "tool_result") {
+      const parts = toBlocks(block.content ?? []).map((inner, at) => toPart(inner, `${blockPath}.content[${at}]`, media));
+      // Templates know of no failed call.
+      const mark = block.is_error ? [Promise.resolve({ type: "text" as const, text: "Error: " })] : [];
+      drafts.push({ head: { role: "tool", toolCallId: block.tool_use_id }, parts: [...mark, ...parts] });
+    } else {
+      if (drafts.at(-1)?.head.role !== "user") drafts.push({ head: { role: "user" }, parts: [] });
+      drafts.at(-1)!.parts.push(toPart(block, blockPath, media));
+    }
+  }
+  return Promise.all(drafts.map(async ({ head, parts }) => ({ ...head, content: await Promise.all(parts) })));
+}
+
+function fromAssistant(blocks: readonly Block[]): ChatMessage {
+  const reasoning = ofType(blocks, "thinking")
+    .map(({ thinking }) => thinking)
+    .join("\n");
+  const toolCalls = ofType(blocks, "tool_use").map(({ id, name, input }) => ({ id, name, arguments: JSON.stringify(input) }));
+  return {
+    role: "assistant",
+    content: ofType(blocks, "text"),
+    ...(reasoning !== "" && { reasoning }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+  };
+}
+
+/** How Claude Code's system prompt begins. The line is for Anthropic's books and new in each request: behind it, no prefix would be known. */
+const billingLine = /^x-anthropic-billing-header:[^\n]*\n*/;
+
+function fromSystem(system: NonNullable<PromptRequest["system"]>): ChatMessage[] {
+  const texts = ofType(toBlocks(system), "text").map(({ text }) => text.replace(billingLine, ""));
+  const content = texts.filter((text) => text !== "").map((text) => ({ type: "text" as const, text }));
+  return content.length > 0 ? [{ role: "system", content }] : [];
+}
+
+async function toPart(block: Block, path: string, media: MediaParts): Promise<ContentPart> {
+  if (block.type === "text") return block;
+  const { source } = block as BlockOf<"image">;
+  if (source.type === "url") return media.image({ url: source.url, param: `${path}.source.url` });
+  return media.image({ url: `data:;base64,${source.data}`, param: `${path}.source.data` });
+}
+
+function toBlocks(content: string | readonly Block[]): readonly Block[] {
+  return typeof content === "string" ? [{ type: "text", text: content }] : content;
+}
+
+function ofType<Type extends Block["type"]>(blocks: readonly Block[], type: Type): BlockOf<Type>[] {
+  return blocks.filter((block): block is BlockOf<Type> => block.type === type);
+}
+
+/** `clientSalt` keeps the cached prefixes of clients apart. Throws RequestError when fields contradict each other. */
+export function toOptions(
+  request: MessageRequest,
+  toolUse: ToolUse | undefined,
+  defaults: GenerationDefaults,
+  clientSalt: string | undefined,
+): GenerationOptions {
+  const { thinking, stop_sequences: stop, max_tokens, temperature, top_p, top_k, seed } = request;
+  const format = toFormat(request, toolUse);
+  const budget = thinking?.type === "enabled" ? thinking.budget_tokens : undefined;
+  const fields = { max_tokens, stop, temperature, top_p, top_k, seed, reasoning_max_tokens: budget };
+  return { ...toGenerationOptions(fields, defaults, clientSalt), ...(format && { format }) };
+}
+
+function toFormat({ output_config: config, output_format: older }: MessageRequest, toolUse: ToolUse | undefined): OutputFormat | undefined {
+  const field = config?.format ? "output_config.format" : "output_format";
+  const schema = (config?.format ?? older)?.schema;
+  if (!schema)
+    return toolUse && toolFormat(toolUse, (name) => `tools[${toolUse.tools.findIndex((tool) => tool.name === name)}].input_schema`);
+  if (!toolUse) return { type: "json_schema", schema, isStrict: true, whitespace: "flexible", param: `${field}.schema` };
+  throw new RequestError(`${field}: expected nothing beside tools that may be called; use tool_choice {"type": "none"}, or no tools`, {
+    code: "invalid_value",
+    param: field,
+  });
+}

@@ -1,0 +1,72 @@
+// POST /v1/messages and POST /v1/messages/count_tokens: Anthropic's API.
+
+import type { Handler } from "hono";
+import type { ChatService } from "../../chat/complete.ts";
+import type { ChatEvent } from "../../core/events.ts";
+import { type AppOptions, defaultLimits } from "../app-options.ts";
+import { Exchange, refuseUnlessReady, type StreamWriter } from "../exchange.ts";
+import { MediaParts } from "../media-parts.ts";
+import { refuseOtherModel } from "../models.ts";
+import { readJsonObject } from "../read-json.ts";
+import type { AppEnv } from "../request-record.ts";
+import { toFrame } from "../sse.ts";
+import { collectMessage } from "./collect-message.ts";
+import { toMessagesError } from "./error-envelope.ts";
+import { toChat, toOptions } from "./from-anthropic.ts";
+import { MessageWriter, randomId } from "./message-writer.ts";
+import { parseMessageRequest, parsePromptRequest } from "./request-schema.ts";
+
+export function createMessage(service: ChatService, options: AppOptions): Handler<AppEnv> {
+  const limits = { ...defaultLimits, ...options.limits };
+  return async function answerMessage(c) {
+    refuseUnlessReady(options.isReady);
+    const request = parseMessageRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
+    refuseOtherModel(request.model, options.modelId);
+    const exchange = new Exchange(c);
+    const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));
+    const generation = toOptions(request, chat.toolUse, options.generationDefaults, c.get("cacheSalt"));
+
+    const writer = new MessageWriter({ id: `msg_${randomId()}`, model: options.modelId, maxTokens: request.max_tokens });
+    const events = service.complete(chat, generation, exchange.signal);
+    if (request.stream) return exchange.stream(events, new MessageStream(writer, c.get("record").id));
+    return exchange.answer(events, (all) => collectMessage(all, writer));
+  };
+}
+
+export function countTokens(service: ChatService, options: AppOptions): Handler<AppEnv> {
+  const limits = { ...defaultLimits, ...options.limits };
+  return async function answerCount(c) {
+    const media = new MediaParts(limits, options.media, c.req.raw.signal);
+    const request = parsePromptRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
+    refuseOtherModel(request.model, options.modelId);
+    const tokens = await service.encodeChat(await toChat(request, options.defaultThinking, media));
+    return c.json({ input_tokens: tokens.length });
+  };
+}
+
+class MessageStream implements StreamWriter {
+  readonly #writer: MessageWriter;
+  readonly #requestId: string;
+
+  constructor(writer: MessageWriter, requestId: string) {
+    this.#writer = writer;
+    this.#requestId = requestId;
+  }
+
+  *toFrames(event: ChatEvent): Generator<string> {
+    for (const written of this.#writer.write(event)) yield toNamedFrame(written);
+  }
+
+  end(): string[] {
+    this.#writer.end();
+    return [];
+  }
+
+  fail(error: unknown): string[] {
+    return [toNamedFrame(toMessagesError(error, this.#requestId).body)];
+  }
+}
+
+function toNamedFrame(event: { readonly type: string }): string {
+  return `event: ${event.type}\n${toFrame(event)}`;
+}

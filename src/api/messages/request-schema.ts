@@ -1,0 +1,135 @@
+// The bodies of POST /v1/messages and /v1/messages/count_tokens: types and ranges of the fields this server reads. Unknown fields are
+// ignored: clients send many that mean something to Anthropic's own service only.
+
+import { z } from "zod";
+import { RequestError } from "../../core/errors.ts";
+import { chatRequest, maxStopStrings, stopString } from "../openai-schema.ts";
+import { jsonSchema } from "../output-format.ts";
+import { describe, flag, integer, oneOf, optional, schemaError, text } from "../schema-fields.ts";
+import { boundedObject } from "../tool-schema.ts";
+import { toolFields, toolName } from "./tools.ts";
+
+const textBlock = z.object({ type: z.literal("text"), text });
+const imageBlock = z.object({
+  type: z.literal("image"),
+  source: z.discriminatedUnion(
+    "type",
+    [z.object({ type: z.literal("base64"), data: text }), z.object({ type: z.literal("url"), url: text })],
+    'an object with a type, "base64" or "url"',
+  ),
+});
+const toolResultBlock = z.object({
+  type: z.literal("tool_result"),
+  tool_use_id: text,
+  content: optional(contentOf(textBlock, imageBlock)),
+  is_error: optional(flag),
+});
+const toolUseBlock = z.object({ type: z.literal("tool_use"), id: text, name: toolName, input: boundedObject });
+/** Signatures are not looked at: this server has none to check. */
+const thinkingBlock = z.object({ type: z.literal("thinking"), thinking: text });
+const redactedThinkingBlock = z.object({ type: z.literal("redacted_thinking") });
+
+const message = z.discriminatedUnion(
+  "role",
+  [
+    z.object({ role: z.literal("user"), content: contentOf(textBlock, imageBlock, toolResultBlock) }),
+    z.object({ role: z.literal("assistant"), content: contentOf(textBlock, thinkingBlock, redactedThinkingBlock, toolUseBlock) }),
+    z.object({ role: z.literal("system"), content: contentOf(textBlock) }),
+  ],
+  {
+    error: (issue) => (issue.code === "invalid_union" ? 'one of "user", "assistant", "system"' : "an object with role and content"),
+  },
+);
+
+const outputFormat = optional(z.object({ type: z.literal("json_schema", '"json_schema"'), schema: jsonSchema }, "an object with a schema"));
+
+/** What makes the prompt: all that count_tokens reads. */
+const promptFields = {
+  model: optional(text),
+  system: optional(contentOf(textBlock)),
+  messages: z.array(message, "an array of messages").min(1, "at least one message"),
+  ...toolFields,
+  thinking: optional(
+    z.discriminatedUnion(
+      "type",
+      [
+        z.object({ type: z.literal("enabled"), budget_tokens: integer(1) }),
+        z.object({ type: z.literal("adaptive") }),
+        z.object({ type: z.literal("disabled") }),
+      ],
+      'an object with a type, "enabled", "adaptive" or "disabled"',
+    ),
+  ),
+  enable_thinking: chatRequest.shape.enable_thinking,
+  chat_template_kwargs: chatRequest.shape.chat_template_kwargs,
+};
+const promptRequest = z.object(promptFields);
+
+const { temperature, top_p: topP, top_k: topK, seed, stream } = chatRequest.shape;
+const messageRequest = z.object({
+  ...promptFields,
+  max_tokens: integer(1),
+  stop_sequences: optional(z.array(stopString, "an array of strings").max(maxStopStrings, `at most ${maxStopStrings} strings`)),
+  output_config: optional(
+    z.object({ effort: optional(oneOf("low", "medium", "high", "xhigh", "max")), format: outputFormat }, "an object"),
+  ),
+  /** The older name of `output_config.format`. */
+  output_format: outputFormat,
+  temperature,
+  top_p: topP,
+  top_k: topK,
+  seed,
+  stream,
+});
+
+export type PromptRequest = z.infer<typeof promptRequest>;
+export type MessageRequest = z.infer<typeof messageRequest>;
+export type RequestMessage = PromptRequest["messages"][number];
+export type Block = Exclude<RequestMessage["content"], string>[number];
+export type BlockOf<Type extends Block["type"]> = Extract<Block, { type: Type }>;
+
+/** Throws RequestError for the first field that is wrong or cannot be honoured. */
+export function parseMessageRequest(body: object): MessageRequest {
+  return parse(messageRequest, body);
+}
+
+/** As above. */
+export function parsePromptRequest(body: object): PromptRequest {
+  return parse(promptRequest, body);
+}
+
+function parse<T extends PromptRequest>(schema: z.ZodType<T>, body: object): T {
+  refuseUnsupportedFields(body);
+  const parsed = schema.safeParse(body);
+  if (!parsed.success) throw schemaError(parsed.error, body);
+  const { messages } = parsed.data;
+  if (messages.at(-1)!.role !== "assistant") return parsed.data;
+  const param = `messages[${messages.length - 1}].role`;
+  throw new RequestError(`${param}: expected "user" in the last message, got "assistant"; this server does not continue an answer`, {
+    code: "unsupported_parameter",
+    param,
+  });
+}
+
+/** To ignore these would be to answer something else. */
+function refuseUnsupportedFields(body: object): void {
+  for (const param of ["container", "mcp_servers", "thread"]) {
+    const value: unknown = Object.hasOwn(body, param) ? (body as Record<string, unknown>)[param] : undefined;
+    if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) continue;
+    throw new RequestError(`${param}: this server supports none, got ${describe(value)}; leave it out`, {
+      code: "unsupported_parameter",
+      param,
+    });
+  }
+}
+
+function contentOf<const Blocks extends readonly [TypedBlock, ...TypedBlock[]]>(...blocks: Blocks) {
+  const types = blocks.map(({ shape }) => `"${shape.type.value}"`).join(", ");
+  const one = blocks.length > 1 ? `one of ${types}` : types;
+  const block = z.discriminatedUnion("type", blocks, {
+    error: (issue) => (issue.code === "invalid_union" ? one : `a block with a type, ${one}`),
+  });
+  return z.union([text, z.array(block)], "a string or an array of blocks");
+}
+
+type TypedBlock = z.ZodObject<{ type: z.ZodLiteral<string> }>;
