@@ -5,6 +5,7 @@ import { assert, RequestError } from "../core/errors.ts";
 import type { SpecialTokens } from "../core/model-config.ts";
 import { type EncodedPrompt, type ImagePatches, spanLength, type VisionSpan } from "../core/prompt.ts";
 import type { ImageRequest } from "../vision/load-image.ts";
+import { createPixelBudget, type PixelBudget } from "../vision/pixel-budget.ts";
 import { assignPositions, type PromptRun } from "../vision/positions.ts";
 import type { PromptSegment } from "./marked-texts.ts";
 import type { ChatTemplate } from "./template.ts";
@@ -98,16 +99,22 @@ function refuseLongPrompt({ text, visuals = 0, isLowerBound = false }: TokenCoun
 /** In the order of the conversation, all at the same time. */
 function loadVisuals(chat: Chat, deps: PromptEncoderDeps, request: VideoRequest): Promise<Visual[]> {
   const parts = chat.messages.flatMap(({ content }) => content.filter(isVisual));
-  return Promise.all(parts.map(async (part) => ({ type: part.type, patches: await loadVisual(part, deps, request) })));
+  const pixelBudget = createPixelBudget();
+  return Promise.all(parts.map(async (part) => ({ type: part.type, patches: await loadVisual(part, deps, request, pixelBudget) })));
 }
 
 function isVisual(part: ContentPart): part is ImagePart | VideoPart {
   return part.type !== "text";
 }
 
-function loadVisual(part: ImagePart | VideoPart, deps: PromptEncoderDeps, request: VideoRequest): Promise<ImagePatches> {
+function loadVisual(
+  part: ImagePart | VideoPart,
+  deps: PromptEncoderDeps,
+  request: VideoRequest,
+  pixelBudget: PixelBudget,
+): Promise<ImagePatches> {
   const { param } = part;
-  if (part.type === "image") return deps.loadImage(part.bytes, { maxPixels: part.maxPixels, param });
+  if (part.type === "image") return deps.loadImage(part.bytes, { maxPixels: part.maxPixels, pixelBudget, param });
   if (deps.loadVideo) return deps.loadVideo(part, request);
   throw new RequestError(`${param}: videos are not taken here; leave them out`, { code: "unsupported_parameter", param });
 }

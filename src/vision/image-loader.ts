@@ -4,6 +4,7 @@ import { Piscina } from "piscina";
 import { EngineError, RequestError } from "../core/errors.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
+import { WorkGate } from "../core/work-gate.ts";
 import { defaultImageLimits, type ImageLimits } from "./decode-image.ts";
 import { unwrapImageResult, type ImageResult, type ImageTask } from "./image-task.ts";
 import type { ImageRequest } from "./load-image.ts";
@@ -12,6 +13,15 @@ import type { ImageRequest } from "./load-image.ts";
 const threadCount = 2;
 /** Bounds what waiting pictures may hold in memory. */
 const maxWaitingImages = 256;
+/** For one picture. The decoder's own clock ends it before, unless the decoder does not look at it. */
+const defaultTimeoutMs = 30_000;
+
+export type ImageLoaderOptions = {
+  readonly limits?: ImageLimits;
+  readonly timeoutMs?: number;
+  /** What runs a task; for tests. */
+  readonly worker?: URL;
+};
 
 export type ImageLoader = {
   /** Throws RequestError: 400 for a bad picture, 429 when too many wait. `bytes` stay the caller's. */
@@ -20,10 +30,13 @@ export type ImageLoader = {
   close(): Promise<void>;
 };
 
-/** Threads start with the first picture and stay. Needs the compiled worker: works from dist/ only. */
-export function createImageLoader(config: ImageConfig, limits: ImageLimits = defaultImageLimits): ImageLoader {
+/** Threads start with the first picture and stay, as long as each picture comes to an end. Needs the compiled worker: works from dist/ only. */
+export function createImageLoader(config: ImageConfig, options: ImageLoaderOptions = {}): ImageLoader {
+  const { limits = defaultImageLimits, timeoutMs = defaultTimeoutMs } = options;
+  const { worker = new URL("./image-worker.js", import.meta.url) } = options;
+  const gate = new WorkGate(threadCount, maxWaitingImages); // the pool's own queue stays empty, so a task's clock starts with its work
   const pool = new Piscina<ImageTask, ImageResult>({
-    filename: new URL("./image-worker.js", import.meta.url).href,
+    filename: worker.href,
     minThreads: 0,
     maxThreads: threadCount,
     idleTimeout: Infinity,
@@ -31,17 +44,32 @@ export function createImageLoader(config: ImageConfig, limits: ImageLimits = def
   const model = { minPixels: config.minPixels, maxPixels: config.maxPixels };
 
   async function load(bytes: Uint8Array, request: ImageRequest): Promise<ImagePatches> {
-    if (pool.queueSize >= maxWaitingImages) {
+    if (gate.isFull) {
       const message = `${maxWaitingImages} images wait to be decoded already; try again in a second`;
       throw new RequestError(message, { status: 429, code: "too_many_images_queued", retryAfterMs: 1000 });
     }
+    return unwrapImageResult(await gate.run(() => runTask(bytes, request)));
+  }
+
+  async function runTask(bytes: Uint8Array, request: ImageRequest): Promise<ImageResult> {
     const own = new Uint8Array(bytes); // a view is cloned with its whole buffer, so copy just the picture and give that away
     const task: ImageTask = { bytes: own, request, model, limits };
-    const result = await pool.run(task, { transferList: [own.buffer] }).catch((cause: unknown) => {
+    const clock = new AbortController();
+    const timer = setTimeout(() => clock.abort(), timeoutMs);
+    try {
+      return await pool.run(task, { transferList: [own.buffer], signal: clock.signal }); // aborting ends the thread, and another starts
+    } catch (cause) {
+      if (clock.signal.aborted) throw tooSlow(request.param, timeoutMs);
       throw new EngineError("the image loader failed", { cause });
-    });
-    return unwrapImageResult(result);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   return { load, close: () => pool.destroy() };
+}
+
+function tooSlow(param: string, timeoutMs: number): RequestError {
+  const message = `the image takes longer than ${timeoutMs / 1000} s to decode; scale it down or save it in another format`;
+  return new RequestError(message, { code: "image_parse_error", param });
 }

@@ -3,12 +3,15 @@
 import type { ImagePatches } from "../core/prompt.ts";
 import { decodeImage, defaultImageLimits, type ImageLimits } from "./decode-image.ts";
 import { toImagePatches } from "./patchify.ts";
+import type { PixelBudget } from "./pixel-budget.ts";
 import { resizeBicubic } from "./resize-bicubic.ts";
 import { smartResize, type PixelLimits } from "./smart-resize.ts";
 
 export type ImageRequest = {
   /** Pixel budget after scaling, when lower than the model's own. */
   readonly maxPixels?: number | undefined;
+  /** Shared with the other pictures of the request. */
+  readonly pixelBudget?: PixelBudget | undefined;
   /** Where the picture stands in the request, for error messages. */
   readonly param: string;
 };
@@ -30,7 +33,7 @@ export async function loadFrames(
   request: ImageRequest,
   limits: ImageLimits = defaultImageLimits,
 ): Promise<ImagePatches> {
-  const frames = await Promise.all(files.map((bytes) => decodeImage(bytes, limits, request.param)));
+  const frames = await Promise.all(files.map((bytes) => decodeImage(bytes, limits, request.param, request.pixelBudget)));
   const maxPixels = Math.max(model.minPixels, Math.min(model.maxPixels, request.maxPixels ?? model.maxPixels));
   const size = smartResize(frames[0]!, { minPixels: model.minPixels, maxPixels });
   return toImagePatches(frames.map((frame) => resizeBicubic(frame, size)));

@@ -1,6 +1,6 @@
 // The table of fields, continued: what other servers added to OpenAI's request, and what messages hold.
 
-import { chat, draw, type Field, fields, range, says, structured, tools } from "./field-table.ts";
+import { draw, type Field, fields, range, says, structured, tools } from "./field-table.ts";
 import { pngBase64 } from "./make-app.ts";
 
 const png = `data:image/png;base64,${pngBase64}`;
@@ -188,11 +188,11 @@ export const messageFields = {
   },
   "content: image_url": {
     does: "effective",
-    values: "data URIs (PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP)",
-    note: "http, https and file are refused",
+    values: "data URIs; http, https and file URLs (PNG, JPEG, WebP, GIF, AVIF, TIFF)",
+    note: "URLs from where --allow-media-domain and --allow-media-path say; else refused",
     sent: shows({ url: png }),
     effect: { chat: { messages: [{ content: [{ type: "image" }] }] } },
-    proof: [chat, "pictures count as image tokens"],
+    proof: ["test/e2e/media.test.ts", "so is a picture of an allowed folder"],
   },
   "image_url.detail": {
     does: "effective",

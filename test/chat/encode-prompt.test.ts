@@ -96,7 +96,7 @@ describe("encodePrompt", () => {
   });
 
   test("asks for every picture with its own budget, all at the same time", async () => {
-    const asked: unknown[] = [];
+    const asked: Parameters<LoadImage>[1][] = [];
     let release = () => {};
     const gate = new Promise<void>((resolve) => (release = resolve));
     const loadImage: LoadImage = async (_, request) => {
@@ -108,10 +108,11 @@ describe("encodePrompt", () => {
 
     await encodePrompt({ messages: [{ role: "user", content }], thinking: false }, makeDeps({ loadImage }));
 
-    expect(asked).toEqual([
+    expect(asked).toMatchObject([
       { param: "photo", maxPixels: undefined },
       { param: "second", maxPixels: 784 },
     ]);
+    expect(asked[0]!.pixelBudget).toBe(asked[1]!.pixelBudget);
   });
 
   test("refuses a prompt that leaves no room for an answer, with the numbers", async () => {

@@ -4,6 +4,7 @@ import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { RequestError } from "../../src/core/errors.ts";
 import { decodeImage, defaultImageLimits } from "../../src/vision/decode-image.ts";
+import { createPixelBudget } from "../../src/vision/pixel-budget.ts";
 import { writePng, type PngOptions } from "./write-png.ts";
 
 const [width, height] = [7, 5];
@@ -188,6 +189,30 @@ describe("decodeImage refuses with 400 and the field's name", () => {
     expect((await refusal(declared)).code).toBe("image_too_large");
     expect((await refusal(claim, { maxSourcePixels: width * height - 1 })).message).toContain("7x5 = 35 pixels, the limit is 34");
     await expect(decode(claim, { maxSourcePixels: width * height })).resolves.toMatchObject({ width, height });
+  });
+
+  test("more pixels than the request has left, and all that follow, before decoding any", async () => {
+    const pixels = width * height;
+    const budget = createPixelBudget(2 * pixels + 1);
+    const decodeNext = (file: Uint8Array) => decodeImage(file, defaultImageLimits, "picture", budget);
+    const large = writePng({ width: 6000, height: 6000, kind: "grey", samples: new Uint8Array(60_000) });
+
+    await Promise.all([decodeNext(makePng()), decodeNext(makePng())]);
+
+    for (const file of [large, makePng(), makePng()]) {
+      await expect(decodeNext(file)).rejects.toMatchObject({ status: 400, code: "image_too_large", message: /together/ });
+    }
+  });
+
+  test("nothing that just fits; pictures that turn out to be damaged count too", async () => {
+    const budget = createPixelBudget(2 * width * height);
+
+    await expect(decodeImage(makePng().subarray(0, 100), defaultImageLimits, "cut", budget)).rejects.toMatchObject({
+      code: "image_parse_error",
+    });
+    await decodeImage(makePng(), defaultImageLimits, "whole", budget);
+
+    expect(budget[0]).toBe(0n);
   });
 
   test.each(["png", "jpeg", "webp", "gif", "avif", "tiff"] as const)("a %s cut off anywhere", async (format) => {

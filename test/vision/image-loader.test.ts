@@ -1,0 +1,40 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { createImageLoader, type ImageLoader } from "../../src/vision/image-loader.ts";
+
+const worker = new URL("./endless-worker.mjs", import.meta.url);
+const config = { minPixels: 3136, maxPixels: 50_176 } as Parameters<typeof createImageLoader>[0];
+const endless = Uint8Array.of(0);
+const request = { param: "messages[0].content[0]" };
+
+let loader: ImageLoader;
+afterEach(() => loader.close());
+
+describe("a picture whose decoding never ends", () => {
+  test("is a 400, and its thread is replaced", async () => {
+    loader = createImageLoader(config, { worker, timeoutMs: 300 });
+
+    const refusals = await Promise.allSettled([1, 2, 3].map(() => loader.load(endless, request)));
+    for (const refusal of refusals) {
+      expect(refusal).toMatchObject({ status: "rejected", reason: { status: 400, code: "image_parse_error", param: request.param } });
+    }
+    // A thread takes a while to start, which can be too long for this clock.
+    const loadFine = () => loader.load(Buffer.from("fine"), request).catch(() => undefined);
+    await expect.poll(loadFine, { timeout: 20_000 }).toEqual({ hash: "fine" });
+  });
+
+  test("lets so many others wait, and then no more", async () => {
+    loader = createImageLoader(config, { worker, timeoutMs: 60_000 });
+    for (let i = 0; i < 258; i++) void loader.load(endless, request).catch(() => {}); // two at work, 256 wait
+
+    await expect(loader.load(endless, request)).rejects.toMatchObject({ status: 429, code: "too_many_images_queued", retryAfterMs: 1000 });
+  });
+});
+
+test("the caller's bytes stay whole", async () => {
+  loader = createImageLoader(config, { worker });
+  const bytes = Buffer.from("kept");
+
+  await loader.load(bytes, request);
+
+  expect(bytes.toString()).toBe("kept");
+});
