@@ -8,7 +8,7 @@ import type { AppOptions } from "./app-options.ts";
 import { requireApiKey } from "./auth.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
-import { health } from "./health.ts";
+import { health, live } from "./health.ts";
 import { exposeMetrics } from "./metrics-route.ts";
 import { isAnthropicRequest, toMessagesError } from "./messages/error-envelope.ts";
 import { countTokens, createMessage } from "./messages/messages.ts";
@@ -21,7 +21,11 @@ type Route = readonly [method: "GET" | "POST" | "DELETE", path: string, handler:
 
 /** Open to everyone, key or not. */
 function openRoutes(options: AppOptions): Route[] {
-  return [["GET", "/health", health(options)]];
+  return [
+    ["GET", "/health", health(options)],
+    ["GET", "/health/ready", health(options)],
+    ["GET", "/health/live", live()],
+  ];
 }
 
 function keyedRoutes(service: ChatService, options: AppOptions): Route[] {

@@ -55,7 +55,8 @@ function errorType(status: number): string {
 }
 
 function requestErrorHeaders(error: RequestError): Record<string, string> {
-  const headers: Record<string, string> = {};
+  // Clients repeat a 5xx twice unless told, and this one would most likely come again.
+  const headers: Record<string, string> = error.status >= 500 && error.retryAfterMs === undefined ? { "x-should-retry": "false" } : {};
   if (error.status === 401) headers["www-authenticate"] = "Bearer";
   if (error.retryAfterMs !== undefined) {
     headers["retry-after-ms"] = String(Math.ceil(error.retryAfterMs));

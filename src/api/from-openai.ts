@@ -86,6 +86,7 @@ export function toGenerationOptions(request: Partial<AnswerFields>, defaults: Ge
     stopStrings: stop === undefined ? [] : typeof stop === "string" ? [stop] : stop,
     choiceCount: request.n ?? 1,
     ...(salts.length > 0 && { cacheSalt: JSON.stringify(salts) }),
+    ...(clientSalt !== undefined && { clientId: clientSalt }),
     stopTokenIds: request.stop_token_ids ?? [],
     ignoresEndTokens: request.ignore_eos ?? false,
     thinkingBudget: thinkingBudget(request) || undefined,

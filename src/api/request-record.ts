@@ -42,7 +42,7 @@ type RequestHead = Pick<RequestSummary, "id" | "method" | "route" | "traceparent
 
 const saneRequestId = /^[\w.:-]{1,128}$/;
 /** Read by probes and scrapers every few seconds; those that succeed are worth neither a line nor a trace. */
-const quietRoutes = ["/health", "/metrics"];
+const quietRoutes = ["/health", "/health/ready", "/health/live", "/metrics"];
 
 /** Gives every request an id (the client's own when it is sane), which the answer carries, and one line in the log. */
 export function recordRequests(sinks: Sinks): MiddlewareHandler<AppEnv> {

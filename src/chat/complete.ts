@@ -9,6 +9,7 @@ import { type OutputConstraint, toolCallTokens } from "../core/structured-output
 import type { ConstraintHandle } from "../core/token-constraint.ts";
 import type { GrammarClient } from "../grammar/grammar-client.ts";
 import { type GrammarVocabulary, readVocabulary } from "../grammar/token-trie.ts";
+import { withinTime } from "./deadline.ts";
 import { encodePrompt, type LoadImage, type LoadVideo } from "./encode-prompt.ts";
 import { generateAnswer, type TokenSource } from "./generate-answer.ts";
 import { OutputParser } from "./output-parser.ts";
@@ -30,6 +31,8 @@ export type ChatServiceDeps = {
   readonly contextLength: number;
   /** Of the model's logits. */
   readonly vocabSize: number;
+  /** A request that takes longer ends with an error. Absent: it may take any time. */
+  readonly requestTimeoutMs?: number | undefined;
   /** Called once, by the first request whose answer must have a form. */
   readonly startGrammar: (vocabulary: GrammarVocabulary) => Pick<GrammarClient, "open">;
 };
@@ -95,6 +98,7 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
           {
             ...plan,
             constraint,
+            isFollowUp: choice > 0,
             options: { ...options, sampling: { ...sampling, seed } },
             onEvent: onEvent && ((event) => onEvent(event, choice)),
           },
@@ -110,7 +114,12 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
 
   const encodeChat = async (chat: Chat) => [...(await encode(chat)).tokenIds];
 
-  return { complete, encodeChat, tokens: createTokenCodec(tokenizer) };
+  return {
+    complete: (chat, options, signal, onEvent) =>
+      withinTime(deps.requestTimeoutMs, signal, (limited) => complete(chat, options, limited, onEvent)),
+    encodeChat,
+    tokens: createTokenCodec(tokenizer),
+  };
 }
 
 function refuseUnknownBias({ sampling }: GenerationOptions, tokenizer: Tokenizer): void {

@@ -29,6 +29,8 @@ export type AnswerPlan = {
   readonly options: GenerationOptions;
   readonly spellLogprobs: (tokenId: number, logprobs: TokenLogprobs) => { chosen: SpelledLogprob; top: SpelledLogprob[] };
   readonly endTokenIds: readonly number[];
+  /** One of several answers to a request, and not the first. */
+  readonly isFollowUp: boolean;
   /** Told of each event of the engine as it comes. */
   readonly onEvent?: ((event: GenerationEvent) => void) | undefined;
   /** Tokens that prompt and answer may have together. */
@@ -107,7 +109,7 @@ class Answer {
   }
 
   async *run({ prompt, tokenLimit = Infinity, moreEndIds = [], constraint }: Run): AsyncGenerator<ChatEvent, RunEnd> {
-    const { endTokenIds, options } = this.#plan;
+    const { endTokenIds, options, isFollowUp } = this.#plan;
     const isFirst = this.generatedIds.length === 0;
     const missing = (options.minTokens ?? 0) - this.generatedIds.length;
     const request: EngineRequest = {
@@ -119,6 +121,8 @@ class Answer {
       ...(options.logprobCount !== undefined && { logprobCount: options.logprobCount }),
       ...(missing > 0 && { notBefore: { tokenCount: missing, tokenIds: endTokenIds } }),
       ...(options.cacheSalt !== undefined && { cacheSalt: options.cacheSalt }),
+      ...(options.clientId !== undefined && { clientId: options.clientId }),
+      ...(isFirst && !isFollowUp ? { answerCount: options.choiceCount ?? 1 } : { isFollowUp: true }),
       ...(constraint && { constraint }),
     };
     for await (const event of this.#submit(request)) {

@@ -1,6 +1,8 @@
 // The HTTP server around the app: how long it waits for slow or silent clients, and how much of a header it takes.
 
-import { createAdaptorServer, type ServerType } from "@hono/node-server";
+import type { Server } from "node:http";
+import { createAdaptorServer } from "@hono/node-server";
+import { disconnectStalledClients } from "./stalled-clients.ts";
 
 export type ServerTimeouts = {
   /** From the first byte (or, where none comes, the connection) to the end of the headers. */
@@ -9,20 +11,22 @@ export type ServerTimeouts = {
   readonly requestMs: number;
   /** Of a connection between two requests. */
   readonly idleMs: number;
+  /** Of an answer, during which the client takes nothing of what there is. */
+  readonly stalledMs: number;
   /** How often connections are looked at. */
   readonly checkMs: number;
 };
 
 /** 64 MiB, the largest body, pass at 5 Mbit/s. Proxies keep idle connections for 60 s: closed here before that, requests would get lost. */
-const defaultTimeouts: ServerTimeouts = { headersMs: 20_000, requestMs: 120_000, idleMs: 75_000, checkMs: 5_000 };
+const defaultTimeouts: ServerTimeouts = { headersMs: 20_000, requestMs: 120_000, idleMs: 75_000, stalledMs: 60_000, checkMs: 5_000 };
 
 const maxHeaderBytes = 16 * 2 ** 10;
 
 /** Who is too slow gets a 408 and loses the connection; a longer header is a 431. */
 export function createHttpServer(
   fetch: (request: Request) => Response | Promise<Response>,
-  { headersMs, requestMs, idleMs, checkMs }: ServerTimeouts = defaultTimeouts,
-): ServerType {
+  { headersMs, requestMs, idleMs, stalledMs, checkMs }: ServerTimeouts = defaultTimeouts,
+): Server {
   const serverOptions = {
     headersTimeout: headersMs,
     requestTimeout: requestMs,
@@ -30,5 +34,7 @@ export function createHttpServer(
     connectionsCheckingInterval: checkMs,
     maxHeaderSize: maxHeaderBytes,
   };
-  return createAdaptorServer({ fetch, serverOptions });
+  const server = createAdaptorServer({ fetch, serverOptions }) as Server; // of node:http: nothing else was asked for
+  disconnectStalledClients(server, stalledMs);
+  return server;
 }

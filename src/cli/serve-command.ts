@@ -23,6 +23,7 @@ export function serveCommand(defaultModel: string, createLogger: () => Logger, s
   addServerOptions(command);
   addMediaOptions(command);
   addMemoryOptions(command);
+  addTimeOptions(command);
   return command.addHelpText("after", serveExamples).action((flags: ServeFlags) => serve(toServeOptions(flags), createLogger(), say));
 }
 
@@ -91,7 +92,21 @@ function addMemoryOptions(command: Command): void {
       wholeNumber(1, 1 << 16),
       prefillChunkTokens,
     )
-    .option("--max-waiting <n>", "requests that may wait for a slot before new ones get 429", wholeNumber(0, 1 << 20), 256);
+    .option("--max-waiting <n>", "answers that may wait for a slot before new requests get 429", wholeNumber(0, 1 << 20), 256);
+}
+
+const maxSeconds = 7 * 24 * 3600;
+
+function addTimeOptions(command: Command): void {
+  command
+    .option("--request-timeout <s>", "seconds that a request may take, waiting included; 0 = any time", wholeNumber(0, maxSeconds), 3600)
+    .option(
+      "--step-timeout <s>",
+      "a step of the model that takes longer makes the server not ready; after five times as long, it ends; 0 = never",
+      wholeNumber(0, maxSeconds),
+      120,
+    )
+    .option("--shutdown-timeout <s>", "seconds that answers have to finish after a stop signal", wholeNumber(0, maxSeconds), 30);
 }
 
 type ServeFlags = {
@@ -115,6 +130,9 @@ type ServeFlags = {
   maxNumSeqs?: number;
   prefillChunk: number;
   maxWaiting: number;
+  requestTimeout: number;
+  stepTimeout: number;
+  shutdownTimeout: number;
   defaultThinking: "on" | "off";
   allowMediaDomain: string[];
   allowMediaPath: string[];
@@ -143,6 +161,9 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     maxSequences: flags.maxNumSeqs,
     prefillChunkTokens: flags.prefillChunk,
     maxWaiting: flags.maxWaiting,
+    requestTimeoutMs: flags.requestTimeout * 1000,
+    stepTimeoutMs: flags.stepTimeout * 1000,
+    shutdownTimeoutMs: flags.shutdownTimeout * 1000,
     defaultThinking: flags.defaultThinking === "on",
     mediaDomains: flags.allowMediaDomain,
     mediaFolders: flags.allowMediaPath,

@@ -4,7 +4,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { isIPv4 } from "node:net";
-import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { createApp } from "../api/app.ts";
 import type { GenerationDefaults } from "../api/app-options.ts";
@@ -26,9 +25,11 @@ import { prepareKvScales } from "./kv-scales.ts";
 import { describeMemory, imageCacheBytes, planMemory, type MemoryPlan } from "./memory-plan.ts";
 import { dataBytes } from "./memory-report.ts";
 import { planStart, type StartWishes } from "./plan-start.ts";
-import { closeWhenIdle, listen, probeAddresses } from "./listen.ts";
+import { listen, probeAddresses } from "./listen.ts";
 import { metricsAddress, startMetricsServer, watchEngine } from "./metrics-server.ts";
 import { prepareModel, type PreparedModel } from "./prepare-model.ts";
+import { endInOrder, lastWordsMs } from "./shutdown.ts";
+import { watchSteps } from "./step-watch.ts";
 
 export type ServeOptions = StartWishes & {
   readonly model: string;
@@ -44,12 +45,16 @@ export type ServeOptions = StartWishes & {
   readonly servedModelName: string | undefined;
   readonly maxWaiting: number;
   readonly defaultThinking: boolean;
+  /** Milliseconds; 0: any time. */
+  readonly requestTimeoutMs: number;
+  /** Of one step, in milliseconds; 0: any time. */
+  readonly stepTimeoutMs: number;
+  /** In milliseconds: how long answers may go on after a stop signal. */
+  readonly shutdownTimeoutMs: number;
   /** Hosts and folders that requests may name pictures of. */
   readonly mediaDomains: readonly string[];
   readonly mediaFolders: readonly string[];
 };
-
-const shutdownMs = 30_000;
 
 export async function serve(options: ServeOptions, log: Logger, say: (line: string) => void): Promise<void> {
   refuseOpenBind(options);
@@ -70,10 +75,15 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     engine,
     loadImage: images.load,
     contextLength,
+    requestTimeoutMs: options.requestTimeoutMs || undefined,
     vocabSize: manifest.config.text.vocabSize,
     startGrammar: (vocabulary) => (grammar = new GrammarClient(vocabulary)),
   });
   const metrics = watchEngine(engine, modelId, memory.kv.slotCount);
+  const watch = watchSteps(engine, options.stepTimeoutMs, log, (reason) => {
+    engine.abandon(reason);
+    setTimeout(() => process.kill(process.pid, "SIGKILL"), lastWordsMs); // exit() would wait for the thread
+  });
   const app = createApp(service, {
     modelId,
     created: Math.floor(Date.now() / 1000),
@@ -82,7 +92,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     generationDefaults: readGenerationDefaults(model.folder),
     apiKeys: options.apiKeys,
     media,
-    isReady: () => !isStopping && engine.isAlive,
+    isReady: () => !isStopping && engine.isAlive && !watch.isStalled(),
     stats: () => engine.stats(),
     log,
     metrics,
@@ -90,20 +100,16 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   });
   const server = createHttpServer(app.fetch);
   const metricsServer = await startMetricsServer(metrics, options);
-  const grace = closeWithGrace({ delay: shutdownMs, logger: false }, async ({ err, signal }) => {
-    isStopping = true;
-    if (err) log.error({ err }, "stopping after an error");
-    else if (signal) say(`${signal}: finishing what runs; once more to stop at once`);
-    await closeWhenIdle(server);
-    await metricsServer?.close();
-    await engine.close();
-    await grammar?.close();
-    await images.close();
-  });
-  engine.onFatal((message) => {
-    log.fatal({ reason: message }, "the engine stopped");
-    process.exitCode = 1;
-    grace.close();
+  endInOrder(server, engine, {
+    timeoutMs: options.shutdownTimeoutMs,
+    log,
+    say,
+    onStopping: () => (isStopping = true),
+    afterwards: async () => {
+      await metricsServer?.close();
+      await grammar?.close();
+      await images.close();
+    },
   });
   sayHowToUse(await listen(server, options), modelId, options, say);
   if (metricsServer) say(`Metrics on ${metricsServer.url}/metrics, without a key`);

@@ -105,6 +105,8 @@ export type GenerationOptions = {
   readonly choiceCount?: number;
   /** Only requests with the same salt share cached prefixes. */
   readonly cacheSalt?: string;
+  /** Whose request it is: clients take turns when several wait. */
+  readonly clientId?: string;
   /** Ids that end the answer besides the model's own end tokens. */
   readonly stopTokenIds?: readonly number[];
   /** The model's end tokens do not end the answer. */

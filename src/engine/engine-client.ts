@@ -6,17 +6,30 @@ import type { StepReport } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
 import { EngineError, RequestError, UserError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
+import type { EncodedPrompt } from "../core/prompt.ts";
 import type { EngineRequest, EngineStats, FromEngine, SequenceId, ToEngine } from "./engine-protocol.ts";
 
 /** Events of one request that its consumer has not taken yet. */
 type Inbox = {
   events: GenerationEvent[];
+  /** The engine has more to say. */
+  isOpen: boolean;
+  /** Of pictures that the engine may still need. */
+  pixelBytes: number;
   /** When set, `error` is thrown once `events` is empty. */
   hasEnded: boolean;
   readonly onEvent: (event: GenerationEvent) => void;
   error: unknown;
   wake: () => void;
 };
+
+/** What the pictures of all requests whose prompts are not computed yet may take, in this thread and once more in the engine's. */
+const defaultPixelBytes = 2 ** 30;
+
+/** When a client is to try again whose pictures found no room: a few prompts with pictures are computed by then. */
+const retryPicturesMs = 5000;
+
+const retryAfterRestartMs = 5000;
 
 const idleStats: EngineStats = { running: 0, waiting: 0, slotsUsed: 0, steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0 };
 
@@ -32,7 +45,11 @@ export class EngineClient {
   #nextId = 0;
   #stats = idleStats;
   /** Why nothing can be submitted any more. */
-  #death: EngineError | undefined;
+  #death: Error | undefined;
+  readonly #pixelBytesLimit: number;
+  #pixelBytes = 0;
+  /** When the engine last gave a sign of life, or got work after having had none. */
+  #lastSignMs = 0;
   #onReady = (): void => {};
   readonly #onWarmUp: (done: number, total: number) => void;
   #onDeath = (_error: Error): void => {};
@@ -42,14 +59,19 @@ export class EngineClient {
    * Waits until the engine is loaded and, on a GPU, warmed up. Throws what the worker threw when it could not be: UserError or
    * EngineError.
    */
-  static async start(port: EnginePort, onWarmUp: (done: number, total: number) => void = () => {}): Promise<EngineClient> {
-    const client = new EngineClient(port, onWarmUp);
+  static async start(
+    port: EnginePort,
+    onWarmUp: (done: number, total: number) => void = () => {},
+    pixelBytesLimit = defaultPixelBytes,
+  ): Promise<EngineClient> {
+    const client = new EngineClient(port, onWarmUp, pixelBytesLimit);
     await client.#ready;
     return client;
   }
 
-  private constructor(port: EnginePort, onWarmUp: (done: number, total: number) => void) {
+  private constructor(port: EnginePort, onWarmUp: (done: number, total: number) => void, pixelBytesLimit: number) {
     this.#port = port;
+    this.#pixelBytesLimit = pixelBytesLimit;
     this.#onWarmUp = onWarmUp;
     this.#ready = new Promise((resolve, reject) => {
       this.#onReady = resolve;
@@ -80,7 +102,7 @@ export class EngineClient {
 
   /**
    * Generates an answer. The request is sent when the iteration starts; leaving the loop early or aborting the signal ends
-   * it in the engine within one step. Throws RequestError when the engine refuses it, EngineError when the engine dies, the
+   * it in the engine within one step. Throws RequestError when the engine refuses it or too many pictures wait, EngineError when the engine dies, the
    * signal's reason when it is aborted. A failed step is an event. The port of a constraint goes over with the request; when an error
    * comes before that, it is still the caller's. `onEvent` is told of each event as it comes, however slowly the loop takes them.
    */
@@ -91,8 +113,12 @@ export class EngineClient {
   ): AsyncGenerator<GenerationEvent, void, undefined> {
     signal.throwIfAborted();
     if (this.#death) throw this.#death;
+    const pixelBytes = pixelBytesOf(request.prompt);
+    if (!request.isFollowUp) this.#refuseTooManyPictures(pixelBytes);
     const id = this.#nextId++ as SequenceId; // the only place that makes ids
-    const inbox: Inbox = { events: [], hasEnded: false, onEvent, error: undefined, wake: () => {} };
+    const inbox: Inbox = { events: [], isOpen: true, pixelBytes, hasEnded: false, onEvent, error: undefined, wake: () => {} };
+    if (this.silentMs() === 0) this.#lastSignMs = monotonicMs();
+    this.#pixelBytes += pixelBytes;
     const abort = (): void => this.#abort(id, signal.reason);
     this.#inboxes.set(id, inbox);
     signal.addEventListener("abort", abort, { once: true });
@@ -100,10 +126,9 @@ export class EngineClient {
       this.#send({ type: "submit", id, request, sentMs: monotonicMs() }, request.constraint ? [request.constraint.port] : []);
       for (;;) {
         const event = await takeEvent(inbox);
-        const isLast = event.type === "finished" || event.type === "failed";
-        if (isLast) this.#inboxes.delete(id);
+        if (isLast(event)) this.#remove(id);
         yield event;
-        if (isLast) return;
+        if (isLast(event)) return;
       }
     } finally {
       signal.removeEventListener("abort", abort);
@@ -111,23 +136,35 @@ export class EngineClient {
     }
   }
 
+  /** For how many milliseconds the engine has given no sign of life although it has work; 0 when it has none. */
+  silentMs(): number {
+    const hasWork = [...this.#inboxes.values()].some(({ isOpen }) => isOpen);
+    return hasWork ? monotonicMs() - this.#lastSignMs : 0;
+  }
+
+  /** Treats the engine as dead although its thread has not ended, and never may. */
+  abandon(reason: string): void {
+    this.#die(new EngineError(reason));
+  }
+
   /** The engine's counts after its last step. */
   stats(): EngineStats {
     return this.#stats;
   }
 
-  /** Ends the engine's thread; what still runs throws. Resolves when it has ended. */
+  /** Ends the engine's thread; what still runs throws RequestError (503). Resolves when it has ended. */
   async close(): Promise<void> {
     this.#send({ type: "close" });
     this.#onDeath = () => {};
-    this.#die(new EngineError("the engine was closed"));
+    this.#die(shuttingDown());
     await this.#ended;
   }
 
   /** Only the first cause counts: others follow from it. */
   #die(cause: Error): void {
     if (this.#death) return;
-    this.#death = cause instanceof EngineError ? cause : new EngineError(`the engine thread failed: ${cause.message}`, { cause });
+    const isOurs = cause instanceof EngineError || cause instanceof RequestError;
+    this.#death = isOurs ? cause : new EngineError(`the engine thread failed: ${cause.message}`, { cause });
     for (const id of this.#inboxes.keys()) this.#end(id, this.#death);
     // An error loses its class on its way between threads, but not its name.
     this.#onDeath(cause.name === "UserError" ? new UserError(cause.message) : this.#death);
@@ -138,6 +175,7 @@ export class EngineClient {
   }
 
   #receive(message: FromEngine): void {
+    this.#lastSignMs = monotonicMs();
     switch (message.type) {
       case "warming-up":
         return this.#onWarmUp(message.done, message.total);
@@ -158,6 +196,8 @@ export class EngineClient {
   #deliver(id: SequenceId, event: GenerationEvent): void {
     const inbox = this.#inboxes.get(id);
     if (!inbox) return;
+    if (event.type !== "started") this.#releasePixels(inbox);
+    inbox.isOpen = !isLast(event);
     inbox.onEvent(event);
     inbox.events.push(event);
     inbox.wake();
@@ -172,14 +212,46 @@ export class EngineClient {
     this.#end(id, reason);
   }
 
+  /** One request is always let in, whatever the size of its pictures: they have limits of their own. */
+  #refuseTooManyPictures(pixelBytes: number): void {
+    if (pixelBytes === 0 || this.#pixelBytes === 0 || this.#pixelBytes + pixelBytes <= this.#pixelBytesLimit) return;
+    const message = `pictures of waiting requests take ${this.#pixelBytes} bytes already, and ${this.#pixelBytesLimit} is the limit; try again later`;
+    throw new RequestError(message, { status: 429, code: "queue_full", retryAfterMs: retryPicturesMs });
+  }
+
+  #releasePixels(inbox: Inbox): void {
+    this.#pixelBytes -= inbox.pixelBytes;
+    inbox.pixelBytes = 0;
+  }
+
+  #remove(id: SequenceId): void {
+    const inbox = this.#inboxes.get(id);
+    if (inbox) this.#releasePixels(inbox);
+    this.#inboxes.delete(id);
+  }
+
   #end(id: SequenceId, error: unknown): void {
     const inbox = this.#inboxes.get(id);
     if (!inbox) return;
-    this.#inboxes.delete(id);
+    this.#remove(id);
     inbox.error = error;
     inbox.hasEnded = true;
     inbox.wake();
   }
+}
+
+function isLast({ type }: GenerationEvent): boolean {
+  return type === "finished" || type === "failed";
+}
+
+/** A picture that occurs twice crosses to the engine once. */
+function pixelBytesOf({ spans }: EncodedPrompt): number {
+  return [...new Set(spans.map(({ image }) => image.patches))].reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+function shuttingDown(): RequestError {
+  const message = "the server is shutting down before the answer is complete; send the request again";
+  return new RequestError(message, { status: 503, code: "shutting_down", retryAfterMs: retryAfterRestartMs });
 }
 
 async function takeEvent(inbox: Inbox): Promise<GenerationEvent> {

@@ -45,17 +45,25 @@ describe("health", () => {
     const load = { running: 2, waiting: 1, promptTokens: 5 };
     const { app } = makeApp([], { stats: () => load });
 
-    const response = await app.request("/health");
+    for (const path of ["/health", "/health/ready"]) {
+      const response = await app.request(path);
 
-    expect(response.status).toBe(200);
-    expect(await response.json()).toEqual({ status: "ok", running: 2, waiting: 1 });
+      expect(response.status).toBe(200);
+      expect(await response.json()).toEqual({ status: "ok", running: 2, waiting: 1 });
+    }
   });
 
   test("is a 503 until then", async () => {
-    const response = await makeApp([], { isReady: () => false }).app.request("/health");
+    for (const path of ["/health", "/health/ready"]) {
+      const response = await makeApp([], { isReady: () => false }).app.request(path);
 
-    expect(response.status).toBe(503);
-    expect(await response.json()).toEqual({ status: "unavailable", running: 0, waiting: 0 });
+      expect(response.status).toBe(503);
+      expect(await response.json()).toEqual({ status: "unavailable", running: 0, waiting: 0 });
+    }
+  });
+
+  test("tells that the process is alive, ready or not", async () => {
+    expect((await makeApp([], { isReady: () => false }).app.request("/health/live")).status).toBe(200);
   });
 });
 

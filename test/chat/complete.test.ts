@@ -215,6 +215,15 @@ describe("thinking budget", () => {
     expect(events.at(-1)).toMatchObject({ type: "finished", reason });
   });
 
+  test("the second run goes on with a request that had its turn", async () => {
+    const engine = new FakeEngine([...tokenizer.encodeText("ab"), "length", end]);
+    await collect(engine, { thinking: true, thinkingBudget: 2 });
+    expect(engine.requests.map(({ answerCount, isFollowUp }) => [answerCount, isFollowUp])).toEqual([
+      [1, undefined],
+      [undefined, true],
+    ]);
+  });
+
   test("says nothing to an answer without thinking", async () => {
     const engine = new FakeEngine([...tokenizer.encodeText("abc"), end]);
     await collect(engine, { thinkingBudget: 1 });

@@ -1,5 +1,5 @@
 import { MessageChannel } from "node:worker_threads";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createChatService } from "../../src/chat/complete.ts";
 import { severalAnswers } from "../../src/chat/several-answers.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
@@ -128,6 +128,7 @@ describe("several answers of the engine", () => {
     };
     void runEngineLoop(new Engine(model), port2, noConstraint);
     const engine = await EngineClient.start(port1);
+    const submit = vi.spyOn(engine, "submit");
     const loadImage = async () => makeImage(4, 4);
     const service = createChatService({
       modelFolder: nanoFolder,
@@ -142,8 +143,17 @@ describe("several answers of the engine", () => {
     const events = await collect(service.complete(makeChat("word ".repeat(40)), options, never()));
     const { prefillTokens } = engine.stats();
     await engine.close();
-    return { events, prefillTokens, seeds: [...seeds] };
+    return { events, prefillTokens, requests: submit.mock.calls.map(([request]) => request), seeds: [...seeds] };
   }
+
+  test("are counted by the first, and the others are not refused for a full queue", async () => {
+    const { requests } = await answer(3);
+    expect(requests.map(({ answerCount, isFollowUp }) => [answerCount, isFollowUp])).toEqual([
+      [3, undefined],
+      [undefined, true],
+      [undefined, true],
+    ]);
+  });
 
   test("cost one prefill: the others compute the last token of the prompt, no more", async () => {
     const one = await answer(1);

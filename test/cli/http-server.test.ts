@@ -9,7 +9,7 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
-const quick = { headersMs: 100, requestMs: 200, idleMs: 100, checkMs: 20 };
+const quick = { headersMs: 100, requestMs: 200, idleMs: 100, stalledMs: 150, checkMs: 20 };
 
 /** A connection to the app, and all it has said when it ends. */
 async function connectTo(fetch: (request: Request) => Response | Promise<Response>, timeouts?: typeof quick) {
@@ -59,6 +59,46 @@ test("an answer may take longer than any of these limits", async () => {
   socket.write("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
 
   expect(await ended).toMatch(/^HTTP\/1.1 200 [^]*late/);
+});
+
+describe("a client that takes nothing of its answer", () => {
+  const endless = (onCancel: () => void) => (): Response => {
+    const chunk = new Uint8Array(65_536);
+    return new Response(new ReadableStream({ pull: (controller) => controller.enqueue(chunk), cancel: onCancel }));
+  };
+
+  test("is cut off, and its request aborted", async () => {
+    let isCancelled = false;
+    const { socket } = await connectTo(
+      endless(() => (isCancelled = true)),
+      quick,
+    );
+    socket.on("error", () => {});
+    socket.pause();
+
+    socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+
+    await expect.poll(() => isCancelled, { timeout: 5000 }).toBe(true);
+  });
+
+  test("keeps its connection when it only is slow", async () => {
+    let isCancelled = false;
+    const { socket } = await connectTo(
+      endless(() => (isCancelled = true)),
+      quick,
+    );
+    let taken = 0;
+    socket.on("data", (text: string) => {
+      taken += text.length;
+      socket.pause();
+      setTimeout(() => socket.resume(), 5);
+    });
+
+    socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+
+    await expect.poll(() => taken, { timeout: 20_000 }).toBeGreaterThan(20_000_000);
+    expect(isCancelled).toBe(false);
+  });
 });
 
 test("a header over 16 KiB is a 431, and takes no memory", async () => {

@@ -19,12 +19,12 @@ afterEach(async () => {
 });
 
 /** Client and loop at both ends of a channel, in this thread. */
-async function connect(options: Partial<SchedulerOptions> = {}, slotCapacity = 10_000) {
+async function connect(options: Partial<SchedulerOptions> = {}, slotCapacity = 10_000, pixelBytes?: number) {
   const { port1, port2 } = new MessageChannel();
   const model = new FakeModel({ slotCount: 2, slotCapacity });
   const engine = new Engine(model, options);
   const loop = runEngineLoop(engine, port2, noConstraint);
-  const client = await EngineClient.start(port1);
+  const client = await EngineClient.start(port1, undefined, pixelBytes);
   cleanUps.push(() => client.close());
   return { client, engine, model, loop, enginePort: port2 };
 }
@@ -146,6 +146,69 @@ describe("a refusal", () => {
   });
 });
 
+describe("pictures of prompts that are not computed yet", () => {
+  const withPicture = (byteLength: number, options: Partial<EngineRequest> = {}) => {
+    const request = makeRequest([1, "cat", "cat"], { maxTokens: 3, ...options });
+    const patches = new Uint8Array(byteLength);
+    const spans = request.prompt.spans.map((span) => ({ ...span, image: { ...span.image, patches } }));
+    return { ...request, prompt: { ...request.prompt, spans } };
+  };
+  const refused = expect.objectContaining({ constructor: RequestError, status: 429, code: "queue_full", retryAfterMs: 5000 });
+
+  test("have a bound, and make room when the answer begins or is given up", async () => {
+    const { client } = await connect({}, 10_000, 1000);
+    const busy = [client.submit(endless, never()), client.submit(endless, never())];
+    for (const iterator of busy) await iterator.next();
+    const controller = new AbortController();
+    const first = expect(collect(client, withPicture(600), controller.signal)).rejects.toThrow("gone");
+    await expect(collect(client, withPicture(401))).rejects.toThrow(refused);
+    const second = collect(client, withPicture(400));
+    controller.abort(new Error("gone"));
+    await first;
+    const third = collect(client, withPicture(600));
+    for (const iterator of busy) await iterator.return();
+    expect(tokensOf(await second)).toHaveLength(3);
+    expect(tokensOf(await third)).toHaveLength(3);
+    expect(tokensOf(await collect(client, withPicture(1000)))).toHaveLength(3);
+  });
+
+  test("never keep out texts, one request alone, or what goes on with a request", async () => {
+    const { client } = await connect({}, 10_000, 1000);
+    const all = [withPicture(5000), makeRequest([1]), withPicture(5000, { isFollowUp: true })].map((request) => collect(client, request));
+    expect((await Promise.all(all)).map((events) => events.at(-1)?.type)).toEqual(["finished", "finished", "finished"]);
+  });
+});
+
+describe("silence of the engine", () => {
+  test("is counted only while it has work", async () => {
+    const { client, model } = await connect();
+    const silences: number[] = [];
+    model.onStep = () => {
+      const end = performance.now() + 20;
+      while (performance.now() < end); // a long step
+      silences.push(client.silentMs());
+    };
+    await setTimeout(50);
+    const events = client.submit(makeRequest([1], { maxTokens: 2 }), never());
+    await events.next();
+    while (client.stats().decodeTokens === 0) await setTimeout(1);
+    expect(silences[0]).toBeGreaterThanOrEqual(20);
+    expect(silences[0]).toBeLessThan(50);
+    expect(client.silentMs(), "all events are here, though nobody has taken them").toBe(0);
+  });
+
+  test("can be taken for death", async () => {
+    const { client } = await connect();
+    const reasons: string[] = [];
+    client.onFatal((reason) => reasons.push(reason));
+    const answer = expect(collect(client, endless)).rejects.toThrow("no step has ended");
+    client.abandon("no step has ended");
+    await answer;
+    expect(reasons).toEqual(["no step has ended"]);
+    expect(client.isAlive).toBe(false);
+  });
+});
+
 describe("an answer nobody wants any more ends in the engine", () => {
   test("when the consumer leaves the loop", async () => {
     const { client, engine } = await connect();
@@ -215,11 +278,11 @@ describe("the end of the engine", () => {
   test("by `close` ends the loop, and what runs throws", async () => {
     const { client, loop } = await connect();
     const running = collect(client, endless);
-    const refused = expect(running).rejects.toThrow(EngineError);
+    const refused = expect(running).rejects.toThrow(expect.objectContaining({ status: 503, code: "shutting_down" }));
     await client.close();
     await loop;
     await refused;
-    await expect(collect(client, endless)).rejects.toThrow(EngineError);
+    await expect(collect(client, endless)).rejects.toThrow(expect.objectContaining({ status: 503 }));
     expect(client.isAlive).toBe(false);
     await client.close();
   });
