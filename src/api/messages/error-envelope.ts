@@ -21,9 +21,7 @@ const typesOfStatus: Readonly<Record<number, string>> = {
 export function toMessagesError(error: unknown, requestId: string) {
   const { status, headers, body }: ErrorAnswer = toErrorAnswer(error);
   const type = typesOfStatus[status] ?? (status >= 500 ? "api_error" : "invalid_request_error");
-  return {
-    status,
-    headers,
-    body: { type: "error" as const, error: { type, message: body.error.message }, request_id: requestId },
-  };
+  const { message, code } = body.error;
+  const details = code === null ? null : { error_code: code };
+  return { status, headers, body: { type: "error" as const, error: { type, message, details }, request_id: requestId } };
 }

@@ -111,15 +111,18 @@ function parse<T extends PromptRequest>(schema: z.ZodType<T>, body: object): T {
   });
 }
 
-/** To ignore these would be to answer something else. */
+/** To ignore these would be to answer something else. By the code of `thread`, clients know that they can go on with whole conversations. */
+const refusedFields = {
+  container: "unsupported_parameter",
+  mcp_servers: "unsupported_parameter",
+  thread: "thread_unsupported_request",
+};
+
 function refuseUnsupportedFields(body: object): void {
-  for (const param of ["container", "mcp_servers", "thread"]) {
+  for (const [param, code] of Object.entries(refusedFields)) {
     const value: unknown = Object.hasOwn(body, param) ? (body as Record<string, unknown>)[param] : undefined;
     if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) continue;
-    throw new RequestError(`${param}: this server supports none, got ${describe(value)}; leave it out`, {
-      code: "unsupported_parameter",
-      param,
-    });
+    throw new RequestError(`${param}: this server supports none, got ${describe(value)}; leave it out`, { code, param });
   }
 }
 
