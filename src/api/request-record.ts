@@ -76,7 +76,7 @@ export class RequestRecord {
   readonly #head: RequestHead;
   readonly #arrivalMs = monotonicMs();
   #generation: GenerationRecord | undefined;
-  #error: { readonly code: string; readonly status: number } | undefined;
+  #error: { readonly code: string; readonly status: number; readonly cause: string | undefined } | undefined;
   #isWritten = false;
 
   constructor(sinks: Sinks, head: RequestHead) {
@@ -99,10 +99,10 @@ export class RequestRecord {
     this.#generation?.see(event);
   }
 
-  /** Notes why the request failed. The server's own failures are logged in full; a client's mistake only by its code. */
+  /** Notes why the request failed. The server's own failures are logged in full; a client's mistake only by its code and its cause's. */
   fail(error: unknown): void {
     const { status, body } = toErrorAnswer(error);
-    this.#error = { code: body.error.code ?? body.error.type, status };
+    this.#error = { code: body.error.code ?? body.error.type, status, cause: causeCode(error) };
     this.#sinks.metrics.error(this.#error.code);
     if (status === 500) this.#sinks.log.error({ id: this.id, err: error }, "request failed");
   }
@@ -126,10 +126,17 @@ export class RequestRecord {
         ...(this.keyLabel !== undefined && { key: this.keyLabel }),
         ...(this.#generation && { stream: this.isStream, ...this.#generation.figures() }),
         ...(this.#error && { errorCode: this.#error.code }),
+        ...(this.#error?.cause && { errorCause: this.#error.cause }),
         totalMs: roundMs(totalMs),
       },
       "request",
     );
     trace?.({ ...head, method, status, errorCode: this.#error?.code, arrivalMs: this.#arrivalMs, endMs, generation: this.#generation });
   }
+}
+
+/** What the system or a library says of a failed download or file, such as `ENOTFOUND`; its message may name what nobody may know. */
+function causeCode(error: unknown): string | undefined {
+  const code = ((error as Error).cause as { code?: unknown } | undefined)?.code;
+  return typeof code === "string" ? code : undefined;
 }

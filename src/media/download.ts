@@ -75,7 +75,7 @@ async function openClient(url: URL, isRedirected: boolean, param: string, { rule
   const addresses = await checkedAddresses(url.hostname, rule.reach, resolve).catch((cause: unknown) => {
     throw unreachable(param, cause);
   });
-  if (!addresses) throw unreachable(param);
+  if (!addresses) throw unreachable(param, { code: "ERR_ADDRESS_NOT_ALLOWED" }); // for the log
   return new Client(url.origin, {
     connect: { lookup: pinnedLookup(addresses), timeout: connectTimeoutMs },
     headersTimeout: 0, // the one clock of `download` covers both
@@ -130,7 +130,7 @@ function notAllowed(url: URL, param: string): RequestError {
   return new RequestError(message, { code: "invalid_image_url", param });
 }
 
-function unreachable(param: string, cause?: unknown): RequestError {
+function unreachable(param: string, cause: unknown): RequestError {
   return notDownloaded(param, "the host could not be reached", cause);
 }
 

@@ -35,7 +35,10 @@ export async function resolveName(name: string, reach: Reach): Promise<readonly 
   if (reach === "local") return (await lookup(name, { all: true })).map(({ address }) => address);
   const resolver = new Resolver({ timeout: 3000, tries: 2 });
   const answers = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
-  return answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+  const addresses = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+  const failure = answers.find(({ status }) => status === "rejected");
+  if (addresses.length === 0 && failure?.status === "rejected") throw failure.reason as Error;
+  return addresses;
 }
 
 const localRanges = ["loopback", "private", "uniqueLocal"];

@@ -123,3 +123,15 @@ test("a client that leaves ends the reading, and is no failure of the server", a
   expect(calls).toEqual([]);
   expect(lines).toMatchObject([{ level: "info", fields: { status: 499 } }]);
 });
+
+test("the log tells an operator why a download failed, by the system's code alone", async () => {
+  const cause = Object.assign(new Error("connect ECONNREFUSED 10.0.0.7:80 for secret.internal"), { code: "ECONNREFUSED" });
+  const error = new RequestError("could not be reached", { code: "failed_to_download_image", cause });
+  const { app, lines } = makeApp(undefined, { media: { read: () => Promise.reject(error) } });
+
+  const response = await app.request(chatPath, post(userSays([{ type: "image_url", image_url: "https://host.test/" }])));
+
+  expect(await response.text()).not.toContain("ECONNREFUSED");
+  expect(lines).toMatchObject([{ fields: { status: 400, errorCode: "failed_to_download_image", errorCause: "ECONNREFUSED" } }]);
+  expect(JSON.stringify(lines)).not.toMatch(/internal|10\.0/);
+});

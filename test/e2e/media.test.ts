@@ -28,7 +28,7 @@ beforeAll(async () => {
   await once(pictures, "listening");
   const host = `127.0.0.1:${(pictures.address() as AddressInfo).port}`;
   pictureUrl = `http://${host}`;
-  server = await startServer(["--allow-media-domain", host, "*.example.org", "--allow-media-path", samples]);
+  server = await startServer(["--allow-media-domain", host, "127.0.0.1:1", "--allow-media-path", samples]);
 });
 afterAll(async () => {
   await server?.stop();
@@ -57,10 +57,11 @@ test("so is a picture of an allowed folder", async () => {
 
 describe("refused, with the field and a code of its own:", () => {
   test.each([
-    ["another port of that host", () => "http://127.0.0.1:1/a.png", "invalid_image_url"],
+    ["another port of that host", () => "http://127.0.0.1:2/a.png", "invalid_image_url"],
     ["a host that is not allowed", () => "https://example.com/a.png", "invalid_image_url"],
     ["a redirect to the metadata service", () => `${pictureUrl}/away`, "failed_to_download_image"],
     ["a picture that is not there", () => `${pictureUrl}/none.png`, "failed_to_download_image"],
+    ["an allowed service that does not run", () => "http://127.0.0.1:1/", "failed_to_download_image"],
     ["what is no picture", () => `${pictureUrl}/text`, "invalid_image_format"],
     ["a file outside the folder", () => pathToFileURL(`${modelFolder}/config.json`).href, "image_file_not_found"],
     ["a file outside the folder, by dots", () => `${pathToFileURL(samples).href}/%2e%2e/config.json`, "image_file_not_found"],
@@ -77,6 +78,8 @@ test("the log has no URL and no failure of the server's own", async () => {
   const lines = server.logLines();
 
   expect(lines.length).toBeGreaterThan(8);
+  expect(lines).toContainEqual(expect.objectContaining({ errorCode: "image_file_not_found" }));
+  expect(lines).toContainEqual(expect.objectContaining({ errorCode: "failed_to_download_image", errorCause: "ECONNREFUSED" }));
   expect(JSON.stringify(lines)).not.toMatch(/read_number|samples|example\.com/);
   expect(lines.filter((line) => line.err !== undefined || line.status === 500)).toEqual([]);
   expect(asked).toContain("/moved");
