@@ -37,6 +37,8 @@ export type AppOptions = {
   readonly servesMetrics: boolean;
   /** Told of each request when it is over. */
   readonly trace?: ((request: RequestSummary) => void) | undefined;
+  /** Where the built web page lies; without it, `/` is unknown. */
+  readonly webFolder?: string | undefined;
   readonly limits?: Partial<RequestLimits>;
 };
 

@@ -16,6 +16,7 @@ import { listModels, showModel } from "./models.ts";
 import { type AppEnv, clientGoneStatus, recordRequests } from "./request-record.ts";
 import { detokenize, tokenize } from "./tokenize.ts";
 import { version } from "./version.ts";
+import { webRoutes } from "./web-page.ts";
 
 type Route = readonly [method: "GET" | "POST" | "DELETE", path: string, handler: Handler<AppEnv>];
 
@@ -25,6 +26,7 @@ function openRoutes(options: AppOptions): Route[] {
     ["GET", "/health", health(options)],
     ["GET", "/health/ready", health(options)],
     ["GET", "/health/live", live()],
+    ...(options.webFolder === undefined ? [] : webRoutes(options.webFolder)),
   ];
 }
 

@@ -53,6 +53,7 @@ function addServerOptions(command: Command): void {
     .addOption(new Option("--api-key <key...>", "keys that clients must send as bearer token").env("ERNIE_VL_API_KEY"))
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
     .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
+    .option("--no-web", "serve the API only, without the page for browsers at /")
     .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"));
 }
 
@@ -134,6 +135,7 @@ type ServeFlags = {
   stepTimeout: number;
   shutdownTimeout: number;
   defaultThinking: "on" | "off";
+  web: boolean;
   allowMediaDomain: string[];
   allowMediaPath: string[];
 };
@@ -165,6 +167,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     stepTimeoutMs: flags.stepTimeout * 1000,
     shutdownTimeoutMs: flags.shutdownTimeout * 1000,
     defaultThinking: flags.defaultThinking === "on",
+    web: flags.web,
     mediaDomains: flags.allowMediaDomain,
     mediaFolders: flags.allowMediaPath,
   };

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
+import { fileURLToPath } from "node:url";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import { createApp } from "../api/app.ts";
@@ -51,10 +52,15 @@ export type ServeOptions = StartWishes & {
   readonly stepTimeoutMs: number;
   /** In milliseconds: how long answers may go on after a stop signal. */
   readonly shutdownTimeoutMs: number;
+  /** Whether to show the web page at `/`. */
+  readonly web: boolean;
   /** Hosts and folders that requests may name pictures of. */
   readonly mediaDomains: readonly string[];
   readonly mediaFolders: readonly string[];
 };
+
+/** Beside the compiled program. */
+const webFolder = fileURLToPath(new URL("../web", import.meta.url));
 
 export async function serve(options: ServeOptions, log: Logger, say: (line: string) => void): Promise<void> {
   refuseOpenBind(options);
@@ -97,6 +103,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     log,
     metrics,
     servesMetrics: options.metricsPort === undefined,
+    webFolder: options.web ? webFolder : undefined,
   });
   const server = createHttpServer(app.fetch);
   const metricsServer = await startMetricsServer(metrics, options);
@@ -206,6 +213,12 @@ function sayHowToUse(url: string, modelId: string, options: ServeOptions, say: (
   say("");
   say(`Listening on ${url}  (OpenAI base URL: ${url}/v1)`);
   say("");
+  if (options.web) say(`  Open ${toBrowserAddress(url)} in a browser, or ask from here:\n`);
   say(`  curl ${url}/v1/chat/completions${key} -H 'content-type: application/json' -d '${body}'`);
   say("");
+}
+
+/** Listening on all addresses is no address to open. */
+function toBrowserAddress(url: string): string {
+  return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
 }

@@ -1,0 +1,41 @@
+// Bundles web/ into dist/web: index.html, and assets with a hash in their names, so that browsers may keep them for ever.
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const source = fileURLToPath(new URL("../web", import.meta.url));
+const target = fileURLToPath(new URL("../dist/web", import.meta.url));
+
+rmSync(target, { recursive: true, force: true });
+const { metafile } = await build({
+  entryPoints: [`${source}/main.tsx`, `${source}/style/page.css`, `${source}/icon.svg`],
+  absWorkingDir: source,
+  outdir: `${target}/assets`,
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: ["chrome123", "firefox121", "safari17.5"],
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  loader: { ".png": "file", ".svg": "copy" },
+  entryNames: "[name]-[hash]",
+  assetNames: "[name]-[hash]",
+  publicPath: "/assets",
+  metafile: true,
+  logLevel: "warning",
+});
+
+const builtFrom = (entry) => {
+  const [path] = Object.entries(metafile.outputs).find(
+    ([, output]) => output.entryPoint === entry || (entry in output.inputs && !output.entryPoint),
+  );
+  return `/assets/${basename(path)}`;
+};
+const html = readFileSync(`${source}/index.html`, "utf8")
+  .replace("%script%", builtFrom("main.tsx"))
+  .replace("%style%", builtFrom("style/page.css"))
+  .replace("%icon%", builtFrom("icon.svg"));
+mkdirSync(target, { recursive: true });
+writeFileSync(`${target}/index.html`, html);

@@ -1,0 +1,80 @@
+// The page at `/` and its assets: small files, read and compressed once at start. Needs no key: what the page asks the API for does.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { extname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import type { Context, Handler } from "hono";
+import { RequestError } from "../core/errors.ts";
+
+const contentTypes: Readonly<Record<string, string>> = {
+  ".css": "text/css; charset=utf-8",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".png": "image/png",
+  ".svg": "image/svg+xml",
+};
+
+/**
+ * Nothing from other places, no inline script or style, no way for a text to become markup (trusted types), no frame around the
+ * page. Pictures and videos that a person attaches are data URIs; a blob is what it exports.
+ */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data: blob:",
+  "media-src data: blob:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join("; ");
+
+const securityHeaders = {
+  "content-security-policy": contentSecurityPolicy,
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+};
+
+const notBuilt = "This is an ernie-vl server; its API is at /v1. The web page is not built: run `npm run build`, then start again.\n";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type WebFile = { readonly bytes: Bytes; readonly zipped: Bytes | undefined; readonly type: string };
+
+/** The routes of the page that lies built in `folder`, with index.html and assets/. Where there is none, `/` says so. */
+export function webRoutes(folder: string): (readonly ["GET", path: string, handler: Handler])[] {
+  const index = join(folder, "index.html");
+  if (!existsSync(index)) return [["GET", "/", (c) => c.text(notBuilt, 200, securityHeaders)]];
+  const page = readWebFile(index);
+  const assetFolder = join(folder, "assets");
+  const assets = new Map(readdirSync(assetFolder).map((name) => [name, readWebFile(join(assetFolder, name))]));
+  const showAsset: Handler = (c) => {
+    const asset = assets.get(c.req.param("name")!);
+    if (!asset) throw new RequestError("there is no such file; load the page anew", { status: 404, code: "unknown_url" });
+    // The name holds a hash of the content.
+    return send(c, asset, "public, max-age=31536000, immutable");
+  };
+  return [
+    ["GET", "/", (c) => send(c, page, "no-cache")],
+    ["GET", "/assets/:name", showAsset],
+  ];
+}
+
+/** Pictures are compressed already. */
+function readWebFile(path: string): WebFile {
+  const bytes = new Uint8Array(readFileSync(path));
+  const extension = extname(path);
+  const zipped = extension === ".png" ? undefined : new Uint8Array(gzipSync(bytes, { level: 9 }));
+  return { bytes, zipped, type: contentTypes[extension] ?? "application/octet-stream" };
+}
+
+function send(c: Context, { bytes, zipped, type }: WebFile, cacheControl: string): Response {
+  const takesZip = /\bgzip\b/.test(c.req.header("accept-encoding") ?? "");
+  const headers = { ...securityHeaders, "content-type": type, "cache-control": cacheControl, vary: "accept-encoding" };
+  if (!zipped || !takesZip) return c.body(bytes, 200, headers);
+  return c.body(zipped, 200, { ...headers, "content-encoding": "gzip" });
+}

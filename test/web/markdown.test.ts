@@ -1,0 +1,128 @@
+// Markdown becomes elements, and nothing a model writes becomes anything else.
+
+import * as fc from "fast-check";
+import { type ComponentChildren, isValidElement, type VNode } from "preact";
+import { describe, expect, test } from "vitest";
+import { CopyButton } from "../../web/view/buttons.tsx";
+import { Markdown, safeAddress } from "../../web/view/markdown.tsx";
+
+type Drawn = { readonly tag: string; readonly props: Record<string, unknown>; readonly children: readonly (Drawn | string)[] };
+
+/** Draws components as a browser would, without one. The copy button is the page's own. */
+function draw(node: ComponentChildren): (Drawn | string)[] {
+  if (Array.isArray(node)) return node.flatMap(draw);
+  if (node === null || node === undefined || typeof node === "boolean") return [];
+  if (!isValidElement(node)) return [String(node)];
+  const { type, props } = node as VNode<{ children?: ComponentChildren }>;
+  if (type === CopyButton) return [];
+  if (typeof type === "function") return draw((type as (props: unknown) => ComponentChildren)(props));
+  const { children, ...rest } = props;
+  return [{ tag: String(type), props: rest, children: draw(children) }];
+}
+
+function elementsOf(nodes: readonly (Drawn | string)[]): Drawn[] {
+  return nodes.flatMap((node) => (typeof node === "string" ? [] : [node, ...elementsOf(node.children)]));
+}
+
+function textOf(nodes: readonly (Drawn | string)[]): string {
+  return nodes.map((node) => (typeof node === "string" ? node : textOf(node.children))).join("");
+}
+
+const drawMarkdown = (text: string) => draw(Markdown({ text }));
+
+describe("HTML in an answer stays text", () => {
+  test.each([
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    'before <b onclick="alert(1)">bold</b> after',
+    "<!-- comment -->",
+    "<svg><script>alert(1)</script></svg>",
+    "a <iframe src='javascript:alert(1)'></iframe>",
+  ])("%s", (text) => {
+    const drawn = drawMarkdown(text);
+
+    expect(textOf(drawn)).toBe(text);
+    expect(elementsOf(drawn).map(({ tag }) => tag)).not.toContain("script");
+  });
+});
+
+describe("links", () => {
+  test.each(["https://example.com/a?b=c#d", "http://example.com", "mailto:a@example.com"])("lead to %s", (href) => {
+    const link = elementsOf(drawMarkdown(`[here](${href})`)).find(({ tag }) => tag === "a");
+
+    expect(link?.props).toEqual({ href, target: "_blank", rel: "noopener noreferrer nofollow" });
+  });
+
+  test.each(["javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "/v1/models", "//evil"])(
+    "do not lead to %s, but keep their text",
+    (href) => {
+      const drawn = drawMarkdown(`[here](${href})`);
+
+      expect(safeAddress(href)).toBeUndefined();
+      expect(elementsOf(drawn).filter(({ tag }) => tag === "a")).toEqual([]);
+      expect(textOf(drawn)).toBe("here");
+    },
+  );
+});
+
+test("pictures in an answer are named, not loaded", () => {
+  const drawn = drawMarkdown("![a cat](https://example.com/cat.png)");
+
+  expect(elementsOf(drawn).map(({ tag }) => tag)).toEqual(["div", "p"]);
+  expect(textOf(drawn)).toBe("[picture: a cat]");
+});
+
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  div: ["class", "tabIndex", "role", "aria-label"],
+  span: [],
+  pre: ["tabIndex"],
+  a: ["href", "target", "rel"],
+  ol: ["start"],
+  li: ["class"],
+  input: ["type", "checked", "disabled", "aria-label"],
+  th: ["class"],
+  td: ["class"],
+  ...Object.fromEntries(
+    ["h3", "h4", "h5", "h6", "p", "code", "ul", "blockquote", "hr", "br", "strong", "em", "del", "table", "thead", "tbody", "tr"].map(
+      (tag) => [tag, []],
+    ),
+  ),
+};
+
+test("whatever a model writes, only these elements with these attributes come of it", () => {
+  const piece = fc.constantFrom(
+    ...'# ,> ,- ,1. ,```,`,**,*,~~,|,\n,\n\n,[x](,![y](,),<script>,</script>,<img onerror=x>,javascript:,https://a.b,&lt;,&#x3c;,- [x] ,| a | b |\n|---|:-:|\n,    , ,word,\\,"'.split(
+      ",",
+    ),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.oneof(piece, fc.string()), { maxLength: 30 }), (pieces) => {
+      for (const { tag, props } of elementsOf(drawMarkdown(pieces.join("")))) {
+        expect(Object.keys(allowed)).toContain(tag);
+        const set = Object.keys(props).filter((name) => props[name] !== undefined);
+        expect(allowed[tag]).toEqual(expect.arrayContaining(set));
+        if (tag === "a") expect(props["href"]).toMatch(/^(https?|mailto):/i);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test.each([
+  ["a heading is below those of the page", "# Title", ["div", "h3"]],
+  ["lists", "- a\n- b", ["div", "ul", "li", "li"]],
+  ["numbered lists", "3. a", ["div", "ol", "li"]],
+  ["code", "```js\nlet a = 1 < 2;\n```", ["div", "div", "div", "span", "pre", "code"]],
+  ["tables", "| a |\n|---|\n| b |", ["div", "div", "table", "thead", "tr", "th", "tbody", "tr", "td"]],
+  ["a single line end is one", "a\nb", ["div", "p", "br"]],
+])("%s", (_, text, tags) => {
+  expect(elementsOf(drawMarkdown(text)).map(({ tag }) => tag)).toEqual(tags);
+});
+
+test.each([
+  ["&lt;b&gt; &amp;amp; &#60; &#x3C; &copy;", "<b> &amp; < < &copy;"],
+  ["`&lt;`", "&lt;"],
+  ["1 < 2 && 3 > 2", "1 < 2 && 3 > 2"],
+])("entities: %s", (text, shown) => {
+  expect(textOf(drawMarkdown(text))).toBe(shown);
+});

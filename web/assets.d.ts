@@ -1,0 +1,7 @@
+// Files that the bundler turns into addresses.
+
+declare module "*.png" {
+  const url: string;
+  export default url;
+}
+declare module "*.css";

@@ -1,0 +1,100 @@
+// Puts an answer together from the chunks of its stream, and takes its times.
+
+import type { AnswerTurn, Metrics, ToolCall } from "./conversation.ts";
+import { ProblemError, problemInStream } from "./problem.ts";
+
+/** What the page reads of a chunk. */
+export type Chunk = {
+  readonly choices?: readonly {
+    readonly delta?: {
+      readonly content?: string | null;
+      readonly reasoning_content?: string | null;
+      readonly tool_calls?: readonly { index: number; id?: string; function?: { name?: string; arguments?: string } }[];
+    };
+    readonly finish_reason?: string | null;
+  }[];
+  readonly usage?: Usage | null;
+  readonly error?: unknown;
+};
+
+type Usage = {
+  readonly prompt_tokens?: number;
+  readonly completion_tokens?: number;
+  readonly prompt_tokens_details?: { readonly cached_tokens?: number };
+  readonly completion_tokens_details?: { readonly reasoning_tokens?: number };
+};
+
+type WritableCall = { id: string; name: string; arguments: string };
+
+export class AnswerReader {
+  readonly #now: () => number;
+  readonly #startMs: number;
+  #text = "";
+  #thinking = "";
+  readonly #calls: WritableCall[] = [];
+  #firstMs: number | undefined;
+  #thinkingFromMs: number | undefined;
+  #thinkingToMs: number | undefined;
+  #hasThought = false;
+  #lastMs = 0;
+  #finishReason: string | undefined;
+  #usage: Usage | undefined;
+
+  /** `now` in milliseconds; the clock starts here, when the request is sent. */
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#startMs = now();
+  }
+
+  /** Throws ProblemError when the chunk says that the server failed. */
+  read(chunk: Chunk): void {
+    if (chunk.error !== undefined) throw new ProblemError(problemInStream(chunk.error));
+    this.#usage = chunk.usage ?? this.#usage;
+    const choice = chunk.choices?.[0];
+    if (!choice) return;
+    const { content, reasoning_content: thinking, tool_calls: calls } = choice.delta ?? {};
+    if (content || thinking || calls) this.#noteTime(Boolean(thinking));
+    this.#text += content ?? "";
+    this.#thinking += thinking ?? "";
+    for (const { index, id, function: part } of calls ?? []) {
+      const call = (this.#calls[index] ??= { id: id ?? "", name: "", arguments: "" });
+      call.name += part?.name ?? "";
+      call.arguments += part?.arguments ?? "";
+    }
+    this.#finishReason = choice.finish_reason ?? this.#finishReason;
+  }
+
+  /** What has come so far. */
+  get parts(): Pick<AnswerTurn, "text" | "thinking" | "calls" | "metrics"> {
+    const calls: ToolCall[] = this.#calls.map((call) => ({ ...call }));
+    return { text: this.#text, thinking: this.#thinking, calls, metrics: this.#metrics() };
+  }
+
+  #noteTime(isThinking: boolean): void {
+    const now = this.#now();
+    this.#firstMs ??= now;
+    this.#lastMs = now;
+    if (isThinking) this.#thinkingFromMs ??= now;
+    if (this.#thinkingFromMs === undefined || this.#hasThought) return;
+    this.#thinkingToMs = now;
+    this.#hasThought = !isThinking;
+  }
+
+  #metrics(): Metrics {
+    const usage = this.#usage;
+    const outputTokens = usage?.completion_tokens;
+    const streamMs = this.#firstMs === undefined ? 0 : this.#lastMs - this.#firstMs;
+    // The first token belongs to the time before it.
+    const hasRate = outputTokens !== undefined && outputTokens > 1 && streamMs > 0;
+    return {
+      firstTokenMs: this.#firstMs === undefined ? undefined : this.#firstMs - this.#startMs,
+      thinkingMs: this.#thinkingFromMs === undefined ? undefined : this.#thinkingToMs! - this.#thinkingFromMs,
+      tokensPerSecond: hasRate ? ((outputTokens - 1) * 1000) / streamMs : undefined,
+      promptTokens: usage?.prompt_tokens,
+      cachedTokens: usage?.prompt_tokens_details?.cached_tokens,
+      outputTokens,
+      thinkingTokens: usage?.completion_tokens_details?.reasoning_tokens,
+      finishReason: this.#finishReason,
+    };
+  }
+}

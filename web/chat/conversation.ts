@@ -1,0 +1,110 @@
+// A conversation as the page keeps it: turns of a person and answers of the model. Plain values; nothing here changes its arguments.
+
+import type { Problem } from "./problem.ts";
+import { defaultSettings, type Settings } from "./settings.ts";
+
+export type Attachment = {
+  readonly id: string;
+  readonly kind: "image" | "video";
+  readonly name: string;
+  /** Data URI. */
+  readonly url: string;
+};
+
+export type UserTurn = {
+  readonly type: "user";
+  readonly id: string;
+  readonly text: string;
+  readonly attachments: readonly Attachment[];
+};
+
+export type ToolCall = {
+  readonly id: string;
+  readonly name: string;
+  /** JSON, as the model wrote it. */
+  readonly arguments: string;
+  /** What the person said the tool returned; missing until then. */
+  readonly result?: string | undefined;
+};
+
+export type Metrics = {
+  readonly firstTokenMs?: number | undefined;
+  readonly thinkingMs?: number | undefined;
+  /** Of the whole answer after its first token, thinking included. */
+  readonly tokensPerSecond?: number | undefined;
+  readonly promptTokens?: number | undefined;
+  readonly cachedTokens?: number | undefined;
+  readonly outputTokens?: number | undefined;
+  readonly thinkingTokens?: number | undefined;
+  readonly finishReason?: string | undefined;
+};
+
+export type AnswerTurn = {
+  readonly type: "answer";
+  readonly id: string;
+  readonly state: "running" | "done" | "stopped" | "failed";
+  readonly text: string;
+  readonly thinking: string;
+  readonly calls: readonly ToolCall[];
+  readonly metrics: Metrics;
+  readonly problem?: Problem | undefined;
+  /** With which it was asked for. */
+  readonly settings: Settings;
+};
+
+export type Turn = UserTurn | AnswerTurn;
+
+export type Conversation = {
+  readonly id: string;
+  readonly title: string;
+  /** Milliseconds since 1970. */
+  readonly updatedAt: number;
+  readonly settings: Settings;
+  readonly turns: readonly Turn[];
+};
+
+export type ConversationSummary = Pick<Conversation, "id" | "title" | "updatedAt">;
+
+export function newConversation(id: string, now: number, settings: Settings = defaultSettings): Conversation {
+  return { id, title: "", updatedAt: now, settings, turns: [] };
+}
+
+export function newAnswer(id: string, settings: Settings): AnswerTurn {
+  return { type: "answer", id, state: "running", text: "", thinking: "", calls: [], metrics: {}, settings };
+}
+
+/** The turns before the one with this id; all of them when there is none. */
+export function turnsBefore(turns: readonly Turn[], id: string): readonly Turn[] {
+  const index = turns.findIndex((turn) => turn.id === id);
+  return index < 0 ? turns : turns.slice(0, index);
+}
+
+export function replaceAnswer(conversation: Conversation, answer: AnswerTurn): Conversation {
+  return { ...conversation, turns: conversation.turns.map((turn) => (turn.id === answer.id ? answer : turn)) };
+}
+
+/** The calls that wait for their results: those of the last turn. */
+export function openCalls(turns: readonly Turn[]): readonly ToolCall[] {
+  const last = turns.at(-1);
+  if (last?.type !== "answer" || last.state !== "done") return [];
+  return last.calls.filter(({ result }) => result === undefined);
+}
+
+const longestTitle = 48;
+
+/** The first words of a conversation. */
+export function titleOf(turns: readonly Turn[]): string {
+  const first = turns.find((turn) => turn.type === "user");
+  if (!first) return "New conversation";
+  const words = first.text.replaceAll(/\s+/g, " ").trim();
+  if (words === "") return first.attachments[0]?.name ?? "New conversation";
+  return words.length > longestTitle ? `${words.slice(0, longestTitle).trimEnd()}…` : words;
+}
+
+/** What was running when the page was closed will never end. */
+export function withoutRunning(conversation: Conversation): Conversation {
+  const turns = conversation.turns.map((turn) =>
+    turn.type === "answer" && turn.state === "running" ? { ...turn, state: "stopped" as const } : turn,
+  );
+  return { ...conversation, turns };
+}

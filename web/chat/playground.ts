@@ -1,0 +1,240 @@
+// What the page does: keeps the current conversation, asks the server, and tells the views of every change. Knows no element.
+
+import type { ConversationStore } from "../store/conversation-store.ts";
+import { AnswerReader } from "./answer-reader.ts";
+import {
+  type AnswerTurn,
+  type Attachment,
+  type Conversation,
+  type ConversationSummary,
+  newAnswer,
+  newConversation,
+  openCalls,
+  replaceAnswer,
+  titleOf,
+  type Turn,
+  turnsBefore,
+  withoutRunning,
+} from "./conversation.ts";
+import { type Problem, ProblemError } from "./problem.ts";
+import { buildRequest } from "./request.ts";
+import { type Connection, listModels, type Model, streamAnswer } from "./server.ts";
+import { checkSettings, defaultSettings, type EditorMistake, type Settings } from "./settings.ts";
+
+export type ServerState =
+  | { readonly type: "connecting" }
+  | { readonly type: "ready"; readonly models: readonly Model[] }
+  | { readonly type: "problem"; readonly problem: Problem };
+
+export type PlaygroundState = {
+  readonly server: ServerState;
+  /** The chosen model, once the server has told of it. */
+  readonly model: Model | undefined;
+  readonly summaries: readonly ConversationSummary[];
+  readonly conversation: Conversation;
+  readonly run: Run | undefined;
+};
+
+/** An answer that is being written; the conversation need not be the one that is shown. */
+type Run = { readonly conversation: Conversation; readonly answer: AnswerTurn; readonly abort: AbortController };
+
+export type PlaygroundOptions = {
+  readonly store: ConversationStore;
+  readonly connection: () => Connection;
+  /** Milliseconds, for durations. */
+  readonly now: () => number;
+  readonly createId: () => string;
+};
+
+/** Chunks come faster than anybody reads. */
+const showEveryMs = 16;
+
+/** Why a message was not taken. What was typed stays where it is. */
+export type Refusal = { readonly tab: "format" | "tools"; readonly mistake: EditorMistake };
+
+export class Playground {
+  readonly #options: PlaygroundOptions;
+  readonly #listeners = new Set<() => void>();
+  #state: PlaygroundState;
+
+  constructor(options: PlaygroundOptions) {
+    this.#options = options;
+    const conversation = newConversation(options.createId(), Date.now());
+    this.#state = { server: { type: "connecting" }, model: undefined, summaries: [], conversation, run: undefined };
+  }
+
+  get state(): PlaygroundState {
+    return this.#state;
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Shows the conversation with this id if it is still kept, and asks the server what it serves. */
+  async start(conversationId: string | undefined): Promise<void> {
+    const kept = conversationId === undefined ? undefined : await this.#options.store.load(conversationId).catch(() => undefined);
+    if (kept) this.#set({ conversation: withoutRunning(kept) });
+    await Promise.all([this.#list(), this.connect()]);
+  }
+
+  async connect(): Promise<void> {
+    this.#set({ server: { type: "connecting" } });
+    try {
+      const models = await listModels(this.#options.connection());
+      const model = models.find(({ id }) => id === this.#state.model?.id) ?? models[0];
+      this.#set({ server: { type: "ready", models }, model });
+    } catch (error) {
+      if (!(error instanceof ProblemError)) throw error;
+      this.#set({ server: { type: "problem", problem: error.problem } });
+    }
+  }
+
+  chooseModel(model: Model): void {
+    this.#set({ model });
+  }
+
+  change(settings: Partial<Settings>): void {
+    const { conversation } = this.#state;
+    this.#set({ conversation: { ...conversation, settings: { ...conversation.settings, ...settings } } });
+  }
+
+  /** The settings go along: whoever set them up wants to go on with them. */
+  startNew(settings: Settings = this.#state.conversation.settings): void {
+    this.#set({ conversation: newConversation(this.#options.createId(), Date.now(), settings) });
+  }
+
+  async open(id: string): Promise<void> {
+    const { run } = this.#state;
+    const conversation = run?.conversation.id === id ? run.conversation : await this.#options.store.load(id);
+    if (conversation) this.#set({ conversation: run?.conversation.id === id ? conversation : withoutRunning(conversation) });
+  }
+
+  async rename(id: string, title: string): Promise<void> {
+    const conversation = id === this.#state.conversation.id ? this.#state.conversation : await this.load(id);
+    if (!conversation || title.trim() === "") return;
+    await this.#keep({ ...conversation, title: title.trim() });
+  }
+
+  async remove(id: string): Promise<void> {
+    if (this.#state.run?.conversation.id === id) this.stop();
+    await this.#options.store.remove(id);
+    if (this.#state.conversation.id === id) this.startNew(defaultSettings);
+    await this.#list();
+  }
+
+  /** A kept conversation with its pictures, to export it. */
+  load(id: string): Promise<Conversation | undefined> {
+    return this.#options.store.load(id);
+  }
+
+  /** Sends a message. Undefined when it is on its way. */
+  send(text: string, attachments: readonly Attachment[], settings: Partial<Settings> = {}): Refusal | undefined {
+    this.change(settings);
+    const { conversation } = this.#state;
+    return this.#ask([...conversation.turns, this.#userTurn(text, attachments)]);
+  }
+
+  /** Replaces a message of the person and all that came after it. */
+  edit(turnId: string, text: string, attachments: readonly Attachment[]): Refusal | undefined {
+    return this.#ask([...turnsBefore(this.#state.conversation.turns, turnId), this.#userTurn(text, attachments)]);
+  }
+
+  /** Asks for this answer once more, with the settings of now. */
+  regenerate(answerId: string): Refusal | undefined {
+    return this.#ask(turnsBefore(this.#state.conversation.turns, answerId));
+  }
+
+  /** Gives the calls of the last answer their results, in order, and lets the model go on. */
+  giveResults(results: readonly string[]): Refusal | undefined {
+    const { turns } = this.#state.conversation;
+    const answer = turns.at(-1);
+    if (answer?.type !== "answer" || openCalls(turns).length !== results.length) return undefined;
+    const calls = answer.calls.map((call, index) => ({ ...call, result: results[index] }));
+    return this.#ask([...turns.slice(0, -1), { ...answer, calls }]);
+  }
+
+  stop(): void {
+    this.#state.run?.abort.abort();
+  }
+
+  #userTurn(text: string, attachments: readonly Attachment[]): Turn {
+    return { type: "user", id: this.#options.createId(), text, attachments };
+  }
+
+  #ask(turns: readonly Turn[]): Refusal | undefined {
+    const { conversation: before, model, run } = this.#state;
+    const refusal = checkSettings(before.settings);
+    if (refusal) return refusal;
+    if (run) return undefined;
+    const answer = newAnswer(this.#options.createId(), before.settings);
+    const title = before.title || titleOf(turns);
+    const conversation = { ...before, title, updatedAt: Date.now(), turns: [...turns, answer] };
+    const started = { conversation, answer, abort: new AbortController() };
+    this.#set({ conversation, run: started });
+    void this.#run(started, buildRequest(turns, before.settings, model?.id));
+    return undefined;
+  }
+
+  async #run(run: Run, request: ReturnType<typeof buildRequest>): Promise<void> {
+    const reader = new AnswerReader(this.#options.now);
+    const { signal } = run.abort;
+    let { answer } = run;
+    const show = (change: Partial<AnswerTurn>) => {
+      answer = { ...answer, ...reader.parts, ...change };
+      this.#showAnswer(answer);
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await this.#store(run.conversation);
+    try {
+      for await (const chunk of streamAnswer(this.#options.connection(), request, signal)) {
+        reader.read(chunk);
+        timer ??= setTimeout(() => {
+          timer = undefined;
+          show({});
+        }, showEveryMs);
+      }
+      show({ state: "done" });
+      if (this.#state.server.type === "problem") void this.connect();
+    } catch (error) {
+      if (signal.aborted) show({ state: "stopped" });
+      else if (error instanceof ProblemError) show({ state: "failed", problem: error.problem });
+      else throw error;
+    } finally {
+      clearTimeout(timer);
+      const { conversation } = this.#state.run!;
+      this.#set({ run: undefined });
+      await this.#keep({ ...conversation, updatedAt: Date.now() });
+    }
+  }
+
+  /** What changed beside the answer (a title, settings) stays. */
+  #showAnswer(answer: AnswerTurn): void {
+    const { conversation: shown, run } = this.#state;
+    if (!run) return;
+    const isShown = shown.id === run.conversation.id;
+    const conversation = replaceAnswer(isShown ? shown : run.conversation, answer);
+    this.#set({ run: { ...run, conversation, answer }, ...(isShown && { conversation }) });
+  }
+
+  async #keep(conversation: Conversation): Promise<void> {
+    if (this.#state.conversation.id === conversation.id) this.#set({ conversation });
+    await this.#store(conversation);
+  }
+
+  /** A browser that keeps nothing (no space left) is no reason to stop talking. */
+  async #store(conversation: Conversation): Promise<void> {
+    await this.#options.store.save(conversation).catch(() => undefined);
+    await this.#list();
+  }
+
+  async #list(): Promise<void> {
+    this.#set({ summaries: await this.#options.store.list().catch(() => []) });
+  }
+
+  #set(change: Partial<PlaygroundState>): void {
+    this.#state = { ...this.#state, ...change };
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,85 @@
+// What can go wrong between the page and the server, in words a person can act on.
+
+export type ProblemKind = "unreachable" | "key" | "busy" | "starting" | "broken" | "refused" | "server" | "settings";
+
+export type Problem = {
+  readonly kind: ProblemKind;
+  readonly title: string;
+  readonly detail: string;
+  /** When to try again. */
+  readonly retryAfterMs?: number | undefined;
+};
+
+export class ProblemError extends Error {
+  override readonly name = "ProblemError";
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(`${problem.title}: ${problem.detail}`);
+    this.problem = problem;
+  }
+}
+
+export function unreachable(): Problem {
+  return {
+    kind: "unreachable",
+    title: "The server cannot be reached",
+    detail: "It may have been stopped, or the network is down. Start it again, then try again; your text is kept.",
+  };
+}
+
+export function brokenOff(): Problem {
+  return {
+    kind: "broken",
+    title: "The answer broke off",
+    detail: "The connection ended before the answer did. What came so far is above.",
+  };
+}
+
+/** An answer with a status other than 200. */
+export async function problemOfResponse(response: Response): Promise<Problem> {
+  const { message, param } = errorOf(await response.text().catch(() => ""));
+  const { status } = response;
+  if (status === 401) {
+    const detail = "Enter one of the server's keys under Settings, then try again.";
+    return { kind: "key", title: /expected an API key/.test(message) ? "This server wants an API key" : "The API key is wrong", detail };
+  }
+  if (status === 429) return { kind: "busy", title: "The server is busy", detail: message, retryAfterMs: retryAfterMs(response.headers) };
+  if (status === 503) {
+    return { kind: "starting", title: "The server is not ready", detail: message, retryAfterMs: retryAfterMs(response.headers) };
+  }
+  if (status === 413) return { kind: "refused", title: "This is too large to send", detail: message };
+  if (status < 500) return { kind: "refused", title: refusalTitle(param), detail: message };
+  return { kind: "server", title: "The server failed", detail: message };
+}
+
+/** An error that came inside of a stream. */
+export function problemInStream(error: unknown): Problem {
+  return { kind: "server", title: "The server failed while answering", detail: errorOf(JSON.stringify({ error })).message };
+}
+
+/** By the field that the server names as the one at fault. */
+function refusalTitle(param: string): string {
+  if (param.includes("image_url")) return "The picture was refused";
+  if (param.includes("video_url")) return "The video was refused";
+  if (/^(response_format|structured_outputs|guided_)/.test(param)) return "The JSON schema was refused";
+  if (param.startsWith("tool")) return "The tools were refused";
+  return "The server refused the request";
+}
+
+function errorOf(body: string): { readonly message: string; readonly param: string } {
+  try {
+    const { message, param } = (JSON.parse(body) as { error: { message: unknown; param?: unknown } }).error;
+    if (typeof message === "string") return { message, param: typeof param === "string" ? param : "" };
+  } catch {
+    // Not JSON: a proxy's page, which helps nobody.
+  }
+  return { message: "It gave no reason; its log may say more.", param: "" };
+}
+
+function retryAfterMs(headers: Headers): number | undefined {
+  const ms = Number.parseFloat(headers.get("retry-after-ms") ?? "");
+  if (Number.isFinite(ms)) return ms;
+  const seconds = Number.parseFloat(headers.get("retry-after") ?? "");
+  return Number.isFinite(seconds) ? seconds * 1000 : undefined;
+}

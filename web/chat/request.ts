@@ -1,0 +1,76 @@
+// The turns and settings of a conversation as the body of POST /v1/chat/completions.
+
+import type { AnswerTurn, Attachment, Turn } from "./conversation.ts";
+import type { Settings } from "./settings.ts";
+
+export type TextPart = { readonly type: "text"; readonly text: string };
+export type MediaPart =
+  | { readonly type: "image_url"; readonly image_url: { readonly url: string } }
+  | { readonly type: "video_url"; readonly video_url: { readonly url: string } };
+
+export type Message =
+  | { readonly role: "system" | "user"; readonly content: string | readonly (TextPart | MediaPart)[] }
+  | {
+      readonly role: "assistant";
+      readonly content: string | null;
+      readonly reasoning_content?: string;
+      readonly tool_calls?: readonly object[];
+    }
+  | { readonly role: "tool"; readonly tool_call_id: string; readonly content: string };
+
+export type ChatRequest = { readonly messages: readonly Message[]; readonly [field: string]: unknown };
+
+/** What the conversation asks, without what only says how to send the answer. The settings must have been checked. */
+export function buildRequest(turns: readonly Turn[], settings: Settings, model: string | undefined): ChatRequest {
+  const system: Message[] = settings.system.trim() === "" ? [] : [{ role: "system", content: settings.system }];
+  const { temperature, topP, maxTokens, seed } = settings;
+  return {
+    ...(model !== undefined && { model }),
+    messages: [...system, ...turns.flatMap(toMessages)],
+    ...(settings.thinking !== "default" && { enable_thinking: settings.thinking === "on" }),
+    ...(settings.thinkingBudget !== undefined && { reasoning_max_tokens: settings.thinkingBudget }),
+    ...(temperature !== undefined && { temperature }),
+    ...(topP !== undefined && { top_p: topP }),
+    ...(maxTokens !== undefined && { max_completion_tokens: maxTokens }),
+    ...(seed !== undefined && { seed }),
+    ...responseFormat(settings),
+    ...(settings.useTools && { tools: JSON.parse(settings.tools) as unknown }),
+  };
+}
+
+/** The same as a stream that ends with its usage. */
+export function asStream(request: ChatRequest): ChatRequest {
+  return { ...request, stream: true, stream_options: { include_usage: true } };
+}
+
+function responseFormat({ format, schema }: Settings): object {
+  if (format === "text") return {};
+  if (format === "json") return { response_format: { type: "json_object" } };
+  const wanted = { name: "answer", strict: true, schema: JSON.parse(schema) as unknown };
+  return { response_format: { type: "json_schema", json_schema: wanted } };
+}
+
+function toMessages(turn: Turn): Message[] {
+  if (turn.type === "answer") return toAnswerMessages(turn);
+  if (turn.attachments.length === 0) return [{ role: "user", content: turn.text }];
+  const text: TextPart[] = turn.text === "" ? [] : [{ type: "text", text: turn.text }];
+  return [{ role: "user", content: [...turn.attachments.map(toMediaPart), ...text] }];
+}
+
+/** An answer that holds nothing (refused, or stopped before its first word) is not told to the model. */
+function toAnswerMessages({ text, thinking, calls }: AnswerTurn): Message[] {
+  if (text === "" && calls.length === 0) return [];
+  const answer: Message = {
+    role: "assistant",
+    content: text === "" ? null : text,
+    ...(thinking !== "" && { reasoning_content: thinking }),
+    ...(calls.length > 0 && {
+      tool_calls: calls.map(({ id, name, arguments: args }) => ({ id, type: "function", function: { name, arguments: args } })),
+    }),
+  };
+  return [answer, ...calls.map(({ id, result }): Message => ({ role: "tool", tool_call_id: id, content: result ?? "" }))];
+}
+
+function toMediaPart({ kind, url }: Attachment): MediaPart {
+  return kind === "video" ? { type: "video_url", video_url: { url } } : { type: "image_url", image_url: { url } };
+}

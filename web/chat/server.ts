@@ -1,0 +1,64 @@
+// The requests the page makes. Whatever goes wrong is thrown as a ProblemError; only a stop by the person is an AbortError.
+
+import type { Chunk } from "./answer-reader.ts";
+import { readEvents } from "./event-stream.ts";
+import { brokenOff, ProblemError, problemOfResponse, unreachable } from "./problem.ts";
+import { asStream, type ChatRequest } from "./request.ts";
+
+export type Model = {
+  readonly id: string;
+  /** Tokens of prompt and answer together. */
+  readonly contextLength: number | undefined;
+  readonly takesVideo: boolean;
+};
+
+export type Connection = {
+  readonly fetch: typeof fetch;
+  /** Empty: none is sent. */
+  readonly key: string;
+};
+
+type ModelList = { data: { id: string; context_length?: number; input_modalities?: string[] }[] };
+
+export async function listModels(connection: Connection): Promise<Model[]> {
+  const response = await send(connection, "v1/models", {});
+  const { data } = (await response.json()) as ModelList;
+  return data.map(({ id, context_length: contextLength, input_modalities: inputs = [] }) => ({
+    id,
+    contextLength,
+    takesVideo: inputs.includes("video"),
+  }));
+}
+
+/** The chunks of an answer, until the server says that it is whole. */
+export async function* streamAnswer(connection: Connection, request: ChatRequest, signal: AbortSignal): AsyncGenerator<Chunk> {
+  const body = JSON.stringify(asStream(request));
+  const response = await send(connection, "v1/chat/completions", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body,
+    signal,
+  });
+  try {
+    for await (const data of readEvents(response.body!)) {
+      if (data === "[DONE]") return;
+      yield JSON.parse(data) as Chunk;
+    }
+  } catch (error) {
+    if (signal.aborted || error instanceof ProblemError) throw error;
+  }
+  throw new ProblemError(brokenOff());
+}
+
+async function send({ fetch, key }: Connection, path: string, init: RequestInit): Promise<Response> {
+  const headers = { ...(init.headers as Record<string, string> | undefined), ...(key !== "" && { authorization: `Bearer ${key}` }) };
+  let response: Response;
+  try {
+    response = await fetch(path, { ...init, headers, credentials: "omit", cache: "no-store" });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new ProblemError(unreachable());
+  }
+  if (!response.ok) throw new ProblemError(await problemOfResponse(response));
+  return response;
+}

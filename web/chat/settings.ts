@@ -1,0 +1,103 @@
+// What a person can set for a conversation, and whether it can be sent.
+
+import { type JsonMistake, parseJson } from "./json-text.ts";
+
+export type Settings = {
+  /** `default`: as the server was started. */
+  readonly thinking: "default" | "on" | "off";
+  /** Tokens. */
+  readonly thinkingBudget?: number | undefined;
+  readonly system: string;
+  readonly temperature?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly maxTokens?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly format: AnswerFormat;
+  /** JSON Schema as typed; counts when `format` is `schema`. */
+  readonly schema: string;
+  readonly useTools: boolean;
+  /** JSON array of tools as typed; counts when `useTools`. */
+  readonly tools: string;
+};
+
+export type AnswerFormat = "text" | "json" | "schema";
+
+export const exampleSchema = `{
+  "type": "object",
+  "properties": {
+    "objects": {
+      "type": "array",
+      "maxItems": 4,
+      "items": {
+        "type": "object",
+        "properties": {
+          "colour": { "type": "string", "maxLength": 20 },
+          "shape": { "type": "string", "maxLength": 20 }
+        },
+        "required": ["colour", "shape"]
+      }
+    }
+  },
+  "required": ["objects"]
+}`;
+
+export const exampleTools = `[
+  {
+    "type": "function",
+    "function": {
+      "name": "get_weather",
+      "description": "Get the weather of a city",
+      "parameters": {
+        "type": "object",
+        "properties": { "city": { "type": "string" } },
+        "required": ["city"]
+      }
+    }
+  }
+]`;
+
+export const defaultSettings: Settings = {
+  thinking: "default",
+  system: "",
+  format: "text",
+  schema: exampleSchema,
+  useTools: false,
+  tools: exampleTools,
+};
+
+/** A text that cannot be what its editor is for. The place is missing where the text is JSON but of the wrong shape. */
+export type EditorMistake = Pick<JsonMistake, "message"> & Partial<JsonMistake>;
+
+/** Undefined when the text is a JSON Schema as far as can be told without the server. */
+export function checkSchema(text: string): EditorMistake | undefined {
+  const parsed = parseJson(text);
+  if (parsed.type === "mistake") return parsed;
+  return isObject(parsed.value) ? undefined : { message: 'A schema is an object, such as {"type": "object"}.' };
+}
+
+/** Undefined when the text is an array of functions as `tools` wants them. */
+export function checkTools(text: string): EditorMistake | undefined {
+  const parsed = parseJson(text);
+  if (parsed.type === "mistake") return parsed;
+  const tools = parsed.value;
+  if (!Array.isArray(tools) || tools.length === 0) return { message: "Tools are an array with at least one function." };
+  for (const [index, tool] of tools.entries()) {
+    const definition: unknown = isObject(tool) && tool["type"] === "function" ? tool["function"] : undefined;
+    if (!isObject(definition) || typeof definition["name"] !== "string" || definition["name"] === "") {
+      return { message: `Tool ${index + 1} must look like {"type": "function", "function": {"name": …, "parameters": …}}.` };
+    }
+  }
+  return undefined;
+}
+
+/** The first mistake in what would be sent, and the tab of the settings where it is. */
+export function checkSettings(settings: Settings): { readonly tab: "format" | "tools"; readonly mistake: EditorMistake } | undefined {
+  const schemaMistake = settings.format === "schema" ? checkSchema(settings.schema) : undefined;
+  if (schemaMistake) return { tab: "format", mistake: schemaMistake };
+  const toolsMistake = settings.useTools ? checkTools(settings.tools) : undefined;
+  return toolsMistake && { tab: "tools", mistake: toolsMistake };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,123 @@
+// A request as code to paste: curl, JavaScript and Python. Pictures are read from files, and the key from the environment.
+
+import type { Attachment } from "./conversation.ts";
+import type { ChatRequest } from "./request.ts";
+
+export type SnippetLanguage = "curl" | "javascript" | "python";
+
+export type SnippetRequest = {
+  /** Such as `http://127.0.0.1:8000`. */
+  readonly origin: string;
+  readonly request: ChatRequest;
+  /** Whose data URIs stand in the request. */
+  readonly attachments: readonly Attachment[];
+  readonly needsKey: boolean;
+};
+
+const keyVariable = "ERNIE_VL_API_KEY";
+
+export function toSnippet(language: SnippetLanguage, request: SnippetRequest): string {
+  if (language === "curl") return toCurl(request);
+  return language === "javascript" ? toJavaScript(request) : toPython(request);
+}
+
+/** A picture in a request: where it stands, by the name of a file. */
+type Reference = { readonly mark: string; readonly file: string; readonly mediaType: string };
+
+/** The request with a mark in place of each picture, for the languages to put an expression there. */
+function withReferences({ request, attachments }: SnippetRequest): { readonly json: ChatRequest; readonly references: Reference[] } {
+  const byUrl = new Map(attachments.map((attachment, index) => [attachment.url, toReference(attachment, index)]));
+  const json = JSON.parse(
+    JSON.stringify(request, (_, value: unknown) => (typeof value === "string" ? (byUrl.get(value)?.mark ?? value) : value)),
+  ) as ChatRequest;
+  return { json, references: [...byUrl.values()] };
+}
+
+function toReference({ name, url }: Attachment, index: number): Reference {
+  const mediaType = /^data:([\w.+-]+\/[\w.+-]+)/.exec(url)?.[1] ?? "image/png";
+  const file = name.replaceAll(/[^\w.-]+/g, "_").replace(/^-/, "_") || `picture-${index + 1}`;
+  return { mark: `\u0001${index}\u0001`, file, mediaType };
+}
+
+function toCurl(snippet: SnippetRequest): string {
+  const { json, references } = withReferences(snippet);
+  // Inside of an unquoted here-document the shell reads \, $ and `.
+  const text = JSON.stringify(json, null, 2).replaceAll(/[\\$`]/g, "\\$&");
+  const body = references.reduce(
+    (done, { mark, file, mediaType }) =>
+      done.replaceAll(inJson(mark).replaceAll("\\", "\\\\"), `data:${mediaType};base64,$(base64 < ${file} | tr -d '\\n')`),
+    text,
+  );
+  const key = snippet.needsKey ? ` \\\n  -H "Authorization: Bearer $${keyVariable}"` : "";
+  return `curl ${snippet.origin}/v1/chat/completions \\\n  -H 'Content-Type: application/json'${key} \\\n  -d @- <<JSON\n${body}\nJSON\n`;
+}
+
+function toJavaScript(snippet: SnippetRequest): string {
+  const { json, references } = withReferences(snippet);
+  const literal = references.reduce(
+    (done, { mark, file, mediaType }) =>
+      done.replaceAll(JSON.stringify(mark), `dataUri(${JSON.stringify(file)}, ${JSON.stringify(mediaType)})`),
+    JSON.stringify(json, null, 2),
+  );
+  const reading = `\nconst dataUri = (file, type) => \`data:\${type};base64,\${readFileSync(file).toString("base64")}\`;`;
+  return `${references.length > 0 ? 'import { readFileSync } from "node:fs";\n' : ""}import OpenAI from "openai";
+
+const client = new OpenAI({ baseURL: "${snippet.origin}/v1", apiKey: ${snippet.needsKey ? `process.env.${keyVariable}` : '"none"'} });${references.length > 0 ? reading : ""}
+const answer = await client.chat.completions.create(${literal});
+console.log(answer.choices[0].message);
+`;
+}
+
+/** Fields that the OpenAI library for Python does not know as arguments. */
+const extraFields = new Set(["enable_thinking", "reasoning_max_tokens"]);
+
+function toPython(snippet: SnippetRequest): string {
+  const { json, references } = withReferences(snippet);
+  const fields = Object.entries(json).filter(([name]) => !extraFields.has(name));
+  const extra = Object.entries(json).filter(([name]) => extraFields.has(name));
+  const args = [...fields, ...(extra.length > 0 ? [["extra_body", Object.fromEntries(extra)] as const] : [])];
+  const listed = args.map(([name, value]) => `    ${name}=${pythonLiteral(value, references, 1)},\n`).join("");
+  const reading = `
+
+def data_uri(file, media_type):
+    with open(file, "rb") as opened:
+        return f"data:{media_type};base64,{base64.b64encode(opened.read()).decode()}"
+
+`;
+  const imports = `${references.length > 0 ? "import base64\n" : ""}${snippet.needsKey ? "import os\n" : ""}`;
+  const key = snippet.needsKey ? `os.environ["${keyVariable}"]` : '"none"';
+  return `${imports}from openai import OpenAI
+${references.length > 0 ? reading : ""}
+client = OpenAI(base_url="${snippet.origin}/v1", api_key=${key})
+answer = client.chat.completions.create(
+${listed})
+print(answer.choices[0].message)
+`;
+}
+
+function pythonLiteral(value: unknown, references: readonly Reference[], depth: number): string {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "string") {
+    const reference = references.find(({ mark }) => mark === value);
+    return reference ? `data_uri(${JSON.stringify(reference.file)}, ${JSON.stringify(reference.mediaType)})` : pythonString(value);
+  }
+  if (typeof value !== "object") return String(value);
+  const indent = "    ".repeat(depth);
+  const items = Array.isArray(value)
+    ? value.map((item) => pythonLiteral(item, references, depth + 1))
+    : Object.entries(value).map(([name, item]) => `${pythonString(name)}: ${pythonLiteral(item, references, depth + 1)}`);
+  const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
+  if (items.length === 0) return `${open}${close}`;
+  return `${open}\n${items.map((item) => `${indent}    ${item},\n`).join("")}${indent}${close}`;
+}
+
+/** JSON's escapes are Python's, but for half pairs, which JSON.stringify escapes and Python would then not encode. */
+function pythonString(text: string): string {
+  return JSON.stringify(text.toWellFormed()).replaceAll("\u007f", "\\u007f");
+}
+
+/** As JSON.stringify writes the text inside of its quotes. */
+function inJson(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
+}

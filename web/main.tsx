@@ -1,0 +1,28 @@
+// Puts the page together: what is kept in the browser, the server, and the view of both.
+
+import { options, render } from "preact";
+import { Playground } from "./chat/playground.ts";
+import { memoryStore, openBrowserStore } from "./store/conversation-store.ts";
+import { Preferences } from "./store/preferences.ts";
+import { App } from "./view/app.tsx";
+import { applyTheme } from "./view/theme.ts";
+
+// Chunks come faster than pictures on the screen.
+options.debounceRendering = (work) => void (document.hidden ? setTimeout(work) : requestAnimationFrame(work));
+
+const preferences = new Preferences(localStorage, sessionStorage);
+applyTheme(preferences.theme);
+const store = await openBrowserStore(indexedDB).catch(memoryStore);
+const playground = new Playground({
+  store,
+  connection: () => ({ fetch: (...request) => fetch(...request), key: preferences.key }),
+  now: () => performance.now(),
+  createId,
+});
+render(<App playground={playground} preferences={preferences} />, document.querySelector("#page")!);
+void playground.start(preferences.conversationId);
+
+/** crypto.randomUUID exists only on https and localhost. */
+function createId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

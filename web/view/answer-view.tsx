@@ -1,0 +1,120 @@
+// One answer: thinking folded apart, text, calls of tools, what went wrong, and its figures.
+
+import { memo } from "./memo.ts";
+import type { AnswerTurn, Metrics } from "../chat/conversation.ts";
+import type { Playground } from "../chat/playground.ts";
+import { CopyButton, IconButton } from "./buttons.tsx";
+import { Icon } from "./icons.tsx";
+import { Markdown } from "./markdown.tsx";
+import { ProblemView } from "./problem-view.tsx";
+import { ToolCalls } from "./tool-calls.tsx";
+
+export type AnswerViewProps = {
+  readonly answer: AnswerTurn;
+  readonly isLast: boolean;
+  readonly isBusy: boolean;
+  readonly playground: Playground;
+  readonly onCode: () => void;
+  readonly onKey: () => void;
+};
+
+const MarkdownOnce = memo(Markdown);
+
+export function AnswerView({ answer, isLast, isBusy, playground, onCode, onKey }: AnswerViewProps) {
+  const isRunning = answer.state === "running";
+  const isWaiting = isRunning && answer.text === "" && answer.thinking === "" && answer.calls.length === 0;
+  return (
+    <>
+      <h2 class="hidden-visually">Answer</h2>
+      {isWaiting && <p class="waiting">Reading</p>}
+      {answer.thinking !== "" && <Thinking answer={answer} />}
+      {answer.text !== "" && <AnswerText answer={answer} />}
+      {answer.calls.length > 0 && <ToolCalls answer={answer} isLast={isLast} playground={playground} />}
+      {answer.state === "stopped" && <p class="note">Stopped.</p>}
+      {answer.metrics.finishReason === "length" && <p class="note">Cut off at the limit of tokens.</p>}
+      {answer.problem && <ProblemView problem={answer.problem} onRetry={() => playground.regenerate(answer.id)} onKey={onKey} />}
+      {!isRunning && (
+        <footer class="answer-foot">
+          <div class="actions">
+            {answer.text !== "" && <CopyButton text={answer.text} label="Copy the answer" />}
+            <IconButton icon="retry" label="Answer again" disabled={isBusy} onClick={() => playground.regenerate(answer.id)} />
+            <IconButton icon="code" label="Show the request as code" onClick={onCode} />
+          </div>
+          <Figures metrics={answer.metrics} />
+        </footer>
+      )}
+    </>
+  );
+}
+
+/** Answers in a form are JSON, which Markdown would take apart. */
+function AnswerText({ answer: { text, settings } }: { readonly answer: AnswerTurn }) {
+  if (settings.format !== "text")
+    return (
+      <pre class="json-answer" tabIndex={0}>
+        {indented(text)}
+      </pre>
+    );
+  return <MarkdownOnce text={text} />;
+}
+
+function indented(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text; // not whole yet
+  }
+}
+
+function Thinking({ answer: { thinking, text, state, calls, metrics } }: { readonly answer: AnswerTurn }) {
+  const isThinking = state === "running" && text === "" && calls.length === 0;
+  const { thinkingTokens, thinkingMs } = metrics;
+  return (
+    <details class="thinking">
+      <summary>
+        <Icon name="chevron" />
+        <span class={isThinking ? "shimmer" : ""}>{isThinking ? "Thinking" : "Thought"}</span>
+        {!isThinking && thinkingMs !== undefined && <span class="figure">{duration(thinkingMs)}</span>}
+        {!isThinking && thinkingTokens !== undefined && <span class="figure">{count(thinkingTokens, "token")}</span>}
+      </summary>
+      <div class="thinking-text">{thinking}</div>
+    </details>
+  );
+}
+
+function Figures({ metrics }: { readonly metrics: Metrics }) {
+  const { firstTokenMs, tokensPerSecond, promptTokens, cachedTokens, outputTokens, finishReason } = metrics;
+  const cached = cachedTokens ? `, ${cachedTokens.toLocaleString("en")} cached` : "";
+  const figures: [string, string | undefined][] = [
+    ["Time to first token", firstTokenMs === undefined ? undefined : `${duration(firstTokenMs)} to first token`],
+    ["Speed", tokensPerSecond === undefined ? undefined : `${rate(tokensPerSecond)} tokens/s`],
+    ["Prompt", promptTokens === undefined ? undefined : `${count(promptTokens, "prompt token")}${cached}`],
+    ["Answer", outputTokens === undefined ? undefined : `${outputTokens.toLocaleString("en")} written`],
+    ["Ended by", finishReason],
+  ];
+  return (
+    <ul class="figures" aria-label="Figures of this answer">
+      {figures.map(
+        ([name, value]) =>
+          value !== undefined && (
+            <li key={name} title={name}>
+              {value}
+            </li>
+          ),
+      )}
+    </ul>
+  );
+}
+
+function count(amount: number, unit: string): string {
+  return `${amount.toLocaleString("en")} ${unit}${amount === 1 ? "" : "s"}`;
+}
+
+function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+}
+
+function rate(perSecond: number): string {
+  return perSecond < 100 ? perSecond.toFixed(1) : Math.round(perSecond).toLocaleString("en");
+}

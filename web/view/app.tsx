@@ -1,0 +1,176 @@
+// The whole page: conversations on the left, the conversation in the middle, settings on the right.
+
+import { useEffect, useState } from "preact/hooks";
+import { type AnswerTurn, type Attachment, type Turn, turnsBefore } from "../chat/conversation.ts";
+import type { Playground, PlaygroundState } from "../chat/playground.ts";
+import { buildRequest } from "../chat/request.ts";
+import type { SnippetRequest } from "../chat/snippets.ts";
+import type { Preferences } from "../store/preferences.ts";
+import { Announcer } from "./announcer.tsx";
+import { CodeDialog } from "./code-dialog.tsx";
+import { Composer } from "./composer.tsx";
+import { ConversationList } from "./conversation-list.tsx";
+import { useMedia, usePlayground } from "./hooks.ts";
+import { PageHeader } from "./page-header.tsx";
+import { type SettingsTab, SettingsPanel } from "./settings-panel.tsx";
+import { SidePanel } from "./side-panel.tsx";
+import { Transcript } from "./transcript.tsx";
+import { useDroppedFiles } from "./dropped-files.ts";
+import { Welcome } from "./welcome.tsx";
+
+type AppProps = { readonly playground: Playground; readonly preferences: Preferences };
+
+export function App({ playground, preferences }: AppProps) {
+  const state = usePlayground(playground);
+  const isNarrow = useMedia("(max-width: 800px)");
+  const isMedium = useMedia("(max-width: 1180px)");
+  const [isListOpen, setListOpen] = useState(!isNarrow);
+  const [isSettingsOpen, setSettingsOpen] = useState(false);
+  const [tab, setTab] = useState<SettingsTab>("answer");
+  const [snippet, setSnippet] = useState<SnippetRequest>();
+  const { conversation } = state;
+  useEffect(() => setListOpen(!isNarrow), [isNarrow]);
+  useEffect(() => {
+    preferences.conversationId = conversation.id;
+  }, [conversation.id]);
+  useStopByEscape(playground);
+  const openSettings = (chosen: SettingsTab) => {
+    setTab(chosen);
+    setSettingsOpen(true);
+    if (chosen === "page") requestAnimationFrame(() => document.querySelector<HTMLElement>("#api-key")?.focus());
+  };
+  return (
+    <>
+      <a class="skip" href="#message">
+        Skip to the message field
+      </a>
+      <PageHeader
+        state={state}
+        isListOpen={isListOpen}
+        isSettingsOpen={isSettingsOpen}
+        onList={() => setListOpen(!isListOpen)}
+        onSettings={() => setSettingsOpen(!isSettingsOpen)}
+        onNew={() => playground.startNew()}
+      />
+      <div class="columns">
+        <SidePanel side="left" title="Conversations" isOpen={isListOpen} isOver={isNarrow} onClose={() => setListOpen(false)}>
+          <ConversationList playground={playground} state={state} onChosen={() => isNarrow && setListOpen(false)} />
+        </SidePanel>
+        <Chat
+          playground={playground}
+          preferences={preferences}
+          state={state}
+          onSettings={openSettings}
+          onCode={(answer) => setSnippet(toSnippetRequest(state, answer, preferences))}
+        />
+        <SidePanel side="right" title="Settings" isOpen={isSettingsOpen} isOver={isMedium} onClose={() => setSettingsOpen(false)}>
+          <SettingsPanel playground={playground} state={state} preferences={preferences} tab={tab} onTab={setTab} />
+        </SidePanel>
+      </div>
+      {snippet && <CodeDialog snippet={snippet} onClose={() => setSnippet(undefined)} />}
+      <Announcer state={state} />
+    </>
+  );
+}
+
+type ChatProps = AppProps & {
+  readonly state: PlaygroundState;
+  readonly onSettings: (tab: SettingsTab) => void;
+  readonly onCode: (answer: AnswerTurn) => void;
+};
+
+function Chat({ playground, preferences, state, onSettings, onCode }: ChatProps) {
+  const { conversation, model, run, server } = state;
+  const { dropped, isOver } = useDroppedFiles();
+  return (
+    <main class={isOver ? "chat dropping" : "chat"}>
+      {server.type === "problem" && conversation.turns.length === 0 && (
+        <div class="banner" role="alert">
+          <span>
+            <strong>{server.problem.title}.</strong> {server.problem.detail}
+          </span>
+          <button
+            type="button"
+            class="button"
+            onClick={() => (server.problem.kind === "key" ? onSettings("page") : void playground.connect())}
+          >
+            {server.problem.kind === "key" ? "Enter a key" : "Try again"}
+          </button>
+        </div>
+      )}
+      {conversation.turns.length === 0 ? (
+        <Welcome modelId={model?.id} onAsk={({ question, settings }, pictures) => playground.send(question, pictures, settings)} />
+      ) : (
+        <Transcript playground={playground} state={state} onCode={onCode} onKey={() => onSettings("page")} />
+      )}
+      <div class="dock">
+        <Composer
+          id="message"
+          label="Message"
+          initialText={preferences.draft}
+          takesVideo={model?.takesVideo ?? false}
+          isRunning={run !== undefined}
+          dropped={dropped}
+          onType={(text) => (preferences.draft = text)}
+          onSend={(text, attachments) => playground.send(text, attachments)}
+          onStop={() => playground.stop()}
+        >
+          <Chips playground={playground} state={state} onSettings={onSettings} />
+        </Composer>
+      </div>
+    </main>
+  );
+}
+
+/** What the next message is sent with, as far as it is not the usual. */
+function Chips({ playground, state, onSettings }: Omit<ChatProps, "onCode" | "preferences">) {
+  const { settings } = state.conversation;
+  const isThinking = settings.thinking === "on";
+  return (
+    <>
+      <button
+        type="button"
+        class="chip"
+        aria-pressed={isThinking}
+        onClick={() => playground.change({ thinking: isThinking ? "off" : "on" })}
+      >
+        Think
+      </button>
+      {settings.format !== "text" && (
+        <button type="button" class="chip on" onClick={() => onSettings("format")}>
+          {settings.format === "schema" ? "JSON schema" : "JSON"}
+        </button>
+      )}
+      {settings.useTools && (
+        <button type="button" class="chip on" onClick={() => onSettings("tools")}>
+          Tools
+        </button>
+      )}
+      {settings.system.trim() !== "" && (
+        <button type="button" class="chip on" onClick={() => onSettings("answer")}>
+          System prompt
+        </button>
+      )}
+    </>
+  );
+}
+
+function useStopByEscape(playground: Playground): void {
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      if (event.key === "Escape" && !document.querySelector("dialog[open]")) playground.stop();
+    };
+    document.addEventListener("keydown", onKeyDown);
+    return () => document.removeEventListener("keydown", onKeyDown);
+  }, [playground]);
+}
+
+function toSnippetRequest({ conversation, model }: PlaygroundState, answer: AnswerTurn, preferences: Preferences): SnippetRequest {
+  const turns = turnsBefore(conversation.turns, answer.id);
+  return {
+    origin: location.origin,
+    request: buildRequest(turns, answer.settings, model?.id),
+    attachments: turns.flatMap((turn: Turn): readonly Attachment[] => (turn.type === "user" ? turn.attachments : [])),
+    needsKey: preferences.key !== "",
+  };
+}

@@ -1,0 +1,63 @@
+// Files that a person drops, pastes or chooses, as attachments of a message.
+
+import type { Attachment } from "../chat/conversation.ts";
+
+/** What the server takes of one picture (`imageBytes` in src/api/app-options.ts). */
+export const maxPictureBytes = 20 * 2 ** 20;
+
+export type ReadFiles = {
+  readonly attachments: Attachment[];
+  /** Why some were not taken. */
+  readonly refusals: string[];
+};
+
+/** Reads the pictures, and the videos where the model takes any. Pictures beyond the server's limit are made smaller. */
+export async function readFiles(files: readonly File[], takesVideo: boolean): Promise<ReadFiles> {
+  const read: ReadFiles = { attachments: [], refusals: [] };
+  for (const file of files) {
+    const kind = kindOf(file);
+    if (kind === undefined) read.refusals.push(`${file.name} is no picture${takesVideo ? " and no video" : ""}.`);
+    else if (kind === "video" && !takesVideo) read.refusals.push(`${file.name} is a video, which this model does not take.`);
+    else {
+      try {
+        read.attachments.push(await toAttachment(file, kind));
+      } catch {
+        read.refusals.push(`${file.name} could not be read.`);
+      }
+    }
+  }
+  return read;
+}
+
+export async function toAttachment(file: File, kind: Attachment["kind"]): Promise<Attachment> {
+  const fitting = kind === "image" && file.size > maxPictureBytes ? await shrink(file, maxPictureBytes) : file;
+  return { id: `${performance.now()}-${file.name}`, kind, name: file.name || "pasted.png", url: await toDataUri(fitting) };
+}
+
+function kindOf({ type, name }: File): Attachment["kind"] | undefined {
+  if (type.startsWith("image/") || /\.(avif|bmp|gif|jpe?g|png|tiff?|webp)$/i.test(name)) return "image";
+  return type.startsWith("video/") ? "video" : undefined;
+}
+
+function toDataUri(file: Blob): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result as string));
+    reader.addEventListener("error", () => reject(reader.error ?? new Error("the file could not be read")));
+    reader.readAsDataURL(file);
+  });
+}
+
+/** The same picture as a JPEG within the limit: half as many pixels until it fits. */
+async function shrink(file: Blob, maxBytes: number): Promise<Blob> {
+  const picture = await createImageBitmap(file);
+  for (let scale = 1; ; scale *= Math.SQRT1_2) {
+    const canvas = new OffscreenCanvas(Math.ceil(picture.width * scale), Math.ceil(picture.height * scale));
+    const context = canvas.getContext("2d")!;
+    context.fillStyle = "white"; // as the server does where a picture is transparent
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    const smaller = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
+    if (smaller.size <= maxBytes) return smaller;
+  }
+}

@@ -1,0 +1,32 @@
+// Files dropped anywhere on the page.
+
+import { useEffect, useState } from "preact/hooks";
+
+/** The files of the last drop (a new array each time), and whether some are being dragged over the page. */
+export function useDroppedFiles(): { readonly dropped: readonly File[] | undefined; readonly isOver: boolean } {
+  const [dropped, setDropped] = useState<readonly File[]>();
+  const [isOver, setOver] = useState(false);
+  useEffect(() => {
+    const over = (event: DragEvent) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      setOver(true);
+    };
+    const leave = (event: DragEvent) => void (event.relatedTarget === null && setOver(false));
+    const drop = (event: DragEvent) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault(); // else the browser would leave the page for the file
+      setOver(false);
+      setDropped([...event.dataTransfer.files]);
+    };
+    document.addEventListener("dragover", over);
+    document.addEventListener("dragleave", leave);
+    document.addEventListener("drop", drop);
+    return () => {
+      document.removeEventListener("dragover", over);
+      document.removeEventListener("dragleave", leave);
+      document.removeEventListener("drop", drop);
+    };
+  }, []);
+  return { dropped, isOver };
+}

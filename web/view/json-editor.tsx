@@ -1,0 +1,51 @@
+// A field for JSON that says where it is wrong.
+
+import { useRef } from "preact/hooks";
+import type { EditorMistake } from "../chat/settings.ts";
+import { Icon } from "./icons.tsx";
+
+type JsonEditorProps = {
+  readonly id: string;
+  readonly label: string;
+  readonly text: string;
+  readonly mistake: EditorMistake | undefined;
+  readonly onInput: (text: string) => void;
+};
+
+export function JsonEditor({ id, label, text, mistake, onInput }: JsonEditorProps) {
+  const field = useRef<HTMLTextAreaElement>(null);
+  return (
+    <div class="json-editor">
+      <label for={id}>{label}</label>
+      <textarea
+        ref={field}
+        id={id}
+        rows={16}
+        wrap="off"
+        spellcheck={false}
+        autocapitalize="off"
+        value={text}
+        aria-invalid={mistake !== undefined}
+        aria-describedby={`${id}-verdict`}
+        onInput={(event) => onInput(event.currentTarget.value)}
+      />
+      <p id={`${id}-verdict`} class={mistake ? "verdict bad" : "verdict good"} role="status">
+        <Icon name={mistake ? "alert" : "check"} />
+        <span>{mistake ? mistake.message : "Valid JSON"}</span>
+        {mistake?.line !== undefined && (
+          <button type="button" class="link" onClick={() => goTo(field.current!, mistake)}>
+            line {mistake.line}, column {mistake.column}
+          </button>
+        )}
+      </p>
+    </div>
+  );
+}
+
+/** Selects the character at the place of the mistake. */
+function goTo(field: HTMLTextAreaElement, { line = 1, column = 1 }: EditorMistake): void {
+  const before = field.value.split("\n").slice(0, line - 1);
+  const offset = before.join("\n").length + (before.length > 0 ? 1 : 0) + column - 1;
+  field.focus();
+  field.setSelectionRange(offset, offset + 1);
+}

@@ -1,0 +1,157 @@
+// The model's Markdown as elements. No HTML is ever parsed: tags in the text stay text, links lead only to web and mail, pictures are not loaded.
+
+import { lexer, type MarkedToken, type Token, type Tokens } from "marked";
+import type { ComponentChildren, VNode } from "preact";
+import { CopyButton } from "./buttons.tsx";
+
+export function Markdown({ text }: { readonly text: string }) {
+  return <div class="markdown">{blocks(lexer(text, { gfm: true, breaks: true }))}</div>;
+}
+
+function blocks(tokens: readonly Token[]): ComponentChildren[] {
+  return tokens.map((token, index) => <Block key={index} token={token as MarkedToken} />);
+}
+
+function Block({ token }: { readonly token: MarkedToken }): ComponentChildren {
+  switch (token.type) {
+    case "heading":
+      return heading(token);
+    case "paragraph":
+      return <p>{inline(token.tokens)}</p>;
+    case "code":
+      return <CodeBlock text={token.text} language={/^\S+/.exec(token.lang ?? "")?.[0]} />;
+    case "blockquote":
+      return <blockquote>{blocks(token.tokens)}</blockquote>;
+    case "list":
+      return list(token);
+    case "table":
+      return table(token);
+    case "hr":
+      return <hr />;
+    case "space":
+    case "def":
+      return null;
+    default:
+      return inline([token]);
+  }
+}
+
+/** The page has its own h1 and h2. */
+function heading({ depth, tokens }: Tokens.Heading): VNode {
+  const Level = (["h3", "h4", "h5", "h6"] as const)[Math.min(depth, 4) - 1]!;
+  return <Level>{inline(tokens)}</Level>;
+}
+
+export function CodeBlock({ text, language }: { readonly text: string; readonly language?: string | undefined }) {
+  return (
+    <div class="code-block">
+      <div class="code-head">
+        <span>{language ?? "text"}</span>
+        <CopyButton text={text} label="Copy code" />
+      </div>
+      {/* Long lines scroll; who has no mouse scrolls what has the focus. */}
+      <pre tabIndex={0}>
+        <code>{text}</code>
+      </pre>
+    </div>
+  );
+}
+
+function list({ ordered, start, items, loose }: Tokens.List): VNode {
+  const entries = items.map((item, index) => (
+    <li key={index} class={item.task ? "task" : undefined}>
+      {item.task && <input type="checkbox" checked={item.checked === true} disabled aria-label={item.checked ? "done" : "to do"} />}
+      {loose ? blocks(item.tokens) : item.tokens.map((token, at) => <Tight key={at} token={token as MarkedToken} />)}
+    </li>
+  ));
+  return ordered ? <ol start={start === "" ? 1 : start}>{entries}</ol> : <ul>{entries}</ul>;
+}
+
+function Tight({ token }: { readonly token: MarkedToken }): ComponentChildren {
+  return token.type === "paragraph" ? inline(token.tokens) : <Block token={token} />;
+}
+
+function table({ header, rows }: Tokens.Table): VNode {
+  const cells = (row: readonly Tokens.TableCell[], Cell: "th" | "td") =>
+    row.map(({ tokens, align }, index) => (
+      <Cell key={index} class={align ? `align-${align}` : undefined}>
+        {inline(tokens)}
+      </Cell>
+    ));
+  return (
+    <div class="table-frame" tabIndex={0} role="region" aria-label="Table">
+      <table>
+        <thead>
+          <tr>{cells(header, "th")}</tr>
+        </thead>
+        <tbody>
+          {rows.map((row, index) => (
+            <tr key={index}>{cells(row, "td")}</tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function inline(tokens: readonly Token[] | undefined): ComponentChildren[] {
+  return (tokens ?? []).map((token, index) => <Inline key={index} token={token as MarkedToken} />);
+}
+
+function Inline({ token }: { readonly token: MarkedToken }): ComponentChildren {
+  switch (token.type) {
+    case "strong":
+      return <strong>{inline(token.tokens)}</strong>;
+    case "em":
+      return <em>{inline(token.tokens)}</em>;
+    case "del":
+      return <del>{inline(token.tokens)}</del>;
+    case "codespan":
+      return <code>{token.text}</code>;
+    case "br":
+      return <br />;
+    case "link":
+      return <Link token={token} />;
+    case "image":
+      return <>{`[picture: ${withoutEntities(token.text)}]`}</>;
+    case "text":
+      return token.tokens ? inline(token.tokens) : withoutEntities(token.text);
+    case "html":
+      return token.raw;
+    case "checkbox":
+      return null; // drawn with its item
+    default:
+      return withoutEntities("text" in token ? token.text : token.raw);
+  }
+}
+
+function Link({ token }: { readonly token: Tokens.Link }): ComponentChildren {
+  const address = safeAddress(token.href);
+  if (address === undefined) return inline(token.tokens);
+  return (
+    <a href={address} target="_blank" rel="noopener noreferrer nofollow">
+      {inline(token.tokens)}
+    </a>
+  );
+}
+
+/** Undefined unless the address is a whole one that leads to the web or to mail. */
+export function safeAddress(href: string): string | undefined {
+  try {
+    const { protocol } = new URL(href);
+    return ["http:", "https:", "mailto:"].includes(protocol) ? href : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const entities: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
+
+/** marked leaves HTML's entities to the browser, which here sees only text. */
+function withoutEntities(text: string): string {
+  return text.replaceAll(/&(?:#(\d{1,7})|#x([\da-f]{1,6})|(\w+));/gi, (whole, decimal?: string, hex?: string, name?: string) => {
+    if (name !== undefined) return entities[name] ?? whole;
+    const code = decimal !== undefined ? Number(decimal) : Number.parseInt(hex!, 16);
+    return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+  });
+}

@@ -1,0 +1,36 @@
+// The bar at the top: which model answers, and the buttons of both panels.
+
+import type { PlaygroundState } from "../chat/playground.ts";
+import { IconButton } from "./buttons.tsx";
+
+type PageHeaderProps = {
+  readonly state: PlaygroundState;
+  readonly isListOpen: boolean;
+  readonly isSettingsOpen: boolean;
+  readonly onList: () => void;
+  readonly onSettings: () => void;
+  readonly onNew: () => void;
+};
+
+export function PageHeader({ state, isListOpen, isSettingsOpen, onList, onSettings, onNew }: PageHeaderProps) {
+  return (
+    <header class="page-head">
+      <IconButton icon="menu" label="Conversations" pressed={isListOpen} onClick={onList} />
+      <span class="brand">ernie-vl</span>
+      <ModelName state={state} />
+      <span class="spring" />
+      <IconButton icon="plus" label="New conversation" onClick={onNew} />
+      <IconButton icon="sliders" label="Settings" pressed={isSettingsOpen} onClick={onSettings} />
+    </header>
+  );
+}
+
+function ModelName({ state: { server, model } }: { readonly state: PlaygroundState }) {
+  const text = { connecting: "connecting", ready: model?.id ?? "no model", problem: "not connected" }[server.type];
+  return (
+    <span class={`model ${server.type}`}>
+      <span class="dot" aria-hidden="true" />
+      {text}
+    </span>
+  );
+}

@@ -1,0 +1,41 @@
+// What went wrong, and what a person can do about it.
+
+import { useEffect, useState } from "preact/hooks";
+import type { Problem } from "../chat/problem.ts";
+import { Icon } from "./icons.tsx";
+
+type ProblemViewProps = { readonly problem: Problem; readonly onRetry: () => void; readonly onKey: () => void };
+
+export function ProblemView({ problem, onRetry, onKey }: ProblemViewProps) {
+  const secondsLeft = useCountdown(problem.retryAfterMs);
+  return (
+    <div class="problem" role="alert">
+      <Icon name="alert" />
+      <div>
+        <strong>{problem.title}</strong>
+        <p>{problem.detail}</p>
+        <div class="problem-actions">
+          {problem.kind === "key" && (
+            <button type="button" class="button primary" onClick={onKey}>
+              Enter a key
+            </button>
+          )}
+          <button type="button" class="button" onClick={onRetry}>
+            Try again{secondsLeft > 0 && ` (the server says in ${secondsLeft} s)`}
+          </button>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** Whole seconds that are left; 0 when the time has come. */
+function useCountdown(ms: number | undefined): number {
+  const [left, setLeft] = useState(Math.ceil((ms ?? 0) / 1000));
+  useEffect(() => {
+    if (left <= 0) return undefined;
+    const timer = setTimeout(() => setLeft(left - 1), 1000);
+    return () => clearTimeout(timer);
+  }, [left]);
+  return left;
+}

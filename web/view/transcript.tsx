@@ -1,0 +1,116 @@
+// The turns of a conversation, from top to bottom, kept scrolled to the end while an answer grows.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { AnswerTurn, UserTurn } from "../chat/conversation.ts";
+import type { Playground, PlaygroundState } from "../chat/playground.ts";
+import { AnswerView } from "./answer-view.tsx";
+import { IconButton } from "./buttons.tsx";
+import { AttachmentView, Composer } from "./composer.tsx";
+import { Icon } from "./icons.tsx";
+
+export type TranscriptProps = {
+  readonly playground: Playground;
+  readonly state: PlaygroundState;
+  readonly onCode: (answer: AnswerTurn) => void;
+  readonly onKey: () => void;
+};
+
+export function Transcript({ playground, state, onCode, onKey }: TranscriptProps) {
+  const { conversation, run } = state;
+  const { frame, end, isAtEnd, toEnd } = useStickToEnd(conversation.id, conversation.turns);
+  const lastId = conversation.turns.at(-1)?.id;
+  return (
+    <div class="transcript" ref={frame}>
+      <ol class="turns" aria-label="Conversation">
+        {conversation.turns.map((turn) => (
+          <li key={turn.id} class={`turn ${turn.type}`}>
+            {turn.type === "user" ? (
+              <UserMessage turn={turn} playground={playground} state={state} />
+            ) : (
+              <AnswerView
+                answer={turn}
+                isLast={turn.id === lastId}
+                isBusy={run !== undefined}
+                playground={playground}
+                onCode={() => onCode(turn)}
+                onKey={onKey}
+              />
+            )}
+          </li>
+        ))}
+      </ol>
+      <div ref={end} class="end" />
+      {!isAtEnd && (
+        <button type="button" class="to-end" onClick={toEnd}>
+          <Icon name="down" /> Latest
+        </button>
+      )}
+    </div>
+  );
+}
+
+type MessageProps = { readonly turn: UserTurn; readonly playground: Playground; readonly state: PlaygroundState };
+
+function UserMessage({ turn, playground, state }: MessageProps) {
+  const [isEditing, setEditing] = useState(false);
+  const actions = useRef<HTMLDivElement>(null);
+  const close = () => {
+    setEditing(false);
+    requestAnimationFrame(() => actions.current?.querySelector("button")?.focus());
+  };
+  if (isEditing) {
+    return (
+      <Composer
+        label="Edit your message"
+        initialText={turn.text}
+        initialAttachments={turn.attachments}
+        takesVideo={state.model?.takesVideo ?? false}
+        isRunning={state.run !== undefined}
+        onSend={(text, attachments) => playground.edit(turn.id, text, attachments)}
+        onCancel={close}
+      />
+    );
+  }
+  return (
+    <>
+      <h2 class="hidden-visually">You</h2>
+      {turn.attachments.length > 0 && (
+        <ul class="pictures" aria-label="Pictures">
+          {turn.attachments.map((attachment) => (
+            <li key={attachment.id}>
+              <AttachmentView attachment={attachment} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {turn.text !== "" && <div class="bubble">{turn.text}</div>}
+      <div class="actions" ref={actions}>
+        <IconButton icon="edit" label="Edit this message" disabled={state.run !== undefined} onClick={() => setEditing(true)} />
+      </div>
+    </>
+  );
+}
+
+const nearEndPx = 80;
+
+/** Follows what grows, unless the person has scrolled up to read. */
+function useStickToEnd(conversationId: string, content: unknown) {
+  const frame = useRef<HTMLDivElement>(null);
+  const end = useRef<HTMLDivElement>(null);
+  const [isAtEnd, setAtEnd] = useState(true);
+  const toEnd = () => {
+    end.current?.scrollIntoView({ block: "end" });
+    setAtEnd(true);
+  };
+  useEffect(() => {
+    const scroller = frame.current!;
+    const onScroll = () => setAtEnd(scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < nearEndPx);
+    scroller.addEventListener("scroll", onScroll, { passive: true });
+    return () => scroller.removeEventListener("scroll", onScroll);
+  }, []);
+  useEffect(toEnd, [conversationId]);
+  useEffect(() => {
+    if (isAtEnd) end.current?.scrollIntoView({ block: "end" });
+  }, [content]);
+  return { frame, end, isAtEnd, toEnd };
+}

@@ -1,0 +1,53 @@
+// The empty page: what this is, and questions to click.
+
+import type { Attachment } from "../chat/conversation.ts";
+import { type Sample, samples } from "../samples.ts";
+import { toAttachment } from "./attachments.ts";
+import { Icon } from "./icons.tsx";
+
+type WelcomeProps = {
+  readonly modelId: string | undefined;
+  readonly onAsk: (sample: Sample, attachments: readonly Attachment[]) => void;
+};
+
+export function Welcome({ modelId, onAsk }: WelcomeProps) {
+  return (
+    <section class="welcome" aria-labelledby="welcome-title">
+      <h1 id="welcome-title">Ask about a picture</h1>
+      <p>
+        Drop one here, paste it, or try one of these.
+        {modelId && (
+          <>
+            {" "}
+            Answers come from <strong>{modelId}</strong> on this server.
+          </>
+        )}
+      </p>
+      <ul class="samples">
+        {samples.map((sample) => (
+          <li key={sample.title}>
+            <button type="button" class="sample" onClick={() => void load(sample).then((attachments) => onAsk(sample, attachments))}>
+              <span class="sample-pictures">
+                {sample.pictures.map(({ name, url }) => (
+                  <img key={name} src={url} alt="" />
+                ))}
+                {sample.pictures.length === 0 && <Icon name={sample.settings?.useTools ? "tool" : "thought"} />}
+              </span>
+              <span class="sample-title">{sample.title}</span>
+              <span class="sample-question">{sample.question}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function load({ pictures }: Sample): Promise<Attachment[]> {
+  return Promise.all(
+    pictures.map(async ({ name, url }) => {
+      const bytes = await (await fetch(url)).blob();
+      return toAttachment(new File([bytes], name, { type: bytes.type }), "image");
+    }),
+  );
+}
