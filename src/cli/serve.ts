@@ -18,6 +18,7 @@ import type { KvBudget } from "../model/kv-budget.ts";
 import type { KvScales } from "../model/kv-cache.ts";
 import { createImageLoader } from "../vision/image-loader.ts";
 import type { WorkerData } from "../worker-data.ts";
+import { startTracing } from "./tracing.ts";
 import { programVersion } from "../version.ts";
 import { describeDevice, type ComputeDevice } from "./choose-device.ts";
 import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
@@ -85,6 +86,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     vocabSize: manifest.config.text.vocabSize,
     startGrammar: (vocabulary) => (grammar = new GrammarClient(vocabulary)),
   });
+  const tracing = await startTracing(modelId, log);
   const metrics = watchEngine(engine, modelId, memory.kv.slotCount);
   const watch = watchSteps(engine, options.stepTimeoutMs, log, (reason) => {
     engine.abandon(reason);
@@ -104,6 +106,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     metrics,
     servesMetrics: options.metricsPort === undefined,
     webFolder: options.web ? webFolder : undefined,
+    trace: tracing?.record,
   });
   const server = createHttpServer(app.fetch);
   const metricsServer = await startMetricsServer(metrics, options);
@@ -116,6 +119,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
       await metricsServer?.close();
       await grammar?.close();
       await images.close();
+      await tracing?.close();
     },
   });
   sayHowToUse(await listen(server, options), modelId, options, say);

@@ -34,6 +34,20 @@ describe("an answer", () => {
     expect(value("ernie_vl_errors_total")).toBe(0);
   });
 
+  test.each([
+    [chatPath, {}],
+    ["/v1/messages", { max_tokens: 10 }],
+  ])("on %s is counted as one and has its times in the log", async (path, fields) => {
+    const { app, metrics, lines } = makeApp();
+
+    await (await app.request(path, post(userSays("Hi", fields)))).text();
+
+    const value = parseMetrics(await metrics.expose());
+    expect(value("ernie_vl_request_success_total", { finished_reason: "stop" })).toBe(1);
+    expect(value("ernie_vl_time_to_first_token_seconds_count")).toBe(1);
+    expect(lines).toMatchObject([{ fields: { queueMs: 2, firstTokenMs: expect.any(Number), outputTokens: usage.completionTokens } }]);
+  });
+
   test("among several has a reason of its own, and the prompt is one", async () => {
     const { app, metrics } = makeApp([
       started,

@@ -27,7 +27,7 @@ export function createMessage(service: ChatService, options: AppOptions): Handle
     const generation = toOptions(request, chat.toolUse, options.generationDefaults, c.get("cacheSalt"));
 
     const writer = new MessageWriter({ id: `msg_${randomId()}`, model: options.modelId, maxTokens: request.max_tokens });
-    const events = service.complete(chat, generation, exchange.signal);
+    const events = exchange.complete(service, chat, generation);
     if (request.stream) return exchange.stream(events, new MessageStream(writer, c.get("record").id));
     return exchange.answer(events, (all) => collectMessage(all, writer));
   };
