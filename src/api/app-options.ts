@@ -40,6 +40,8 @@ export type AppOptions = {
   /** Where the built web page lies; without it, `/` is unknown. */
   readonly webFolder?: string | undefined;
   readonly limits?: Partial<RequestLimits>;
+  /** Responses of `/v1/responses` kept in memory; 0: none. */
+  readonly responseStore?: number;
 };
 
 export type RequestLimits = {
@@ -51,6 +53,8 @@ export type RequestLimits = {
   /** Encoded size of all pictures of a request together, however they come. */
   readonly mediaBytes: number;
 };
+
+export const defaultResponseStore = 1000;
 
 export const defaultLimits: RequestLimits = {
   bodyBytes: 64 * 2 ** 20,

@@ -14,6 +14,7 @@ import { isAnthropicRequest, toMessagesError } from "./messages/error-envelope.t
 import { countTokens, createMessage } from "./messages/messages.ts";
 import { listModels, showModel } from "./models.ts";
 import { type AppEnv, clientGoneStatus, recordRequests } from "./request-record.ts";
+import { responseRoutes } from "./responses/routes.ts";
 import { detokenize, tokenize } from "./tokenize.ts";
 import { version } from "./version.ts";
 import { webRoutes } from "./web-page.ts";
@@ -35,6 +36,7 @@ function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
     ["POST", "/v1/chat/completions", chatCompletions(service, options)],
     ["POST", "/v1/messages", createMessage(service, options)],
     ["POST", "/v1/messages/count_tokens", countTokens(service, options)],
+    ...responseRoutes(service, options),
     ["GET", "/v1/models", listModels(options)],
     ["GET", "/v1/models/:id{.+}", showModel(options)], // names may hold slashes, escaped or not
     ["POST", "/tokenize", tokenize(service, options)],

@@ -50,7 +50,7 @@ function toLogprobs(events: readonly LogprobsEvent[] = []) {
   return events.length === 0 ? null : { content: events.map(toTokenLogprob), refusal: null };
 }
 
-function toTokenLogprob({ chosen, top }: LogprobsEvent) {
+export function toTokenLogprob({ chosen, top }: LogprobsEvent) {
   return { ...toLogprob(chosen), top_logprobs: top.map(toLogprob) };
 }
 

@@ -6,9 +6,9 @@ import { RequestError } from "../core/errors.ts";
 import type { JsonObject, Tool, ToolUse } from "../core/chat.ts";
 import { flag, oneOf, optional, text } from "./schema-fields.ts";
 
-const maxTools = 128;
+export const maxTools = 128;
 
-const toolName = text.regex(/^[\w-]{1,64}$/, 'a name of 1 to 64 letters, digits, "_" and "-"');
+export const toolName = text.regex(/^[\w-]{1,64}$/, 'a name of 1 to 64 letters, digits, "_" and "-"');
 
 /** Bounded, because templates and grammars walk over it. */
 export const boundedObject = z.custom<JsonObject>(
@@ -16,12 +16,12 @@ export const boundedObject = z.custom<JsonObject>(
   `an object of at most ${maxJsonValues} values, at most ${maxJsonDepth} levels deep`,
 );
 
+/** A tool's declaration. */
+export const functionFields = { name: toolName, description: optional(text), parameters: optional(boundedObject), strict: optional(flag) };
+
 const tool = z.object({
   type: z.literal("function", '"function"'),
-  function: z.object(
-    { name: toolName, description: optional(text), parameters: optional(boundedObject), strict: optional(flag) },
-    "an object with a name",
-  ),
+  function: z.object(functionFields, "an object with a name"),
 });
 
 const namedTool = z.object({ type: z.literal("function", '"function"'), function: z.object({ name: toolName }, "an object with a name") });

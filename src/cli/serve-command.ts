@@ -2,6 +2,7 @@
 
 import { Command, Option } from "commander";
 import type { Logger } from "pino";
+import { defaultResponseStore } from "../api/app-options.ts";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manifest.ts";
 import { deviceChoices, type DeviceChoice } from "./choose-device.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
@@ -54,7 +55,13 @@ function addServerOptions(command: Command): void {
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
     .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
     .option("--no-web", "serve the API only, without the page for browsers at /")
-    .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"));
+    .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"))
+    .option(
+      "--response-store <n>",
+      "last responses of /v1/responses kept in memory, with their prompts, for previous_response_id; 0 = none",
+      wholeNumber(0, 1 << 20),
+      defaultResponseStore,
+    );
 }
 
 function addMediaOptions(command: Command): void {
@@ -138,6 +145,7 @@ type ServeFlags = {
   web: boolean;
   allowMediaDomain: string[];
   allowMediaPath: string[];
+  responseStore: number;
 };
 
 function toServeOptions(flags: ServeFlags): ServeOptions {
@@ -168,6 +176,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     shutdownTimeoutMs: flags.shutdownTimeout * 1000,
     defaultThinking: flags.defaultThinking === "on",
     web: flags.web,
+    responseStore: flags.responseStore,
     mediaDomains: flags.allowMediaDomain,
     mediaFolders: flags.allowMediaPath,
   };

@@ -55,6 +55,8 @@ export type ServeOptions = StartWishes & {
   readonly shutdownTimeoutMs: number;
   /** Whether to show the web page at `/`. */
   readonly web: boolean;
+  /** Responses kept in memory. */
+  readonly responseStore: number;
   /** Hosts and folders that requests may name pictures of. */
   readonly mediaDomains: readonly string[];
   readonly mediaFolders: readonly string[];
@@ -97,6 +99,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     created: Math.floor(Date.now() / 1000),
     contextLength,
     defaultThinking: options.defaultThinking,
+    responseStore: options.responseStore,
     generationDefaults: readGenerationDefaults(model.folder),
     apiKeys: options.apiKeys,
     media,

@@ -1,0 +1,65 @@
+// The same request in the words of a chat request, which everything behind the routes understands; and its errors back in the words
+// of this one.
+
+import { RequestError } from "../../core/errors.ts";
+import type { OutputFormat } from "../../core/structured-output.ts";
+import type { AnswerFields } from "../from-openai.ts";
+import type { ResponsesRequest } from "./request.ts";
+
+/** What has no place in a response. `metadata` is the client's own here, not a switch. */
+const absent = { n: undefined, max_tokens: undefined, stream_options: undefined, return_token_ids: undefined, metadata: undefined };
+
+export function toChatTerms(request: ResponsesRequest): AnswerFields {
+  const { tools, max_output_tokens: maxTokens, reasoning, include = [], top_logprobs: topLogprobs = 0 } = request;
+  return {
+    ...request,
+    ...absent,
+    max_completion_tokens: maxTokens,
+    tools: tools?.map(({ type, ...declaration }) => ({ type, function: declaration })),
+    tool_choice: toChatChoice(request.tool_choice),
+    response_format: toResponseFormat(request.text?.format),
+    reasoning_effort: reasoning?.effort,
+    logprobs: topLogprobs > 0 || include.includes("message.output_text.logprobs"),
+    top_logprobs: topLogprobs,
+  };
+}
+
+function toChatChoice(choice: ResponsesRequest["tool_choice"]): AnswerFields["tool_choice"] {
+  if (choice === undefined || typeof choice === "string") return choice;
+  if (choice.type === "function") return { type: "function", function: { name: choice.name } };
+  const tools = choice.tools.map(({ type, name }) => ({ type, function: { name } }));
+  return { type: "allowed_tools", allowed_tools: { mode: choice.mode, tools } };
+}
+
+function toResponseFormat(format: NonNullable<ResponsesRequest["text"]>["format"]): AnswerFields["response_format"] {
+  if (format?.type !== "json_schema") return format && { type: format.type, json_schema: undefined };
+  return { type: "json_schema", json_schema: { schema: format.schema, strict: format.strict } };
+}
+
+/** Paths of a chat request → paths of this one. */
+export function inOwnTerms(text: string): string {
+  return text
+    .replaceAll(/\b(tools\[\d+\]|tool_choice)\.function\b/g, "$1")
+    .replaceAll("tool_choice.allowed_tools.tools", "tool_choice.tools")
+    .replaceAll("response_format.json_schema", "text.format")
+    .replaceAll("response_format", "text.format")
+    .replace(/^messages(\[\d+\])?/, "input");
+}
+
+export function toOwnError(error: unknown): unknown {
+  if (!(error instanceof RequestError)) return error;
+  const { status, code, param, retryAfterMs, cause } = error;
+  return new RequestError(inOwnTerms(error.message), {
+    status,
+    cause,
+    ...(code !== undefined && { code }),
+    ...(param !== undefined && { param: inOwnTerms(param) }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
+}
+
+/** Errors about the form name fields by these paths. */
+export function toOwnFormat(format: OutputFormat): OutputFormat {
+  if (format.type === "tool_calls") return { ...format, tools: format.tools.map((tool) => ({ ...tool, param: inOwnTerms(tool.param) })) };
+  return "param" in format ? { ...format, param: inOwnTerms(format.param) } : format;
+}

@@ -1,0 +1,95 @@
+// Items of a conversation → messages of a chat. A turn of the assistant is several items: thinking, then a message, then calls.
+
+import type { ChatMessage, ContentPart as ChatPart, ToolCall } from "../../core/chat.ts";
+import { RequestError } from "../../core/errors.ts";
+import type { MediaParts } from "../media-parts.ts";
+import type { ContentPart, Item } from "./input-items.ts";
+
+/** `param`: where the item stands in the request, for error messages. */
+export type PlacedItem = { readonly item: Item; readonly param: string };
+
+type Turn = {
+  readonly role: ChatMessage["role"];
+  /** Undefined: the turn has no message yet. */
+  content: PlacedContent | undefined;
+  reasoning?: string;
+  readonly toolCalls: ToolCall[];
+  readonly toolCallId?: string;
+};
+
+type PlacedContent = { readonly parts: string | readonly ContentPart[]; readonly param: string };
+
+/** Throws RequestError when a picture cannot be taken, or a result has no call before it. */
+export async function toMessages(items: readonly PlacedItem[], media: MediaParts): Promise<ChatMessage[]> {
+  refuseUncalledResults(items);
+  const turns: Turn[] = [];
+  for (const placed of items) addItem(turns, placed);
+  return Promise.all(turns.map((turn) => toMessage(turn, media)));
+}
+
+function addItem(turns: Turn[], { item, param }: PlacedItem): void {
+  switch (item.type) {
+    case "message": {
+      const content = { parts: item.content, param: `${param}.content` };
+      if (item.role === "assistant") assistantTurn(turns, (turn) => turn.content === undefined).content = content;
+      else turns.push({ role: item.role === "user" ? "user" : "system", content, toolCalls: [] });
+      break;
+    }
+    case "reasoning": {
+      const thought = (item.content ?? []).map((part) => part.text).join("");
+      const turn = assistantTurn(turns, ({ content, toolCalls }) => content === undefined && toolCalls.length === 0);
+      if (thought !== "") turn.reasoning = (turn.reasoning ?? "") + thought;
+      break;
+    }
+    case "function_call":
+      assistantTurn(turns, () => true).toolCalls.push({ id: item.call_id, name: item.name, arguments: item.arguments });
+      break;
+    case "function_call_output":
+      turns.push({ role: "tool", content: { parts: item.output, param: `${param}.output` }, toolCalls: [], toolCallId: item.call_id });
+  }
+}
+
+/** The assistant's turn at the end, if what comes has a place in it; else a new one. */
+function assistantTurn(turns: Turn[], hasPlace: (turn: Turn) => boolean): Turn {
+  const last = turns.at(-1);
+  if (last?.role === "assistant" && hasPlace(last)) return last;
+  const turn: Turn = { role: "assistant", content: undefined, toolCalls: [] };
+  turns.push(turn);
+  return turn;
+}
+
+async function toMessage({ role, content, reasoning, toolCalls, toolCallId }: Turn, media: MediaParts): Promise<ChatMessage> {
+  return {
+    role,
+    content: content ? await toParts(content, media) : [],
+    ...(reasoning !== undefined && { reasoning }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+    ...(toolCallId !== undefined && { toolCallId }),
+  };
+}
+
+async function toParts({ parts, param }: PlacedContent, media: MediaParts): Promise<ChatPart[]> {
+  if (typeof parts === "string") return [{ type: "text", text: parts }];
+  return Promise.all(parts.map((part, index) => toPart(part, `${param}[${index}]`, media)));
+}
+
+async function toPart(part: ContentPart, param: string, media: MediaParts): Promise<ChatPart> {
+  if (part.type === "refusal") return { type: "text", text: part.refusal };
+  if (part.type !== "input_image") return { type: "text", text: part.text };
+  const detail = part.detail === "original" ? "high" : part.detail;
+  return media.image({ url: part.image_url, detail, param: `${param}.image_url` });
+}
+
+/** Most often the call was left out by mistake, and the model would not know what the result is about. */
+function refuseUncalledResults(items: readonly PlacedItem[]): void {
+  const calls = new Set<string>();
+  for (const { item, param } of items) {
+    if (item.type === "function_call") calls.add(item.call_id);
+    if (item.type !== "function_call_output" || calls.has(item.call_id)) continue;
+    throw new RequestError(
+      `${param}.call_id: expected the call_id of a function_call before it, got ${JSON.stringify(item.call_id.slice(0, 100))}; ` +
+        "send the call too, or previous_response_id",
+      { code: "invalid_value", param: `${param}.call_id` },
+    );
+  }
+}

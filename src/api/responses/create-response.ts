@@ -1,0 +1,146 @@
+// POST /v1/responses: request in, one response or a stream of events out.
+
+import type { Handler } from "hono";
+import type { ChatService } from "../../chat/complete.ts";
+import type { Chat, GenerationOptions } from "../../core/chat.ts";
+import type { ChatEvent } from "../../core/events.ts";
+import { type AppOptions, defaultLimits } from "../app-options.ts";
+import { Exchange, refuseUnlessReady, type StreamWriter } from "../exchange.ts";
+import { toChat, toGenerationOptions } from "../from-openai.ts";
+import { MediaParts } from "../media-parts.ts";
+import { refuseOtherModel } from "../models.ts";
+import { toOutputFormat } from "../output-format.ts";
+import { readJsonObject } from "../read-json.ts";
+import type { AppEnv } from "../request-record.ts";
+import { toFrame } from "../sse.ts";
+import { toChatTerms, toOwnError, toOwnFormat } from "./chat-terms.ts";
+import { type PlacedItem, toMessages } from "./conversation.ts";
+import { type Item, toItems } from "./input-items.ts";
+import { parseResponsesRequest, type ResponsesRequest } from "./request.ts";
+import { ResponseBuilder, type ResponseEvent } from "./response-builder.ts";
+import { itemId, type ResponseObject, toResponseHead } from "./response-object.ts";
+import type { ResponseStore } from "./response-store.ts";
+
+export function createResponse(service: ChatService, options: AppOptions, store: ResponseStore): Handler<AppEnv> {
+  const limits = { ...defaultLimits, ...options.limits };
+  return async function answerWithResponse(c) {
+    refuseUnlessReady(options.isReady);
+    const request = parseResponsesRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
+    refuseOtherModel(request.model, options.modelId);
+    const client = c.get("cacheSalt");
+    const exchange = new Exchange(c);
+    const input = placeInput(request, store, client);
+    const history = request.previous_response_id === undefined ? [] : store.conversation(client, request.previous_response_id);
+    const { chat, generation } = await toQuestion(
+      request,
+      [...history, ...input],
+      new MediaParts(limits, options.media, exchange.signal),
+      options,
+      client,
+    );
+
+    const isStored = store.capacity > 0 && (request.store ?? true);
+    const head = toResponseHead(request, generation, options.modelId, isStored);
+    const builder = new ResponseBuilder(head);
+    const keep = (): ResponseObject => {
+      const { response } = builder;
+      if (isStored) store.keep(client, { response, input: input.map(({ item }, index) => withId(item, head.id, index)) });
+      return response;
+    };
+
+    const cancelling = new AbortController();
+    const stopRunning = store.run(client, head.id, () => {
+      cancelling.abort();
+      builder.cancel();
+      return keep();
+    });
+    const events = untilCancelled(
+      service.complete(chat, generation, AbortSignal.any([exchange.signal, cancelling.signal])),
+      cancelling.signal,
+      stopRunning,
+    );
+    if (request.stream) return exchange.stream(events, toStreamWriter(builder, keep));
+    return exchange.answer(events, async (all) => {
+      for await (const event of all) builder.push(event);
+      builder.end();
+      return keep();
+    });
+  };
+}
+
+type Question = { readonly chat: Chat; readonly generation: GenerationOptions };
+
+async function toQuestion(
+  request: ResponsesRequest,
+  items: readonly PlacedItem[],
+  media: MediaParts,
+  options: AppOptions,
+  client: string | undefined,
+): Promise<Question> {
+  const fields = toChatTerms(request);
+  try {
+    const withoutMessages = await toChat({ ...fields, messages: [] }, options.defaultThinking, media);
+    const format = toOutputFormat(fields, withoutMessages.toolUse);
+    const instructions = request.instructions ? [instructionsItem(request.instructions)] : [];
+    return {
+      chat: { ...withoutMessages, messages: await toMessages([...instructions, ...items], media) },
+      generation: {
+        ...toGenerationOptions(fields, options.generationDefaults, client),
+        ...(format && { format: toOwnFormat(format) }),
+      },
+    };
+  } catch (error) {
+    throw toOwnError(error);
+  }
+}
+
+function instructionsItem(content: string): PlacedItem {
+  return { item: { type: "message", id: undefined, role: "system", content }, param: "instructions" };
+}
+
+/** The request's own items, with those that it only refers to put in place. */
+function placeInput({ input }: ResponsesRequest, store: ResponseStore, client: string | undefined): PlacedItem[] {
+  return toItems(input).map((item, index) => {
+    const param = `input[${index}]`;
+    return { item: item.type === "item_reference" ? store.item(client, item, param) : item, param };
+  });
+}
+
+const idPrefixes = { message: "msg", reasoning: "rs", function_call: "fc", function_call_output: "fco" } as const;
+
+function withId(item: Item, responseId: string, index: number): Item {
+  return { ...item, id: item.id ?? itemId(idPrefixes[item.type], responseId, `in${index}`) };
+}
+
+/** Errors come in the words of this API. Cancelled, the events end as if they were all. */
+async function* untilCancelled(events: AsyncIterable<ChatEvent>, signal: AbortSignal, onEnd: () => void): AsyncGenerator<ChatEvent> {
+  try {
+    yield* events;
+  } catch (error) {
+    if (!signal.aborted) throw toOwnError(error);
+  } finally {
+    onEnd();
+  }
+}
+
+/** `onEnd` runs before the client hears of the end: its next request may build on this one. */
+function toStreamWriter(builder: ResponseBuilder, onEnd: () => void): StreamWriter {
+  return {
+    toFrames: (event) => builder.push(event).map(toNamedFrame),
+    end: () => {
+      const frames = builder.end().map(toNamedFrame);
+      onEnd();
+      return frames;
+    },
+    fail: (error) => {
+      const frames = builder.fail(error).map(toNamedFrame);
+      onEnd();
+      return frames;
+    },
+  };
+}
+
+/** Clients of this API tell events by their names; the stream ends with the last of them, without `[DONE]`. */
+function toNamedFrame(event: ResponseEvent): string {
+  return `event: ${event.type}\n${toFrame(event)}`;
+}

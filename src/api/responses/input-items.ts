@@ -1,0 +1,85 @@
+// What a conversation is made of in the Responses API: messages, calls and their results, thinking. Clients send such items, and get
+// them back.
+
+import { z } from "zod";
+import { oneOf, optional, text } from "../schema-fields.ts";
+import { toolName } from "../tool-schema.ts";
+
+const inputText = z.object({ type: z.literal("input_text"), text });
+const inputImage = z.object({
+  type: z.literal("input_image"),
+  image_url: z.string("a string, the URL of the picture; uploaded files are not supported"),
+  detail: optional(oneOf("auto", "low", "high", "original")),
+});
+const outputText = z.object({ type: z.literal("output_text"), text });
+const refusal = z.object({ type: z.literal("refusal"), refusal: text });
+
+const inputPart = z.discriminatedUnion("type", [inputText, inputImage], {
+  error: 'a part of type "input_text" or "input_image"',
+});
+const assistantPart = z.discriminatedUnion("type", [outputText, refusal, inputText], {
+  error: 'a part of type "output_text" or "refusal"',
+});
+
+const inputContent = z.union([text, z.array(inputPart).min(1, "at least one part")], "a string or an array of parts");
+const assistantContent = z.union([text, z.array(assistantPart)], "a string or an array of parts");
+
+const id = optional(text);
+
+const message = z.discriminatedUnion(
+  "role",
+  [
+    z.object({ type: z.literal("message"), id, role: z.enum(["user", "system", "developer"]), content: inputContent }),
+    z.object({ type: z.literal("message"), id, role: z.literal("assistant"), content: assistantContent }),
+  ],
+  { error: 'a message with a role: "user", "assistant", "system" or "developer"' },
+);
+
+const functionCall = z.object({ type: z.literal("function_call"), id, call_id: text, name: toolName, arguments: text });
+
+const functionCallOutput = z.object({
+  type: z.literal("function_call_output"),
+  id,
+  call_id: text,
+  output: z.union([text, z.array(inputPart)], "a string or an array of parts"),
+});
+
+const reasoning = z.object({
+  type: z.literal("reasoning"),
+  id,
+  content: optional(z.array(z.object({ type: z.literal("reasoning_text"), text }), "an array of parts of type reasoning_text")),
+});
+
+const itemReference = z.object({ type: z.literal("item_reference"), id: text });
+
+const item = z.preprocess(
+  withType,
+  z.discriminatedUnion("type", [message, functionCall, functionCallOutput, reasoning, itemReference], {
+    error: 'an item of type "message", "function_call", "function_call_output", "reasoning" or "item_reference"',
+  }),
+);
+
+/** The field `input` of a request. */
+export const inputField = z.union(
+  [text.min(1, "at least one character"), z.array(item, "an array of items").min(1, "at least one item")],
+  "a string or an array of items",
+);
+
+type AnyItem = z.infer<typeof item>;
+export type ItemReference = z.infer<typeof itemReference>;
+
+/** An item that says what it is. */
+export type Item = Exclude<AnyItem, ItemReference>;
+export type MessageItem = z.infer<typeof message>;
+export type ContentPart = Exclude<MessageItem["content"], string>[number];
+
+export function toItems(input: z.infer<typeof inputField>): AnyItem[] {
+  return typeof input === "string" ? [{ type: "message", id: undefined, role: "user", content: input }] : input;
+}
+
+/** Messages and references may leave their type out. */
+function withType(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  if (((value as { type?: unknown }).type ?? undefined) !== undefined) return value;
+  return { ...value, type: "role" in value || !("id" in value) ? "message" : "item_reference" };
+}

@@ -1,0 +1,199 @@
+// Events of the engine → events of a response's stream, and the response itself. Whoever wants no stream takes the response only.
+
+import type { AnswerEnd, ChatEvent, Usage } from "../../core/events.ts";
+import { toolCallTokens } from "../../core/structured-output.ts";
+import { endedEarly, newCallId } from "../answer.ts";
+import { toErrorAnswer } from "../error-envelope.ts";
+import { toTokenLogprob } from "../to-openai.ts";
+import { itemId, type OutputItem, type Progress, type ResponseHead, type ResponseObject, toResponseUsage } from "./response-object.ts";
+import type { OutputText, ReasoningText, TokenLogprob } from "./response-object.ts";
+
+/** The item being written. */
+type Draft = {
+  readonly type: OutputItem["type"];
+  readonly id: string;
+  /** Of a function call. */
+  readonly call: { readonly call_id: string; readonly name: string };
+  /** Of a message, of thinking, or the arguments of a call. */
+  text: string;
+  /** Of a message. */
+  readonly logprobs: TokenLogprob[];
+};
+
+const idPrefixes = { reasoning: "rs", message: "msg", function_call: "fc" } as const;
+const noCall = { call_id: "", name: "" };
+
+export type ResponseEvent = ReturnType<ResponseBuilder["push"] | ResponseBuilder["end"] | ResponseBuilder["fail"]>[number];
+
+/** One response. Every call of `push`, `end` and `fail` gives the next events of the stream. */
+export class ResponseBuilder {
+  readonly #head: ResponseHead;
+  #progress: Progress = { status: "in_progress", completed_at: null, incomplete_details: null, error: null, output: [], usage: null };
+  #draft: Draft | undefined;
+  #finished: { readonly reason: AnswerEnd; readonly usage: Usage } | undefined;
+  #isCancelled = false;
+  #eventCount = 0;
+  /** Log-probabilities of tokens whose text has not come yet. */
+  #waiting: TokenLogprob[] = [];
+
+  constructor(head: ResponseHead) {
+    this.#head = head;
+  }
+
+  /** As it stands. */
+  get response(): ResponseObject {
+    if (!this.#isCancelled) return { ...this.#head, ...this.#progress };
+    const open = this.#draft ? [toItem(this.#draft, "incomplete")] : [];
+    return { ...this.#head, ...this.#progress, status: "cancelled", output: [...this.#progress.output, ...open] };
+  }
+
+  push(event: ChatEvent) {
+    if (this.#isCancelled) return [];
+    switch (event.type) {
+      case "started":
+        return [
+          this.#event("response.created", { response: this.response }),
+          this.#event("response.in_progress", { response: this.response }),
+        ];
+      case "logprobs":
+        this.#waiting.push(toTokenLogprob(event));
+        return [];
+      case "reasoning":
+        this.#waiting = [];
+        return [...this.#enter("reasoning"), ...this.#addText(event.text)];
+      case "content":
+        return [...this.#enter("message"), ...this.#addText(event.text)];
+      case "tool-call":
+        this.#waiting = [];
+        return [...this.#close("completed"), ...this.#open("function_call", { call_id: newCallId(), name: event.name })];
+      case "tool-arguments":
+        this.#waiting = [];
+        return this.#addText(event.text);
+      case "tokens":
+        return [];
+      case "finished":
+        this.#finished = event;
+        return [];
+    }
+  }
+
+  /** What has come is all there will be, whatever else is pushed. */
+  cancel(): void {
+    this.#isCancelled = true;
+  }
+
+  /** The last events. Throws EngineError when the answer broke off. */
+  end() {
+    if (this.#isCancelled) {
+      return [...this.#close("incomplete"), this.#event("response.incomplete", { response: this.response })];
+    }
+    if (!this.#finished) throw endedEarly();
+    const { reason, usage: used } = this.#finished;
+    const usage = toResponseUsage(used);
+    if (reason === "length") {
+      const events = this.#close("incomplete");
+      this.#progress = { ...this.#progress, status: "incomplete", incomplete_details: { reason: "max_output_tokens" }, usage };
+      return [...events, this.#event("response.incomplete", { response: this.response })];
+    }
+    const events = this.#close("completed");
+    this.#progress = { ...this.#progress, status: "completed", completed_at: Math.floor(Date.now() / 1000), usage };
+    return [...events, this.#event("response.completed", { response: this.response })];
+  }
+
+  /** The last events of an answer that broke off. */
+  fail(cause: unknown) {
+    const { status, body } = toErrorAnswer(cause);
+    const { code, message, param } = body.error;
+    const events = this.#close("incomplete");
+    const error = { code: status < 500 ? ("invalid_prompt" as const) : ("server_error" as const), message };
+    this.#progress = { ...this.#progress, status: "failed", error };
+    return [
+      ...events,
+      // `error` makes clients throw: to them, a stream that merely ends would be a whole answer.
+      this.#event("error", { code, message, param, error: body.error }),
+      this.#event("response.failed", { response: this.response }),
+    ];
+  }
+
+  #event<const Type extends string, Fields extends object>(type: Type, fields: Fields) {
+    return { type, sequence_number: this.#eventCount++, ...fields };
+  }
+
+  #enter(type: "reasoning" | "message") {
+    return this.#draft?.type === type ? [] : [...this.#close("completed"), ...this.#open(type, noCall)];
+  }
+
+  #open(type: Draft["type"], call: Draft["call"]) {
+    const place = String(this.#progress.output.length);
+    const draft: Draft = { type, id: itemId(idPrefixes[type], this.#head.id, place), call, text: "", logprobs: [] };
+    this.#draft = draft;
+    const added = this.#event("response.output_item.added", { output_index: this.#index, item: toItem(draft, "in_progress") });
+    return type === "function_call"
+      ? [added]
+      : [added, this.#event("response.content_part.added", { ...this.#place(draft), part: toPart(draft) })];
+  }
+
+  #addText(delta: string) {
+    const draft = this.#draft!;
+    draft.text += delta;
+    if (draft.type === "function_call") {
+      return [this.#event("response.function_call_arguments.delta", { item_id: draft.id, output_index: this.#index, delta })];
+    }
+    const place = this.#place(draft);
+    if (draft.type === "reasoning") return [this.#event("response.reasoning_text.delta", { ...place, delta })];
+    const logprobs = this.#takeLogprobs();
+    draft.logprobs.push(...logprobs);
+    return [this.#event("response.output_text.delta", { ...place, delta, logprobs })];
+  }
+
+  #close(status: "completed" | "incomplete") {
+    const draft = this.#draft;
+    if (!draft) return [];
+    const { id, text, call } = draft;
+    const [place, output_index] = [this.#place(draft), this.#index];
+    const item = toItem(draft, status);
+    this.#draft = undefined;
+    this.#progress = { ...this.#progress, output: [...this.#progress.output, item] };
+    const done = () => this.#event("response.output_item.done", { output_index, item });
+    if (draft.type === "function_call") {
+      const fields = { item_id: id, output_index, name: call.name, arguments: text };
+      return [this.#event("response.function_call_arguments.done", fields), done()];
+    }
+    const whole =
+      draft.type === "reasoning"
+        ? this.#event("response.reasoning_text.done", { ...place, text })
+        : this.#event("response.output_text.done", { ...place, text, logprobs: draft.logprobs });
+    return [whole, this.#event("response.content_part.done", { ...place, part: toPart(draft) }), done()];
+  }
+
+  /** Only a message has log-probabilities: those of thinking, of calls and of the tokens that end them are left out. */
+  #takeLogprobs(): TokenLogprob[] {
+    const waiting = this.#waiting.splice(0);
+    return waiting.slice(waiting.findLastIndex(({ token }) => token === "</think>" || token === toolCallTokens.end) + 1);
+  }
+
+  get #index(): number {
+    return this.#progress.output.length;
+  }
+
+  #place({ id }: Draft) {
+    return { item_id: id, output_index: this.#index, content_index: 0 };
+  }
+}
+
+/** An item that is just being added has no content yet. */
+function toItem(draft: Draft, status: OutputItem["status"]): OutputItem {
+  const { type, id, call, text } = draft;
+  const isNew = status === "in_progress";
+  if (type === "function_call") return { type, id, ...call, arguments: text, status };
+  if (type === "reasoning") return { type, id, summary: [], content: isNew ? [] : [{ type: "reasoning_text", text }], status };
+  return { type, id, role: "assistant", content: isNew ? [] : [toTextPart(draft)], status };
+}
+
+function toPart(draft: Draft): OutputText | ReasoningText {
+  return draft.type === "reasoning" ? { type: "reasoning_text", text: draft.text } : toTextPart(draft);
+}
+
+function toTextPart({ text, logprobs }: Draft): OutputText {
+  return { type: "output_text", text, annotations: [], logprobs: [...logprobs] };
+}

@@ -1,0 +1,108 @@
+// The objects that clients get: the response, and the items of its output.
+
+import { randomUUID } from "node:crypto";
+import type { GenerationOptions } from "../../core/chat.ts";
+import type { Usage } from "../../core/events.ts";
+import type { toTokenLogprob } from "../to-openai.ts";
+import type { ResponsesRequest } from "./request.ts";
+
+export type TokenLogprob = ReturnType<typeof toTokenLogprob>;
+
+type ItemStatus = "in_progress" | "completed" | "incomplete";
+
+export type OutputText = {
+  readonly type: "output_text";
+  readonly text: string;
+  readonly annotations: never[];
+  readonly logprobs: TokenLogprob[];
+};
+export type ReasoningText = { readonly type: "reasoning_text"; readonly text: string };
+
+type ItemHead<T extends string> = { readonly type: T; readonly id: string; readonly status: ItemStatus };
+export type OutputItem =
+  | (ItemHead<"reasoning"> & { readonly summary: never[]; readonly content: ReasoningText[] })
+  | (ItemHead<"message"> & { readonly role: "assistant"; readonly content: OutputText[] })
+  | (ItemHead<"function_call"> & { readonly call_id: string; readonly name: string; readonly arguments: string });
+
+type ResponseStatus = "in_progress" | "completed" | "incomplete" | "cancelled" | "failed";
+
+/** How a response stands. */
+export type Progress = {
+  readonly status: ResponseStatus;
+  readonly completed_at: number | null;
+  readonly incomplete_details: { readonly reason: "max_output_tokens" } | null;
+  readonly error: { readonly code: "server_error" | "invalid_prompt"; readonly message: string } | null;
+  readonly output: OutputItem[];
+  readonly usage: ReturnType<typeof toResponseUsage> | null;
+};
+
+/** What stays the same from the first event to the last. */
+export type ResponseHead = ReturnType<typeof toResponseHead>;
+export type ResponseObject = ResponseHead & Progress;
+
+export function newResponseId(): string {
+  return `resp_${randomUUID().replaceAll("-", "")}`;
+}
+
+/** Ids of items hold the id of their response, which is how a reference to one is found. `place` is unique in the response. */
+export function itemId(prefix: "rs" | "msg" | "fc" | "fco", responseId: string, place: string): string {
+  return `${prefix}_${responseId.slice("resp_".length)}_${place}`;
+}
+
+/** The response that an item belongs to, if its id is one that this server gave. */
+export function responseIdOf(id: string): string | undefined {
+  const hex = /^[a-z]+_([0-9a-f]{32})_/.exec(id)?.[1];
+  return hex && `resp_${hex}`;
+}
+
+/** What was asked for, defaults filled in. `isStored`: the response can be had again by its id. */
+export function toResponseHead(request: ResponsesRequest, { sampling }: GenerationOptions, model: string, isStored: boolean) {
+  const { instructions, tools = [], tool_choice: toolChoice, text, reasoning } = request;
+  return {
+    id: newResponseId(),
+    object: "response" as const,
+    created_at: Math.floor(Date.now() / 1000),
+    model,
+    background: false,
+    instructions: instructions ?? null,
+    max_output_tokens: request.max_output_tokens ?? null,
+    max_tool_calls: null,
+    metadata: request.metadata ?? {},
+    parallel_tool_calls: request.parallel_tool_calls ?? true,
+    previous_response_id: request.previous_response_id ?? null,
+    prompt_cache_key: request.prompt_cache_key ?? null,
+    safety_identifier: request.safety_identifier ?? null,
+    reasoning: { effort: reasoning?.effort ?? null, summary: null },
+    service_tier: "default" as const,
+    store: isStored,
+    temperature: sampling.temperature,
+    top_p: sampling.topP,
+    presence_penalty: sampling.presencePenalty,
+    frequency_penalty: sampling.frequencyPenalty,
+    top_logprobs: request.top_logprobs ?? 0,
+    text: { format: toTextFormat(text?.format), verbosity: "medium" as const },
+    tool_choice: toolChoice ?? ("auto" as const),
+    tools: tools.map(toEchoedTool),
+    truncation: "disabled" as const,
+  };
+}
+
+function toTextFormat(format: NonNullable<ResponsesRequest["text"]>["format"]) {
+  if (format?.type !== "json_schema") return { type: format?.type ?? "text" } as { type: "text" } | { type: "json_object" };
+  const { name = "answer", description, schema, strict = false } = format;
+  return { type: format.type, name, ...(description !== undefined && { description }), schema: { ...schema }, strict };
+}
+
+function toEchoedTool({ type, name, description, parameters, strict }: NonNullable<ResponsesRequest["tools"]>[number]) {
+  return { type, name, description: description ?? null, parameters: parameters ? { ...parameters } : null, strict: strict ?? false };
+}
+
+export function toResponseUsage({ promptTokens, cachedTokens, completionTokens, reasoningTokens }: Usage) {
+  return {
+    input_tokens: promptTokens,
+    input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: 0 },
+    output_tokens: completionTokens,
+    output_tokens_details: { reasoning_tokens: reasoningTokens },
+    total_tokens: promptTokens + completionTokens,
+  };
+}

@@ -1,0 +1,111 @@
+// Responses by id, in memory and bounded: those that have ended, and those that are being written. Each client sees only its own.
+
+import { LRUCache } from "lru-cache";
+import { RequestError } from "../../core/errors.ts";
+import { describe } from "../schema-fields.ts";
+import type { PlacedItem } from "./conversation.ts";
+import type { Item, ItemReference } from "./input-items.ts";
+import { responseIdOf, type ResponseObject } from "./response-object.ts";
+
+/** Enough for many conversations with pictures, little beside a model. */
+const maxBytes = 256 * 2 ** 20;
+
+export type StoredResponse = {
+  readonly response: ResponseObject;
+  /** Of this request, without those of the responses before it. Each has an id. */
+  readonly input: readonly Item[];
+};
+
+/** `client` stands for an API key; undefined where the server has none. */
+export class ResponseStore {
+  /** Most responses kept; 0: none. */
+  readonly capacity: number;
+  readonly #kept: LRUCache<string, StoredResponse> | undefined;
+  readonly #running = new Map<string, () => ResponseObject>();
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    if (capacity > 0) {
+      this.#kept = new LRUCache({ max: capacity, maxSize: maxBytes, sizeCalculation: byteLength });
+    }
+  }
+
+  keep(client: string | undefined, stored: StoredResponse): void {
+    this.#kept?.set(keyOf(client, stored.response.id), stored);
+  }
+
+  /** Throws RequestError (404) when there is none; `param` is the field that named it. */
+  get(client: string | undefined, id: string, param?: string): StoredResponse {
+    const stored = this.#kept?.get(keyOf(client, id));
+    if (!stored) throw this.#unknown(id, param);
+    return stored;
+  }
+
+  delete(client: string | undefined, id: string): void {
+    if (!this.#kept?.delete(keyOf(client, id))) throw this.#unknown(id);
+  }
+
+  /** What was said before a response that follows the one named. */
+  conversation(client: string | undefined, id: string): PlacedItem[] {
+    const param = "previous_response_id";
+    const chain: StoredResponse[] = [];
+    for (let next: string | null = id; next !== null; next = chain.at(-1)!.response.previous_response_id) {
+      chain.push(this.get(client, next, param));
+    }
+    const items = chain.toReversed().flatMap(({ response, input }) => [...input, ...response.output]);
+    return items.map((item) => ({ item, param }));
+  }
+
+  /** The item that an id stands for. */
+  item(client: string | undefined, { id }: ItemReference, param: string): Item {
+    const owner = responseIdOf(id);
+    const { response, input } = this.get(client, owner ?? id, `${param}.id`);
+    const found = [...input, ...response.output].find((item) => item.id === id);
+    if (!found) throw this.#unknown(id, `${param}.id`);
+    return found as Item;
+  }
+
+  /** Makes a response that is being written known, so that it can be cancelled; the function that comes back ends that. */
+  run(client: string | undefined, id: string, cancel: () => ResponseObject): () => void {
+    const key = keyOf(client, id);
+    this.#running.set(key, cancel);
+    return () => this.#running.delete(key);
+  }
+
+  /** The response with what it has. Throws RequestError: 404, or 400 when it has ended already. */
+  cancel(client: string | undefined, id: string): ResponseObject {
+    const cancel = this.#running.get(keyOf(client, id));
+    if (cancel) return cancel();
+    const { status } = this.get(client, id).response;
+    throw new RequestError(`expected a response that is still being written, got one that is ${status}`, { code: "response_not_running" });
+  }
+
+  #unknown(id: string, param?: string): RequestError {
+    const what = param?.startsWith("input") ? "item" : "response";
+    const why =
+      this.capacity === 0
+        ? "this server keeps none, send the whole conversation as input"
+        : `the server keeps the last ${this.capacity} in memory, unless "store" is false; if it is gone, send the whole conversation as input`;
+    return new RequestError(`${param ? `${param}: ` : ""}there is no ${what} ${describe(id)}; ${why}`, {
+      status: 404,
+      code: param === "previous_response_id" ? "previous_response_not_found" : `${what}_not_found`,
+      ...(param !== undefined && { param }),
+    });
+  }
+}
+
+/** Ids have no line breaks in them; a client's is a hash. */
+function keyOf(client: string | undefined, id: string): string {
+  return `${client ?? ""}\n${id}`;
+}
+
+/** About what it takes in memory. Pictures are most of it. */
+function byteLength({ response, input }: StoredResponse): number {
+  return sumOfTexts(response) + sumOfTexts(input);
+}
+
+function sumOfTexts(value: unknown): number {
+  if (typeof value === "string") return 16 + Buffer.byteLength(value);
+  if (typeof value !== "object" || value === null) return 16;
+  return Object.values(value).reduce<number>((sum, member) => sum + sumOfTexts(member), 64);
+}

@@ -1,0 +1,75 @@
+// What clients do with a response by its id: read it and its input, delete it, cancel it.
+
+import type { Context, Handler } from "hono";
+import { z } from "zod";
+import { RequestError } from "../../core/errors.ts";
+import type { AppEnv } from "../request-record.ts";
+import { oneOf, schemaError } from "../schema-fields.ts";
+import type { ContentPart, Item } from "./input-items.ts";
+import type { ResponseStore } from "./response-store.ts";
+
+export function showResponse(store: ResponseStore): Handler<AppEnv> {
+  return (c) => {
+    if (c.req.query("stream") === "true") {
+      throw new RequestError("stream: expected false, a stored response is not streamed again", {
+        code: "unsupported_parameter",
+        param: "stream",
+      });
+    }
+    return c.json(store.get(c.get("cacheSalt"), idOf(c)).response);
+  };
+}
+
+export function deleteResponse(store: ResponseStore): Handler<AppEnv> {
+  return (c) => {
+    store.delete(c.get("cacheSalt"), idOf(c));
+    return c.json({ id: idOf(c), object: "response", deleted: true });
+  };
+}
+
+export function cancelResponse(store: ResponseStore): Handler<AppEnv> {
+  return (c) => c.json(store.cancel(c.get("cacheSalt"), idOf(c)));
+}
+
+const pageSize = z
+  .string()
+  .regex(/^\d{1,3}$/, "an integer from 1 to 100")
+  .transform(Number)
+  .refine((size) => size >= 1 && size <= 100, "an integer from 1 to 100");
+const pageFields = z.object({ limit: pageSize.default(20), order: oneOf("asc", "desc").default("desc"), after: z.string().optional() });
+
+export function listInputItems(store: ResponseStore): Handler<AppEnv> {
+  return (c) => {
+    const { input } = store.get(c.get("cacheSalt"), idOf(c));
+    const page = pageFields.safeParse(c.req.query());
+    if (!page.success) throw schemaError(page.error, c.req.query());
+    const { limit, order, after } = page.data;
+    const items = (order === "asc" ? input : input.toReversed()).map(toListedItem);
+    const start = items.findIndex(({ id }) => id === after) + 1; // an item that is not there: from the first
+    const data = items.slice(start, start + limit);
+    const [first_id, last_id] = [data[0]?.id ?? null, data.at(-1)?.id ?? null];
+    return c.json({ object: "list", data, first_id, last_id, has_more: start + limit < items.length });
+  };
+}
+
+/** With the keys that clients expect of any item. */
+function toListedItem(item: Item) {
+  const status = "completed" as const;
+  if (item.type === "reasoning") return { ...item, summary: [], content: item.content ?? [], status };
+  if (item.type === "function_call_output" && typeof item.output !== "string") {
+    return { ...item, output: item.output.map(toListedPart), status };
+  }
+  if (item.type !== "message") return { ...item, status };
+  const textType = item.role === "assistant" ? "output_text" : "input_text";
+  const parts: readonly ContentPart[] = typeof item.content === "string" ? [{ type: textType, text: item.content }] : item.content;
+  return { ...item, content: parts.map(toListedPart), status };
+}
+
+function toListedPart(part: ContentPart) {
+  if (part.type === "input_image") return { ...part, detail: part.detail ?? "auto" };
+  return part.type === "output_text" ? { ...part, annotations: [], logprobs: [] } : part;
+}
+
+function idOf(c: Context<AppEnv>): string {
+  return c.req.param("id") ?? "";
+}
