@@ -38,10 +38,10 @@ export class Exchange {
     return this.#client.signal;
   }
 
-  /** The events of the answer to a chat, recorded. */
-  complete(service: ChatService, chat: Chat, options: GenerationOptions): AsyncIterable<ChatEvent> {
+  /** The events of the answer to a chat, recorded. A `signal` of the route's own must abort when this one does. */
+  complete(service: ChatService, chat: Chat, options: GenerationOptions, signal = this.signal): AsyncIterable<ChatEvent> {
     const generation = this.#record.begin(options.choiceCount ?? 1);
-    return service.complete(chat, options, this.signal, (event, choice) => generation.seeEngine(event, choice));
+    return service.complete(chat, options, signal, (event, choice) => generation.seeEngine(event, choice));
   }
 
   /** The answer as one JSON object. */

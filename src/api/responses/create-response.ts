@@ -55,7 +55,7 @@ export function createResponse(service: ChatService, options: AppOptions, store:
       return keep();
     });
     const events = untilCancelled(
-      service.complete(chat, generation, AbortSignal.any([exchange.signal, cancelling.signal])),
+      exchange.complete(service, chat, generation, AbortSignal.any([exchange.signal, cancelling.signal])),
       cancelling.signal,
       stopRunning,
     );
