@@ -2,10 +2,12 @@
 
 import type { Chat, ContentPart, ImagePart, VideoPart } from "../core/chat.ts";
 import { assert, RequestError } from "../core/errors.ts";
+import { LinkedAbort } from "../core/linked-abort.ts";
 import type { SpecialTokens } from "../core/model-config.ts";
 import { type EncodedPrompt, type ImagePatches, spanLength, type VisionSpan } from "../core/prompt.ts";
 import type { ImageRequest } from "../vision/load-image.ts";
-import { createPixelBudget, type PixelBudget } from "../vision/pixel-budget.ts";
+import type { VideoRequest } from "../vision/load-video.ts";
+import { createPixelBudget } from "../vision/pixel-budget.ts";
 import { assignPositions, type PromptRun } from "../vision/positions.ts";
 import type { PromptSegment } from "./marked-texts.ts";
 import type { ChatTemplate } from "./template.ts";
@@ -13,13 +15,6 @@ import type { PromptText, Tokenizer } from "./tokenizer.ts";
 
 /** Decodes one picture. Throws RequestError when it is at fault. */
 export type LoadImage = (bytes: Uint8Array, request: ImageRequest) => Promise<ImagePatches>;
-
-/** What a prompt can still take, and who waits for it. */
-export type VideoRequest = {
-  /** Before anything is decoded, a video that fills more is refused. */
-  readonly maxTokens: number;
-  readonly signal: AbortSignal;
-};
 
 /** Decodes one video. Throws RequestError when it is at fault, and the signal's reason when it aborts. */
 export type LoadVideo = (part: VideoPart, request: VideoRequest) => Promise<ImagePatches>;
@@ -55,8 +50,7 @@ export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps, signal: 
   const pieces = tokenizePieces(segments, tokenizer);
   const textTokenCount = pieces.reduce((sum, piece) => sum + (piece.type === "ids" ? piece.ids.length : 0), 0);
   refuseLongPrompt({ text: textTokenCount }, contextLength); // before any picture is decoded
-  const maxVisualTokens = contextLength - textTokenCount - 1;
-  const visuals = await loadVisuals(chat, deps, { maxTokens: maxVisualTokens, signal });
+  const visuals = await loadVisuals(chat, deps, contextLength - textTokenCount - 1, signal);
   const visualTokenCount = visuals.reduce((sum, { patches }) => sum + spanLength(patches), 0);
   refuseLongPrompt({ text: textTokenCount, visuals: visualTokenCount }, contextLength);
 
@@ -96,25 +90,30 @@ function refuseLongPrompt({ text, visuals = 0, isLowerBound = false }: TokenCoun
   );
 }
 
-/** In the order of the conversation, all at the same time. */
-function loadVisuals(chat: Chat, deps: PromptEncoderDeps, request: VideoRequest): Promise<Visual[]> {
+/** In the order of the conversation, all at the same time; the first that fails ends the decoding of the others. */
+async function loadVisuals(chat: Chat, deps: PromptEncoderDeps, maxTokens: number, signal: AbortSignal): Promise<Visual[]> {
   const parts = chat.messages.flatMap(({ content }) => content.filter(isVisual));
-  const pixelBudget = createPixelBudget();
-  return Promise.all(parts.map(async (part) => ({ type: part.type, patches: await loadVisual(part, deps, request, pixelBudget) })));
+  const abort = new LinkedAbort(signal);
+  const request = { maxTokens, pixelBudget: createPixelBudget(), signal: abort.signal };
+  try {
+    return await Promise.all(parts.map(async (part) => ({ type: part.type, patches: await loadVisual(part, deps, request) })));
+  } catch (error) {
+    abort.abort(error);
+    throw error;
+  } finally {
+    abort.unlink();
+  }
 }
 
 function isVisual(part: ContentPart): part is ImagePart | VideoPart {
   return part.type !== "text";
 }
 
-function loadVisual(
-  part: ImagePart | VideoPart,
-  deps: PromptEncoderDeps,
-  request: VideoRequest,
-  pixelBudget: PixelBudget,
-): Promise<ImagePatches> {
+function loadVisual(part: ImagePart | VideoPart, deps: PromptEncoderDeps, request: VideoRequest): Promise<ImagePatches> {
   const { param } = part;
-  if (part.type === "image") return deps.loadImage(part.bytes, { maxPixels: part.maxPixels, pixelBudget, param });
+  if (part.type === "image") {
+    return deps.loadImage(part.bytes, { maxPixels: part.maxPixels, pixelBudget: request.pixelBudget, param });
+  }
   if (deps.loadVideo) return deps.loadVideo(part, request);
   throw new RequestError(`${param}: videos are not taken here; leave them out`, { code: "unsupported_parameter", param });
 }

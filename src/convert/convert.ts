@@ -15,7 +15,7 @@ import { planConversion, type Job, type Plan } from "./plan.ts";
 import type { ScaleRule } from "./quantize/blockwise.ts";
 import { hashSource, openSource, type Source, type TensorSource } from "./source.ts";
 
-/** Copied when the checkpoint has them: what tokenizer, template and sampling defaults are read from. */
+/** Copied when the checkpoint has them: what tokenizer, template, defaults of sampling and of videos are read from. */
 const companionFiles = [
   "tokenizer.json",
   "tokenizer.model",
@@ -28,6 +28,7 @@ const companionFiles = [
   "chat_template.json",
   "generation_config.json",
   "preprocessor_config.json",
+  "video_preprocessor_config.json",
 ];
 
 /** How much work a power failure may cost. */

@@ -8,6 +8,7 @@ import { WorkGate } from "../core/work-gate.ts";
 import { defaultImageLimits, type ImageLimits } from "./decode-image.ts";
 import { unwrapImageResult, type ImageResult, type ImageTask } from "./image-task.ts";
 import type { ImageRequest } from "./load-image.ts";
+import type { RgbImage } from "./rgb-image.ts";
 
 /** Two pictures of one request at a time; more threads would take cores from the model when it runs on the CPU. */
 const threadCount = 2;
@@ -24,8 +25,8 @@ export type ImageLoaderOptions = {
 };
 
 export type ImageLoader = {
-  /** Throws RequestError: 400 for a bad picture, 429 when too many wait. `bytes` stay the caller's. */
-  load(bytes: Uint8Array, request: ImageRequest): Promise<ImagePatches>;
+  /** Throws RequestError: 400 for a bad picture, 429 when too many wait. Bytes of a file stay the caller's, pixels are given away. */
+  load(source: Uint8Array | RgbImage, request: ImageRequest): Promise<ImagePatches>;
   /** Ends the threads; pictures still in work fail. */
   close(): Promise<void>;
 };
@@ -43,21 +44,23 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
   });
   const model = { minPixels: config.minPixels, maxPixels: config.maxPixels };
 
-  async function load(bytes: Uint8Array, request: ImageRequest): Promise<ImagePatches> {
+  async function load(source: Uint8Array | RgbImage, request: ImageRequest): Promise<ImagePatches> {
     if (gate.isFull) {
       const message = `${maxWaitingImages} images wait to be decoded already; try again in a second`;
       throw new RequestError(message, { status: 429, code: "too_many_images_queued", retryAfterMs: 1000 });
     }
-    return unwrapImageResult(await gate.run(() => runTask(bytes, request)));
+    return unwrapImageResult(await gate.run(() => runTask(source, request)));
   }
 
-  async function runTask(bytes: Uint8Array, request: ImageRequest): Promise<ImageResult> {
-    const own = new Uint8Array(bytes); // a view is cloned with its whole buffer, so copy just the picture and give that away
-    const task: ImageTask = { bytes: own, request, model, limits };
+  async function runTask(source: Uint8Array | RgbImage, request: ImageRequest): Promise<ImageResult> {
+    // A view is cloned with its whole buffer, so copy just the picture and give that away.
+    const own = source instanceof Uint8Array ? new Uint8Array(source) : source;
+    const { buffer } = own instanceof Uint8Array ? own : own.rgb;
+    const task: ImageTask = { source: own, request, model, limits };
     const clock = new AbortController();
     const timer = setTimeout(() => clock.abort(), timeoutMs);
     try {
-      return await pool.run(task, { transferList: [own.buffer], signal: clock.signal }); // aborting ends the thread, and another starts
+      return await pool.run(task, { transferList: [buffer as ArrayBuffer], signal: clock.signal }); // aborting ends the thread, and another starts
     } catch (cause) {
       if (clock.signal.aborted) throw tooSlow(request.param, timeoutMs);
       throw new EngineError("the image loader failed", { cause });

@@ -5,10 +5,11 @@ import { RequestError, type RequestErrorOptions } from "../core/errors.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import type { ImageLimits } from "./decode-image.ts";
 import { loadImage, type ImageRequest } from "./load-image.ts";
+import type { RgbImage } from "./rgb-image.ts";
 import type { PixelLimits } from "./smart-resize.ts";
 
 export type ImageTask = {
-  readonly bytes: Uint8Array;
+  readonly source: Uint8Array | RgbImage;
   readonly request: ImageRequest;
   readonly model: PixelLimits;
   readonly limits: ImageLimits;
@@ -18,9 +19,9 @@ export type ImageResult =
   | { readonly type: "loaded"; readonly image: ImagePatches }
   | { readonly type: "refused"; readonly message: string; readonly options: RequestErrorOptions };
 
-export async function runImageTask({ bytes, request, model, limits }: ImageTask): Promise<ImageResult> {
+export async function runImageTask({ source, request, model, limits }: ImageTask): Promise<ImageResult> {
   try {
-    return { type: "loaded", image: await loadImage(bytes, model, request, limits) };
+    return { type: "loaded", image: await loadImage(source, model, request, limits) };
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     const { message, status, code, param } = error; // not the cause: decoder objects may not be cloneable

@@ -2,28 +2,41 @@
 
 import type { ImagePatches } from "../core/prompt.ts";
 import { decodeImage, defaultImageLimits, type ImageLimits } from "./decode-image.ts";
+import { drawTimestamp } from "./draw-timestamp.ts";
 import { toImagePatches } from "./patchify.ts";
 import type { PixelBudget } from "./pixel-budget.ts";
 import { resizeBicubic } from "./resize-bicubic.ts";
-import { smartResize, type PixelLimits } from "./smart-resize.ts";
+import type { RgbImage } from "./rgb-image.ts";
+import { smartResize, type PixelLimits, type Size } from "./smart-resize.ts";
 
 export type ImageRequest = {
   /** Pixel budget after scaling, when lower than the model's own. */
   readonly maxPixels?: number | undefined;
   /** Shared with the other pictures of the request. */
   readonly pixelBudget?: PixelBudget | undefined;
+  /** Pixel limits after scaling in place of the model's for pictures: a frame has others. */
+  readonly pixels?: PixelLimits | undefined;
+  /** The size to scale to, whatever the limits: that of the video whose frame this is. */
+  readonly size?: Size | undefined;
+  /** Drawn in the corner before scaling. */
+  readonly timestamp?: string | undefined;
   /** Where the picture stands in the request, for error messages. */
   readonly param: string;
 };
 
-/** Keeps the calling thread busy for up to some 100 ms; the server goes through `createImageLoader`. Throws RequestError. */
+/**
+ * From the bytes of a file, or from pixels, which may be drawn on. Keeps the calling thread busy for up to some 100 ms; the server goes
+ * through `createImageLoader`. Throws RequestError.
+ */
 export async function loadImage(
-  bytes: Uint8Array,
+  source: Uint8Array | RgbImage,
   model: PixelLimits,
   request: ImageRequest,
   limits: ImageLimits = defaultImageLimits,
 ): Promise<ImagePatches> {
-  return loadFrames([bytes], model, request, limits);
+  const image = source instanceof Uint8Array ? await decodeImage(source, limits, request.param, request.pixelBudget) : source;
+  if (request.timestamp !== undefined) await drawTimestamp(image, request.timestamp);
+  return toImagePatches([resizeBicubic(image, request.size ?? chooseSize(image, request.pixels ?? model, request))]);
 }
 
 /** Like `loadImage` for the frames of a video, each an image file; all are scaled to the size that suits the first. */
@@ -34,7 +47,11 @@ export async function loadFrames(
   limits: ImageLimits = defaultImageLimits,
 ): Promise<ImagePatches> {
   const frames = await Promise.all(files.map((bytes) => decodeImage(bytes, limits, request.param, request.pixelBudget)));
-  const maxPixels = Math.max(model.minPixels, Math.min(model.maxPixels, request.maxPixels ?? model.maxPixels));
-  const size = smartResize(frames[0]!, { minPixels: model.minPixels, maxPixels });
+  const size = chooseSize(frames[0]!, model, request);
   return toImagePatches(frames.map((frame) => resizeBicubic(frame, size)));
+}
+
+function chooseSize(image: Size, model: PixelLimits, request: ImageRequest): Size {
+  const maxPixels = Math.max(model.minPixels, Math.min(model.maxPixels, request.maxPixels ?? model.maxPixels));
+  return smartResize(image, { minPixels: model.minPixels, maxPixels });
 }

@@ -34,6 +34,31 @@ export function toImagePatches(frames: readonly RgbImage[]): ImagePatches {
   return { hash: hashPatches(frameCount, patchRows, patchColumns, patches), patches, frameCount, patchRows, patchColumns };
 }
 
+/**
+ * Frames cut into patches one by one, as they come, as one video of `frameCount` frames. Where fewer come the last one is repeated, and
+ * once more for an odd number. Its hash is made of theirs.
+ */
+export async function joinFrames(frameCount: number, frames: AsyncIterable<ImagePatches>): Promise<ImagePatches> {
+  const evenCount = frameCount + (frameCount % 2);
+  const hash = createHash("sha256").update(`${evenCount} frames`);
+  let patches = new Uint8Array(0);
+  let last: ImagePatches | undefined;
+  let count = 0;
+  const add = (frame: ImagePatches) => {
+    patches.set(frame.patches, count++ * frame.patches.length);
+    hash.update(frame.hash);
+  };
+  for await (const frame of frames) {
+    if (!last) patches = new Uint8Array(evenCount * frame.patches.length);
+    last = frame;
+    add(frame);
+  }
+  assert(last, "a video without frames");
+  for (let missing = evenCount - count; missing > 0; missing--) add(last);
+  const { patchRows, patchColumns } = last;
+  return { hash: hash.digest("hex"), patches, frameCount: evenCount, patchRows, patchColumns };
+}
+
 /** Writes uint8 [patchRows · patchColumns, 588], a row being (channel, y, x) of one patch. */
 function patchify({ width, height, rgb }: RgbImage, patches: Uint8Array): void {
   const positions = gridPositions(height / patchSize, width / patchSize);

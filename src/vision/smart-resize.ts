@@ -1,6 +1,7 @@
 // The size a picture is scaled to: whole merge windows, within the pixel limits, aspect ratio kept as well as that allows.
 
 import { windowPixels } from "../core/vision-grid.ts";
+import { roundHalfEven } from "./round-half-even.ts";
 
 /** Longest side over shortest side that the reference keeps. */
 export const maxAspectRatio = 200;
@@ -43,11 +44,4 @@ function limitAspectRatio({ width, height }: Size): Size {
 
 function wholeWindows(length: number): number {
   return Math.max(windowPixels, roundHalfEven(length / windowPixels) * windowPixels);
-}
-
-/** Python's `round`: 2.5 → 2, 3.5 → 4. */
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  if (value - floor !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }

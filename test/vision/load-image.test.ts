@@ -44,7 +44,7 @@ describe("loadFrames", () => {
 });
 
 describe("an image task", () => {
-  const run = (bytes: Uint8Array) => runImageTask({ bytes, request: { param }, model, limits: defaultImageLimits });
+  const run = (bytes: Uint8Array) => runImageTask({ source: bytes, request: { param }, model, limits: defaultImageLimits });
 
   test("gives the picture that loadImage gives", async () => {
     const file = makePicture(56, 56);

@@ -1,0 +1,147 @@
+// An encoded video on disk: its size and length, and chosen frames as pixels. ffmpeg demuxes and decodes; what it may touch is listed here.
+
+import { z } from "zod";
+import { RequestError } from "../core/errors.ts";
+import { type Ffmpeg, runTool, ToolError } from "./ffmpeg.ts";
+import { PpmError, readPpm } from "./read-ppm.ts";
+import type { RgbImage } from "./rgb-image.ts";
+import type { VideoLength } from "./sample-frames.ts";
+import type { Size } from "./smart-resize.ts";
+
+export type VideoFile = {
+  readonly path: string;
+  /** The field that it came in, for error messages. */
+  readonly param: string;
+  /** Pixels of a frame, before it is scaled. */
+  readonly maxFramePixels: number;
+};
+
+export type VideoInfo = VideoLength & Size;
+
+/** No playlists, no lists of files, nothing that names another file or address. */
+const containers = "mov,matroska,avi,mpegts,gif";
+const videoCodecs = "h264,hevc,vp8,vp9,av1,libdav1d,mpeg4,mjpeg,gif";
+/** ffprobe opens a decoder for every stream of a file, those we never decode too, and gives up where one is not allowed. */
+const companionCodecs =
+  "aac,aac_latm,mp2,mp2float,mp3,mp3float,ac3,eac3,opus,libopus,vorbis,libvorbis,flac,alac,amrnb,amrwb," +
+  "pcm_s16le,pcm_s16be,pcm_s24le,pcm_u8,pcm_mulaw,pcm_alaw,mov_text,subrip,ass,webvtt";
+const acceptedFormats = "MP4, QuickTime, WebM, Matroska, AVI, MPEG-TS or GIF with H.264, HEVC, VP8, VP9, AV1, MPEG-4 or MJPEG pictures";
+
+const maxAllocationBytes = 2 ** 28;
+const decoderThreads = 2;
+const maxProbeBytes = 2 ** 16;
+
+function inputOptions({ path, maxFramePixels }: VideoFile, codecs: string): string[] {
+  const allowed = ["-protocol_whitelist", "file", "-format_whitelist", containers, "-codec_whitelist", codecs];
+  const limits = ["-max_pixels", String(maxFramePixels), "-max_alloc", String(maxAllocationBytes)];
+  return ["-v", "error", "-hide_banner", ...allowed, ...limits, "-i", `file:${path}`];
+}
+
+const rate = z.string().transform((text) => {
+  const [numerator = 0, denominator = 0] = text.split("/").map(Number);
+  return denominator > 0 && numerator > 0 ? numerator / denominator : undefined;
+});
+const probed = z.object({
+  streams: z
+    .array(
+      z.object({
+        width: z.int().min(1),
+        height: z.int().min(1),
+        avg_frame_rate: rate,
+        r_frame_rate: rate,
+        nb_read_packets: z.coerce.number().int().min(1),
+        side_data_list: z.array(z.object({ rotation: z.number().optional() })).optional(),
+      }),
+    )
+    .min(1),
+});
+
+/** Reads the file's structure, decoding hardly more than a frame. Throws RequestError. */
+export async function probeVideo(ffmpeg: Ffmpeg, file: VideoFile, signal: AbortSignal): Promise<VideoInfo> {
+  const entries = "stream=width,height,avg_frame_rate,r_frame_rate,nb_read_packets:stream_side_data=rotation";
+  const selection = ["-select_streams", "V:0", "-count_packets", "-show_entries", entries, "-of", "json"];
+  const args = [...inputOptions(file, `${videoCodecs},${companionCodecs}`), ...selection];
+  let output = "";
+  try {
+    for await (const chunk of runTool(ffmpeg.ffprobePath, args, signal)) {
+      output += chunk.toString("utf8");
+      if (output.length > maxProbeBytes) break;
+    }
+  } catch (error) {
+    throw error instanceof ToolError ? refusal(file, error) : error;
+  }
+  const parsed = probed.safeParse(parseJson(output));
+  if (!parsed.success) throw unreadable(file, parsed.error);
+  const [stream] = parsed.data.streams;
+  const { width, height, avg_frame_rate: average, r_frame_rate: nominal, nb_read_packets: frameCount, side_data_list: sides } = stream!;
+  const isOnItsSide = (sides ?? []).some(({ rotation = 0 }) => Math.abs(rotation % 180) === 90);
+  return { width: isOnItsSide ? height : width, height: isOnItsSide ? width : height, frameCount, fps: average ?? nominal ?? 1 };
+}
+
+/**
+ * The frames with these numbers (ascending, each once), turned upright. Fewer when the file ends early or is damaged, none at all is a
+ * RequestError. Decodes only as fast as the frames are taken.
+ */
+export async function* decodeFrames(
+  ffmpeg: Ffmpeg,
+  file: VideoFile,
+  indices: readonly number[],
+  signal: AbortSignal,
+): AsyncGenerator<RgbImage, void> {
+  const select = `select='${isOneOf(indices)}'`;
+  const input = ["-nostdin", "-threads", String(decoderThreads), ...inputOptions(file, videoCodecs)];
+  const filter = ["-map", "0:V:0", "-an", "-sn", "-dn", "-filter_threads", "1", "-vf", select, ...passThrough(ffmpeg.version)];
+  const output = ["-frames:v", String(indices.length), "-c:v", "ppm", "-f", "image2pipe", "pipe:1"];
+  let count = 0;
+  try {
+    for await (const frame of readPpm(runTool(ffmpeg.ffmpegPath, [...input, ...filter, ...output], signal), file.maxFramePixels)) {
+      count++;
+      yield frame;
+    }
+  } catch (error) {
+    if (error instanceof PpmError) throw unreadable(file, error);
+    if (!(error instanceof ToolError)) throw error;
+    if (count === 0) throw refusal(file, error);
+  }
+  if (count === 0) throw unreadable(file);
+}
+
+/** An expression of ffmpeg that tells whether n is among the numbers: a search tree, because it refuses sums of more than about 100. */
+function isOneOf(numbers: readonly number[]): string {
+  if (numbers.length === 1) return `eq(n,${numbers[0]})`;
+  const middle = numbers.length >> 1;
+  return `if(lt(n,${numbers[middle]}),${isOneOf(numbers.slice(0, middle))},${isOneOf(numbers.slice(middle))})`;
+}
+
+/** Frames come out as often as they went in; the option has had this name since 5.1. */
+function passThrough(version: string): string[] {
+  const [major = 99, minor = 99] = /^n?(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number) ?? [];
+  return major > 5 || (major === 5 && minor >= 1) ? ["-fps_mode", "passthrough"] : ["-vsync", "passthrough"];
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(file: VideoFile, error: ToolError): RequestError {
+  return /max pixel count/.test(error.messages) ? tooLarge(file) : unreadable(file, error);
+}
+
+function tooLarge({ param, maxFramePixels }: VideoFile): RequestError {
+  return new RequestError(`${param}: expected frames of at most ${maxFramePixels} pixels, got larger ones; scale the video down`, {
+    code: "video_too_large",
+    param,
+  });
+}
+
+function unreadable({ param }: VideoFile, cause?: unknown): RequestError {
+  return new RequestError(`${param}: expected a video file that can be decoded (${acceptedFormats}), got none; send an intact one`, {
+    code: "invalid_video",
+    param,
+    cause,
+  });
+}
