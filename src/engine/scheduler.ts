@@ -105,10 +105,10 @@ export class Scheduler {
     for (const [i, entry] of entries.entries()) {
       this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
       const sequence = sequences[i];
-      if (sequence?.slot === undefined) continue; // aborted meanwhile
+      assert(sequence, "every entry is that of a sequence");
       const error = result.errors?.[i];
-      if (error) this.#failAll([sequence], [sequence.slot], error);
-      else this.#advance(sequence, entry, result.tokenIds[i], result.logprobs?.[i]);
+      if (error) this.#failAll([sequence], [entry.slot], error);
+      else if (sequence.slot !== undefined) this.#advance(sequence, entry, result.tokenIds[i], result.logprobs?.[i]); // else aborted meanwhile
     }
   }
 

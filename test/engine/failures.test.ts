@@ -116,6 +116,17 @@ describe("a failure", () => {
     expect(eventsOf(runToEnd(engine), second)[0]).toMatchObject({ type: "started", cachedTokens: 0 });
   });
 
+  test("of one row whose request is aborted in that step leaves nothing to reuse either", () => {
+    const { engine, model, submit } = makeEngine({ slotCount: 1 }, { prefillChunkTokens: 2 });
+    const first = submit([1, 2, 3, 4]);
+    step(engine);
+    model.onStep = () => engine.abort(first);
+    model.failNext = "row";
+    expect(step(engine)).toEqual([]);
+    const second = submit([1, 2, 3, 4]);
+    expect(eventsOf(runToEnd(engine), second)[0]).toMatchObject({ type: "started", cachedTokens: 0 });
+  });
+
   test("is what a result without a token for each entry is", () => {
     const { engine, model, submit } = makeEngine();
     const id = submit([1]);

@@ -63,12 +63,13 @@ export class FakeModel implements ModelRunner {
     return { tokenIds: outcomes.map(({ tokenId }) => tokenId), errors: outcomes.map(({ error }) => error) };
   }
 
-  /** A failing row leaves garbage behind, as one does whose numbers are not finite. */
+  /** A failing row may have had numbers that are not finite for a while: its whole slot is garbage. */
   #outcome(entry: BatchEntry, isFailing: boolean): { tokenId?: number | undefined; error?: EngineError } {
     try {
       const tokenId = this.#compute(entry);
       if (!isFailing || !entry.draw) return { tokenId };
-      this.#slots[entry.slot]!.splice(entry.start, Infinity, ...garbage(entry.tokenIds.length));
+      const cells = this.#slots[entry.slot]!;
+      cells.splice(0, Infinity, ...garbage(cells.length));
       return { error: new EngineError("the logits are not finite") };
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
