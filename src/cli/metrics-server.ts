@@ -20,9 +20,10 @@ export function metricsAddress({ metricsPort, metricsHost }: MetricsOptions): Ad
   return metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort, optionPrefix: "metrics-" };
 }
 
-export async function startMetricsServer(metrics: ServerMetrics, options: MetricsOptions) {
+export async function startMetricsServer(metrics: ServerMetrics, options: MetricsOptions, say: (line: string) => void) {
   const address = metricsAddress(options);
   if (!address) return undefined;
   const server = createHttpServer(createMetricsApp(metrics).fetch);
-  return { url: await listen(server, address), close: () => closeWhenIdle(server) };
+  say(`metrics  ${await listen(server, address)}/metrics, without a key`);
+  return { close: () => closeWhenIdle(server) };
 }

@@ -112,7 +112,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     trace: tracing?.record,
   });
   const server = createHttpServer(app.fetch);
-  const metricsServer = await startMetricsServer(metrics, options);
+  const metricsServer = await startMetricsServer(metrics, options, say);
   endInOrder(server, engine, {
     timeoutMs: options.shutdownTimeoutMs,
     log,
@@ -126,7 +126,6 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     },
   });
   sayHowToUse(await listen(server, options), modelId, options, say);
-  if (metricsServer) say(`Metrics on ${metricsServer.url}/metrics, without a key`);
 }
 
 /** From the folder that the operator names to an engine that answers. */

@@ -15,6 +15,8 @@ export type RunningServer = {
   readonly url: string;
   readonly client: OpenAI;
   health(): Promise<{ status: string; running: number; waiting: number }>;
+  /** What was told to the operator so far. */
+  printed(): string;
   /** The structured log so far. */
   logLines(): Record<string, unknown>[];
   /** Ends the server as an operator would; returns its exit code. */
@@ -41,6 +43,7 @@ export async function startServer(args: readonly string[] = [], apiKey = "unused
     url,
     client: new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 }),
     health: async () => (await fetch(`${url}/health`)).json() as ReturnType<RunningServer["health"]>,
+    printed: () => printed,
     logLines: () =>
       log
         .split("\n")
