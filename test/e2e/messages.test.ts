@@ -1,6 +1,6 @@
 // Anthropic's Messages API through the whole program: its own client, and what an agent such as Claude Code sends, against the nano model.
 
-import Anthropic from "@anthropic-ai/sdk";
+import Anthropic, { BadRequestError } from "@anthropic-ai/sdk";
 import type { ContentBlockParam, MessageParam } from "@anthropic-ai/sdk/resources";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSamples, type Sample } from "./samples.ts";
@@ -235,6 +235,6 @@ test("a picture by URL is refused in Anthropic's form where the operator has all
     .create({ ...base, messages: [{ role: "user", content: [picture] }] })
     .catch((e: unknown) => e);
 
-  expect(error).toBeInstanceOf(Anthropic.BadRequestError);
+  expect(error).toBeInstanceOf(BadRequestError);
   expect((error as Error).message).toContain("messages[0].content[0].source.url");
 });
