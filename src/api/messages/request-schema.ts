@@ -5,7 +5,7 @@ import { z } from "zod";
 import { RequestError } from "../../core/errors.ts";
 import { chatRequest, maxStopStrings, stopString } from "../openai-schema.ts";
 import { jsonSchema } from "../output-format.ts";
-import { describe, flag, integer, oneOf, optional, schemaError, text } from "../schema-fields.ts";
+import { describe, flag, integer, optional, schemaError, text } from "../schema-fields.ts";
 import { boundedObject } from "../tool-schema.ts";
 import { toolFields, toolName } from "./tools.ts";
 
@@ -70,9 +70,7 @@ const messageRequest = z.object({
   ...promptFields,
   max_tokens: integer(1),
   stop_sequences: optional(z.array(stopString, "an array of strings").max(maxStopStrings, `at most ${maxStopStrings} strings`)),
-  output_config: optional(
-    z.object({ effort: optional(oneOf("low", "medium", "high", "xhigh", "max")), format: outputFormat }, "an object"),
-  ),
+  output_config: optional(z.object({ format: outputFormat }, "an object")),
   /** The older name of `output_config.format`. */
   output_format: outputFormat,
   temperature,

@@ -1,0 +1,263 @@
+// Every field of a request to the Messages API and what this server does with it, with an example that messages-fields.test.ts proves it
+// by. docs/messages.md is written from it.
+
+import type { MessageCreateParamsBase } from "@anthropic-ai/sdk/resources/beta/messages/messages";
+import { draw, type Field, fields, range } from "./field-table.ts";
+import { pngBase64 } from "./make-app.ts";
+
+const e2e = "test/e2e/messages.test.ts";
+const client = "test/api/messages-client.test.ts";
+const aboutMessages = "test/api/messages.test.ts";
+
+const clock = { name: "clock", input_schema: { type: "object" } };
+const schema = { type: "object", properties: { a: { type: "integer" } } };
+const asks = (...content: object[]) => ({ messages: [{ role: "user", content }] });
+const afterAnswer = (...content: object[]) => ({
+  messages: [
+    { role: "assistant", content },
+    { role: "user", content: "Hi" },
+  ],
+});
+const ignored = (value: unknown, name: string, note?: string): Field => {
+  return { does: "ignored", values: "anything", sent: { [name]: value }, ...(note && { note }) };
+};
+const format = {
+  does: "effective",
+  values: '{"type": "json_schema", "schema": …}',
+  note: "enforced token by token; [what schemas can say](structured-output.md), anything else is a 400; not beside tools that may be called",
+} as const;
+
+/** Fields that the client sends as headers. */
+type Headers = "betas" | "user_profile_id" | "workspace_id";
+
+/** Anthropic's fields, those of its beta too: the type makes the list complete. */
+export const requestFields = {
+  messages: {
+    does: "effective",
+    values: "at least one; see below",
+    note: "the last must not be the assistant's: this server does not continue an answer",
+    sent: asks({ type: "text", text: "Ho" }),
+    effect: { chat: { messages: [{ role: "user", content: [{ type: "text", text: "Ho" }] }] } },
+    proof: [e2e, "a sample gets the reference's answer: $skill, thinking: $thinking"],
+  },
+  model: {
+    does: "refused",
+    values: "the served name, or nothing",
+    note: "another name is a 404",
+    sent: { model: "claude" },
+    accepted: { model: "ernie" },
+  },
+  max_tokens: {
+    does: "effective",
+    values: "at least 1; required",
+    note: "thinking counts; more than the context holds is no mistake",
+    sent: { max_tokens: 9 },
+    effect: { options: { maxTokens: 9 } },
+    proof: [e2e, "is not called in part: a call that the limit cuts is text"],
+  },
+  system: {
+    does: "effective",
+    values: "a string, or text blocks",
+    note: "a line `x-anthropic-billing-header: …` at the start of a block is dropped: Claude Code puts a new one before each prompt, and no prefix would be known",
+    sent: { system: [{ type: "text", text: "Be brief.", cache_control: { type: "ephemeral" } }] },
+    effect: { chat: { messages: [{ role: "system", content: [{ type: "text", text: "Be brief." }] }, {}] } },
+    proof: [e2e, "is answered with a stream, and finds its prompt in the cache although its first line is always new"],
+  },
+  stop_sequences: {
+    does: "effective",
+    values: "up to 16 of at most 256 bytes",
+    note: "hold for text, not for thinking and calls",
+    sent: { stop_sequences: ["END"] },
+    effect: { options: { stopStrings: ["END"] } },
+    proof: [e2e, "a stop sequence ends the answer and is named, stream: %s"],
+  },
+  stream: {
+    does: "effective",
+    values: "true, false",
+    sent: { stream: true },
+    effect: { answer: /^event: message_start\n/ },
+    proof: [client, "is put together by the client's accumulator as it is without streaming"],
+  },
+  temperature: {
+    does: "effective",
+    values: range(0, 2),
+    note: "by default the checkpoint's, else 1",
+    sent: { temperature: 0.5 },
+    effect: { options: { sampling: { temperature: 0.5 } } },
+    proof: [draw, "follows the probabilities"],
+  },
+  top_p: {
+    does: "effective",
+    values: range(0, 1),
+    sent: { top_p: 0.5 },
+    effect: { options: { sampling: { topP: 0.5 } } },
+    proof: [draw, "gives what the definition gives, whatever the number of candidates"],
+  },
+  top_k: {
+    does: "effective",
+    values: "0 (off), or more",
+    sent: { top_k: 40 },
+    effect: { options: { sampling: { topK: 40 } } },
+    proof: [draw, "gives what the definition gives, whatever the number of candidates"],
+  },
+  tools: {
+    does: "effective",
+    values: "up to 1,024 with `name` and `input_schema`",
+    note: "`strict` holds all calls to their schemas; `cache_control`, `defer_loading`, `eager_input_streaming`, `input_examples` and `allowed_callers` are ignored; tools of Anthropic's own (`bash_…`, `web_search_…`) are refused",
+    sent: { tools: [{ ...clock, cache_control: { type: "ephemeral" }, defer_loading: true }] },
+    effect: { chat: { toolUse: { tools: [{ name: "clock", parameters: { type: "object" } }], choice: "auto" } } },
+    proof: [e2e, "is called, and its result answered: %o"],
+  },
+  tool_choice: {
+    does: "effective",
+    values: '"auto", "any", "tool", "none", with `disable_parallel_tool_use`',
+    note: "any and tool: the answer is calls whose input follows the schema, thinking or not",
+    sent: { tools: [clock], tool_choice: { type: "any", disable_parallel_tool_use: true } },
+    effect: {
+      chat: { toolUse: { choice: "required", allowsParallelCalls: false } },
+      options: { format: { type: "tool_calls", maxCalls: 1 } },
+    },
+    proof: [e2e, "must be called where the choice is %s, even where the model would not by itself"],
+  },
+  thinking: {
+    does: "effective",
+    values: '"enabled" with `budget_tokens` of at least 1, "adaptive", "disabled"',
+    note: "adaptive: thinking without a budget. `display` is ignored: thinking is always shown. By default as the server was started",
+    sent: { thinking: { type: "enabled", budget_tokens: 50 } },
+    effect: { chat: { thinking: true }, options: { thinkingBudget: 50 } },
+    proof: [fields, "ends at the budget %s, and an answer follows"],
+  },
+  output_config: {
+    ...format,
+    values: `\`format\`: ${format.values}`,
+    note: `${format.note}. \`effort\` is ignored`,
+    sent: { output_config: { effort: "utmost", format: { type: "json_schema", schema } } },
+    effect: { options: { format: { type: "json_schema", schema, isStrict: true } } },
+    proof: [e2e, "a schema holds the answer"],
+  },
+  output_format: {
+    ...format,
+    note: "older name of `output_config.format`",
+    sent: { output_format: { type: "json_schema", schema } },
+    effect: { options: { format: { type: "json_schema", schema, isStrict: true } } },
+  },
+  cache_control: ignored({ type: "ephemeral" }, "cache_control", "prefixes are found without it, in all places where it may stand"),
+  context_management: ignored({ edits: [] }, "context_management", "nothing is ever cleared"),
+  compaction: ignored({ type: "auto" }, "compaction"),
+  metadata: ignored({ user_id: "eve" }, "metadata"),
+  service_tier: ignored("auto", "service_tier"),
+  speed: ignored("fast", "speed"),
+  inference_geo: ignored("eu", "inference_geo"),
+  diagnostics: ignored({ previous_message_id: null }, "diagnostics"),
+  billing_policy: ignored({}, "billing_policy"),
+  fallbacks: ignored([], "fallbacks"),
+  fallback_credit_token: ignored("x", "fallback_credit_token"),
+  container: { does: "refused", values: "nothing", sent: { container: "c" }, accepted: { container: null } },
+  mcp_servers: { does: "refused", values: "none", sent: { mcp_servers: [{ type: "url" }] }, accepted: { mcp_servers: [] } },
+  thread: {
+    does: "refused",
+    values: "nothing",
+    note: "with `thread_unsupported_request`, at which the SDK's tool runner goes on with whole conversations",
+    sent: { thread: { type: "create" } },
+    accepted: { thread: null },
+  },
+} as const satisfies Record<Exclude<keyof MessageCreateParamsBase, Headers> | "temperature" | "top_p" | "top_k", Field>;
+
+export const ownFields = {
+  seed: {
+    does: "effective",
+    values: "any integer",
+    note: "random by default; the same seed and request give the same answer",
+    sent: { seed: 7 },
+    effect: { options: { sampling: { seed: 7 } } },
+  },
+  enable_thinking: {
+    does: "effective",
+    values: "true, false",
+    note: "`thinking` says more",
+    sent: { enable_thinking: true },
+    effect: { chat: { thinking: true } },
+  },
+  chat_template_kwargs: {
+    does: "effective",
+    values: "an object",
+    note: "`enable_thinking` and `options.thinking_mode`",
+    sent: { chat_template_kwargs: { enable_thinking: true } },
+    effect: { chat: { thinking: true } },
+  },
+} as const satisfies Record<string, Field>;
+
+const textBlock = { type: "text", text: "a" };
+
+export const blockFields = {
+  "role: user, assistant, system": {
+    does: "effective",
+    values: "a string, or blocks",
+    note: "several of one role in a row are fine",
+    sent: {
+      messages: [
+        { role: "system", content: "a" },
+        { role: "user", content: "Hi" },
+      ],
+    },
+    effect: { chat: { messages: [{ role: "system", content: [textBlock] }, {}] } },
+  },
+  text: {
+    does: "effective",
+    values: "text",
+    note: "`citations` are ignored",
+    sent: asks({ ...textBlock, citations: [] }),
+    effect: { chat: { messages: [{ content: [textBlock] }] } },
+  },
+  "image: base64": {
+    does: "effective",
+    values: "PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP",
+    note: "the file says what it is; `media_type` is not looked at",
+    sent: asks({ type: "image", source: { type: "base64", media_type: "image/png", data: pngBase64 } }),
+    effect: { chat: { messages: [{ content: [{ type: "image" }] }] } },
+    proof: [e2e, "a sample gets the reference's answer: $skill, thinking: $thinking"],
+  },
+  "image: url": {
+    does: "effective",
+    values: "data, and what the operator allows (`--allow-media-domain`, `--allow-media-path`)",
+    sent: asks({ type: "image", source: { type: "url", url: `data:image/png;base64,${pngBase64}` } }),
+    effect: { chat: { messages: [{ content: [{ type: "image" }] }] } },
+    proof: [e2e, "a picture by URL is refused in Anthropic's form where the operator has allowed none"],
+  },
+  "image: file": { does: "refused", values: "—", sent: asks({ type: "image", source: { type: "file", file_id: "f" } }) },
+  tool_use: {
+    does: "effective",
+    values: "`id`, `name`, `input` (an object)",
+    sent: afterAnswer({ type: "tool_use", id: "1", name: "f", input: { a: 1 } }),
+    effect: { chat: { messages: [{ toolCalls: [{ id: "1", name: "f", arguments: '{"a":1}' }] }, {}] } },
+    proof: [e2e, "is called, and its result answered: %o"],
+  },
+  tool_result: {
+    does: "effective",
+    values: "a string, or blocks of text and pictures; `is_error`",
+    note: "where `is_error` is true, the model reads `Error: ` first",
+    sent: asks({ type: "tool_result", tool_use_id: "1", content: [textBlock], is_error: true }),
+    effect: { chat: { messages: [{ role: "tool", toolCallId: "1", content: [{ type: "text", text: "Error: " }, textBlock] }] } },
+    proof: [aboutMessages, "results of tools, questions between them and pictures in them, in order"],
+  },
+  thinking: {
+    does: "effective",
+    values: "with any `signature`",
+    note: "whether earlier thinking is shown to the model is its template's choice",
+    sent: afterAnswer({ type: "thinking", thinking: "hm", signature: "x" }),
+    effect: { chat: { messages: [{ reasoning: "hm" }, {}] } },
+  },
+  redacted_thinking: {
+    does: "effective",
+    values: "anything",
+    note: "left out: nobody here can read it",
+    sent: afterAnswer({ type: "redacted_thinking", data: "x" }, textBlock),
+    effect: { chat: { messages: [{ role: "assistant", content: [textBlock] }, {}] } },
+  },
+  "document, search_result, server_tool_use, …": {
+    does: "refused",
+    values: "—",
+    note: "send their text as text, their pages as pictures",
+    sent: asks({ type: "document", source: { type: "text", media_type: "text/plain", data: "a" } }),
+  },
+} as const satisfies Record<string, Field>;

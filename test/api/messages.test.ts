@@ -1,0 +1,257 @@
+// The Messages API over HTTP: what requests mean, what is refused in which words, and how streams are written.
+
+import { describe, expect, test } from "vitest";
+import { EngineError } from "../../src/core/errors.ts";
+import type { ChatEvent } from "../../src/core/events.ts";
+import { chatPath, makeApp, pngBase64, post, type Script, started, thinkingEvents, usage, userSays } from "./make-app.ts";
+
+const path = "/v1/messages";
+const says = (content: unknown, fields: object = {}) => ({ max_tokens: 100, messages: [{ role: "user", content }], ...fields });
+const tool = (fields: object = {}) => ({ name: "f", input_schema: { type: "object" }, ...fields });
+
+async function ask(body: object, script?: Script) {
+  const made = makeApp(script);
+  const response = await made.app.request(path, post(body));
+  return { ...made, response, text: await response.text() };
+}
+
+describe("what a request means", () => {
+  test("results of tools, questions between them and pictures in them, in order", async () => {
+    const image = { type: "image", source: { type: "base64", data: pngBase64 } };
+    const { calls } = await ask(
+      says([
+        { type: "tool_result", tool_use_id: "1" },
+        { type: "tool_result", tool_use_id: "2", content: [{ type: "text", text: "b" }, image] },
+        { type: "text", text: "c" },
+        image,
+        { type: "tool_result", tool_use_id: "3", content: "d" },
+      ]),
+    );
+
+    const picture = (param: string) => ({
+      type: "image",
+      bytes: Buffer.from(pngBase64, "base64"),
+      param: `messages[0].${param}.source.data`,
+    });
+    expect(calls[0]?.chat.messages).toEqual([
+      { role: "tool", toolCallId: "1", content: [] },
+      { role: "tool", toolCallId: "2", content: [{ type: "text", text: "b" }, picture("content[1].content[1]")] },
+      { role: "user", content: [{ type: "text", text: "c" }, picture("content[3]")] },
+      { role: "tool", toolCallId: "3", content: [{ type: "text", text: "d" }] },
+    ]);
+  });
+
+  test.each<[string, unknown, string[]]>([
+    ["a line for the books", "x-anthropic-billing-header: a=1; cch=2;\nYou are.", ["You are."]],
+    [
+      "a block for the books",
+      [
+        { type: "text", text: "x-anthropic-billing-header: cch=3;" },
+        { type: "text", text: "You are." },
+      ],
+      ["You are."],
+    ],
+    ["the words in another place", "Say x-anthropic-billing-header: 1", ["Say x-anthropic-billing-header: 1"]],
+    ["nothing else", "x-anthropic-billing-header: cch=3;", []],
+  ])("a system prompt with %s", async (_, system, texts) => {
+    const { calls } = await ask(says("Hi", { system }));
+
+    const [first] = calls[0]!.chat.messages;
+    expect(first?.role === "system" ? first.content.map((part) => part.type === "text" && part.text) : []).toEqual(texts);
+  });
+
+  test.each<[string, object, unknown, object | undefined]>([
+    ["auto", { type: "auto" }, "auto", undefined],
+    ["any", { type: "any" }, "required", { isRequired: true, maxCalls: Infinity }],
+    [
+      "tool",
+      { type: "tool", name: "g" },
+      { name: "g" },
+      { isRequired: true, maxCalls: 1, tools: [{ name: "g", param: "tools[1].input_schema" }] },
+    ],
+  ])("the choice %s", async (_, choice, expected, format) => {
+    const { calls } = await ask(says("Hi", { tools: [tool(), tool({ name: "g" })], tool_choice: choice }));
+
+    expect(calls[0]?.chat.toolUse?.choice).toEqual(expected);
+    if (format === undefined) expect(calls[0]?.options.format).toBeUndefined();
+    else expect(calls[0]?.options.format).toMatchObject(format);
+  });
+
+  test("none: of no tools, and a form may hold the answer", async () => {
+    const output_config = { format: { type: "json_schema", schema: { type: "object" } } };
+    const { calls } = await ask(says("Hi", { tools: [tool()], tool_choice: { type: "none" }, output_config }));
+
+    expect(calls[0]?.chat.toolUse).toBeUndefined();
+    expect(calls[0]?.options.format).toMatchObject({ type: "json_schema", param: "output_config.format.schema" });
+  });
+});
+
+describe("what is refused", () => {
+  test.each<[message: string, body: object]>([
+    ["max_tokens: expected an integer of at least 1, got nothing", { messages: says("Hi").messages }],
+    ["max_tokens: expected an integer of at least 1, got 0", says("Hi", { max_tokens: 0 })],
+    ["messages: expected an array of messages, got nothing", { max_tokens: 1 }],
+    ["messages: expected at least one message", says("Hi", { messages: [] })],
+    [
+      'messages[0].role: expected one of "user", "assistant", "system", got "tool"',
+      says("Hi", { messages: [{ role: "tool", content: "" }] }),
+    ],
+    ["messages[0].content: expected a string or an array of blocks, got nothing", says(undefined)],
+    ['messages[0].content[0].type: expected one of "text", "image", "tool_result", got "document"', says([{ type: "document" }])],
+    ['messages[0].content[0].type: expected one of "text", "image", "tool_result", got "thinking"', says([{ type: "thinking" }])],
+    [
+      'messages[0].content[0].content[0].type: expected one of "text", "image", got "document"',
+      says([{ type: "tool_result", tool_use_id: "1", content: [{ type: "document" }] }]),
+    ],
+    ['messages[0].content[0].source: expected an object with a type, "base64" or "url"', says([{ type: "image" }])],
+    [
+      'messages[0].content[0].source.data: expected base64 after "base64,"',
+      says([{ type: "image", source: { type: "base64", data: "data:image/png;base64,xx" } }]),
+    ],
+    [
+      'messages[1].role: expected "user" in the last message, got "assistant"; this server does not continue an answer',
+      says("Hi", { messages: [...says("Hi").messages, { role: "assistant", content: "So" }] }),
+    ],
+    [
+      'tools[0].type: expected "custom", a tool that the client describes and runs, got "bash_20250124"',
+      says("Hi", { tools: [{ type: "bash_20250124", name: "bash" }] }),
+    ],
+    ["tools[0].input_schema: expected an object of at most 10000 values", says("Hi", { tools: [{ name: "f" }] })],
+    ["tools[0].name: expected a name of 1 to 128 letters", says("Hi", { tools: [tool({ name: "a b" })] })],
+    ['tools[1].name: expected a name of its own, got "f" a second time', says("Hi", { tools: [tool(), tool()] })],
+    ['tool_choice: expected "auto" or "none" where no tools are given, got "any"', says("Hi", { tool_choice: { type: "any" } })],
+    [
+      "tool_choice.name: expected the name of one of the 1 tools",
+      says("Hi", { tools: [tool()], tool_choice: { type: "tool", name: "g" } }),
+    ],
+    ["thinking.budget_tokens: expected an integer of at least 1, got nothing", says("Hi", { thinking: { type: "enabled" } })],
+    [
+      'thinking.type: expected an object with a type, "enabled", "adaptive" or "disabled", got "hard"',
+      says("Hi", { thinking: { type: "hard" } }),
+    ],
+    ["stop_sequences[0]: expected a string of at least one character", says("Hi", { stop_sequences: [""] })],
+    ["container: this server supports none", says("Hi", { container: "c" })],
+    [
+      "output_format: expected nothing beside tools that may be called",
+      says("Hi", { tools: [tool()], output_format: { type: "json_schema", schema: {} } }),
+    ],
+  ])("%s", async (message, body) => {
+    const { response, text, calls } = await ask(body);
+
+    expect(response.status).toBe(400);
+    expect(JSON.parse(text)).toEqual({
+      type: "error",
+      error: { type: "invalid_request_error", message: expect.stringContaining(message), details: { error_code: expect.any(String) } },
+      request_id: response.headers.get("request-id"),
+    });
+    expect(calls).toEqual([]);
+  });
+
+  test.each([
+    ["GET", path, 405, "invalid_request_error"],
+    ["POST", `${path}/batches`, 404, "not_found_error"],
+  ])("%s %s", async (method, url, status, type) => {
+    const response = await makeApp().app.request(url, { method });
+
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({ type: "error", error: { type } });
+  });
+
+  test("in the words of the client's dialect, on all routes", async () => {
+    const bad = post(userSays("Hi", { n: 0 }), { "anthropic-version": "2023-06-01" });
+    expect(await (await makeApp().app.request(chatPath, bad)).json()).toMatchObject({ type: "error" });
+    expect(await (await makeApp().app.request("/v1/messages_", { method: "POST" })).json()).not.toHaveProperty("type");
+  });
+});
+
+describe("a stream", () => {
+  const stream = async (events: Script) => {
+    const { text } = await ask(says("Hi", { stream: true, tools: [tool()] }), events);
+    return text
+      .split("\n\n")
+      .filter((frame) => frame !== "")
+      .map((frame) => {
+        const [, name, data] = /^event: (\w+)\ndata: (.*)$/.exec(frame)!;
+        const value = JSON.parse(data!) as { type: string };
+        expect(value.type).toBe(name);
+        return value;
+      });
+  };
+
+  test("is a message's beginning, its blocks and its end", async () => {
+    const events = await stream(thinkingEvents);
+
+    const message = { stop_reason: null, content: [], usage: { input_tokens: 8, cache_read_input_tokens: 4, output_tokens: 0 } };
+    expect(events).toMatchObject([
+      { type: "message_start", message },
+      { type: "ping" },
+      { type: "content_block_start", index: 0, content_block: { type: "thinking", thinking: "", signature: "" } },
+      { type: "content_block_delta", index: 0, delta: { type: "thinking_delta", thinking: "Let me " } },
+      { type: "content_block_delta", index: 0, delta: { type: "thinking_delta", thinking: "see." } },
+      { type: "content_block_delta", index: 0, delta: { type: "signature_delta", signature: expect.any(String) } },
+      { type: "content_block_stop", index: 0 },
+      { type: "content_block_start", index: 1, content_block: { type: "text", text: "" } },
+      { type: "content_block_delta", index: 1, delta: { type: "text_delta", text: "Four." } },
+      { type: "content_block_stop", index: 1 },
+      { type: "message_delta", delta: { stop_reason: "end_turn", stop_sequence: null }, usage: { output_tokens: 9 } },
+      { type: "message_stop" },
+    ]);
+  });
+
+  test("that fails in the middle ends with an error event", async () => {
+    const events = await stream([started, { type: "content", text: "Hel" }, new EngineError("0xdead")]);
+
+    expect(events.at(-1)).toMatchObject({ type: "error", error: { type: "api_error" }, request_id: expect.stringMatching(/^req_/) });
+    expect(JSON.stringify(events)).not.toContain("0xdead");
+  });
+
+  test("that stops without its end ends with an error event", async () => {
+    expect((await stream([started, { type: "content", text: "Hel" }])).at(-1)).toHaveProperty("error");
+  });
+});
+
+describe("how an answer ends", () => {
+  const call = (text: string): ChatEvent[] => [
+    { type: "tool-call", name: "f" },
+    { type: "tool-arguments", text },
+  ];
+  const end = (reason: "stop" | "length" | "tool_calls", fields: object = {}): ChatEvent => ({
+    type: "finished",
+    reason,
+    usage,
+    ...fields,
+  });
+  const asText = (text: string) => [{ type: "text", text }];
+
+  test.each<[string, ChatEvent[], object]>([
+    ["by itself", [end("stop")], { stop_reason: "end_turn", stop_sequence: null, content: [] }],
+    ["at a stop sequence", [end("stop", { stopString: "END" })], { stop_reason: "stop_sequence", stop_sequence: "END" }],
+    ["at the limit", [end("length", { usage: { ...usage, completionTokens: 100 } })], { stop_reason: "max_tokens" }],
+    ["at the end of the context", [end("length")], { stop_reason: "model_context_window_exceeded" }],
+    ["with a call", [...call("{}"), end("tool_calls")], { stop_reason: "tool_use", content: [{ type: "tool_use", input: {} }] }],
+    [
+      "with a call that is no JSON, which is text",
+      [...call('{"a": b}'), end("tool_calls")],
+      { stop_reason: "end_turn", content: asText('<tool_call>{"name": "f", "arguments": {"a": b}}</tool_call>') },
+    ],
+    [
+      "within a call, which is text",
+      [{ type: "content", text: "So: " }, ...call('{"a": "rm -r /tm'), end("length")],
+      { content: asText('So: <tool_call>{"name": "f", "arguments": {"a": "rm -r /tm') },
+    ],
+    [
+      "within the second call, with the first whole",
+      [...call("{}"), ...call('{"a'), end("length")],
+      { content: [{ type: "tool_use" }, { type: "text" }] },
+    ],
+    [
+      "with a call too deep for any tool, which is text",
+      [...call(`{"a":${"[".repeat(9999)}${"]".repeat(9999)}}`), end("tool_calls")],
+      { content: [{ type: "text" }] },
+    ],
+  ])("%s", async (_, events, expected) => {
+    const { text } = await ask(says("Hi", { tools: [tool()] }), [started, ...events]);
+
+    expect(JSON.parse(text)).toMatchObject(expected);
+  });
+});
