@@ -277,10 +277,10 @@ describe("the log", () => {
     for (const secret of ["SECRET", pngBase64.slice(0, 20), "Hel"]) expect(JSON.stringify(lines)).not.toContain(secret);
   });
 
-  test("leaves out health probes that succeed", async () => {
+  test("leaves out probes and scrapes that succeed", async () => {
     const { app, lines } = makeApp();
 
-    await app.request("/health");
+    for (const path of ["/health", "/health/ready", "/health/live", "/metrics"]) expect((await app.request(path)).status).toBe(200);
 
     expect(lines).toEqual([]);
   });
