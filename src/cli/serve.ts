@@ -70,8 +70,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const media = createMediaReader({ domains: options.mediaDomains, folders: options.mediaFolders });
   say(`ernie-vl ${programVersion()}`);
   await probeAddresses([options, metricsAddress(options)]);
-  const { model, memory, engine } = await load(options, say);
-  const { manifest } = model;
+  const { folder, manifest, memory, engine } = await load(options, say);
   const modelId = options.servedModelName ?? manifest.source.name;
   const contextLength = memory.kv.capacity;
 
@@ -79,7 +78,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   let grammar: GrammarClient | undefined;
   let isStopping = false;
   const service = createChatService({
-    modelFolder: model.folder,
+    modelFolder: folder,
     config: manifest.config,
     engine,
     loadImage: images.load,
@@ -100,7 +99,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     contextLength,
     defaultThinking: options.defaultThinking,
     responseStore: options.responseStore,
-    generationDefaults: readGenerationDefaults(model.folder),
+    generationDefaults: readGenerationDefaults(folder),
     apiKeys: options.apiKeys,
     media,
     isReady: () => !isStopping && engine.isAlive && !watch.isStalled(),
@@ -139,7 +138,7 @@ async function load(options: ServeOptions, say: (line: string) => void) {
   const started = Date.now();
   const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
   say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
-  return { model, memory, engine };
+  return { ...model, memory, engine };
 }
 
 /** Anyone who reaches an open address without a key could use the machine. */
