@@ -1,4 +1,5 @@
-// The seven cases of openresponses' compliance test, in our words: what is asked, and what must hold besides the schema.
+// The seven cases of openresponses' compliance test, in our words and with a city that nano knows: what is asked, and what must hold
+// besides the schema.
 
 import { expect } from "vitest";
 import { readEvents, responseSchema, type WireEvent, type WireResponse } from "./response-schema.ts";
@@ -7,13 +8,12 @@ export type ComplianceCase = {
   readonly name: string;
   readonly body: object;
   readonly isStream?: boolean;
-  /** Ids of the tests run on a real model: nano knows neither pirates nor the weather of this city by itself. */
   readonly holds: (response: WireResponse, events: readonly WireEvent[]) => void;
 };
 
 const says = (role: string, content: unknown) => ({ type: "message", role, content });
 const weather = {
-  input: [says("user", "What is the weather in San Francisco?")],
+  input: [says("user", "What is the weather in Toronto?")],
   tools: [
     {
       type: "function",

@@ -1,0 +1,232 @@
+// Responses by id: conversations that go on, and what can be read, deleted and cancelled, by whom and for how long.
+
+import { BadRequestError, NotFoundError } from "openai";
+import { describe, expect, test } from "vitest";
+import { ResponseStore } from "../../src/api/responses/response-store.ts";
+import type { ResponseObject } from "../../src/api/responses/response-object.ts";
+import { helloEvents, pngBase64, started, untilAborted } from "./make-app.ts";
+import { callEvents, makeResponsesApp, weatherTool } from "./responses-app.ts";
+
+const ask = { model: "ernie", input: "Hi" };
+const png = `data:image/png;base64,${pngBase64}`;
+
+describe("previous_response_id", () => {
+  test.each([false, true])("puts what was said before the input, stream: %s", async (stream) => {
+    const { client, send, calls } = makeResponsesApp(helloEvents);
+    const create = async (body: object): Promise<string> => {
+      const text = await (await send({ ...ask, ...body, stream })).text();
+      return /"id":"(resp_\w+)"/.exec(text)![1]!;
+    };
+    const first = await create({ instructions: "Be brief." });
+    const second = await create({
+      input: [{ role: "user", content: [{ type: "input_image", image_url: png }] }],
+      previous_response_id: first,
+    });
+    await create({ input: "Bye", previous_response_id: second, instructions: "Be kind." });
+
+    const says = (role: string, text: string) => ({ role, content: [{ type: "text", text }] });
+    expect(calls[2]?.chat.messages).toEqual([
+      says("system", "Be kind."),
+      says("user", "Hi"),
+      says("assistant", "Hello."),
+      { role: "user", content: [expect.objectContaining({ type: "image", bytes: Buffer.from(pngBase64, "base64") })] },
+      says("assistant", "Hello."),
+      says("user", "Bye"),
+    ]);
+    expect((await client.responses.retrieve(second)).previous_response_id).toBe(first);
+  });
+
+  test("a result follows the call that the server keeps", async () => {
+    const { client, calls } = makeResponsesApp(callEvents);
+    const { id, output } = await client.responses.create({ ...ask, tools: [weatherTool] });
+    const results = output.flatMap((item) =>
+      item.type === "function_call" ? [{ type: "function_call_output" as const, call_id: item.call_id, output: "sunny" }] : [],
+    );
+
+    await client.responses.create({ model: "ernie", input: results, previous_response_id: id });
+
+    const roles = calls[1]?.chat.messages.map(({ role }) => role);
+    expect(roles).toEqual(["user", "assistant", "tool", "tool"]);
+    expect(calls[1]?.chat.messages[1]).toMatchObject({ reasoning: "I need the weather.", toolCalls: [{}, {}] });
+  });
+
+  test("items may be named by their ids instead of sent", async () => {
+    const { client, calls } = makeResponsesApp(callEvents);
+    const { output, id } = await client.responses.create({ ...ask, tools: [weatherTool] });
+    const { data: input } = await client.responses.inputItems.list(id);
+
+    await client.responses.create({
+      model: "ernie",
+      input: [
+        ...[...input, ...output].map((item) => ({ type: "item_reference" as const, id: item.id! })),
+        { role: "user", content: "And?" },
+      ],
+    });
+
+    expect(calls[1]?.chat.messages.map(({ role }) => role)).toEqual(["user", "assistant", "user"]);
+  });
+});
+
+describe("a stored response", () => {
+  test("is retrieved as it was given", async () => {
+    const { client } = makeResponsesApp(callEvents);
+    const { _request_id: _, ...given } = await client.responses.create({ ...ask, tools: [weatherTool], metadata: { a: "b" } });
+
+    expect(await client.responses.retrieve(given.id)).toMatchObject(given);
+  });
+
+  test("lists its input in pages, the last item first unless told", async () => {
+    const { client } = makeResponsesApp(helloEvents);
+    const { id } = await client.responses.create({
+      model: "ernie",
+      input: [
+        { role: "user", content: [{ type: "input_text", text: "A" }, { type: "input_image", image_url: png } as never] },
+        { role: "assistant", content: "B" },
+        { type: "function_call", call_id: "c", name: "f", arguments: "{}" },
+        { type: "function_call_output", id: "fco_own", call_id: "c", output: "D" },
+      ],
+    });
+
+    const page = await client.responses.inputItems.list(id, { limit: 3, order: "asc" });
+    const rest = await page.getNextPage();
+    const all = [];
+    for await (const item of client.responses.inputItems.list(id)) all.push(item);
+
+    expect(page.data).toMatchObject([
+      { role: "user", status: "completed", content: [{ text: "A" }, { type: "input_image", image_url: png, detail: "auto" }] },
+      { role: "assistant", content: [{ type: "output_text", text: "B", annotations: [] }] },
+      { type: "function_call", call_id: "c" },
+    ]);
+    expect([page.has_more, rest.has_more]).toEqual([true, false]);
+    expect(rest.data).toMatchObject([{ id: "fco_own", output: "D" }]);
+    expect(all.map((item) => item.id)).toEqual([...page.data, ...rest.data].map((item) => item.id).toReversed());
+    await expect(client.responses.inputItems.list(id, { limit: 0 })).rejects.toBeInstanceOf(BadRequestError);
+  });
+
+  test("is gone when deleted, and so is what followed it", async () => {
+    const { client } = makeResponsesApp(helloEvents);
+    const first = await client.responses.create(ask);
+    const second = await client.responses.create({ ...ask, previous_response_id: first.id });
+
+    await client.responses.delete(first.id);
+
+    await expect(client.responses.retrieve(first.id)).rejects.toBeInstanceOf(NotFoundError);
+    await expect(client.responses.delete(first.id)).rejects.toBeInstanceOf(NotFoundError);
+    await expect(client.responses.create({ ...ask, previous_response_id: second.id })).rejects.toMatchObject({
+      status: 404,
+      code: "previous_response_not_found",
+      param: "previous_response_id",
+    });
+  });
+
+  test("belongs to the key it was made with", async () => {
+    const { clientFor } = makeResponsesApp(helloEvents, { apiKeys: ["alice", "eve"] });
+    const [alice, eve] = [clientFor("alice"), clientFor("eve")];
+    const { id, output } = await alice.responses.create(ask);
+
+    const tries = [
+      eve.responses.retrieve(id),
+      eve.responses.delete(id),
+      eve.responses.cancel(id),
+      eve.responses.inputItems.list(id),
+      eve.responses.create({ ...ask, previous_response_id: id }),
+      eve.responses.create({ ...ask, input: [{ type: "item_reference", id: output[0]!.id! }] }),
+    ];
+
+    for (const attempt of tries) await expect(attempt).rejects.toBeInstanceOf(NotFoundError);
+    expect((await alice.responses.retrieve(id)).id).toBe(id);
+  });
+
+  test.each<[string, object, object]>([
+    ["the request says so", {}, { store: false }],
+    ["the server keeps none", { responseStore: 0 }, {}],
+  ])("there is none when %s", async (_, options, fields) => {
+    const { client } = makeResponsesApp(helloEvents, options);
+    const response = await client.responses.create({ ...ask, ...fields });
+
+    expect(response).toMatchObject({ store: false });
+    await expect(client.responses.retrieve(response.id)).rejects.toBeInstanceOf(NotFoundError);
+  });
+
+  test("leaves when there are too many, the one not used for longest first", async () => {
+    const { client } = makeResponsesApp(helloEvents, { responseStore: 2 });
+    const [first, second] = [await client.responses.create(ask), await client.responses.create(ask)];
+    await client.responses.retrieve(first.id);
+    await client.responses.create(ask);
+
+    await expect(client.responses.retrieve(second.id)).rejects.toBeInstanceOf(NotFoundError);
+    expect((await client.responses.retrieve(first.id)).id).toBe(first.id);
+  });
+
+  test("leaves when pictures take too much memory", () => {
+    const store = new ResponseStore(1000);
+    const ids = Array.from({ length: 10 }, (_, index) => `resp_${index}`);
+    for (const id of ids) {
+      const content = [{ type: "input_image" as const, image_url: "x".repeat(60 * 2 ** 20), detail: undefined }];
+      store.keep(undefined, { response: { id } as ResponseObject, input: [{ type: "message", id: "m", role: "user", content }] });
+    }
+
+    const kept = ids.filter((id) => {
+      try {
+        return store.get(undefined, id);
+      } catch {
+        return false;
+      }
+    });
+    expect(kept).toEqual(ids.slice(-4));
+  });
+
+  test("is not streamed again", async () => {
+    const { client } = makeResponsesApp(helloEvents);
+    const { id } = await client.responses.create(ask);
+
+    await expect(client.responses.retrieve(id, { stream: true })).rejects.toMatchObject({ status: 400, param: "stream" });
+  });
+});
+
+describe("cancelling", () => {
+  const endless = async function* endless({ signal }: { signal: AbortSignal }) {
+    yield started;
+    yield { type: "content", text: "Hel" } as const;
+    await untilAborted(signal);
+  };
+
+  test("a stream ends it with what it has, and tells the model to stop", async () => {
+    const { client, calls, lines } = makeResponsesApp(endless);
+    const seen: string[] = [];
+    let id = "";
+    let cancelled: unknown;
+    for await (const event of await client.responses.create({ ...ask, stream: true })) {
+      seen.push(event.type);
+      if (event.type === "response.created") id = event.response.id;
+      if (event.type === "response.output_text.delta") cancelled = await client.responses.cancel(id);
+    }
+
+    const expected = { id, status: "cancelled", output: [{ status: "incomplete", content: [{ text: "Hel" }] }] };
+    expect(cancelled).toMatchObject(expected);
+    expect(await client.responses.retrieve(id)).toMatchObject(expected);
+    expect(seen.slice(-2)).toEqual(["response.output_item.done", "response.incomplete"]);
+    expect(calls[0]?.signal.aborted).toBe(true);
+    expect(lines.some(({ level }) => level === "error")).toBe(false);
+    await expect(client.responses.cancel(id)).rejects.toMatchObject({ status: 400, code: "response_not_running" });
+  });
+
+  test("a response that has ended is refused, an unknown one not found", async () => {
+    const { client } = makeResponsesApp(helloEvents);
+    const { id } = await client.responses.create(ask);
+
+    await expect(client.responses.cancel(id)).rejects.toMatchObject({ status: 400, message: expect.stringContaining("completed") });
+    await expect(client.responses.cancel("resp_1")).rejects.toBeInstanceOf(NotFoundError);
+  });
+
+  test("is no longer possible when the client has left", async () => {
+    const { client } = makeResponsesApp(endless);
+    let id = "";
+    for await (const event of await client.responses.create({ ...ask, stream: true })) {
+      if (event.type === "response.created") id = event.response.id;
+      if (event.type === "response.output_text.delta") break;
+    }
+
+    await expect.poll(() => client.responses.cancel(id).catch((error: unknown) => error)).toBeInstanceOf(NotFoundError);
+  });
+});
