@@ -89,10 +89,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   });
   const tracing = await startTracing(modelId, log);
   const metrics = watchEngine(engine, modelId, memory.kv.slotCount);
-  const watch = watchSteps(engine, options.stepTimeoutMs, log, (reason) => {
-    engine.abandon(reason);
-    setTimeout(() => process.kill(process.pid, "SIGKILL"), lastWordsMs); // exit() would wait for the thread
-  });
+  const watch = watchSteps(engine, options.stepTimeoutMs, log, (reason) => endAtOnce(engine, reason));
   const app = createApp(service, {
     modelId,
     created: Math.floor(Date.now() / 1000),
@@ -125,6 +122,11 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     },
   });
   sayHowToUse(await listen(server, options), modelId, options, say);
+}
+
+function endAtOnce(engine: EngineClient, reason: string): void {
+  engine.abandon(reason);
+  setTimeout(() => process.kill(process.pid, "SIGKILL"), lastWordsMs); // exit() would wait for the thread
 }
 
 /** From the folder that the operator names to an engine that answers. */
