@@ -21,15 +21,27 @@ export type RunningServer = {
   logLines(): Record<string, unknown>[];
   /** Ends the server as an operator would; returns its exit code. */
   stop(): Promise<number | null>;
+  /** Sends a signal, and does not wait. */
+  kill(signal: NodeJS.Signals): void;
+  /** How the program ended by itself, or by a signal. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
 };
 
 /** `npm start` with a free port and further arguments. Rejects with what the program printed when it does not come up. */
-export async function startServer(args: readonly string[] = [], apiKey = "unused"): Promise<RunningServer> {
+export async function startServer(
+  args: readonly string[] = [],
+  apiKey = "unused",
+  environment: Readonly<Record<string, string>> = {},
+): Promise<RunningServer> {
   if (!existsSync(`${root}${entry}`)) throw new Error(`${entry} is missing; run \`npm run build\` first`);
-  const child = spawn(process.execPath, [entry, "serve", "--port", "0", ...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [entry, "serve", "--port", "0", ...args], {
+    cwd: root,
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let printed = "";
   let log = "";
-  const exited = once(child, "exit") as Promise<[number | null]>;
+  const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -49,10 +61,19 @@ export async function startServer(args: readonly string[] = [], apiKey = "unused
         .split("\n")
         .filter((line) => line.startsWith("{"))
         .map((line) => JSON.parse(line) as Record<string, unknown>),
+    kill: (signal) => void child.kill(signal),
+    ended: exited.then(([code, signal]) => ({ code, signal })),
     stop: async () => {
       child.kill("SIGTERM");
       const [code] = await exited;
       return code;
     },
   };
+}
+
+const preload = fileURLToPath(new URL("inject-fault.mjs", import.meta.url));
+
+/** The same with a model that breaks in the middle of an answer; `inject-fault.mjs` knows how. */
+export function startBroken(fault: string, args: readonly string[] = []): Promise<RunningServer> {
+  return startServer(args, "unused", { NODE_OPTIONS: `--import=${preload}`, ERNIE_VL_FAULT: fault });
 }
