@@ -15,7 +15,7 @@ export function requireApiKey(apiKeys: readonly string[]): MiddlewareHandler<App
     if (accepted.length > 0) {
       const key = sentKey(c.req.header("authorization"), c.req.header("x-api-key"));
       if (key === undefined) {
-        throw new RequestError("expected an API key, got none; send it as `Authorization: Bearer KEY`", {
+        throw new RequestError("expected an API key, got none; send it as `Authorization: Bearer KEY` or `x-api-key: KEY`", {
           status: 401,
           code: "missing_api_key",
         });

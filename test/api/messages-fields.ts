@@ -111,7 +111,7 @@ export const requestFields = {
   tool_choice: {
     does: "effective",
     values: '"auto", "any", "tool", "none", with `disable_parallel_tool_use`',
-    note: "any and tool: the answer is calls whose input follows the schema, thinking or not",
+    note: "any and tool: the answer is calls whose input follows the schema, thinking or not; among at most 128 tools",
     sent: { tools: [clock], tool_choice: { type: "any", disable_parallel_tool_use: true } },
     effect: {
       chat: { toolUse: { choice: "required", allowsParallelCalls: false } },

@@ -2,7 +2,8 @@
 
 import type { ChatEvent } from "../../core/events.ts";
 import { assert } from "../../core/errors.ts";
-import type { ContentBlock, Message, MessageEvent, MessageWriter } from "./message-writer.ts";
+import type { ContentBlock, Delta, Message, MessageEvent } from "./message.ts";
+import type { MessageWriter } from "./message-writer.ts";
 
 /** Throws as the events do, and EngineError when they end without `finished`. */
 export async function collectMessage(events: AsyncIterable<ChatEvent>, writer: MessageWriter): Promise<Message> {
@@ -23,8 +24,6 @@ function add(message: Message | undefined, event: MessageEvent): Message | undef
   else if (event.type === "message_delta") return { ...message, ...event.delta, usage: event.usage };
   return message;
 }
-
-type Delta = Extract<MessageEvent, { type: "content_block_delta" }>["delta"];
 
 function addDelta(block: ContentBlock, delta: Delta): void {
   if (delta.type === "text_delta" && block.type === "text") block.text += delta.text;
