@@ -7,6 +7,7 @@ import { RequestError } from "../core/errors.ts";
 import type { AppOptions } from "./app-options.ts";
 import { requireApiKey } from "./auth.ts";
 import { chatCompletions } from "./chat-completions.ts";
+import { completions } from "./completions.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { health, live } from "./health.ts";
 import { exposeMetrics } from "./metrics-route.ts";
@@ -34,6 +35,7 @@ function openRoutes(options: AppOptions): Route[] {
 function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
   return [
     ["POST", "/v1/chat/completions", chatCompletions(service, options)],
+    ["POST", "/v1/completions", completions(service, options)],
     ["POST", "/v1/messages", createMessage(service, options)],
     ["POST", "/v1/messages/count_tokens", countTokens(service, options)],
     ...responseRoutes(service, options),

@@ -2,7 +2,7 @@
 
 import type { Context } from "hono";
 import type { ChatService } from "../chat/complete.ts";
-import type { Chat, GenerationOptions } from "../core/chat.ts";
+import type { Chat, GenerationOptions, TextPrompt } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import type { ChatEvent } from "../core/events.ts";
 import { endedEarly } from "./answer.ts";
@@ -42,6 +42,12 @@ export class Exchange {
   complete(service: ChatService, chat: Chat, options: GenerationOptions, signal = this.signal): AsyncIterable<ChatEvent> {
     const generation = this.#record.begin(options.choiceCount ?? 1);
     return service.complete(chat, options, signal, (event, choice) => generation.seeEngine(event, choice));
+  }
+
+  /** Likewise of what the model adds to texts. */
+  completeTexts(service: ChatService, prompts: readonly TextPrompt[], options: GenerationOptions): AsyncIterable<ChatEvent> {
+    const generation = this.#record.begin(prompts.length * (options.choiceCount ?? 1));
+    return service.completeTexts(prompts, options, this.signal, (event, choice) => generation.seeEngine(event, choice));
   }
 
   /** The answer as one JSON object. */

@@ -13,7 +13,11 @@ const smallestTemperature = 1e-5;
 type Part = Exclude<RequestMessage["content"], string | undefined>[number];
 
 /** Throws RequestError when a picture cannot be taken from the request. */
-export async function toChat(request: ChatRequest, defaultThinking: boolean, media: MediaParts): Promise<Chat> {
+export async function toChat(
+  request: AnswerFields & Pick<ChatRequest, "messages">,
+  defaultThinking: boolean,
+  media: MediaParts,
+): Promise<Chat> {
   const toolUse = toToolUse(request);
   return {
     messages: await Promise.all(request.messages.map((message, index) => toChatMessage(message, `messages[${index}]`, media))),
@@ -60,7 +64,7 @@ function thinkingBudget(request: Partial<AnswerFields>): number | undefined {
 }
 
 /** What a request says of how to answer; the other routes say it in these words too. */
-export type AnswerFields = Omit<ChatRequest, "messages">;
+export type AnswerFields = Partial<Omit<ChatRequest, "messages">>;
 
 /** `clientSalt` keeps clients apart; with `cache_salt`, a client keeps its own users apart. */
 export function toGenerationOptions(request: Partial<AnswerFields>, defaults: GenerationDefaults, clientSalt?: string): GenerationOptions {

@@ -58,8 +58,13 @@ export class GenerationRecord {
   see(event: ChatEvent): void {
     if (event.type === "started") {
       const { promptTokens, imageTokens, cachedTokens } = event;
-      this.#prompt = { promptTokens, imageTokens, cachedTokens };
-      this.#metrics.promptRead(this.#prompt);
+      this.#metrics.promptRead({ promptTokens, imageTokens, cachedTokens });
+      const before = this.#prompt ?? { promptTokens: 0, imageTokens: 0, cachedTokens: 0 }; // of the request's other prompts
+      this.#prompt = {
+        promptTokens: before.promptTokens + promptTokens,
+        imageTokens: before.imageTokens + imageTokens,
+        cachedTokens: before.cachedTokens + cachedTokens,
+      };
     } else if (event.type === "finished") {
       this.#outputTokens += event.usage.completionTokens;
       this.#finishReasons.push(event.reason);

@@ -58,7 +58,7 @@ const whitespace = "flexible";
 type Demand = readonly [param: string, format: OutputFormat];
 
 /** Undefined when the answer may be anything. Throws RequestError when fields contradict each other. */
-export function toOutputFormat(request: FormatRequest, toolUse: ToolUse | undefined): OutputFormat | undefined {
+export function toOutputFormat(request: Partial<FormatRequest>, toolUse: ToolUse | undefined): OutputFormat | undefined {
   const { guided_json: json, guided_regex: regex, guided_choice: choice, guided_grammar: grammar, structured_outputs: forms } = request;
   const asked = [
     ...fromResponseFormat(request.response_format),

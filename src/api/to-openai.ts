@@ -44,7 +44,7 @@ function toChoice({ content, reasoning, toolCalls, finishReason, tokenIds, logpr
 }
 
 /** JSON has no infinities, which a logit of minus infinity would lead to. OpenAI says −9999 for what is that improbable. */
-const leastLogprob = -9999;
+export const leastLogprob = -9999;
 
 function toLogprobs(events: readonly LogprobsEvent[] = []) {
   return events.length === 0 ? null : { content: events.map(toTokenLogprob), refusal: null };

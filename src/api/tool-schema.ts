@@ -58,7 +58,7 @@ export const toolCall = z.object({
 const toolRequest = z.object(toolFields);
 
 /** Undefined when the model is to know of no tools. Throws RequestError when fields contradict each other. */
-export function toToolUse(request: z.infer<typeof toolRequest>): ToolUse | undefined {
+export function toToolUse(request: Partial<z.infer<typeof toolRequest>>): ToolUse | undefined {
   const { tools: declared = [], tool_choice: choice = "auto", parallel_tool_calls: allowsParallelCalls = true } = request;
   const tools = declared.map((entry) => toTool(entry.function));
   refuseDuplicates(tools);

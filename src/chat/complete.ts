@@ -1,6 +1,6 @@
 // The whole chat request in one function: prompt → engine → events a client understands.
 
-import type { Chat, GenerationOptions } from "../core/chat.ts";
+import type { Chat, GenerationOptions, TextPrompt, ToolUse } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import type { ChatEvent, GenerationEvent } from "../core/events.ts";
 import type { ModelConfig } from "../core/model-config.ts";
@@ -10,10 +10,11 @@ import type { ConstraintHandle } from "../core/token-constraint.ts";
 import type { GrammarClient } from "../grammar/grammar-client.ts";
 import { type GrammarVocabulary, readVocabulary } from "../grammar/token-trie.ts";
 import { withinTime } from "./deadline.ts";
-import { encodePrompt, type LoadImage, type LoadVideo } from "./encode-prompt.ts";
-import { generateAnswer, type TokenSource } from "./generate-answer.ts";
+import { encodeTextPrompt } from "./encode-text-prompt.ts";
+import { encodePrompt, type LoadImage, type LoadVideo, type PromptEncoderDeps } from "./encode-prompt.ts";
+import { type AnswerPlan, generateAnswer, type ThinkingEnd, type TokenSource } from "./generate-answer.ts";
 import { OutputParser } from "./output-parser.ts";
-import { severalAnswers } from "./several-answers.ts";
+import { severalAnswers, severalPrompts } from "./several-answers.ts";
 import { spellLogprobs } from "./spell-logprobs.ts";
 import { loadTemplate } from "./template.ts";
 import { createTokenCodec, type TokenCodec } from "./token-codec.ts";
@@ -37,89 +38,144 @@ export type ChatServiceDeps = {
   readonly startGrammar: (vocabulary: GrammarVocabulary) => Pick<GrammarClient, "open">;
 };
 
+type OnEvent = (event: GenerationEvent, choice: number) => void;
+
 export type ChatService = {
   /**
    * `started` first, `finished` last, once for each answer. Throws RequestError when the request is at fault, EngineError when a step failed, and the
    * signal's reason when it aborts. Leaving the loop early ends the generation too. `onEvent` is told of the engine's events as they come,
    * however slowly the loop takes its own, and of the answer they belong to.
    */
-  complete(
-    chat: Chat,
+  complete(chat: Chat, options: GenerationOptions, signal: AbortSignal, onEvent?: OnEvent): AsyncIterable<ChatEvent>;
+  /**
+   * The same for texts that the model goes on with: all it writes is `content`. Each prompt has a `started` event of its own, and the
+   * answers are numbered over all: answer k of prompt p is p · choiceCount + k.
+   */
+  completeTexts(
+    prompts: readonly TextPrompt[],
     options: GenerationOptions,
     signal: AbortSignal,
-    onEvent?: (event: GenerationEvent, choice: number) => void,
+    onEvent?: OnEvent,
   ): AsyncIterable<ChatEvent>;
   /** The ids of the prompt that `complete` would run, with a placeholder for each token that pictures fill. Throws RequestError. */
   encodeChat(chat: Chat): Promise<number[]>;
   readonly tokens: TokenCodec;
 };
 
+/** What is answered, and how the answer is read: `isPlain` for neither thinking nor calls. */
+type Question = { readonly prompt: EncodedPrompt; readonly toolUse: ToolUse | undefined; readonly isPlain: boolean };
+
 /** Reads tokenizer and template once. Throws UserError when the folder lacks them or they are of an unsupported kind. */
 export function createChatService(deps: ChatServiceDeps): ChatService {
-  const { modelFolder, config, engine, loadImage, loadVideo, contextLength } = deps;
-  const tokenizer = loadTokenizer(modelFolder);
-  const template = loadTemplate(modelFolder);
-  const encoder = { tokenizer, template, tokens: config.tokens, loadImage, ...(loadVideo && { loadVideo }), contextLength };
-  const endTokenIds = config.tokens.eos;
+  return new LoadedChatService(deps);
+}
 
-  const thinkEndId = tokenizer.controlTokenId("</think>");
-  // As templates write it (model spec, 6.2 and 6.3).
-  const thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, closingIds: tokenizer.encodeTemplate("\n</think>\n\n") };
-  const isAbleToCall = tokenizer.controlTokenId(toolCallTokens.begin) !== undefined;
+class LoadedChatService implements ChatService {
+  readonly tokens: TokenCodec;
+  readonly #deps: ChatServiceDeps;
+  readonly #tokenizer: Tokenizer;
+  readonly #encoder: PromptEncoderDeps;
+  readonly #thinkingEnd: ThinkingEnd | undefined;
+  #grammar: Pick<GrammarClient, "open"> | undefined;
 
-  function encode(chat: Chat, signal?: AbortSignal): Promise<EncodedPrompt> {
-    if (!chat.toolUse || isAbleToCall) return encodePrompt(chat, encoder, signal);
+  constructor(deps: ChatServiceDeps) {
+    const { modelFolder, config, loadImage, loadVideo, contextLength } = deps;
+    const tokenizer = loadTokenizer(modelFolder);
+    const template = loadTemplate(modelFolder);
+    this.#deps = deps;
+    this.#tokenizer = tokenizer;
+    this.tokens = createTokenCodec(tokenizer);
+    this.#encoder = { tokenizer, template, tokens: config.tokens, loadImage, ...(loadVideo && { loadVideo }), contextLength };
+    const thinkEndId = tokenizer.controlTokenId("</think>");
+    // As templates write it (model spec, 6.2 and 6.3).
+    this.#thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, closingIds: tokenizer.encodeTemplate("\n</think>\n\n") };
+  }
+
+  complete(...[chat, options, signal, onEvent]: Parameters<ChatService["complete"]>): AsyncIterable<ChatEvent> {
+    return withinTime(this.#deps.requestTimeoutMs, signal, (limited) => this.#complete(chat, options, limited, onEvent));
+  }
+
+  completeTexts(...[texts, options, signal, onEvent]: Parameters<ChatService["completeTexts"]>): AsyncIterable<ChatEvent> {
+    return withinTime(this.#deps.requestTimeoutMs, signal, (limited) => this.#completeTexts(texts, options, limited, onEvent));
+  }
+
+  async encodeChat(chat: Chat): Promise<number[]> {
+    return [...(await this.#encode(chat)).tokenIds];
+  }
+
+  #encode(chat: Chat, signal?: AbortSignal): Promise<EncodedPrompt> {
+    if (!chat.toolUse || this.#tokenizer.controlTokenId(toolCallTokens.begin) !== undefined)
+      return encodePrompt(chat, this.#encoder, signal);
     const message = `tools: expected none, the tokenizer of this model has no ${toolCallTokens.begin}; leave them out`;
     throw new RequestError(message, { code: "unsupported_parameter", param: "tools" });
   }
 
-  let grammar: Pick<GrammarClient, "open"> | undefined;
-  async function openConstraint(constraint: OutputConstraint): Promise<ConstraintHandle> {
-    grammar ??= deps.startGrammar(readVocabulary(tokenizer, deps.vocabSize, endTokenIds, Object.values(toolCallTokens)));
-    return (await grammar.open(constraint)).handle;
+  async *#complete(...[chat, options, signal, onEvent]: Parameters<ChatService["complete"]>): AsyncGenerator<ChatEvent, void> {
+    refuseUnknownBias(options, this.#tokenizer);
+    const prompt = await this.#encode(chat, signal);
+    yield* this.#answer({ prompt, toolUse: chat.toolUse, isPlain: false }, options, signal, onEvent);
   }
 
-  async function* complete(...[chat, options, signal, onEvent]: Parameters<ChatService["complete"]>): AsyncGenerator<ChatEvent, void> {
-    refuseUnknownBias(options, tokenizer);
-    const prompt = await encode(chat, signal);
-    const { choiceCount = 1, sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
-    const endIds = [...(ignoresEndTokens ? [] : endTokenIds), ...stopTokenIds];
-    const plan = { prompt, thinkingEnd, endTokenIds: endIds, contextLength, spellLogprobs: spellLogprobs.bind(undefined, tokenizer) };
-    const outputOptions = { promptTokenIds: prompt.tokenIds, stopStrings, endTokenIds: endIds, spellsSpecials, toolUse: chat.toolUse };
-    async function* start(choice: number, choiceSignal: AbortSignal): AsyncGenerator<ChatEvent, void> {
-      const seed = (sampling.seed + choice) % 2 ** 53;
-      const output = new OutputParser(tokenizer, outputOptions);
-      const followsThinking = output.isThinking && thinkingEnd !== undefined;
-      // Before anything runs: a form that cannot be had is refused.
-      const constraint = options.format && (await openConstraint({ format: options.format, followsThinking }));
-      try {
-        yield* generateAnswer(
-          engine,
-          {
-            ...plan,
-            constraint,
-            isFollowUp: choice > 0,
-            options: { ...options, sampling: { ...sampling, seed } },
-            onEvent: onEvent && ((event) => onEvent(event, choice)),
-          },
-          output,
-          choiceSignal,
-        );
-      } finally {
-        constraint?.port.close();
-      }
+  async *#completeTexts(...[texts, options, signal, onEvent]: Parameters<ChatService["completeTexts"]>): AsyncGenerator<ChatEvent, void> {
+    refuseUnknownBias(options, this.#tokenizer);
+    const prompts = texts.map((text) => encodeTextPrompt(text, this.#encoder));
+    const { choiceCount = 1 } = options;
+    const start = (index: number, either: AbortSignal) => {
+      const onOwnEvent: OnEvent | undefined = onEvent && ((event, choice) => onEvent(event, index * choiceCount + choice));
+      return this.#answer({ prompt: prompts[index]!, toolUse: undefined, isPlain: true }, options, either, onOwnEvent);
+    };
+    yield* severalPrompts(prompts.length, choiceCount, start, signal);
+  }
+
+  #answer(question: Question, options: GenerationOptions, signal: AbortSignal, onEvent?: OnEvent): AsyncGenerator<ChatEvent, void> {
+    const { choiceCount = 1 } = options;
+    const start = (choice: number, either: AbortSignal) => this.#answerOnce(question, choice, options, either, onEvent);
+    return choiceCount === 1 ? start(0, signal) : severalAnswers(choiceCount, start, signal);
+  }
+
+  async *#answerOnce(
+    { prompt, toolUse, isPlain }: Question,
+    choice: number,
+    options: GenerationOptions,
+    signal: AbortSignal,
+    onEvent: OnEvent | undefined,
+  ): AsyncGenerator<ChatEvent, void> {
+    const { sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
+    const endTokenIds = [...(ignoresEndTokens ? [] : this.#deps.config.tokens.eos), ...stopTokenIds];
+    const output = new OutputParser(this.#tokenizer, {
+      promptTokenIds: prompt.tokenIds,
+      stopStrings,
+      endTokenIds,
+      spellsSpecials,
+      toolUse,
+      isPlain,
+    });
+    const followsThinking = output.isThinking && this.#thinkingEnd !== undefined;
+    // Before anything runs: a form that cannot be had is refused.
+    const constraint = options.format && (await this.#openConstraint({ format: options.format, followsThinking }));
+    const plan: AnswerPlan = {
+      prompt,
+      constraint,
+      isFollowUp: choice > 0,
+      thinkingEnd: this.#thinkingEnd,
+      endTokenIds,
+      contextLength: this.#deps.contextLength,
+      spellLogprobs: spellLogprobs.bind(undefined, this.#tokenizer),
+      options: { ...options, sampling: { ...sampling, seed: (sampling.seed + choice) % 2 ** 53 } },
+      onEvent: onEvent && ((event) => onEvent(event, choice)),
+    };
+    try {
+      yield* generateAnswer(this.#deps.engine, plan, output, signal);
+    } finally {
+      constraint?.port.close();
     }
-    yield* choiceCount === 1 ? start(0, signal) : severalAnswers(choiceCount, start, signal);
   }
 
-  const encodeChat = async (chat: Chat) => [...(await encode(chat)).tokenIds];
-
-  return {
-    complete: (chat, options, signal, onEvent) =>
-      withinTime(deps.requestTimeoutMs, signal, (limited) => complete(chat, options, limited, onEvent)),
-    encodeChat,
-    tokens: createTokenCodec(tokenizer),
-  };
+  async #openConstraint(constraint: OutputConstraint): Promise<ConstraintHandle> {
+    const { startGrammar, vocabSize, config } = this.#deps;
+    this.#grammar ??= startGrammar(readVocabulary(this.#tokenizer, vocabSize, config.tokens.eos, Object.values(toolCallTokens)));
+    return (await this.#grammar.open(constraint)).handle;
+  }
 }
 
 function refuseUnknownBias({ sampling }: GenerationOptions, tokenizer: Tokenizer): void {

@@ -80,13 +80,17 @@ function tokenizePieces(segments: readonly PromptSegment[], tokenizer: Tokenizer
 
 type TokenCounts = { readonly text: number; readonly visuals?: number; readonly isLowerBound?: boolean };
 
-function refuseLongPrompt({ text, visuals = 0, isLowerBound = false }: TokenCounts, contextLength: number): void {
+export function refuseLongPrompt(
+  { text, visuals = 0, isLowerBound = false }: TokenCounts,
+  contextLength: number,
+  param = "messages",
+): void {
   if (text + visuals < contextLength) return;
   const tokens = `${isLowerBound ? "at least " : ""}${text + visuals} tokens${visuals > 0 ? `, ${visuals} of them for images and videos` : ""}`;
   throw new RequestError(
     `the prompt has ${tokens}; at most ${contextLength - 1} leave room for an answer in a context of ${contextLength}: ` +
-      `shorten the conversation${visuals > 0 ? ", send fewer or smaller images, or fewer frames" : ""} or start the server with a larger --max-model-len`,
-    { code: "context_length_exceeded", param: "messages" },
+      `shorten the ${param === "messages" ? "conversation" : "prompt"}${visuals > 0 ? ", send fewer or smaller images, or fewer frames" : ""} or start the server with a larger --max-model-len`,
+    { code: "context_length_exceeded", param },
   );
 }
 
@@ -146,7 +150,11 @@ function layOut(pieces: readonly PromptPiece[], visuals: readonly Visual[], toke
 
 /** Only the template and the pictures yield these ids, so their places say all (model spec, 3.5). */
 function markVisionExperts(tokenIds: Int32Array, tokens: SpecialTokens): Uint8Array {
-  const { image, video, imageStart, imageEnd, videoStart, videoEnd } = tokens;
-  const visionIds = new Set([image, video, imageStart, imageEnd, videoStart, videoEnd]);
+  const visionIds = visionTokenIds(tokens);
   return Uint8Array.from(tokenIds, (id) => (visionIds.has(id) ? 1 : 0));
+}
+
+/** Ids of the tokens that the vision experts serve: placeholders and their delimiters. */
+export function visionTokenIds({ image, video, imageStart, imageEnd, videoStart, videoEnd }: SpecialTokens): ReadonlySet<number> {
+  return new Set([image, video, imageStart, imageEnd, videoStart, videoEnd]);
 }

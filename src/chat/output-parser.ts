@@ -18,6 +18,8 @@ export type OutputOptions = {
   readonly spellsSpecials?: boolean;
   /** Absent: nothing in the answer is a call. */
   readonly toolUse?: ToolUse | undefined;
+  /** Nothing is thinking: the answer is a text, whatever tokens it has. */
+  readonly isPlain?: boolean;
 };
 
 export class OutputParser {
@@ -31,7 +33,8 @@ export class OutputParser {
 
   constructor(tokenizer: Tokenizer, options: OutputOptions) {
     const { toolUse } = options;
-    const markers = { open: tokenizer.controlTokenId("<think>"), close: tokenizer.controlTokenId("</think>") };
+    const markerId = (text: string) => (options.isPlain ? undefined : tokenizer.controlTokenId(text));
+    const markers = { open: markerId("<think>"), close: markerId("</think>") };
     this.#options = options;
     this.#detokenizer = new Detokenizer(tokenizer, options.spellsSpecials);
     this.#reasoning = new ReasoningParser(markers, options.promptTokenIds);

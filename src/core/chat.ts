@@ -96,6 +96,12 @@ export type Chat = {
   readonly toolUse?: ToolUse;
 };
 
+/** A text to go on with, in no conversation; or its tokens, control tokens allowed. */
+export type TextPrompt = ({ readonly text: string } | { readonly tokenIds: readonly number[] }) & {
+  /** Where it stands in the request, for error messages. */
+  readonly param: string;
+};
+
 export type GenerationOptions = {
   readonly sampling: SamplingParams;
   /** Undefined: the rest of the context. */

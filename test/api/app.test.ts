@@ -70,7 +70,7 @@ describe("health", () => {
 describe("routes that do not exist", () => {
   test.each([
     ["GET", "/"],
-    ["POST", "/v1/completions"],
+    ["POST", "/v1/embeddings"],
     ["GET", "/v1/models/"],
     ["GET", "/v1/chat/completions/x"],
   ])("%s %s is a 404 in the envelope", async (method, path) => {

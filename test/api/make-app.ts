@@ -4,7 +4,7 @@ import type { AppOptions } from "../../src/api/app-options.ts";
 import { createApp } from "../../src/api/app.ts";
 import { ServerMetrics } from "../../src/api/metrics.ts";
 import type { ChatService } from "../../src/chat/complete.ts";
-import type { Chat, GenerationOptions } from "../../src/core/chat.ts";
+import type { Chat, GenerationOptions, TextPrompt } from "../../src/core/chat.ts";
 import { monotonicMs } from "../../src/core/clock.ts";
 import type { ChatEvent, GenerationEvent, Usage } from "../../src/core/events.ts";
 import { createMediaReader } from "../../src/media/media-reader.ts";
@@ -23,6 +23,8 @@ export const thinkingEvents: readonly ChatEvent[] = [
   { type: "finished", reason: "stop", usage: { ...usage, completionTokens: 9, reasoningTokens: 6 } },
 ];
 
+export type TextCall = { readonly prompts: readonly TextPrompt[]; readonly options: GenerationOptions };
+
 export type Call = {
   readonly chat: Chat;
   readonly options: GenerationOptions;
@@ -39,11 +41,18 @@ export type Script = readonly (ChatEvent | Error)[] | ((call: Call) => AsyncIter
 export function makeApp(script: Script = helloEvents, options: Partial<AppOptions> = {}) {
   const calls: Call[] = [];
   const chats: Chat[] = [];
+  const textCalls: TextCall[] = [];
   const lines: LogLine[] = [];
   const service: ChatService = {
     complete(chat, generation, signal, onEvent = () => {}) {
       const call = { chat, options: generation, signal, onEvent };
       calls.push(call);
+      return typeof script === "function" ? script(call) : play(script, call);
+    },
+    completeTexts(prompts, generation, signal, onEvent = () => {}) {
+      textCalls.push({ prompts, options: generation });
+      const options = { ...generation, choiceCount: prompts.length * (generation.choiceCount ?? 1) };
+      const call = { chat: { messages: [], thinking: false }, options, signal, onEvent };
       return typeof script === "function" ? script(call) : play(script, call);
     },
     async encodeChat(chat) {
@@ -75,7 +84,7 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
     servesMetrics: true,
     ...options,
   });
-  return { app, calls, chats, lines, metrics, stats };
+  return { app, calls, textCalls, chats, lines, metrics, stats };
 }
 
 /**

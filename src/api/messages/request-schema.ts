@@ -3,7 +3,8 @@
 
 import { z } from "zod";
 import { RequestError } from "../../core/errors.ts";
-import { chatRequest, maxStopStrings, stopString } from "../openai-schema.ts";
+import { chatRequest } from "../openai-schema.ts";
+import { maxStopStrings, stopString } from "../sampling-fields.ts";
 import { jsonSchema } from "../output-format.ts";
 import { describe, flag, integer, optional, schemaError, text } from "../schema-fields.ts";
 import { boundedObject } from "../tool-schema.ts";

@@ -1,0 +1,71 @@
+// The body of POST /v1/completions: a text, or several, that the model goes on with.
+
+import { z } from "zod";
+import type { TextPrompt } from "../core/chat.ts";
+import { RequestError } from "../core/errors.ts";
+import { formatFields } from "./output-format.ts";
+import { maxTopLogprobs, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
+import { describe, flag, integer, optional, schemaError, text } from "./schema-fields.ts";
+
+const maxPrompts = 64;
+/** Answers in one request, over all its prompts. */
+const maxAnswers = 128;
+/** As OpenAI's; clients that want more say so. */
+const defaultMaxTokens = 16;
+
+const tokenIds = z.array(integer(0), "an array of token ids");
+const expectedPrompt = "a string, an array of strings, an array of token ids or an array of such arrays";
+const severalPrompts = (item: z.ZodType) => z.array(item).min(1, "at least one prompt");
+
+const completionRequest = z.object({
+  model: optional(text),
+  prompt: z.union([text, severalPrompts(text), tokenIds.min(1, "at least one token id"), severalPrompts(tokenIds)], expectedPrompt),
+  ...samplingFields,
+  max_tokens: optional(integer(1)),
+  logprobs: optional(integer(0, maxTopLogprobs)),
+  echo: optional(flag),
+  best_of: optional(integer(1)),
+  suffix: optional(text),
+  ...formatFields,
+});
+
+type Parsed = z.infer<typeof completionRequest>;
+export type CompletionRequest = Omit<Parsed, "max_tokens" | "prompt"> & {
+  readonly max_tokens: number;
+  readonly prompts: readonly TextPrompt[];
+};
+
+/** The request with every field checked. Throws RequestError for the first field that is wrong or cannot be honoured. */
+export function parseCompletionRequest(body: object): CompletionRequest {
+  const parsed = completionRequest.safeParse(body);
+  if (!parsed.success) throw schemaError(parsed.error, body);
+  const { prompt, max_tokens: maxTokens = defaultMaxTokens, ...request } = parsed.data;
+  const { n = 1, min_tokens: minTokens = 0, best_of: bestOf = n, suffix = "", echo, logprobs } = request;
+  refuseTooFewTokens(minTokens, maxTokens, "max_tokens");
+  if (bestOf !== n) throw refuse("best_of", `the same as n (${n}), or nothing`, bestOf);
+  if (suffix !== "") throw refuse("suffix", "nothing: the model goes on with a text, it cannot fill a gap", suffix);
+  if (echo && logprobs !== undefined) {
+    throw refuse("echo", "false beside logprobs: the log-probabilities of a prompt's tokens are not computed", echo);
+  }
+  const prompts = toPrompts(prompt as Prompt);
+  if (prompts.length > maxPrompts) throw refuse("prompt", `at most ${maxPrompts} prompts in one request`, `${prompts.length}`);
+  if (prompts.length * n > maxAnswers) {
+    throw refuse("n", `at most ${maxAnswers} answers in one request (${prompts.length} prompts times n)`, n);
+  }
+  return { ...request, max_tokens: maxTokens, prompts };
+}
+
+type Prompt = string | readonly string[] | readonly number[] | readonly (readonly number[])[];
+
+function toPrompts(prompt: Prompt): TextPrompt[] {
+  if (typeof prompt === "string") return [{ text: prompt, param: "prompt" }];
+  if (typeof prompt[0] === "number") return [{ tokenIds: prompt as readonly number[], param: "prompt" }];
+  return (prompt as readonly (string | readonly number[])[]).map((item, index) => {
+    const param = `prompt[${index}]`;
+    return typeof item === "string" ? { text: item, param } : { tokenIds: item, param };
+  });
+}
+
+function refuse(param: string, expected: string, got: unknown): RequestError {
+  return new RequestError(`${param}: expected ${expected}, got ${describe(got)}`, { code: "unsupported_parameter", param });
+}

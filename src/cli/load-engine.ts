@@ -1,0 +1,66 @@
+// What `serve` does before it listens: model → memory → engine thread, in lines that the operator reads.
+
+import { resolve } from "node:path";
+import { Worker } from "node:worker_threads";
+import { EngineClient } from "../engine/engine-client.ts";
+import type { KvBudget } from "../model/kv-budget.ts";
+import type { KvScales } from "../model/kv-cache.ts";
+import type { WorkerData } from "../worker-data.ts";
+import type { ComputeDevice } from "./choose-device.ts";
+import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
+import { prepareKvScales } from "./kv-scales.ts";
+import { imageCacheBytes, planMemory } from "./memory-plan.ts";
+import { dataBytes } from "./memory-report.ts";
+import { planStart } from "./plan-start.ts";
+import { prepareModel, type PreparedModel } from "./prepare-model.ts";
+import type { ServeOptions } from "./serve.ts";
+import { describeMedia, sayModel } from "./start-lines.ts";
+
+/** From the folder that the operator names to an engine that answers. */
+export async function loadEngine(options: ServeOptions, say: (line: string) => void) {
+  const { device, settings } = planStart(resolve(options.model), options, say); // before hours go into converting
+  const model = await prepareModel(options.model, settings, say);
+  const memory = planMemory({ ...model.manifest, weightBytes: dataBytes(model.manifest) }, device, options);
+  sayModel(model, device, memory, say);
+  say(`media    ${describeMedia(options)}`);
+  const kvScales = options.kvCacheType === "int8" ? await prepareKvScales(model, device.kind, options.threads, say) : undefined;
+  const started = Date.now();
+  const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
+  say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  return { model, memory, engine };
+}
+
+async function startEngine(
+  model: PreparedModel,
+  kv: KvBudget & { readonly kvScales: KvScales | undefined },
+  device: ComputeDevice,
+  options: ServeOptions,
+  say: (line: string) => void,
+): Promise<EngineClient> {
+  const workerData: WorkerData = {
+    modelFolder: model.folder,
+    device: device.kind,
+    threadCount: options.threads,
+    cudaGraphs: options.cudaGraphs,
+    slotCount: kv.slotCount,
+    slotCapacity: kv.capacity,
+    kvScales: kv.kvScales,
+    prefillChunkTokens: options.prefillChunkTokens,
+    maxWaiting: options.maxWaiting,
+    imageCacheBytes,
+  };
+  const worker = new Worker(new URL("../engine-worker.js", import.meta.url), { workerData, name: "engine" });
+  const progress = new ConvertProgress(say, warmUp);
+  try {
+    return await EngineClient.start(worker, progress.update);
+  } finally {
+    progress.stop();
+  }
+}
+
+/** A GPU computes each kind of step once before the first request. */
+const warmUp: ProgressUnit = {
+  amount: (done, total) => `warming up: ${done} of ${total} kinds of steps`,
+  rate: (perSecond) => `${perSecond.toFixed(1)}/s`,
+  ending: "ready",
+};

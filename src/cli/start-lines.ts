@@ -1,0 +1,48 @@
+// What a starting server tells its operator.
+
+import { describeDevice, type ComputeDevice } from "./choose-device.ts";
+import { describeMemory, type MemoryPlan } from "./memory-plan.ts";
+import type { PreparedModel } from "./prepare-model.ts";
+import type { ServeOptions } from "./serve.ts";
+
+export function sayModel(
+  { folder, manifest }: PreparedModel,
+  device: ComputeDevice,
+  memory: MemoryPlan,
+  say: (line: string) => void,
+): void {
+  const { settings, source } = manifest;
+  say(`model    ${source.name}, ${settings.weights} weights, ${settings.activations} activations`);
+  say(`         ${folder}`);
+  say(
+    settings.experts === "modality-moe"
+      ? "experts  the ModalityMoe kernel"
+      : "experts  ONNX Runtime's operator; npm run kernels:build makes a much faster one, taken at the next start",
+  );
+  say(`device   ${describeDevice(device)}`);
+  for (const [name, text] of Object.entries(describeMemory(memory, manifest))) say(`${name.padEnd(9)}${text}`);
+}
+
+/** Where pictures may come from. */
+export function describeMedia({ mediaDomains, mediaFolders }: ServeOptions): string {
+  const sources = ["data URIs"];
+  if (mediaDomains.length > 0) sources.push(`downloads from ${mediaDomains.join(", ")}`);
+  if (mediaFolders.length > 0) sources.push(`files below ${mediaFolders.join(", ")}`);
+  return sources.length > 1 ? sources.join("; ") : "data URIs only; see --allow-media-domain, --allow-media-path";
+}
+
+export function sayHowToUse(url: string, modelId: string, options: ServeOptions, say: (line: string) => void): void {
+  const key = options.apiKeys.length > 0 ? " -H 'authorization: Bearer KEY'" : "";
+  const body = JSON.stringify({ model: modelId, messages: [{ role: "user", content: "What is the capital of France?" }] });
+  say("");
+  say(`Listening on ${url}  (OpenAI base URL: ${url}/v1)`);
+  say("");
+  if (options.web) say(`  Open ${toBrowserAddress(url)} in a browser, or ask from here:\n`);
+  say(`  curl ${url}/v1/chat/completions${key} -H 'content-type: application/json' -d '${body}'`);
+  say("");
+}
+
+/** Listening on all addresses is no address to open. */
+function toBrowserAddress(url: string): string {
+  return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+}

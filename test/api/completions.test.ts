@@ -1,0 +1,214 @@
+// POST /v1/completions over a scripted service; the official client reads the answers.
+
+import OpenAI from "openai";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { ChatEvent } from "../../src/core/events.ts";
+import { type Envelope, finished, helloEvents, makeApp, post, started, usage } from "./make-app.ts";
+
+const path = "/v1/completions";
+
+function makeClient(...args: Parameters<typeof makeApp>) {
+  const made = makeApp(...args);
+  const fetch: typeof globalThis.fetch = async (url, init) => made.app.request(new Request(url as string, init));
+  return { ...made, client: new OpenAI({ baseURL: "http://x/v1", apiKey: "key", fetch, maxRetries: 0 }) };
+}
+
+const logprobOf = (text: string, logprob: number): ChatEvent => {
+  const chosen = { text, bytes: [...Buffer.from(text)], logprob };
+  return { type: "logprobs", chosen, top: [chosen, { text: "?", bytes: [63], logprob: -Infinity }] };
+};
+const withLogprobs: ChatEvent[] = [
+  started,
+  logprobOf("Hel", -0.5),
+  { type: "content", text: "Hel" },
+  logprobOf("lo.", -1),
+  { type: "content", text: "lo." },
+  finished,
+];
+const expectedLogprobs = {
+  tokens: ["Hel", "lo."],
+  token_logprobs: [-0.5, -1],
+  top_logprobs: [
+    { Hel: -0.5, "?": -9999 },
+    { "lo.": -1, "?": -9999 },
+  ],
+  text_offset: [0, 3],
+};
+
+describe("prompts", () => {
+  test.each<[unknown, object[]]>([
+    ["Once", [{ text: "Once", param: "prompt" }]],
+    ["", [{ text: "", param: "prompt" }]],
+    [
+      ["One", "Two"],
+      [
+        { text: "One", param: "prompt[0]" },
+        { text: "Two", param: "prompt[1]" },
+      ],
+    ],
+    [[5, 6], [{ tokenIds: [5, 6], param: "prompt" }]],
+    [
+      [[5], [6, 7]],
+      [
+        { tokenIds: [5], param: "prompt[0]" },
+        { tokenIds: [6, 7], param: "prompt[1]" },
+      ],
+    ],
+  ])("%j", async (prompt, expected) => {
+    const { app, textCalls } = makeApp();
+
+    const response = await app.request(path, post({ prompt }));
+
+    expect(response.status).toBe(200);
+    expect(textCalls[0]?.prompts).toEqual(expected);
+  });
+
+  test("answers to several come in order, and each prompt's tokens are counted once", async () => {
+    const { client, textCalls } = makeClient();
+
+    const completion = await client.completions.create({ model: "ernie", prompt: ["a", "b"], n: 2, echo: true });
+
+    expect(completion.choices.map(({ index, text }) => [index, text])).toEqual([
+      [0, "aHello."],
+      [1, "aHello."],
+      [2, "bHello."],
+      [3, "bHello."],
+    ]);
+    expect(completion.usage).toMatchObject({ prompt_tokens: 2 * usage.promptTokens, completion_tokens: 4 * usage.completionTokens });
+    expect(textCalls[0]?.options.choiceCount).toBe(2);
+  });
+});
+
+test("an answer has 16 tokens unless the request says", async () => {
+  const { app, textCalls } = makeApp();
+
+  await app.request(path, post({ prompt: "a" }));
+  await app.request(path, post({ prompt: "a", max_tokens: 99, temperature: 0, stop: "x", logprobs: 0, seed: 4 }));
+
+  expect(textCalls.map(({ options }) => options.maxTokens)).toEqual([16, 99]);
+  expect(textCalls[0]?.options.logprobCount).toBeUndefined();
+  expect(textCalls[1]?.options).toMatchObject({ logprobCount: 0, stopStrings: ["x"], sampling: { temperature: 0, seed: 4 } });
+});
+
+describe("log-probabilities", () => {
+  test("come in the old form, with the places of the tokens", async () => {
+    const { client } = makeClient(withLogprobs);
+
+    const completion = await client.completions.create({ model: "ernie", prompt: "a", logprobs: 2 });
+
+    expect(completion.choices[0]?.logprobs).toEqual(expectedLogprobs);
+  });
+
+  test("in a stream add up to the same", async () => {
+    const { client } = makeClient(withLogprobs);
+    const all: Record<string, unknown[]> = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+
+    for await (const chunk of await client.completions.create({ model: "ernie", prompt: "a", logprobs: 2, stream: true })) {
+      for (const [name, values] of Object.entries(chunk.choices[0]?.logprobs ?? {})) all[name]!.push(...(values as unknown[]));
+    }
+
+    expect(all).toEqual(expectedLogprobs);
+  });
+});
+
+describe("a stream", () => {
+  test("begins with the prompt where it is echoed, and ends with reason and usage", async () => {
+    const { client } = makeClient(helloEvents);
+    const stream = await client.completions.create({
+      model: "ernie",
+      prompt: [[72, 105], [72]],
+      stream: true,
+      echo: true,
+      stream_options: { include_usage: true },
+    });
+
+    const texts = ["", ""];
+    const reasons: unknown[] = [];
+    let total: unknown;
+    for await (const chunk of stream) {
+      expect(chunk.object).toBe("text_completion");
+      for (const { index, text, finish_reason: reason } of chunk.choices) {
+        texts[index] += text;
+        if (reason) reasons.push([index, reason]);
+      }
+      total = chunk.usage ?? total;
+    }
+
+    expect(texts).toEqual(["HiHello.", "HHello."]);
+    expect(reasons).toEqual([
+      [0, "stop"],
+      [1, "stop"],
+    ]);
+    expect(total).toMatchObject({ prompt_tokens: 24, completion_tokens: 6, total_tokens: 30 });
+  });
+
+  test("that breaks off says why", async () => {
+    const { client } = makeClient([started, { type: "content", text: "He" }, new Error("secret")]);
+
+    const read = async () => {
+      for await (const _ of await client.completions.create({ model: "ernie", prompt: "a", stream: true }));
+    };
+
+    await expect(read()).rejects.toThrow(/the server failed while answering/);
+  });
+
+  test("is frames of JSON, then [DONE]", async () => {
+    const response = await makeApp().app.request(path, post({ prompt: "a", stream: true }));
+
+    const text = await response.text();
+
+    expect(text.endsWith("data: [DONE]\n\n")).toBe(true);
+    expect(text).toContain('"finish_reason":"stop"');
+  });
+});
+
+test.each<[object, string, string]>([
+  [{}, "prompt", "a string, an array of strings"],
+  [{ prompt: [] }, "prompt", "got an empty array"],
+  [{ prompt: ["a", 1] }, "prompt[1]", "a string, got 1"],
+  [{ prompt: Array<string>(65).fill("a") }, "prompt", "at most 64 prompts in one request"],
+  [{ prompt: "a", suffix: "b" }, "suffix", "cannot fill a gap"],
+  [{ prompt: "a", best_of: 2 }, "best_of", "the same as n (1), or nothing, got 2"],
+  [{ prompt: "a", echo: true, logprobs: 1 }, "echo", "log-probabilities of a prompt's tokens are not computed"],
+  [{ prompt: "a", logprobs: 21 }, "logprobs", "an integer from 0 to 20, got 21"],
+  [{ prompt: "a", logprobs: true }, "logprobs", "an integer from 0 to 20, got true"],
+  [{ prompt: "a", min_tokens: 17 }, "min_tokens", "at most max_tokens (16), got 17"],
+  [{ prompt: Array<string>(64).fill("a"), n: 3 }, "n", "at most 128 answers"],
+])("%j is refused, naming the field", async (body, param, message) => {
+  const response = await makeApp().app.request(path, post(body));
+
+  const { error } = (await response.json()) as Envelope;
+  expect(response.status).toBe(400);
+  expect(error.param).toContain(param);
+  expect(error.message).toContain(message);
+});
+
+const anything = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.constantFrom<unknown>(null, 0, 1, -1, 1e308, "", "a", true, [], {}));
+const prompt = fc.oneof(
+  fc.string(),
+  fc.array(fc.string(), { maxLength: 4 }),
+  fc.array(fc.nat(300), { maxLength: 5 }),
+  fc.array(fc.array(fc.nat(300), { maxLength: 3 }), { maxLength: 3 }),
+  anything,
+);
+const names =
+  "n best_of suffix echo logprobs max_tokens min_tokens stream stop seed temperature top_p logit_bias stop_token_ids response_format guided_regex user";
+const body = fc
+  .tuple(prompt, fc.dictionary(fc.constantFrom(...names.split(" ")), anything, { maxKeys: 3 }))
+  .map(([value, fields]) => ({ prompt: value, ...fields }));
+
+test("any request-like JSON is answered or refused in the envelope", async () => {
+  const statuses = new Set<number>();
+  await fc.assert(
+    fc.asyncProperty(body, async (value) => {
+      const response = await makeApp().app.request(path, post(value));
+      const text = await response.text();
+      statuses.add(response.status);
+      expect([200, 400]).toContain(response.status);
+      if (response.status === 400) expect((JSON.parse(text) as Envelope).error.type).toBe("invalid_request_error");
+    }),
+    { numRuns: 1000 },
+  );
+  expect([...statuses].toSorted()).toEqual([200, 400]);
+});

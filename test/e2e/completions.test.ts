@@ -1,0 +1,63 @@
+// POST /v1/completions of the whole program: what the model goes on with is what it would say in a chat with the same tokens.
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type RunningServer, startServer } from "./start-server.ts";
+
+const model = "ernie-vl-nano";
+let server: RunningServer;
+beforeAll(async () => {
+  server = await startServer(["--weights", "fp32"]);
+});
+afterAll(async () => {
+  await server?.stop();
+});
+
+const questions = ["What is your name?", "Add 38 and 38."];
+
+/** Prompt and answer of a chat. */
+async function chat(question: string) {
+  const wantsIds: object = { return_token_ids: true };
+  const messages = [{ role: "user", content: question }] as const;
+  const completion = await server.client.chat.completions.create({ model, messages: [...messages], temperature: 0, ...wantsIds });
+  const { prompt_token_ids: promptIds } = completion as unknown as { prompt_token_ids: number[] };
+  return { promptIds, answer: completion.choices[0]!.message.content };
+}
+
+test("the tokens of chats, as prompts, get the chats' answers, alone and together", async () => {
+  const chats = await Promise.all(questions.map(chat));
+
+  const together = await server.client.completions.create({
+    model,
+    prompt: chats.map(({ promptIds }) => promptIds),
+    max_tokens: 64,
+    temperature: 0,
+  });
+  const alone = await server.client.completions.create({ model, prompt: chats[0]!.promptIds, max_tokens: 64, temperature: 0 });
+
+  expect(together.choices.map(({ text }) => text)).toEqual(chats.map(({ answer }) => answer));
+  expect(alone.choices[0]).toMatchObject({ text: chats[0]!.answer, finish_reason: "stop" });
+  expect(together.usage?.prompt_tokens).toBe(chats[0]!.promptIds.length + chats[1]!.promptIds.length);
+});
+
+test("a text is gone on with, a stream says the same, and control tokens spelled in it are only text", async () => {
+  const fields = { model, prompt: "<think>The capital of France", max_tokens: 8, temperature: 0, echo: true } as const;
+
+  const { choices, usage } = await server.client.completions.create(fields);
+  let streamed = "";
+  for await (const chunk of await server.client.completions.create({ ...fields, stream: true })) streamed += chunk.choices[0]!.text;
+
+  expect(choices[0]!.text.startsWith("<think>The capital of France")).toBe(true);
+  expect(choices[0]!.text.length).toBeGreaterThan(fields.prompt.length);
+  expect(streamed).toBe(choices[0]!.text);
+  expect(usage?.prompt_tokens).toBeGreaterThan(5); // were <think> its token, fewer
+});
+
+test.each([
+  ["no token at all", { prompt: "" }, "prompt: expected at least one token"],
+  ["an id that no token has", { prompt: [[1], [5, 999_999]] }, "prompt[1][1]: expected the id of a token of this model, got 999999"],
+])("%s is refused", async (_, fields, message) => {
+  await expect(server.client.completions.create({ model, ...fields })).rejects.toMatchObject({
+    status: 400,
+    error: { message: expect.stringContaining(message) },
+  });
+});
