@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
+import * as fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Resolve } from "../../src/media/host-address.ts";
 import { createMediaReader, type MediaLimits } from "../../src/media/media-reader.ts";
@@ -148,6 +149,28 @@ describe("nothing is asked for, and the client told why:", () => {
   });
 });
 
+test("whatever the URL says, only an allowed host is looked up", async () => {
+  const pieces = ["http:", "https:", "/", "//", "\\", "@", ":", "#", "?", ".", "%2e", "%40", "%00", "\t", " ", "[", "]", "80", "443", "a"];
+  const hosts = ["allowed.test", "evil.test", "127.0.0.1", "169.254.169.254", "0x7f.1", "[::1]", "ａllowed.test", "localhost"];
+  const anyUrl = fc.array(fc.constantFrom(...pieces, ...hosts, ...hosts), { maxLength: 9 }).map((parts) => parts.join(""));
+  const url = fc.oneof(
+    anyUrl,
+    fc.tuple(fc.constantFrom("http://", "https://"), anyUrl).map(([scheme, rest]) => scheme + rest),
+  );
+  const asked = new Set<string>();
+  const reader = makeReader(["allowed.test"], { resolve: async (name) => (asked.add(name), []) });
+
+  await fc.assert(
+    fc.asyncProperty(url, async (text) => {
+      expect((await refusal(reader.read(text, request))).status).toBe(400);
+    }),
+    { numRuns: 3000 },
+  );
+
+  expect([...asked].filter((name) => !/^allowed\.test\.?$/.test(name))).toEqual([]);
+  expect(asked.has("allowed.test")).toBe(true);
+});
+
 describe("a host inside the network, an unknown one and a closed port look the same from outside", () => {
   const names: Record<string, string[]> = {
     "inside.test": ["10.1.2.3"],
@@ -233,6 +256,13 @@ describe("what the host sends is bounded:", () => {
 
   test.each<[string, RequestListener, string, RegExp]>([
     ["404", (_, response) => void response.writeHead(404).end("no"), "failed_to_download_image", /the host answered 404/],
+    ["404 with a page that does not end", (_, response) => endless(response.writeHead(404)), "failed_to_download_image", /answered 404/],
+    [
+      "a redirect with a page that does not end",
+      (_, response) => endless(response.writeHead(302, { location: "http://evil.test/" })),
+      "failed_to_download_image",
+      /redirects to a URL/,
+    ],
     ["206", (_, response) => void response.writeHead(206).end(picture), "failed_to_download_image", /the host answered 206/],
     ["500", (_, response) => void response.writeHead(500).end("stack"), "failed_to_download_image", /the host answered 500/],
     [
