@@ -4,6 +4,7 @@
 import sharp, { type SharpOptions } from "sharp";
 import { RequestError } from "../core/errors.ts";
 import { decodableFormats, isDecodable, sniffFormat, type ImageFormat } from "./image-format.ts";
+import { countJpegScans } from "./jpeg-scans.ts";
 import { type PixelBudget, takePixels } from "./pixel-budget.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import { maxAspectRatio, type Size } from "./smart-resize.ts";
@@ -17,6 +18,9 @@ export const defaultImageLimits: ImageLimits = { maxSourcePixels: 40_000_000 };
 
 /** Of native code alone; what is slower has been made to be (40 megapixels of AVIF take 2 s on a busy core). */
 const maxDecodeSeconds = 10;
+
+/** Encoders write up to some 20. The native clock stands still while the decoder goes through them; 64 take 40 megapixels 1 to 4 s. */
+const maxJpegScans = 64;
 
 const white = { r: 255, g: 255, b: 255 };
 const accepted = decodableFormats.map(formatName).join(", ");
@@ -35,6 +39,9 @@ export async function decodeImage(bytes: Uint8Array, limits: ImageLimits, param:
   }
   const name = formatName(format);
   if (!isDecodable(format)) throw refuse("unsupported_image_media_type", `${name} images are not supported; send one of: ${accepted}`);
+  if (format === "jpeg" && countJpegScans(bytes) > maxJpegScans) {
+    throw refuse("invalid_image", `the JPEG image has more than ${maxJpegScans} scans; save it again, with or without progressive scans`);
+  }
 
   const size = await readSize(bytes).catch((cause: unknown) => {
     throw refuse("invalid_image", `the header of the ${name} image is damaged; send an intact file`, cause);
