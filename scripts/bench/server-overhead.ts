@@ -24,7 +24,16 @@ const flags = new Command("bench:server")
   .parse()
   .opts<{ streams: string; outputTokens: string; seconds: string; repeats: string; profile?: string; out?: string }>();
 
-type Measurement = { readonly streams: number; readonly summary: Summary; readonly clientBusy: number };
+type Measurement = {
+  readonly streams: number;
+  readonly summary: Summary;
+  /** Time that the server's process computed, however busy the machine was with other things. */
+  readonly cpuMicrosecondsPerToken: number;
+  readonly clientBusy: number;
+};
+
+/** Linux counts the time of processes in steps of 10 ms. */
+const microsecondsPerTick = 10_000;
 
 const server = spawn(
   process.execPath,
@@ -50,16 +59,26 @@ const result = {
   command: `npm run bench:server -- ${process.argv.slice(2).join(" ")}`.trim(),
   measurements,
 };
-const rows = measurements.map(({ streams, summary, clientBusy }) => [
+const rows = measurements.map(({ streams, summary, cpuMicrosecondsPerToken, clientBusy }) => [
   String(streams),
   summary.requestThroughput.toFixed(0),
   summary.outputThroughput.toFixed(0),
   (1_000_000 / summary.outputThroughput).toFixed(1),
+  cpuMicrosecondsPerToken.toFixed(1),
   summary.ttft!.p50.toFixed(1),
   summary.tpot!.p50.toFixed(3),
   `${(100 * clientBusy).toFixed(0)} %`,
 ]);
-const head = ["streams", "requests/s", "tokens/s", "µs per token", "TTFT p50, ms", "TPOT p50, ms", "client busy"];
+const head = [
+  "streams",
+  "requests/s",
+  "tokens/s",
+  "µs per token",
+  "server CPU, µs per token",
+  "TTFT p50, ms",
+  "TPOT p50, ms",
+  "client busy",
+];
 for (const row of alignColumns([head, ...rows])) console.log(row);
 if (flags.out) {
   mkdirSync(dirname(resolve(flags.out)), { recursive: true });
@@ -70,9 +89,18 @@ function measure(streams: number): Measurement {
   const file = join(folder, "out.json");
   const requests = Math.ceil(Math.max(2 * streams, (Number(flags.seconds) * 30_000) / Number(flags.outputTokens)));
   const load = ["--requests", String(requests), "--concurrency", String(streams), "--output-tokens", flags.outputTokens];
+  const cpuBefore = serverCpuMicroseconds();
   execFileSync(process.execPath, [program, "bench", "--url", url, "--api-key", "key", "--warmup", "0", ...load, "--json", file], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   const report = JSON.parse(readFileSync(file, "utf8")) as { servers: [{ summary: Summary }]; clientBusy: number };
-  return { streams, summary: report.servers[0].summary, clientBusy: report.clientBusy };
+  const { summary } = report.servers[0];
+  const cpuMicrosecondsPerToken = (serverCpuMicroseconds() - cpuBefore) / summary.outputTokens;
+  return { streams, summary, cpuMicrosecondsPerToken, clientBusy: report.clientBusy };
+}
+
+/** User and system time, fields 14 and 15 of /proc/PID/stat; the name before them may hold blanks. */
+function serverCpuMicroseconds(): number {
+  const fields = readFileSync(`/proc/${server.pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * microsecondsPerTick;
 }

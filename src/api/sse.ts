@@ -18,35 +18,32 @@ export function sseBody(
   pingIntervalMs = defaultPingIntervalMs,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
-  let next: Promise<IteratorResult<string>> | undefined;
+  let ping: NodeJS.Timeout | undefined;
   return new ReadableStream<Uint8Array>({
+    start(controller) {
+      // One timer for the whole stream, put off by each frame: frames are many. A client that has not taken the last one needs no ping.
+      ping = setInterval(() => {
+        if (controller.desiredSize! > 0) controller.enqueue(encoder.encode(pingFrame));
+      }, pingIntervalMs);
+    },
     async pull(controller) {
-      next ??= frames.next();
-      const result = await withinInterval(next, pingIntervalMs);
-      if (result === undefined) {
-        controller.enqueue(encoder.encode(pingFrame));
-        return;
+      try {
+        const { done, value } = await frames.next();
+        if (!done) {
+          ping?.refresh();
+          return controller.enqueue(encoder.encode(value));
+        }
+      } catch (error) {
+        clearInterval(ping);
+        throw error;
       }
-      next = undefined;
-      if (result.done) controller.close();
-      else controller.enqueue(encoder.encode(result.value));
+      clearInterval(ping);
+      controller.close();
     },
     async cancel() {
+      clearInterval(ping);
       onCancel();
       await frames.return(undefined);
     },
   });
-}
-
-/** The promise's value, or undefined when it takes longer than `ms`. */
-async function withinInterval<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const elapsed = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
-  });
-  try {
-    return await Promise.race([promise, elapsed]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
