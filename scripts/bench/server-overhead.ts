@@ -1,15 +1,17 @@
 // npm run bench:server: what HTTP, template, tokenizer, parsers and streams cost, with an engine that computes nothing and `ernie-vl bench` as
 // the client. Both share this machine's cores.
 
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Command } from "commander";
 import { alignColumns } from "../../src/cli/table.ts";
 import type { Summary } from "../../src/loadgen/summary.ts";
+import { startReadyServer } from "./ready-server.ts";
 
 const serverScript = fileURLToPath(new URL("overhead-server.ts", import.meta.url));
 const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
@@ -44,11 +46,12 @@ const [line] = (await once(server.stdout, "data")) as [Buffer];
 const url = line.toString().trim();
 const folder = mkdtempSync(join(tmpdir(), "server-overhead-"));
 
-measure(32); // warms the server's code up
-const measurements = flags.streams.split(",").map((streams) => {
-  const runs = Array.from({ length: Number(flags.repeats) }, () => measure(Number(streams)));
-  return runs.toSorted((a, b) => a.summary.outputThroughput - b.summary.outputThroughput)[Math.floor(runs.length / 2)]!;
-});
+await measure(url, 32); // warms the server's code up
+const measurements: Measurement[] = [];
+for (const streams of flags.streams.split(",").map(Number)) measurements.push(await measureRepeatedly(url, streams));
+const ready = await startReadyServer(Number(flags.outputTokens));
+const client = await measureRepeatedly(ready.url, 32);
+ready.close();
 server.kill("SIGTERM");
 rmSync(folder, { recursive: true });
 
@@ -58,6 +61,7 @@ const result = {
   commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
   command: `npm run bench:server -- ${process.argv.slice(2).join(" ")}`.trim(),
   measurements,
+  clientTokensPerSecond: client.summary.outputThroughput,
 };
 const rows = measurements.map(({ streams, summary, cpuMicrosecondsPerToken, clientBusy }) => [
   String(streams),
@@ -80,19 +84,37 @@ const head = [
   "client busy",
 ];
 for (const row of alignColumns([head, ...rows])) console.log(row);
+console.log(`\nThe client alone takes in ${client.summary.outputThroughput.toFixed(0)} tokens/s from a server that has its answers ready.`);
 if (flags.out) {
   mkdirSync(dirname(resolve(flags.out)), { recursive: true });
   writeFileSync(flags.out, `${JSON.stringify(result, undefined, 2)}\n`);
 }
 
-function measure(streams: number): Measurement {
+/** The median by tokens per second. */
+async function measureRepeatedly(url: string, streams: number): Promise<Measurement> {
+  const runs: Measurement[] = [];
+  for (let i = 0; i < Number(flags.repeats); i++) runs.push(await measure(url, streams));
+  return runs.toSorted((a, b) => a.summary.outputThroughput - b.summary.outputThroughput)[Math.floor(runs.length / 2)]!;
+}
+
+async function measure(url: string, streams: number): Promise<Measurement> {
   const file = join(folder, "out.json");
   const requests = Math.ceil(Math.max(2 * streams, (Number(flags.seconds) * 30_000) / Number(flags.outputTokens)));
   const load = ["--requests", String(requests), "--concurrency", String(streams), "--output-tokens", flags.outputTokens];
   const cpuBefore = serverCpuMicroseconds();
-  execFileSync(process.execPath, [program, "bench", "--url", url, "--api-key", "key", "--warmup", "0", ...load, "--json", file], {
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  await promisify(execFile)(process.execPath, [
+    program,
+    "bench",
+    "--url",
+    url,
+    "--api-key",
+    "key",
+    "--warmup",
+    "0",
+    ...load,
+    "--json",
+    file,
+  ]);
   const report = JSON.parse(readFileSync(file, "utf8")) as { servers: [{ summary: Summary }]; clientBusy: number };
   const { summary } = report.servers[0];
   const cpuMicrosecondsPerToken = (serverCpuMicroseconds() - cpuBefore) / summary.outputTokens;

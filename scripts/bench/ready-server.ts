@@ -1,0 +1,31 @@
+// A server that has its answers ready and sends each in one piece: what a load generator can take in at most.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** Streams answers of so many tokens, as chunks of this program's size. */
+export async function startReadyServer(outputTokens: number): Promise<{ url: string; close(): void }> {
+  const head = { id: `chatcmpl-${"0".repeat(32)}`, created: 1_700_000_000, model: "ready", object: "chat.completion.chunk" };
+  const frame = (body: object) => `data: ${JSON.stringify({ ...head, ...body })}\n\n`;
+  const token = frame({ choices: [{ index: 0, delta: { content: " token" }, logprobs: null, finish_reason: null }], usage: null });
+  const end = frame({ choices: [{ index: 0, delta: {}, logprobs: null, finish_reason: "length" }], usage: null });
+  const usage = frame({ choices: [], usage: { prompt_tokens: 128, completion_tokens: outputTokens } });
+  const answer = Buffer.from(`${token.repeat(outputTokens)}${end}${usage}data: [DONE]\n\n`);
+  const server = createServer((request, response) => {
+    request.resume().once("end", () => {
+      const isChat = request.url === "/v1/chat/completions";
+      response.writeHead(isChat || request.url === "/v1/models" ? 200 : 404);
+      response.end(isChat ? answer : JSON.stringify({ data: [{ id: "ready" }] }));
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
