@@ -11,8 +11,12 @@ export type Sample = {
   readonly title: string;
   readonly question: string;
   readonly pictures: readonly { readonly name: string; readonly url: string }[];
+  /** Beside what all samples are asked with. */
   readonly settings?: Partial<Settings>;
 };
+
+/** So that what was set before is not in a sample's way. */
+export const plainSettings: Partial<Settings> = { thinking: "default", thinkingBudget: undefined, format: "text", useTools: false };
 
 export const samples: readonly Sample[] = [
   { title: "Describe", question: "Describe the image.", pictures: [{ name: "stars.png", url: starsUrl }] },

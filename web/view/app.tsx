@@ -14,6 +14,7 @@ import { useMedia, usePlayground } from "./hooks.ts";
 import { PageHeader } from "./page-header.tsx";
 import { type SettingsTab, SettingsPanel } from "./settings-panel.tsx";
 import { SidePanel } from "./side-panel.tsx";
+import { plainSettings } from "../samples.ts";
 import { Transcript } from "./transcript.tsx";
 import { useDroppedFiles } from "./dropped-files.ts";
 import { Welcome } from "./welcome.tsx";
@@ -99,7 +100,10 @@ function Chat({ playground, preferences, state, onSettings, onCode }: ChatProps)
         </div>
       )}
       {conversation.turns.length === 0 ? (
-        <Welcome modelId={model?.id} onAsk={({ question, settings }, pictures) => playground.send(question, pictures, settings)} />
+        <Welcome
+          modelId={model?.id}
+          onAsk={({ question, settings }, pictures) => playground.send(question, pictures, { ...plainSettings, ...settings })}
+        />
       ) : (
         <Transcript playground={playground} state={state} onCode={onCode} onKey={() => onSettings("page")} />
       )}

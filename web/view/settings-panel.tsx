@@ -163,7 +163,12 @@ function FormatSettings({ settings, change }: PartProps) {
         <legend>The answer is</legend>
         {formats.map(([format, name]) => (
           <label key={format}>
-            <input type="radio" name="format" checked={settings.format === format} onChange={() => change({ format })} />
+            <input
+              type="radio"
+              name="format"
+              checked={settings.format === format}
+              onChange={() => change({ format, ...(format !== "text" && { useTools: false }) })}
+            />
             {name}
           </label>
         ))}
@@ -177,7 +182,10 @@ function FormatSettings({ settings, change }: PartProps) {
           onInput={(schema) => change({ schema })}
         />
       ) : (
-        <p class="hint">With a schema the server allows only tokens that lead to valid JSON, so every whole answer conforms.</p>
+        <p class="hint">
+          With a schema the server allows only tokens that lead to valid JSON, so every whole answer conforms. Tools are not offered beside
+          it.
+        </p>
       )}
     </>
   );
@@ -191,7 +199,7 @@ function ToolSettings({ settings, change }: PartProps) {
           type="checkbox"
           role="switch"
           checked={settings.useTools}
-          onChange={(event) => change({ useTools: event.currentTarget.checked })}
+          onChange={({ currentTarget: { checked } }) => change({ useTools: checked, ...(checked && { format: "text" }) })}
         />
         Offer these tools to the model
       </label>

@@ -1,0 +1,58 @@
+// A browser whose pages can reach one server and nothing else, and which notes what a page must not do.
+
+import { existsSync } from "node:fs";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+
+/** Debian's; another one by CHROMIUM. */
+const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+
+export async function launchBrowser(): Promise<Browser> {
+  if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing; install chromium, or set CHROMIUM to one`);
+  // Chromium has no sandbox of its own where everything runs as root, as in a container.
+  return chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
+}
+
+export type OpenedPage = {
+  readonly page: Page;
+  /** Requests to anywhere but the server; they were not let through. */
+  readonly strayRequests: string[];
+  /** Paths of requests to the server. */
+  readonly requests: string[];
+  /** Uncaught errors, and breaches of the content security policy. */
+  readonly faults: string[];
+  close(): Promise<void>;
+};
+
+export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<OpenedPage> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const opened = { strayRequests: [] as string[], requests: [] as string[], faults: [] as string[] };
+  await context.route("**/*", async (route) => {
+    const address = new URL(route.request().url());
+    const isOwn = address.origin === new URL(url).origin || ["data:", "blob:"].includes(address.protocol);
+    (isOwn ? opened.requests : opened.strayRequests).push(isOwn ? address.pathname : address.href);
+    await (isOwn ? route.continue() : route.abort());
+  });
+  const page = await context.newPage();
+  page.on("pageerror", ({ message }) => opened.faults.push(message));
+  page.on("console", (line) => {
+    if (/content security policy|trusted ?types/i.test(line.text())) opened.faults.push(line.text());
+  });
+  await page.goto(url);
+  await messageField(page).waitFor();
+  return { page, ...opened, close: () => context.close() };
+}
+
+/** The message field of the page, as opposed to that of a message that is being edited. */
+export const messageField = (page: Page) => page.getByRole("textbox", { name: "Message", exact: true });
+
+export async function send(page: Page, text: string): Promise<void> {
+  await messageField(page).fill(text);
+  await messageField(page).press("Enter");
+}
+
+/** The last answer once it is whole: its figures are shown. */
+export async function lastAnswer(page: Page) {
+  const answer = page.locator(".turn.answer").last();
+  await answer.locator(".answer-foot").waitFor();
+  return answer;
+}

@@ -1,0 +1,235 @@
+// The page against the real server and the nano model: true answers about real pictures.
+
+import { readFileSync } from "node:fs";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, afterEach } from "vitest";
+import { modelFolder, type RunningServer, startServer } from "../e2e/start-server.ts";
+import { launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
+
+const sampleFile = (name: string) => `${modelFolder}/samples/${name}`;
+
+let server: RunningServer;
+let browser: Browser;
+let opened: OpenedPage;
+let page: Page;
+
+beforeAll(async () => {
+  server = await startServer();
+  browser = await launchBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+beforeEach(async () => {
+  opened = await openPage(browser, server.url, { acceptDownloads: true });
+  page = opened.page;
+});
+afterEach(async () => {
+  expect([opened.faults, opened.strayRequests]).toEqual([[], []]);
+  await opened.close();
+});
+
+/** As a person drags files from a folder onto the page. */
+async function drop(names: readonly string[]): Promise<void> {
+  const files = names.map((name) => ({ name, base64: readFileSync(sampleFile(name)).toString("base64") }));
+  await page.evaluate((dropped) => {
+    const dataTransfer = new DataTransfer();
+    for (const { name, base64 } of dropped) {
+      dataTransfer.items.add(new File([Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))], name, { type: "image/png" }));
+    }
+    document.querySelector("main")!.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+  }, files);
+}
+
+const attach = (...names: string[]) => page.locator("input[type=file]").setInputFiles(names.map(sampleFile));
+
+describe("pictures", () => {
+  test("a dropped one is read, and its true answer shown with its figures", async () => {
+    await drop(["01_describe.png"]);
+    await page.getByRole("img", { name: "01_describe.png" }).waitFor();
+    await send(page, "Describe the image.");
+
+    const answer = await lastAnswer(page);
+    expect(await answer.locator(".markdown").textContent()).toBe("A blue star and a black star.");
+    expect(await answer.locator(".figures").textContent()).toMatch(/\d (ms|s) to first token.*tokens\/s46 prompt tokens.*9 writtenstop/);
+  });
+
+  test("two are told apart, and thinking is folded with its tokens and time", async () => {
+    await attach("12_compare_think.png", "13_compare_think.png");
+    await page.getByRole("button", { name: "Think", exact: true }).click();
+    await send(page, "Which picture shows a purple diamond?");
+
+    const answer = await lastAnswer(page);
+    expect(await answer.locator(".markdown").textContent()).toBe("Picture 1 has a purple diamond.");
+    const thinking = answer.locator("details");
+    expect(await thinking.locator("summary").textContent()).toMatch(/^Thought[\d.]+ m?s27 tokens$/);
+    expect(await thinking.locator(".thinking-text").isVisible()).toBe(false);
+    await thinking.locator("summary").click();
+    expect(await thinking.locator(".thinking-text").textContent()).toMatch(/^Picture 1: .*purple diamond\. Picture 2: /);
+  });
+
+  test("a pasted one is attached, and can be taken away again", async () => {
+    const base64 = readFileSync(sampleFile("03_read_number.png")).toString("base64");
+    await messageField(page).evaluate((field, data) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.items.add(new File([Uint8Array.from(atob(data), (char) => char.charCodeAt(0))], "pasted.png", { type: "image/png" }));
+      field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+    }, base64);
+
+    await page.getByRole("img", { name: "pasted.png" }).waitFor();
+    await page.getByRole("button", { name: "Remove pasted.png" }).click();
+    expect(await page.getByRole("img", { name: "pasted.png" }).count()).toBe(0);
+  });
+
+  test.each([
+    ["Describe the image.", "A blue star and a black star."],
+    ["Which number is printed here?", "The number is 5574."],
+    ["Describe what you see.", "A purple diamond, a blue star, a white star and a purple circle."],
+    ["Which picture shows a purple diamond?", "Picture 1 has a purple diamond."],
+    ["Add 38 and 38.", "38 + 38 = 76."],
+  ])("the sample “%s” is answered right at a click", async (question, expected) => {
+    await page.getByRole("button", { name: question }).click();
+
+    expect(await (await lastAnswer(page)).locator(".markdown").textContent()).toBe(expected);
+  });
+});
+
+describe("turns", () => {
+  test("follow-ups know what was said", async () => {
+    await send(page, "What is the capital of Ireland?");
+    await lastAnswer(page);
+    await send(page, "And of South Korea?");
+    await page.locator(".turn.answer").nth(1).locator(".answer-foot").waitFor();
+
+    const answer = await lastAnswer(page);
+    expect(await answer.locator(".markdown").textContent()).toBe("The capital of South Korea is Seoul.");
+  });
+
+  test("an edited message is asked again, and what came after it is gone", async () => {
+    await send(page, "What is the capital of Ireland?");
+    await lastAnswer(page);
+    await page.getByRole("button", { name: "Edit this message" }).click();
+    const field = page.getByRole("textbox", { name: "Edit your message" });
+    expect(await field.inputValue()).toBe("What is the capital of Ireland?");
+    await field.fill("What is the capital of Austria?");
+    await field.press("Enter");
+
+    await page.getByText("The capital of Austria is Vienna.").first().waitFor();
+    expect(await page.locator(".turn").count()).toBe(2);
+  });
+
+  test("answering again replaces the answer, and tells how much of the prompt was cached", async () => {
+    await page.getByRole("button", { name: "Which number is printed here?" }).click();
+    await (await lastAnswer(page)).getByRole("button", { name: "Answer again" }).click();
+
+    await page.getByText(/prompt tokens, \d+ cached/).waitFor();
+    expect(await page.locator(".turn.answer .markdown").textContent()).toBe("The number is 5574.");
+    expect(await page.locator(".turn").count()).toBe(2);
+  });
+
+  test("Esc stops an answer, what came stays, and the server computes no more", async () => {
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByRole("tab", { name: "JSON" }).click();
+    await page.getByRole("radio", { name: "JSON by a schema" }).check();
+    await page.getByLabel("JSON Schema").fill('{"type": "array", "minItems": 1500, "items": {"enum": [1, 2]}}');
+    await send(page, "Count.");
+    await page.locator(".json-answer").waitFor();
+    await page.keyboard.press("Escape");
+
+    const answer = await lastAnswer(page);
+    expect(await answer.textContent()).toContain("Stopped.");
+    expect(await answer.locator(".json-answer").textContent()).toMatch(/^\[/);
+    await expect.poll(async () => (await server.health()).running).toBe(0);
+    expect(server.logLines().filter(({ status }) => status === 499)).toHaveLength(1);
+  });
+});
+
+describe("forms and tools", () => {
+  test("an answer by a schema is valid JSON of that schema", async () => {
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByRole("tab", { name: "JSON" }).click();
+    await page.getByRole("radio", { name: "JSON by a schema" }).check();
+    await page
+      .getByLabel("JSON Schema")
+      .fill(
+        '{"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"], "additionalProperties": false}',
+      );
+    await attach("01_describe.png");
+    await send(page, "Describe the image.");
+
+    const text = await (await lastAnswer(page)).locator(".json-answer").textContent();
+    expect(JSON.parse(text!)).toEqual({ colour: expect.stringMatching(/^(red|blue)$/) as string });
+  });
+
+  test("a tool is called, told its result, and the answer uses it", async () => {
+    await page.getByRole("button", { name: "What is the weather in Toronto?" }).click();
+    const call = page.getByRole("region", { name: "Call of get_weather" });
+    await call.waitFor();
+    expect(JSON.parse((await call.locator("pre").textContent())!)).toEqual({ city: "Toronto" });
+    await call.getByLabel("What it returned").fill('{"temperature": 12, "condition": "sunny"}');
+    await page.getByRole("button", { name: "Send the result" }).click();
+
+    await page.locator(".turn.answer .markdown").waitFor();
+    expect(await (await lastAnswer(page)).locator(".markdown").textContent()).toBe("It is sunny in Toronto with 12 degrees.");
+  });
+});
+
+describe("conversations", () => {
+  test("outlive a reload, with their pictures; can be renamed, exported and deleted", async () => {
+    await attach("01_describe.png");
+    await send(page, "Describe the image.");
+    await lastAnswer(page);
+    await page.reload();
+    await page.getByRole("img", { name: "01_describe.png" }).waitFor();
+    expect(await page.locator(".turn.answer .markdown").textContent()).toBe("A blue star and a black star.");
+
+    await page.getByRole("button", { name: "Describe the image.", exact: true }).hover();
+    await page.getByRole("button", { name: "Rename Describe the image." }).click();
+    await page.getByRole("textbox", { name: "Name of the conversation" }).fill("Stars");
+    await page.keyboard.press("Enter");
+    const entry = page.getByRole("button", { name: "Stars", exact: true });
+    await entry.hover();
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Export Stars as JSON" }).click();
+    const exported = JSON.parse(readFileSync(await (await download).path(), "utf8")) as {
+      title: string;
+      turns: { attachments: { url: string }[] }[];
+    };
+    expect(exported.title).toBe("Stars");
+    expect(exported.turns[0]!.attachments[0]!.url).toBe(
+      `data:image/png;base64,${readFileSync(sampleFile("01_describe.png")).toString("base64")}`,
+    );
+
+    await entry.hover();
+    await page.getByRole("button", { name: "Delete Stars" }).click();
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("heading", { name: "Ask about a picture" }).waitFor();
+    expect(await entry.count()).toBe(0);
+  });
+
+  test("one that is answered goes on while another is shown", async () => {
+    await send(page, "What is the capital of Ireland?");
+    await page.getByRole("button", { name: "New conversation" }).first().click();
+    await page.getByRole("heading", { name: "Ask about a picture" }).waitFor();
+    await page.getByRole("button", { name: "What is the capital of Ireland?", exact: true }).click();
+
+    expect(await (await lastAnswer(page)).locator(".markdown").textContent()).toBe("The capital of Ireland is Dublin.");
+  });
+});
+
+test("a request is shown as code that names the picture's file and no key", async () => {
+  await attach("01_describe.png");
+  await send(page, "Describe the image.");
+  await (await lastAnswer(page)).getByRole("button", { name: "Show the request as code" }).click();
+  const dialog = page.getByRole("dialog", { name: "Request as code" });
+
+  for (const [tab, words] of [
+    ["curl", "base64 < 01_describe.png"],
+    ["JavaScript", 'dataUri("01_describe.png", "image/png")'],
+    ["Python", 'data_uri("01_describe.png", "image/png")'],
+  ] as const) {
+    await dialog.getByRole("tab", { name: tab }).click();
+    await dialog.locator("pre").filter({ hasText: words }).waitFor();
+  }
+});

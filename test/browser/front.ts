@@ -1,0 +1,72 @@
+// A server in front of the real one that can answer chats otherwise: slowly, wrongly, or not to the end.
+
+import { once } from "node:events";
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** Answers one chat request in place of the server. */
+export type ChatAnswer = (response: ServerResponse) => void | Promise<void>;
+
+export type Front = {
+  readonly url: string;
+  /** Holds for each chat request from now on; undefined: the real server's. */
+  answerWith(answer: ChatAnswer | undefined): void;
+  close(): Promise<void>;
+  /** Listens again where it did before. */
+  reopen(): Promise<void>;
+};
+
+export async function startFront(serverUrl: string): Promise<Front> {
+  let answer: ChatAnswer | undefined;
+  const handle = (incoming: IncomingMessage, response: ServerResponse) => {
+    if (answer && incoming.url === "/v1/chat/completions") {
+      incoming.resume();
+      void answer(response);
+      return;
+    }
+    const forwarded = request(new URL(incoming.url!, serverUrl), { method: incoming.method!, headers: incoming.headers }, (reply) => {
+      response.writeHead(reply.statusCode!, reply.headers);
+      reply.pipe(response);
+    });
+    forwarded.on("error", () => response.destroy());
+    response.on("close", () => forwarded.destroy());
+    incoming.pipe(forwarded);
+  };
+  let server = createServer(handle).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    answerWith: (next) => void (answer = next),
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+    reopen: async () => {
+      server = createServer(handle).listen(port, "127.0.0.1");
+      await once(server, "listening");
+    },
+  };
+}
+
+/** A stream of chunks with these contents, then an end as told. */
+export function streamed(contents: readonly string[], end: "done" | "cut" | { readonly error: object } | "open"): ChatAnswer {
+  return (response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    for (const content of contents) response.write(frame({ choices: [{ index: 0, delta: { content }, finish_reason: null }] }));
+    if (end === "cut") setTimeout(() => response.destroy(), 100); // after what was written has left
+    else if (end === "done") response.end(`${frame({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}data: [DONE]\n\n`);
+    else if (typeof end === "object") response.end(frame(end));
+  };
+}
+
+export function refused(status: number, message: string, headers: Record<string, string> = {}): ChatAnswer {
+  return (response) => {
+    response.writeHead(status, { "content-type": "application/json", ...headers });
+    response.end(JSON.stringify({ error: { message, type: "error", param: null, code: null } }));
+  };
+}
+
+function frame(value: object): string {
+  return `data: ${JSON.stringify(value)}\n\n`;
+}

@@ -1,0 +1,215 @@
+// The page as a whole: for everyone to use, at rest when nobody does, and under a policy that holds.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { AxeResults } from "axe-core";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type RunningServer, startServer } from "../e2e/start-server.ts";
+import { launchBrowser, lastAnswer, messageField, openPage, send } from "./browser.ts";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+let server: RunningServer;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await startServer();
+  browser = await launchBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** Faults of weight by axe-core's rules, one line each. */
+async function faultsOf(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const { violations, passes } = await page.evaluate(() => (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
+  expect(passes.length).toBeGreaterThan(10);
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => String(target)).join(" | ")}`);
+}
+
+describe.each([
+  ["light", { colorScheme: "light" as const }],
+  ["dark", { colorScheme: "dark" as const }],
+  ["phone, light", { colorScheme: "light" as const, viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ["phone, dark", { colorScheme: "dark" as const, viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+])("in %s", (_, options) => {
+  test("axe finds no serious fault, whatever is open, and nothing is wider than the screen", async () => {
+    const { page, close } = await openPage(browser, server.url, options);
+    const found: Record<string, string[]> = {};
+    const look = async (name: string) => {
+      found[name] = await faultsOf(page);
+      const isTooWide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+      if (isTooWide) found[name]!.push("wider than the screen");
+    };
+
+    await look("welcome");
+    await page.getByRole("button", { name: "Describe what you see." }).click();
+    await (await lastAnswer(page)).locator("summary").click();
+    await look("an answer with thinking");
+    await page.getByRole("button", { name: "Show the request as code" }).click();
+    await look("code");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Settings" }).click();
+    for (const tab of ["Answer", "JSON", "Tools", "Page"]) {
+      await page.getByRole("tab", { name: tab }).click();
+      if (tab === "JSON") await page.getByRole("radio", { name: "JSON by a schema" }).check();
+      await look(tab);
+    }
+    await page.getByRole("button", { name: "Close settings" }).click();
+    await page.getByRole("button", { name: "New conversation" }).first().click();
+    await page.getByRole("button", { name: "What is the weather in Toronto?" }).click();
+    await page.getByLabel("What it returned").waitFor();
+    await look("a call of a tool");
+
+    expect(Object.values(found).flat(), JSON.stringify(found, null, 1)).toEqual([]);
+    await close();
+  });
+});
+
+test("the switch of colours overrules the system, and is remembered", async () => {
+  const { page, close } = await openPage(browser, server.url, { colorScheme: "light" });
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const light = await background();
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("tab", { name: "Page" }).click();
+  await page.getByRole("radio", { name: "Dark" }).check();
+  const dark = await background();
+  await page.reload();
+
+  expect(dark).not.toBe(light);
+  await expect.poll(background).toBe(dark);
+  await close();
+});
+
+describe("with the keyboard alone", () => {
+  test("a question is asked, stopped nowhere, edited, and settings are changed", async () => {
+    const { page, close } = await openPage(browser, server.url);
+    const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent);
+
+    await expect.poll(focused).toBe("Message"); // ready to type
+    await page.keyboard.type("What is the capital of Ireland?");
+    await page.keyboard.press("Shift+Enter");
+    expect(await messageField(page).inputValue()).toBe("What is the capital of Ireland?\n");
+    await page.keyboard.press("Backspace");
+    await page.keyboard.press("Enter");
+    await lastAnswer(page);
+    expect(await focused()).toBe("Message");
+
+    await tabTo("Edit this message");
+    await page.keyboard.press("Enter");
+    await expect.poll(focused).toBe("Edit your message");
+    await page.keyboard.press("Escape");
+    await expect.poll(focused).toBe("Edit this message");
+
+    await tabTo("Settings");
+    await page.keyboard.press("Enter");
+    await page
+      .getByRole("complementary", { name: "Settings" })
+      .waitFor({ state: "attached" })
+      .catch(() => undefined);
+    await tabTo("Answer");
+    await page.keyboard.press("ArrowRight");
+    await expect.poll(focused).toBe("JSON");
+    await close();
+
+    async function tabTo(label: string): Promise<void> {
+      for (let presses = 0; presses < 60; presses++) {
+        if ((await focused()) === label) return;
+        await page.keyboard.press("Tab");
+      }
+      throw new Error(`Tab does not lead to ${label}`);
+    }
+  });
+
+  test("the first Tab stop of the page skips to the message", async () => {
+    const { page, close } = await openPage(browser, server.url);
+    await page.locator("body").evaluate((body) => {
+      (document.activeElement as HTMLElement | null)?.blur();
+      body.tabIndex = -1;
+      body.focus();
+    });
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Skip to the message field");
+    await page.keyboard.press("Enter");
+
+    await expect.poll(() => messageField(page).evaluate((field) => field === document.activeElement)).toBe(true);
+    await close();
+  });
+
+  test("what is heard: that the model answers, then the answer", async () => {
+    const { page, close } = await openPage(browser, server.url);
+    await send(page, "What is the capital of Ireland?");
+
+    await page.getByRole("status").filter({ hasText: "Answer: The capital of Ireland is Dublin." }).waitFor({ state: "attached" });
+    await close();
+  });
+});
+
+describe("the network", () => {
+  test("is the server alone, and at rest the page asks it nothing", async () => {
+    const { page, requests, strayRequests, faults, close } = await openPage(browser, server.url);
+    await page.locator(".model.ready").waitFor();
+    await page.waitForLoadState("networkidle");
+    const asked = requests.length;
+    await page.waitForTimeout(4000);
+
+    expect(requests.length).toBe(asked);
+    expect(requests.filter((path) => path.startsWith("/v1"))).toEqual(["/v1/models"]);
+    expect([strayRequests, faults]).toEqual([[], []]);
+    await close();
+  });
+
+  test("a whole visit is small", async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const session = await context.newCDPSession(page);
+    await session.send("Network.enable");
+    let bytes = 0;
+    session.on("Network.loadingFinished", ({ encodedDataLength }) => void (bytes += encodedDataLength));
+    await page.goto(server.url, { waitUntil: "networkidle" });
+
+    expect(bytes).toBeGreaterThan(10_000);
+    expect(bytes).toBeLessThan(300_000);
+    await context.close();
+  });
+
+  test("an injected script or style does not run", async () => {
+    const { page, faults, close } = await openPage(browser, server.url);
+    const violated = await page.evaluate(async () => {
+      const names: string[] = [];
+      document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => names.push(effectiveDirective));
+      const script = document.createElement("script");
+      try {
+        script.textContent = "window.hit = 1";
+      } catch {
+        names.push("refused by trusted types");
+      }
+      document.head.append(script);
+      const style = document.createElement("style");
+      style.textContent = "body { display: none }";
+      document.head.append(style);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return names;
+    });
+
+    expect(violated.join()).toMatch(/style-src/);
+    expect(violated.join()).toMatch(/trusted|script/);
+    expect(await page.evaluate(() => "hit" in window)).toBe(false);
+    expect(await page.locator("body").isVisible()).toBe(true);
+    expect(faults.length).toBeGreaterThan(0); // these tests would notice
+    await close();
+  });
+});
+
+test("--no-web serves the API alone", async () => {
+  const bare = await startServer(["--no-web"]);
+
+  expect((await fetch(bare.url)).status).toBe(404);
+  expect((await fetch(`${bare.url}/v1/models`)).status).toBe(200);
+  await bare.stop();
+});

@@ -1,0 +1,15 @@
+// Tests that drive a browser: `npm run test:browser`, after `npm run build`. One file at a time, since each has a server and a browser.
+
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/browser/**/*.test.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    fileParallelism: false,
+    // .ci/run adds these totals to those of the other tests.
+    reporters: process.env["CI"] ? ["default", "json"] : ["default"],
+    outputFile: { json: "work/browser-test-results.json" },
+  },
+});
