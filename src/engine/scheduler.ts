@@ -32,9 +32,9 @@ export type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures">;
 type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequence[] };
 
 /**
- * One rule: computed tokens catch up with tokens. A step is a prefill chunk of one sequence, or one
- * picture that this chunk needs, or the decode of all active sequences, which gets every other step. `plan`, then `commit` or `fail`, then `plan` again;
- * `submit` and `abort` may come at any time between.
+ * One rule: computed tokens catch up with tokens. A step is a prefill chunk of one sequence, or one picture that this chunk needs, or the
+ * decode of all active sequences, which gets every other step: running answers pause for no more than one chunk. `plan`, then `commit` or
+ * `fail`, then `plan` again; `submit` and `abort` may come at any time between.
  */
 export class Scheduler {
   readonly #model: SchedulerModel;
@@ -151,7 +151,8 @@ export class Scheduler {
       );
     }
     if (this.#hasRoomFor(request)) return;
-    throw new RequestError(`${this.#queue.length} requests are waiting already, which is the limit; try again later`, {
+    const message = `${this.#waitingAnswers()} answers are waiting already, and the queue is for ${this.#options.maxWaiting}; try again later`;
+    throw new RequestError(message, {
       status: 429,
       code: "queue_full",
       retryAfterMs: Math.min(retryMs.most, Math.max(retryMs.least, this.#queueMs())),
