@@ -1,52 +1,45 @@
-// The server's end of the grammar service: one constraint after the other is compiled, each within a deadline; a thread that misses it
-// is ended and replaced.
+// The server's end of the grammars. A new one is tried in a thread of its own first: while one takes long, or for ever, the masks of
+// answers under way keep coming.
 
-import { MessageChannel, Worker } from "node:worker_threads";
-import { EngineError, RequestError } from "../core/errors.ts";
+import { createHash } from "node:crypto";
+import { Worker } from "node:worker_threads";
+import { LRUCache } from "lru-cache";
+import { RequestError } from "../core/errors.ts";
 import type { OutputConstraint } from "../core/structured-output.ts";
-import type { ConstraintHandle } from "../core/token-constraint.ts";
-import type { FromGrammarService, ToGrammarService } from "./grammar-service.ts";
-import { createMaskMemory } from "./mask-exchange.ts";
+import { GrammarThread, type GrammarThreadOptions, type OpenedConstraint } from "./grammar-thread.ts";
 import { checkSize } from "./output-grammar.ts";
 import type { GrammarVocabulary } from "./token-trie.ts";
 
-export type OpenedConstraint = {
-  /** For the engine. Close its port when the request does not get there. */
-  readonly handle: ConstraintHandle;
-  /** Paths of schema keywords that are not enforced. */
-  readonly ignored: readonly string[];
-};
-
-export type GrammarClientOptions = {
-  readonly compileTimeoutMs: number;
+export type GrammarClientOptions = GrammarThreadOptions & {
   readonly maxWaiting: number;
-  /** Starts the thread; tests start others. */
-  readonly createWorker: (vocabulary: GrammarVocabulary) => Worker;
+  /** What compiles in less is compiled once more where most masks come from. */
+  readonly quickCompileMs: number;
 };
 
 const defaults: GrammarClientOptions = {
   compileTimeoutMs: 2_000,
   maxWaiting: 256,
+  quickCompileMs: 50,
   createWorker: (vocabulary) => new Worker(new URL("./grammar-worker.js", import.meta.url), { workerData: vocabulary, name: "grammar" }),
 };
 
+const maxQuickGrammars = 4096;
+
 export class GrammarClient {
-  readonly #vocabulary: GrammarVocabulary;
   readonly #options: GrammarClientOptions;
-  #worker: Worker | undefined;
-  /** See ConstraintHandle. */
-  #ended = new SharedArrayBuffer(4);
-  /** Resolves when the thread takes messages. */
-  #ready: Promise<void> = Promise.resolve();
-  /** The last compilation in the queue. */
-  #queue: Promise<unknown> = Promise.resolve();
+  /** Serves the grammars that compile quickly. */
+  readonly #main: GrammarThread;
+  /** Compiles what was never seen, and serves what compiles slowly. */
+  readonly #trial: GrammarThread;
+  /** Hashes of constraints that compile quickly. */
+  readonly #quick = new LRUCache<string, true>({ max: maxQuickGrammars });
   #waiting = 0;
-  #nextId = 0;
-  #isClosed = false;
 
   constructor(vocabulary: GrammarVocabulary, options: Partial<GrammarClientOptions> = {}) {
-    this.#vocabulary = vocabulary;
     this.#options = { ...defaults, ...options };
+    this.#main = new GrammarThread(vocabulary, this.#options);
+    this.#trial = new GrammarThread(vocabulary, this.#options);
+    this.#main.start(); // while the first grammar is tried
   }
 
   /**
@@ -62,90 +55,25 @@ export class GrammarClient {
       });
     }
     this.#waiting++;
-    const turn = this.#queue.then(() => this.#openNext(constraint));
-    this.#queue = turn.catch(() => {});
     try {
-      return await turn;
+      return await this.#openInThread(constraint);
     } finally {
       this.#waiting--;
     }
   }
 
-  /** Ends the thread; answers under way get no more masks. */
+  /** Ends the threads; answers under way get no more masks. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#stop();
+    await Promise.all([this.#main.close(), this.#trial.close()]);
   }
 
-  async #openNext(constraint: OutputConstraint): Promise<OpenedConstraint> {
-    if (this.#isClosed) throw new EngineError("the grammar service was closed");
-    const worker = (this.#worker ??= this.#start());
-    await this.#ready;
-    const { port1, port2 } = new MessageChannel();
-    const shared = createMaskMemory(this.#vocabulary.vocabSize);
-    const ended = this.#ended;
-    const message: ToGrammarService = { id: this.#nextId++, constraint, port: port2, shared };
-    const answer = await this.#exchange(worker, message);
-    if (answer.type === "opened") return { handle: { port: port1, shared, ended }, ignored: answer.ignored };
-    port1.close();
-    if (answer.type === "refused") throw new RequestError(answer.message, answer.options);
-    throw new EngineError(`the grammar service failed: ${answer.type === "failed" ? answer.message : "unexpected message"}`);
+  async #openInThread(constraint: OutputConstraint): Promise<OpenedConstraint> {
+    const key = createHash("sha256").update(JSON.stringify(constraint)).digest("base64");
+    if (this.#quick.get(key)) return this.#main.open(constraint);
+    const tried = await this.#trial.open(constraint);
+    if (tried.compileMs > this.#options.quickCompileMs) return tried;
+    this.#quick.set(key, true);
+    tried.handle.port.close();
+    return this.#main.open(constraint);
   }
-
-  /** The thread's answer. When it is late or the thread dies, there will be another thread for the next. */
-  async #exchange(worker: Worker, message: ToGrammarService): Promise<FromGrammarService> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<"late">((resolve) => {
-      timer = setTimeout(() => resolve("late"), this.#options.compileTimeoutMs);
-    });
-    const answered = nextMessage(worker);
-    worker.postMessage(message, [message.port]);
-    try {
-      const answer = await Promise.race([answered, late]);
-      if (answer !== "late") return answer;
-    } catch (error) {
-      await this.#stop();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      answered.catch(() => {});
-    }
-    await this.#stop();
-    const seconds = this.#options.compileTimeoutMs / 1000;
-    throw new RequestError(`the schema or grammar took more than ${seconds} s to compile; simplify it`, { code: "grammar_too_complex" });
-  }
-
-  #start(): Worker {
-    const worker = this.#options.createWorker(this.#vocabulary);
-    worker.unref();
-    worker.on("error", () => {}); // whoever waits is told by nextMessage
-    const ended = (this.#ended = new SharedArrayBuffer(4));
-    worker.once("exit", () => {
-      Atomics.store(new Int32Array(ended), 0, 1);
-      if (this.#worker === worker) this.#worker = undefined;
-    });
-    this.#ready = nextMessage(worker).then(() => {});
-    this.#ready.catch(() => {});
-    return worker;
-  }
-
-  async #stop(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
-    await worker?.terminate();
-  }
-}
-
-function nextMessage(worker: Worker): Promise<FromGrammarService> {
-  return new Promise((resolve, reject) => {
-    const onMessage = (message: FromGrammarService): void => settle(() => resolve(message));
-    const onError = (error: Error): void =>
-      settle(() => reject(new EngineError(`the grammar thread failed: ${error.message}`, { cause: error })));
-    const onExit = (): void => settle(() => reject(new EngineError("the grammar thread has ended")));
-    const settle = (done: () => void): void => {
-      worker.off("message", onMessage).off("error", onError).off("exit", onExit);
-      done();
-    };
-    worker.on("message", onMessage).on("error", onError).on("exit", onExit);
-  });
 }

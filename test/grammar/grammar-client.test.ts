@@ -85,16 +85,17 @@ describe("the grammar's thread", () => {
 
   it("is ended when it misses the deadline, and replaced", async () => {
     let started = 0;
-    const createWorker = () => (started++ === 0 ? scripted("for (;;);")() : fromSources());
+    const createWorker = () => (started++ === 1 ? scripted("for (;;);")() : fromSources()); // the second tries new grammars
     const client = makeClient({ createWorker, compileTimeoutMs: 2_000 });
 
     await expect(client.open(choice("a"))).rejects.toMatchObject({ status: 400, code: "grammar_too_complex" });
     await expect(client.open(choice("a"))).resolves.toBeDefined();
-    expect(started).toBe(2);
+    expect(started).toBe(3);
   }, 30_000);
 
   it("is replaced when it dies, and answers under way learn of it", async () => {
     const client = makeClient({
+      quickCompileMs: -1, // all stay in one thread
       createWorker: scripted(
         'if (m.id === 1) throw new Error("out of memory"); parentPort.postMessage({ type: "opened", id: m.id, ignored: [] });',
       ),
@@ -108,6 +109,24 @@ describe("the grammar's thread", () => {
 
     expect(() => constraint.mask()).toThrow("the grammar's thread has ended");
     await expect(client.open(choice("c"))).resolves.toBeDefined();
+  }, 30_000);
+
+  it("that a new grammar keeps busy for ever leaves the answers and grammars of before alone", async () => {
+    let started = 0;
+    const busyAtSecond = 'if (m.id > 0) for (;;); parentPort.postMessage({ type: "opened", id: m.id, ignored: [] });';
+    const createWorker = () => (started++ === 1 ? scripted(busyAtSecond)() : fromSources());
+    const client = makeClient({ createWorker, quickCompileMs: 60_000 });
+    const constraint = new RemoteMatcher((await client.open(anyJson)).handle);
+    const order: string[] = [];
+    const endless = client.open(choice("a")).catch(({ code }: RequestError) => order.push(code!));
+
+    constraint.accept(allowedTokens(constraint.mask()).find((id) => id !== endId)!);
+    expect(constraint.mask()).toBeInstanceOf(Uint32Array);
+    await client.open(anyJson);
+    order.push("opened");
+    await endless;
+
+    expect(order).toEqual(["opened", "grammar_too_complex"]);
   }, 30_000);
 
   it("waits no longer than told for a mask that does not come", async () => {

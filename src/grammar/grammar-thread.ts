@@ -1,0 +1,130 @@
+// One thread that compiles grammars and serves their masks: compilations queue, each has a deadline, and a thread that misses it is ended
+// and replaced.
+
+import { MessageChannel, type Worker } from "node:worker_threads";
+import { EngineError, RequestError } from "../core/errors.ts";
+import type { OutputConstraint } from "../core/structured-output.ts";
+import type { ConstraintHandle } from "../core/token-constraint.ts";
+import type { FromGrammarService, ToGrammarService } from "./grammar-service.ts";
+import { createMaskMemory } from "./mask-exchange.ts";
+import type { GrammarVocabulary } from "./token-trie.ts";
+
+export type OpenedConstraint = {
+  /** For the engine. Close its port when the request does not get there. */
+  readonly handle: ConstraintHandle;
+  /** Paths of schema keywords that are not enforced. */
+  readonly ignored: readonly string[];
+};
+
+export type GrammarThreadOptions = {
+  readonly compileTimeoutMs: number;
+  readonly createWorker: (vocabulary: GrammarVocabulary) => Worker;
+};
+
+export class GrammarThread {
+  readonly #vocabulary: GrammarVocabulary;
+  readonly #options: GrammarThreadOptions;
+  #worker: Worker | undefined;
+  /** See ConstraintHandle. */
+  #ended = new SharedArrayBuffer(4);
+  /** Resolves when the thread takes messages. */
+  #ready: Promise<void> = Promise.resolve();
+  /** The last compilation in the queue. */
+  #queue: Promise<unknown> = Promise.resolve();
+  #nextId = 0;
+  #isClosed = false;
+
+  constructor(vocabulary: GrammarVocabulary, options: GrammarThreadOptions) {
+    this.#vocabulary = vocabulary;
+    this.#options = options;
+  }
+
+  /** Starts the thread unless it runs. */
+  start(): Worker {
+    if (this.#worker) return this.#worker;
+    const worker = this.#options.createWorker(this.#vocabulary);
+    worker.unref();
+    worker.on("error", () => {}); // whoever waits is told by nextMessage
+    const ended = (this.#ended = new SharedArrayBuffer(4));
+    worker.once("exit", () => {
+      Atomics.store(new Int32Array(ended), 0, 1);
+      if (this.#worker === worker) this.#worker = undefined;
+    });
+    this.#ready = nextMessage(worker).then(() => {});
+    this.#ready.catch(() => {});
+    return (this.#worker = worker);
+  }
+
+  /** Throws RequestError when the constraint is malformed, contradicts itself or takes too long. `compileMs`: without the time in the queue. */
+  open(constraint: OutputConstraint): Promise<OpenedConstraint & { readonly compileMs: number }> {
+    const turn = this.#queue.then(() => this.#openNext(constraint));
+    this.#queue = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Ends the thread; answers under way get no more masks. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#stop();
+  }
+
+  async #openNext(constraint: OutputConstraint): Promise<OpenedConstraint & { readonly compileMs: number }> {
+    if (this.#isClosed) throw new EngineError("the grammar service was closed");
+    const worker = this.start();
+    await this.#ready;
+    const { port1, port2 } = new MessageChannel();
+    const shared = createMaskMemory(this.#vocabulary.vocabSize);
+    const ended = this.#ended;
+    const message: ToGrammarService = { id: this.#nextId++, constraint, port: port2, shared };
+    const start = performance.now();
+    const answer = await this.#exchange(worker, message);
+    const compileMs = performance.now() - start;
+    if (answer.type === "opened") return { handle: { port: port1, shared, ended }, ignored: answer.ignored, compileMs };
+    port1.close();
+    if (answer.type === "refused") throw new RequestError(answer.message, answer.options);
+    throw new EngineError(`the grammar service failed: ${answer.type === "failed" ? answer.message : "unexpected message"}`);
+  }
+
+  /** The thread's answer. When it is late or the thread dies, there will be another thread for the next. */
+  async #exchange(worker: Worker, message: ToGrammarService): Promise<FromGrammarService> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => resolve("late"), this.#options.compileTimeoutMs);
+    });
+    const answered = nextMessage(worker);
+    worker.postMessage(message, [message.port]);
+    try {
+      const answer = await Promise.race([answered, late]);
+      if (answer !== "late") return answer;
+    } catch (error) {
+      await this.#stop();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      answered.catch(() => {});
+    }
+    await this.#stop();
+    const seconds = this.#options.compileTimeoutMs / 1000;
+    throw new RequestError(`the schema or grammar took more than ${seconds} s to compile; simplify it`, { code: "grammar_too_complex" });
+  }
+
+  async #stop(): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.terminate();
+  }
+}
+
+function nextMessage(worker: Worker): Promise<FromGrammarService> {
+  return new Promise((resolve, reject) => {
+    const onMessage = (message: FromGrammarService): void => settle(() => resolve(message));
+    const onError = (error: Error): void =>
+      settle(() => reject(new EngineError(`the grammar thread failed: ${error.message}`, { cause: error })));
+    const onExit = (): void => settle(() => reject(new EngineError("the grammar thread has ended")));
+    const settle = (done: () => void): void => {
+      worker.off("message", onMessage).off("error", onError).off("exit", onExit);
+      done();
+    };
+    worker.on("message", onMessage).on("error", onError).on("exit", onExit);
+  });
+}
