@@ -25,6 +25,8 @@ export type AppOptions = {
   readonly generationDefaults: GenerationDefaults;
   /** Empty: no key is asked for. */
   readonly apiKeys: readonly string[];
+  /** Requests must name the server as localhost or by an address. */
+  readonly localNamesOnly?: boolean;
   /** True while the model is loaded, a step works and the server is not shutting down. */
   readonly isReady: () => boolean;
   /** Reads pictures that requests name by URL, from where the operator allows. */

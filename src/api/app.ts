@@ -14,6 +14,7 @@ import { exposeMetrics } from "./metrics-route.ts";
 import { isAnthropicRequest, toMessagesError } from "./messages/error-envelope.ts";
 import { countTokens, createMessage } from "./messages/messages.ts";
 import { listModels, showModel } from "./models.ts";
+import { refuseForeignNames } from "./local-names.ts";
 import { type AppEnv, clientGoneStatus, recordRequests } from "./request-record.ts";
 import { responseRoutes } from "./responses/routes.ts";
 import { detokenize, tokenize } from "./tokenize.ts";
@@ -53,6 +54,7 @@ export function createApp(service: ChatService, options: AppOptions): Hono<AppEn
   const app = new Hono<AppEnv>();
   const [open, keyed] = [openRoutes(options), keyedRoutes(service, options)];
   app.use(recordRequests(options));
+  if (options.localNamesOnly) app.use(refuseForeignNames());
   addRoutes(app, open);
   app.use(requireApiKey(options.apiKeys));
   addRoutes(app, keyed);

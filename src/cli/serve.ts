@@ -131,6 +131,7 @@ function toAppSettings(options: ServeOptions, model: PreparedModel) {
     responseStore: options.responseStore,
     generationDefaults: readGenerationDefaults(model.folder),
     apiKeys: options.apiKeys,
+    localNamesOnly: options.apiKeys.length === 0 && !options.allowNoKey,
     servesMetrics: options.metricsPort === undefined,
     webFolder: options.web ? webFolder : undefined,
   };
