@@ -17,15 +17,17 @@ const tokenIds = z.array(integer(0), "an array of token ids");
 const expectedPrompt = "a string, an array of strings, an array of token ids or an array of such arrays";
 const severalPrompts = (item: z.ZodType) => z.array(item).min(1, "at least one prompt");
 
-const completionRequest = z.object({
-  model: optional(text),
-  prompt: z.union([text, severalPrompts(text), tokenIds.min(1, "at least one token id"), severalPrompts(tokenIds)], expectedPrompt),
+export const completionRequest = z.object({
+  model: optional(text, "The served name, or nothing."),
+  prompt: z
+    .union([text, severalPrompts(text), tokenIds.min(1, "at least one token id"), severalPrompts(tokenIds)], expectedPrompt)
+    .describe(`What the model goes on with. Texts are ordinary text: control tokens in them are not. At most ${maxPrompts} prompts.`),
   ...samplingFields,
-  max_tokens: optional(integer(1)),
-  logprobs: optional(integer(0, maxTopLogprobs)),
-  echo: optional(flag),
-  best_of: optional(integer(1)),
-  suffix: optional(text),
+  max_tokens: optional(integer(1), `Tokens that an answer may have, ${defaultMaxTokens} by default.`),
+  logprobs: optional(integer(0, maxTopLogprobs), "Adds log-probabilities, and those of so many of the likeliest tokens."),
+  echo: optional(flag, "The answer begins with the prompt; not beside `logprobs`."),
+  best_of: optional(integer(1), "The same as `n`, or nothing."),
+  suffix: optional(text, "Empty: the model goes on with a text, it cannot fill a gap."),
   ...formatFields,
 });
 

@@ -25,12 +25,12 @@ const message = z.discriminatedUnion(
     z.object({ role: z.enum(["system", "developer", "user"]), content }),
     z.object({
       role: z.literal("assistant"),
-      content: optional(content),
-      reasoning_content: optional(text),
-      reasoning: optional(text),
-      tool_calls: optional(z.array(toolCall, "an array of tool calls")),
+      content: optional(content, "May be missing beside calls."),
+      reasoning_content: optional(text, "What was thought before; the template decides whether the model sees it."),
+      reasoning: optional(text, "Another name of `reasoning_content`."),
+      tool_calls: optional(z.array(toolCall, "an array of tool calls"), "Calls that the model made, as it made them."),
     }),
-    z.object({ role: z.literal("tool"), content, tool_call_id: text }),
+    z.object({ role: z.literal("tool"), content, tool_call_id: text.describe("The id of the call that this is the result of.") }),
   ],
   {
     error: (issue) =>
@@ -39,21 +39,28 @@ const message = z.discriminatedUnion(
 );
 
 export const chatRequest = z.object({
-  model: optional(text),
-  messages: z.array(message, "an array of messages").min(1, "at least one message"),
+  model: optional(text, "The served name, or nothing."),
+  messages: z.array(message, "an array of messages").min(1, "at least one message").describe("The conversation so far, oldest first."),
   ...samplingFields,
-  max_completion_tokens: optional(integer(1)),
-  max_tokens: optional(integer(1)),
-  logprobs: optional(flag),
-  top_logprobs: optional(integer(0, maxTopLogprobs)),
+  max_completion_tokens: optional(
+    integer(1),
+    "Tokens that the answer may have, thinking included; by default, what the context has room for.",
+  ),
+  max_tokens: optional(integer(1), "Older name of `max_completion_tokens`; both must agree."),
+  logprobs: optional(flag, "Adds the log-probability of every token."),
+  top_logprobs: optional(integer(0, maxTopLogprobs), "So many of the likeliest tokens in each place; only beside `logprobs`."),
   ...toolFields,
   ...formatFields,
-  enable_thinking: optional(flag),
-  reasoning_max_tokens: optional(integer(0)),
-  thinking_token_budget: optional(integer(0)),
-  reasoning_effort: optional(oneOf("none", "minimal", "low", "medium", "high", "xhigh", "max")),
+  enable_thinking: optional(flag, "Whether the model thinks first; by default as the server was started."),
+  reasoning_max_tokens: optional(integer(0), "Tokens of thinking, after which the answer begins; 0: no thinking."),
+  thinking_token_budget: optional(integer(0), "vLLM's name of `reasoning_max_tokens`."),
+  reasoning_effort: optional(
+    oneOf("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    "none: no thinking; all others: thinking. `reasoning_max_tokens` says for how long.",
+  ),
   metadata: optional(
     z.object({ enable_thinking: optional(z.union([z.boolean(), z.enum(["true", "false"])], "true or false")) }, "an object"),
+    "Only `enable_thinking` in it means something.",
   ),
   chat_template_kwargs: optional(
     z.object(
@@ -63,6 +70,7 @@ export const chatRequest = z.object({
       },
       "an object",
     ),
+    "What the checkpoint's chat template takes: `enable_thinking` and `options.thinking_mode`, nothing else.",
   ),
 });
 

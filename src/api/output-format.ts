@@ -7,10 +7,9 @@ import type { OutputFormat, ToolSignature } from "../core/structured-output.ts";
 import { flag, oneOf, optional, text } from "./schema-fields.ts";
 
 /** Looked into by the grammar, which knows what it can enforce. */
-export const jsonSchema = z.custom<object>(
-  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
-  "a JSON Schema",
-);
+export const jsonSchema = z
+  .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), "a JSON Schema")
+  .meta({ type: "object", description: "A JSON Schema." });
 const texts = z.array(text, "an array of strings");
 
 const responseFormat = z.object(
@@ -25,7 +24,7 @@ const formNames = '"json", "json_object", "regex", "choice" and "grammar"';
 
 /** The fields of a request that say it. */
 export const formatFields = {
-  response_format: optional(responseFormat),
+  response_format: optional(responseFormat, "The form of the answer, enforced token by token; not beside tools that may be called."),
   structured_outputs: optional(
     z.strictObject(
       {
@@ -40,11 +39,12 @@ export const formatFields = {
           issue.code === "unrecognized_keys" ? `an object of ${formNames}, nothing else` : `an object with one of ${formNames}`,
       },
     ),
+    "vLLM's name for the form of the answer: one of these.",
   ),
-  guided_json: optional(jsonSchema),
-  guided_regex: optional(text),
-  guided_choice: optional(texts),
-  guided_grammar: optional(text),
+  guided_json: optional(jsonSchema, "The answer is JSON that this schema allows."),
+  guided_regex: optional(text, "The whole answer matches this regular expression."),
+  guided_choice: optional(texts, "The answer is one of these texts."),
+  guided_grammar: optional(text, "The answer is a sentence of this grammar, in EBNF."),
 };
 
 const formatRequest = z.object({ ...formatFields, ignore_eos: optional(flag), tools: z.custom<readonly NamedTool[] | undefined>() });

@@ -13,42 +13,59 @@ export const maxTopLogprobs = 20;
 
 export const stopString = text
   .min(1, "a string of at least one character")
-  .refine((value) => Buffer.byteLength(value) <= maxStopBytes, `a string of at most ${maxStopBytes} bytes`);
+  .refine((value) => Buffer.byteLength(value) <= maxStopBytes, `a string of at most ${maxStopBytes} bytes`)
+  .meta({ maxLength: maxStopBytes });
+
+const tokenIdName = /^\d{1,9}$/;
 
 const logitBias = z
   .record(z.string(), number(-100, 100), "an object of token ids and their biases")
   .superRefine((biases, context) => {
-    const wrong = Object.keys(biases).find((id) => !/^\d{1,9}$/.test(id));
+    const wrong = Object.keys(biases).find((id) => !tokenIdName.test(id));
     if (wrong !== undefined) context.addIssue({ code: "custom", path: [wrong], message: "the id of a token as the name of a bias" });
   })
-  .refine((biases) => Object.keys(biases).length <= maxBiases, `at most ${maxBiases} token ids`);
+  .refine((biases) => Object.keys(biases).length <= maxBiases, `at most ${maxBiases} token ids`)
+  .meta({ propertyNames: { pattern: tokenIdName.source }, maxProperties: maxBiases });
 
 export const samplingFields = {
-  n: optional(integer(1, maxChoices)),
-  stream: optional(flag),
-  stream_options: optional(z.object({ include_usage: optional(flag) }, "an object")),
-  min_tokens: optional(integer(0)),
-  temperature: optional(number(0, 2)),
-  top_p: optional(number(0, 1)),
-  top_k: optional(integer(-1)),
-  min_p: optional(number(0, 1)),
-  presence_penalty: optional(number(-2, 2)),
-  frequency_penalty: optional(number(-2, 2)),
-  repetition_penalty: optional(number(0.01, 100)),
-  logit_bias: optional(logitBias),
+  n: optional(integer(1, maxChoices), "How many answers, 1 by default. They share one prefill; their seeds are counted up."),
+  stream: optional(flag, "The answer as server-sent events, as it is made."),
+  stream_options: optional(z.object({ include_usage: optional(flag, "A last event says what was used.") }, "an object"), "Of a stream."),
+  min_tokens: optional(integer(0), "Tokens before which no end token and none of `stop_token_ids` comes; thinking counts."),
+  temperature: optional(number(0, 2), "How freely tokens are drawn; 0 takes the likeliest. By default the checkpoint's, else 1."),
+  top_p: optional(
+    number(0, 1),
+    "Draws among the likeliest tokens that have this probability together. By default the checkpoint's, else 1.",
+  ),
+  top_k: optional(integer(-1), "Draws among so many of the likeliest tokens; 0 and -1: among all."),
+  min_p: optional(number(0, 1), "Leaves out tokens less likely than this share of the likeliest one's probability."),
+  presence_penalty: optional(number(-2, 2), "Taken from the logits of tokens that were generated before."),
+  frequency_penalty: optional(number(-2, 2), "Likewise, as many times as they were."),
+  repetition_penalty: optional(number(0.01, 100), "Above 1: tokens of the prompt and the answer become less likely."),
+  logit_bias: optional(logitBias, "Token ids and what is added to their logits."),
   // Not z.int(): clients send 64-bit seeds, which JSON.parse has rounded by now.
-  seed: optional(z.number("an integer").refine(Number.isInteger, "an integer")),
+  seed: optional(
+    z.number("an integer").refine(Number.isInteger, "an integer").meta({ type: "integer" }),
+    "The same seed and request give the same answer; random by default.",
+  ),
   stop: optional(
     z.union(
       [stopString, z.array(stopString).max(maxStopStrings, `at most ${maxStopStrings} strings`)],
       `a string or an array of at most ${maxStopStrings} strings`,
     ),
+    "Texts that end the answer before themselves; they hold for text, not for thinking and calls.",
   ),
-  cache_salt: optional(text.min(1, "a string of at least one character")),
-  stop_token_ids: optional(z.array(integer(0), "an array of token ids").max(maxStopTokenIds, `at most ${maxStopTokenIds} ids`)),
-  ignore_eos: optional(flag),
-  skip_special_tokens: optional(flag),
-  return_token_ids: optional(flag),
+  cache_salt: optional(
+    text.min(1, "a string of at least one character"),
+    "Only requests with the same salt (and API key) share what was computed of a prompt.",
+  ),
+  stop_token_ids: optional(
+    z.array(integer(0), "an array of token ids").max(maxStopTokenIds, `at most ${maxStopTokenIds} ids`),
+    "Tokens that end the answer.",
+  ),
+  ignore_eos: optional(flag, "The model's own end tokens do not end the answer; not where the answer has a form."),
+  skip_special_tokens: optional(flag, "false: control tokens are spelled out in the text."),
+  return_token_ids: optional(flag, "Adds the ids of the prompt's and the answer's tokens."),
 };
 
 /** Throws RequestError when an answer would have to be longer than it may. */

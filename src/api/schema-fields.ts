@@ -24,9 +24,10 @@ export function oneOf<const T extends readonly [string, ...string[]]>(...values:
   return z.enum(values, `one of ${values.map((value) => JSON.stringify(value)).join(", ")}`);
 }
 
-/** Absent and null are the same. */
-export function optional<T extends z.ZodType>(schema: T) {
-  return schema.nullish().transform((value) => value ?? undefined);
+/** Absent and null are the same. The description is for the API's own documents. */
+export function optional<T extends z.ZodType>(schema: T, description?: string) {
+  const field = schema.nullish().transform((value) => value ?? undefined);
+  return description === undefined ? field : field.describe(description);
 }
 
 type Issue = z.core.$ZodIssue;

@@ -16,11 +16,14 @@ import { flag, integer, optional, schemaError, text } from "./schema-fields.ts";
 const maxCharacters = 2 ** 19;
 const maxTokenIds = 2 ** 18;
 
-const common = { model: optional(text) };
+const common = { model: optional(text, "The served name, or nothing.") };
 const tokenizeFields = z.object({
   ...common,
-  prompt: optional(text.max(maxCharacters, `a string of at most ${maxCharacters} characters`)),
-  return_token_strs: optional(flag),
+  prompt: optional(
+    text.max(maxCharacters, `a string of at most ${maxCharacters} characters`),
+    "Ordinary text, instead of messages: control tokens in it are not.",
+  ),
+  return_token_strs: optional(flag, "Adds the text of each token."),
 });
 const detokenizeFields = z.object({
   ...common,

@@ -11,13 +11,17 @@ export const maxTools = 128;
 export const toolName = text.regex(/^[\w-]{1,64}$/, 'a name of 1 to 64 letters, digits, "_" and "-"');
 
 /** Bounded, because templates and grammars walk over it. */
-export const boundedObject = z.custom<JsonObject>(
-  isBoundedObject,
-  `an object of at most ${maxJsonValues} values, at most ${maxJsonDepth} levels deep`,
-);
+export const boundedObject = z
+  .custom<JsonObject>(isBoundedObject, `an object of at most ${maxJsonValues} values, at most ${maxJsonDepth} levels deep`)
+  .meta({ type: "object" });
 
 /** A tool's declaration. */
-export const functionFields = { name: toolName, description: optional(text), parameters: optional(boundedObject), strict: optional(flag) };
+export const functionFields = {
+  name: toolName,
+  description: optional(text, "What the function does, for the model."),
+  parameters: optional(boundedObject, "A JSON Schema of the arguments."),
+  strict: optional(flag, "Arguments always follow `parameters`: enforced token by token."),
+};
 
 const tool = z.object({
   type: z.literal("function", '"function"'),
@@ -43,16 +47,16 @@ const toolChoice = z.union(
 
 /** The fields of a request that are about tools. */
 export const toolFields = {
-  tools: optional(z.array(tool, "an array of tools").max(maxTools, `at most ${maxTools} tools`)),
-  tool_choice: optional(toolChoice),
-  parallel_tool_calls: optional(flag),
+  tools: optional(z.array(tool, "an array of tools").max(maxTools, `at most ${maxTools} tools`), "Functions that the model may call."),
+  tool_choice: optional(toolChoice, "Whether the model calls, and what; by default as it likes."),
+  parallel_tool_calls: optional(flag, "false: the answer ends after its first call."),
 };
 
 /** A call in an assistant's message, as the client got it. */
 export const toolCall = z.object({
   id: text,
   type: optional(z.literal("function", '"function"')),
-  function: z.object({ name: toolName, arguments: text }, "an object with name and arguments"),
+  function: z.object({ name: toolName, arguments: text.describe("JSON, as text.") }, "an object with name and arguments"),
 });
 
 const toolRequest = z.object(toolFields);

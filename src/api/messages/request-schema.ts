@@ -22,8 +22,8 @@ const imageBlock = z.object({
 const toolResultBlock = z.object({
   type: z.literal("tool_result"),
   tool_use_id: text,
-  content: optional(contentOf(textBlock, imageBlock)),
-  is_error: optional(flag),
+  content: optional(contentOf(textBlock, imageBlock), "What came back."),
+  is_error: optional(flag, "The call failed: the model reads `Error: ` first."),
 });
 const toolUseBlock = z.object({ type: z.literal("tool_use"), id: text, name: toolName, input: boundedObject });
 /** Signatures are not looked at: this server has none to check. */
@@ -46,9 +46,12 @@ const outputFormat = optional(z.object({ type: z.literal("json_schema", '"json_s
 
 /** What makes the prompt: all that count_tokens reads. */
 const promptFields = {
-  model: optional(text),
-  system: optional(contentOf(textBlock)),
-  messages: z.array(message, "an array of messages").min(1, "at least one message"),
+  model: optional(text, "The served name, or nothing."),
+  system: optional(contentOf(textBlock), "What the model is told before the conversation."),
+  messages: z
+    .array(message, "an array of messages")
+    .min(1, "at least one message")
+    .describe("The conversation so far, oldest first; the last message is not the assistant's."),
   ...toolFields,
   thinking: optional(
     z.discriminatedUnion(
@@ -60,20 +63,26 @@ const promptFields = {
       ],
       'an object with a type, "enabled", "adaptive" or "disabled"',
     ),
+    "Whether the model thinks first, and how many tokens at most; by default as the server was started.",
   ),
   enable_thinking: chatRequest.shape.enable_thinking,
   chat_template_kwargs: chatRequest.shape.chat_template_kwargs,
 };
-const promptRequest = z.object(promptFields);
+export const promptRequest = z.object(promptFields);
 
 const { temperature, top_p: topP, top_k: topK, seed, stream } = chatRequest.shape;
-const messageRequest = z.object({
+export const messageRequest = z.object({
   ...promptFields,
-  max_tokens: integer(1),
-  stop_sequences: optional(z.array(stopString, "an array of strings").max(maxStopStrings, `at most ${maxStopStrings} strings`)),
-  output_config: optional(z.object({ format: outputFormat }, "an object")),
-  /** The older name of `output_config.format`. */
-  output_format: outputFormat,
+  max_tokens: integer(1).describe("Tokens that the answer may have, thinking included."),
+  stop_sequences: optional(
+    z.array(stopString, "an array of strings").max(maxStopStrings, `at most ${maxStopStrings} strings`),
+    "Texts that end the answer before themselves; they hold for text, not for thinking and calls.",
+  ),
+  output_config: optional(
+    z.object({ format: outputFormat }, "an object"),
+    "The form of the answer, enforced token by token; not beside tools that may be called.",
+  ),
+  output_format: outputFormat.describe("The older name of `output_config.format`."),
   temperature,
   top_p: topP,
   top_k: topK,
@@ -116,6 +125,14 @@ const refusedFields = {
   mcp_servers: "unsupported_parameter",
   thread: "thread_unsupported_request",
 };
+
+/** What the refused fields may hold, for the API's own documents. */
+export const unsupportedFields = Object.fromEntries(
+  Object.keys(refusedFields).map((field) => [
+    field,
+    z.array(z.unknown()).max(0).nullish().describe("This server supports none; leave it out."),
+  ]),
+);
 
 function refuseUnsupportedFields(body: object): void {
   for (const [param, code] of Object.entries(refusedFields)) {

@@ -16,14 +16,14 @@ const tool = z.object(
   {
     type: optional(z.literal("custom", '"custom", a tool that the client describes and runs')),
     name: toolName,
-    description: optional(text),
-    input_schema: boundedObject,
-    strict: optional(flag),
+    description: optional(text, "What the tool does, for the model."),
+    input_schema: boundedObject.describe("A JSON Schema of the input."),
+    strict: optional(flag, "Inputs always follow `input_schema`: enforced token by token."),
   },
   "an object with name and input_schema",
 );
 
-const isSingle = { disable_parallel_tool_use: optional(flag) };
+const isSingle = { disable_parallel_tool_use: optional(flag, "The answer ends after its first call.") };
 const toolChoice = z.discriminatedUnion(
   "type",
   [
@@ -37,8 +37,8 @@ const toolChoice = z.discriminatedUnion(
 
 /** The fields of a request that are about tools. */
 export const toolFields = {
-  tools: optional(z.array(tool, "an array of tools").max(maxTools, `at most ${maxTools} tools`)),
-  tool_choice: optional(toolChoice),
+  tools: optional(z.array(tool, "an array of tools").max(maxTools, `at most ${maxTools} tools`), "Tools that the model may use."),
+  tool_choice: optional(toolChoice, "Whether the model uses tools, and which; by default as it likes."),
 };
 
 const toolRequest = z.object(toolFields);

@@ -29,8 +29,12 @@ const id = optional(text);
 const message = z.discriminatedUnion(
   "role",
   [
-    z.object({ type: z.literal("message"), id, role: z.enum(["user", "system", "developer"]), content: inputContent }),
-    z.object({ type: z.literal("message"), id, role: z.literal("assistant"), content: assistantContent }),
+    z
+      .object({ type: inferredType("message"), id, role: z.enum(["user", "system", "developer"]), content: inputContent })
+      .meta({ required: ["role", "content"] }),
+    z
+      .object({ type: inferredType("message"), id, role: z.literal("assistant"), content: assistantContent })
+      .meta({ required: ["role", "content"] }),
   ],
   { error: 'a message with a role: "user", "assistant", "system" or "developer"' },
 );
@@ -50,7 +54,7 @@ const reasoning = z.object({
   content: optional(z.array(z.object({ type: z.literal("reasoning_text"), text }), "an array of parts of type reasoning_text")),
 });
 
-const itemReference = z.object({ type: z.literal("item_reference"), id: text });
+const itemReference = z.object({ type: inferredType("item_reference"), id: text }).meta({ required: ["id"] });
 
 const item = z.preprocess(
   withType,
@@ -75,6 +79,11 @@ export type ContentPart = Exclude<MessageItem["content"], string>[number];
 
 export function toItems(input: z.infer<typeof inputField>): AnyItem[] {
   return typeof input === "string" ? [{ type: "message", id: undefined, role: "user", content: input }] : input;
+}
+
+/** A type that `withType` fills in: documents say that a client need not send it. */
+function inferredType<const Type extends string>(type: Type) {
+  return z.literal(type).meta({ type: ["string", "null"], enum: [type, null], const: undefined });
 }
 
 /** Messages and references may leave their type out. */

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { RequestError } from "../../core/errors.ts";
 import { chatRequest } from "../openai-schema.ts";
+import { jsonSchema } from "../output-format.ts";
 import { describe, flag, integer, oneOf, optional, schemaError, text } from "../schema-fields.ts";
 import { functionFields, maxTools, toolName } from "../tool-schema.ts";
 import { inputField } from "./input-items.ts";
@@ -67,7 +68,7 @@ const textFormat = z.discriminatedUnion(
       type: z.literal("json_schema"),
       name: optional(text),
       description: optional(text),
-      schema: z.custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), "a JSON Schema"),
+      schema: jsonSchema,
       strict: optional(flag),
     }),
   ],
@@ -76,27 +77,28 @@ const textFormat = z.discriminatedUnion(
 
 const metadata = z
   .record(text.max(64, "names of at most 64 characters"), text.max(512, "a string of at most 512 characters"), "an object of strings")
-  .refine((value) => Object.keys(value).length <= maxMetadata, `at most ${maxMetadata} entries`);
+  .refine((value) => Object.keys(value).length <= maxMetadata, `at most ${maxMetadata} entries`)
+  .meta({ maxProperties: maxMetadata });
 
 const effort = chatRequest.shape.reasoning_effort;
 const label = optional(text.max(512, "a string of at most 512 characters"));
 
-const responsesRequest = z.object({
+export const responsesRequest = z.object({
   ...sharedFields,
-  input: inputField,
-  instructions: optional(text),
-  previous_response_id: optional(text),
-  max_output_tokens: optional(integer(1)),
-  tools: optional(z.array(tool, "an array of tools").max(maxTools, `at most ${maxTools} tools`)),
-  tool_choice: optional(toolChoice),
-  text: optional(z.object({ format: optional(textFormat) }, "an object")),
-  reasoning: optional(z.object({ effort }, "an object")),
-  include: optional(z.array(text, "an array of strings")),
-  store: optional(flag),
-  metadata: optional(metadata),
-  truncation: optional(oneOf("auto", "disabled")),
-  safety_identifier: label,
-  prompt_cache_key: label,
+  input: inputField.describe("What the model is asked: a text, or the items of a conversation."),
+  instructions: optional(text, "What the model is told before the conversation; not kept for the next response."),
+  previous_response_id: optional(text, "Goes on with the conversation that this stored response ended."),
+  max_output_tokens: optional(integer(1), "Tokens that the answer may have, thinking included; by default, what the context has room for."),
+  tools: optional(z.array(tool, "an array of tools").max(maxTools, `at most ${maxTools} tools`), "Functions that the model may call."),
+  tool_choice: optional(toolChoice, "Whether the model calls, and what; by default as it likes."),
+  text: optional(z.object({ format: optional(textFormat) }, "an object"), "The form of the answer, enforced token by token."),
+  reasoning: optional(z.object({ effort }, "an object"), "Whether the model thinks first."),
+  include: optional(z.array(text, "an array of strings"), "`message.output_text.logprobs` adds log-probabilities; others are ignored."),
+  store: optional(flag, "Whether the response is kept in memory, for a while, to be read or built upon; true by default."),
+  metadata: optional(metadata, "The client's own; comes back with the response."),
+  truncation: optional(oneOf("auto", "disabled"), "Means nothing here: what does not fit the context is a 400."),
+  safety_identifier: label.describe("Comes back with the response, and means nothing here."),
+  prompt_cache_key: label.describe("Likewise: prefixes are found without it."),
 });
 
 export type ResponsesRequest = z.infer<typeof responsesRequest>;
@@ -109,6 +111,16 @@ const refusedFields: Readonly<Record<string, readonly [neutral: string | boolean
   moderation: [undefined, "have the texts moderated elsewhere"],
   context_management: [undefined, "send a shorter conversation"],
 };
+
+/** What these fields may hold, for the API's own documents. */
+export const unsupportedFields = Object.fromEntries(
+  Object.entries(refusedFields).map(([field, [neutral, advice]]) => [
+    field,
+    (neutral === undefined ? z.null() : z.literal([neutral, null]))
+      .optional()
+      .describe(`This server supports only ${neutral ?? "nothing"}; ${advice}.`),
+  ]),
+);
 
 /** The request with every field checked. Throws RequestError for the first field that is wrong or cannot be honoured. */
 export function parseResponsesRequest(body: object): ResponsesRequest {
