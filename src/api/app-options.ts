@@ -52,7 +52,12 @@ export type RequestLimits = {
   readonly imageCount: number;
   /** Encoded size of one picture. */
   readonly imageBytes: number;
-  /** Encoded size of all pictures of a request together, however they come. */
+  /** Videos in one request, and the frames of those that come as lists of pictures. */
+  readonly videoCount: number;
+  readonly frameCount: number;
+  /** Encoded size of one video. */
+  readonly videoBytes: number;
+  /** Encoded size of all pictures and videos of a request together, however they come. */
   readonly mediaBytes: number;
 };
 
@@ -62,5 +67,8 @@ export const defaultLimits: RequestLimits = {
   bodyBytes: 64 * 2 ** 20,
   imageCount: 32,
   imageBytes: 20 * 2 ** 20,
+  videoCount: 4,
+  frameCount: 512,
+  videoBytes: 64 * 2 ** 20,
   mediaBytes: 64 * 2 ** 20,
 };

@@ -20,7 +20,7 @@ export function decodeDataUri(uri: string, param: string, maxBytes: number): Uin
   const bytes = isBase64 ? decodeBase64(data, param) : percentDecode(withoutFragment(data));
   if (bytes.length > maxBytes) throw fileTooLarge(param, maxBytes);
   if (bytes.length === 0) {
-    throw new RequestError(`${param}: expected a picture, got an empty file`, { code: "empty_image_file", param });
+    throw new RequestError(`${param}: expected a file, got an empty file`, { code: "empty_image_file", param });
   }
   return bytes;
 }
@@ -75,7 +75,7 @@ function withoutFragment(data: string): string {
 
 function fileTooLarge(param: string, maxBytes: number): RequestError {
   const limit = maxBytes >= 2 ** 20 ? `${Math.floor(maxBytes / 2 ** 20)} MiB` : `${maxBytes} bytes`;
-  return new RequestError(`${param}: expected a file of at most ${limit}, got a larger one; send a smaller picture`, {
+  return new RequestError(`${param}: expected a file of at most ${limit}, got a larger one; send a smaller one`, {
     code: "image_file_too_large",
     param,
   });

@@ -6,13 +6,14 @@ import type { GenerationDefaults } from "./app-options.ts";
 import type { MediaParts } from "./media-parts.ts";
 import type { ChatRequest, RequestMessage } from "./openai-schema.ts";
 import { toToolUse } from "./tool-schema.ts";
+import { toVideoUrls } from "./video-schema.ts";
 
 /** Below this, dividing logits by the temperature leaves float32's range; the draw is greedy anyhow. */
 const smallestTemperature = 1e-5;
 
 type Part = Exclude<RequestMessage["content"], string | undefined>[number];
 
-/** Throws RequestError when a picture cannot be taken from the request. */
+/** Throws RequestError when a picture or video cannot be taken from the request. */
 export async function toChat(
   request: AnswerFields & Pick<ChatRequest, "messages">,
   defaultThinking: boolean,
@@ -38,6 +39,7 @@ async function toChatMessage(message: RequestMessage, path: string, media: Media
 
 async function toPart(part: Part, path: string, media: MediaParts): Promise<ContentPart> {
   if (part.type === "text") return part;
+  if (part.type !== "image_url") return media.video(toVideoUrls(part, path));
   const param = `${path}.image_url`;
   return typeof part.image_url === "string"
     ? media.image({ url: part.image_url, param })

@@ -1,7 +1,7 @@
-// The pictures of one request, whichever route and spelling they come by: bytes of their files, within limits that they share.
+// The pictures and videos of one request, whichever route and spelling they come by: bytes of their files, within limits that they share.
 
 import { setMaxListeners } from "node:events";
-import type { ImagePart } from "../core/chat.ts";
+import type { FrameSampling, ImagePart, VideoPart, VideoSource } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
 import type { MediaReader } from "../core/media.ts";
@@ -19,6 +19,18 @@ export type ImageSource = {
   readonly param: string;
 };
 
+export type VideoUrls = {
+  /** A video file, or its frames one by one. */
+  readonly url: string | readonly string[];
+  readonly sampling: FrameSampling;
+  readonly drawsTimestamps?: boolean;
+  /** The field that holds the URL or URLs, for error messages. */
+  readonly param: string;
+};
+
+/** vLLM's spelling of frames: JPEG files behind one another. */
+const frameList = /^\s*data:video\/jpeg;base64,/i;
+
 /** Of one request at a time, so that one that names slow hosts does not take the places of all. */
 const concurrentReads = 4;
 
@@ -29,6 +41,8 @@ export class MediaParts {
   /** The first failure ends what else is being read for the request. */
   readonly #abort: LinkedAbort;
   #imageCount = 0;
+  #videoCount = 0;
+  #frameCount = 0;
   #byteCount = 0;
 
   /** `signal` aborts when the client has gone. */
@@ -36,28 +50,47 @@ export class MediaParts {
     this.#limits = limits;
     this.#reader = reader;
     this.#abort = new LinkedAbort(signal);
-    setMaxListeners(limits.imageCount + 10, this.#abort.signal); // each waiting picture listens
+    setMaxListeners(limits.imageCount + limits.videoCount + limits.frameCount + 10, this.#abort.signal); // each waiting file listens
   }
 
   /** Throws RequestError when the picture cannot be had, or is one too many. */
-  async image({ url, detail, param }: ImageSource): Promise<ImagePart> {
-    try {
-      this.#countImage(param);
-      const bytes = await this.#read(url, param, this.#limits.imageBytes);
+  image({ url, detail, param }: ImageSource): Promise<ImagePart> {
+    return this.#unlessOneFails(async () => {
+      const { imageCount, imageBytes } = this.#limits;
+      if (++this.#imageCount > imageCount) throw tooMany(param, imageCount, "pictures", "too_many_images");
+      const bytes = await this.#read(url, param, imageBytes);
       return { type: "image", bytes, ...(detail === "low" && { maxPixels: lowDetailPixels }), param };
+    });
+  }
+
+  /** Throws RequestError when the video or one of its frames cannot be had, or is one too many. */
+  video({ url, sampling, drawsTimestamps, param }: VideoUrls): Promise<VideoPart> {
+    return this.#unlessOneFails(async () => {
+      const { videoCount } = this.#limits;
+      if (++this.#videoCount > videoCount) throw tooMany(param, videoCount, "videos", "too_many_videos");
+      const source = await this.#videoSource(url, sampling, param);
+      return { type: "video", source, ...(drawsTimestamps !== undefined && { drawsTimestamps }), param };
+    });
+  }
+
+  async #videoSource(url: VideoUrls["url"], sampling: FrameSampling, param: string): Promise<VideoSource> {
+    const { frameCount, imageBytes, videoBytes } = this.#limits;
+    const frames = typeof url === "string" ? splitFrames(url, frameCount) : url;
+    if (!frames) return { type: "file", bytes: await this.#read(url as string, param, videoBytes), sampling };
+    this.#frameCount += frames.length;
+    if (this.#frameCount > frameCount) throw tooMany(param, frameCount, "frames", "too_many_images");
+    const isList = typeof url !== "string";
+    const files = await Promise.all(frames.map((frame, index) => this.#read(frame, isList ? `${param}[${index}]` : param, imageBytes)));
+    return { type: "frames", files, ...(sampling.fps !== undefined && { fps: sampling.fps }) };
+  }
+
+  async #unlessOneFails<Part>(read: () => Promise<Part>): Promise<Part> {
+    try {
+      return await read();
     } catch (error) {
       this.#abort.abort(error);
       throw error;
     }
-  }
-
-  #countImage(param: string): void {
-    const { imageCount } = this.#limits;
-    if (++this.#imageCount <= imageCount) return;
-    throw new RequestError(`${param}: expected at most ${imageCount} pictures in one request, got more; send fewer`, {
-      code: "too_many_images",
-      param,
-    });
   }
 
   async #read(url: string, param: string, maxBytes: number): Promise<Uint8Array> {
@@ -73,4 +106,19 @@ export class MediaParts {
       param,
     });
   }
+}
+
+/** The frames as data URIs of their own, one more than `maxCount` at most; undefined for any other URL. */
+function splitFrames(url: string, maxCount: number): string[] | undefined {
+  const head = frameList.exec(url)?.[0];
+  return head === undefined
+    ? undefined
+    : url
+        .slice(head.length)
+        .split(",", maxCount + 1)
+        .map((data) => `data:image/jpeg;base64,${data}`);
+}
+
+function tooMany(param: string, limit: number, what: string, code: string): RequestError {
+  return new RequestError(`${param}: expected at most ${limit} ${what} in one request, got more; send fewer`, { code, param });
 }

@@ -8,14 +8,16 @@ import { maxTopLogprobs, refuseTooFewTokens, samplingFields } from "./sampling-f
 import { flag, integer, oneOf, optional, schemaError, text } from "./schema-fields.ts";
 import { toolCall, toolFields } from "./tool-schema.ts";
 import { refuseUnsupportedFields } from "./unsupported-fields.ts";
+import { videoPart, videoUrlPart } from "./video-schema.ts";
 
 const textPart = z.object({ type: z.literal("text"), text });
 const imagePart = z.object({
   type: z.literal("image_url"),
   image_url: z.union([text, z.object({ url: text, detail: optional(oneOf("auto", "low", "high")) })], "a string or an object with a url"),
 });
-const part = z.discriminatedUnion("type", [textPart, imagePart], {
-  error: (issue) => (issue.code === "invalid_union" ? '"text" or "image_url"' : 'an object with a type, "text" or "image_url"'),
+const partTypes = '"text", "image_url", "video_url" or "video"';
+const part = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, videoPart], {
+  error: (issue) => (issue.code === "invalid_union" ? partTypes : `an object with a type, ${partTypes}`),
 });
 const content = z.union([text, z.array(part).min(1, "at least one part")], "a string or an array of parts");
 

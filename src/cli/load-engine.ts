@@ -15,6 +15,7 @@ import { planStart } from "./plan-start.ts";
 import { prepareModel, type PreparedModel } from "./prepare-model.ts";
 import type { ServeOptions } from "./serve.ts";
 import { describeMedia, sayModel } from "./start-lines.ts";
+import { createVisionLoaders } from "./vision-loaders.ts";
 
 /** From the folder that the operator names to an engine that answers. */
 export async function loadEngine(options: ServeOptions, say: (line: string) => void) {
@@ -23,11 +24,12 @@ export async function loadEngine(options: ServeOptions, say: (line: string) => v
   const memory = planMemory({ ...model.manifest, weightBytes: dataBytes(model.manifest) }, device, options);
   sayModel(model, device, memory, say);
   say(`media    ${describeMedia(options)}`);
+  const vision = await createVisionLoaders(model.folder, model.manifest.config.image, say);
   const kvScales = options.kvCacheType === "int8" ? await prepareKvScales(model, device.kind, options.threads, say) : undefined;
   const started = Date.now();
   const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
   say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
-  return { model, memory, engine };
+  return { model, memory, vision, engine };
 }
 
 async function startEngine(

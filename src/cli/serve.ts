@@ -13,7 +13,6 @@ import { UserError } from "../core/errors.ts";
 import { EngineClient } from "../engine/engine-client.ts";
 import { GrammarClient } from "../grammar/grammar-client.ts";
 import { createMediaReader } from "../media/media-reader.ts";
-import { createImageLoader } from "../vision/image-loader.ts";
 import { startTracing } from "./tracing.ts";
 import { programVersion } from "../version.ts";
 import { createHttpServer } from "./http-server.ts";
@@ -26,6 +25,7 @@ import { endInOrder, lastWordsMs } from "./shutdown.ts";
 import { watchSteps } from "./step-watch.ts";
 import { loadEngine } from "./load-engine.ts";
 import { sayHowToUse } from "./start-lines.ts";
+import type { VisionLoaders } from "./vision-loaders.ts";
 
 export type ServeOptions = StartWishes & {
   readonly model: string;
@@ -64,9 +64,9 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const media = createMediaReader({ domains: options.mediaDomains, folders: options.mediaFolders });
   say(`ernie-vl ${programVersion()}`);
   await probeAddresses([options, metricsAddress(options)]);
-  const { model, memory, engine } = await loadEngine(options, say);
+  const { model, memory, vision, engine } = await loadEngine(options, say);
   const modelId = options.servedModelName ?? model.manifest.source.name;
-  const chat = startChat(model, memory, engine, options);
+  const chat = startChat({ ...model, memory, vision, engine }, options);
   const tracing = await startTracing(modelId, log);
   const metrics = watchEngine(engine, modelId, memory.kv.slotCount);
   const watch = watchSteps(engine, options.stepTimeoutMs, log, (reason) => endAtOnce(engine, reason));
@@ -103,15 +103,17 @@ function endAtOnce(engine: EngineClient, reason: string): void {
   setTimeout(() => process.kill(process.pid, "SIGKILL"), lastWordsMs); // exit() would wait for the thread
 }
 
+type LoadedModel = PreparedModel & { readonly memory: MemoryPlan; readonly vision: VisionLoaders; readonly engine: EngineClient };
+
 /** What lies between HTTP and the engine, with its threads. */
-function startChat({ folder, manifest }: PreparedModel, memory: MemoryPlan, engine: EngineClient, { requestTimeoutMs }: ServeOptions) {
-  const images = createImageLoader(manifest.config.image);
+function startChat({ folder, manifest, memory, vision, engine }: LoadedModel, { requestTimeoutMs }: ServeOptions) {
   let grammar: GrammarClient | undefined;
   const service = createChatService({
     modelFolder: folder,
     config: manifest.config,
     engine,
-    loadImage: images.load,
+    loadImage: vision.loadImage,
+    loadVideo: vision.loadVideo,
     contextLength: memory.kv.capacity,
     requestTimeoutMs: requestTimeoutMs || undefined,
     vocabSize: manifest.config.text.vocabSize,
@@ -119,7 +121,7 @@ function startChat({ folder, manifest }: PreparedModel, memory: MemoryPlan, engi
   });
   const close = async (): Promise<void> => {
     await grammar?.close();
-    await images.close();
+    await vision.close();
   };
   return { service, close };
 }

@@ -59,7 +59,11 @@ const wrongFields: [body: object, param: string, words: string][] = [
   [userSays([]), "messages[0].content", "at least one part"],
   [userSays(["hi"]), "messages[0].content[0]", "an object with a type"],
   [userSays([{ type: "text" }]), "messages[0].content[0].text", "expected a string, got nothing"],
-  [userSays([{ type: "text", text: "a" }, { type: "video_url" }]), "messages[0].content[1].type", '"text" or "image_url", got "video_url"'],
+  [
+    userSays([{ type: "text", text: "a" }, { type: "file" }]),
+    "messages[0].content[1].type",
+    '"text", "image_url", "video_url" or "video", got "file"',
+  ],
   [userSays([{ type: "image_url" }]), "messages[0].content[0].image_url", "a string or an object with a url, got nothing"],
   [userSays([{ type: "image_url", image_url: {} }]), "messages[0].content[0].image_url.url", "a string, got nothing"],
   [

@@ -9,7 +9,15 @@ import { RequestError, UserError } from "../../core/errors.ts";
 import { createMediaReader } from "../../media/media-reader.ts";
 import type { CalibrationChat } from "./calibration-chat.ts";
 
-const limits = { bodyBytes: Infinity, imageCount: 64, imageBytes: 64 * 2 ** 20, mediaBytes: Infinity };
+const limits = {
+  bodyBytes: Infinity,
+  imageCount: 64,
+  imageBytes: 64 * 2 ** 20,
+  videoCount: 0,
+  frameCount: 0,
+  videoBytes: 0,
+  mediaBytes: Infinity,
+};
 const noRemoteMedia = createMediaReader({ domains: [], folders: [] });
 
 /**
@@ -63,7 +71,7 @@ function embedPictures(request: ChatRequest, folder: string): ChatRequest {
 function embedInMessage(message: RequestMessage, folder: string): RequestMessage {
   if (!Array.isArray(message.content)) return message;
   const content = message.content.map((part) => {
-    if (part.type === "text") return part;
+    if (part.type !== "image_url") return part;
     const image = typeof part.image_url === "string" ? { url: part.image_url, detail: undefined } : part.image_url;
     return { ...part, image_url: { ...image, url: embed(image.url, folder) } };
   });

@@ -1,0 +1,38 @@
+// What turns a server's pictures and videos into patches: threads, and the ffmpeg of the system where there is one.
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { LoadImage, LoadVideo } from "../chat/encode-prompt.ts";
+import { UserError } from "../core/errors.ts";
+import type { ImageConfig } from "../core/model-config.ts";
+import { findFfmpeg } from "../vision/ffmpeg.ts";
+import { createImageLoader } from "../vision/image-loader.ts";
+import { createVideoLoader } from "../vision/load-video.ts";
+import { toVideoConfig, type VideoConfig } from "../vision/video-config.ts";
+
+export type VisionLoaders = {
+  readonly loadImage: LoadImage;
+  readonly loadVideo: LoadVideo;
+  close(): Promise<void>;
+};
+
+/** Looks for ffmpeg once and says what came of it. Throws UserError when the model's settings of videos are broken. */
+export async function createVisionLoaders(folder: string, image: ImageConfig, say: (line: string) => void): Promise<VisionLoaders> {
+  const config = readVideoConfig(folder);
+  const ffmpeg = await findFfmpeg();
+  say(`video    ${ffmpeg ? `ffmpeg ${ffmpeg.version}` : "off (no ffmpeg found); frames as a list of pictures are taken"}`);
+  const images = createImageLoader(image);
+  return { loadImage: images.load, loadVideo: createVideoLoader({ ffmpeg, config, loadFrame: images.load }), close: () => images.close() };
+}
+
+export function readVideoConfig(folder: string): VideoConfig {
+  const path = join(folder, "video_preprocessor_config.json");
+  if (!existsSync(path)) return toVideoConfig();
+  try {
+    return toVideoConfig(JSON.parse(readFileSync(path, "utf8")) as object);
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new UserError(`${path}: ${reason.replaceAll(/\s+/g, " ")}`, { cause: error });
+  }
+}
