@@ -10,7 +10,7 @@ const target = fileURLToPath(new URL("../dist/web", import.meta.url));
 
 rmSync(target, { recursive: true, force: true });
 const { metafile } = await build({
-  entryPoints: [`${source}/main.tsx`, `${source}/style/page.css`, `${source}/icon.svg`],
+  entryPoints: [`${source}/main.tsx`, `${source}/style/page.css`],
   absWorkingDir: source,
   outdir: `${target}/assets`,
   bundle: true,
@@ -19,7 +19,7 @@ const { metafile } = await build({
   target: ["chrome123", "firefox121", "safari17.5"],
   jsx: "automatic",
   jsxImportSource: "preact",
-  loader: { ".png": "file", ".svg": "copy" },
+  loader: { ".png": "file", ".svg": "file" },
   entryNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",
   publicPath: "/assets",

@@ -4,4 +4,7 @@ declare module "*.png" {
   const url: string;
   export default url;
 }
-declare module "*.css";
+declare module "*.svg" {
+  const url: string;
+  export default url;
+}

@@ -1,14 +1,11 @@
 // Puts the page together: what is kept in the browser, the server, and the view of both.
 
-import { options, render } from "preact";
+import { render } from "preact";
 import { Playground } from "./chat/playground.ts";
 import { memoryStore, openBrowserStore } from "./store/conversation-store.ts";
 import { Preferences } from "./store/preferences.ts";
 import { App } from "./view/app.tsx";
 import { applyTheme } from "./view/theme.ts";
-
-// Chunks come faster than pictures on the screen.
-options.debounceRendering = (work) => void (document.hidden ? setTimeout(work) : requestAnimationFrame(work));
 
 const preferences = new Preferences(localStorage, sessionStorage);
 applyTheme(preferences.theme);

@@ -28,7 +28,7 @@ export const samples: readonly Sample[] = [
     settings: { thinking: "on" },
   },
   {
-    title: "Compare two pictures",
+    title: "Compare two",
     question: "Which picture shows a purple diamond?",
     pictures: [
       { name: "diamonds.png", url: diamondsUrl },

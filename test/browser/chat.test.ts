@@ -52,7 +52,9 @@ describe("pictures", () => {
 
     const answer = await lastAnswer(page);
     expect(await answer.locator(".markdown").textContent()).toBe("A blue star and a black star.");
-    expect(await answer.locator(".figures").textContent()).toMatch(/\d (ms|s) to first token.*tokens\/s46 prompt tokens.*9 writtenstop/);
+    expect(await answer.locator(".figures").textContent()).toMatch(
+      /\d (ms|s) to first token.*tokens\/s46 prompt tokens.*9 answer tokensended: stop/,
+    );
   });
 
   test("two are told apart, and thinking is folded with its tokens and time", async () => {

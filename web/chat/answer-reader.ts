@@ -37,6 +37,7 @@ export class AnswerReader {
   #thinkingToMs: number | undefined;
   #hasThought = false;
   #lastMs = 0;
+  #chunkCount = 0;
   #finishReason: string | undefined;
   #usage: Usage | undefined;
 
@@ -73,6 +74,7 @@ export class AnswerReader {
   #noteTime(isThinking: boolean): void {
     const now = this.#now();
     this.#firstMs ??= now;
+    this.#chunkCount++;
     this.#lastMs = now;
     if (isThinking) this.#thinkingFromMs ??= now;
     if (this.#thinkingFromMs === undefined || this.#hasThought) return;
@@ -84,8 +86,8 @@ export class AnswerReader {
     const usage = this.#usage;
     const outputTokens = usage?.completion_tokens;
     const streamMs = this.#firstMs === undefined ? 0 : this.#lastMs - this.#firstMs;
-    // The first token belongs to the time before it.
-    const hasRate = outputTokens !== undefined && outputTokens > 1 && streamMs > 0;
+    // The first token belongs to the time before it. What was held back and came at once (a call, say) tells no speed.
+    const hasRate = outputTokens !== undefined && outputTokens > 1 && streamMs > 0 && this.#chunkCount > outputTokens / 2;
     return {
       firstTokenMs: this.#firstMs === undefined ? undefined : this.#firstMs - this.#startMs,
       thinkingMs: this.#thinkingFromMs === undefined ? undefined : this.#thinkingToMs! - this.#thinkingFromMs,

@@ -7,6 +7,7 @@ import { CopyButton, IconButton } from "./buttons.tsx";
 import { Icon } from "./icons.tsx";
 import { Markdown } from "./markdown.tsx";
 import { ProblemView } from "./problem-view.tsx";
+import type { SettingsTab } from "./settings-panel.tsx";
 import { ToolCalls } from "./tool-calls.tsx";
 
 export type AnswerViewProps = {
@@ -15,13 +16,17 @@ export type AnswerViewProps = {
   readonly isBusy: boolean;
   readonly playground: Playground;
   readonly onCode: () => void;
-  readonly onKey: () => void;
+  readonly onSettings: (tab: SettingsTab) => void;
 };
 
 const MarkdownOnce = memo(Markdown);
 
-export function AnswerView({ answer, isLast, isBusy, playground, onCode, onKey }: AnswerViewProps) {
+export function AnswerView({ answer, isLast, isBusy, playground, onCode, onSettings }: AnswerViewProps) {
   const isRunning = answer.state === "running";
+  const askAgain = () => {
+    const refusal = playground.regenerate(answer.id);
+    if (refusal) onSettings(refusal.tab); // where the mistake is shown
+  };
   const isWaiting = isRunning && answer.text === "" && answer.thinking === "" && answer.calls.length === 0;
   return (
     <>
@@ -32,12 +37,12 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onKey }
       {answer.calls.length > 0 && <ToolCalls answer={answer} isLast={isLast} playground={playground} />}
       {answer.state === "stopped" && <p class="note">Stopped.</p>}
       {answer.metrics.finishReason === "length" && <p class="note">Cut off at the limit of tokens.</p>}
-      {answer.problem && <ProblemView problem={answer.problem} onRetry={() => playground.regenerate(answer.id)} onKey={onKey} />}
+      {answer.problem && <ProblemView problem={answer.problem} onRetry={askAgain} onKey={() => onSettings("page")} />}
       {!isRunning && (
         <footer class="answer-foot">
           <div class="actions">
             {answer.text !== "" && <CopyButton text={answer.text} label="Copy the answer" />}
-            <IconButton icon="retry" label="Answer again" disabled={isBusy} onClick={() => playground.regenerate(answer.id)} />
+            <IconButton icon="retry" label="Answer again" disabled={isBusy} onClick={askAgain} />
             <IconButton icon="code" label="Show the request as code" onClick={onCode} />
           </div>
           <Figures metrics={answer.metrics} />
@@ -89,8 +94,8 @@ function Figures({ metrics }: { readonly metrics: Metrics }) {
     ["Time to first token", firstTokenMs === undefined ? undefined : `${duration(firstTokenMs)} to first token`],
     ["Speed", tokensPerSecond === undefined ? undefined : `${rate(tokensPerSecond)} tokens/s`],
     ["Prompt", promptTokens === undefined ? undefined : `${count(promptTokens, "prompt token")}${cached}`],
-    ["Answer", outputTokens === undefined ? undefined : `${outputTokens.toLocaleString("en")} written`],
-    ["Ended by", finishReason],
+    ["Answer", outputTokens === undefined ? undefined : count(outputTokens, "answer token")],
+    ["Why the answer ended", finishReason === undefined ? undefined : `ended: ${finishReason}`],
   ];
   return (
     <ul class="figures" aria-label="Figures of this answer">

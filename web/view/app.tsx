@@ -35,6 +35,10 @@ export function App({ playground, preferences }: AppProps) {
     preferences.conversationId = conversation.id;
   }, [conversation.id]);
   useStopByEscape(playground);
+  const startNew = () => {
+    playground.startNew();
+    document.querySelector<HTMLElement>("#message")?.focus();
+  };
   const openSettings = (chosen: SettingsTab) => {
     setTab(chosen);
     setSettingsOpen(true);
@@ -51,7 +55,7 @@ export function App({ playground, preferences }: AppProps) {
         isSettingsOpen={isSettingsOpen}
         onList={() => setListOpen(!isListOpen)}
         onSettings={() => setSettingsOpen(!isSettingsOpen)}
-        onNew={() => playground.startNew()}
+        onNew={startNew}
       />
       <div class="columns">
         <SidePanel side="left" title="Conversations" isOpen={isListOpen} isOver={isNarrow} onClose={() => setListOpen(false)}>
@@ -105,7 +109,7 @@ function Chat({ playground, preferences, state, onSettings, onCode }: ChatProps)
           onAsk={({ question, settings }, pictures) => playground.send(question, pictures, { ...plainSettings, ...settings })}
         />
       ) : (
-        <Transcript playground={playground} state={state} onCode={onCode} onKey={() => onSettings("page")} />
+        <Transcript playground={playground} state={state} onCode={onCode} onSettings={onSettings} />
       )}
       <div class="dock">
         <Composer

@@ -86,7 +86,7 @@ export function Composer(props: ComposerProps) {
 }
 
 /** The message that is being written, and what can be done with it. */
-function useDraft({ initialText, initialAttachments = [], takesVideo, isRunning, onSend, onType, dropped }: ComposerProps) {
+function useDraft({ initialText, initialAttachments = [], takesVideo, isRunning, onSend, onType, onCancel, dropped }: ComposerProps) {
   const [text, setText] = useState(initialText);
   const [attachments, setAttachments] = useState(initialAttachments);
   const [complaint, setComplaint] = useState("");
@@ -114,7 +114,8 @@ function useDraft({ initialText, initialAttachments = [], takesVideo, isRunning,
     setAttachments(attachments.filter((attachment) => attachment.id !== id));
     field.current?.focus();
   };
-  useEffect(() => field.current?.focus(), []);
+  // On a touch screen the focus would bring up the keyboard, over half of the page; who edits has asked for it.
+  useEffect(() => void ((onCancel || !matchMedia("(pointer: coarse)").matches) && field.current?.focus()), []);
   useEffect(() => void (dropped && add(dropped)), [dropped]);
   return { text, attachments, complaint, field, isEmpty, add, type, send, remove };
 }

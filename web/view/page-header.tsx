@@ -1,5 +1,6 @@
 // The bar at the top: which model answers, and the buttons of both panels.
 
+import markUrl from "../icon.svg";
 import type { PlaygroundState } from "../chat/playground.ts";
 import { IconButton } from "./buttons.tsx";
 
@@ -16,6 +17,7 @@ export function PageHeader({ state, isListOpen, isSettingsOpen, onList, onSettin
   return (
     <header class="page-head">
       <IconButton icon="menu" label="Conversations" pressed={isListOpen} onClick={onList} />
+      <img class="mark" src={markUrl} alt="" width={26} height={26} />
       <span class="brand">ernie-vl</span>
       <ModelName state={state} />
       <span class="spring" />

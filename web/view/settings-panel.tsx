@@ -81,7 +81,7 @@ function SamplingSettings({ settings, change }: PartProps) {
         <label class="field">
           <span>Thinking</span>
           <select value={settings.thinking} onChange={(event) => change({ thinking: event.currentTarget.value as Settings["thinking"] })}>
-            <option value="default">As the server does</option>
+            <option value="default">Default</option>
             <option value="on">On</option>
             <option value="off">Off</option>
           </select>
@@ -132,14 +132,11 @@ type NumberFieldProps = {
 function NumberField({ label, unit, min, max, step = 1, value, onChange }: NumberFieldProps) {
   return (
     <label class="field">
-      <span>
-        {label}
-        {unit && <small> {unit}</small>}
-      </span>
+      <span>{label}</span>
       <input
         type="number"
         inputMode="decimal"
-        placeholder="default"
+        placeholder={unit ?? "default"}
         min={min}
         max={max}
         step={step}

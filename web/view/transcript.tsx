@@ -7,15 +7,16 @@ import { AnswerView } from "./answer-view.tsx";
 import { IconButton } from "./buttons.tsx";
 import { AttachmentView, Composer } from "./composer.tsx";
 import { Icon } from "./icons.tsx";
+import type { SettingsTab } from "./settings-panel.tsx";
 
 export type TranscriptProps = {
   readonly playground: Playground;
   readonly state: PlaygroundState;
   readonly onCode: (answer: AnswerTurn) => void;
-  readonly onKey: () => void;
+  readonly onSettings: (tab: SettingsTab) => void;
 };
 
-export function Transcript({ playground, state, onCode, onKey }: TranscriptProps) {
+export function Transcript({ playground, state, onCode, onSettings }: TranscriptProps) {
   const { conversation, run } = state;
   const { frame, end, isAtEnd, toEnd } = useStickToEnd(conversation.id, conversation.turns);
   const lastId = conversation.turns.at(-1)?.id;
@@ -33,7 +34,7 @@ export function Transcript({ playground, state, onCode, onKey }: TranscriptProps
                 isBusy={run !== undefined}
                 playground={playground}
                 onCode={() => onCode(turn)}
-                onKey={onKey}
+                onSettings={onSettings}
               />
             )}
           </li>

@@ -27,7 +27,7 @@ export function Welcome({ modelId, onAsk }: WelcomeProps) {
         {samples.map((sample) => (
           <li key={sample.title}>
             <button type="button" class="sample" onClick={() => void load(sample).then((attachments) => onAsk(sample, attachments))}>
-              <span class="sample-pictures">
+              <span class={`sample-pictures count-${sample.pictures.length}`}>
                 {sample.pictures.map(({ name, url }) => (
                   <img key={name} src={url} alt="" />
                 ))}

@@ -1,0 +1,57 @@
+// Pictures of the web page for the README: `npm run screenshots` starts the built server and writes docs/images/.
+
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import sharp from "sharp";
+import { lastAnswer, launchBrowser, openPage } from "../test/browser/browser.ts";
+import { startServer } from "../test/e2e/start-server.ts";
+
+const folder = fileURLToPath(new URL("../docs/images/", import.meta.url));
+mkdirSync(folder, { recursive: true });
+
+const server = await startServer();
+const browser = await launchBrowser();
+
+await take("playground-light", { colorScheme: "light", viewport: { width: 1280, height: 800 } }, async (page) => {
+  await ask(page, "Describe the image.");
+  await page.getByRole("button", { name: "New conversation" }).first().click();
+  await ask(page, "What is the weather in Toronto?", "form.calls");
+  await page.getByRole("button", { name: "New conversation" }).first().click();
+  await ask(page, "Which picture shows a purple diamond?");
+  await page.locator("summary").click();
+});
+await take("playground-dark", { colorScheme: "dark", viewport: { width: 1280, height: 800 } }, async (page) => {
+  await ask(page, "What is the weather in Toronto?", "form.calls");
+  await page.getByLabel("What it returned").fill('{"temperature": 12, "condition": "sunny"}');
+  await page.getByRole("button", { name: "Send the result" }).click();
+  await page.locator(".turn.answer .markdown").waitFor();
+  await lastAnswer(page);
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("tab", { name: "Tools" }).click();
+});
+await take(
+  "playground-phone",
+  { colorScheme: "light", viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+  (page) => ask(page, "Describe what you see."),
+);
+await browser.close();
+await server.stop();
+
+async function ask(page: Page, question: string, until = ".turn.answer .answer-foot"): Promise<void> {
+  await page.getByRole("button", { name: question }).click();
+  await page.locator(until).waitFor();
+}
+
+/** PNG with a palette: flat areas and text lose nothing that is seen. */
+async function take(name: string, options: BrowserContextOptions, prepare: (page: Page) => Promise<void>): Promise<void> {
+  const { page, close } = await openPage(browser, server.url, { ...options, reducedMotion: "reduce" });
+  await prepare(page);
+  await page.mouse.move(0, 0);
+  await page.waitForTimeout(300); // transitions
+  const { size } = await sharp(await page.screenshot())
+    .png({ palette: true, colours: 128, effort: 10 })
+    .toFile(`${folder}${name}.png`);
+  console.log(`docs/images/${name}.png: ${Math.round(size / 1024)} KiB`);
+  await close();
+}

@@ -1,0 +1,41 @@
+// Answers of a server that are none, in words.
+
+import { describe, expect, test } from "vitest";
+import { problemOfResponse } from "../../web/chat/problem.ts";
+
+const respond = (status: number, error: object | string, headers: Record<string, string> = {}) =>
+  problemOfResponse(new Response(typeof error === "string" ? error : JSON.stringify({ error }), { status, headers }));
+
+describe("by status and field", () => {
+  test.each([
+    [401, { message: "expected an API key, got none" }, "key", "This server wants an API key"],
+    [401, { message: "the API key is not one of this server's keys" }, "key", "The API key is wrong"],
+    [429, { message: "the queue is full" }, "busy", "The server is busy"],
+    [503, { message: "not ready" }, "starting", "The server is not ready"],
+    [413, { message: "too many bytes" }, "refused", "This is too large to send"],
+    [400, { message: "x", param: "messages[0].content[1].image_url.url" }, "refused", "The picture was refused"],
+    [400, { message: "x", param: "messages[0].content[1].video_url" }, "refused", "The video was refused"],
+    [400, { message: "x", param: "response_format.json_schema" }, "refused", "The JSON schema was refused"],
+    [400, { message: "x", param: "tools[0].function" }, "refused", "The tools were refused"],
+    [400, { message: "x", param: null }, "refused", "The server refused the request"],
+    [500, { message: "see the log" }, "server", "The server failed"],
+  ])("%i %j", async (status, error, kind, title) => {
+    expect(await respond(status, error)).toMatchObject({ kind, title });
+  });
+});
+
+test.each(["<html>Bad gateway</html>", "", "{}", '{"error": {}}', "null"])(
+  "a body that is no error of ours is not shown: %j",
+  async (body) => {
+    expect(await respond(502, body)).toMatchObject({ title: "The server failed", detail: "It gave no reason; its log may say more." });
+  },
+);
+
+test.each([
+  [{ "retry-after-ms": "1500", "retry-after": "2" }, 1500],
+  [{ "retry-after": "2" }, 2000],
+  [{ "retry-after": "Fri, 31 Dec 1999 23:59:59 GMT" }, undefined],
+  [{}, undefined],
+])("with %j, a busy server is to be asked again after %s ms", async (headers, expected) => {
+  expect((await respond(429, { message: "full" }, headers as Record<string, string>)).retryAfterMs).toBe(expected);
+});

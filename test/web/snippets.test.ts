@@ -1,0 +1,110 @@
+// Code to paste does what the page did: each snippet is run, and what it sends is compared with the page's own request.
+
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildRequest } from "../../web/chat/request.ts";
+import { defaultSettings, type Settings } from "../../web/chat/settings.ts";
+import { type SnippetLanguage, toSnippet } from "../../web/chat/snippets.ts";
+import { makeAnswer, makeAttachment, makeUserTurn } from "./make-turns.ts";
+
+const run = promisify(execFile);
+const picture = Buffer.from("no real picture, but bytes: \u0000\u00ff");
+const answer = { choices: [{ index: 0, message: { role: "assistant", content: "Two stars." }, finish_reason: "stop" }] };
+
+let server: Server;
+let origin: string;
+let folder: string;
+let received: { body: unknown; key: string | undefined }[] = [];
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      received.push({ body: JSON.parse(Buffer.concat(chunks).toString()) as unknown, key: request.headers.authorization });
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify(answer));
+    });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  folder = mkdtempSync(join(tmpdir(), "snippets-"));
+  writeFileSync(join(folder, "stars.png"), picture);
+  writeFileSync(join(folder, "my_stars_1_.png"), picture);
+  symlinkSync(fileURLToPath(new URL("../../node_modules", import.meta.url)), join(folder, "node_modules"));
+  mkdirSync(join(folder, "stub"));
+  writeFileSync(join(folder, "stub/openai.py"), openaiStub);
+});
+afterAll(() => {
+  server.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** Stands for the library, which need not be here: sends its arguments as the library does. */
+const openaiStub = `
+import json, urllib.request
+from types import SimpleNamespace
+
+class OpenAI:
+    def __init__(self, base_url, api_key):
+        self.chat = SimpleNamespace(completions=SimpleNamespace(create=lambda **given: create(base_url, api_key, **given)))
+
+def create(base_url, api_key, extra_body={}, **given):
+    known = {"model", "messages", "temperature", "top_p", "max_completion_tokens", "seed", "response_format", "tools"}
+    assert set(given) <= known, given
+    sent = urllib.request.Request(base_url + "/chat/completions", json.dumps({**given, **extra_body}).encode(), {"Authorization": f"Bearer {api_key}"})
+    return json.loads(urllib.request.urlopen(sent).read(), object_hook=lambda fields: SimpleNamespace(**fields))
+`;
+
+async function runSnippet(language: SnippetLanguage, code: string): Promise<string> {
+  const env = { ...process.env, ERNIE_VL_API_KEY: "key-of-the-test", PYTHONPATH: join(folder, "stub") };
+  const [program, args] = {
+    curl: ["bash", ["-c", code]],
+    javascript: [process.execPath, ["--input-type=module", "-e", code]],
+    python: ["python3", ["-c", code]],
+  }[language] as [string, string[]];
+  received = [];
+  const { stdout } = await run(program, args, { cwd: folder, env });
+  return stdout;
+}
+
+const url = `data:image/png;base64,${picture.toString("base64")}`;
+const nasty = `quotes " ' \` $HOME $(id) \\ \\n line\nbreak \t tab, 你好, 🙂, </script>, {brace}, \u007f`;
+const call = { id: "call_1", name: "look", arguments: '{"a": "b\\n$x"}', result: nasty };
+
+const cases: [string, { text: string; name?: string; settings?: Partial<Settings> }][] = [
+  ["a question", { text: "What is this?" }],
+  ["a picture", { text: "What is this?", name: "stars.png" }],
+  ["a picture with an odd name", { text: "What is this?", name: "my stars (1).png" }],
+  ["text that shells and languages trip over", { text: nasty, settings: { system: nasty } }],
+  ["settings", { text: "Hi", settings: { thinking: "on", thinkingBudget: 5, temperature: 0.5, topP: 0.9, maxTokens: 9, seed: 1 } }],
+  ["a schema", { text: "Hi", settings: { format: "schema" } }],
+  ["tools", { text: "Hi", settings: { useTools: true } }],
+];
+
+describe.each<SnippetLanguage>(["curl", "javascript", "python"])("%s", (language) => {
+  test.each(cases)("sends %s as the page does, and prints the answer", async (_, { text, name, settings }) => {
+    const attachments = name === undefined ? [] : [makeAttachment({ name, url })];
+    const turns = [makeUserTurn({ text, attachments }), makeAnswer({ text: nasty, thinking: "Hm.", calls: [call] }), makeUserTurn()];
+    const request = buildRequest(turns, { ...defaultSettings, ...settings }, "nano");
+
+    const printed = await runSnippet(language, toSnippet(language, { origin, request, attachments, needsKey: true }));
+
+    expect(received).toEqual([{ body: request, key: "Bearer key-of-the-test" }]);
+    expect(printed).toContain("Two stars.");
+  });
+
+  test("mentions no key where none is needed", () => {
+    const request = buildRequest([makeUserTurn()], defaultSettings, "nano");
+
+    expect(toSnippet(language, { origin, request, attachments: [], needsKey: false })).not.toContain("ERNIE_VL_API_KEY");
+  });
+});
