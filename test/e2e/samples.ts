@@ -26,7 +26,7 @@ type RawSample = {
   readonly hf_answer: string;
 };
 
-/** All but videos, which this version does not take, and tools. */
+/** All but the video, which is in video.test.ts, and tools. */
 export function readSamples(): Sample[] {
   const raw = JSON.parse(readFileSync(`${modelFolder}/samples/samples.json`, "utf8")) as RawSample[];
   return raw.filter((sample) => !sample.is_video && !sample.tools).map(toSample);
