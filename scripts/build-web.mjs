@@ -1,4 +1,5 @@
-// Bundles web/ into dist/web: index.html, and assets with a hash in their names, so that browsers may keep them for ever.
+// Bundles web/ into dist/web: index.html, and assets with a hash in their names, so that browsers may keep them for ever. Addresses are
+// relative: a proxy may serve the page below another path.
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
@@ -22,7 +23,7 @@ const { metafile } = await build({
   loader: { ".png": "file", ".svg": "file" },
   entryNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",
-  publicPath: "/assets",
+  publicPath: "assets",
   metafile: true,
   logLevel: "warning",
 });
@@ -31,7 +32,7 @@ const builtFrom = (entry) => {
   const [path] = Object.entries(metafile.outputs).find(
     ([, output]) => output.entryPoint === entry || (entry in output.inputs && !output.entryPoint),
   );
-  return `/assets/${basename(path)}`;
+  return `assets/${basename(path)}`;
 };
 const html = readFileSync(`${source}/index.html`, "utf8")
   .replace("%script%", builtFrom("main.tsx"))

@@ -1,8 +1,11 @@
 // The page against the real server and the nano model: true answers about real pictures.
 
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
+import sharp from "sharp";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, afterEach } from "vitest";
+import { defaultLimits } from "../../src/api/app-options.ts";
 import { modelFolder, type RunningServer, startServer } from "../e2e/start-server.ts";
 import { launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
 
@@ -82,6 +85,52 @@ describe("pictures", () => {
     await page.getByRole("img", { name: "pasted.png" }).waitFor();
     await page.getByRole("button", { name: "Remove pasted.png" }).click();
     expect(await page.getByRole("img", { name: "pasted.png" }).count()).toBe(0);
+  });
+
+  test("beyond the server's limit are made smaller before they are sent", async () => {
+    const noise = randomBytes(3000 * 2600 * 3);
+    const large = await sharp(noise, { raw: { width: 3000, height: 2600, channels: 3 } })
+      .png({ compressionLevel: 0 })
+      .toBuffer();
+    expect(large.length).toBeGreaterThan(defaultLimits.imageBytes);
+    await page.locator("input[type=file]").setInputFiles({ name: "noise.png", mimeType: "image/png", buffer: large });
+    await page.getByRole("img", { name: "noise.png" }).waitFor();
+    const sent = page.waitForRequest("**/v1/chat/completions");
+    await send(page, "Describe the image.");
+
+    const { messages } = (await sent).postDataJSON() as { messages: [{ content: [{ image_url: { url: string } }] }] };
+    const { url } = messages[0].content[0].image_url;
+    expect(url.slice(0, 23)).toBe("data:image/jpeg;base64,");
+    expect(url.length * 0.75).toBeLessThan(defaultLimits.imageBytes);
+    await (await lastAnswer(page)).locator(".markdown").waitFor();
+  });
+
+  test.each([
+    [["text", "image", "video"], "Add pictures or a video", "video_url"],
+    [["text", "image"], "Add pictures", undefined],
+  ])("and videos: where the server takes %j, the button says “%s”", async (modalities, label, part) => {
+    await page.route("**/v1/models", (route) => route.fulfill({ json: { data: [{ id: "ernie-vl-nano", input_modalities: modalities }] } }));
+    await page.reload();
+    await page.getByRole("button", { name: label, exact: true }).waitFor();
+    await page.locator("input[type=file]").setInputFiles({ name: "film.mp4", mimeType: "video/mp4", buffer: Buffer.from("no film") });
+    if (part === undefined) {
+      await page.getByText("film.mp4 is a video, which this model does not take.").waitFor();
+      return;
+    }
+    await page.getByRole("button", { name: "Remove film.mp4" }).waitFor();
+    const sent = page.waitForRequest("**/v1/chat/completions");
+    await send(page, "What happens?");
+
+    expect((await sent).postDataJSON()).toMatchObject({
+      messages: [
+        {
+          content: [
+            { type: part, [part]: { url: "data:video/mp4;base64,bm8gZmlsbQ==" } },
+            { type: "text", text: "What happens?" },
+          ],
+        },
+      ],
+    });
   });
 
   test.each([

@@ -96,7 +96,7 @@ describe.each<SnippetLanguage>(["curl", "javascript", "python"])("%s", (language
     const turns = [makeUserTurn({ text, attachments }), makeAnswer({ text: nasty, thinking: "Hm.", calls: [call] }), makeUserTurn()];
     const request = buildRequest(turns, { ...defaultSettings, ...settings }, "nano");
 
-    const printed = await runSnippet(language, toSnippet(language, { origin, request, attachments, needsKey: true }));
+    const printed = await runSnippet(language, toSnippet(language, { url: origin, request, attachments, needsKey: true }));
 
     expect(received).toEqual([{ body: request, key: "Bearer key-of-the-test" }]);
     expect(printed).toContain("Two stars.");
@@ -105,6 +105,6 @@ describe.each<SnippetLanguage>(["curl", "javascript", "python"])("%s", (language
   test("mentions no key where none is needed", () => {
     const request = buildRequest([makeUserTurn()], defaultSettings, "nano");
 
-    expect(toSnippet(language, { origin, request, attachments: [], needsKey: false })).not.toContain("ERNIE_VL_API_KEY");
+    expect(toSnippet(language, { url: origin, request, attachments: [], needsKey: false })).not.toContain("ERNIE_VL_API_KEY");
   });
 });

@@ -6,8 +6,8 @@ import type { ChatRequest } from "./request.ts";
 export type SnippetLanguage = "curl" | "javascript" | "python";
 
 export type SnippetRequest = {
-  /** Such as `http://127.0.0.1:8000`. */
-  readonly origin: string;
+  /** Of the server, such as `http://127.0.0.1:8000`. */
+  readonly url: string;
   readonly request: ChatRequest;
   /** Whose data URIs stand in the request. */
   readonly attachments: readonly Attachment[];
@@ -49,7 +49,7 @@ function toCurl(snippet: SnippetRequest): string {
     text,
   );
   const key = snippet.needsKey ? ` \\\n  -H "Authorization: Bearer $${keyVariable}"` : "";
-  return `curl ${snippet.origin}/v1/chat/completions \\\n  -H 'Content-Type: application/json'${key} \\\n  -d @- <<JSON\n${body}\nJSON\n`;
+  return `curl ${snippet.url}/v1/chat/completions \\\n  -H 'Content-Type: application/json'${key} \\\n  -d @- <<JSON\n${body}\nJSON\n`;
 }
 
 function toJavaScript(snippet: SnippetRequest): string {
@@ -62,7 +62,7 @@ function toJavaScript(snippet: SnippetRequest): string {
   const reading = `\nconst dataUri = (file, type) => \`data:\${type};base64,\${readFileSync(file).toString("base64")}\`;`;
   return `${references.length > 0 ? 'import { readFileSync } from "node:fs";\n' : ""}import OpenAI from "openai";
 
-const client = new OpenAI({ baseURL: "${snippet.origin}/v1", apiKey: ${snippet.needsKey ? `process.env.${keyVariable}` : '"none"'} });${references.length > 0 ? reading : ""}
+const client = new OpenAI({ baseURL: "${snippet.url}/v1", apiKey: ${snippet.needsKey ? `process.env.${keyVariable}` : '"none"'} });${references.length > 0 ? reading : ""}
 const answer = await client.chat.completions.create(${literal});
 console.log(answer.choices[0].message);
 `;
@@ -88,7 +88,7 @@ def data_uri(file, media_type):
   const key = snippet.needsKey ? `os.environ["${keyVariable}"]` : '"none"';
   return `${imports}from openai import OpenAI
 ${references.length > 0 ? reading : ""}
-client = OpenAI(base_url="${snippet.origin}/v1", api_key=${key})
+client = OpenAI(base_url="${snippet.url}/v1", api_key=${key})
 answer = client.chat.completions.create(
 ${listed})
 print(answer.choices[0].message)

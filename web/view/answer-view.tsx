@@ -79,7 +79,7 @@ function Thinking({ answer: { thinking, text, state, calls, metrics } }: { reado
       <summary>
         <Icon name="chevron" />
         <span class={isThinking ? "shimmer" : ""}>{isThinking ? "Thinking" : "Thought"}</span>
-        {!isThinking && thinkingMs !== undefined && <span class="figure">{duration(thinkingMs)}</span>}
+        {thinkingMs !== undefined && (!isThinking || thinkingMs >= 1000) && <span class="figure">{duration(thinkingMs)}</span>}
         {!isThinking && thinkingTokens !== undefined && <span class="figure">{count(thinkingTokens, "token")}</span>}
       </summary>
       <div class="thinking-text">{thinking}</div>

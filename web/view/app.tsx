@@ -176,7 +176,7 @@ function useStopByEscape(playground: Playground): void {
 function toSnippetRequest({ conversation, model }: PlaygroundState, answer: AnswerTurn, preferences: Preferences): SnippetRequest {
   const turns = turnsBefore(conversation.turns, answer.id);
   return {
-    origin: location.origin,
+    url: new URL(".", location.href).href.replace(/\/$/, ""),
     request: buildRequest(turns, answer.settings, model?.id),
     attachments: turns.flatMap((turn: Turn): readonly Attachment[] => (turn.type === "user" ? turn.attachments : [])),
     needsKey: preferences.key !== "",

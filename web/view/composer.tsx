@@ -1,6 +1,6 @@
 // Where a message is written: text, pictures, and what it is sent with. Also used to edit a message that was sent.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Attachment } from "../chat/conversation.ts";
 import type { Refusal } from "../chat/playground.ts";
 import { readFiles } from "./attachments.ts";
@@ -114,10 +114,18 @@ function useDraft({ initialText, initialAttachments = [], takesVideo, isRunning,
     setAttachments(attachments.filter((attachment) => attachment.id !== id));
     field.current?.focus();
   };
+  useLayoutEffect(() => fitHeight(field.current!), [text]);
   // On a touch screen the focus would bring up the keyboard, over half of the page; who edits has asked for it.
   useEffect(() => void ((onCancel || !matchMedia("(pointer: coarse)").matches) && field.current?.focus()), []);
   useEffect(() => void (dropped && add(dropped)), [dropped]);
   return { text, attachments, complaint, field, isEmpty, add, type, send, remove };
+}
+
+/** For browsers without `field-sizing`. */
+function fitHeight(field: HTMLTextAreaElement): void {
+  if (CSS.supports("field-sizing", "content")) return;
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
 }
 
 function describeRefusal({ tab, mistake }: Refusal): string {

@@ -1,8 +1,8 @@
-// Files dropped anywhere on the page.
+// Files dropped or pasted anywhere on the page.
 
 import { useEffect, useState } from "preact/hooks";
 
-/** The files of the last drop (a new array each time), and whether some are being dragged over the page. */
+/** The files that came last (a new array each time), and whether some are being dragged over the page. */
 export function useDroppedFiles(): { readonly dropped: readonly File[] | undefined; readonly isOver: boolean } {
   const [dropped, setDropped] = useState<readonly File[]>();
   const [isOver, setOver] = useState(false);
@@ -19,10 +19,16 @@ export function useDroppedFiles(): { readonly dropped: readonly File[] | undefin
       setOver(false);
       setDropped([...event.dataTransfer.files]);
     };
+    const paste = (event: ClipboardEvent) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      if (files.length > 0 && !event.defaultPrevented) setDropped(files); // a field for messages takes its own
+    };
+    document.addEventListener("paste", paste);
     document.addEventListener("dragover", over);
     document.addEventListener("dragleave", leave);
     document.addEventListener("drop", drop);
     return () => {
+      document.removeEventListener("paste", paste);
       document.removeEventListener("dragover", over);
       document.removeEventListener("dragleave", leave);
       document.removeEventListener("drop", drop);
