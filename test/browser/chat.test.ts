@@ -180,6 +180,9 @@ describe("turns", () => {
   });
 
   test("Esc stops an answer, what came stays, and the server computes no more", async () => {
+    const goneClients = () => server.logLines().filter(({ status }) => status === 499).length;
+    await expect.poll(async () => (await server.health()).running).toBe(0); // of the tests before
+    const goneBefore = goneClients();
     await page.getByRole("button", { name: "Settings" }).click();
     await page.getByRole("tab", { name: "JSON" }).click();
     await page.getByRole("radio", { name: "JSON by a schema" }).check();
@@ -192,7 +195,7 @@ describe("turns", () => {
     expect(await answer.textContent()).toContain("Stopped.");
     expect(await answer.locator(".json-answer").textContent()).toMatch(/^\[/);
     await expect.poll(async () => (await server.health()).running).toBe(0);
-    expect(server.logLines().filter(({ status }) => status === 499)).toHaveLength(1);
+    await expect.poll(goneClients).toBe(goneBefore + 1);
   });
 });
 

@@ -55,6 +55,18 @@ test("the server's models are known after the start, and the first is asked", as
   expect(asked[0]).toMatchObject({ model: "nano", stream: true, stream_options: { include_usage: true } });
 });
 
+test("something else at the address is said to be no server", async () => {
+  const playground = new Playground({
+    store: memoryStore(),
+    connection: () => ({ fetch: (async () => new Response("<html>Sign in</html>")) as typeof fetch, key: "" }),
+    now: () => 0,
+    createId: () => "id",
+  });
+  await playground.start(undefined);
+
+  expect(playground.state.server).toMatchObject({ type: "problem", problem: { title: "What answers here is not the server" } });
+});
+
 test("a key is sent as a header where there is one", async () => {
   const { playground, server } = makePlayground();
   await playground.connect();
@@ -231,6 +243,27 @@ describe("conversations", () => {
     expect(playground.state.conversation.settings.temperature).toBe(0.3);
     await playground.remove(id);
     expect(playground.state.summaries).toEqual([]);
+  });
+
+  test("one that is deleted while it is answered stays deleted", async () => {
+    const { playground, store } = makePlayground(silent);
+    playground.send("One?", []);
+    await playground.remove(playground.state.conversation.id);
+
+    expect([await store.list(), playground.state.summaries, playground.state.run]).toEqual([[], [], undefined]);
+  });
+
+  test("one that is renamed while it is answered out of sight keeps its new name", async () => {
+    let answer: (response: Response) => void = () => undefined;
+    const { playground } = makePlayground(() => new Promise((resolve) => (answer = resolve)));
+    playground.send("One?", []);
+    const { id } = playground.state.conversation;
+    playground.startNew();
+    await playground.rename(id, "Stars");
+    answer(streamOf([contentChunk("One.", "stop")]));
+    await untilIdle(playground);
+
+    await expect.poll(() => playground.state.summaries).toMatchObject([{ title: "Stars" }]);
   });
 
   test("a browser that keeps nothing is no reason not to answer", async () => {

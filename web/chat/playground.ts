@@ -16,7 +16,7 @@ import {
   turnsBefore,
   withoutRunning,
 } from "./conversation.ts";
-import { type Problem, ProblemError } from "./problem.ts";
+import { brokenOff, type Problem, ProblemError } from "./problem.ts";
 import { buildRequest } from "./request.ts";
 import { type Connection, listModels, type Model, streamAnswer } from "./server.ts";
 import { checkSettings, defaultSettings, type EditorMistake, type Settings } from "./settings.ts";
@@ -56,6 +56,8 @@ export class Playground {
   readonly #options: PlaygroundOptions;
   readonly #listeners = new Set<() => void>();
   #state: PlaygroundState;
+  /** Of the answer that is being written, or the last one. */
+  #ending: Promise<void> = Promise.resolve();
 
   constructor(options: PlaygroundOptions) {
     this.#options = options;
@@ -112,13 +114,17 @@ export class Playground {
   }
 
   async rename(id: string, title: string): Promise<void> {
-    const conversation = id === this.#state.conversation.id ? this.#state.conversation : await this.load(id);
+    const { conversation: shown, run } = this.#state;
+    const conversation = [shown, run?.conversation].find((known) => known?.id === id) ?? (await this.load(id));
     if (!conversation || title.trim() === "") return;
     await this.#keep({ ...conversation, title: title.trim() });
   }
 
   async remove(id: string): Promise<void> {
-    if (this.#state.run?.conversation.id === id) this.stop();
+    if (this.#state.run?.conversation.id === id) {
+      this.stop();
+      await this.#ending; // else it would be kept once more
+    }
     await this.#options.store.remove(id);
     if (this.#state.conversation.id === id) this.startNew(defaultSettings);
     await this.#list();
@@ -173,7 +179,7 @@ export class Playground {
     const conversation = { ...before, title, updatedAt: Date.now(), turns: [...turns, answer] };
     const started = { conversation, answer, abort: new AbortController() };
     this.#set({ conversation, run: started });
-    void this.#run(started, buildRequest(turns, before.settings, model?.id));
+    this.#ending = this.#run(started, buildRequest(turns, before.settings, model?.id));
     return undefined;
   }
 
@@ -186,7 +192,7 @@ export class Playground {
       this.#showAnswer(answer);
     };
     let timer: ReturnType<typeof setTimeout> | undefined;
-    await this.#store(run.conversation);
+    void this.#store(run.conversation); // the answer need not wait for it
     try {
       for await (const chunk of streamAnswer(this.#options.connection(), request, signal)) {
         reader.read(chunk);
@@ -199,8 +205,7 @@ export class Playground {
       if (this.#state.server.type === "problem") void this.connect();
     } catch (error) {
       if (signal.aborted) show({ state: "stopped" });
-      else if (error instanceof ProblemError) show({ state: "failed", problem: error.problem });
-      else throw error;
+      else show({ state: "failed", problem: error instanceof ProblemError ? error.problem : brokenOff() });
     } finally {
       clearTimeout(timer);
       const { conversation } = this.#state.run!;
@@ -219,7 +224,9 @@ export class Playground {
   }
 
   async #keep(conversation: Conversation): Promise<void> {
-    if (this.#state.conversation.id === conversation.id) this.#set({ conversation });
+    const { conversation: shown, run } = this.#state;
+    if (shown.id === conversation.id) this.#set({ conversation });
+    if (run?.conversation.id === conversation.id) this.#set({ run: { ...run, conversation } });
     await this.#store(conversation);
   }
 

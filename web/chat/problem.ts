@@ -28,6 +28,15 @@ export function unreachable(): Problem {
   };
 }
 
+/** Something else answers at this address: a proxy, a login page. */
+export function strangeServer(): Problem {
+  return {
+    kind: "server",
+    title: "What answers here is not the server",
+    detail: "Its list of models is no such list. Is there a proxy in between?",
+  };
+}
+
 export function brokenOff(): Problem {
   return {
     kind: "broken",

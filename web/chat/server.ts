@@ -2,7 +2,7 @@
 
 import type { Chunk } from "./answer-reader.ts";
 import { readEvents } from "./event-stream.ts";
-import { brokenOff, ProblemError, problemOfResponse, unreachable } from "./problem.ts";
+import { brokenOff, ProblemError, problemOfResponse, strangeServer, unreachable } from "./problem.ts";
 import { asStream, type ChatRequest } from "./request.ts";
 
 export type Model = {
@@ -22,7 +22,8 @@ type ModelList = { data: { id: string; context_length?: number; input_modalities
 
 export async function listModels(connection: Connection): Promise<Model[]> {
   const response = await send(connection, "v1/models", {});
-  const { data } = (await response.json()) as ModelList;
+  const { data } = (await response.json().catch(() => ({}))) as Partial<ModelList>;
+  if (!data) throw new ProblemError(strangeServer());
   return data.map(({ id, context_length: contextLength, input_modalities: inputs = [] }) => ({
     id,
     contextLength,
