@@ -1,6 +1,6 @@
 // The HTTP application: routes, and what holds for all of them (request id, log line, key, error envelope).
 
-import { Hono, type Context, type Handler } from "hono";
+import { Hono, type Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { ChatService } from "../chat/complete.ts";
 import { RequestError } from "../core/errors.ts";
@@ -14,14 +14,15 @@ import { exposeMetrics } from "./metrics-route.ts";
 import { isAnthropicRequest, toMessagesError } from "./messages/error-envelope.ts";
 import { countTokens, createMessage } from "./messages/messages.ts";
 import { listModels, showModel } from "./models.ts";
+import type { ListedRoute } from "./openapi/document.ts";
+import { documentRoutes } from "./openapi/routes.ts";
 import { refuseForeignNames } from "./local-names.ts";
 import { type AppEnv, clientGoneStatus, recordRequests } from "./request-record.ts";
 import { responseRoutes } from "./responses/routes.ts";
+import { type Route, toPathTemplate } from "./route.ts";
 import { detokenize, tokenize } from "./tokenize.ts";
 import { version } from "./version.ts";
 import { webRoutes } from "./web-page.ts";
-
-type Route = readonly [method: "GET" | "POST" | "DELETE", path: string, handler: Handler<AppEnv>];
 
 /** Open to everyone, key or not. */
 function openRoutes(options: AppOptions): Route[] {
@@ -52,7 +53,9 @@ function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
 /** The app without a port: `serve` of @hono/node-server gives it one, tests call `app.request()`. */
 export function createApp(service: ChatService, options: AppOptions): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
-  const [open, keyed] = [openRoutes(options), keyedRoutes(service, options)];
+  const keyed = keyedRoutes(service, options);
+  const listRoutes = (): ListedRoute[] => [...listed(keyed, true), ...listed(open, false)];
+  const open: Route[] = [...openRoutes(options), ...documentRoutes({ listRoutes, asksForKey: options.apiKeys.length > 0 })];
   app.use(recordRequests(options));
   if (options.localNamesOnly) app.use(refuseForeignNames());
   addRoutes(app, open);
@@ -61,6 +64,10 @@ export function createApp(service: ChatService, options: AppOptions): Hono<AppEn
   app.notFound((c) => answerError(c, unknownRoute(c, [...keyed, ...open])));
   app.onError((error, c) => (isClientGone(error, c) ? new Response(null, { status: clientGoneStatus }) : answerError(c, error)));
   return app;
+}
+
+function listed(routes: readonly Route[], needsKey: boolean): ListedRoute[] {
+  return routes.map(([method, path]) => ({ method, path, needsKey }));
 }
 
 function addRoutes(app: Hono<AppEnv>, routes: readonly Route[]): void {
@@ -92,7 +99,7 @@ function refuseMethod(allowed: readonly string[]) {
 }
 
 function unknownRoute(c: Context, routes: readonly Route[]): RequestError {
-  const known = routes.map(([method, path]) => `${method} ${path.replaceAll(/:(\w+)(\{[^}]*\})?/g, "{$1}")}`).join(", ");
+  const known = routes.map(([method, path]) => `${method} ${toPathTemplate(path)}`).join(", ");
   return new RequestError(`there is no ${c.req.method} ${c.req.path.slice(0, 200)}; this server has ${known}`, {
     status: 404,
     code: "unknown_url",

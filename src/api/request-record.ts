@@ -8,6 +8,7 @@ import type { ChatEvent } from "../core/events.ts";
 import type { AppOptions } from "./app-options.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { GenerationRecord, roundMs } from "./generation-record.ts";
+import { toPathTemplate } from "./route.ts";
 
 export type AppEnv = {
   Variables: {
@@ -64,7 +65,7 @@ export function recordRequests(sinks: Sinks): MiddlewareHandler<AppEnv> {
 /** The pattern of the route among those that middleware matches too. */
 function routePattern(matched: readonly string[]): string {
   const pattern = matched.findLast((path) => path !== "/*" && path !== "*");
-  return pattern?.replaceAll(/:(\w+)(\{[^}]*\})?/g, "{$1}") ?? "unmatched";
+  return pattern === undefined ? "unmatched" : toPathTemplate(pattern);
 }
 
 export class RequestRecord {

@@ -8,7 +8,7 @@ import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { toChat } from "./from-openai.ts";
 import { MediaParts } from "./media-parts.ts";
 import { refuseOtherModel } from "./models.ts";
-import { parseChatRequest } from "./openai-schema.ts";
+import { chatRequest, parseChatRequest } from "./openai-schema.ts";
 import { readJsonObject } from "./read-json.ts";
 import { flag, integer, optional, schemaError, text } from "./schema-fields.ts";
 
@@ -25,10 +25,19 @@ const tokenizeFields = z.object({
   ),
   return_token_strs: optional(flag, "Adds the text of each token."),
 });
-const detokenizeFields = z.object({
+export const detokenizeRequest = z.object({
   ...common,
-  tokens: z.array(integer(0), "an array of token ids").max(maxTokenIds, `at most ${maxTokenIds} ids`),
+  tokens: z.array(integer(0), "an array of token ids").max(maxTokenIds, `at most ${maxTokenIds} ids`).describe("Ids of tokens, in order."),
 });
+
+/** What the route reads besides the fields of a chat, for the API's own documents. */
+export const tokenizeRequest = z.union([
+  tokenizeFields.extend({
+    prompt: text.max(maxCharacters).describe("Ordinary text: control tokens in it are not."),
+    messages: z.null().optional(),
+  }),
+  chatRequest.extend({ ...tokenizeFields.shape, prompt: z.null().optional() }),
+]);
 
 /** `prompt` is ordinary text; `messages` (with tools and the switches of a chat request) are what the model would read. */
 export function tokenize(service: ChatService, options: AppOptions): Handler {
@@ -56,7 +65,7 @@ export function tokenize(service: ChatService, options: AppOptions): Handler {
 export function detokenize(service: ChatService, options: AppOptions): Handler {
   const limits = { ...defaultLimits, ...options.limits };
   return async (c) => {
-    const { model, tokens } = parse(detokenizeFields, await readJsonObject(c.req.raw, limits.bodyBytes));
+    const { model, tokens } = parse(detokenizeRequest, await readJsonObject(c.req.raw, limits.bodyBytes));
     refuseOtherModel(model, options.modelId);
     return c.json({ prompt: service.tokens.decode(tokens, "tokens") });
   };

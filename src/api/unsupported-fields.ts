@@ -36,7 +36,7 @@ const rules: Readonly<Record<string, Rule>> = {
 export const unsupportedFields: Readonly<Record<string, z.ZodType>> = Object.fromEntries(
   Object.entries(rules).map(([field, { neutral, expected, advice }]) => [
     field,
-    neutral.nullish().describe(`This version supports only ${expected}; ${advice}.`),
+    neutral.nullish().describe(`${expected === "nothing" ? "Not supported" : `Only ${expected} is supported`}: ${advice}.`),
   ]),
 );
 

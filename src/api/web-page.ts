@@ -2,9 +2,9 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
-import { gzipSync } from "node:zlib";
 import type { Context, Handler } from "hono";
 import { RequestError } from "../core/errors.ts";
+import { securityHeadersWith, sendFile, toWebFile, type WebFile } from "./web-file.ts";
 
 const contentTypes: Readonly<Record<string, string>> = {
   ".css": "text/css; charset=utf-8",
@@ -32,18 +32,9 @@ const contentSecurityPolicy = [
   "trusted-types 'none'",
 ].join("; ");
 
-const securityHeaders = {
-  "content-security-policy": contentSecurityPolicy,
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-};
+const securityHeaders = securityHeadersWith(contentSecurityPolicy);
 
 const notBuilt = "This is an ernie-vl server; its API is at /v1. The web page is not built: run `npm run build`, then start again.\n";
-
-type Bytes = Uint8Array<ArrayBuffer>;
-type WebFile = { readonly bytes: Bytes; readonly zipped: Bytes | undefined; readonly type: string };
 
 /** The routes of the page that lies built in `folder`, with index.html and assets/. Where there is none, `/` says so. */
 export function webRoutes(folder: string): (readonly ["GET", path: string, handler: Handler])[] {
@@ -64,17 +55,10 @@ export function webRoutes(folder: string): (readonly ["GET", path: string, handl
   ];
 }
 
-/** Pictures are compressed already. */
 function readWebFile(path: string): WebFile {
-  const bytes = new Uint8Array(readFileSync(path));
-  const extension = extname(path);
-  const zipped = extension === ".png" ? undefined : new Uint8Array(gzipSync(bytes, { level: 9 }));
-  return { bytes, zipped, type: contentTypes[extension] ?? "application/octet-stream" };
+  return toWebFile(readFileSync(path), contentTypes[extname(path)] ?? "application/octet-stream");
 }
 
-function send(c: Context, { bytes, zipped, type }: WebFile, cacheControl: string): Response {
-  const takesZip = /\bgzip\b/.test(c.req.header("accept-encoding") ?? "");
-  const headers = { ...securityHeaders, "content-type": type, "cache-control": cacheControl, vary: "accept-encoding" };
-  if (!zipped || !takesZip) return c.body(bytes, 200, headers);
-  return c.body(zipped, 200, { ...headers, "content-encoding": "gzip" });
+function send(c: Context, file: WebFile, cacheControl: string): Response {
+  return sendFile(c, file, { ...securityHeaders, "cache-control": cacheControl });
 }

@@ -2,7 +2,8 @@
 // besides the schema.
 
 import { expect } from "vitest";
-import { readEvents, responseSchema, type WireEvent, type WireResponse } from "./response-schema.ts";
+import { responseSchema } from "../../src/api/responses/response-schema.ts";
+import { readEvents, type WireEvent, type WireResponse } from "./response-schema.ts";
 
 export type ComplianceCase = {
   readonly name: string;

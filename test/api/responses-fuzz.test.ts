@@ -2,8 +2,9 @@
 
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { responseSchema } from "../../src/api/responses/response-schema.ts";
 import { type Envelope, helloEvents, makeApp, pngBase64, post } from "./make-app.ts";
-import { readEvents, responseSchema } from "./response-schema.ts";
+import { readEvents } from "./response-schema.ts";
 import { callEvents, responsesPath } from "./responses-app.ts";
 
 const scalar = fc.oneof(

@@ -10,8 +10,9 @@ import { ResponseBuilder, type ResponseEvent } from "../../src/api/responses/res
 import { type ResponseHead, type ResponseObject, toResponseUsage } from "../../src/api/responses/response-object.ts";
 import { EngineError, RequestError } from "../../src/core/errors.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
+import { responseSchema } from "../../src/api/responses/response-schema.ts";
 import { finished, helloEvents, started, thinkingEvents, untilAborted, usage } from "./make-app.ts";
-import { readEvents, responseSchema } from "./response-schema.ts";
+import { readEvents } from "./response-schema.ts";
 import { callEvents, makeResponsesApp, weatherTool } from "./responses-app.ts";
 
 const ask = { model: "ernie", input: "Hi" };

@@ -128,10 +128,7 @@ const refusedFields = {
 
 /** What the refused fields may hold, for the API's own documents. */
 export const unsupportedFields = Object.fromEntries(
-  Object.keys(refusedFields).map((field) => [
-    field,
-    z.array(z.unknown()).max(0).nullish().describe("This server supports none; leave it out."),
-  ]),
+  Object.keys(refusedFields).map((field) => [field, z.array(z.unknown()).max(0).nullish().describe("Not supported: leave it out.")]),
 );
 
 function refuseUnsupportedFields(body: object): void {

@@ -118,7 +118,7 @@ export const unsupportedFields = Object.fromEntries(
     field,
     (neutral === undefined ? z.null() : z.literal([neutral, null]))
       .optional()
-      .describe(`This server supports only ${neutral ?? "nothing"}; ${advice}.`),
+      .describe(`${neutral === undefined ? "Not supported" : `Only ${neutral} is supported`}: ${advice}.`),
   ]),
 );
 

@@ -35,8 +35,15 @@ const pageSize = z
   .string()
   .regex(/^\d{1,3}$/, "an integer from 1 to 100")
   .transform(Number)
-  .refine((size) => size >= 1 && size <= 100, "an integer from 1 to 100");
-const pageFields = z.object({ limit: pageSize.default(20), order: oneOf("asc", "desc").default("desc"), after: z.string().optional() });
+  .refine((size) => size >= 1 && size <= 100, "an integer from 1 to 100")
+  .meta({ type: "integer", minimum: 1, maximum: 100, pattern: undefined });
+
+/** What GET /v1/responses/{id}/input_items reads of its query. */
+export const pageFields = z.object({
+  limit: pageSize.default(20).describe("Items in the answer."),
+  order: oneOf("asc", "desc").default("desc").describe("desc: the newest first."),
+  after: z.string().optional().describe("The id of the item before the first one; the one behind the last page's `last_id` comes next."),
+});
 
 export function listInputItems(store: ResponseStore): Handler<AppEnv> {
   return (c) => {

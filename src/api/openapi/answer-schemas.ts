@@ -1,0 +1,159 @@
+// What OpenAI's clients receive, and the answers of this server's own routes, as schemas: every key that is there, and no other. For the
+// API's own documents; tests hold answers to them.
+
+import { z } from "zod";
+
+const text = z.string();
+const count = z.int().min(0);
+const unixTime = count.describe("Unix time in seconds.");
+const tokenIds = z.array(count);
+
+const usage = z
+  .strictObject({
+    prompt_tokens: count,
+    completion_tokens: count.describe("The end token and thinking included."),
+    total_tokens: count,
+    prompt_tokens_details: z.strictObject({
+      cached_tokens: count.describe("Still in memory, not computed again."),
+      image_tokens: count,
+      text_tokens: count,
+    }),
+    completion_tokens_details: z.strictObject({ reasoning_tokens: count }),
+  })
+  .describe("What the request used, in tokens.");
+
+const topLogprob = z.strictObject({ token: text, logprob: z.number(), bytes: z.array(z.int().min(0).max(255)) });
+const logprobs = z
+  .strictObject({ content: z.array(z.strictObject({ ...topLogprob.shape, top_logprobs: z.array(topLogprob) })), refusal: z.null() })
+  .nullable();
+
+const finishReason = z.enum(["stop", "length", "tool_calls"]);
+const head = { id: text, created: unixTime, model: text };
+const reasoning = {
+  reasoning_content: text.optional().describe("What was thought, where there was thinking."),
+  reasoning: text.optional().describe("The same under its other name."),
+};
+
+export const chatCompletion = z.strictObject({
+  ...head,
+  object: z.literal("chat.completion"),
+  choices: z.array(
+    z.strictObject({
+      index: count,
+      message: z.strictObject({
+        role: z.literal("assistant"),
+        content: text.nullable(),
+        ...reasoning,
+        tool_calls: z
+          .array(
+            z.strictObject({
+              id: text,
+              type: z.literal("function"),
+              function: z.strictObject({ name: text, arguments: text.describe("JSON, as text.") }),
+            }),
+          )
+          .optional(),
+        refusal: z.null(),
+        annotations: z.array(z.never()).max(0),
+      }),
+      finish_reason: finishReason,
+      logprobs,
+      token_ids: tokenIds.optional(),
+    }),
+  ),
+  usage,
+  prompt_token_ids: tokenIds.optional(),
+});
+
+const delta = z.strictObject({
+  role: z.literal("assistant").optional(),
+  content: text.optional(),
+  ...reasoning,
+  tool_calls: z
+    .array(
+      z.strictObject({
+        index: count,
+        id: text.optional(),
+        type: z.literal("function").optional(),
+        function: z.strictObject({ name: text.optional(), arguments: text }),
+      }),
+    )
+    .optional()
+    .describe("First a call's id and name, then its arguments piece by piece."),
+});
+
+const streamUsage = usage.nullish().describe("Only with `stream_options.include_usage`, and null until the last chunk.");
+
+export const chatCompletionChunk = z.strictObject({
+  ...head,
+  object: z.literal("chat.completion.chunk"),
+  choices: z.array(
+    z.strictObject({ index: count, delta, logprobs, finish_reason: finishReason.nullable(), token_ids: tokenIds.optional() }),
+  ),
+  usage: streamUsage,
+  prompt_token_ids: tokenIds.optional(),
+});
+
+const completionChoice = z.strictObject({
+  index: count,
+  text,
+  logprobs: z
+    .strictObject({
+      tokens: z.array(text),
+      token_logprobs: z.array(z.number()),
+      top_logprobs: z.array(z.record(text, z.number())),
+      text_offset: z.array(count),
+    })
+    .nullable(),
+  finish_reason: finishReason,
+  token_ids: tokenIds.optional(),
+});
+
+export const completion = z.strictObject({
+  ...head,
+  object: z.literal("text_completion"),
+  choices: z.array(completionChoice),
+  usage,
+});
+
+export const completionChunk = z.strictObject({
+  ...completion.shape,
+  choices: z.array(z.strictObject({ ...completionChoice.shape, finish_reason: finishReason.nullable() })),
+  usage: streamUsage,
+});
+
+export const model = z.strictObject({
+  id: text,
+  object: z.literal("model"),
+  created: unixTime,
+  owned_by: z.literal("ernie-vl"),
+  context_length: count.describe("Tokens that prompt and answer may have together."),
+  input_modalities: z.array(text),
+  output_modalities: z.array(text),
+});
+export const modelList = z.strictObject({ object: z.literal("list"), data: z.array(model) });
+
+export const tokens = z.strictObject({
+  count,
+  max_model_len: count.describe("Tokens that prompt and answer may have together."),
+  tokens: tokenIds,
+  token_strs: z.array(text).nullable(),
+});
+export const decodedText = z.strictObject({ prompt: text });
+
+export const versionAnswer = z.strictObject({ version: text });
+export const healthAnswer = z.strictObject({
+  status: z.enum(["ok", "unavailable"]),
+  running: count.describe("Requests that are being computed."),
+  waiting: count.describe("Requests in the queue."),
+});
+export const liveAnswer = z.strictObject({ status: z.literal("ok") });
+
+export const errorEnvelope = z.strictObject({
+  error: z.strictObject({
+    message: text.describe("What was expected, what came, what to do."),
+    type: z.enum(["invalid_request_error", "authentication_error", "rate_limit_error", "server_error"]),
+    param: text.nullable().describe("The field at fault, e.g. `messages[0].content`."),
+    code: text.nullable(),
+  }),
+});

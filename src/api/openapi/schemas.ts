@@ -1,0 +1,65 @@
+// The schemas of the API's document by the names they have there: those that requests are checked by, and those of answers.
+
+import { completionRequest } from "../completions-schema.ts";
+import { countSchema, messageEventSchema, messageSchema, messagesErrorSchema, modelInfoSchema } from "../messages/message-schema.ts";
+import { modelPageSchema } from "../messages/message-schema.ts";
+import { messageRequest, promptRequest, unsupportedFields as unsupportedInMessages } from "../messages/request-schema.ts";
+import { chatRequest } from "../openai-schema.ts";
+import { responsesRequest, unsupportedFields as unsupportedInResponses } from "../responses/request.ts";
+import { deletedSchema, eventSchema, inputItemsSchema, responseSchema } from "../responses/response-schema.ts";
+import { pageFields } from "../responses/stored-responses.ts";
+import { detokenizeRequest, tokenizeRequest } from "../tokenize.ts";
+import { unsupportedFields } from "../unsupported-fields.ts";
+import * as answers from "./answer-schemas.ts";
+import { type JsonSchema, toJsonSchemas } from "./json-schema.ts";
+
+export const requestSchemas = {
+  ChatCompletionRequest: chatRequest.extend(unsupportedFields),
+  CompletionRequest: completionRequest,
+  ResponsesRequest: responsesRequest.extend(unsupportedInResponses),
+  InputItemsQuery: pageFields,
+  MessagesRequest: messageRequest.extend(unsupportedInMessages),
+  CountTokensRequest: promptRequest.extend(unsupportedInMessages),
+  TokenizeRequest: tokenizeRequest,
+  DetokenizeRequest: detokenizeRequest,
+};
+
+export const answerSchemas = {
+  ChatCompletion: answers.chatCompletion,
+  ChatCompletionChunk: answers.chatCompletionChunk,
+  Completion: answers.completion,
+  CompletionChunk: answers.completionChunk,
+  Response: responseSchema,
+  ResponseEvent: eventSchema,
+  ResponseInputItems: inputItemsSchema,
+  DeletedResponse: deletedSchema,
+  Message: messageSchema,
+  MessageEvent: messageEventSchema,
+  TokenCount: countSchema,
+  Model: answers.model,
+  ModelList: answers.modelList,
+  ModelInfo: modelInfoSchema,
+  ModelPage: modelPageSchema,
+  Tokens: answers.tokens,
+  DecodedText: answers.decodedText,
+  Version: answers.versionAnswer,
+  Health: answers.healthAnswer,
+  Alive: answers.liveAnswer,
+  Error: answers.errorEnvelope,
+  MessagesError: messagesErrorSchema,
+};
+
+export type RequestName = keyof typeof requestSchemas;
+export type AnswerName = keyof typeof answerSchemas;
+
+/** All of them. Answers may gain keys later, so what the document says of them leaves room. */
+export function allSchemas(): Record<string, JsonSchema> {
+  return { ...toJsonSchemas(requestSchemas), ...(leaveRoom(toJsonSchemas(answerSchemas)) as Record<string, JsonSchema>) };
+}
+
+function leaveRoom(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(leaveRoom);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).filter(([key, inner]) => key !== "additionalProperties" || inner !== false);
+  return Object.fromEntries(entries.map(([key, inner]) => [key, leaveRoom(inner)]));
+}

@@ -1,0 +1,170 @@
+// The objects and events of the Responses API as schemas, written down from OpenAI's specification and openresponses': every key that
+// must be there, and no other. For the API's own documents; tests hold answers to them.
+
+import { z } from "zod";
+
+const text = z.string();
+const nullableText = text.nullable();
+const count = z.int().min(0);
+const nothing = z.array(z.never()).max(0);
+const itemStatus = z.enum(["in_progress", "completed", "incomplete"]);
+
+const topLogprob = z.strictObject({ token: text, logprob: z.number(), bytes: z.array(z.int()) });
+const logprobs = z.array(z.strictObject({ ...topLogprob.shape, top_logprobs: z.array(topLogprob) }));
+const outputText = z.strictObject({ type: z.literal("output_text"), text, annotations: nothing, logprobs });
+const reasoningText = z.strictObject({ type: z.literal("reasoning_text"), text });
+
+const item = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("message"),
+    id: text.regex(/^msg_/),
+    status: itemStatus,
+    role: z.literal("assistant"),
+    content: z.array(outputText),
+  }),
+  z.strictObject({
+    type: z.literal("reasoning"),
+    id: text.regex(/^rs_/),
+    status: itemStatus,
+    summary: nothing,
+    content: z.array(reasoningText),
+  }),
+  z.strictObject({
+    type: z.literal("function_call"),
+    id: text.regex(/^fc_/),
+    status: itemStatus,
+    call_id: text.regex(/^call_/),
+    name: text.min(1),
+    arguments: text,
+  }),
+]);
+
+const tool = z.strictObject({
+  type: z.literal("function"),
+  name: text,
+  description: nullableText,
+  parameters: z.record(text, z.unknown()).nullable(),
+  strict: z.boolean(),
+});
+const namedTool = z.strictObject({ type: z.literal("function"), name: text });
+
+const usage = z
+  .strictObject({
+    input_tokens: count,
+    input_tokens_details: z.strictObject({ cached_tokens: count, cache_write_tokens: count }),
+    output_tokens: count,
+    output_tokens_details: z.strictObject({ reasoning_tokens: count }),
+    total_tokens: count,
+  })
+  .refine((value) => value.total_tokens === value.input_tokens + value.output_tokens);
+
+export const responseSchema = z.strictObject({
+  id: text.regex(/^resp_[0-9a-f]{32}$/),
+  object: z.literal("response"),
+  created_at: count,
+  completed_at: count.nullable(),
+  status: z.enum(["completed", "failed", "in_progress", "cancelled", "incomplete"]),
+  background: z.literal(false),
+  error: z.strictObject({ code: text, message: text }).nullable(),
+  incomplete_details: z.strictObject({ reason: z.literal("max_output_tokens") }).nullable(),
+  instructions: nullableText,
+  max_output_tokens: count.nullable(),
+  max_tool_calls: z.null(),
+  model: text,
+  output: z.array(item),
+  parallel_tool_calls: z.boolean(),
+  previous_response_id: nullableText,
+  prompt_cache_key: nullableText,
+  reasoning: z.strictObject({ effort: nullableText, summary: z.null() }),
+  safety_identifier: nullableText,
+  service_tier: z.literal("default"),
+  store: z.boolean(),
+  temperature: z.number(),
+  presence_penalty: z.number(),
+  frequency_penalty: z.number(),
+  text: z.strictObject({ format: z.looseObject({ type: z.enum(["text", "json_object", "json_schema"]) }), verbosity: z.literal("medium") }),
+  tool_choice: z.union([
+    z.enum(["none", "auto", "required"]),
+    namedTool,
+    z.strictObject({ type: z.literal("allowed_tools"), mode: text, tools: z.array(namedTool) }),
+  ]),
+  tools: z.array(tool),
+  top_logprobs: count,
+  top_p: z.number(),
+  truncation: z.literal("disabled"),
+  usage: usage.nullable(),
+  metadata: z.record(text, text),
+});
+
+const place = { item_id: text, output_index: count, content_index: z.literal(0) };
+const call = { item_id: text.regex(/^fc_/), output_index: count };
+const part = z.union([outputText, reasoningText]);
+
+function event<const T extends string>(type: T, fields: z.ZodRawShape) {
+  return z.strictObject({ type: z.literal(type), sequence_number: count, ...fields });
+}
+
+export const eventSchema = z.discriminatedUnion("type", [
+  event("response.created", { response: responseSchema }),
+  event("response.in_progress", { response: responseSchema }),
+  event("response.output_item.added", { output_index: count, item }),
+  event("response.content_part.added", { ...place, part }),
+  event("response.reasoning_text.delta", { ...place, delta: text.min(1) }),
+  event("response.reasoning_text.done", { ...place, text }),
+  event("response.output_text.delta", { ...place, delta: text.min(1), logprobs }),
+  event("response.output_text.done", { ...place, text, logprobs }),
+  event("response.function_call_arguments.delta", { ...call, delta: text.min(1) }),
+  event("response.function_call_arguments.done", { ...call, name: text, arguments: text }),
+  event("response.content_part.done", { ...place, part }),
+  event("response.output_item.done", { output_index: count, item }),
+  event("response.completed", { response: responseSchema }),
+  event("response.incomplete", { response: responseSchema }),
+  event("response.failed", { response: responseSchema }),
+  event("error", {
+    code: nullableText,
+    message: text,
+    param: nullableText,
+    error: z.strictObject({ type: text, code: nullableText, message: text, param: nullableText }),
+  }),
+]);
+
+const status = z.literal("completed");
+const inputParts = z.array(
+  z.discriminatedUnion("type", [
+    z.strictObject({ type: z.literal("input_text"), text }),
+    z.strictObject({ type: z.literal("input_image"), image_url: text, detail: z.enum(["auto", "low", "high", "original"]) }),
+    z.strictObject({ type: z.literal("output_text"), text, annotations: nothing, logprobs: nothing }),
+    z.strictObject({ type: z.literal("refusal"), refusal: text }),
+  ]),
+);
+
+/** What GET /v1/responses/{id}/input_items answers. */
+export const inputItemsSchema = z.strictObject({
+  object: z.literal("list"),
+  data: z.array(
+    z.discriminatedUnion("type", [
+      z.strictObject({
+        type: z.literal("message"),
+        id: text,
+        status,
+        role: z.enum(["user", "assistant", "system", "developer"]),
+        content: inputParts,
+      }),
+      z.strictObject({ type: z.literal("function_call"), id: text, status, call_id: text, name: text, arguments: text }),
+      z.strictObject({
+        type: z.literal("function_call_output"),
+        id: text,
+        status,
+        call_id: text,
+        output: z.union([text, inputParts]),
+      }),
+      z.strictObject({ type: z.literal("reasoning"), id: text, status, summary: nothing, content: z.array(reasoningText) }),
+    ]),
+  ),
+  first_id: nullableText,
+  last_id: nullableText,
+  has_more: z.boolean(),
+});
+
+/** What DELETE /v1/responses/{id} answers. */
+export const deletedSchema = z.strictObject({ id: text, object: z.literal("response"), deleted: z.literal(true) });
