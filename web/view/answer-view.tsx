@@ -31,7 +31,7 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onSetti
   return (
     <>
       <h2 class="hidden-visually">Answer</h2>
-      {isWaiting && <p class="waiting">Reading</p>}
+      {isWaiting && <p class="waiting under-way">Reading</p>}
       {answer.thinking !== "" && <Thinking answer={answer} />}
       {answer.text !== "" && <AnswerText answer={answer} />}
       {answer.calls.length > 0 && <ToolCalls answer={answer} isLast={isLast} playground={playground} />}
@@ -78,7 +78,7 @@ function Thinking({ answer: { thinking, text, state, calls, metrics } }: { reado
     <details class="thinking">
       <summary>
         <Icon name="chevron" />
-        <span class={isThinking ? "shimmer" : ""}>{isThinking ? "Thinking" : "Thought"}</span>
+        <span class={isThinking ? "under-way" : undefined}>{isThinking ? "Thinking" : "Thought"}</span>
         {thinkingMs !== undefined && (!isThinking || thinkingMs >= 1000) && <span class="figure">{duration(thinkingMs)}</span>}
         {!isThinking && thinkingTokens !== undefined && <span class="figure">{count(thinkingTokens, "token")}</span>}
       </summary>

@@ -1,7 +1,7 @@
 // The turns of a conversation, from top to bottom, kept scrolled to the end while an answer grows.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { AnswerTurn, UserTurn } from "../chat/conversation.ts";
+import type { AnswerTurn, Turn, UserTurn } from "../chat/conversation.ts";
 import type { Playground, PlaygroundState } from "../chat/playground.ts";
 import { AnswerView } from "./answer-view.tsx";
 import { IconButton } from "./buttons.tsx";
@@ -95,7 +95,7 @@ function UserMessage({ turn, playground, state }: MessageProps) {
 const nearEndPx = 80;
 
 /** Follows what grows, unless the person has scrolled up to read. */
-function useStickToEnd(conversationId: string, content: unknown) {
+function useStickToEnd(conversationId: string, turns: readonly Turn[]) {
   const frame = useRef<HTMLDivElement>(null);
   const end = useRef<HTMLDivElement>(null);
   const [isAtEnd, setAtEnd] = useState(true);
@@ -109,9 +109,9 @@ function useStickToEnd(conversationId: string, content: unknown) {
     scroller.addEventListener("scroll", onScroll, { passive: true });
     return () => scroller.removeEventListener("scroll", onScroll);
   }, []);
-  useEffect(toEnd, [conversationId]);
+  useEffect(toEnd, [conversationId, turns.length]); // a new message is what its writer wants to see
   useEffect(() => {
     if (isAtEnd) end.current?.scrollIntoView({ block: "end" });
-  }, [content]);
+  }, [turns]);
   return { frame, end, isAtEnd, toEnd };
 }
