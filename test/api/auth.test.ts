@@ -35,7 +35,8 @@ describe.each(routes)("$method $path", ({ method, path }) => {
   ])("is open only if it is about health or describes the API, %s", async (_, headers) => {
     const response = await app.request(path, { ...init, headers: { ...init.headers, ...headers } });
 
-    if (path.startsWith("/health") || path === "/docs" || path === "/openapi.json") expect(response.status).toBe(method === "GET" ? 200 : 405);
+    if (path.startsWith("/health") || path === "/docs" || path === "/openapi.json")
+      expect(response.status).toBe(method === "GET" ? 200 : 405);
     else expect(response.status).toBe(401);
   });
 
