@@ -154,7 +154,8 @@ class Answer {
   *finish(end: RunEnd): Generator<ChatEvent> {
     const output = this.#output;
     if (end !== "stopped") yield* output.flush();
-    const reason = end === "length" && !output.isStopped ? "length" : output.callCount > 0 ? "tool_calls" : "stop";
+    // What was held back may end with a stop string; a call that the limit cuts is shown as it is, and is not complete.
+    const reason = end === "length" && output.stopString === undefined ? "length" : output.callCount > 0 ? "tool_calls" : "stop";
     const usage: Usage = {
       promptTokens: this.#promptTokens,
       cachedTokens: this.#cachedTokens ?? 0,

@@ -143,6 +143,15 @@ describe("tools", () => {
     expect(callsOf(events)).toEqual([clock]);
   });
 
+  test.each([
+    ["the only one", { name: "clock" }],
+    ["any", "required"],
+  ] as const)("says that the limit cut a call, where %s must be made", async (_, choice) => {
+    const events = await collect(new FakeEngine(call.slice(0, -4), "length"), { toolUse: toolUse(choice, false) });
+    expect(callsOf(events)).toEqual([{ name: "clock", arguments: expect.stringMatching(/^\{"zone"/) }]);
+    expect(events.at(-1)).toMatchObject({ type: "finished", reason: "length" });
+  });
+
   test("ends after the first call where calls in parallel are not wanted", async () => {
     const engine = new FakeEngine([...call, ...call, end]);
     const events = await collect(engine, { toolUse: toolUse("auto", false) });
