@@ -45,8 +45,8 @@ export type BatchEntry = {
 
 /**
  * `prefill`: one entry of any length. `decode`: entries of one token each, in slots 0 … entries.length − 1, in that order
- * (the slots of one batch are one contiguous piece of the cache). `encode`: one picture, ahead of the prefill over its
- * placeholders, so that sequences which decode get a turn in between.
+ * (the slots of one batch are one contiguous piece of the cache). `encode`: one picture, or some frames of a video, ahead of the prefill
+ * over their placeholders, so that sequences which decode get a turn in between.
  */
 export type Batch =
   | { readonly type: "prefill"; readonly entry: BatchEntry }
@@ -67,6 +67,8 @@ export type StepResult = {
    * others are as good as ever. Absent: none failed.
    */
   readonly errors?: readonly (EngineError | undefined)[];
+  /** `encode`: there are frames of the video left, for steps of their own. */
+  readonly hasMore?: boolean;
   /** Per entry, undefined where none were asked for. Absent: nobody asked. */
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
 };
@@ -74,7 +76,7 @@ export type StepResult = {
 /** What one step of the engine was, failed ones too. */
 export type StepReport = {
   readonly kind: Batch["type"];
-  /** What was computed: prompt tokens, one token of each decoding sequence, or the placeholders of a picture. */
+  /** What was computed: prompt tokens, one token of each decoding sequence, or the placeholders of a picture; of a video, with its last frames. */
   readonly tokenCount: number;
   /** Of the whole step: planned, run, booked. */
   readonly durationMs: number;

@@ -47,8 +47,8 @@ export class Engine {
     const startMs = performance.now();
     const batch = this.#scheduler.plan();
     if (batch) {
-      this.#run(batch);
-      this.#stepReport = { kind: batch.type, tokenCount: tokensIn(batch), durationMs: performance.now() - startMs };
+      const result = this.#run(batch);
+      this.#stepReport = { kind: batch.type, tokenCount: result?.hasMore ? 0 : tokensIn(batch), durationMs: performance.now() - startMs };
     }
     if (!this.hasWork()) this.#scheduler.checkIntegrity();
     return this.#scheduler.takeEvents();
@@ -70,7 +70,8 @@ export class Engine {
     this.#scheduler.checkIntegrity();
   }
 
-  #run(batch: Batch): void {
+  /** Undefined when the step failed. */
+  #run(batch: Batch): StepResult | undefined {
     let result: StepResult;
     try {
       result = this.#model.step(batch);
@@ -78,10 +79,11 @@ export class Engine {
       if (error instanceof DeviceLostError) throw error;
       this.#scheduler.fail(batch, error);
       this.#probe();
-      return;
+      return undefined;
     }
     this.#failedProbes = 0;
     this.#scheduler.commit(batch, result);
+    return result;
   }
 
   /** After a failed step: is it the step, or can nothing be computed any more? Throws DeviceLostError when so. */

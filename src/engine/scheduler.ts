@@ -4,6 +4,7 @@ import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, 
 import { monotonicMs } from "../core/clock.ts";
 import { assert, EngineError, RequestError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
+import type { ImagePatches } from "../core/prompt.ts";
 import type { TokenLogprobs } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
@@ -48,6 +49,8 @@ export class Scheduler {
   #lastStep: Batch["type"] = "decode";
   /** The last prefill step was that of the oldest prompt: the next goes to the shortest. */
   #isShortestNext = false;
+  /** Its video has frames left to encode. */
+  #encoding: Sequence | undefined;
   /** Milliseconds that a sequence has its slot, on average of the latest. */
   #meanRunMs = 0;
   #events: SequenceEvent[] = [];
@@ -101,7 +104,7 @@ export class Scheduler {
       return;
     }
     const sequences = this.#takePlanned(batch);
-    if (batch.type === "encode") for (const sequence of sequences) sequence.encodedImages.add(batch.image.hash);
+    if (batch.type === "encode") this.#bookPicture(batch.image, sequences[0]!, result.hasMore ?? false);
     for (const [i, entry] of entries.entries()) {
       this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
       const sequence = sequences[i];
@@ -209,9 +212,13 @@ export class Scheduler {
     return { batch, sequences: [sequence] };
   }
 
-  /** By turns the oldest prompt, so that none waits for ever, and the shortest, so that it need not wait for a long one. */
+  /**
+   * By turns the oldest prompt, so that none waits for ever, and the shortest, so that it need not wait for a long one. But a video that
+   * has begun comes first: the model keeps what it has of one only.
+   */
   #nextPrefilling(): Sequence | undefined {
     const prefilling = this.#running.filter(({ status }) => status === "prefilling");
+    if (this.#encoding && prefilling.includes(this.#encoding)) return this.#encoding;
     const isShortest = this.#isShortestNext;
     this.#isShortestNext = !isShortest;
     if (!isShortest) return prefilling[0];
@@ -239,6 +246,11 @@ export class Scheduler {
     this.#lastStep = batch.type;
     this.#counts.steps++;
     return sequences;
+  }
+
+  #bookPicture({ hash }: ImagePatches, sequence: Sequence, hasMore: boolean): void {
+    this.#encoding = hasMore ? sequence : undefined;
+    if (!hasMore) sequence.encodedImages.add(hash);
   }
 
   #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined, logprobs: TokenLogprobs | undefined): void {

@@ -81,8 +81,7 @@ export class ErnieModel implements ModelRunner {
   step(batch: Batch, extraOutputs?: (binding: Binding) => void): StepResult {
     const { vision, decoder, sampler } = this.#parts;
     if (batch.type === "encode") {
-      vision.encode(batch.image);
-      return { tokenIds: [] };
+      return { tokenIds: [], hasMore: !vision.encodeNext(batch.image) };
     }
     const output = batch.type === "prefill" ? decoder.prefill(batch.entry, extraOutputs) : decoder.decode(batch.entries);
     const draws = entriesOf(batch).map((entry) => entry.draw);

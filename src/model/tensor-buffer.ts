@@ -52,10 +52,19 @@ export class DeviceBuffer<M extends Memory = Memory> {
 
   /** A tensor over the first elements; kept, because the same shapes come again and again. */
   shaped(...shape: number[]): Tensor {
-    const key = shape.join(",");
+    return this.#tensor(shape, 0);
+  }
+
+  /** [count, width]: the rows from `start` on of a matrix of that width. */
+  rows(start: number, count: number, width: number): Tensor {
+    return this.#tensor([count, width], start * width * elementBytes[this.#dtype]);
+  }
+
+  #tensor(shape: readonly number[], byteOffset: number): Tensor {
+    const key = `${byteOffset}: ${shape.join(",")}`;
     let tensor = this.#tensors.get(key);
     if (!tensor) {
-      tensor = this.#runtime.createTensor(this.memory, this.#dtype, shape);
+      tensor = this.#runtime.createTensor(this.memory, this.#dtype, shape, byteOffset);
       this.#tensors.set(key, tensor);
     }
     return tensor;

@@ -145,6 +145,33 @@ describe("pictures", () => {
     ]);
   });
 
+  test("of a film are several steps, between which running answers get tokens but no other prompt is begun", () => {
+    const { engine, model, submit } = makeEngine({ keptImages: 0 });
+    submit([1], { maxTokens: 6 });
+    step(engine);
+    submit(["film", 2, 3], { maxTokens: 1 });
+    step(engine);
+    step(engine);
+    submit(["film two", 2], { maxTokens: 1 });
+    submit([4], { maxTokens: 1 });
+    runToEnd(engine);
+    const steps = model.log.filter((line) => !line.startsWith("swap"));
+    expect(steps.slice(1, 7)).toEqual(["decode 0", "encode film", "decode 0", "encode film", "decode 0", "encode film"]);
+    expect(steps.filter((line) => line === "encode film two")).toHaveLength(3);
+    expect(model.restartedFilms).toBe(0);
+  });
+
+  test("of a film that nobody wants any more are given up for the next one's", () => {
+    const { engine, model, submit } = makeEngine();
+    const id = submit(["film", 2], { maxTokens: 1 });
+    step(engine);
+    engine.abort(id);
+    submit(["film two", 2], { maxTokens: 1 });
+    runToEnd(engine);
+    expect(model.log).toEqual(["encode film", "encode film two", "encode film two", "encode film two", "prefill 0[0..4)"]);
+    expect(model.restartedFilms).toBe(1);
+  });
+
   test("are encoded when the prefill comes to them, not before", () => {
     const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 4 });
     submit(["cat", 1, 2, "dog"], { maxTokens: 1 });

@@ -35,6 +35,9 @@ export class FakeModel implements ModelRunner {
   readonly #keptImages: number;
   /** Hashes of encoded pictures, the latest last. */
   #features: string[] = [];
+  /** Films that were begun and given up for another picture. */
+  restartedFilms = 0;
+  #film: { readonly hash: string; steps: number } | undefined;
   readonly #nextToken;
 
   constructor({ slotCount = 4, slotCapacity = 64, keptImages = 2, nextToken = hashToken }: FakeModelOptions = {}) {
@@ -56,11 +59,23 @@ export class FakeModel implements ModelRunner {
       for (const { slot, start } of entries) this.#slots[slot]!.splice(start, Infinity, ...garbage(this.slotCapacity - start));
       throw new Error("the device is on fire");
     }
-    if (batch.type === "encode") this.#remember(batch.image.hash);
+    if (batch.type === "encode") return { tokenIds: [], hasMore: !this.#encode(batch.image.hash) };
     const failing = this.failNext === "row" ? entries[this.rowToFail % entries.length] : undefined;
     if (failing?.draw) this.failNext = undefined;
     const outcomes = entries.map((entry) => this.#outcome(entry, entry === failing));
     return { tokenIds: outcomes.map(({ tokenId }) => tokenId), errors: outcomes.map(({ error }) => error) };
+  }
+
+  /** Films take three steps, of which only those of one film are kept. */
+  #encode(hash: string): boolean {
+    if (this.#film?.hash !== hash) {
+      if (this.#film) this.restartedFilms++;
+      this.#film = { hash, steps: 0 };
+    }
+    if (hash.startsWith("film") && ++this.#film.steps < 3) return false;
+    this.#film = undefined;
+    this.#remember(hash);
+    return true;
   }
 
   /** A failing row may have had numbers that are not finite for a while: its whole slot is garbage. */

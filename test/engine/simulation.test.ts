@@ -69,7 +69,7 @@ class Simulation {
   #arrive(): void {
     const known = this.#conversations[this.#random(this.#conversations.length)]!;
     const news = Array.from({ length: 1 + this.#random(6) }, () =>
-      this.#random(8) === 0 ? ["cat", "cow"][this.#random(2)]! : this.#random(40),
+      this.#random(8) === 0 ? ["cat", "cow", "film of a cat", "film of a cow"][this.#random(4)]! : this.#random(40),
     );
     const clientId = clientIds[this.#random(clientIds.length)];
     this.#submit([...known.slice(0, known.length - this.#random(3)), ...news], {
