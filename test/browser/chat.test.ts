@@ -219,7 +219,7 @@ describe("forms and tools", () => {
   test("a tool is called, told its result, and the answer uses it", async () => {
     await page.getByRole("button", { name: "What is the weather in Toronto?" }).click();
     const call = page.getByRole("region", { name: "Call of get_weather" });
-    await call.waitFor();
+    await call.getByLabel("What it returned").waitFor(); // once the call is whole
     expect(JSON.parse((await call.locator("pre").textContent())!)).toEqual({ city: "Toronto" });
     await call.getByLabel("What it returned").fill('{"temperature": 12, "condition": "sunny"}');
     await page.getByRole("button", { name: "Send the result" }).click();
