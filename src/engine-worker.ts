@@ -1,6 +1,7 @@
 // The worker thread that holds engine, model and runtime. It calls native code synchronously; the main thread never waits for a step.
 
 import { parentPort, workerData } from "node:worker_threads";
+import { routingDecoder } from "./convert/routing-graph.ts";
 import { assert } from "./core/errors.ts";
 import { activationDataType } from "./core/manifest.ts";
 import { Engine } from "./engine/engine.ts";
@@ -14,8 +15,13 @@ import type { WorkerData } from "./worker-data.ts";
 
 assert(parentPort, "engine-worker runs as a worker thread");
 const data = workerData as WorkerData;
-const { config, settings } = readManifest(data.modelFolder);
-const model = new ErnieModel(Runtime.open(data.device), data.modelFolder, config, activationDataType[settings.activations], data);
+const manifest = readManifest(data.modelFolder);
+const { config, settings } = manifest;
+const options = {
+  ...data,
+  routingDecoder: data.exposesRouting ? routingDecoder(manifest, data.kvScales ? "int8" : "activation") : undefined,
+};
+const model = new ErnieModel(Runtime.open(data.device), data.modelFolder, config, activationDataType[settings.activations], options);
 const port = parentPort;
 model.warmUp((done, total) => port.postMessage({ type: "warming-up", done, total } satisfies FromEngine));
 const engine = new Engine(model, { prefillChunkTokens: data.prefillChunkTokens, maxWaiting: data.maxWaiting });

@@ -14,6 +14,8 @@ export type WorkerData = {
   readonly prefillChunkTokens: number;
   readonly maxWaiting: number;
   readonly imageCacheBytes: number;
+  /** Steps tell which experts they chose; on a CPU only. */
+  readonly exposesRouting?: boolean;
   /** On a GPU, decode steps run as CUDA graphs unless this is false. */
   readonly cudaGraphs?: boolean;
 };

@@ -197,7 +197,7 @@ function moeGraph(bits: 4 | 8): Graph {
       downScales: randomWeight(g, `${name}.down_scales`, "float16", down.scales),
     };
   };
-  g.output("y", modalityMoe(g, { x, visionExpert }, router, { text: bank("text"), vision: bank("vision") }, { topK, normMin: 1e-12 }));
+  g.output("y", modalityMoe(g, { x, visionExpert }, router, { text: bank("text"), vision: bank("vision") }, { topK, normMin: 1e-12 }).y);
   return g;
 }
 

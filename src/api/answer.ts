@@ -2,6 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import { EngineError } from "../core/errors.ts";
+import type { SequenceRouting } from "../core/routing.ts";
 import type { AnswerEnd, AnswerEvent, ChatEvent, Usage } from "../core/events.ts";
 
 export type AnsweredCall = { readonly id: string; readonly name: string; readonly arguments: string };
@@ -16,6 +17,7 @@ export type Answer = {
   readonly promptTokenIds: readonly number[] | undefined;
   readonly tokenIds: readonly number[] | undefined;
   readonly logprobs: readonly LogprobsEvent[] | undefined;
+  readonly routing?: SequenceRouting | undefined;
 };
 
 export type LogprobsEvent = Extract<AnswerEvent, { type: "logprobs" }>;
@@ -41,7 +43,7 @@ export async function collectAnswers(events: AsyncIterable<ChatEvent>, count: nu
     const choice = event.choice ?? 0;
     const draft = drafts[choice]!;
     if (event.type !== "finished") addTo(draft, event);
-    else answers[choice] = { ...draft, finishReason: event.reason, usage: event.usage, promptTokenIds };
+    else answers[choice] = { ...draft, finishReason: event.reason, usage: event.usage, promptTokenIds, routing: event.routing };
   }
   if (Object.keys(answers).length < count) throw endedEarly();
   return answers;

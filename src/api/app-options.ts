@@ -39,6 +39,8 @@ export type AppOptions = {
   readonly servesMetrics: boolean;
   /** Told of each request when it is over. */
   readonly trace?: ((request: RequestSummary) => void) | undefined;
+  /** Requests may ask which experts their tokens went to. */
+  readonly exposesRouting?: boolean;
   /** Where the built web page lies; without it, `/` is unknown. */
   readonly webFolder?: string | undefined;
   readonly limits?: Partial<RequestLimits>;

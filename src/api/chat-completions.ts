@@ -17,6 +17,7 @@ import { readJsonObject } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
 import { toFrame } from "./sse.ts";
 import { type AnswerHead, ChunkWriter, toChatCompletion, toUsageChunk } from "./to-openai.ts";
+import { refuseHiddenRouting } from "./to-routing.ts";
 
 export function chatCompletions(service: ChatService, options: AppOptions): Handler<AppEnv> {
   const limits = { ...defaultLimits, ...options.limits };
@@ -24,6 +25,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
     refuseUnlessReady(options.isReady);
     const request = parseChatRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
     refuseOtherModel(request.model, options.modelId);
+    refuseHiddenRouting(request.return_routing, options);
     const exchange = new Exchange(c);
     const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));
     const format = toOutputFormat(request, chat.toolUse);

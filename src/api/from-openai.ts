@@ -98,6 +98,7 @@ export function toGenerationOptions(request: Partial<AnswerFields>, defaults: Ge
     thinkingBudget: thinkingBudget(request) || undefined,
     spellsSpecials: request.skip_special_tokens === false,
     returnsTokenIds: request.return_token_ids ?? false,
+    ...(request.return_routing && { returnsRouting: true }),
   };
 }
 

@@ -6,7 +6,7 @@ import type { AppOptions } from "./app-options.ts";
 import { isAnthropicRequest } from "./messages/error-envelope.ts";
 import { toModelInfo, toModelPage } from "./messages/model-info.ts";
 
-function modelCard({ modelId, created, contextLength }: AppOptions) {
+function modelCard({ modelId, created, contextLength, exposesRouting }: AppOptions) {
   return {
     id: modelId,
     object: "model",
@@ -15,6 +15,7 @@ function modelCard({ modelId, created, contextLength }: AppOptions) {
     context_length: contextLength,
     input_modalities: ["text", "image"],
     output_modalities: ["text"],
+    ...(exposesRouting && { routing: true }),
   };
 }
 

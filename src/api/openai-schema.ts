@@ -56,6 +56,7 @@ export const chatRequest = z.object({
   enable_thinking: optional(flag, "Whether the model thinks first; by default as the server was started."),
   reasoning_max_tokens: optional(integer(0), "Tokens of thinking, after which the answer begins; 0: no thinking."),
   thinking_token_budget: optional(integer(0), "vLLM's name of `reasoning_max_tokens`."),
+  return_routing: optional(flag, "Adds to each choice which experts its tokens went to; only from a server with `--expose-routing`."),
   reasoning_effort: optional(
     oneOf("none", "minimal", "low", "medium", "high", "xhigh", "max"),
     "none: no thinking; all others: thinking. `reasoning_max_tokens` says for how long.",

@@ -2,6 +2,7 @@
 
 import type { AnswerEnd, AnswerEvent, ChatEvent, SpelledLogprob, Usage } from "../core/events.ts";
 import { type Answer, type AnsweredCall, type LogprobsEvent, newCallId, totalUsage } from "./answer.ts";
+import { toRouting } from "./to-routing.ts";
 
 /** What every object of one answer has in common. */
 export type AnswerHead = {
@@ -26,7 +27,7 @@ export function toChatCompletion(head: AnswerHead, answers: readonly Answer[]) {
   };
 }
 
-function toChoice({ content, reasoning, toolCalls, finishReason, tokenIds, logprobs }: Answer, index: number) {
+function toChoice({ content, reasoning, toolCalls, finishReason, tokenIds, logprobs, routing }: Answer, index: number) {
   return {
     index,
     message: {
@@ -40,6 +41,7 @@ function toChoice({ content, reasoning, toolCalls, finishReason, tokenIds, logpr
     finish_reason: finishReason,
     logprobs: toLogprobs(logprobs),
     ...(tokenIds && { token_ids: tokenIds }),
+    ...(routing && { routing: toRouting(routing) }),
   };
 }
 
@@ -115,7 +117,8 @@ export class ChunkWriter {
       return { ...chunk, choices: chunk.choices.map((choice) => ({ ...choice, token_ids: event.tokenIds })) };
     }
     const logprobs = toLogprobs(this.#logprobs[index]!.splice(0));
-    return logprobs ? { ...chunk, choices: chunk.choices.map((choice) => ({ ...choice, logprobs })) } : chunk;
+    const routing = event.type === "finished" && event.routing ? { routing: toRouting(event.routing) } : {};
+    return { ...chunk, choices: chunk.choices.map((choice) => ({ ...choice, ...(logprobs && { logprobs }), ...routing })) };
   }
 
   #frame(index: number, delta: Delta, finishReason: AnswerEnd | null = null) {

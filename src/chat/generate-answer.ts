@@ -5,6 +5,7 @@ import type { GenerationOptions } from "../core/chat.ts";
 import { EngineError } from "../core/errors.ts";
 import type { AnswerPart, ChatEvent, GenerationEvent, SpelledLogprob, Usage } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
+import { addRouting, type SequenceRouting } from "../core/routing.ts";
 import type { FinishReason, TokenLogprobs } from "../core/sampling.ts";
 import type { ConstraintHandle } from "../core/token-constraint.ts";
 import type { EngineRequest } from "../engine/engine-protocol.ts";
@@ -15,9 +16,14 @@ import type { OutputParser } from "./output-parser.ts";
 export type TokenSource = {
   /**
    * Leaving the loop ends the generation as `signal` does; after the signal, the loop throws its reason. `onEvent` is told of each
-   * event as it comes, however slowly the loop takes them.
+   * event as it comes, however slowly the loop takes them. When `enough` aborts, the answer ends in order.
    */
-  submit(request: EngineRequest, signal: AbortSignal, onEvent?: (event: GenerationEvent) => void): AsyncIterable<GenerationEvent>;
+  submit(
+    request: EngineRequest,
+    signal: AbortSignal,
+    onEvent?: (event: GenerationEvent) => void,
+    enough?: AbortSignal,
+  ): AsyncIterable<GenerationEvent>;
 };
 
 export type AnswerPlan = {
@@ -56,7 +62,7 @@ export async function* generateAnswer(
 ): AsyncGenerator<ChatEvent, void> {
   const { prompt, constraint, thinkingEnd, endTokenIds, options } = plan;
   const isTwoRuns = output.isThinking && thinkingEnd !== undefined && (options.thinkingBudget !== undefined || constraint !== undefined);
-  const answer = new Answer(plan, output, (request) => engine.submit(request, signal, plan.onEvent));
+  const answer = new Answer(plan, output, (request, enough) => engine.submit(request, signal, plan.onEvent, enough));
   if (!isTwoRuns) return yield* answer.finish(yield* answer.run({ prompt, constraint }));
 
   const end = yield* answer.run({ prompt, tokenLimit: options.thinkingBudget, moreEndIds: [thinkingEnd.id] });
@@ -82,18 +88,21 @@ type Run = {
 /** How a run ended; `stopped`: by what the parser saw in the text. */
 type RunEnd = FinishReason | "stopped";
 
+type Submit = (request: EngineRequest, enough: AbortSignal) => AsyncIterable<GenerationEvent>;
+
 class Answer {
   /** All tokens of the answer so far. */
   readonly generatedIds: number[] = [];
   readonly #plan: AnswerPlan;
   readonly #output: OutputParser;
-  readonly #submit: (request: EngineRequest) => AsyncIterable<GenerationEvent>;
+  readonly #submit: Submit;
   readonly #tokenLimit: number;
   readonly #promptTokens: number;
   readonly #imageTokens: number;
   #cachedTokens: number | undefined;
+  #routing: SequenceRouting | undefined;
 
-  constructor(plan: AnswerPlan, output: OutputParser, submit: (request: EngineRequest) => AsyncIterable<GenerationEvent>) {
+  constructor(plan: AnswerPlan, output: OutputParser, submit: Submit) {
     const { prompt, options, contextLength } = plan;
     this.#plan = plan;
     this.#output = output;
@@ -124,18 +133,25 @@ class Answer {
       ...(options.clientId !== undefined && { clientId: options.clientId }),
       ...(isFirst && !isFollowUp ? { answerCount: options.choiceCount ?? 1 } : { isFollowUp: true }),
       ...(constraint && { constraint }),
+      ...(options.returnsRouting && { wantsRouting: true }),
     };
-    for await (const event of this.#submit(request)) {
+    const enough = new AbortController();
+    for await (const event of this.#submit(request, enough.signal)) {
       if (event.type === "started") {
         if (isFirst) yield this.#start(event.cachedTokens);
       } else if (event.type === "token") {
+        if (enough.signal.aborted) continue;
         if (event.logprobs && !endTokenIds.includes(event.tokenId)) {
           yield { type: "logprobs", ...this.#plan.spellLogprobs(event.tokenId, event.logprobs) };
         }
         yield* this.#take(event.tokenId, this.#output.push(event.tokenId));
-        if (this.#output.isStopped) return "stopped";
-      } else if (event.type === "finished") return event.reason;
-      else throw new EngineError(`the engine could not go on: ${event.message}`);
+        if (!this.#output.isStopped) continue;
+        if (!options.returnsRouting) return "stopped";
+        enough.abort(); // the routing comes with the end
+      } else if (event.type === "finished") {
+        this.#addRouting(event.routing);
+        return enough.signal.aborted ? "stopped" : event.reason;
+      } else throw new EngineError(`the engine could not go on: ${event.message}`);
     }
     throw new EngineError("the engine ended an answer without saying why");
   }
@@ -164,7 +180,12 @@ class Answer {
       reasoningTokens: output.reasoningTokenCount,
     };
     const { stopString } = output;
-    yield { type: "finished", reason, usage, ...(stopString !== undefined && { stopString }) };
+    const routing = this.#routing;
+    yield { type: "finished", reason, usage, ...(stopString !== undefined && { stopString }), ...(routing && { routing }) };
+  }
+
+  #addRouting(routing: SequenceRouting | undefined): void {
+    if (routing) this.#routing = this.#routing ? addRouting(this.#routing, routing) : routing;
   }
 
   #start(cachedTokens: number): ChatEvent {

@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
+import { UserError } from "../core/errors.ts";
 import { EngineClient } from "../engine/engine-client.ts";
 import type { KvBudget } from "../model/kv-budget.ts";
 import type { KvScales } from "../model/kv-cache.ts";
@@ -20,6 +21,9 @@ import { createVisionLoaders } from "./vision-loaders.ts";
 /** From the folder that the operator names to an engine that answers. */
 export async function loadEngine(options: ServeOptions, say: (line: string) => void) {
   const { device, settings } = planStart(resolve(options.model), options, say); // before hours go into converting
+  if (options.exposeRouting && device.kind === "cuda") {
+    throw new UserError("--expose-routing works on the CPU only; add --device cpu, or leave it out");
+  }
   const model = await prepareModel(options.model, settings, say);
   const memory = planMemory({ ...model.manifest, weightBytes: dataBytes(model.manifest) }, device, options);
   sayModel(model, device, memory, say);
@@ -50,6 +54,7 @@ async function startEngine(
     prefillChunkTokens: options.prefillChunkTokens,
     maxWaiting: options.maxWaiting,
     imageCacheBytes,
+    exposesRouting: options.exposeRouting,
   };
   const worker = new Worker(new URL("../engine-worker.js", import.meta.url), { workerData, name: "engine" });
   const progress = new ConvertProgress(say, warmUp);

@@ -54,6 +54,11 @@ function addServerOptions(command: Command): void {
     .addOption(new Option("--api-key <key...>", "keys that clients must send as bearer token").env("ERNIE_VL_API_KEY"))
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
     .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
+    .option(
+      "--expose-routing",
+      "let requests ask which experts their tokens went to (return_routing, and the page's routing view); CPU only",
+      false,
+    )
     .option("--no-web", "serve the API only, without the page for browsers at /")
     .addOption(new Option("--default-thinking <switch>", "think when a request does not say").choices(["on", "off"]).default("off"))
     .option(
@@ -142,6 +147,7 @@ type ServeFlags = {
   stepTimeout: number;
   shutdownTimeout: number;
   defaultThinking: "on" | "off";
+  exposeRouting: boolean;
   web: boolean;
   allowMediaDomain: string[];
   allowMediaPath: string[];
@@ -175,6 +181,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     stepTimeoutMs: flags.stepTimeout * 1000,
     shutdownTimeoutMs: flags.shutdownTimeout * 1000,
     defaultThinking: flags.defaultThinking === "on",
+    exposeRouting: flags.exposeRouting,
     web: flags.web,
     responseStore: flags.responseStore,
     mediaDomains: flags.allowMediaDomain,

@@ -47,6 +47,8 @@ export type ServeOptions = StartWishes & {
   readonly stepTimeoutMs: number;
   /** In milliseconds: how long answers may go on after a stop signal. */
   readonly shutdownTimeoutMs: number;
+  /** Whether requests may ask which experts their tokens went to. */
+  readonly exposeRouting: boolean;
   /** Whether to show the web page at `/`. */
   readonly web: boolean;
   /** Responses kept in memory. */
@@ -131,6 +133,7 @@ function toAppSettings(options: ServeOptions, model: PreparedModel) {
     created: Math.floor(Date.now() / 1000),
     defaultThinking: options.defaultThinking,
     responseStore: options.responseStore,
+    exposesRouting: options.exposeRouting,
     generationDefaults: readGenerationDefaults(model.folder),
     apiKeys: options.apiKeys,
     localNamesOnly: options.apiKeys.length === 0 && !options.allowNoKey,

@@ -57,7 +57,7 @@ export function planConversion(
   ].map(({ name, graph }) => ({ name, graph, dataFile: `${name}.data` }));
   const modelFiles = graphs.map(({ name, graph, dataFile }) => ({ name, encode: () => encodeModel(graph, dataFile, name) }));
   const int8Cache = graphFiles.decoderInt8Cache;
-  const encodeInt8Cache = () => encodeModel(buildDecoder(build, "int8"), `${graphFiles.decoder}.data`, int8Cache);
+  const encodeInt8Cache = () => encodeModel(buildDecoder(build, { cacheType: "int8" }), `${graphFiles.decoder}.data`, int8Cache);
   return {
     modelFiles: [...modelFiles, { name: int8Cache, encode: encodeInt8Cache }],
     dataFiles: graphs

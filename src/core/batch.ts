@@ -2,6 +2,7 @@
 
 import type { EngineError } from "./errors.ts";
 import type { ImagePatches, VisionSpan } from "./prompt.ts";
+import type { ChosenExperts, RoutingShape } from "./routing.ts";
 import type { SamplingParams, TokenLogprobs } from "./sampling.ts";
 
 /** One row of the KV cache: the memory of one sequence. */
@@ -71,6 +72,8 @@ export type StepResult = {
   readonly hasMore?: boolean;
   /** Per entry, undefined where none were asked for. Absent: nobody asked. */
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
+  /** Of all tokens of the step, entry after entry; overwritten by the next step. Absent: this model does not tell. */
+  readonly chosenExperts?: ChosenExperts;
 };
 
 /** What one step of the engine was, failed ones too. */
@@ -86,6 +89,8 @@ export interface ModelRunner {
   readonly slotCount: number;
   /** Tokens one slot can hold. */
   readonly slotCapacity: number;
+  /** Absent: its steps do not tell which experts were chosen. */
+  readonly routing?: RoutingShape | undefined;
   /** Whether a prefill over this picture finds its features computed. */
   hasFeatures(image: ImagePatches): boolean;
   /** Computes one batch. Throws when it could not compute any of it; the slots named in the batch are then undefined beyond their `start`. */

@@ -127,6 +127,8 @@ export type GenerationOptions = {
   readonly spellsSpecials?: boolean;
   /** Events say which tokens they come from. */
   readonly returnsTokenIds?: boolean;
+  /** The answer's end tells which experts its tokens went to. */
+  readonly returnsRouting?: boolean;
   /** What the answer proper must look like. */
   readonly format?: OutputFormat;
 };

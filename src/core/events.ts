@@ -1,5 +1,6 @@
 // What flows back: engine → chat (tokens), chat → api (text).
 
+import type { SequenceRouting } from "./routing.ts";
 import type { FinishReason, TokenLogprobs } from "./sampling.ts";
 
 /** One event of one sequence. Exactly one of `finished` and `failed` comes last, unless the caller aborted. */
@@ -13,7 +14,12 @@ export type GenerationEvent =
       readonly queuedMs: number;
     }
   | { readonly type: "token"; readonly tokenId: number; readonly logprobs?: TokenLogprobs }
-  | { readonly type: "finished"; readonly reason: FinishReason }
+  | {
+      readonly type: "finished";
+      readonly reason: FinishReason;
+      /** Only where asked for. */
+      readonly routing?: SequenceRouting;
+    }
   | { readonly type: "failed"; readonly message: string };
 
 export type Usage = {
@@ -66,4 +72,6 @@ export type AnswerEvent =
       readonly usage: Usage;
       /** The stop string that ended the answer, if one did. */
       readonly stopString?: string;
+      /** Only where asked for. */
+      readonly routing?: SequenceRouting;
     };

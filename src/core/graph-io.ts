@@ -16,6 +16,7 @@ export const decoderIo = {
   totalSequenceLength: "total_sequence_length", // int32 []: the longest of them
   logitRows: "logit_rows", // int64 [R]: flattened [B, S] positions whose logits are wanted
   logits: "logits", // float32 [R, vocab]
+  chosenExperts: "chosen_experts", // int32 [B · S, layers with experts · k], best first, vision from expertCount on; only where exposed
 } as const;
 
 export const visionIo = {

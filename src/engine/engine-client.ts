@@ -104,12 +104,14 @@ export class EngineClient {
    * Generates an answer. The request is sent when the iteration starts; leaving the loop early or aborting the signal ends
    * it in the engine within one step. Throws RequestError when the engine refuses it or too many pictures wait, EngineError when the engine dies, the
    * signal's reason when it is aborted. A failed step is an event. The port of a constraint goes over with the request; when an error
-   * comes before that, it is still the caller's. `onEvent` is told of each event as it comes, however slowly the loop takes them.
+   * comes before that, it is still the caller's. `onEvent` is told of each event as it comes, however slowly the loop takes them. When
+   * `enough` aborts, the answer ends in order, with `finished`.
    */
   async *submit(
     request: EngineRequest,
     signal: AbortSignal,
     onEvent: (event: GenerationEvent) => void = () => {},
+    enough?: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, undefined> {
     signal.throwIfAborted();
     if (this.#death) throw this.#death;
@@ -120,8 +122,10 @@ export class EngineClient {
     if (this.silentMs() === 0) this.#lastSignMs = monotonicMs();
     this.#pixelBytes += pixelBytes;
     const abort = (): void => this.#abort(id, signal.reason);
+    const finish = (): void => this.#send({ type: "finish", id });
     this.#inboxes.set(id, inbox);
     signal.addEventListener("abort", abort, { once: true });
+    enough?.addEventListener("abort", finish, { once: true });
     try {
       this.#send({ type: "submit", id, request, sentMs: monotonicMs() }, request.constraint ? [request.constraint.port] : []);
       for (;;) {
@@ -132,6 +136,7 @@ export class EngineClient {
       }
     } finally {
       signal.removeEventListener("abort", abort);
+      enough?.removeEventListener("abort", finish);
       this.#abort(id, undefined);
     }
   }

@@ -33,6 +33,7 @@ export async function runEngineLoop(
   const receive = (message: ToEngine): void => {
     if (message.type === "submit") submit(message);
     else if (message.type === "abort") engine.abort(message.id);
+    else if (message.type === "finish") engine.finish(message.id);
     else state.isOpen = false;
   };
   port.on("message", (message: ToEngine) => {

@@ -30,6 +30,8 @@ export type EngineRequest = {
   readonly answerCount?: number;
   /** Belongs to a request that had its turn: another of its answers, or the next run of one. It is not refused for want of room. */
   readonly isFollowUp?: boolean;
+  /** The experts that its tokens go to shall come with `finished`, from a model that tells them. */
+  readonly wantsRouting?: boolean;
   /** What the answer must look like. Its port goes over to the engine, which closes it at the end of the sequence. */
   readonly constraint?: ConstraintHandle;
 };
@@ -57,6 +59,8 @@ export type ToEngine =
   /** `sentMs`: by `monotonicMs`. The engine reads it when its step is over, and time in between is time in the queue. */
   | { readonly type: "submit"; readonly id: SequenceId; readonly request: EngineRequest; readonly sentMs: number }
   | { readonly type: "abort"; readonly id: SequenceId }
+  /** The answer is long enough: it ends with `finished` after the next token at the latest. */
+  | { readonly type: "finish"; readonly id: SequenceId }
   | { readonly type: "close" };
 
 export type FromEngine =

@@ -35,6 +35,11 @@ export class Engine {
     this.#scheduler.abort(id);
   }
 
+  /** Lets a request end in order, with `finished`, after its next token at the latest. */
+  finish(id: SequenceId): void {
+    this.#scheduler.finish(id);
+  }
+
   hasWork(): boolean {
     return this.#scheduler.hasWork();
   }

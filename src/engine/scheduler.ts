@@ -10,6 +10,7 @@ import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { KvSlots, SlotMoveError, type SlotMemory } from "./kv-slots.ts";
+import { RoutingRecord } from "./routing-record.ts";
 import { Sequence } from "./sequence.ts";
 
 export type SchedulerOptions = {
@@ -28,7 +29,7 @@ const retryMs = { least: 1000, most: 60_000 };
 const newestShare = 0.2;
 
 /** What the scheduler asks the model, without running it. */
-export type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures">;
+export type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures" | "routing">;
 
 type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequence[] };
 
@@ -67,7 +68,10 @@ export class Scheduler {
   submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint, sentMs = monotonicMs()): void {
     try {
       this.#refuseUnfit(request);
-      this.#queue.push(new Sequence(id, request, this.#slotCapacity, constraint, sentMs));
+      const sequence = new Sequence(id, request, this.#slotCapacity, constraint, sentMs);
+      const { routing } = this.#model;
+      if (request.wantsRouting && routing) sequence.routing = new RoutingRecord(routing, request.prompt.spans);
+      this.#queue.push(sequence);
     } catch (error) {
       constraint?.close();
       throw error;
@@ -79,6 +83,12 @@ export class Scheduler {
     this.#events = this.#events.filter(([eventId]) => eventId !== id);
     const sequence = [...this.#queue.all(), ...this.#running].find((sequence) => sequence.id === id);
     if (sequence) this.#end(sequence);
+  }
+
+  /** Lets a sequence end in order after its next token; unknown ids are ignored likewise. */
+  finish(id: SequenceId): void {
+    const sequence = this.#running.find((sequence) => sequence.id === id);
+    if (sequence) sequence.maxTokens = 0;
   }
 
   hasWork(): boolean {
@@ -105,10 +115,13 @@ export class Scheduler {
     }
     const sequences = this.#takePlanned(batch);
     if (batch.type === "encode") this.#bookPicture(batch.image, sequences[0]!, result.hasMore ?? false);
+    let firstToken = 0;
     for (const [i, entry] of entries.entries()) {
       this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
       const sequence = sequences[i];
       assert(sequence, "every entry is that of a sequence");
+      if (result.chosenExperts) sequence.routing?.add(entry, result.chosenExperts, firstToken);
+      firstToken += entry.tokenIds.length;
       const error = result.errors?.[i];
       if (error) this.#failAll([sequence], [entry.slot], error);
       else if (sequence.slot !== undefined) this.#advance(sequence, entry, result.tokenIds[i], result.logprobs?.[i]); // else aborted meanwhile
@@ -263,7 +276,7 @@ export class Scheduler {
     const reason = sequence.finishReason();
     if (!reason) return sequence.constrainNext();
     this.#end(sequence);
-    this.#emit(sequence, { type: "finished", reason });
+    this.#emit(sequence, { type: "finished", reason, ...(sequence.routing && { routing: sequence.routing.take() }) });
   }
 
   /** Fails what an exchange or copy of slots touched. Any other error is a bug of ours and goes up. */

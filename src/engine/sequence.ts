@@ -8,6 +8,7 @@ import type { FinishReason } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, SequenceId } from "./engine-protocol.ts";
 import type { SlotContent, SpanKey } from "./prefix-match.ts";
+import type { RoutingRecord } from "./routing-record.ts";
 
 /** `waiting` has no slot, `prefilling` and `decoding` own one, `finished` (also: failed, aborted) has given it back. */
 export type SequenceStatus = "waiting" | "prefilling" | "decoding" | "finished";
@@ -18,14 +19,16 @@ export type SequenceStatus = "waiting" | "prefilling" | "decoding" | "finished";
  */
 export class Sequence {
   readonly id: SequenceId;
-  /** Tokens the answer may have. */
-  readonly maxTokens: number;
+  /** Tokens the answer may have. Lowered, it ends with the next one at the latest. */
+  maxTokens: number;
   /** When it was submitted, by `monotonicMs`. */
   readonly sentMs: number;
   readonly clientId: string | undefined;
   /** Answers that its request still has to ask for, this one included. */
   readonly answerCount: number;
   readonly isFollowUp: boolean;
+  /** Set when its choices of experts are wanted. */
+  routing: RoutingRecord | undefined;
   /** When it got its slot, by `monotonicMs`. */
   startedMs = 0;
   status: SequenceStatus = "waiting";

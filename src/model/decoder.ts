@@ -11,6 +11,7 @@ import type { Runtime, Tensor } from "../runtime/runtime.ts";
 import type { Binding } from "../runtime/session.ts";
 import type { CudaGraphs } from "./cuda-graphs.ts";
 import type { KvCache } from "./kv-cache.ts";
+import type { RoutingOutput } from "./routing-output.ts";
 import { StepInputs, type InputPack } from "./step-inputs.ts";
 import { DeviceBuffer, TensorBuffer } from "./tensor-buffer.ts";
 import type { VisionEncoder } from "./vision-encoder.ts";
@@ -30,6 +31,8 @@ export type DecoderParts = {
   readonly vision: VisionEncoder;
   /** Given: decode steps run as CUDA graphs. */
   readonly graphs?: CudaGraphs;
+  /** Given with a graph that exposes its routing. */
+  readonly routing?: RoutingOutput;
 };
 
 export class Decoder {
@@ -122,6 +125,8 @@ export class Decoder {
     binding.input(decoderIo.totalSequenceLength, total);
     binding.input(decoderIo.logitRows, tensors.logitRows);
     binding.output(decoderIo.logits, logits.shaped(tensors.logitRows.shape[0]!, vocabSize));
+    const [entryCount, length] = tensors.inputIds.shape as [number, number];
+    this.#parts.routing?.bind(binding, entryCount * length);
   }
 
   #output({ tensors }: InputPack): DecoderOutput {

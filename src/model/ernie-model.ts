@@ -7,14 +7,16 @@ import { UserError } from "../core/errors.ts";
 import { graphFiles } from "../core/graph-io.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
+import { routingShape, type RoutingShape } from "../core/routing.ts";
 import { cudaErrorCodes, CudaError } from "../runtime/cuda/cudart.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { buildOwned, type Owned } from "../runtime/owned.ts";
 import type { Runtime, SessionOptions } from "../runtime/runtime.ts";
-import type { Binding } from "../runtime/session.ts";
+import type { Binding, Session } from "../runtime/session.ts";
 import { CudaGraphs } from "./cuda-graphs.ts";
 import { Decoder } from "./decoder.ts";
 import { KvCache, type KvScales } from "./kv-cache.ts";
+import { RoutingOutput } from "./routing-output.ts";
 import { Sampler } from "./sampler.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 import { largestPicture, warmUpBatches } from "./warm-up.ts";
@@ -32,11 +34,14 @@ export type ErnieModelOptions = {
   readonly imageCacheBytes: number;
   /** On a GPU, decode steps run as CUDA graphs unless this is false. */
   readonly cudaGraphs?: boolean;
+  /** On a CPU: the decoder as a graph that exposes its routing, over the folder's weights. */
+  readonly routingDecoder?: Uint8Array | undefined;
 };
 
 export class ErnieModel implements ModelRunner {
   readonly slotCount: number;
   readonly slotCapacity: number;
+  readonly routing: RoutingShape | undefined;
   readonly #runtime: Runtime;
   readonly #prefillChunkTokens: number;
   readonly #largestPicture: ImagePatches;
@@ -49,6 +54,7 @@ export class ErnieModel implements ModelRunner {
   constructor(runtime: Runtime, folder: string, config: ModelConfig, dtype: DataType, options: ErnieModelOptions) {
     this.slotCount = options.slotCount;
     this.slotCapacity = options.slotCapacity;
+    this.routing = options.routingDecoder && routingShape(config.moe);
     this.#runtime = runtime;
     this.#prefillChunkTokens = options.prefillChunkTokens;
     const build = () => load(runtime, folder, config, dtype, options);
@@ -79,15 +85,16 @@ export class ErnieModel implements ModelRunner {
 
   /** `extraOutputs` binds the outputs of a graph built to show them; prefill only. */
   step(batch: Batch, extraOutputs?: (binding: Binding) => void): StepResult {
-    const { vision, decoder, sampler } = this.#parts;
+    const { vision, decoder, sampler, routing } = this.#parts;
     if (batch.type === "encode") {
       return { tokenIds: [], hasMore: !vision.encodeNext(batch.image) };
     }
     const output = batch.type === "prefill" ? decoder.prefill(batch.entry, extraOutputs) : decoder.decode(batch.entries);
     const draws = entriesOf(batch).map((entry) => entry.draw);
-    if (draws.some((draw) => draw !== undefined)) return sampler.draw(output, draws);
+    const chosenExperts = routing && { chosenExperts: routing.read() };
+    if (draws.some((draw) => draw !== undefined)) return { ...sampler.draw(output, draws), ...chosenExperts };
     this.#runtime.device.synchronize();
-    return { tokenIds: draws.map(() => undefined) };
+    return { tokenIds: draws.map(() => undefined), ...chosenExperts };
   }
 
   /** What the first `length` tokens of a slot left in the cache; see `KvCache.read`. */
@@ -109,7 +116,13 @@ export class ErnieModel implements ModelRunner {
   }
 }
 
-type Parts = { readonly cache: KvCache; readonly vision: VisionEncoder; readonly decoder: Decoder; readonly sampler: Sampler };
+type Parts = {
+  readonly cache: KvCache;
+  readonly vision: VisionEncoder;
+  readonly decoder: Decoder;
+  readonly sampler: Sampler;
+  readonly routing: RoutingOutput | undefined;
+};
 
 function load(
   runtime: Runtime,
@@ -118,24 +131,39 @@ function load(
   dtype: DataType,
   options: ErnieModelOptions,
 ): Parts & { readonly owned: Owned } {
-  const { threadCount, slotCount, slotCapacity, prefillChunkTokens, kvScales } = options;
+  const { threadCount, slotCount, slotCapacity, prefillChunkTokens, kvScales, routingDecoder } = options;
   const capturesGraphs = runtime.device.kind === "cuda" && options.cudaGraphs !== false;
   const customOpsLibrary = findKernelLibrary();
   return buildOwned((owned) => {
     const open = (file: string, session: SessionOptions) => owned.add(runtime.openSession(join(folder, file), session));
     const decoderFile = kvScales ? graphFiles.decoderInt8Cache : graphFiles.decoder;
-    const decoderSession = open(decoderFile, { threadCount, capturesGraphs, ...(customOpsLibrary && { customOpsLibrary }) });
+    const decoderOptions = { threadCount, capturesGraphs, ...(customOpsLibrary && { customOpsLibrary }) };
+    const decoderSession = routingDecoder
+      ? owned.add(openRoutingDecoder(runtime, routingDecoder, { ...decoderOptions, weightsFolder: folder }))
+      : open(decoderFile, decoderOptions);
     const visionSession = open(graphFiles.vision, { threadCount });
     // Each session has threads of its own that go on spinning for a while after a run; a second pool would take turns with them.
     const samplerSession = open(graphFiles.sampler, { threadCount: 1 });
     const size = { slotCount, capacity: slotCapacity };
     const cache = owned.add(new KvCache(runtime, decoderSession, config.text, kvScales ?? dtype, size));
     const vision = owned.add(new VisionEncoder(runtime, visionSession, config, dtype, options.imageCacheBytes));
-    const parts = { cache, vision, ...(capturesGraphs && { graphs: new CudaGraphs() }) };
+    const routing = routingDecoder && owned.add(new RoutingOutput(runtime, config.moe, Math.max(prefillChunkTokens, slotCount)));
+    const parts = { cache, vision, ...(capturesGraphs && { graphs: new CudaGraphs() }), ...(routing && { routing }) };
     const decoder = owned.add(new Decoder(runtime, parts, config.text, dtype, prefillChunkTokens));
     const sampler = owned.add(new Sampler(runtime, samplerSession, config.text.vocabSize, slotCount));
-    return { cache, vision, decoder, sampler };
+    return { cache, vision, decoder, sampler, routing };
   });
+}
+
+/** A kernel library built before there was this output has no such node. */
+function openRoutingDecoder(runtime: Runtime, graph: Uint8Array, options: SessionOptions): Session {
+  try {
+    return runtime.openSession(graph, options);
+  } catch (error) {
+    const advice =
+      "the decoder that exposes its routing cannot be loaded; if kernels/build is of an older version, run npm run kernels:build";
+    throw new UserError(`--expose-routing: ${advice} (${(error as Error).message})`, { cause: error });
+  }
 }
 
 /** Makes a shortage of the GPU's memory the operator's error. */

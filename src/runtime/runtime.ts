@@ -11,6 +11,8 @@ import { Session } from "./session.ts";
 
 /** Errors come back as statuses; the library need not print them as well. */
 const fatalOnly = 4;
+/** kOrtSessionOptionsModelExternalInitializersFileFolderPath (onnxruntime_session_options_config_keys.h) */
+const weightsFolderSetting = "session.model_external_initializers_file_folder_path";
 const deviceAllocator = 0;
 const defaultMemory = 0;
 
@@ -19,6 +21,8 @@ export type SessionOptions = {
   readonly threadCount: number;
   /** Path of the library with our own operators (kernels/), for graphs that use them. */
   readonly customOpsLibrary?: string;
+  /** Of a graph that is given as bytes: where the file of its external weights lies. */
+  readonly weightsFolder?: string;
   /** On a GPU: runs may be captured as CUDA graphs, see `Binding.run`. */
   readonly capturesGraphs?: boolean;
 };
@@ -59,7 +63,7 @@ export class Runtime {
     };
   }
 
-  /** Loads a graph from a file, beside which external weights are looked for, or from the file's bytes, when it has none. */
+  /** Loads a graph from a file, beside which external weights are looked for, or from the file's bytes. */
   openSession(graph: string | Uint8Array, options: SessionOptions): Session {
     const native = this.api.create("CreateSessionOptions");
     const capturesGraphs = this.#cuda !== undefined && options.capturesGraphs === true;
@@ -67,6 +71,7 @@ export class Runtime {
       // On a GPU the CPU's threads would have nothing to do.
       this.api.call("SetIntraOpNumThreads", native, this.#cuda ? 1 : options.threadCount);
       if (this.#cuda) this.#appendCuda(native, this.#cuda, capturesGraphs);
+      if (options.weightsFolder) this.api.call("AddSessionConfigEntry", native, weightsFolderSetting, options.weightsFolder);
       if (options.customOpsLibrary) this.api.call("RegisterCustomOpsLibrary_V2", native, options.customOpsLibrary);
       const session = this.#createSession(graph, native);
       return new Session(this.api, session, { isQueued: this.#cuda !== undefined, capturesGraphs });

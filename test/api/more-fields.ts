@@ -116,6 +116,13 @@ export const otherFields = {
     effect: { options: { sampling: { repetitionPenalty: 1.1 } } },
     proof: [draw, "applies penalties as the definition does"],
   },
+  return_routing: {
+    does: "refused",
+    values: "false",
+    note: "true where the server was started with --expose-routing: `routing` of each choice, see [routing.md](routing.md)",
+    sent: { return_routing: true },
+    accepted: { return_routing: false },
+  },
   return_token_ids: {
     does: "effective",
     values: "true, false",

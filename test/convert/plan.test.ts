@@ -45,7 +45,7 @@ describe("planConversion", () => {
       probe: false,
     };
     const regions = (cacheType: "activation" | "int8") =>
-      placePieces(buildDecoder(build, cacheType)).map(({ piece, targets }) => [piece.reads, targets]);
+      placePieces(buildDecoder(build, { cacheType })).map(({ piece, targets }) => [piece.reads, targets]);
 
     expect(regions("int8")).toEqual(regions("activation"));
     const { modelFiles } = planConversion({ config: nano, settings: { weights: "int4", activations: "fp32" }, inspect: false });

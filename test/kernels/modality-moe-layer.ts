@@ -55,8 +55,8 @@ export function makeLayer(sizes: LayerSizes, seed = 1): Layer {
   };
 }
 
-/** x [batch, tokens, H] and vision_expert [batch, tokens] → y. */
-export function layerGraph(layer: Layer, activation: DataType): Graph {
+/** x [batch, tokens, H] and vision_expert [batch, tokens] → y, and chosen [batch, tokens, topK] if it is to be put out. */
+export function layerGraph(layer: Layer, activation: DataType, exposesChosen = false): Graph {
   const { hidden, experts, topK, widths } = layer.sizes;
   const g = new Graph();
   const x = g.input("x", activation, ["batch", "tokens", hidden]);
@@ -66,7 +66,10 @@ export function layerGraph(layer: Layer, activation: DataType): Graph {
     correctionBias: g.constant("float32", [2, experts], layer.correctionBias),
   };
   const [text, vision] = layer.banks.map((bank, i) => tiledExperts(g, layer.sizes, widths[i]!, bank));
-  g.output("y", modalityMoe(g, { x, visionExpert }, router, { text: text!, vision: vision! }, { topK, normMin }));
+  const banked = { text: text!, vision: vision! };
+  const { y, chosen } = modalityMoe(g, { x, visionExpert }, router, banked, { topK, normMin, exposesChosen });
+  g.output("y", y);
+  if (chosen) g.output("chosen", chosen);
   return g;
 }
 
@@ -113,6 +116,15 @@ export function expectedOutput(layer: Layer, x: Float32Array, visionExpert: read
     }
   });
   return y;
+}
+
+/** The experts of each token, numbered over both banks, the best first. */
+export function expectedChoices(layer: Layer, x: Float32Array, visionExpert: readonly boolean[]): number[] {
+  const { hidden, experts } = layer.sizes;
+  return visionExpert.flatMap((isVision, t) => {
+    const row = x.subarray(t * hidden, (t + 1) * hidden);
+    return route(layer, Number(isVision), row).map(({ expert }) => Number(isVision) * experts + expert);
+  });
 }
 
 function dequantized(expert: Expert, hidden: number, width: number, bits: 4 | 8): Expert {

@@ -11,8 +11,17 @@ import { packTiles } from "../../src/convert/onnx/custom-ops.ts";
 import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import type { Binding } from "../../src/runtime/session.ts";
 import type { LayerRuns } from "./layer-worker.ts";
-import { expectedOutput, layerGraph, makeLayer, randomNumbers, type Layer, type LayerSizes } from "./modality-moe-layer.ts";
+import {
+  expectedChoices,
+  expectedOutput,
+  layerGraph,
+  makeLayer,
+  randomNumbers,
+  type Layer,
+  type LayerSizes,
+} from "./modality-moe-layer.ts";
 
 const library = findKernelLibrary();
 const isBuilt = library !== undefined;
@@ -71,6 +80,7 @@ describe.skipIf(!isBuilt)(
       x: Float32Array,
       visionExpert: readonly boolean[],
       activation: Activation = "float32",
+      bindMore = (_binding: Binding): void => {},
     ) => {
       const hidden = x.length / visionExpert.length;
       const [input, output] = [new TensorBuffer(runtime, activation, x.length), new TensorBuffer(runtime, activation, x.length)];
@@ -82,6 +92,7 @@ describe.skipIf(!isBuilt)(
         binding.input("x", input.shaped(1, visionExpert.length, hidden));
         binding.input("vision_expert", flags.shaped(1, visionExpert.length));
         binding.output("y", output.shaped(1, visionExpert.length, hidden));
+        bindMore(binding);
         binding.run();
         return formats[activation].decode(output.data);
       } finally {
@@ -116,6 +127,25 @@ describe.skipIf(!isBuilt)(
         expect(relativeError(y, expectedOutput(layer, x, visionExpert)), `${tokens} tokens, ${share} vision`).toBeLessThan(tolerance);
       }
       session.dispose();
+    });
+
+    test("tells which experts it chose, numbered over both banks, and computes the same then", () => {
+      const layer = makeLayer(small);
+      const tokens = 1100; // more than one pass of the CPU kernel
+      const x = randomNumbers(tokens * small.hidden, 3, 2);
+      const visionExpert = Array.from({ length: tokens }, (_, t) => t % 3 === 0);
+      const session = runtime.openSession(encodeModel(layerGraph(layer, "float32", true), "none", "modality-moe"), {
+        threadCount: 2,
+        customOpsLibrary: library!,
+      });
+      const chosen = new TensorBuffer(runtime, "int32", tokens * small.topK);
+
+      const y = run(session, x, visionExpert, "float32", (binding) => binding.output("chosen", chosen.shaped(1, tokens, small.topK)));
+
+      expect([...chosen.data]).toEqual(expectedChoices(layer, x, visionExpert));
+      const plain = open(layer);
+      expect(y).toEqual(run(plain, x, visionExpert));
+      for (const owned of [chosen, session, plain]) owned.dispose();
     });
 
     test("serves two sessions at once without mixing them up", async () => {

@@ -58,6 +58,8 @@ struct ModalityMoe {
     int tokens, hidden, experts, topK;
     int bits;  // 4 or 8, both banks
     float normMin;
+    // [tokens, topK] bank · experts + expert, the best score first; null: not wanted. Written by the CPU kernel only.
+    int32_t* chosen = nullptr;
 };
 
 // Obvious loops, double sums, one thread (modality_moe_reference.cc). A 16-bit hiddenType rounds silu(gate) · up once before

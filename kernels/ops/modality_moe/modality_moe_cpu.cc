@@ -134,6 +134,7 @@ class Pass {
             }
             taken[best] = true;
             s.chosen[t * a.topK + k] = best;
+            if (a.chosen) a.chosen[t * a.topK + k] = rankOf(t, k);
             chosenSum += s.chosenWeights[t * a.topK + k] = p[best] / sum;
         }
         for (int k = 0; k < a.topK; k++) s.chosenWeights[t * a.topK + k] /= std::max(chosenSum, a.normMin);
@@ -257,6 +258,7 @@ void modalityMoeCpu(const ModalityMoe& args, ParallelFor parallelFor, CpuKernel 
         part.x = static_cast<const char*>(args.x) + offset;
         part.y = static_cast<char*>(args.y) + offset;
         part.visionExpert = args.visionExpert + first;
+        if (args.chosen) part.chosen = args.chosen + size_t(first) * args.topK;
         Pass(part, parallelFor, kernel, scratch).run();
     }
 }

@@ -8,7 +8,8 @@
 //          4 text_gate_up [E, 2I/16, H/32, 64·bits] uint8        5 text_gate_up_scales [E, 2I/16, H/32, 16] float16
 //          6 text_down [E, H/16, I/32, 64·bits] uint8            7 text_down_scales [E, H/16, I/32, 16] float16
 //          8…11 the same of the vision bank, with its own I
-// output   0 y, like x
+// outputs  0 y, like x
+//          1 chosen [..., top_k] int32, optional, CPU only: bank · E + expert, the best score first
 // attributes top_k (int), norm_min (float)
 
 #include <string>
@@ -22,6 +23,7 @@ namespace {
 
 constexpr size_t kInputCount = 12;
 constexpr size_t kFirstBankInput = 4;
+constexpr size_t kChosenOutput = 1;
 
 using Shape = std::vector<int64_t>;
 
@@ -121,6 +123,12 @@ OrtStatusPtr statusOf(Body body) {
     }
 }
 
+int32_t* chosenOutput(Ort::KernelContext& context, int topK) {
+    Shape shape = shapeOf(context, 0);
+    shape.back() = topK;
+    return context.GetOutput(kChosenOutput, shape).GetTensorMutableData<int32_t>();
+}
+
 struct Kernel {
     ActivationType type;
     bool isCuda;
@@ -132,6 +140,7 @@ struct Kernel {
             Ort::KernelContext context(native);
             ModalityMoe a = argumentsOf(context, type, topK, normMin);
             a.y = context.GetOutput(0, shapeOf(context, 0)).GetTensorMutableRawData();
+            if (context.GetOutputCount() > kChosenOutput) a.chosen = chosenOutput(context, topK);
             if (a.tokens == 0) return;
 #ifdef ERNIE_CUDA
             if (isCuda) return runOnCuda(context, a);
@@ -151,6 +160,7 @@ struct Op : Ort::CustomOpBase<Op, Kernel, true> {
         return statusOf([&] {
             const Ort::ConstKernelInfo info(native);
             const bool isCuda = std::string(provider) == "CUDAExecutionProvider";
+            if (isCuda && info.GetOutputCount() > kChosenOutput) throw std::runtime_error("ModalityMoe: the CUDA kernel does not put out what it chose");
             *kernel = new Kernel{activationTypeOf(type), isCuda, int(info.GetAttribute<int64_t>("top_k")), info.GetAttribute<float>("norm_min")};
         });
     }
@@ -163,8 +173,11 @@ struct Op : Ort::CustomOpBase<Op, Kernel, true> {
         if (input < kFirstBankInput) return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
         return input % 2 == 0 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
     }
-    size_t GetOutputTypeCount() const { return 1; }
-    ONNXTensorElementDataType GetOutputType(size_t) const { return type; }
+    size_t GetOutputTypeCount() const { return 2; }
+    ONNXTensorElementDataType GetOutputType(size_t output) const { return output == kChosenOutput ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 : type; }
+    OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t output) const {
+        return output == kChosenOutput ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
+    }
 };
 
 }  // namespace

@@ -4,19 +4,24 @@ import { calibrationIo, decoderIo, inspectIo } from "../../core/graph-io.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
 import { Graph, type Value } from "../onnx/graph.ts";
 import { addRmsNorm, matMulNBits, rmsNorm } from "../onnx/microsoft-ops.ts";
-import { add, cast, gather, greaterOrEqual, int64, matMulTransposed, max, reshape, unsqueeze, where } from "../onnx/std-ops.ts";
+import { add, cast, concat, gather, greaterOrEqual, int64, matMulTransposed, max, reshape, unsqueeze, where } from "../onnx/std-ops.ts";
 import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
 import { gatedMlp } from "./mlp.ts";
 import { moe, routedExperts, type RoutedExperts } from "./moe.ts";
 import type { Build, Weights } from "./weights.ts";
 
+export type DecoderVariant = {
+  /** Changes nothing about the weights. */
+  readonly cacheType?: AttentionInputs["cacheType"];
+  /** Put out which experts each layer chose; changes nothing about the weights either. */
+  readonly exposesRouting?: boolean;
+};
+
 /**
  *  input_ids ─ embedding ─┐
  *  vision_features ───────┴─ where ── layer × n ── rows wanted ── norm ── lm_head ── logits
- *
- * The type of the KV cache changes nothing about the weights.
  */
-export function buildDecoder(build: Build, cacheType: AttentionInputs["cacheType"] = "activation"): Graph {
+export function buildDecoder(build: Build, { cacheType = "activation", exposesRouting = false }: DecoderVariant = {}): Graph {
   const { config, weights: w, inspect } = build;
   const g = new Graph();
   const { text } = config;
@@ -30,7 +35,9 @@ export function buildDecoder(build: Build, cacheType: AttentionInputs["cacheType
     total: inputs.total,
     cacheType,
   };
-  const routed = routedExperts(g.scope("modality"), inputs.visionExpert, build);
+  const chosen: Value[] = [];
+  const routing = exposesRouting ? { ...build, onChosen: (value: Value) => void chosen.push(value) } : build;
+  const routed = routedExperts(g.scope("modality"), inputs.visionExpert, routing);
 
   let residual = embedded;
   let branch: Value | undefined;
@@ -52,6 +59,7 @@ export function buildDecoder(build: Build, cacheType: AttentionInputs["cacheType
   };
   const last = normalise(g.scope("norm"), row("last_branch", branch!), row("last_residual", residual), "model.norm", w, config);
   g.output(decoderIo.logits, cast(g, table.head(last.normed), "float32"));
+  if (chosen.length > 0) g.output(decoderIo.chosenExperts, concat(g.scope("chosen_experts"), chosen));
   return g;
 }
 

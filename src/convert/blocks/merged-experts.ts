@@ -54,7 +54,7 @@ function bankMask(expertCount: number): Float32Array {
  * The correction bias decides who is chosen, not how much they weigh. The experts' operator takes the softmax of the logits that
  * are left, which is p_i / Σ p_chosen: ERNIE's renormalised probabilities.
  */
-function router(g: Graph, x: Value, { config, weights: w, inspect }: Build, mask: Value, layer: number): Value {
+function router(g: Graph, x: Value, { config, weights: w, inspect, onChosen }: Build, mask: Value, layer: number): Value {
   const { expertCount, topK } = config.moe;
   const { hiddenSize } = config.text;
   const prefix = `model.layers.${layer}.mlp`;
@@ -77,6 +77,7 @@ function router(g: Graph, x: Value, { config, weights: w, inspect }: Build, mask
   const chosen = topKOf(g, scores, topK).indices;
   const none = add(g, mul(g, logits, float32(g, 0)), float32(g, masked));
   const kept = scatterElements(g, none, chosen, gatherElements(g, logits, chosen));
+  onChosen?.(cast(g, chosen, "int32"));
   if (inspect) {
     g.output(inspectIo.routerProbs(layer), probabilities);
     g.output(inspectIo.routerSelected(layer), chosen);

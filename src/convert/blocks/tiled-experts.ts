@@ -3,6 +3,7 @@
 
 import { alternatingTiles, modalityMoe, packTiles, tiledShapes, type ModalityRouter, type TiledExperts } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
+import { reshape } from "../onnx/std-ops.ts";
 import { blockLength } from "../quantize/blockwise.ts";
 import type { RoutedExperts } from "./moe.ts";
 import { quantizedExpert, type ExpertLayout } from "./quantized-expert.ts";
@@ -19,7 +20,10 @@ export function tiledExperts(visionExpert: Value, build: Build): RoutedExperts {
       text: bankWeights(scope.scope("text"), layer, { firstExpert: 0, ownWidth: textWidth }, build),
       vision: bankWeights(scope.scope("vision"), layer, { firstExpert: expertCount, ownWidth: visionWidth }, build),
     };
-    return modalityMoe(scope, { x, visionExpert }, routerWeights(g.scope("router"), prefix, build), banks, { topK, normMin });
+    const options = { topK, normMin, exposesChosen: build.onChosen !== undefined };
+    const { y, chosen } = modalityMoe(scope, { x, visionExpert }, routerWeights(g.scope("router"), prefix, build), banks, options);
+    if (chosen) build.onChosen?.(reshape(g, chosen, [-1, topK], ["tokens", topK]));
+    return y;
   };
 }
 

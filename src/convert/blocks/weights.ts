@@ -28,6 +28,8 @@ export type Build = {
   readonly inspect: boolean;
   /** Also put out what calibration records: the inputs of the routed experts. */
   readonly probe: boolean;
+  /** Called for each layer with the experts that its tokens go to, int32 [tokens, k], where these are put out. */
+  readonly onChosen?: ((chosen: Value) => void) | undefined;
   /** What int4 experts are rounded for; none where nothing is computed, or there was no calibration run. */
   readonly calibration?: ExpertCalibration | undefined;
 };

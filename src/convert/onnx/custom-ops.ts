@@ -29,14 +29,17 @@ export type ModalityRouter = {
   readonly correctionBias: Value;
 };
 
-/** Routes each token inside its bank and adds up its `topK` best experts. x [..., H], visionExpert bool with one element per token. */
+/**
+ * Routes each token inside its bank and adds up its `topK` best experts: y. x [..., H], visionExpert bool with one element per token.
+ * With `exposesChosen` it says which these were, too: chosen int32 [..., topK], bank · E + expert.
+ */
 export function modalityMoe(
   g: Graph,
   { x, visionExpert }: { readonly x: Value; readonly visionExpert: Value },
   router: ModalityRouter,
   banks: { readonly text: TiledExperts; readonly vision: TiledExperts },
-  options: { readonly topK: number; readonly normMin: number },
-): Value {
+  options: { readonly topK: number; readonly normMin: number; readonly exposesChosen?: boolean },
+): { readonly y: Value; readonly chosen: Value | undefined } {
   const hidden = x.shape[x.shape.length - 1];
   const experts = router.weight.shape[1];
   assert(router.weight.shape[2] === hidden, `ModalityMoe wants a router [2, E, ${hidden}], got ${show(router.weight)}`);
@@ -47,10 +50,13 @@ export function modalityMoe(
     assert(down.shape[1] === Number(hidden) / tileRows, `ModalityMoe: down is ${show(down)}`);
     inputs.push(gateUp, gateUpScales, down, downScales);
   }
-  return g.node("ModalityMoe", inputs, [{ dtype: x.dtype, shape: x.shape }], {
+  const chosenShape = { dtype: "int32" as const, shape: [...x.shape.slice(0, -1), options.topK] };
+  const outputs = [{ dtype: x.dtype, shape: x.shape }, ...(options.exposesChosen ? [chosenShape] : [])];
+  const [y, chosen] = g.node("ModalityMoe", inputs, outputs, {
     domain: ernieDomain,
     attributes: { top_k: options.topK, norm_min: { float: options.normMin } },
-  })[0]!;
+  });
+  return { y: y!, chosen };
 }
 
 /** Shapes of the codes and scales of `experts` matrices [rows, columns]; both must be whole tiles and blocks. */
