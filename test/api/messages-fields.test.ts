@@ -54,8 +54,12 @@ const introduction = `# Anthropic's Messages API
 
 \`POST /v1/messages\`, \`POST /v1/messages/count_tokens\` and \`GET /v1/models\` speak to Anthropic's SDKs and to what is built on them:
 
-\`\`\`ts
+\`\`\`ts run
+import Anthropic from "@anthropic-ai/sdk";
+
 const client = new Anthropic({ baseURL: "http://127.0.0.1:8000", apiKey: "unused" });
+const messages = [{ role: "user" as const, content: "What is the capital of France?" }];
+const answer = await client.messages.create({ model: "ernie-vl-nano", max_tokens: 100, messages });
 \`\`\`
 
 For Claude Code, start the server with a model that calls tools and a context that holds long prompts (\`--max-model-len\`), and set

@@ -55,7 +55,9 @@ const introduction = `# The Responses API
 
 \`POST /v1/responses\` speaks to OpenAI's SDKs and to what is built on them:
 
-\`\`\`ts
+\`\`\`ts run
+import OpenAI from "openai";
+
 const client = new OpenAI({ baseURL: "http://127.0.0.1:8000/v1", apiKey: "unused" });
 const first = await client.responses.create({ model: "ernie-vl-nano", input: "What is the weather in Toronto?" });
 const second = await client.responses.create({ model: "ernie-vl-nano", input: "And in Oslo?", previous_response_id: first.id });

@@ -1,0 +1,55 @@
+// What `ernie-vl COMMAND --help` says, as data.
+
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { root } from "./code-blocks.ts";
+
+const run = promisify(execFile);
+
+export type HelpOption = {
+  /** Such as `--port`. */
+  readonly flag: string;
+  /** Such as `--port <n>`. */
+  readonly term: string;
+  /** As the program prints it, without quotes; undefined where it prints none. */
+  readonly fallback: string | undefined;
+  readonly choices: readonly string[];
+  /** Variable of the environment that is taken instead. */
+  readonly variable: string | undefined;
+};
+
+/** Options of each command but for --help, in the program's order. */
+export async function readHelp(): Promise<ReadonlyMap<string, readonly HelpOption[]>> {
+  const commands = [...listCommands(await help())].filter((name) => name !== "help");
+  return new Map(await Promise.all(commands.map(async (name) => [name, listOptions(await help(name))] as const)));
+}
+
+async function help(...command: string[]): Promise<string> {
+  const { stdout } = await run(process.execPath, ["--import", "tsx", "src/main.ts", "help", ...command], { cwd: root });
+  return stdout;
+}
+
+/** Terms and descriptions of one section, wrapped lines joined. */
+function entriesOf(text: string, section: string): [term: string, description: string][] {
+  const [, body = ""] = new RegExp(String.raw`^${section}:\n((?:  .*\n)+)`, "m").exec(text) ?? [];
+  return body
+    .split(/\n(?= {2}\S)/)
+    .map((entry) => /^ {2}(\S.*?)(?: {2,}([^]*))?$/.exec(entry.trimEnd()) ?? [])
+    .map(([, term = "", description = ""]) => [term, description.replaceAll(/\s+/g, " ")]);
+}
+
+function* listCommands(text: string): Generator<string> {
+  for (const [term] of entriesOf(text, "Commands")) yield term.split(" ")[0]!;
+}
+
+function listOptions(text: string): HelpOption[] {
+  return entriesOf(text, "Options")
+    .filter(([term]) => !term.startsWith("-h,"))
+    .map(([term, description]) => ({
+      flag: /--[a-z-]+/.exec(term)![0],
+      term,
+      fallback: /default: ("[^"]*"|[^,)]*(?:, [^)]*)?)\)/.exec(description)?.[1]!.replaceAll('"', ""),
+      choices: [...(/choices: ([^)]*?)(?:, default|\))/.exec(description)?.[1]?.matchAll(/"([^"]+)"/g) ?? [])].map(([, choice]) => choice!),
+      variable: /env: ([A-Z_]+)/.exec(description)?.[1],
+    }));
+}
