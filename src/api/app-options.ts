@@ -48,8 +48,14 @@ export type AppOptions = {
   readonly responseStore?: number;
 };
 
-export type RequestLimits = {
+export type RequestLimits = MediaLimits & {
   readonly bodyBytes: number;
+  /** Of the bodies of all requests under way. */
+  readonly allBodiesBytes: number;
+};
+
+/** Of the pictures and videos of one request. */
+export type MediaLimits = {
   /** Pictures in one request. */
   readonly imageCount: number;
   /** Encoded size of one picture. */
@@ -67,6 +73,7 @@ export const defaultResponseStore = 1000;
 
 export const defaultLimits: RequestLimits = {
   bodyBytes: 64 * 2 ** 20,
+  allBodiesBytes: 2 ** 30,
   imageCount: 32,
   imageBytes: 20 * 2 ** 20,
   videoCount: 4,

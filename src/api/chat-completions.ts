@@ -23,7 +23,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerChat(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseChatRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
+    const request = parseChatRequest(await readJsonObject(c, limits.bodyBytes));
     refuseOtherModel(request.model, options.modelId);
     refuseHiddenRouting(request.return_routing, options);
     const exchange = new Exchange(c);

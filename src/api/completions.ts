@@ -22,7 +22,7 @@ export function completions(service: ChatService, options: AppOptions): Handler<
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerCompletion(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseCompletionRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
+    const request = parseCompletionRequest(await readJsonObject(c, limits.bodyBytes));
     refuseOtherModel(request.model, options.modelId);
     const exchange = new Exchange(c);
     const { prompts, logprobs, echo = false, n = 1 } = request;

@@ -6,7 +6,7 @@ import { RequestError } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
 import type { MediaReader } from "../core/media.ts";
 import { WorkGate } from "../core/work-gate.ts";
-import type { RequestLimits } from "./app-options.ts";
+import type { MediaLimits } from "./app-options.ts";
 import { decodeDataUri } from "./data-uri.ts";
 
 /** `detail: "low"`: at most 256 tokens of 28 × 28 pixels, a picture of about 448 × 448. */
@@ -35,7 +35,7 @@ const frameList = /^\s*data:video\/jpeg;base64,/i;
 const concurrentReads = 4;
 
 export class MediaParts {
-  readonly #limits: RequestLimits;
+  readonly #limits: MediaLimits;
   readonly #reader: MediaReader;
   readonly #gate = new WorkGate(concurrentReads, Infinity);
   /** The first failure ends what else is being read for the request. */
@@ -46,7 +46,7 @@ export class MediaParts {
   #byteCount = 0;
 
   /** `signal` aborts when the client has gone. */
-  constructor(limits: RequestLimits, reader: MediaReader, signal: AbortSignal) {
+  constructor(limits: MediaLimits, reader: MediaReader, signal: AbortSignal) {
     this.#limits = limits;
     this.#reader = reader;
     this.#abort = new LinkedAbort(signal);

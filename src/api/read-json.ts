@@ -1,15 +1,18 @@
 // The request body: JSON, an object, of bounded size. Counts bytes as they come, so a chunked body cannot pass the limit.
 
+import type { Context } from "hono";
 import { RequestError } from "../core/errors.ts";
+import type { AppEnv } from "./request-record.ts";
 
-/** The parsed body. Throws RequestError: 413 when it is too large, else 400. */
-export async function readJsonObject(request: Request, maxBytes: number): Promise<object> {
+/** The parsed body. Throws RequestError: 413 when it is too large, 429 when those of all requests together are, else 400. */
+export async function readJsonObject(c: Context<AppEnv>, maxBytes: number): Promise<object> {
+  const request = c.req.raw;
   // Browsers cannot send this type across origins without asking first, so no web page can use a server on localhost.
   const contentType = request.headers.get("content-type");
   if (!/^application\/json\s*(;|$)/i.test(contentType ?? "")) {
     throw new RequestError(`expected the header "Content-Type: application/json", got ${JSON.stringify(contentType ?? "none")}`);
   }
-  const text = decodeUtf8(await readBytes(request, maxBytes));
+  const text = decodeUtf8(await readBytes(request, maxBytes, (bytes) => c.get("record").holdBody(bytes)));
   if (text.trim() === "") throw new RequestError("expected a JSON object as the body, got an empty body");
   const value = parseJson(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
@@ -19,7 +22,7 @@ export async function readJsonObject(request: Request, maxBytes: number): Promis
   return value;
 }
 
-async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
+async function readBytes(request: Request, maxBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -28,6 +31,7 @@ async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
     for await (const chunk of request.body?.values({ preventCancel: true }) ?? []) {
       length += chunk.length;
       if (length > maxBytes) throw bodyTooLarge(maxBytes);
+      hold(chunk.length);
       chunks.push(chunk);
     }
   } catch (cause) {

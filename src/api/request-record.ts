@@ -5,7 +5,8 @@ import type { MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { monotonicMs } from "../core/clock.ts";
 import type { ChatEvent } from "../core/events.ts";
-import type { AppOptions } from "./app-options.ts";
+import { type AppOptions, defaultLimits } from "./app-options.ts";
+import { BodyMemory } from "./body-memory.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { GenerationRecord, roundMs } from "./generation-record.ts";
 import { toPathTemplate } from "./route.ts";
@@ -39,6 +40,7 @@ export type RequestSummary = {
 };
 
 type Sinks = Pick<AppOptions, "log" | "metrics" | "trace">;
+type Shared = Sinks & { readonly bodies: BodyMemory };
 type RequestHead = Pick<RequestSummary, "id" | "method" | "route" | "traceparent" | "tracestate"> & { readonly path: string };
 
 const saneRequestId = /^[\w.:-]{1,128}$/;
@@ -46,13 +48,14 @@ const saneRequestId = /^[\w.:-]{1,128}$/;
 const quietRoutes = ["/health", "/health/ready", "/health/live", "/metrics"];
 
 /** Gives every request an id (the client's own when it is sane), which the answer carries, and one line in the log. */
-export function recordRequests(sinks: Sinks): MiddlewareHandler<AppEnv> {
+export function recordRequests(options: Sinks & Pick<AppOptions, "limits">): MiddlewareHandler<AppEnv> {
+  const shared = { ...options, bodies: new BodyMemory({ ...defaultLimits, ...options.limits }.allBodiesBytes) };
   return async function recordRequest(c, next) {
     const sentId = c.req.header("x-request-id");
     const id = sentId !== undefined && saneRequestId.test(sentId) ? sentId : `req_${randomUUID().replaceAll("-", "")}`;
     const route = routePattern(matchedRoutes(c).map(({ path }) => path));
     const [traceparent, tracestate] = [c.req.header("traceparent"), c.req.header("tracestate")];
-    const record = new RequestRecord(sinks, { id, method: c.req.method, route, path: c.req.path, traceparent, tracestate });
+    const record = new RequestRecord(shared, { id, method: c.req.method, route, path: c.req.path, traceparent, tracestate });
     c.set("record", record);
     c.header("x-request-id", id);
     c.header("request-id", id); // where Anthropic's clients look
@@ -73,20 +76,27 @@ export class RequestRecord {
   isStream = false;
   /** The first characters of the SHA-256 of the client's key. */
   keyLabel: string | undefined;
-  readonly #sinks: Sinks;
+  readonly #sinks: Shared;
   readonly #head: RequestHead;
   readonly #arrivalMs = monotonicMs();
   #generation: GenerationRecord | undefined;
   #error: { readonly code: string; readonly status: number; readonly cause: string | undefined } | undefined;
+  #bodyBytes = 0;
   #isWritten = false;
 
-  constructor(sinks: Sinks, head: RequestHead) {
+  constructor(sinks: Shared, head: RequestHead) {
     this.#sinks = sinks;
     this.#head = head;
   }
 
   get id(): string {
     return this.#head.id;
+  }
+
+  /** So many bytes of the body came; they count until the request is over. Throws RequestError (429) when all requests hold too many. */
+  holdBody(bytes: number): void {
+    this.#sinks.bodies.take(bytes);
+    this.#bodyBytes += bytes;
   }
 
   /** The model begins to work on so many answers. */
@@ -112,6 +122,7 @@ export class RequestRecord {
   write(status: number): void {
     if (this.#isWritten) return;
     this.#isWritten = true;
+    this.#sinks.bodies.giveBack(this.#bodyBytes);
     const { method, path, ...head } = this.#head;
     const { log, metrics, trace } = this.#sinks;
     const endMs = monotonicMs();

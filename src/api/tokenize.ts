@@ -44,7 +44,7 @@ export function tokenize(service: ChatService, options: AppOptions): Handler {
   const limits = { ...defaultLimits, ...options.limits };
   return async (c) => {
     const media = new MediaParts(limits, options.media, c.req.raw.signal);
-    const body = await readJsonObject(c.req.raw, limits.bodyBytes);
+    const body = await readJsonObject(c, limits.bodyBytes);
     const { model, prompt, return_token_strs: wantsTexts } = parse(tokenizeFields, body);
     refuseOtherModel(model, options.modelId);
     const hasMessages = ((body as { messages?: unknown }).messages ?? undefined) !== undefined;
@@ -65,7 +65,7 @@ export function tokenize(service: ChatService, options: AppOptions): Handler {
 export function detokenize(service: ChatService, options: AppOptions): Handler {
   const limits = { ...defaultLimits, ...options.limits };
   return async (c) => {
-    const { model, tokens } = parse(detokenizeRequest, await readJsonObject(c.req.raw, limits.bodyBytes));
+    const { model, tokens } = parse(detokenizeRequest, await readJsonObject(c, limits.bodyBytes));
     refuseOtherModel(model, options.modelId);
     return c.json({ prompt: service.tokens.decode(tokens, "tokens") });
   };

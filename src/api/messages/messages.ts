@@ -20,7 +20,7 @@ export function createMessage(service: ChatService, options: AppOptions): Handle
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerMessage(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseMessageRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
+    const request = parseMessageRequest(await readJsonObject(c, limits.bodyBytes));
     refuseOtherModel(request.model, options.modelId);
     const exchange = new Exchange(c);
     const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));
@@ -37,7 +37,7 @@ export function countTokens(service: ChatService, options: AppOptions): Handler<
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerCount(c) {
     const media = new MediaParts(limits, options.media, c.req.raw.signal);
-    const request = parsePromptRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
+    const request = parsePromptRequest(await readJsonObject(c, limits.bodyBytes));
     refuseOtherModel(request.model, options.modelId);
     const tokens = await service.encodeChat(await toChat(request, options.defaultThinking, media));
     return c.json({ input_tokens: tokens.length });

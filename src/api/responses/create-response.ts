@@ -25,7 +25,7 @@ export function createResponse(service: ChatService, options: AppOptions, store:
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerWithResponse(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseResponsesRequest(await readJsonObject(c.req.raw, limits.bodyBytes));
+    const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes));
     refuseOtherModel(request.model, options.modelId);
     const client = c.get("cacheSalt");
     const exchange = new Exchange(c);

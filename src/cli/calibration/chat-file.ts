@@ -10,7 +10,6 @@ import { createMediaReader } from "../../media/media-reader.ts";
 import type { CalibrationChat } from "./calibration-chat.ts";
 
 const limits = {
-  bodyBytes: Infinity,
   imageCount: 64,
   imageBytes: 64 * 2 ** 20,
   videoCount: 0,
