@@ -41,6 +41,8 @@ export type AppOptions = {
   readonly trace?: ((request: RequestSummary) => void) | undefined;
   /** Requests may ask which experts their tokens went to. */
   readonly exposesRouting?: boolean;
+  /** Videos may be files, not only lists of frames. */
+  readonly takesVideoFiles?: boolean;
   /** Where the built web page lies; without it, `/` is unknown. */
   readonly webFolder?: string | undefined;
   readonly limits?: Partial<RequestLimits>;

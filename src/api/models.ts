@@ -6,14 +6,14 @@ import type { AppOptions } from "./app-options.ts";
 import { isAnthropicRequest } from "./messages/error-envelope.ts";
 import { toModelInfo, toModelPage } from "./messages/model-info.ts";
 
-function modelCard({ modelId, created, contextLength, exposesRouting }: AppOptions) {
+function modelCard({ modelId, created, contextLength, takesVideoFiles, exposesRouting }: AppOptions) {
   return {
     id: modelId,
     object: "model",
     created,
     owned_by: "ernie-vl",
     context_length: contextLength,
-    input_modalities: ["text", "image"],
+    input_modalities: ["text", "image", ...(takesVideoFiles ? ["video"] : [])],
     output_modalities: ["text"],
     ...(exposesRouting && { routing: true }),
   };

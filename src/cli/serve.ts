@@ -77,6 +77,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     ...toAppSettings(options, model),
     modelId,
     contextLength: memory.kv.capacity,
+    takesVideoFiles: vision.takesVideoFiles,
     media,
     isReady: () => !isStopping && engine.isAlive && !watch.isStalled(),
     stats: () => engine.stats(),

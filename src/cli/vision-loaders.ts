@@ -14,6 +14,8 @@ import { toVideoConfig, type VideoConfig } from "../vision/video-config.ts";
 export type VisionLoaders = {
   readonly loadImage: LoadImage;
   readonly loadVideo: LoadVideo;
+  /** There is an ffmpeg. */
+  readonly takesVideoFiles: boolean;
   close(): Promise<void>;
 };
 
@@ -23,7 +25,8 @@ export async function createVisionLoaders(folder: string, image: ImageConfig, sa
   const ffmpeg = await findFfmpeg();
   say(`video    ${ffmpeg ? `ffmpeg ${ffmpeg.version}` : "off (no ffmpeg found); frames as a list of pictures are taken"}`);
   const images = createImageLoader(image);
-  return { loadImage: images.load, loadVideo: createVideoLoader({ ffmpeg, config, loadFrame: images.load }), close: () => images.close() };
+  const loadVideo = createVideoLoader({ ffmpeg, config, loadFrame: images.load });
+  return { loadImage: images.load, loadVideo, takesVideoFiles: ffmpeg !== undefined, close: () => images.close() };
 }
 
 export function readVideoConfig(folder: string): VideoConfig {

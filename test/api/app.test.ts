@@ -18,6 +18,12 @@ describe("models", () => {
     expect(await response.json()).toEqual({ object: "list", data: [model] });
   });
 
+  test("a server that can read video files says so", async () => {
+    const response = await makeApp([], { takesVideoFiles: true }).app.request("/v1/models/ernie");
+
+    expect(await response.json()).toMatchObject({ input_modalities: ["text", "image", "video"] });
+  });
+
   test.each(["baidu/ernie-4.5", "baidu%2Fernie-4.5"])("a model is found by its name, spelled %s", async (id) => {
     const { app } = makeApp([], { modelId: "baidu/ernie-4.5" });
 
