@@ -14,6 +14,7 @@ import { encodeTextPrompt } from "./encode-text-prompt.ts";
 import { encodePrompt, type LoadImage, type LoadVideo, type PromptEncoderDeps } from "./encode-prompt.ts";
 import { type AnswerPlan, generateAnswer, type ThinkingEnd, type TokenSource } from "./generate-answer.ts";
 import { OutputParser } from "./output-parser.ts";
+import { saltPictures } from "./salt-pictures.ts";
 import { severalAnswers, severalPrompts } from "./several-answers.ts";
 import { spellLogprobs } from "./spell-logprobs.ts";
 import { loadTemplate } from "./template.ts";
@@ -112,7 +113,7 @@ class LoadedChatService implements ChatService {
 
   async *#complete(...[chat, options, signal, onEvent]: Parameters<ChatService["complete"]>): AsyncGenerator<ChatEvent, void> {
     refuseUnknownBias(options, this.#tokenizer);
-    const prompt = await this.#encode(chat, signal);
+    const prompt = saltPictures(await this.#encode(chat, signal), options.cacheSalt);
     yield* this.#answer({ prompt, toolUse: chat.toolUse, isPlain: false }, options, signal, onEvent);
   }
 

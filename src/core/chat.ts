@@ -109,7 +109,7 @@ export type GenerationOptions = {
   readonly stopStrings: readonly string[];
   /** Answers wanted; one by default. Each has a seed of its own, counted up from the given one. */
   readonly choiceCount?: number;
-  /** Only requests with the same salt share cached prefixes. */
+  /** Only requests with the same salt share cached prefixes and features of pictures. */
   readonly cacheSalt?: string;
   /** Whose request it is: clients take turns when several wait. */
   readonly clientId?: string;

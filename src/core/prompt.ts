@@ -2,7 +2,7 @@
 
 /** One picture, or one video of equally sized frames, cut into patches. Sent between threads as it is. */
 export type ImagePatches = {
-  /** SHA-256 (hex) over frame count, grid and pixels: equal hashes mean equal features. */
+  /** SHA-256 (hex) over frame count, grid and pixels, and the request's salt if any: equal hashes mean equal features. */
   readonly hash: string;
   /** uint8 [frameCount, patchRows · patchColumns, 3 · patchSize²]: patches in merge-window order, each (channel, y, x). */
   readonly patches: Uint8Array;

@@ -4,13 +4,13 @@ import { toChat, toGenerationOptions } from "../../src/api/from-openai.ts";
 import { toGenerationDefaults } from "../../src/api/generation-defaults.ts";
 import { MediaParts } from "../../src/api/media-parts.ts";
 import { parseChatRequest } from "../../src/api/openai-schema.ts";
-import { noRemoteMedia, pngBase64, staying, userSays } from "./make-app.ts";
+import { noRemoteMedia, pngBase64, userSays } from "./make-app.ts";
 
 const png = `data:image/png;base64,${pngBase64}`;
 const pngBytes = Buffer.from(pngBase64, "base64");
 
 const chatOf = (body: object, defaultThinking = false, limits: RequestLimits = defaultLimits) =>
-  toChat(parseChatRequest(body), defaultThinking, new MediaParts(limits, noRemoteMedia, staying));
+  toChat(parseChatRequest(body), defaultThinking, new MediaParts(limits, noRemoteMedia, new AbortController().signal));
 const optionsOf = (fields: object, defaults = {}) => toGenerationOptions(parseChatRequest(userSays("a", fields)), defaults);
 
 describe("messages", () => {

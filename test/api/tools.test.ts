@@ -9,7 +9,7 @@ import { MediaParts } from "../../src/api/media-parts.ts";
 import { parseChatRequest } from "../../src/api/openai-schema.ts";
 import type { ToolUse } from "../../src/core/chat.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
-import { chatPath, type Envelope, frames, makeApp, noRemoteMedia, pngBase64, post, started, staying, usage, userSays } from "./make-app.ts";
+import { chatPath, type Envelope, frames, makeApp, noRemoteMedia, pngBase64, post, started, usage, userSays } from "./make-app.ts";
 
 const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
 const weather = { type: "function", function: { name: "get_weather", description: "Weather of a city", parameters } } as const;
@@ -29,7 +29,8 @@ const callEvents: readonly ChatEvent[] = [
   { type: "finished", reason: "tool_calls", usage },
 ];
 
-const chatOf = (body: object) => toChat(parseChatRequest(body), false, new MediaParts(defaultLimits, noRemoteMedia, staying));
+const chatOf = (body: object) =>
+  toChat(parseChatRequest(body), false, new MediaParts(defaultLimits, noRemoteMedia, new AbortController().signal));
 const toolUseOf = (fields: object) => toToolUse(parseChatRequest(userSays("a", fields)));
 
 describe("what a request offers", () => {

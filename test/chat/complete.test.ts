@@ -41,6 +41,21 @@ describe("complete", () => {
     expect((await answer[Symbol.asyncIterator]().next()).value).toMatchObject({ type: "started", imageTokens: 8 });
   });
 
+  test("keeps pictures of requests with different salts apart", async () => {
+    const image = { type: "image", bytes: new Uint8Array(), param: "image" } as const;
+    const chat = { messages: [{ role: "user", content: [image] }], thinking: false } as const;
+    const hashOf = async (salt: object) => {
+      const engine = new FakeEngine([end]);
+      for await (const _ of makeService(engine).complete(chat, { ...makeOptions(), ...salt }, new AbortController().signal));
+      return engine.requests[0]!.prompt.spans[0]!.image.hash;
+    };
+
+    const hashes = [await hashOf({}), await hashOf({ cacheSalt: "a" }), await hashOf({ cacheSalt: "b" }), await hashOf({ cacheSalt: "a" })];
+
+    expect(new Set(hashes).size).toBe(3);
+    expect(hashes[1]).toBe(hashes[3]);
+  });
+
   test("ends at a stop string and takes no more tokens", async () => {
     const engine = new FakeEngine(tokenizer.encodeText("one, two, three"));
     const events = await collect(engine, { stopStrings: [", t"] });

@@ -50,9 +50,11 @@ test("computes its new tokens only, and no picture", async () => {
   expect(second.computed["picture"] ?? 0).toBe(0);
 });
 
-test("finds nothing of another key's", async () => {
+test("finds nothing of another key's, pictures included", async () => {
   await ask(picture!);
 
   expect((await ask(picture!)).cached).toBeGreaterThan(0);
-  expect((await ask(picture!, "second-key")).cached).toBe(0);
+  const stranger = await ask(picture!, "second-key");
+  expect(stranger.cached).toBe(0);
+  expect(stranger.computed["picture"]).toBe(stranger.usage.prompt_tokens_details!["image_tokens" as never]);
 });

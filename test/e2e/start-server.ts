@@ -19,6 +19,9 @@ export type RunningServer = {
   printed(): string;
   /** The structured log so far. */
   logLines(): Record<string, unknown>[];
+  /** What else the program wrote beside its log, such as warnings of Node. */
+  strayLines(): string[];
+  readonly pid: number;
   /** Ends the server as an operator would; returns its exit code. */
   stop(): Promise<number | null>;
   /** Sends a signal, and does not wait. */
@@ -61,6 +64,8 @@ export async function startServer(
         .split("\n")
         .filter((line) => line.startsWith("{"))
         .map((line) => JSON.parse(line) as Record<string, unknown>),
+    strayLines: () => log.split("\n").filter((line) => line !== "" && !line.startsWith("{")),
+    pid: child.pid!,
     kill: (signal) => void child.kill(signal),
     ended: exited.then(([code, signal]) => ({ code, signal })),
     stop: async () => {

@@ -1,0 +1,104 @@
+// npm run soak: thousands of requests of every kind on the real server with the nano model, some of whose clients leave, stall or send
+// nonsense. Every answer is checked; then nothing may be left in the server. Linux only.
+
+import { execFileSync } from "node:child_process";
+import { cpus } from "node:os";
+import { SingleBar } from "cli-progress";
+import { Command } from "commander";
+import { alignColumns } from "../../src/cli/table.ts";
+import { startServer } from "../../test/e2e/start-server.ts";
+import { measureAborts } from "./abort-latency.ts";
+import { runSoak, type SoakReport } from "./run-soak.ts";
+import { growth } from "./server-watch.ts";
+
+const flags = new Command("soak")
+  .option("--requests <n>", "requests", "2000")
+  .option("--connections <n>", "connections at a time", "64")
+  .option("--seed <n>", "of the requests and of what their clients do", "1")
+  .option("--aborts <n>", "rounds of 15 aborts, for streams and for whole answers", "5")
+  .parse()
+  .opts<{ requests: string; connections: string; seed: string; aborts: string }>();
+
+/**
+ * What memory may grow by over the second half. V8 and malloc let memory float by some percent from one collection to the next, and
+ * the line's slope with it: 16 MiB are 16 KiB for each of 1,000 requests, less than one leaked prompt with its picture.
+ */
+const maxGrowthBytes = 16 * 2 ** 20;
+const maxAbortMs = 500;
+const abortsInParallel = 15;
+
+const server = await startServer(["--weights", "fp32", "--max-waiting", "80"], "unused", { NODE_OPTIONS: "--trace-warnings" });
+const bar = new SingleBar({
+  format: "{bar} {value}/{total}  {duration_formatted}",
+  stream: process.stderr,
+  hideCursor: true,
+  noTTYOutput: true,
+  notTTYSchedule: 30_000,
+});
+bar.start(Number(flags.requests), 0);
+const report = await runSoak(server, {
+  requests: Number(flags.requests),
+  connections: Number(flags.connections),
+  seed: Number(flags.seed),
+  deadlineMs: 180_000,
+  patienceMs: 20_000,
+  onDone: (done) => bar.update(done),
+});
+bar.stop();
+const streams = await measureAborts(server.url, true, abortsInParallel, Number(flags.aborts));
+const wholes = await measureAborts(server.url, false, abortsInParallel, Number(flags.aborts));
+const exitCode = await server.stop();
+
+const problems = [...report.problems];
+const secondHalf = report.memory.filter(({ done }) => done >= Number(flags.requests) / 2);
+const grown = growth(secondHalf, Number(flags.requests) / 2);
+if (grown > maxGrowthBytes) problems.push(`memory grows by ${toMebibytes(grown)} over the second half`);
+for (const [name, latencies] of [
+  ["a stream", streams],
+  ["a whole answer", wholes],
+] as const) {
+  if (percentile(latencies, 0.95) > maxAbortMs)
+    problems.push(`the slot of ${name} is free later than ${maxAbortMs} ms after its client left`);
+}
+if (exitCode !== 0) problems.push(`the server ended with code ${exitCode}`);
+
+print(report);
+process.exitCode = problems.length === 0 ? 0 : 1;
+
+function print({ counts, seconds, memory, handlesBefore, handlesAfter }: SoakReport): void {
+  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+  const columns = ["right", "left", "refused", "full", "wrong"] as const;
+  const rows = [...counts].toSorted(([a], [b]) => a.localeCompare(b)).map(([kind, row]) => [kind, ...columns.map((column) => row[column])]);
+  const total = ["all", ...columns.map((column) => [...counts.values()].reduce((sum, row) => sum + row[column], 0))];
+  const rss = memory.map(({ residentBytes }) => residentBytes);
+  const lines = [
+    `commit ${commit}, ${cpus().length} × ${cpus()[0]!.model}, Node ${process.version}`,
+    "",
+    ...alignColumns([["requests", ...columns], ...[...rows, total].map((row) => row.map(String))]),
+    "",
+    ...alignColumns([
+      ["time", `${seconds.toFixed(0)} s`],
+      ["memory at first, at most, at last", `${toMebibytes(rss[0]!)}, ${toMebibytes(Math.max(...rss))}, ${toMebibytes(rss.at(-1)!)}`],
+      ["growth over the second half", `${toMebibytes(grown)} of ${toMebibytes(maxGrowthBytes)}`],
+      ["open files before and after", `${handlesBefore.files}, ${handlesAfter.files}`],
+      ["sockets before and after", `${handlesBefore.sockets}, ${handlesAfter.sockets}`],
+      ["a stream's slot is free after, p50, p95", describe(streams)],
+      ["a whole answer's slot is free after, p50, p95", describe(wholes)],
+    ]),
+    "",
+    ...(problems.length === 0 ? ["nothing is wrong"] : [`${problems.length} problems:`, ...problems.slice(0, 40)]),
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function describe(latencies: readonly number[]): string {
+  return `${percentile(latencies, 0.5).toFixed(0)} ms, ${percentile(latencies, 0.95).toFixed(0)} ms (${latencies.length} aborts)`;
+}
+
+function percentile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+function toMebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
