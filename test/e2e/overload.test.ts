@@ -1,0 +1,77 @@
+// More clients than the server has room for: who is turned away knows when to come back, and one client's crowd does not keep another waiting.
+
+import { setMaxListeners } from "node:events";
+import OpenAI, { APIError } from "openai";
+import { afterEach, expect, test } from "vitest";
+import { type RunningServer, startServer } from "./start-server.ts";
+
+let server: RunningServer;
+afterEach(async () => {
+  await server?.stop();
+});
+
+const slotCount = 4;
+const maxWaiting = 4;
+const clientCount = 64;
+const question = { model: "ernie-vl-nano", messages: [{ role: "user" as const, content: "Count." }] };
+const endless = { ...question, max_completion_tokens: 3500, ignore_eos: true };
+
+test("of 64 clients at once, so many are served, so many wait, and all others get a 429 with when to retry", async () => {
+  server = await startServer(["--max-num-seqs", String(slotCount), "--max-waiting", String(maxWaiting)]);
+  const leave = new AbortController();
+  setMaxListeners(clientCount + 1, leave.signal); // each client listens
+  const refusals: APIError[] = [];
+  const ask = async (): Promise<void> => {
+    try {
+      await server.client.chat.completions.create(endless, { signal: leave.signal });
+    } catch (error) {
+      if (!leave.signal.aborted) refusals.push(error as APIError);
+    }
+  };
+
+  const clients = Array.from({ length: clientCount }, ask);
+  await expect.poll(() => refusals.length, { timeout: 30_000 }).toBe(clientCount - slotCount - maxWaiting);
+  expect(await server.health()).toMatchObject({ running: slotCount, waiting: maxWaiting });
+  for (const { status, code, headers } of refusals) {
+    expect({ status, code }).toEqual({ status: 429, code: "queue_full" });
+    expect(Number(headers!.get("retry-after-ms"))).toBeGreaterThan(0);
+    expect(Number(headers!.get("retry-after"))).toBeGreaterThan(0);
+  }
+
+  // The official client comes back by itself; meanwhile room is made.
+  const statuses: number[] = [];
+  const patient = new OpenAI({
+    baseURL: `${server.url}/v1`,
+    apiKey: "unused",
+    maxRetries: 10,
+    fetch: async (...request) => {
+      const response = await fetch(...request);
+      if (statuses.push(response.status) === 1) leave.abort();
+      return response;
+    },
+  });
+  const answer = await patient.chat.completions.create({ ...question, temperature: 0 });
+
+  expect(statuses[0]).toBe(429);
+  expect(statuses.at(-1)).toBe(200);
+  expect(answer.choices[0]?.finish_reason).toBe("stop");
+  await Promise.all(clients);
+  await expect.poll(server.health, { timeout: 10_000 }).toEqual({ status: "ok", running: 0, waiting: 0 });
+});
+
+test("a client with one request does not wait for another's twenty", async () => {
+  server = await startServer(["--max-num-seqs", "1", "--api-key", "crowd", "single"], "crowd");
+  const short = { ...question, max_completion_tokens: 100, ignore_eos: true };
+
+  const crowd = Array.from({ length: 20 }, () => server.client.chat.completions.create(short));
+  await expect.poll(async () => (await server.health()).waiting, { timeout: 10_000 }).toBeGreaterThan(10);
+  await server.client.withOptions({ apiKey: "single" }).chat.completions.create(short);
+  await Promise.all(crowd);
+
+  const answers = server.logLines().filter(({ finishReason }) => finishReason === "length");
+  const keys = [...new Set(answers.map(({ key }) => key))];
+  const [few, many] = keys.map((key) => answers.filter((line) => line["key"] === key)).toSorted((a, b) => a.length - b.length);
+  const waits = many!.map(({ queueMs }) => queueMs as number).toSorted((a, b) => a - b);
+  expect([few!.length, many!.length]).toEqual([1, 20]);
+  expect(few![0]!["queueMs"]).toBeLessThan(waits[waits.length / 2]!);
+});
