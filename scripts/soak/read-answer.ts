@@ -1,6 +1,7 @@
 // Complete answers of the four APIs, whole or streamed, as one thing to check. Throws for whatever a client of that API could not read.
 
-import { readEvents as readResponseEvents, responseSchema } from "../../test/api/response-schema.ts";
+import { responseSchema } from "../../src/api/responses/response-schema.ts";
+import { readEvents as readResponseEvents } from "../../test/api/response-schema.ts";
 
 export type AnswerForm = { readonly api: "chat" | "completions" | "responses" | "messages"; readonly stream: boolean };
 
