@@ -211,7 +211,7 @@ export const blockFields = {
   },
   "image: base64": {
     does: "effective",
-    values: "PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP",
+    values: "PNG, JPEG, WebP, GIF, AVIF, TIFF",
     note: "the file says what it is; `media_type` is not looked at",
     sent: asks({ type: "image", source: { type: "base64", media_type: "image/png", data: pngBase64 } }),
     effect: { chat: { messages: [{ content: [{ type: "image" }] }] } },

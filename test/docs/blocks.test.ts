@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { allBlocks, type CodeBlock, pagePaths, readBlocks, readPage, root, whereIs } from "./code-blocks.ts";
 
@@ -87,13 +87,18 @@ describe("commands in shell blocks", () => {
 describe("links", () => {
   it.each(pagePaths().map((page) => [page]))("of %s lead to files and headings that are there", (page) => {
     const prose = readPage(page).replaceAll(/^```[^]*?^```/gm, "");
-    for (const [, target] of prose.matchAll(/\]\(([^)\s]+)\)/g)) {
+    for (const [, target] of prose.matchAll(/(?:\]\(|src(?:set)?=")([^)\s"]+)[)"]/g)) {
       if (/^https?:/.test(target!)) continue;
       const [path, anchor] = target!.split("#");
       const file = path === "" ? page : join(dirname(page), path!);
       expect(existsSync(root + file), `${page}: ${target}`).toBe(true);
       if (anchor !== undefined) expect(anchorsOf(file), `${page}: ${target}`).toContain(anchor);
     }
+  });
+
+  it("lead from docs/README.md to every page", () => {
+    const index = readPage("docs/README.md");
+    for (const page of pagePaths().slice(1)) expect(index).toContain(page === "docs/README.md" ? "# " : `(${basename(page)}`);
   });
 });
 
