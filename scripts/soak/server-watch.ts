@@ -28,8 +28,18 @@ export function openHandles(pid: number): Handles {
   return { files: targets.length, sockets: targets.filter((target) => target.startsWith("socket:")).length };
 }
 
-/** By how many bytes memory grows over so many requests: the slope of the least-squares line through the samples. */
-export function growth(samples: readonly MemorySample[], requests: number): number {
+const floorCount = 20;
+
+/**
+ * By how many bytes memory grows over the samples: the least-squares line through the lowest of each twentieth of them. What a collection
+ * is about to free lies above these floors; what is lost raises them.
+ */
+export function growth(all: readonly MemorySample[]): number {
+  const requests = all.at(-1)!.done - all[0]!.done;
+  const samples = Array.from({ length: floorCount }, (_, i) => {
+    const part = all.slice(Math.floor((i * all.length) / floorCount), Math.floor(((i + 1) * all.length) / floorCount));
+    return part.toSorted((a, b) => a.residentBytes - b.residentBytes)[0];
+  }).filter((sample) => sample !== undefined);
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   const [meanDone, meanBytes] = [mean(samples.map(({ done }) => done)), mean(samples.map((sample) => sample.residentBytes))];
   const covariance = mean(samples.map((sample) => (sample.done - meanDone) * (sample.residentBytes - meanBytes)));
