@@ -131,7 +131,9 @@ describe("with the key", () => {
   test("a file that is no picture is not attached", async () => {
     await page.locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("x") });
 
-    await alert().getByText("notes.txt is no picture.").waitFor();
+    await alert()
+      .getByText(/^notes\.txt is no picture( and no video)?\.$/)
+      .waitFor();
   });
 
   test("JSON with a mistake is not sent: the place is told, the text stays", async () => {
