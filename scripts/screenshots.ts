@@ -35,6 +35,17 @@ await take(
   { colorScheme: "light", viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
   (page) => ask(page, "Describe what you see."),
 );
+const exposing = await startServer(["--expose-routing"]);
+await take(
+  "routing",
+  { colorScheme: "light", viewport: { width: 820, height: 900 } },
+  async (page) => {
+    await ask(page, "Describe what you see.");
+    await page.getByRole("button", { name: "Show the experts of this answer" }).click();
+  },
+  exposing.url,
+);
+await exposing.stop();
 await browser.close();
 await server.stop();
 
@@ -44,8 +55,8 @@ async function ask(page: Page, question: string, until = ".turn.answer .answer-f
 }
 
 /** PNG with a palette: flat areas and text lose nothing that is seen. */
-async function take(name: string, options: BrowserContextOptions, prepare: (page: Page) => Promise<void>): Promise<void> {
-  const { page, close } = await openPage(browser, server.url, { ...options, reducedMotion: "reduce" });
+async function take(name: string, options: BrowserContextOptions, prepare: (page: Page) => Promise<void>, url = server.url): Promise<void> {
+  const { page, close } = await openPage(browser, url, { ...options, reducedMotion: "reduce" });
   await prepare(page);
   await page.mouse.move(0, 0);
   await page.waitForTimeout(300); // transitions

@@ -39,6 +39,8 @@ export type AppOptions = {
   readonly servesMetrics: boolean;
   /** Told of each request when it is over. */
   readonly trace?: ((request: RequestSummary) => void) | undefined;
+  /** Told by GET /version, in words: what computes, and what its memory is used for. */
+  readonly hardware?: Readonly<Record<"device" | "weights" | "context" | "memory", string>>;
   /** Requests may ask which experts their tokens went to. */
   readonly exposesRouting?: boolean;
   /** Videos may be files, not only lists of frames. */

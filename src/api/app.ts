@@ -45,7 +45,7 @@ function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
     ["GET", "/v1/models/:id{.+}", showModel(options)], // names may hold slashes, escaped or not
     ["POST", "/tokenize", tokenize(service, options)],
     ["POST", "/detokenize", detokenize(service, options)],
-    ["GET", "/version", version()],
+    ["GET", "/version", version(options)],
     ...(options.servesMetrics ? [["GET", "/metrics", exposeMetrics(options.metrics)] as const] : []),
   ];
 }

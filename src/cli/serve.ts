@@ -66,7 +66,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const media = createMediaReader({ domains: options.mediaDomains, folders: options.mediaFolders });
   say(`ernie-vl ${programVersion()}`);
   await probeAddresses([options, metricsAddress(options)]);
-  const { model, memory, vision, engine } = await loadEngine(options, say);
+  const { model, memory, vision, engine, hardware } = await loadEngine(options, say);
   const modelId = options.servedModelName ?? model.manifest.source.name;
   const chat = startChat({ ...model, memory, vision, engine }, options);
   const tracing = await startTracing(modelId, log);
@@ -79,6 +79,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     contextLength: memory.kv.capacity,
     takesVideoFiles: vision.takesVideoFiles,
     media,
+    hardware,
     isReady: () => !isStopping && engine.isAlive && !watch.isStalled(),
     stats: () => engine.stats(),
     log,

@@ -62,10 +62,13 @@ describe("/detokenize", () => {
   });
 });
 
-test("/version names the program's version", async () => {
-  const response = await makeApp().app.request("/version");
+test("/version names the program's version, and what it runs on", async () => {
+  const hardware = { device: "cpu", weights: "1 GB", context: "4 sequences", memory: "2 GB" };
+  const bare = await makeApp().app.request("/version");
+  const told = await makeApp(undefined, { hardware }).app.request("/version");
 
-  expect(await response.json()).toEqual({ version: programVersion() });
+  expect(await bare.json()).toEqual({ version: programVersion() });
+  expect(await told.json()).toEqual({ version: programVersion(), ...hardware });
 });
 
 test.each(["/tokenize", "/detokenize"])("%s knows no other model, and asks for a key", async (path) => {

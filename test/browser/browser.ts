@@ -1,6 +1,8 @@
 // A browser whose pages can reach one server and nothing else, and which notes what a page must not do.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { AxeResults } from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
 /** Debian's; another one by CHROMIUM. */
@@ -55,4 +57,16 @@ export async function lastAnswer(page: Page) {
   const answer = page.locator(".turn.answer").last();
   await answer.locator(".answer-foot").waitFor();
   return answer;
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Faults of weight by axe-core's rules, one line each. */
+export async function faultsOf(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const { violations, passes } = await page.evaluate(() => (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
+  if (passes.length <= 10) throw new Error(`axe looked at ${passes.length} rules only`);
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => String(target)).join(" | ")}`);
 }

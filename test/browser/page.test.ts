@@ -1,14 +1,9 @@
 // The page as a whole: for everyone to use, at rest when nobody does, and under a policy that holds.
 
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import type { AxeResults } from "axe-core";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningServer, startServer } from "../e2e/start-server.ts";
-import { launchBrowser, lastAnswer, messageField, openPage, send } from "./browser.ts";
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+import { faultsOf, launchBrowser, lastAnswer, messageField, openPage, send } from "./browser.ts";
 
 let server: RunningServer;
 let browser: Browser;
@@ -21,16 +16,6 @@ afterAll(async () => {
   await browser?.close();
   await server?.stop();
 });
-
-/** Faults of weight by axe-core's rules, one line each. */
-async function faultsOf(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  const { violations, passes } = await page.evaluate(() => (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
-  expect(passes.length).toBeGreaterThan(10);
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => String(target)).join(" | ")}`);
-}
 
 describe.each([
   ["light", { colorScheme: "light" as const }],

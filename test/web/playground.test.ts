@@ -51,7 +51,7 @@ test("the server's models are known after the start, and the first is asked", as
   playground.send("What is this?", []);
   await untilIdle(playground);
 
-  expect(playground.state.model).toEqual({ id: "nano", contextLength: 4096, takesVideo: true });
+  expect(playground.state.model).toEqual({ id: "nano", contextLength: 4096, takesVideo: true, tellsRouting: false });
   expect(asked[0]).toMatchObject({ model: "nano", stream: true, stream_options: { include_usage: true } });
 });
 

@@ -2,6 +2,7 @@
 
 import type { AnswerTurn, Metrics, ToolCall } from "./conversation.ts";
 import { ProblemError, problemInStream } from "./problem.ts";
+import type { Routing } from "./routing.ts";
 
 /** What the page reads of a chunk. */
 export type Chunk = {
@@ -12,6 +13,7 @@ export type Chunk = {
       readonly tool_calls?: readonly { index: number; id?: string; function?: { name?: string; arguments?: string } }[];
     };
     readonly finish_reason?: string | null;
+    readonly routing?: Routing;
   }[];
   readonly usage?: Usage | null;
   readonly error?: unknown;
@@ -40,6 +42,7 @@ export class AnswerReader {
   #chunkCount = 0;
   #finishReason: string | undefined;
   #usage: Usage | undefined;
+  #routing: Routing | undefined;
 
   /** `now` in milliseconds; the clock starts here, when the request is sent. */
   constructor(now: () => number) {
@@ -63,12 +66,19 @@ export class AnswerReader {
       call.arguments += part?.arguments ?? "";
     }
     this.#finishReason = choice.finish_reason ?? this.#finishReason;
+    this.#routing = choice.routing ?? this.#routing;
   }
 
   /** What has come so far. */
-  get parts(): Pick<AnswerTurn, "text" | "thinking" | "calls" | "metrics"> {
+  get parts(): Pick<AnswerTurn, "text" | "thinking" | "calls" | "metrics" | "routing"> {
     const calls: ToolCall[] = this.#calls.map((call) => ({ ...call }));
-    return { text: this.#text, thinking: this.#thinking, calls, metrics: this.#metrics() };
+    return {
+      text: this.#text,
+      thinking: this.#thinking,
+      calls,
+      metrics: this.#metrics(),
+      ...(this.#routing && { routing: this.#routing }),
+    };
   }
 
   #noteTime(isThinking: boolean): void {

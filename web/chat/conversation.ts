@@ -1,6 +1,7 @@
 // A conversation as the page keeps it: turns of a person and answers of the model. Plain values; nothing here changes its arguments.
 
 import type { Problem } from "./problem.ts";
+import type { Routing } from "./routing.ts";
 import { defaultSettings, type Settings } from "./settings.ts";
 
 export type Attachment = {
@@ -47,6 +48,8 @@ export type AnswerTurn = {
   readonly thinking: string;
   readonly calls: readonly ToolCall[];
   readonly metrics: Metrics;
+  /** From a server that tells it. */
+  readonly routing?: Routing | undefined;
   readonly problem?: Problem | undefined;
   /** With which it was asked for. */
   readonly settings: Settings;

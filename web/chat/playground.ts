@@ -69,6 +69,10 @@ export class Playground {
     return this.#state;
   }
 
+  get connection(): Connection {
+    return this.#options.connection();
+  }
+
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -179,7 +183,8 @@ export class Playground {
     const conversation = { ...before, title, updatedAt: Date.now(), turns: [...turns, answer] };
     const started = { conversation, answer, abort: new AbortController() };
     this.#set({ conversation, run: started });
-    this.#ending = this.#run(started, buildRequest(turns, before.settings, model?.id));
+    const request = buildRequest(turns, before.settings, model?.id);
+    this.#ending = this.#run(started, model?.tellsRouting ? { ...request, return_routing: true } : request);
     return undefined;
   }
 

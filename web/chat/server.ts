@@ -10,6 +10,8 @@ export type Model = {
   /** Tokens of prompt and answer together. */
   readonly contextLength: number | undefined;
   readonly takesVideo: boolean;
+  /** Tells which experts tokens went to, when asked. */
+  readonly tellsRouting: boolean;
 };
 
 export type Connection = {
@@ -18,17 +20,31 @@ export type Connection = {
   readonly key: string;
 };
 
-type ModelList = { data: { id: string; context_length?: number; input_modalities?: string[] }[] };
+type ModelList = { data: { id: string; context_length?: number; input_modalities?: string[]; routing?: boolean }[] };
 
 export async function listModels(connection: Connection): Promise<Model[]> {
   const response = await send(connection, "v1/models", {});
   const { data } = (await response.json().catch(() => ({}))) as Partial<ModelList>;
   if (!data) throw new ProblemError(strangeServer());
-  return data.map(({ id, context_length: contextLength, input_modalities: inputs = [] }) => ({
+  return data.map(({ id, context_length: contextLength, input_modalities: inputs = [], routing = false }) => ({
     id,
     contextLength,
     takesVideo: inputs.includes("video"),
+    tellsRouting: routing,
   }));
+}
+
+/** What `/version` says: the program's version, and the hardware in words. */
+export type ServerInfo = Partial<Readonly<Record<"version" | "device" | "weights" | "context" | "memory", string>>>;
+
+export async function readServerInfo(connection: Connection): Promise<ServerInfo> {
+  const response = await send(connection, "version", {});
+  return (await response.json().catch(() => ({}))) as ServerInfo;
+}
+
+/** The text of `/metrics`. */
+export async function readMetrics(connection: Connection): Promise<string> {
+  return (await send(connection, "metrics", {})).text();
 }
 
 /** The chunks of an answer, until the server says that it is whole. */

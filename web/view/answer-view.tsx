@@ -16,12 +16,13 @@ export type AnswerViewProps = {
   readonly isBusy: boolean;
   readonly playground: Playground;
   readonly onCode: () => void;
+  readonly onExperts: () => void;
   readonly onSettings: (tab: SettingsTab) => void;
 };
 
 const MarkdownOnce = memo(Markdown);
 
-export function AnswerView({ answer, isLast, isBusy, playground, onCode, onSettings }: AnswerViewProps) {
+export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExperts, onSettings }: AnswerViewProps) {
   const isRunning = answer.state === "running";
   const askAgain = () => {
     const refusal = playground.regenerate(answer.id);
@@ -44,6 +45,7 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onSetti
             {answer.text !== "" && <CopyButton text={answer.text} label="Copy the answer" />}
             <IconButton icon="retry" label="Answer again" disabled={isBusy} onClick={askAgain} />
             <IconButton icon="code" label="Show the request as code" onClick={onCode} />
+            {answer.routing && <IconButton icon="experts" label="Show the experts of this answer" onClick={onExperts} />}
           </div>
           <Figures metrics={answer.metrics} />
         </footer>

@@ -12,8 +12,10 @@ import { Composer } from "./composer.tsx";
 import { ConversationList } from "./conversation-list.tsx";
 import { useMedia, usePlayground } from "./hooks.ts";
 import { PageHeader } from "./page-header.tsx";
+import { RoutingDialog, type RoutingShown } from "./routing-dialog.tsx";
 import { type SettingsTab, SettingsPanel } from "./settings-panel.tsx";
 import { SidePanel } from "./side-panel.tsx";
+import { StatusDialog } from "./status-dialog.tsx";
 import { plainSettings } from "../samples.ts";
 import { Transcript } from "./transcript.tsx";
 import { useDroppedFiles } from "./dropped-files.ts";
@@ -28,7 +30,7 @@ export function App({ playground, preferences }: AppProps) {
   const [isListOpen, setListOpen] = useState(!isNarrow);
   const [isSettingsOpen, setSettingsOpen] = useState(false);
   const [tab, setTab] = useState<SettingsTab>("answer");
-  const [snippet, setSnippet] = useState<SnippetRequest>();
+  const [dialog, setDialog] = useState<OpenDialog>();
   const { conversation } = state;
   useEffect(() => setListOpen(!isNarrow), [isNarrow]);
   useEffect(() => {
@@ -55,6 +57,7 @@ export function App({ playground, preferences }: AppProps) {
         isSettingsOpen={isSettingsOpen}
         onList={() => setListOpen(!isListOpen)}
         onSettings={() => setSettingsOpen(!isSettingsOpen)}
+        onStatus={() => setDialog({ type: "status" })}
         onNew={startNew}
       />
       <div class="columns">
@@ -66,25 +69,46 @@ export function App({ playground, preferences }: AppProps) {
           preferences={preferences}
           state={state}
           onSettings={openSettings}
-          onCode={(answer) => setSnippet(toSnippetRequest(state, answer, preferences))}
+          onCode={(answer) => setDialog({ type: "code", snippet: toSnippetRequest(state, answer, preferences) })}
+          onExperts={(answer) => setDialog(toExpertsDialog(state, answer))}
         />
         <SidePanel side="right" title="Settings" isOpen={isSettingsOpen} isOver={isMedium} onClose={() => setSettingsOpen(false)}>
           <SettingsPanel playground={playground} state={state} preferences={preferences} tab={tab} onTab={setTab} />
         </SidePanel>
       </div>
-      {snippet && <CodeDialog snippet={snippet} onClose={() => setSnippet(undefined)} />}
+      <Dialogs open={dialog} playground={playground} state={state} onClose={() => setDialog(undefined)} />
       <Announcer state={state} />
     </>
   );
+}
+
+type OpenDialog =
+  | { readonly type: "code"; readonly snippet: SnippetRequest }
+  | { readonly type: "experts"; readonly shown: RoutingShown }
+  | { readonly type: "status" };
+
+type DialogsProps = {
+  readonly open: OpenDialog | undefined;
+  readonly playground: Playground;
+  readonly state: PlaygroundState;
+  readonly onClose: () => void;
+};
+
+function Dialogs({ open, playground, state, onClose }: DialogsProps) {
+  if (open?.type === "code") return <CodeDialog snippet={open.snippet} onClose={onClose} />;
+  if (open?.type === "experts") return <RoutingDialog shown={open.shown} onClose={onClose} />;
+  if (open?.type === "status") return <StatusDialog model={state.model} connection={playground.connection} onClose={onClose} />;
+  return null;
 }
 
 type ChatProps = AppProps & {
   readonly state: PlaygroundState;
   readonly onSettings: (tab: SettingsTab) => void;
   readonly onCode: (answer: AnswerTurn) => void;
+  readonly onExperts: (answer: AnswerTurn) => void;
 };
 
-function Chat({ playground, preferences, state, onSettings, onCode }: ChatProps) {
+function Chat({ playground, preferences, state, onSettings, onCode, onExperts }: ChatProps) {
   const { conversation, model, run, server } = state;
   const { dropped, isOver } = useDroppedFiles();
   return (
@@ -109,7 +133,7 @@ function Chat({ playground, preferences, state, onSettings, onCode }: ChatProps)
           onAsk={({ question, settings }, pictures) => playground.send(question, pictures, { ...plainSettings, ...settings })}
         />
       ) : (
-        <Transcript playground={playground} state={state} onCode={onCode} onSettings={onSettings} />
+        <Transcript playground={playground} state={state} onCode={onCode} onExperts={onExperts} onSettings={onSettings} />
       )}
       <div class="dock">
         <Composer
@@ -131,7 +155,7 @@ function Chat({ playground, preferences, state, onSettings, onCode }: ChatProps)
 }
 
 /** What the next message is sent with, as far as it is not the usual. */
-function Chips({ playground, state, onSettings }: Omit<ChatProps, "onCode" | "preferences">) {
+function Chips({ playground, state, onSettings }: Omit<ChatProps, "onCode" | "onExperts" | "preferences">) {
   const { settings } = state.conversation;
   const isThinking = settings.thinking === "on";
   return (
@@ -173,12 +197,20 @@ function useStopByEscape(playground: Playground): void {
   }, [playground]);
 }
 
+function toExpertsDialog({ conversation }: PlaygroundState, { id, routing }: AnswerTurn): OpenDialog | undefined {
+  return routing && { type: "experts", shown: { routing, attachments: attachmentsOf(turnsBefore(conversation.turns, id)) } };
+}
+
+function attachmentsOf(turns: readonly Turn[]): readonly Attachment[] {
+  return turns.flatMap((turn) => (turn.type === "user" ? turn.attachments : []));
+}
+
 function toSnippetRequest({ conversation, model }: PlaygroundState, answer: AnswerTurn, preferences: Preferences): SnippetRequest {
   const turns = turnsBefore(conversation.turns, answer.id);
   return {
     url: new URL(".", location.href).href.replace(/\/$/, ""),
     request: buildRequest(turns, answer.settings, model?.id),
-    attachments: turns.flatMap((turn: Turn): readonly Attachment[] => (turn.type === "user" ? turn.attachments : [])),
+    attachments: attachmentsOf(turns),
     needsKey: preferences.key !== "",
   };
 }

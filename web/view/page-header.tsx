@@ -10,10 +10,11 @@ type PageHeaderProps = {
   readonly isSettingsOpen: boolean;
   readonly onList: () => void;
   readonly onSettings: () => void;
+  readonly onStatus: () => void;
   readonly onNew: () => void;
 };
 
-export function PageHeader({ state, isListOpen, isSettingsOpen, onList, onSettings, onNew }: PageHeaderProps) {
+export function PageHeader({ state, isListOpen, isSettingsOpen, onList, onSettings, onStatus, onNew }: PageHeaderProps) {
   return (
     <header class="page-head">
       <IconButton icon="menu" label="Conversations" pressed={isListOpen} onClick={onList} />
@@ -21,6 +22,7 @@ export function PageHeader({ state, isListOpen, isSettingsOpen, onList, onSettin
       <span class="brand">ernie-vl</span>
       <ModelName state={state} />
       <span class="spring" />
+      <IconButton icon="chart" label="Server status" onClick={onStatus} />
       <IconButton icon="plus" label="New conversation" onClick={onNew} />
       <IconButton icon="sliders" label="Settings" pressed={isSettingsOpen} onClick={onSettings} />
     </header>

@@ -13,10 +13,11 @@ export type TranscriptProps = {
   readonly playground: Playground;
   readonly state: PlaygroundState;
   readonly onCode: (answer: AnswerTurn) => void;
+  readonly onExperts: (answer: AnswerTurn) => void;
   readonly onSettings: (tab: SettingsTab) => void;
 };
 
-export function Transcript({ playground, state, onCode, onSettings }: TranscriptProps) {
+export function Transcript({ playground, state, onCode, onExperts, onSettings }: TranscriptProps) {
   const { conversation, run } = state;
   const { frame, end, isAtEnd, toEnd } = useStickToEnd(conversation.id, conversation.turns);
   const lastId = conversation.turns.at(-1)?.id;
@@ -34,6 +35,7 @@ export function Transcript({ playground, state, onCode, onSettings }: Transcript
                 isBusy={run !== undefined}
                 playground={playground}
                 onCode={() => onCode(turn)}
+                onExperts={() => onExperts(turn)}
                 onSettings={onSettings}
               />
             )}

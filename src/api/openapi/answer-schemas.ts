@@ -141,7 +141,13 @@ export const tokens = z.strictObject({
 });
 export const decodedText = z.strictObject({ prompt: text });
 
-export const versionAnswer = z.strictObject({ version: text });
+export const versionAnswer = z.strictObject({
+  version: text,
+  device: text.describe("What computes, in words.").optional(),
+  weights: text.describe("What the weights take.").optional(),
+  context: text.describe("How many requests of how many tokens fit at once.").optional(),
+  memory: text.describe("What the memory is used for.").optional(),
+});
 export const healthAnswer = z.strictObject({
   status: z.enum(["ok", "unavailable"]),
   running: count.describe("Requests that are being computed."),

@@ -160,7 +160,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     example: { tokens: [10, 11, 12] },
     answers: ["DecodedText"],
   },
-  "GET /version": { id: "getVersion", group: "Server", summary: "Which version answers", answers: ["Version"] },
+  "GET /version": { id: "getVersion", group: "Server", summary: "Which version answers, and on what", answers: ["Version"] },
   "GET /health": { id: "getHealth", group: "Server", summary: "Whether requests are answered", answers: ["Health"], isHealth: true },
   "GET /health/ready": { id: "getReadiness", group: "Server", summary: "The same, for probes", answers: ["Health"], isHealth: true },
   "GET /health/live": { id: "getLiveness", group: "Server", summary: "Whether the process is alive", answers: ["Alive"] },

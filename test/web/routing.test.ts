@@ -1,0 +1,94 @@
+// An answer's routing in the forms that the page draws, and in words.
+
+import { describe, expect, test } from "vitest";
+import {
+  crossings,
+  describeMap,
+  favouritesOf,
+  largestShare,
+  percent,
+  rankFavourites,
+  type Routing,
+  sharesOf,
+} from "../../web/chat/routing.ts";
+
+const routing: Routing = {
+  layers: [1, 3],
+  experts: { text: [0, 2], vision: [2, 4] },
+  experts_per_token: 1,
+  computed_tokens: { text: 4, vision: 2 },
+  text: [
+    [3, 1, 0, 0],
+    [0, 4, 0, 0],
+  ],
+  vision: [
+    [0, 0, 1, 1],
+    [0, 0, 0, 2],
+  ],
+  pictures: [],
+};
+
+describe("a map", () => {
+  test("has the share of tokens that chose each expert, and one scale for both", () => {
+    expect(sharesOf(routing, "text")).toEqual([
+      [0.75, 0.25, 0, 0],
+      [0, 1, 0, 0],
+    ]);
+    expect(largestShare({ ...routing, text: [[3, 1, 0, 0]] })).toBe(1); // in the other
+  });
+
+  test("says in words that the banks are kept apart, and what was chosen most", () => {
+    expect(describeMap(routing, "text")).toBe(
+      "Text tokens: 4 computed, 1 experts each in 2 layers. All chose text experts (0 to 1) only. " +
+        "Chosen most: layer 1: expert 0 (75 %), layer 3: expert 1 (100 %).",
+    );
+    expect(describeMap(routing, "vision")).toContain("All chose vision experts (2 to 3) only.");
+  });
+
+  test("says so when they are not", () => {
+    const crossed = { ...routing, text: [[3, 0, 1, 0], routing.text[1]!] };
+
+    expect(crossings(crossed, "text")).toBe(1);
+    expect(describeMap(crossed, "text")).toContain("1 choices fell outside of the text experts.");
+  });
+
+  test("of no tokens divides by nothing", () => {
+    const cached = {
+      ...routing,
+      computed_tokens: { text: 4, vision: 0 },
+      vision: [
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+      ],
+    };
+
+    expect(describeMap(cached, "vision")).toBe("Picture tokens: none were computed for this answer.");
+    expect(sharesOf(cached, "vision").flat()).toEqual(Array.from({ length: 8 }, () => 0));
+  });
+});
+
+describe("a picture", () => {
+  const bytes = (...values: number[]) => btoa(String.fromCharCode(...values));
+  const picture = { frames: 1, rows: 2, columns: 2, favourites: [bytes(3, 3, 2, 255), bytes(2, 2, 2, 2)] };
+
+  test("has a favourite for each patch that was computed", () => {
+    expect(favouritesOf(picture, 0)).toEqual([3, 3, 2, undefined]);
+    expect(favouritesOf({ ...picture, favourites: null }, 0)).toEqual([undefined, undefined, undefined, undefined]);
+  });
+
+  test("ranks them by the patches they have, equal ones by number", () => {
+    expect(rankFavourites([7, 5, 5, undefined, 2])).toEqual([
+      { expert: 5, count: 2 },
+      { expert: 2, count: 1 },
+      { expert: 7, count: 1 },
+    ]);
+  });
+});
+
+test.each([
+  [0, "0 %"],
+  [0.004, "0.4 %"],
+  [0.25, "25 %"],
+])("a share of %d is %s", (share, text) => {
+  expect(percent(share)).toBe(text);
+});

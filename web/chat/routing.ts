@@ -1,0 +1,89 @@
+// Which experts the tokens of an answer went to, as the server tells it (docs/routing.md), in the forms that the page draws.
+
+/** `experts`: first expert of the bank, and the first one behind it. Rows are layers, columns the experts of both banks. */
+export type Routing = {
+  readonly layers: readonly number[];
+  readonly experts: Readonly<Record<Modality, readonly [from: number, to: number]>>;
+  readonly experts_per_token: number;
+  readonly computed_tokens: Readonly<Record<Modality, number>>;
+  readonly text: readonly (readonly number[])[];
+  readonly vision: readonly (readonly number[])[];
+  readonly pictures: readonly PictureRouting[];
+};
+
+/** `favourites`: for each layer, in base64, a byte for each patch; null where there are too many. */
+export type PictureRouting = {
+  readonly frames: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly favourites: readonly string[] | null;
+};
+
+export type Modality = "text" | "vision";
+
+export const modalityNames: Readonly<Record<Modality, { readonly tokens: string; readonly experts: string }>> = {
+  text: { tokens: "Text tokens", experts: "text experts" },
+  vision: { tokens: "Picture tokens", experts: "vision experts" },
+};
+
+/** Stands where an expert would: the patch was in the server's cache, and not computed for this answer. */
+const notComputed = 255;
+
+/** How many of the modality's tokens chose each expert, 0 … 1, layer by layer. */
+export function sharesOf(routing: Routing, modality: Modality): number[][] {
+  const tokens = Math.max(1, routing.computed_tokens[modality]);
+  return routing[modality].map((row) => row.map((times) => times / tokens));
+}
+
+/** The largest share in both maps, so that they have one scale. */
+export function largestShare(routing: Routing): number {
+  return Math.max(...(["text", "vision"] as const).flatMap((modality) => sharesOf(routing, modality).flat()), 0);
+}
+
+/** Choices of experts of the other bank. */
+export function crossings(routing: Routing, modality: Modality): number {
+  const [from, to] = routing.experts[modality];
+  return sum(routing[modality].map((row) => sum(row.filter((_, expert) => expert < from || expert >= to))));
+}
+
+/** The map in a sentence or two, for who cannot see it. */
+export function describeMap(routing: Routing, modality: Modality): string {
+  const tokens = routing.computed_tokens[modality];
+  const names = modalityNames[modality];
+  if (tokens === 0) return `${names.tokens}: none were computed for this answer.`;
+  const outside = crossings(routing, modality);
+  const [from, to] = routing.experts[modality];
+  const verdict =
+    outside === 0 ? `All chose ${names.experts} (${from} to ${to - 1}) only.` : `${outside} choices fell outside of the ${names.experts}.`;
+  const busiest = sharesOf(routing, modality).map((row, i) => {
+    const share = Math.max(...row);
+    return `layer ${routing.layers[i]}: expert ${row.indexOf(share)} (${percent(share)})`;
+  });
+  return `${names.tokens}: ${tokens} computed, ${routing.experts_per_token} experts each in ${routing.layers.length} layers. ${verdict} Chosen most: ${busiest.join(", ")}.`;
+}
+
+/** The favourite expert of each patch, row by row; undefined for one that was in the cache. Of a video: its first two frames. */
+export function favouritesOf({ rows, columns, favourites }: PictureRouting, layerIndex: number): (number | undefined)[] {
+  const bytes = atob(favourites?.[layerIndex] ?? "");
+  return Array.from({ length: rows * columns }, (_, cell) => {
+    const expert = cell < bytes.length ? bytes.charCodeAt(cell) : notComputed;
+    return expert === notComputed ? undefined : expert;
+  });
+}
+
+export type Ranked = { readonly expert: number; readonly count: number };
+
+/** Experts by the number of patches whose favourite they are, the most first. */
+export function rankFavourites(favourites: readonly (number | undefined)[]): Ranked[] {
+  const counts = new Map<number, number>();
+  for (const expert of favourites) if (expert !== undefined) counts.set(expert, (counts.get(expert) ?? 0) + 1);
+  return [...counts].map(([expert, count]) => ({ expert, count })).toSorted((a, b) => b.count - a.count || a.expert - b.expert);
+}
+
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
+}

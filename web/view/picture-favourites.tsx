@@ -1,0 +1,67 @@
+// A picture of the conversation, each patch in the colour of the expert that came first for it.
+
+import { useEffect, useRef } from "preact/hooks";
+import type { Attachment } from "../chat/conversation.ts";
+import { favouritesOf, type PictureRouting, rankFavourites } from "../chat/routing.ts";
+import { colouredExperts, drawFavourites, favouriteColour, otherColour } from "./draw-routing.ts";
+
+type PictureFavouritesProps = {
+  readonly number: number;
+  readonly picture: PictureRouting;
+  readonly attachment: Attachment | undefined;
+  readonly layerIndex: number;
+  readonly layer: number;
+};
+
+export function PictureFavourites({ number, picture, attachment, layerIndex, layer }: PictureFavouritesProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const favourites = favouritesOf(picture, layerIndex);
+  const ranked = rankFavourites(favourites);
+  const isDrawn = attachment?.kind === "image" && ranked.length > 0;
+  useEffect(() => {
+    if (!isDrawn) return undefined;
+    const rankOf = new Map(ranked.map(({ expert }, rank) => [expert, rank]));
+    const cells = favourites.map((expert) => ({ expert, colour: expert === undefined ? "" : favouriteColour(rankOf.get(expert)!) }));
+    const image = new Image();
+    const draw = () => canvas.current && drawFavourites(canvas.current, image, picture, cells);
+    image.addEventListener("load", draw);
+    image.src = attachment.url;
+    return () => image.removeEventListener("load", draw);
+  }, [picture, attachment, layerIndex]);
+  const name = attachment?.name ?? `picture ${number}`;
+  return (
+    <figure class="favourites">
+      <figcaption>
+        <strong>{name}</strong> {picture.columns} × {picture.rows} patches
+      </figcaption>
+      {!isDrawn && <p class="hint">{whyNotDrawn(picture, attachment, ranked.length > 0)}</p>}
+      {isDrawn && (
+        <div class="favourites-body">
+          <canvas ref={canvas} role="img" aria-label={`${name}, layer ${layer}: ${inWords(ranked)}`} />
+          <ul class="map-legend" aria-label={`Experts of layer ${layer}, and of how many patches they are the favourite`}>
+            {ranked.slice(0, colouredExperts).map(({ expert, count }, rank) => (
+              <li key={expert}>
+                <span class="swatch" style={{ background: favouriteColour(rank) }} /> {expert}: {count}
+              </li>
+            ))}
+            {ranked.length > colouredExperts && (
+              <li>
+                <span class="swatch" style={{ background: otherColour }} /> {ranked.length - colouredExperts} others
+              </li>
+            )}
+          </ul>
+        </div>
+      )}
+    </figure>
+  );
+}
+
+function whyNotDrawn({ favourites }: PictureRouting, attachment: Attachment | undefined, isKnown: boolean): string {
+  if (favourites === null) return "The server does not tell the patches of so large a prompt one by one.";
+  if (!isKnown) return "Computed for an earlier answer: the server had it in its cache, and nothing of it was routed for this one.";
+  return attachment?.kind === "video" ? "Videos are counted above, and not drawn." : "The picture is no longer at hand.";
+}
+
+function inWords(ranked: ReturnType<typeof rankFavourites>): string {
+  return ranked.map(({ expert, count }) => `expert ${expert} for ${count} ${count === 1 ? "patch" : "patches"}`).join(", ");
+}
