@@ -16,7 +16,7 @@ export type Memory = {
   readonly dispose: () => void;
 };
 
-/** Memory that JavaScript reads and writes too. */
+/** Memory that JavaScript reads and writes too, unless it is larger than an ArrayBuffer can be (4 GiB). */
 export type HostMemory = Memory & { readonly space: "host"; readonly bytes: ArrayBuffer };
 
 /** A place in a piece of memory. */
@@ -47,6 +47,9 @@ export interface Device {
 /** Addresses of separate tensors in one piece of memory are multiples of this, as those of separate allocations are. */
 export const alignmentBytes = 256;
 
+/** Of an ArrayBuffer; V8 ends the process where one would be larger. */
+const largestView = 2 ** 32;
+
 /**
  * The C library's memory. ONNX Runtime's allocator asks for aligned blocks, and glibc does not fill the gaps again that those leave:
  * 200 times 15 MB taken and freed made a process grow by 2.8 GB, here by 20 MB.
@@ -54,6 +57,16 @@ export const alignmentBytes = 256;
 const heap = loadLibrary(process.platform === "win32" ? "ucrtbase.dll" : null);
 const malloc = heap.func("malloc", "uintptr_t", ["size_t"]) as (byteLength: number) => number | bigint;
 const free = heap.func("free", "void", ["uintptr_t"]) as (address: bigint) => void;
+const move = heap.func("memmove", "uintptr_t", ["uintptr_t", "uintptr_t", "size_t"]) as (
+  to: bigint,
+  from: bigint,
+  byteLength: number,
+) => void;
+const fill = heap.func("memset", "uintptr_t", ["uintptr_t", "int", "size_t"]) as (
+  address: bigint,
+  value: number,
+  byteLength: number,
+) => void;
 
 /** The host computes: what is queued is done when the call returns. */
 export class HostDevice implements Device {
@@ -66,7 +79,17 @@ export class HostDevice implements Device {
     if (block === 0n) throw new EngineError(`the system has no ${size} bytes of memory left`);
     const mask = BigInt(alignmentBytes - 1);
     const address = (block + mask) & ~mask;
-    return { space: "host", address, byteLength: size, bytes: koffi.view(address, size), dispose: () => free(block) };
+    let view: ArrayBuffer | undefined;
+    return {
+      space: "host",
+      address,
+      byteLength: size,
+      get bytes() {
+        assert(size <= largestView, `${size} bytes are more than JavaScript can look at`);
+        return (view ??= koffi.view(address, size));
+      },
+      dispose: () => free(block),
+    };
   }
 
   allocateHost(byteLength: number): HostMemory {
@@ -74,7 +97,7 @@ export class HostDevice implements Device {
   }
 
   copy(to: Place, from: Place, byteLength: number): void {
-    bytesAt(to, byteLength).set(bytesAt(from, byteLength));
+    move(hostAddress(to, byteLength), hostAddress(from, byteLength), byteLength);
   }
 
   copyRows(to: RowPlace, from: RowPlace, width: number, count: number): void {
@@ -83,7 +106,7 @@ export class HostDevice implements Device {
   }
 
   zero(memory: Memory): void {
-    bytesAt({ memory, offset: 0 }, memory.byteLength).fill(0);
+    fill(hostAddress({ memory, offset: 0 }, memory.byteLength), 0, memory.byteLength);
   }
 
   synchronize(): void {}
@@ -96,9 +119,15 @@ export function memoryOf(buffer: ArrayBuffer): HostMemory {
   return { space: "host", address: koffi.address(buffer), byteLength: buffer.byteLength, bytes: buffer, dispose: () => {} };
 }
 
-function bytesAt({ memory, offset }: Place, byteLength: number): Uint8Array {
-  assert(isHostMemory(memory), "the CPU cannot reach a GPU's memory");
-  return new Uint8Array(memory.bytes, offset, byteLength);
+/** Where `byteLength` bytes begin that all lie in the memory. */
+export function addressOf({ memory, offset }: Place, byteLength: number): Pointer {
+  assert(offset >= 0 && offset + byteLength <= memory.byteLength, `${byteLength} bytes at ${offset} do not lie in ${memory.byteLength}`);
+  return memory.address + BigInt(offset);
+}
+
+function hostAddress(place: Place, byteLength: number): Pointer {
+  assert(isHostMemory(place.memory), "the CPU cannot reach a GPU's memory");
+  return addressOf(place, byteLength);
 }
 
 export function isHostMemory(memory: Memory): memory is HostMemory {

@@ -32,3 +32,26 @@ test("what was freed is used again: pictures of many sizes do not make the proce
 test("more than there is fails with the size that was asked for", () => {
   expect(() => device.allocate(2 ** 52)).toThrow(`the system has no ${2 ** 52} bytes of memory left`);
 });
+
+test("a block may be larger than any ArrayBuffer: a KV cache of many long slots is", () => {
+  const block = device.allocate(5 * 2 ** 30);
+  const small = device.allocate(512);
+  new Uint8Array(small.bytes).fill(7, 0, 256);
+
+  device.copyRows({ memory: block, offset: block.byteLength - 512, pitch: 256 }, { memory: small, offset: 0, pitch: 128 }, 128, 2);
+  device.copyRows({ memory: small, offset: 256, pitch: 128 }, { memory: block, offset: block.byteLength - 512, pitch: 256 }, 128, 2);
+
+  expect(new Uint8Array(small.bytes).every((byte) => byte === 7)).toBe(true);
+  [block, small].forEach(({ dispose }) => dispose());
+});
+
+test.each([
+  ["beyond the end", 600, 500],
+  ["before the start", -1, 10],
+])("a copy %s is refused and changes nothing", (_, offset, byteLength) => {
+  const [a, b] = [device.allocate(1024), device.allocate(1024)];
+
+  expect(() => device.copy({ memory: a, offset: 0 }, { memory: b, offset }, byteLength)).toThrow("do not lie in 1024");
+  expect(() => device.copy({ memory: a, offset }, { memory: b, offset: 0 }, byteLength)).toThrow("do not lie in 1024");
+  [a, b].forEach(({ dispose }) => dispose());
+});

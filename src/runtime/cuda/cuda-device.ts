@@ -1,8 +1,7 @@
 // A GPU: its memory, and one stream on which copies and runs of sessions take place one after another.
 
 import koffi from "koffi";
-import { assert } from "../../core/errors.ts";
-import { alignmentBytes, type Device, type HostMemory, type Memory, type Place, type RowPlace } from "../device.ts";
+import { addressOf, alignmentBytes, type Device, type HostMemory, type Memory, type Place, type RowPlace } from "../device.ts";
 import type { Pointer } from "../ort-api.ts";
 import type { CopyKind, Cudart } from "./cudart.ts";
 import { deviceId } from "./probe.ts";
@@ -54,11 +53,6 @@ export class CudaDevice implements Device {
   dispose(): void {
     this.#cudart.streamDestroy(this.stream);
   }
-}
-
-function addressOf({ memory, offset }: Place, byteLength: number): Pointer {
-  assert(offset >= 0 && offset + byteLength <= memory.byteLength, `${byteLength} bytes at ${offset} do not lie in ${memory.byteLength}`);
-  return memory.address + BigInt(offset);
 }
 
 function copyKind(to: Place, from: Place): CopyKind {
