@@ -3,7 +3,7 @@
 import { z } from "zod";
 import type { ToolUse } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
-import type { OutputFormat, ToolSignature } from "../core/structured-output.ts";
+import type { CallsFormat, OutputFormat, TextFormat, ToolSignature } from "../core/structured-output.ts";
 import { flag, oneOf, optional, text } from "./schema-fields.ts";
 
 /** Looked into by the grammar, which knows what it can enforce. */
@@ -24,7 +24,10 @@ const formNames = '"json", "json_object", "regex", "choice" and "grammar"';
 
 /** The fields of a request that say it. */
 export const formatFields = {
-  response_format: optional(responseFormat, "The form of the answer, enforced token by token; not beside tools that may be called."),
+  response_format: optional(
+    responseFormat,
+    "The form of the answer, enforced token by token. Beside tools, the answer is calls or has this form.",
+  ),
   structured_outputs: optional(
     z.strictObject(
       {
@@ -55,7 +58,7 @@ type NamedTool = { readonly function: { readonly name: string } };
 const whitespace = "flexible";
 
 /** A field, and the form that it demands. */
-type Demand = readonly [param: string, format: OutputFormat];
+type Demand = readonly [param: string, format: TextFormat];
 
 /** Undefined when the answer may be anything. Throws RequestError when fields contradict each other. */
 export function toOutputFormat(request: Partial<FormatRequest>, toolUse: ToolUse | undefined): OutputFormat | undefined {
@@ -67,8 +70,7 @@ export function toOutputFormat(request: Partial<FormatRequest>, toolUse: ToolUse
   ];
   const [first, second] = asked;
   if (first && second) throw contradiction(second[0], `nothing beside ${first[0]}`);
-  if (first && toolUse) throw contradiction(first[0], 'nothing beside tools that may be called; use tool_choice "none", or no tools');
-  const format = first?.[1] ?? (toolUse && toolFormat(toolUse, (name) => toolParam(name, request.tools ?? [])));
+  const format = toolUse ? toolFormat(toolUse, (name) => toolParam(name, request.tools ?? []), first?.[1]) : first?.[1];
   if (format && request.ignore_eos) throw contradiction("ignore_eos", "false where the answer has a form, which says where it ends");
   return format;
 }
@@ -85,7 +87,7 @@ function fromResponseFormat(format: FormatRequest["response_format"]): Demand[] 
 type Forms = Partial<NonNullable<FormatRequest["structured_outputs"]>>;
 
 function fromForms({ json: schema, json_object: isObject, regex: pattern, choice, grammar: ebnf }: Forms, prefix: string): Demand[] {
-  const demands: (OutputFormat | false)[] = [
+  const demands: (TextFormat | false)[] = [
     schema !== undefined && { type: "json_schema", schema, isStrict: false, whitespace, param: `${prefix}json` },
     isObject === true && { type: "json_object", whitespace },
     pattern !== undefined && { type: "regex", pattern, param: `${prefix}regex` },
@@ -99,18 +101,23 @@ function toolParam(name: string, declared: readonly NamedTool[]): string {
   return `tools[${declared.findIndex((tool) => tool.function.name === name)}].function.parameters`;
 }
 
-/** Calls are held to their form where one is demanded, or where a tool asks for it. `paramOf`: where a tool's schema stands in the request. */
+/**
+ * Calls are held to their form where one is demanded, where a tool asks for it, or where an answer without calls has a form: `otherwise`.
+ * `paramOf`: where a tool's schema stands in the request.
+ */
 export function toolFormat(
   { tools, choice, allowsParallelCalls }: ToolUse,
   paramOf: (name: string) => string,
-): (OutputFormat & { type: "tool_calls" }) | undefined {
-  if (choice === "auto" && !tools.some((tool) => tool.strict)) return undefined;
+  otherwise?: TextFormat,
+): CallsFormat | undefined {
+  const isRequired = choice !== "auto";
+  if (!isRequired && !otherwise && !tools.some((tool) => tool.strict)) return undefined;
   const callable = typeof choice === "object" ? tools.filter(({ name }) => name === choice.name) : tools;
   const signatures = callable.map(({ name, parameters, strict = false }): ToolSignature => {
     return { name, parameters, isStrict: strict, param: paramOf(name) };
   });
   const maxCalls = typeof choice === "object" || !allowsParallelCalls ? 1 : Infinity;
-  return { type: "tool_calls", tools: signatures, isRequired: choice !== "auto", maxCalls };
+  return { type: "tool_calls", tools: signatures, isRequired, maxCalls, ...(!isRequired && otherwise && { otherwise }) };
 }
 
 function contradiction(param: string, expected: string): RequestError {

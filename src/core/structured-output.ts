@@ -10,8 +10,8 @@ export type ToolSignature = {
   readonly param: string;
 };
 
-/** `param` is the path of the field in the request, for errors. `whitespace`: see JsonWhitespace. */
-export type OutputFormat =
+/** Of an answer in text. `param` is the path of the field in the request, for errors. `whitespace`: see JsonWhitespace. */
+export type TextFormat =
   | { readonly type: "json_object"; readonly whitespace: JsonWhitespace }
   | {
       readonly type: "json_schema";
@@ -23,9 +23,20 @@ export type OutputFormat =
   /** The whole answer matches. */
   | { readonly type: "regex"; readonly pattern: string; readonly param: string }
   | { readonly type: "choice"; readonly texts: readonly string[]; readonly param: string }
-  | { readonly type: "grammar"; readonly ebnf: string; readonly param: string }
-  /** Calls in the form `<tool_call>{"name": …, "arguments": …}</tool_call>`; text may come first only when none is required. */
-  | { readonly type: "tool_calls"; readonly tools: readonly ToolSignature[]; readonly isRequired: boolean; readonly maxCalls: number };
+  | { readonly type: "grammar"; readonly ebnf: string; readonly param: string };
+
+/** Calls in the form `<tool_call>{"name": …, "arguments": …}</tool_call>`. */
+export type CallsFormat = {
+  readonly type: "tool_calls";
+  readonly tools: readonly ToolSignature[];
+  /** Otherwise the answer may be text, with calls behind it or without. */
+  readonly isRequired: boolean;
+  readonly maxCalls: number;
+  /** Where none is required: the answer is calls and nothing else, or a text of this form. */
+  readonly otherwise?: TextFormat;
+};
+
+export type OutputFormat = TextFormat | CallsFormat;
 
 /** `compact`: at most one space after a colon or comma. `flexible`: line breaks and indentation as well. Never without bound. */
 export type JsonWhitespace = "compact" | "flexible";

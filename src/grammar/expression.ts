@@ -47,3 +47,31 @@ export function optional(item: Expression): Expression {
 export function rule(name: string): Expression {
   return { type: "rule", name };
 }
+
+/** The same grammar, with `prefix` before the names of all rules. */
+export function renameRules<G extends Grammar>(grammar: G, prefix: string): G {
+  const renamed = new Map<Expression, Expression>(); // parts that are shared stay so
+  const rename = (expression: Expression): Expression => {
+    const known = renamed.get(expression);
+    if (known) return known;
+    const result = renameParts(expression);
+    renamed.set(expression, result);
+    return result;
+  };
+  const renameParts = (expression: Expression): Expression => {
+    switch (expression.type) {
+      case "sequence":
+        return { ...expression, items: expression.items.map(rename) };
+      case "choice":
+        return { ...expression, options: expression.options.map(rename) };
+      case "repeat":
+        return { ...expression, item: rename(expression.item) };
+      case "rule":
+        return rule(prefix + expression.name);
+      default:
+        return expression;
+    }
+  };
+  const rules = new Map([...grammar.rules].map(([name, body]) => [prefix + name, rename(body)]));
+  return { ...grammar, root: rename(grammar.root), rules };
+}

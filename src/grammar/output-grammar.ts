@@ -6,6 +6,7 @@ import { parseEbnf } from "./ebnf.ts";
 import { characters, choice, repeat, rule, sequence, text } from "./expression.ts";
 import { schemaGrammar, type SchemaGrammar } from "./json-schema.ts";
 import { JsonSyntax } from "./json-text.ts";
+import { pruneGrammar } from "./prune-grammar.ts";
 import { parseRegex } from "./regex.ts";
 import { resolveAnchors, toExpression } from "./regex-grammar.ts";
 import { checkSchemaSize } from "./schema-shape.ts";
@@ -20,7 +21,10 @@ const maxChoiceBytes = 65_536;
  */
 export function checkSize(format: OutputFormat): void {
   if (format.type === "json_schema") checkSchemaSize(format.schema, format.param);
-  if (format.type === "tool_calls") checkToolSizes(format.tools);
+  if (format.type === "tool_calls") {
+    checkToolSizes(format.tools);
+    if (format.otherwise) checkSize(format.otherwise);
+  }
   if (format.type === "choice") checkChoices(format);
 }
 
@@ -47,8 +51,14 @@ function formatGrammar(format: OutputFormat): SchemaGrammar {
     case "grammar":
       return { ...parseEbnf(format.ebnf, format.param), ignored: [] };
     case "tool_calls":
-      return toolCallGrammar(format);
+      return toolCallGrammar(format, format.otherwise && possible(formatGrammar(format.otherwise)));
   }
+}
+
+/** Throws RequestError where no text satisfies the grammar: as one of several ways to answer, it would be left out without a word. */
+function possible(grammar: SchemaGrammar): SchemaGrammar {
+  pruneGrammar(grammar);
+  return grammar;
 }
 
 function checkChoices({ texts, param }: OutputFormat & { type: "choice" }): void {

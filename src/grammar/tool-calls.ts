@@ -1,9 +1,9 @@
 // Tool calls as the checkpoint's template writes them (model spec, 6.3): between two control tokens, name first.
 
 import { RequestError } from "../core/errors.ts";
-import { type OutputFormat, type ToolSignature, toolCallTokens } from "../core/structured-output.ts";
+import { type CallsFormat, type ToolSignature, toolCallTokens } from "../core/structured-output.ts";
 import { everyCharacter } from "./code-points.ts";
-import { characters, choice, type Expression, optional, repeat, rule, sequence, text } from "./expression.ts";
+import { characters, choice, type Expression, optional, renameRules, repeat, rule, sequence, text } from "./expression.ts";
 import { schemaGrammar, type SchemaGrammar } from "./json-schema.ts";
 import { JsonSyntax } from "./json-text.ts";
 import { checkSchemaSize, isObject, maxSchemaBytes } from "./schema-shape.ts";
@@ -30,8 +30,8 @@ export function checkToolSizes(tools: readonly ToolSignature[]): void {
   throw new RequestError(`tools: expected at most ${maxToolBytes} bytes in all, got ${bytes}`, { param: "tools" });
 }
 
-/** Throws RequestError. */
-export function toolCallGrammar({ tools, isRequired, maxCalls }: OutputFormat & { type: "tool_calls" }): SchemaGrammar {
+/** `otherwise`: what the answer may be instead of calls; absent: any text. Throws RequestError. */
+export function toolCallGrammar({ tools, isRequired, maxCalls }: CallsFormat, otherwise?: SchemaGrammar): SchemaGrammar {
   const syntax = new JsonSyntax("compact");
   const parameters = tools.map((tool, i) => schemaGrammar(argumentsSchema(tool), { ...tool, syntax, prefix: `${i}:` }));
   const calls = tools.map((tool, i) => call(syntax, tool, parameters[i]!.root));
@@ -39,13 +39,14 @@ export function toolCallGrammar({ tools, isRequired, maxCalls }: OutputFormat & 
     type: "control",
     content: toolCallTokens.end,
   });
-  const before = isRequired ? lineBreak : repeat(characters(...everyCharacter), 0, Infinity);
+  const anyText = repeat(characters(...everyCharacter), 0, Infinity);
   const more = repeat(sequence(lineBreak, block), 0, maxCalls - 1);
-  const all = sequence(before, block, more, lineBreak);
+  const all = sequence(isRequired || otherwise ? lineBreak : anyText, block, more, lineBreak);
+  const form = otherwise && renameRules(otherwise, "otherwise:"); // its JSON may have other whitespace under the same names
   return {
-    root: isRequired ? all : choice(before, all),
-    rules: new Map(parameters.flatMap(({ rules }) => [...rules])),
-    ignored: parameters.flatMap(({ ignored }) => ignored),
+    root: isRequired ? all : choice(form?.root ?? anyText, all),
+    rules: new Map([...(form?.rules ?? []), ...parameters.flatMap(({ rules }) => [...rules])]),
+    ignored: [...(otherwise?.ignored ?? []), ...parameters.flatMap(({ ignored }) => ignored)],
   };
 }
 

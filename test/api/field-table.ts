@@ -149,7 +149,7 @@ export const openAiFields = {
   response_format: {
     does: "effective",
     values: '{"type": "text"}, "json_object", "json_schema"',
-    note: "[what schemas can say](structured-output.md); not beside tools that may be called",
+    note: "[what schemas can say](structured-output.md); beside tools, the answer is calls or has this form",
     sent: { response_format: { type: "json_schema", json_schema: { name: "n", strict: true, schema: { type: "object" } } } },
     effect: { options: { format: { type: "json_schema", schema: { type: "object" }, isStrict: true } } },
     proof: [structured, "a schema holds, thinking: $thinking, stream: $stream, temperature $temperature"],

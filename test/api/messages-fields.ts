@@ -24,7 +24,7 @@ const ignored = (value: unknown, name: string, note?: string): Field => {
 const format = {
   does: "effective",
   values: '{"type": "json_schema", "schema": …}',
-  note: "enforced token by token; [what schemas can say](structured-output.md), anything else is a 400; not beside tools that may be called",
+  note: "enforced token by token; [what schemas can say](structured-output.md), anything else is a 400; beside tools, the answer is calls or has this form",
 } as const;
 
 /** Fields that the client sends as headers. */

@@ -84,6 +84,14 @@ describe("what a request means", () => {
     expect(calls[0]?.chat.toolUse).toBeUndefined();
     expect(calls[0]?.options.format).toMatchObject({ type: "json_schema", param: "output_config.format.schema" });
   });
+
+  test("auto, beside a form: the answer is calls or has the form", async () => {
+    const output_format = { type: "json_schema", schema: { type: "object" } };
+    const { calls } = await ask(says("Hi", { tools: [tool()], output_format }));
+
+    const otherwise = { type: "json_schema", isStrict: true, param: "output_format.schema" };
+    expect(calls[0]?.options.format).toMatchObject({ type: "tool_calls", isRequired: false, tools: [{ name: "f" }], otherwise });
+  });
 });
 
 describe("what is refused", () => {
@@ -131,10 +139,6 @@ describe("what is refused", () => {
     ],
     ["stop_sequences[0]: expected a string of at least one character", says("Hi", { stop_sequences: [""] })],
     ["container: this server supports none", says("Hi", { container: "c" })],
-    [
-      "output_format: expected nothing beside tools that may be called",
-      says("Hi", { tools: [tool()], output_format: { type: "json_schema", schema: {} } }),
-    ],
   ])("%s", async (message, body) => {
     const { response, text, calls } = await ask(body);
 

@@ -1,13 +1,13 @@
 // The form that a request demands of an answer: its spellings, and what contradicts itself.
 
 import { describe, expect, test } from "vitest";
-import type { OutputFormat } from "../../src/core/structured-output.ts";
+import type { OutputFormat, TextFormat } from "../../src/core/structured-output.ts";
 import { chatPath, type Envelope, makeApp, post, userSays } from "./make-app.ts";
 
 const schema = { type: "object", properties: { a: { type: "integer" } } };
 const f = { type: "function", function: { name: "f", parameters: schema } } as const;
 const g = { type: "function", function: { name: "g", strict: true } } as const;
-const json = (param: string, isStrict = false): OutputFormat => ({ type: "json_schema", schema, isStrict, whitespace: "flexible", param });
+const json = (param: string, isStrict = false): TextFormat => ({ type: "json_schema", schema, isStrict, whitespace: "flexible", param });
 
 async function ask(fields: object) {
   const { app, calls } = makeApp();
@@ -58,6 +58,18 @@ describe("what is demanded", () => {
       { ...calls, tools: [ofG] },
     ],
     [
+      { tools: [f, g], response_format: { type: "json_object" }, parallel_tool_calls: false },
+      { ...calls, tools: [ofF, ofG], isRequired: false, maxCalls: 1, otherwise: { type: "json_object", whitespace: "flexible" } },
+    ],
+    [
+      { tools: [f], guided_json: schema },
+      { ...calls, tools: [ofF], isRequired: false, otherwise: json("guided_json") },
+    ],
+    [
+      { tools: [f], tool_choice: "required", guided_json: schema },
+      { ...calls, tools: [ofF] },
+    ],
+    [
       { tools: [f], tool_choice: "none", guided_regex: "a" },
       { type: "regex", pattern: "a", param: "guided_regex" },
     ],
@@ -79,8 +91,8 @@ describe("is refused", () => {
     [{ guided_json: {}, guided_regex: "a" }, "guided_regex", /nothing beside guided_json/],
     [{ response_format: { type: "json_object" }, structured_outputs: { choice: ["a"] } }, "structured_outputs.choice", /nothing beside/],
     [{ structured_outputs: { json: {}, regex: "a" } }, "structured_outputs.regex", /nothing beside structured_outputs.json/],
-    [{ tools: [f], response_format: { type: "json_object" } }, "response_format", /tools that may be called/],
     [{ guided_regex: "a", ignore_eos: true }, "ignore_eos", /expected false where the answer has a form/],
+    [{ tools: [f], guided_json: {}, guided_regex: "a" }, "guided_regex", /nothing beside guided_json/],
   ])("%j", async (fields, param, message) => {
     const { status, body, format } = await ask(fields);
     expect(status).toBe(400);

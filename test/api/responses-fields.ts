@@ -133,7 +133,7 @@ export const requestFields = {
   text: {
     does: "effective",
     values: '`format`: "text", "json_object", "json_schema"',
-    note: "enforced token by token; [what schemas can say](structured-output.md); not beside tools that may be called. `verbosity` is ignored",
+    note: "enforced token by token; [what schemas can say](structured-output.md); beside tools, the answer is calls or has this form. `verbosity` is ignored",
     sent: { text: { format: { type: "json_schema", name: "a", schema } } },
     effect: { options: { format: { type: "json_schema", schema } } },
     proof: [e2e, "answers in a schema"],

@@ -89,6 +89,19 @@ test("the output of a response is input of the next request as it is", async () 
   ]);
 });
 
+test("beside tools, a form is that of an answer without calls; both are known by the names of this API", async () => {
+  const { client, calls } = makeResponsesApp(helloEvents);
+  const format = { type: "json_schema", name: "a", schema: { type: "object" } } as const;
+  await client.responses.create({ ...ask, tools: [weatherTool], text: { format } });
+
+  expect(calls[0]?.options.format).toMatchObject({
+    type: "tool_calls",
+    isRequired: false,
+    tools: [{ name: "get_weather", param: "tools[0].parameters" }],
+    otherwise: { type: "json_schema", param: "text.format.schema" },
+  });
+});
+
 test.each<[string, object, string, string]>([
   ["no input", { input: undefined }, "input", "missing_required_parameter"],
   ["an empty input", { input: [] }, "input", "invalid_value"],
@@ -131,7 +144,6 @@ test.each<[string, object, string, string]>([
     "tool_choice.tools",
     "invalid_value",
   ],
-  ["a form beside tools", { tools: [weatherTool], text: { format: { type: "json_object" } } }, "text.format", "invalid_value"],
   ["a form of no known type", { text: { format: { type: "xml" } } }, "text.format.type", "invalid_value"],
   ["a schema that is none", { text: { format: { type: "json_schema", name: "a" } } }, "text.format.schema", "missing_required_parameter"],
   ["no limit at all", { max_output_tokens: 0 }, "max_output_tokens", "invalid_value"],

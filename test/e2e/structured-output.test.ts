@@ -183,6 +183,44 @@ describe("calls", () => {
   );
 });
 
+describe("calls beside a form", () => {
+  const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+  const tools = [{ type: "function", function: { name: "get_weather", description: "Get the weather of a city", parameters } }];
+  const areArguments = ajv.compile(parameters);
+
+  test.each([false, true])("come first, and the form is that of the answer to their result, stream: %s", async (stream) => {
+    const question = requestOf({}).messages[0]!;
+    const fields = { guided_regex: "It is (sunny|cloudy) in [A-Z][a-z]+ with [0-9]+ degrees", tools, temperature: 0 };
+    const { message } = await ask(fields);
+    expect(message).toMatchObject({ content: null, tool_calls: [{ function: { arguments: '{"city": "Toronto"}' } }] });
+
+    const result = { role: "tool", tool_call_id: message.tool_calls![0]!.id, content: '{"temperature": 12, "condition": "sunny"}' };
+    const answer = await ask({ ...fields, stream, messages: [question, message, result] });
+    expect(answer).toMatchObject({ finish_reason: "stop", message: { content: "It is sunny in Toronto with 12 degrees" } });
+  });
+
+  test.each([false, true])("every answer is one or the other, thinking: %s", async (thinking) => {
+    const capital = /^The capital of [A-Z][a-z]{2,9} is [A-Z][a-z]{2,9}[.]$/;
+    const fields = { guided_regex: capital.source, tools, temperature: 2, enable_thinking: thinking, reasoning_max_tokens: 20 };
+    const questions = ["What is the weather in Toronto?", "What is the capital of Italy?"];
+    const kinds = await Promise.all(
+      Array.from({ length: 16 }, async (_, seed) => {
+        const messages = [{ role: "user", content: questions[seed % 2]! }];
+        const { message, finish_reason: reason } = await ask({ ...fields, messages, seed, max_completion_tokens: 300 });
+        if (reason === "length") return "cut";
+        const calls = (message.tool_calls ?? []) as OpenAI.ChatCompletionMessageFunctionToolCall[];
+        expect(reason).toBe(calls.length > 0 ? "tool_calls" : "stop");
+        if (calls.length === 0) expect(message.content).toMatch(capital);
+        else expect(message.content).toBeNull();
+        for (const call of calls) expect(areArguments(JSON.parse(call.function.arguments)), call.function.arguments).toBe(true);
+        return reason;
+      }),
+    );
+    expect(kinds).toContain("tool_calls");
+    expect(kinds).toContain("stop");
+  });
+});
+
 test("a strict tool is called as one that is not", async () => {
   const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
   const tool = { name: "get_weather", description: "Get the weather of a city", parameters };

@@ -1,12 +1,10 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { OutputFormat } from "../../src/core/structured-output.ts";
+import type { CallsFormat } from "../../src/core/structured-output.ts";
 import { Matcher } from "../../src/grammar/matcher.ts";
 import { schemas } from "./random-schemas.ts";
 import { allowedTokens, compile, drawAnswer, endId, tokenizer } from "./nano-vocabulary.ts";
-
-type ToolCalls = OutputFormat & { type: "tool_calls" };
 
 const weather = {
   type: "object",
@@ -14,7 +12,7 @@ const weather = {
   required: ["city"],
 };
 
-function toolCalls(options: Partial<ToolCalls> = {}): ToolCalls {
+function toolCalls(options: Partial<CallsFormat> = {}): CallsFormat {
   const tools = [
     { name: "get_weather", parameters: weather, isStrict: true, param: "tools[0].function.parameters" },
     { name: "now", parameters: undefined, isStrict: true, param: "tools[1].function.parameters" },
@@ -22,7 +20,21 @@ function toolCalls(options: Partial<ToolCalls> = {}): ToolCalls {
   return { type: "tool_calls", tools, isRequired: true, maxCalls: Infinity, ...options };
 }
 
-function accepts(format: ToolCalls, text: string): boolean {
+/** Calls, or a text of the form. The calls are compact, the form need not be: its rules have the same names. */
+function callsOr(otherwise: CallsFormat["otherwise"] & object): CallsFormat {
+  return toolCalls({ isRequired: false, otherwise });
+}
+
+const forecast = callsOr({
+  type: "json_schema",
+  schema: { type: "object", properties: { sky: { enum: ["sunny", "cloudy"] }, notes: {} }, required: ["sky"] },
+  isStrict: true,
+  whitespace: "flexible",
+  param: "response_format.json_schema.schema",
+});
+const sum = callsOr({ type: "grammar", ebnf: 'root ::= value ("+" value)*\nvalue ::= [0-9]{1,3}', param: "guided_grammar" });
+
+function accepts(format: CallsFormat, text: string): boolean {
   const matcher = new Matcher(compile(format));
   return tokenizer.encodeTemplate(text).every((id) => matcher.accept(id)) && matcher.accept(endId);
 }
@@ -43,9 +55,28 @@ describe("tool calls", () => {
     ["after text", toolCalls({ isRequired: false }), `I will look.\n${nanoCall}`, true],
     ["followed by text", toolCalls({ isRequired: false }), `${nanoCall} Done.`, false],
     ["of an unknown tool", toolCalls({ isRequired: false }), nanoCall.replace("get_weather", "get_time"), false],
+    ["instead of a text in a form", forecast, nanoCall, true],
+    ["several instead of a text in a form", forecast, `${thinkingCall}${nowCall}`, true],
+    ["left out for a text in a form", forecast, '{\n  "sky": "sunny",\n  "notes": [1, {"a": null}]\n}', true],
+    ["left out for a text in another form", forecast, '{"sky": "blue"}', false],
+    ["left out for a text in no form", forecast, "It is sunny.", false],
+    ["behind a text in a form", forecast, `{"sky": "sunny"}${nanoCall}`, false],
+    ["before a text in a form", forecast, `${nanoCall}{"sky": "sunny"}`, false],
+    ["with line breaks that only the form may have", forecast, nanoCall.replace("{", "{\n"), false],
+    ["with values of a grammar's rules", sum, "12+345", true],
+    ["beside a grammar's rules of the same name", sum, nanoCall, true],
     ["with wrong arguments", toolCalls({ isRequired: false }), nanoCall.replace("Oslo", 'Oslo", "days": 9, "x": "'), false],
   ])("%s", (_, format, text, isAccepted) => {
     expect(accepts(format, text)).toBe(isAccepted);
+  });
+
+  it.each<[CallsFormat["otherwise"] & object, RegExp]>([
+    [{ type: "json_schema", schema: { minimum: 2, maximum: 1 }, isStrict: true, whitespace: "flexible", param: "s" }, /contradicts itself/],
+    [{ type: "json_schema", schema: { type: "no" }, isStrict: true, whitespace: "flexible", param: "s" }, /^s\.type: /],
+    [{ type: "grammar", ebnf: "root ::= missing", param: "guided_grammar" }, /the rule "missing"/],
+    [{ type: "choice", texts: [], param: "guided_choice" }, /^guided_choice: expected 1 to/],
+  ])("are refused beside a form that is: %j", (otherwise, message) => {
+    expect(() => compile(callsOr(otherwise))).toThrow(message);
   });
 
   it("begin with the control token, never with tokens that spell it", () => {

@@ -1,8 +1,7 @@
 // A request of the Messages API in our words: blocks to Chat, the rest to GenerationOptions.
 
 import type { Chat, ChatMessage, ContentPart, GenerationOptions, ToolUse } from "../../core/chat.ts";
-import { RequestError } from "../../core/errors.ts";
-import type { OutputFormat } from "../../core/structured-output.ts";
+import type { OutputFormat, TextFormat } from "../../core/structured-output.ts";
 import type { GenerationDefaults } from "../app-options.ts";
 import { toGenerationOptions, wantsThinking } from "../from-openai.ts";
 import type { MediaParts } from "../media-parts.ts";
@@ -101,11 +100,8 @@ export function toOptions(
 function toFormat({ output_config: config, output_format: older }: MessageRequest, toolUse: ToolUse | undefined): OutputFormat | undefined {
   const field = config?.format ? "output_config.format" : "output_format";
   const schema = (config?.format ?? older)?.schema;
-  if (!schema)
-    return toolUse && toolFormat(toolUse, (name) => `tools[${toolUse.tools.findIndex((tool) => tool.name === name)}].input_schema`);
-  if (!toolUse) return { type: "json_schema", schema, isStrict: true, whitespace: "flexible", param: `${field}.schema` };
-  throw new RequestError(`${field}: expected nothing beside tools that may be called; use tool_choice {"type": "none"}, or no tools`, {
-    code: "invalid_value",
-    param: field,
-  });
+  const format: TextFormat | undefined =
+    schema && ({ type: "json_schema", schema, isStrict: true, whitespace: "flexible", param: `${field}.schema` } as const);
+  if (!toolUse) return format;
+  return toolFormat(toolUse, (name) => `tools[${toolUse.tools.findIndex((tool) => tool.name === name)}].input_schema`, format);
 }

@@ -80,7 +80,7 @@ export const messageRequest = z.object({
   ),
   output_config: optional(
     z.object({ format: outputFormat }, "an object"),
-    "The form of the answer, enforced token by token; not beside tools that may be called.",
+    "The form of the answer, enforced token by token. Beside tools, the answer is calls or has this form.",
   ),
   output_format: outputFormat.describe("The older name of `output_config.format`."),
   temperature,

@@ -2,7 +2,7 @@
 // of this one.
 
 import { RequestError } from "../../core/errors.ts";
-import type { OutputFormat } from "../../core/structured-output.ts";
+import type { OutputFormat, TextFormat } from "../../core/structured-output.ts";
 import type { AnswerFields } from "../from-openai.ts";
 import type { ResponsesRequest } from "./request.ts";
 
@@ -60,6 +60,12 @@ export function toOwnError(error: unknown): unknown {
 
 /** Errors about the form name fields by these paths. */
 export function toOwnFormat(format: OutputFormat): OutputFormat {
-  if (format.type === "tool_calls") return { ...format, tools: format.tools.map((tool) => ({ ...tool, param: inOwnTerms(tool.param) })) };
+  if (format.type !== "tool_calls") return toOwnTextFormat(format);
+  const { otherwise } = format;
+  const tools = format.tools.map((tool) => ({ ...tool, param: inOwnTerms(tool.param) }));
+  return { ...format, tools, ...(otherwise && { otherwise: toOwnTextFormat(otherwise) }) };
+}
+
+function toOwnTextFormat(format: TextFormat): TextFormat {
   return "param" in format ? { ...format, param: inOwnTerms(format.param) } : format;
 }
