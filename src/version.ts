@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, parse } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The version in package.json, which lies beside both src/ and dist/. */
@@ -11,12 +11,19 @@ export function programVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-/** Changes with the version and with any file under convert/, so that a conversion by other code is never taken from the cache. */
-export function converterFingerprint(): string {
-  const folder = fileURLToPath(new URL("convert", import.meta.url));
+/** What a conversion's bytes depend on beside convert/: formats of numbers, names of inputs, the manifest. */
+const sharedModules = ["data-type", "graph-io", "half", "manifest"];
+
+/**
+ * Changes with the version and with the code that decides what a conversion writes, so that a conversion by other code is never taken
+ * from the cache. `root` holds the program's modules.
+ */
+export function converterFingerprint(root: string = fileURLToPath(new URL(".", import.meta.url))): string {
   const hash = createHash("sha256").update(programVersion());
-  for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" }).toSorted()) {
-    if (/\.[jt]s$/.test(file)) hash.update(file).update(readFileSync(join(folder, file)));
-  }
+  const files = [
+    ...readdirSync(join(root, "convert"), { recursive: true, encoding: "utf8" }).map((name) => join("convert", name)),
+    ...readdirSync(join(root, "core")).flatMap((name) => (sharedModules.includes(parse(name).name) ? [join("core", name)] : [])),
+  ];
+  for (const file of files.toSorted()) if (/\.[jt]s$/.test(file)) hash.update(file).update(readFileSync(join(root, file)));
   return hash.digest("hex");
 }
