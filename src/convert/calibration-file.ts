@@ -73,8 +73,8 @@ export class CalibrationWriter {
     for (const [layer, { missing }] of this.#layers) assert(missing === 0, `${missing} values of layer ${layer} are missing`);
     writing(this.#path, () => {
       fsyncSync(this.#fd);
+      renameSync(this.#partialPath, this.#path); // what fails up to here leaves a file for `discard` to close
       closeSync(this.#fd);
-      renameSync(this.#partialPath, this.#path);
     });
   }
 

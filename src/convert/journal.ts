@@ -1,6 +1,6 @@
 // Which jobs of a conversion are done: the file that lets a conversion go on after its process was killed.
 
-import { closeSync, existsSync, fdatasyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fdatasyncSync, ftruncateSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { writing } from "./write-error.ts";
 
 /**
@@ -56,7 +56,8 @@ export class Journal {
 
   #write(lines: readonly (string | number)[]): void {
     writing(this.#path, () => {
-      writeSync(this.#fd, lines.map((line) => `${line}\n`).join(""));
+      // All of it or an error: behind half a line, the next one would name a job that was never done.
+      writeFileSync(this.#fd, Buffer.from(lines.map((line) => `${line}\n`).join("")));
       fdatasyncSync(this.#fd);
     });
   }

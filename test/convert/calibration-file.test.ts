@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CalibrationFile, CalibrationWriter } from "../../src/convert/calibration-file.ts";
 import { UserError } from "../../src/core/errors.ts";
@@ -58,6 +58,17 @@ describe("a calibration file", () => {
     expect(() => writer.finish()).toThrow("15 values of layer 12 are missing");
     writer.discard();
     expect(readdirSync(dirname(path))).toEqual([]);
+  });
+
+  test("whose name is taken at the end leaves nothing of itself either", () => {
+    const path = newPath();
+    const writer = new CalibrationWriter(path, { hiddenSize: 1, layers: [1], visionExpert: Uint8Array.of(0) });
+    writer.append(1, 0, Float32Array.of(1));
+    mkdirSync(path);
+
+    expect(() => writer.finish()).toThrow(/^cannot write .*EISDIR/);
+    writer.discard();
+    expect(readdirSync(dirname(path))).toEqual([basename(path)]);
   });
 
   test.each([Number.NaN, Infinity, -70000])("is not written with %f in it", (value) => {

@@ -1,11 +1,18 @@
 import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Journal } from "../../src/convert/journal.ts";
 import { temporaryFolder } from "./tiny-checkpoint.ts";
 
 const key = "0123abcd";
+
+/** A disk that takes two bytes of each write, as one may that is nearly full. */
+vi.mock("node:fs", async (importOriginal) => {
+  const fs = await importOriginal<typeof import("node:fs")>();
+  const writeSync = (fd: number, data: string | Uint8Array): number => fs.writeSync(fd, Buffer.from(data), 0, 2);
+  return { ...fs, writeSync };
+});
 
 async function writeJournal(path: string, jobs: readonly number[]): Promise<void> {
   const journal = new Journal(path, key);
