@@ -14,6 +14,7 @@ import { EngineClient } from "../engine/engine-client.ts";
 import { GrammarClient } from "../grammar/grammar-client.ts";
 import { createMediaReader } from "../media/media-reader.ts";
 import { startTracing } from "./tracing.ts";
+import { exitNow } from "../runtime/exit-now.ts";
 import { programVersion } from "../version.ts";
 import { createHttpServer } from "./http-server.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
@@ -104,7 +105,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
 
 function endAtOnce(engine: EngineClient, reason: string): void {
   engine.abandon(reason);
-  setTimeout(() => process.kill(process.pid, "SIGKILL"), lastWordsMs); // exit() would wait for the thread
+  setTimeout(() => exitNow(1), lastWordsMs);
 }
 
 type LoadedModel = PreparedModel & { readonly memory: MemoryPlan; readonly vision: VisionLoaders; readonly engine: EngineClient };

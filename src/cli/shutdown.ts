@@ -6,6 +6,7 @@ import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { EngineError } from "../core/errors.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
+import { exitNow } from "../runtime/exit-now.ts";
 import { closeWhenIdle } from "./listen.ts";
 
 /** How long errors have to reach the clients whose answers are cut off. */
@@ -13,6 +14,12 @@ export const lastWordsMs = 1_000;
 
 /** Behind the time that answers have: errors reach their clients, and threads end. */
 const endingMs = 5_000;
+
+/**
+ * What a crash in native code raises. Node would run a listener in the main thread while the other one runs into the same instruction
+ * again, for ever: without one, the process ends.
+ */
+const crashes: closeWithGrace.AllEvents[] = ["SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV"];
 
 export type EndOptions = {
   /** Answers may go on for so long, those that still wait for a slot too. */
@@ -29,7 +36,13 @@ export type EndOptions = {
 export function endInOrder(server: Server, engine: EngineClient, options: EndOptions): void {
   const { timeoutMs, log, say } = options;
   let reason: string | undefined;
-  const grace = closeWithGrace({ delay: timeoutMs + endingMs, logger: false }, async ({ err, signal }) => {
+  const onSecondSignal = (): void => exitNow(1);
+  const onTimeout = (): void => {
+    log.fatal({}, "the engine does not end: ending without it");
+    exitNow(1);
+  };
+  const graceOptions = { delay: timeoutMs + endingMs, logger: false as const, skip: crashes, onSecondSignal, onTimeout };
+  const grace = closeWithGrace(graceOptions, async ({ err, signal }) => {
     options.onStopping();
     if (err) log.error({ err }, "stopping after an error");
     else if (signal) say(`${signal}: finishing what runs; once more to stop at once`);

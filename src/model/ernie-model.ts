@@ -48,8 +48,8 @@ export class ErnieModel implements ModelRunner {
   readonly #parts: Parts & { readonly owned: Owned };
 
   /**
-   * Loads the graphs of a converted model folder; `dtype` is the type of its activations. Throws UserError when a GPU's memory
-   * does not suffice, with everything given back.
+   * Loads the graphs of a converted model folder; `dtype` is the type of its activations. Throws UserError when memory does not
+   * suffice, with everything given back.
    */
   constructor(runtime: Runtime, folder: string, config: ModelConfig, dtype: DataType, options: ErnieModelOptions) {
     this.slotCount = options.slotCount;
@@ -58,7 +58,7 @@ export class ErnieModel implements ModelRunner {
     this.#runtime = runtime;
     this.#prefillChunkTokens = options.prefillChunkTokens;
     const build = () => load(runtime, folder, config, dtype, options);
-    this.#parts = runtime.device.kind === "cuda" ? whereMemorySuffices(build) : build();
+    this.#parts = whereMemorySuffices(runtime.device.kind, build);
     this.#largestPicture = largestPicture(config);
   }
 
@@ -74,7 +74,7 @@ export class ErnieModel implements ModelRunner {
     const steps = [encode, ...batches];
     onProgress(0, steps.length);
     for (const [i, step] of steps.entries()) {
-      whereMemorySuffices(step);
+      whereMemorySuffices("cuda", step);
       onProgress(i + 1, steps.length);
     }
   }
@@ -166,19 +166,25 @@ function openRoutingDecoder(runtime: Runtime, graph: Uint8Array, options: Sessio
   }
 }
 
-/** Makes a shortage of the GPU's memory the operator's error. */
-function whereMemorySuffices<T>(run: () => T): T {
+const memoryAdvice = {
+  cpu: "the memory does not suffice; lower --max-num-seqs or --max-model-len",
+  cuda: "the GPU's memory does not suffice; lower --gpu-memory-utilization, --max-num-seqs or --max-model-len",
+};
+
+/** Makes a shortage of the device's memory the operator's error. */
+function whereMemorySuffices<T>(kind: keyof typeof memoryAdvice, run: () => T): T {
   try {
     return run();
   } catch (error) {
     if (!isOutOfMemory(error)) throw error;
-    const advice = "the GPU's memory does not suffice; lower --gpu-memory-utilization, --max-num-seqs or --max-model-len";
-    throw new UserError(`${advice}: ${(error as Error).message}`, { cause: error });
+    throw new UserError(`${memoryAdvice[kind]}: ${(error as Error).message}`, { cause: error });
   }
 }
 
 /** Ours is a CudaError; ONNX Runtime says in its messages that its own allocations failed. */
 function isOutOfMemory(error: unknown): boolean {
   if (error instanceof CudaError) return error.code === cudaErrorCodes.cudaErrorMemoryAllocation;
-  return error instanceof Error && /CUDA failure 2\b|out of memory|Failed to allocate memory/i.test(error.message);
+  return (
+    error instanceof Error && /CUDA failure 2\b|out of memory|Failed to allocate memory|bad_alloc|bytes of memory left/i.test(error.message)
+  );
 }

@@ -1,37 +1,85 @@
-// Preloaded into the program (see startBroken): breaks the model in the engine's thread. ERNIE_VL_FAULT says how, from the
-// fourth step of a request on.
+// Preloaded into the program (see startBroken): breaks one of its threads. ERNIE_VL_FAULT names the fault; one of a step comes with the
+// fourth step, `NAME@KIND` with the first step of that kind.
 
-import { isMainThread } from "node:worker_threads";
+import { BroadcastChannel, isMainThread } from "node:worker_threads";
+import koffi from "koffi";
 
-const kind = process.env.ERNIE_VL_FAULT;
-const goodSteps = 3;
+const [name, kind] = (process.env.ERNIE_VL_FAULT ?? "").split("@");
+const goodSteps = kind ? 0 : 3;
+const wire = new BroadcastChannel("fault");
+wire.unref();
 
-if (!isMainThread && kind) {
+if (isMainThread) {
+  wire.addEventListener("message", () => {
+    throw new Error("nobody catches this (injected)");
+  });
+} else if (name) {
+  await breakThread();
+}
+
+async function breakThread() {
   const { ErnieModel } = await import("../../dist/model/ernie-model.js");
-  const { DeviceLostError } = await import("../../dist/core/errors.js");
-  const { step } = ErnieModel.prototype;
-  let count = 0;
+  const { Sampler } = await import("../../dist/model/sampler.js");
+  const { HostDevice } = await import("../../dist/runtime/device.js");
+  const { DeviceLostError, EngineError } = await import("../../dist/core/errors.js");
+  const { Matcher } = await import("../../dist/grammar/matcher.js");
   const sleep = (ms) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-  const faults = {
-    slow: () => {
-      count--;
-      sleep(20);
-    },
-    "fails-once": () => {
-      throw new Error("injected");
-    },
-    "fails-always": () => {
-      count--;
-      throw new Error("out of memory (injected)");
-    },
-    "device-lost": () => {
-      throw new DeviceLostError("the GPU has failed (injected)");
-    },
-    "thread-ends": () => process.exit(7),
-    hangs: () => sleep(Infinity),
+  const fail = (error) => {
+    throw error;
   };
-  ErnieModel.prototype.step = function faultyStep(...batch) {
-    if (count++ === goodSteps) faults[kind]();
-    return step.apply(this, batch);
+  /** The next call of the method is another one, with the true one behind its arguments. */
+  const replaceOnce = (prototype, method, replacement) => {
+    const original = prototype[method];
+    prototype[method] = function (...args) {
+      prototype[method] = original;
+      return replacement.call(this, ...args, () => original.apply(this, args));
+    };
+  };
+  const noMemory = () => fail(new EngineError("the system has no 1 bytes of memory left"));
+  const fillWithNaN = (output, draws, drawTruly) => {
+    new Float32Array(
+      output.memory.bytes,
+      0,
+      output.logits.shape.reduce((a, b) => a * b, 1),
+    ).fill(NaN);
+    return drawTruly();
+  };
+
+  /** What happens in a step before it is computed. */
+  const stepFaults = {
+    slow: () => sleep(20),
+    "fails-once": () => fail(new Error("injected")),
+    "fails-always": () => fail(new Error("out of memory (injected)")),
+    "device-lost": () => fail(new DeviceLostError("the GPU has failed (injected)")),
+    "no-memory": () => replaceOnce(HostDevice.prototype, "allocate", noMemory),
+    "not-finite": () => replaceOnce(Sampler.prototype, "draw", fillWithNaN),
+    "thread-ends": () => process.exit(7),
+    "heap-full": () => {
+      for (const kept = []; ;) kept.push(new Array(100_000).fill(kept.length));
+    },
+    hangs: () => koffi.load(null).func("unsigned int sleep(unsigned int)")(1_000_000),
+    crashes: () => koffi.load(null).func("size_t strlen(uintptr_t)")(8),
+    "main-thread-throws": () => wire.postMessage("now"),
+  };
+  if (name === "no-memory-at-start") replaceOnce(HostDevice.prototype, "allocate", noMemory);
+  if (name === "picture-thread-ends") (await import("sharp")).default.prototype.metadata = () => process.exit(9);
+  if (name === "grammar-thread-ends") Matcher.prototype.accept = () => process.exit(9);
+  if (stepFaults[name]) breakSteps(ErnieModel.prototype, stepFaults[name]);
+}
+
+/** These last; others happen once. */
+const lastingFaults = ["slow", "fails-always"];
+
+function breakSteps(prototype, fault) {
+  const { step } = prototype;
+  let count = 0;
+  let isOver = false;
+  prototype.step = function faultyStep(batch, ...rest) {
+    const isItsTime = kind ? batch.type === kind : count++ >= goodSteps;
+    if (isItsTime && !isOver) {
+      isOver = !lastingFaults.includes(name);
+      fault();
+    }
+    return step.call(this, batch, ...rest);
   };
 }

@@ -1,13 +1,53 @@
 // How the whole program ends when it is told to.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type OpenAI from "openai";
 import { expect, test } from "vitest";
 import { startBroken, startServer } from "./start-server.ts";
 
-test("a stop signal ends an idle server at once, without an error", async () => {
+test.each<NodeJS.Signals>(["SIGTERM", "SIGINT", "SIGHUP"])("%s ends an idle server at once, without an error", async (signal) => {
   const server = await startServer();
 
-  expect(await server.stop()).toBe(0);
+  server.kill(signal);
+
+  expect(await server.ended).toEqual({ code: 0, signal: null });
+  expect(server.printed()).toContain(`${signal}: finishing what runs`);
+});
+
+test("a stop signal while the server converts or loads its model ends it, and the next start is as good as any", async () => {
+  const cache = mkdtempSync(join(tmpdir(), "ernie-vl-stopped-"));
+  const cwd = fileURLToPath(new URL("../..", import.meta.url));
+  /** Stops a starting server when it says this. */
+  const stopAt = async (line: string) => {
+    const child = spawn(process.execPath, ["dist/main.js", "serve", "--port", "0"], {
+      cwd,
+      env: { ...process.env, ERNIE_VL_CACHE: cache },
+    });
+    let printed = "";
+    child.stderr.on("data", (text: Buffer) => (printed += text.toString()));
+    child.stdout.on("data", (text: Buffer) => (printed += text.toString()).includes(line) && child.kill("SIGTERM"));
+    const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+    return { printed, code, signal };
+  };
+  try {
+    expect(await stopAt("Converting")).toMatchObject({ code: 1, printed: expect.stringContaining("the same command goes on from here") });
+    const server = await startServer([], "unused", { ERNIE_VL_CACHE: cache });
+    expect(await server.stop()).toBe(0);
+    expect(await stopAt("media ")).toMatchObject({ signal: "SIGTERM", printed: expect.not.stringContaining("Listening") });
+
+    const next = await startServer([], "unused", { ERNIE_VL_CACHE: cache });
+
+    expect(next.printed()).not.toContain("Converting");
+    expect(await next.health()).toMatchObject({ status: "ok" });
+    expect(await next.stop()).toBe(0);
+  } finally {
+    rmSync(cache, { recursive: true });
+  }
 });
 
 test("a stop signal lets a running answer finish", async () => {
@@ -101,6 +141,22 @@ test("a second stop signal ends the server at once, whatever runs", async () => 
 
   expect(await server.ended).toEqual({ code: 1, signal: null });
   expect((await ends).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+});
+
+test("a stop signal lets a prompt be computed to its end, and the answer behind it", async () => {
+  const server = await startBroken("slow@prefill", ["--prefill-chunk", "16"]);
+  const long = "One, two, three, four, five. ".repeat(100);
+  const running = fetch(`${server.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "ernie-vl-nano", messages: [{ role: "user", content: long }], max_tokens: 5, ignore_eos: true }),
+  });
+  await expect.poll(() => server.health()).toMatchObject({ running: 1 });
+
+  const exitCode = server.stop();
+
+  expect(await (await running).json()).toMatchObject({ usage: { completion_tokens: 5 } });
+  expect(await exitCode).toBe(0);
 });
 
 test("a stop signal lets requests that wait for a slot have their turn", async () => {

@@ -78,7 +78,7 @@ export async function startServer(
 
 const preload = fileURLToPath(new URL("inject-fault.mjs", import.meta.url));
 
-/** The same with a model that breaks in the middle of an answer; `inject-fault.mjs` knows how. */
-export function startBroken(fault: string, args: readonly string[] = []): Promise<RunningServer> {
-  return startServer(args, "unused", { NODE_OPTIONS: `--import=${preload}`, ERNIE_VL_FAULT: fault });
+/** The same with a part that breaks in the middle of an answer; `inject-fault.mjs` knows how. */
+export function startBroken(fault: string, args: readonly string[] = [], nodeOptions = ""): Promise<RunningServer> {
+  return startServer(args, "unused", { NODE_OPTIONS: `--import=${preload} ${nodeOptions}`, ERNIE_VL_FAULT: fault });
 }
