@@ -62,5 +62,5 @@ function readAnySentencePieceModel(folder: string): TokenizerData {
     if (data) return data;
   }
   const wanted = ["tokenizer.json", ...sentencePieceNames].join(", ");
-  throw new UserError(`${folder}: expected a tokenizer (${wanted}), found none; copy it from the checkpoint`);
+  throw new UserError(`${folder}: expected a tokenizer (${wanted}), found none; get it from where the weights come from`);
 }

@@ -2,6 +2,8 @@
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { loadTemplate } from "../chat/template.ts";
+import { loadTokenizer } from "../chat/tokenizer.ts";
 import { cacheFolderFor } from "../convert/conversion-cache.ts";
 import { convert, type ConvertOptions } from "../convert/convert.ts";
 import type { Source } from "../convert/source.ts";
@@ -13,6 +15,7 @@ import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { converterFingerprint, programVersion } from "../version.ts";
 import { ConvertProgress } from "./convert-progress.ts";
 import { formatBytes } from "./options.ts";
+import { readVideoConfig } from "./vision-loaders.ts";
 
 /** Settings from the command line, with "auto" decided. Only a GPU computes bf16. */
 export function chooseSettings(
@@ -109,6 +112,7 @@ export async function convertShown(
   say: (line: string) => void,
 ): Promise<void> {
   refuseConverted(source);
+  if (source.type === "checkpoint") checkCompanions(source.folder);
   const { weights, activations } = options.settings;
   const name = source.type === "checkpoint" ? source.folder : `synthetic ${source.name}`;
   say(`Converting ${name} (${weights} weights, ${activations} activations) to ${target}`);
@@ -129,6 +133,13 @@ export async function convertShown(
   } finally {
     progress.stop();
   }
+}
+
+/** Reads the small files as a server will: the end of a long conversion would be a bad moment to learn what is wrong with them. */
+function checkCompanions(folder: string): void {
+  loadTokenizer(folder);
+  loadTemplate(folder);
+  readVideoConfig(folder);
 }
 
 /** Throws a UserError for a folder that is not to be converted once more. */

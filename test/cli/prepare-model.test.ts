@@ -1,0 +1,37 @@
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+import { convertWithProgress } from "../../src/cli/prepare-model.ts";
+
+const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+const root = mkdtempSync(join(tmpdir(), "ernie-vl-prepare-"));
+afterAll(() => rmSync(root, { recursive: true }));
+
+const options = { settings: { weights: "fp32", activations: "fp32" }, programVersion: "1.0.0" } as const;
+
+describe("a checkpoint is refused before anything is converted when", () => {
+  test.each<[string, (folder: string) => void, RegExp]>([
+    ["it has no tokenizer", (folder) => rmSync(join(folder, "tokenizer.json")), /expected a tokenizer \(tokenizer\.json, .*found none/],
+    ["its chat template is broken", (folder) => writeFileSync(join(folder, "chat_template.jinja"), "{% if %}"), /chat_template\.jinja/],
+    [
+      "its settings of videos are broken",
+      (folder) => writeFileSync(join(folder, "video_preprocessor_config.json"), '{"fps": -1}'),
+      /video_preprocessor_config\.json: .*fps/,
+    ],
+  ])("%s", async (name, damage, message) => {
+    const folder = join(root, name);
+    const target = join(root, "converted");
+    cpSync(nano, folder, { recursive: true });
+    damage(folder);
+    const said: string[] = [];
+
+    const conversion = convertWithProgress({ type: "checkpoint", folder }, target, options, (line) => said.push(line));
+
+    await expect(conversion).rejects.toThrow(message);
+    expect(said).toEqual([]);
+    expect(existsSync(target)).toBe(false);
+    expect(readdirSync(root).filter((entry) => entry.endsWith(".partial"))).toEqual([]);
+  });
+});
