@@ -3,7 +3,7 @@
 
 import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
-import { Command, Option } from "commander";
+import { Argument, Command, Option } from "commander";
 import pino, { type Logger } from "pino";
 import { benchCommand } from "./cli/bench-command.ts";
 import { activationsOption, expertsOption, weightsOption } from "./cli/conversion-options.ts";
@@ -38,9 +38,21 @@ type ConvertFlags = {
 const calibrateHelp =
   "round int4 experts for what they are given, found out by running sample chats: JSON Lines of chat requests, or built-in ones; takes several times as long, and the memory that serving takes";
 
+const convertExamples = `
+Examples:
+  ernie-vl convert ./ERNIE-4.5-VL-28B-A3B-PT --out ./ernie-28b-int4
+  ernie-vl convert ./ERNIE-4.5-VL-28B-A3B-PT --out ./ernie-28b-gpu --activations bf16        for a GPU
+  ernie-vl convert --synthetic 28b-slice --out ./slice                                       to measure without a checkpoint
+  ernie-vl serve --model ./ernie-28b-int4
+
+Disk, time and memory it takes: docs/getting-started.md`;
+
 function convertCommand(): Command {
   return new Command("convert")
-    .description("Convert a Hugging Face checkpoint to a folder that `serve` loads directly. Stopped, it goes on where it was.")
+    .summary("Convert a checkpoint to a folder that `serve` loads directly.")
+    .description(
+      "Convert a checkpoint to a folder that `serve` loads directly; stopped, it goes on where it was. Needed only to convert on another machine, into a folder of your choice, or with --calibrate: `serve` converts by itself.",
+    )
     .argument("[checkpoint]", "folder with config.json and *.safetensors (Baidu's layout or transformers')")
     .addOption(new Option("--synthetic <size>", "made-up weights instead of a checkpoint, to measure with").choices(syntheticNames))
     .requiredOption("--out <dir>", "folder to write; must not exist yet")
@@ -49,6 +61,7 @@ function convertCommand(): Command {
     .addOption(expertsOption())
     .option("--calibrate [file]", calibrateHelp)
     .option("--overwrite", "replace an earlier conversion in that folder", false)
+    .addHelpText("after", convertExamples)
     .action(async (checkpoint: string | undefined, flags: ConvertFlags) => {
       const { weights, activations = "fp32", experts, calibrate, overwrite } = flags;
       const source = toSource(checkpoint, flags.synthetic);
@@ -66,18 +79,28 @@ function toSource(checkpoint: string | undefined, synthetic: string | undefined)
   throw new UserError("convert takes a checkpoint folder or --synthetic SIZE, one of the two");
 }
 
-const pullEnvironment = `
+const pullHelp = `
 Environment:
-  HF_TOKEN      token for private or gated repositories (default: the login stored by other hub clients)
-  HF_ENDPOINT   address of another hub or mirror`;
+  HF_TOKEN                 token for private or gated repositories (default: the login stored by other hub clients)
+  HF_ENDPOINT              address of another hub or mirror
+  HTTPS_PROXY, HTTP_PROXY  proxy to go through, e.g. http://user:password@proxy.example:3128
+  NO_PROXY                 hosts to ask directly, with commas between
+
+Examples:
+  ernie-vl pull baidu/ERNIE-4.5-VL-28B-A3B-PT
+  ernie-vl pull baidu/ERNIE-4.5-VL-28B-A3B-PT --out /srv/models/ernie-28b
+  ernie-vl doctor ./ERNIE-4.5-VL-28B-A3B-PT                     what it takes in memory
+  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT`;
 
 function pullCommand(): Command {
   return new Command("pull")
-    .description("Download a checkpoint from the Hugging Face hub: resumes, verifies every file. The only command that uses the network.")
+    .description(
+      "Download a checkpoint from the Hugging Face hub: the same command again goes on where it stopped; every file is verified.",
+    )
     .argument("<repo>", "owner/name, e.g. baidu/ERNIE-4.5-VL-28B-A3B-PT")
-    .option("--revision <revision>", "branch, tag or commit", "main")
+    .option("--revision <revision>", "branch, tag or commit; a commit for the same files everywhere", "main")
     .option("--out <dir>", "folder to write (default: the repository's name)")
-    .addHelpText("after", pullEnvironment)
+    .addHelpText("after", pullHelp)
     .action(async (repo: string, { revision, out }: { revision: string; out: string | undefined }) => {
       const { pull } = await import("./cli/pull.ts"); // the hub's client library takes a while to load
       await pull({ repo, revision, out }, say);
@@ -86,8 +109,12 @@ function pullCommand(): Command {
 
 function doctorCommand(): Command {
   return new Command("doctor")
-    .description("Report versions, libraries, devices, what a model folder holds and lacks, and how much memory it takes.")
-    .argument("[dir]", "converted model or checkpoint", nanoModel)
+    .summary("Report what this machine has, and what a model holds, lacks and takes.")
+    .description(
+      "Report versions, libraries, devices, what a model folder holds and lacks, its memory by part, and how many sequences fit where. Exit code 1 where the server could not start.",
+    )
+    .addArgument(new Argument("[dir]", "converted model or checkpoint").default(nanoModel, "the nano model"))
+    .addHelpText("after", "\nExample:\n  ernie-vl doctor ./ERNIE-4.5-VL-28B-A3B-PT")
     .action(async (folder: string) => {
       if (!(await doctor(folder, say))) process.exitCode = 1;
     });
@@ -108,15 +135,27 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
+const programHelp = `
+Without a command, serve is meant. \`ernie-vl COMMAND --help\` shows its flags, defaults and examples.
+
+From nothing to an answer:
+  ernie-vl serve                                       the nano model that comes along: open http://127.0.0.1:8000
+  ernie-vl pull baidu/ERNIE-4.5-VL-28B-A3B-PT
+  ernie-vl doctor ./ERNIE-4.5-VL-28B-A3B-PT
+  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT
+
+Documentation: docs/README.md beside the program`;
+
 const program = new Command("ernie-vl")
-  .description("Serve ERNIE-4.5-VL on your own hardware, with an OpenAI-compatible API.")
+  .description("Serve ERNIE-4.5-VL on your own hardware, with the APIs of OpenAI and Anthropic.")
   .version(programVersion())
-  .showHelpAfterError("(--help shows what is allowed)")
+  .addHelpText("after", programHelp)
   .addCommand(serveCommand(nanoModel, createLogger, say), { isDefault: true })
   .addCommand(pullCommand())
   .addCommand(convertCommand())
   .addCommand(benchCommand(say))
   .addCommand(doctorCommand());
+for (const command of [program, ...program.commands]) command.showHelpAfterError("(--help shows what is allowed)");
 
 try {
   await program.parseAsync();

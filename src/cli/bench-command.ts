@@ -53,10 +53,12 @@ function addLoadOptions(command: Command): void {
 
 function addPromptOptions(command: Command): void {
   command
-    .option("--input-tokens <n>", "random words in each prompt", wholeNumber(1, 1 << 20), 128)
-    .option("--prefix-tokens <n>", "words in front of them that all prompts share", wholeNumber(0, 1 << 20), 0)
+    .option("--input-tokens <n>", "tokens of random words in each prompt", wholeNumber(1, 1 << 20), 128)
+    .option("--prefix-tokens <n>", "tokens in front of them that all prompts share", wholeNumber(0, 1 << 20), 0)
     .option("--images <n>", "made-up pictures in each prompt", wholeNumber(0, 64), 0)
-    .addOption(new Option("--image-size <WxH>", "their size").argParser(imageSize).default({ width: 512, height: 512 }, "512x512"))
+    .addOption(
+      new Option("--image-size <WxH>", "their size in pixels").argParser(imageSize).default({ width: 512, height: 512 }, "512x512"),
+    )
     .addOption(
       new Option("--dataset <file>", "prompts from a file instead: JSON Lines of chat messages, or ShareGPT's JSON").conflicts([
         "inputTokens",
@@ -68,7 +70,7 @@ function addPromptOptions(command: Command): void {
     .option("--output-tokens <n>", "tokens of each answer", wholeNumber(1, 1 << 20), 128)
     .option("--respect-eos", "let the model end its answers earlier", false)
     .addOption(new Option("--thinking <switch>", "think before answering (default: as the server does)").choices(["on", "off"]))
-    .option("--temperature <t>", "of sampling", nonNegativeNumber, 0);
+    .option("--temperature <t>", "of sampling, 0 to 2", nonNegativeNumber, 0);
 }
 
 type BenchFlags = {

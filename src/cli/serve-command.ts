@@ -3,6 +3,7 @@
 import { Command, Option } from "commander";
 import type { Logger } from "pino";
 import { defaultResponseStore } from "../api/app-options.ts";
+import { UserError } from "../core/errors.ts";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manifest.ts";
 import { deviceChoices, type DeviceChoice } from "./choose-device.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
@@ -12,25 +13,40 @@ import { serve, type ServeOptions } from "./serve.ts";
 
 const serveExamples = `
 Examples:
-  ernie-vl serve                                        the nano model that comes with the program
-  ernie-vl pull baidu/ERNIE-4.5-VL-28B-A3B-PT
-  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT --weights int4
-  ernie-vl serve --host 0.0.0.0 --api-key "$(openssl rand -hex 24)"`;
+  ernie-vl serve                                                       the nano model that comes with the program
+  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT                     a checkpoint that \`ernie-vl pull\` made
+  ernie-vl serve --max-num-seqs 4 --max-model-len 8192 --kv-cache-dtype int8      where memory is short
+  ERNIE_VL_API_KEY=… ernie-vl serve --host 0.0.0.0 --served-model-name ernie      for other machines
+
+Lengths are in tokens, times in seconds. Variables and advice: docs/configuration.md, docs/tuning.md`;
 
 /** `defaultModel` is served when the operator names none. */
 export function serveCommand(defaultModel: string, createLogger: () => Logger, say: (line: string) => void): Command {
-  const command = new Command("serve").description("Serve a model with an OpenAI-compatible API.");
+  const command = new Command("serve").description("Serve a model with the APIs of OpenAI and Anthropic, and a page for browsers.");
   addModelOptions(command, defaultModel);
   addServerOptions(command);
   addMediaOptions(command);
   addMemoryOptions(command);
   addTimeOptions(command);
-  return command.addHelpText("after", serveExamples).action((flags: ServeFlags) => serve(toServeOptions(flags), createLogger(), say));
+  return command
+    .addHelpText("after", serveExamples)
+    .allowExcessArguments()
+    .action((flags: ServeFlags) => {
+      const [extra] = command.args; // a command that does not exist ends here too, since serve is the default one
+      if (extra !== undefined)
+        throw new UserError(`expected a command or a flag, got ${extra}; a model is named by --model, and --help lists all commands`);
+      return serve(toServeOptions(flags), createLogger(), say);
+    });
 }
 
 function addModelOptions(command: Command, defaultModel: string): void {
   command
-    .option("--model <dir>", "converted model or Hugging Face checkpoint (converted once, into a cache)", defaultModel)
+    .addOption(
+      new Option("--model <dir>", "converted model or Hugging Face checkpoint (converted once, into a cache)").default(
+        defaultModel,
+        "the nano model",
+      ),
+    )
     .addOption(weightsOption())
     .addOption(activationsOption("bf16 on a GPU, else fp32"))
     .addOption(expertsOption())
@@ -51,7 +67,9 @@ function addServerOptions(command: Command): void {
     .option("--port <n>", "port to listen on; 0 = any free one", wholeNumber(0, 65535), 8000)
     .option("--metrics-port <n>", "serve /metrics on a port of its own, without a key, instead of with the API", wholeNumber(0, 65535))
     .option("--metrics-host <address>", "address for --metrics-port", "127.0.0.1")
-    .addOption(new Option("--api-key <key...>", "keys that clients must send as bearer token").env("ERNIE_VL_API_KEY"))
+    .addOption(
+      new Option("--api-key <key...>", "keys, one of which clients must send, as bearer token or x-api-key").env("ERNIE_VL_API_KEY"),
+    )
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
     .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
     .option(
@@ -73,7 +91,7 @@ function addMediaOptions(command: Command): void {
   command
     .option(
       "--allow-media-domain <host...>",
-      "hosts that pictures may be downloaded from: example.org, *.example.org, or * for any, on public addresses and ports 80 and 443; HOST:PORT or an IP address: that service, in the own network too",
+      "hosts that pictures and videos may be downloaded from: example.org, *.example.org, or * for any, on public addresses and ports 80 and 443; HOST:PORT or an IP address: that service, in the own network too",
       [],
     )
     .option("--allow-media-path <dir...>", "folders of this machine that requests may name files of, as file:///path", []);
@@ -87,7 +105,11 @@ function addMemoryOptions(command: Command): void {
       "tokens of prompt and answer together (default: what the model and memory allow)",
       wholeNumber(16, 1 << 24),
     )
-    .option("--max-num-seqs <n>", "sequences computed at the same time (default: 16, fewer where memory is short)", wholeNumber(1, 4096))
+    .option(
+      "--max-num-seqs <n>",
+      "sequences computed at the same time; others wait (default: 16, fewer where memory is short)",
+      wholeNumber(1, 4096),
+    )
     .addOption(
       new Option("--kv-cache-dtype <type>", "type of keys and values; auto is that of the activations, int8 takes half or a quarter of it")
         .choices(kvCacheTypes)

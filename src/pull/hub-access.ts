@@ -1,4 +1,4 @@
-// Which hub to ask and with which token, from the variables and files that other hub clients use.
+// Which hub to ask, with which token and through which proxy, from the variables and files that other hub clients use.
 
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -11,11 +11,35 @@ export type HubAccess = {
   readonly endpoint: string;
   /** Secret: it goes into one request header and nowhere else. */
   readonly token: string | undefined;
+  readonly proxies: Proxies;
 };
 
-/** HF_ENDPOINT, and HF_TOKEN or the token that a login of another client has stored. Throws a UserError when they cannot be used. */
+/** Addresses of proxies, "" for none; they may hold a password. */
+export type Proxies = {
+  readonly http: string;
+  /** Where it is "", that for http. */
+  readonly https: string;
+  /** Hosts that are asked directly, with commas between; "*" for all. */
+  readonly except: string;
+};
+
+/**
+ * HF_ENDPOINT; HF_TOKEN or the token that a login of another client has stored; HTTPS_PROXY, HTTP_PROXY, NO_PROXY. Throws a UserError when
+ * they cannot be used.
+ */
 export function readHubAccess(env: NodeJS.ProcessEnv, home: string = homedir()): HubAccess {
-  return { endpoint: readEndpoint(env["HF_ENDPOINT"]), token: readToken(env, home) };
+  const proxies = {
+    http: checkProxy("HTTP_PROXY", env["http_proxy"] ?? env["HTTP_PROXY"]),
+    https: checkProxy("HTTPS_PROXY", env["https_proxy"] ?? env["HTTPS_PROXY"]),
+    except: env["no_proxy"] ?? env["NO_PROXY"] ?? "",
+  };
+  return { endpoint: readEndpoint(env["HF_ENDPOINT"]), token: readToken(env, home), proxies };
+}
+
+/** The value itself stays out of the message: it may hold a password. */
+function checkProxy(name: string, text = ""): string {
+  if (text === "" || (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol))) return text;
+  throw new UserError(`${name}: expected an address such as http://proxy.example:3128`);
 }
 
 function readEndpoint(text: string | undefined): string {

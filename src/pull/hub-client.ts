@@ -1,5 +1,6 @@
-// Every request to the hub goes through here: redirects, the token, and what an answer other than success means.
+// Every request to the hub goes through here: redirects, the token, the proxy, and what an answer other than success means.
 
+import { EnvHttpProxyAgent, fetch, type Response as HubResponse } from "undici";
 import { UserError } from "../core/errors.ts";
 import type { HubAccess } from "./hub-access.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
@@ -13,6 +14,7 @@ export class HubClient {
   readonly #access: HubAccess;
   readonly #question: HubQuestion;
   readonly #origin: string;
+  readonly #dispatcher: EnvHttpProxyAgent;
   #reached = false;
 
   /** `question` is what the operator asked for; messages name it. */
@@ -20,10 +22,13 @@ export class HubClient {
     this.#access = access;
     this.#question = question;
     this.#origin = new URL(access.endpoint).origin;
+    const { http, https, except } = access.proxies;
+    // Only what is encrypted needs a tunnel, and many proxies allow none for anything else.
+    this.#dispatcher = new EnvHttpProxyAgent({ httpProxy: http, httpsProxy: https, noProxy: except, proxyTunnel: false });
   }
 
   /** A `fetch` for the hub library that retries and reads the whole body, so that a cut in the middle is retried too. */
-  apiFetch(patience: Patience, timeoutMs: number): typeof fetch {
+  apiFetch(patience: Patience, timeoutMs: number): typeof globalThis.fetch {
     return (input) =>
       withRetries(async () => {
         const abort = new LinkedAbort(patience.signal);
@@ -46,7 +51,7 @@ export class HubClient {
    * A successful answer, after redirects. Throws a TransientError when trying again may help, else a UserError. Redirects are followed
    * here and not by `fetch`, so that the token plainly goes to the hub's own origin only.
    */
-  async get(address: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  async get(address: string, headers: Record<string, string>, signal: AbortSignal): Promise<HubResponse> {
     let url = new URL(address);
     for (let hop = 0; hop <= maxRedirects; hop++) {
       const response = await this.#send(url, headers, signal);
@@ -61,25 +66,22 @@ export class HubClient {
     throw new UserError(`expected at most ${maxRedirects} redirects from ${new URL(address).host}, got more; check HF_ENDPOINT`);
   }
 
-  async #send(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  async #send(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<HubResponse> {
     const { token } = this.#access;
     const secret = token !== undefined && url.origin === this.#origin ? { authorization: `Bearer ${token}` } : undefined;
     try {
-      const response = await fetch(url, { headers: { ...headers, ...secret }, redirect: "manual", signal });
+      const response = await fetch(url, { headers: { ...headers, ...secret }, redirect: "manual", signal, dispatcher: this.#dispatcher });
       this.#reached = true;
       return response;
     } catch (error) {
-      const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
-      const reason =
-        (error as Error).name === "TimeoutError" ? "no answer in time" : (cause?.code ?? cause?.message ?? "connection failed");
-      const message = `cannot reach ${url.origin} (${reason})`;
+      const message = `cannot reach ${url.origin} (${reasonOf(error as Error)})`;
       // A hub that never answered is most likely a mistake: waiting would only hide it.
-      if (!this.#reached) throw new UserError(`${message}; check the network and HF_ENDPOINT`, { cause: error });
+      if (!this.#reached) throw new UserError(`${message}; check the network, HTTPS_PROXY and HF_ENDPOINT`, { cause: error });
       throw new TransientError(message, { cause: error });
     }
   }
 
-  #refusal(url: URL, response: Response): Error {
+  #refusal(url: URL, response: HubResponse): Error {
     const { status } = response;
     if (status === 408 || status === 429 || status >= 500) {
       const what = status === 429 ? "asks to wait" : "is out of order";
@@ -105,4 +107,14 @@ export class HubClient {
       `no repository ${repository} on ${this.#access.endpoint}; check the name${hasToken ? "" : ", or set HF_TOKEN if it is private"}`,
     );
   }
+}
+
+/** Why nothing was answered, in a word or a system's code. */
+function reasonOf({ name, cause }: Error): string {
+  if (name === "TimeoutError") return "no answer in time";
+  if (!(cause instanceof Error)) return "connection failed";
+  const [, status] = /^Proxy .*\((\d{3})\)/.exec(cause.message) ?? [];
+  if (status !== undefined) return `the proxy answered ${status}`;
+  if (cause.cause instanceof Error) return reasonOf(cause);
+  return (cause as NodeJS.ErrnoException).code ?? cause.message;
 }

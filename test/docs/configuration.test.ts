@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { allBlocks, readPage, root, whereIs } from "./code-blocks.ts";
-import { type HelpOption, readHelp } from "./read-help.ts";
+import { type HelpOption, ownCommands, readHelp } from "./read-help.ts";
 
 const page = readPage("docs/configuration.md");
 
@@ -82,21 +82,9 @@ describe("shell blocks of all pages", () => {
   });
 });
 
-/** Lines that run this program, continued lines joined, up to what ends a command. */
-function ownCommands(code: string): { readonly command: string; readonly args: string }[] {
-  const lines = code.replaceAll(/\\\n/g, " ").replaceAll(/\s#.*$/gm, "");
-  const named = [...lines.matchAll(/(?:^|\s)ernie-vl +([a-z]+)([^\n|;&]*)/g)].map(([, command, args]) => ({
-    command: command!,
-    args: args!,
-  }));
-  const served = [...lines.matchAll(/npm (?:start|run serve) --( [^\n|;&]*)/g)].map(([, args]) => ({ command: "serve", args: args! }));
-  return [...named, ...served].filter(({ command }) => command !== "help");
-}
-
-/** Cells of the default: as --help has it, but for switches, lists and a path of this machine. */
+/** Cells of the default: as --help has it, but for switches and lists. */
 function shownFallback({ fallback }: HelpOption): string {
   if (fallback === undefined || fallback === "[]") return "";
   if (fallback === "false") return "off";
-  if (fallback.endsWith("models/ernie-vl-nano")) return "the nano model";
   return / /.test(fallback) ? fallback : `\`${fallback}\``;
 }

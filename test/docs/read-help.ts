@@ -24,9 +24,20 @@ export async function readHelp(): Promise<ReadonlyMap<string, readonly HelpOptio
   return new Map(await Promise.all(commands.map(async (name) => [name, listOptions(await help(name))] as const)));
 }
 
-async function help(...command: string[]): Promise<string> {
+export async function help(...command: string[]): Promise<string> {
   const { stdout } = await run(process.execPath, ["--import", "tsx", "src/main.ts", "help", ...command], { cwd: root });
   return stdout;
+}
+
+/** Lines that run this program, continued lines joined, up to what ends a command. */
+export function ownCommands(code: string): { readonly command: string; readonly args: string }[] {
+  const lines = code.replaceAll(/\\\n/g, " ").replaceAll(/\s#.*$/gm, "");
+  const named = [...lines.matchAll(/(?:^|\s)ernie-vl +([a-z]+)([^\n|;&]*)/g)].map(([, command, args]) => ({
+    command: command!,
+    args: args!,
+  }));
+  const served = [...lines.matchAll(/npm (?:start|run serve) --( [^\n|;&]*)/g)].map(([, args]) => ({ command: "serve", args: args! }));
+  return [...named, ...served].filter(({ command }) => command !== "help");
 }
 
 /** Terms and descriptions of one section, wrapped lines joined. */

@@ -46,7 +46,7 @@ export class PullFixture {
       repository: parseRepositoryName(this.hub.repository),
       revision,
       folder: this.folder,
-      access: { endpoint: this.hub.endpoint, token },
+      access: { endpoint: this.hub.endpoint, token, proxies: { http: "", https: "", except: "" } },
       signal: signal ?? new AbortController().signal,
     };
     const remember: PullObserver = {

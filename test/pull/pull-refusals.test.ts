@@ -72,7 +72,7 @@ describe("refusals", () => {
   test("a hub that cannot be reached is said at once", async () => {
     await fixture.hub.stop();
 
-    await expect(fixture.pull()).rejects.toThrow(/cannot reach .*ECONNREFUSED.*check the network and HF_ENDPOINT/);
+    await expect(fixture.pull()).rejects.toThrow(/cannot reach .*ECONNREFUSED.*check the network, HTTPS_PROXY and HF_ENDPOINT/);
     expect(fixture.notes).toEqual([]);
   });
 
