@@ -6,7 +6,7 @@ import { assert, UserError } from "../core/errors.ts";
 import { toFloat16 } from "../core/half.ts";
 import { hashFile } from "./hash-file.ts";
 import { SafetensorsFile, type TensorEntry } from "./safetensors.ts";
-import { writing } from "./write-error.ts";
+import { writing } from "./file-errors.ts";
 
 const bankName = "vision_expert";
 const layerPattern = /^layers\.(\d+)\.input$/;

@@ -5,6 +5,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } fr
 import { homedir } from "node:os";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import { manifestFormatVersion, type ConversionSettings } from "../core/manifest.ts";
+import { reading } from "./file-errors.ts";
 
 /** More than any real header; a broken length must not decide how much is read. */
 const maxHeaderBytes = 100_000_000;
@@ -26,15 +27,20 @@ export function cacheFolderFor(
   return join(cacheRoot(env), `${name}-${weights}-${activations}-${hash.digest("hex").slice(0, 12)}`);
 }
 
-/** Hex digits for what the files hold, wherever the folder lies. Weights are too big to hash: size, time and header stand for them. */
+/**
+ * Hex digits for what the files hold, wherever the folder lies. Weights are too big to hash: size, time and header stand for them.
+ * Throws a UserError when one cannot be read.
+ */
 export function hashCheckpoint(folder: string): string {
   const hash = createHash("sha256");
   for (const name of checkpointFiles(folder)) {
     const path = join(folder, name);
-    const { size, mtimeMs } = statSync(path);
     const isWeights = name.endsWith(".safetensors");
-    hash.update(JSON.stringify([name, size, isWeights ? Math.trunc(mtimeMs) : 0]));
-    hash.update(isWeights ? readHeader(path) : readFileSync(path));
+    reading(path, () => {
+      const { size, mtimeMs } = statSync(path);
+      hash.update(JSON.stringify([name, size, isWeights ? Math.trunc(mtimeMs) : 0]));
+      hash.update(isWeights ? readHeader(path) : readFileSync(path));
+    });
   }
   return hash.digest("hex");
 }

@@ -7,6 +7,7 @@ import type { ConversionSettings } from "../core/manifest.ts";
 import { checkCalibration } from "./check-calibration.ts";
 import { DataFiles } from "./data-files.ts";
 import { requireDiskSpace } from "./disk-space.ts";
+import { reading } from "./file-errors.ts";
 import type { FileDigest } from "./hash-file.ts";
 import type { Journal } from "./journal.ts";
 import { createTaskRunner, type TaskRunner, type WorkerSetup } from "./job-pool.ts";
@@ -107,7 +108,13 @@ function checkTensors(plan: Plan, tensors: TensorSource): void {
 function writeSmallFiles(plan: Plan, companionFolder: string, output: OutputFolder): string[] {
   for (const { name, encode } of plan.modelFiles) output.addFile(name, encode());
   const companions = companionFiles.filter((name) => existsSync(join(companionFolder, name)));
-  for (const name of companions) output.addFile(name, readFileSync(join(companionFolder, name)));
+  for (const name of companions) {
+    const path = join(companionFolder, name);
+    output.addFile(
+      name,
+      reading(path, () => readFileSync(path)),
+    );
+  }
   return [...plan.modelFiles.map(({ name }) => name), ...companions];
 }
 

@@ -1,7 +1,7 @@
 // Which jobs of a conversion are done: the file that lets a conversion go on after its process was killed.
 
 import { closeSync, existsSync, fdatasyncSync, ftruncateSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { writing } from "./write-error.ts";
+import { writing } from "./file-errors.ts";
 
 /**
  *  <key>\n 0\n 3\n 1\n …

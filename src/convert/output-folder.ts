@@ -21,7 +21,7 @@ import { manifestFileName, manifestFormat, type Manifest } from "../core/manifes
 import type { FileDigest } from "./hash-file.ts";
 import { Journal } from "./journal.ts";
 import { WorkFolder, type ClaimOptions } from "./work-folder.ts";
-import { writing } from "./write-error.ts";
+import { writing } from "./file-errors.ts";
 
 export type OutputOptions = ClaimOptions & {
   /** Replace an earlier conversion in the target folder. */

@@ -3,18 +3,14 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { UserError } from "../core/errors.ts";
+import { reading } from "./file-errors.ts";
 
 /**
  * The content of a JSON file as `schema` returns it. Messages of the schema complete "expected …".
  * Throws a UserError that names file, key, what was expected and what is there.
  */
 export function readJson<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
-  }
+  const text = reading(path, () => readFileSync(path, "utf8"));
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -4,6 +4,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
 import { fromFloat16 } from "../core/half.ts";
+import { reading } from "./file-errors.ts";
 
 const bytesPerElement: Readonly<Record<string, number>> = {
   BOOL: 1,
@@ -45,7 +46,7 @@ export class SafetensorsFile {
   /** Opens the file and checks its header. Throws a UserError when either is impossible. */
   constructor(path: string) {
     this.path = path;
-    this.#fd = openFile(path);
+    this.#fd = reading(path, () => openSync(path, "r"));
     try {
       this.tensors = parseHeader(path, ...readHeader(path, this.#fd));
     } catch (error) {
@@ -97,18 +98,11 @@ function widenBfloat16(values: Float32Array<ArrayBuffer>): void {
   for (let i = 0; i < bits.length; i++) bits[i] = raw[i]! << 16;
 }
 
-function openFile(path: string): number {
-  try {
-    return openSync(path, "r");
-  } catch (error) {
-    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
 /** Reads exactly `target.length` bytes from `position` on. */
 function readFully(path: string, fd: number, target: Uint8Array, position: number): void {
   for (let done = 0; done < target.length;) {
-    const count = readSync(fd, target, done, Math.min(target.length - done, maxReadBytes), position + done);
+    const length = Math.min(target.length - done, maxReadBytes);
+    const count = reading(path, () => readSync(fd, target, done, length, position + done));
     if (count === 0) throw broken(path, `expected ${target.length - done} more bytes at ${position + done}, got the end of the file`);
     done += count;
   }

@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { UserError } from "../core/errors.ts";
-import { writeError } from "./write-error.ts";
+import { writeError } from "./file-errors.ts";
 
 const heartbeatMs = 5_000;
 /** An owner that has not shown a sign of life for so long has none, wherever it ran. */

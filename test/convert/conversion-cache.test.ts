@@ -1,8 +1,9 @@
-import { cpSync, renameSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { cacheFolderFor, cacheRoot } from "../../src/convert/conversion-cache.ts";
+import { UserError } from "../../src/core/errors.ts";
 import { hubConfig, hubTensors, temporaryFolder, writeCheckpoint, writeSafetensors } from "./tiny-checkpoint.ts";
 
 const settings = { weights: "int4", activations: "fp32" } as const;
@@ -32,6 +33,14 @@ test("the same checkpoint elsewhere has the same name, by relative path too", ()
 
   expect(nameFor(copy)).toBe(nameFor(folder));
   expect(nameFor(`${relative(process.cwd(), folder)}/`)).toBe(nameFor(folder));
+});
+
+// Whoever reads this file as one of a model, root too, gets an input/output error.
+test.runIf(process.platform === "linux")("a file that cannot be read is the operator's error", () => {
+  const folder = writeCheckpoint(hubConfig, hubTensors());
+  symlinkSync("/proc/self/mem", join(folder, "added_tokens.json"));
+
+  expect(() => nameFor(folder)).toThrow(new UserError(`cannot read ${join(folder, "added_tokens.json")}: EIO: i/o error, read`));
 });
 
 describe("the name changes with", () => {

@@ -84,6 +84,12 @@ describe("reading", () => {
   });
 });
 
+test("a folder in place of the file is the operator's error", () => {
+  const folder = temporaryFolder();
+
+  expect(() => new SafetensorsFile(folder)).toThrow(new UserError(`cannot read ${folder}: EISDIR: illegal operation on a directory, read`));
+});
+
 describe("a damaged file is refused with one line that names it:", () => {
   const f32 = (begin: number, end: number, shape: unknown = [(end - begin) / 4]): object => ({
     dtype: "F32",

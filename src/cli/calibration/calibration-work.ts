@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { join } from "node:path";
 import { CalibrationFile } from "../../convert/calibration-file.ts";
 import { WorkFolder, workFolderPath, type ClaimOptions } from "../../convert/work-folder.ts";
-import { writing } from "../../convert/write-error.ts";
+import { writing } from "../../convert/file-errors.ts";
 import { manifestFileName } from "../../core/manifest.ts";
 
 const keyFileName = "key";

@@ -1,6 +1,15 @@
-// Failures of the file system while output is written, as the operator's errors.
+// Failures of the file system, as the operator's errors.
 
 import { UserError } from "../core/errors.ts";
+
+/** Runs a file system call that reads `path`; its failure becomes a UserError. */
+export function reading<Result>(path: string, action: () => Result): Result {
+  try {
+    return action();
+  } catch (error) {
+    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
 
 /** Runs a file system call that changes `path`; its failure becomes a UserError. */
 export function writing<Result>(path: string, action: () => Result): Result {
