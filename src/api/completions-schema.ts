@@ -6,6 +6,7 @@ import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
 import { describe, flag, integer, optional, schemaError, text } from "./schema-fields.ts";
+import { refuseUnsupportedDecoding } from "./unsupported-fields.ts";
 
 const maxPrompts = 64;
 /** Answers in one request, over all its prompts. */
@@ -39,6 +40,7 @@ export type CompletionRequest = Omit<Parsed, "max_tokens" | "prompt"> & {
 
 /** The request with every field checked. Throws RequestError for the first field that is wrong or cannot be honoured. */
 export function parseCompletionRequest(body: object): CompletionRequest {
+  refuseUnsupportedDecoding(body);
   const parsed = completionRequest.safeParse(body);
   if (!parsed.success) throw schemaError(parsed.error, body);
   const { prompt, max_tokens: maxTokens = defaultMaxTokens, ...request } = parsed.data;

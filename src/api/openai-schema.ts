@@ -5,7 +5,7 @@ import { z } from "zod";
 import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
-import { flag, integer, oneOf, optional, schemaError, text } from "./schema-fields.ts";
+import { flag, integer, oneOf, optional, schemaError, text, tokenLimit } from "./schema-fields.ts";
 import { toolCall, toolFields } from "./tool-schema.ts";
 import { refuseUnsupportedFields } from "./unsupported-fields.ts";
 import { videoPart, videoUrlPart } from "./video-schema.ts";
@@ -19,7 +19,9 @@ const partTypes = '"text", "image_url", "video_url" or "video"';
 const part = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, videoPart], {
   error: (issue) => (issue.code === "invalid_union" ? partTypes : `an object with a type, ${partTypes}`),
 });
-const content = z.union([text, z.array(part).min(1, "at least one part")], "a string or an array of parts");
+const parts = z.array(part);
+const expectedContent = "a string or an array of parts";
+const content = z.union([text, parts.min(1, "at least one part")], expectedContent);
 
 const message = z.discriminatedUnion(
   "role",
@@ -27,7 +29,7 @@ const message = z.discriminatedUnion(
     z.object({ role: z.enum(["system", "developer", "user"]), content }),
     z.object({
       role: z.literal("assistant"),
-      content: optional(content, "May be missing beside calls."),
+      content: optional(z.union([text, parts], expectedContent), "May be missing or empty beside calls."),
       reasoning_content: optional(text, "What was thought before; the template decides whether the model sees it."),
       reasoning: optional(text, "Another name of `reasoning_content`."),
       tool_calls: optional(z.array(toolCall, "an array of tool calls"), "Calls that the model made, as it made them."),
@@ -45,10 +47,10 @@ export const chatRequest = z.object({
   messages: z.array(message, "an array of messages").min(1, "at least one message").describe("The conversation so far, oldest first."),
   ...samplingFields,
   max_completion_tokens: optional(
-    integer(1),
-    "Tokens that the answer may have, thinking included; by default, what the context has room for.",
+    tokenLimit(),
+    "Tokens that the answer may have, thinking included; by default and with -1, what the context has room for.",
   ),
-  max_tokens: optional(integer(1), "Older name of `max_completion_tokens`; both must agree."),
+  max_tokens: optional(tokenLimit(), "Older name of `max_completion_tokens`; both must agree."),
   logprobs: optional(flag, "Adds the log-probability of every token."),
   top_logprobs: optional(integer(0, maxTopLogprobs), "So many of the likeliest tokens in each place; only beside `logprobs`."),
   ...toolFields,

@@ -16,6 +16,7 @@ const responseFormat = z.object(
   {
     type: oneOf("text", "json_object", "json_schema"),
     json_schema: optional(z.object({ strict: optional(flag), schema: optional(jsonSchema) }, "an object with a schema")),
+    schema: optional(jsonSchema, "Beside `json_object`: the object follows it, as in llama.cpp."),
   },
   "an object with a type",
 );
@@ -77,7 +78,11 @@ export function toOutputFormat(request: Partial<FormatRequest>, toolUse: ToolUse
 
 function fromResponseFormat(format: FormatRequest["response_format"]): Demand[] {
   if (!format || format.type === "text") return [];
-  if (format.type === "json_object") return [["response_format", { type: "json_object", whitespace }]];
+  if (format.type === "json_object") {
+    const { schema } = format;
+    const inSchema = schema && ({ type: "json_schema", schema, isStrict: false, whitespace, param: "response_format.schema" } as const);
+    return [["response_format", inSchema ?? { type: "json_object", whitespace }]];
+  }
   const { schema, strict: isStrict = false } = format.json_schema ?? {};
   const param = "response_format.json_schema.schema";
   if (!schema) throw contradiction(param, "a JSON Schema, got nothing");

@@ -17,6 +17,16 @@ export function integer(min: number, max?: number) {
     .max(max ?? Number.MAX_SAFE_INTEGER, expected);
 }
 
+/** Tokens that an answer may have: −1, as some clients say it, is no limit. */
+export function tokenLimit() {
+  const expected = "an integer of at least 1, or -1 for no limit";
+  return z
+    .int(expected)
+    .min(-1, expected)
+    .refine((value) => value !== 0, expected)
+    .transform((value) => (value === -1 ? undefined : value));
+}
+
 export const text = z.string("a string");
 export const flag = z.boolean("true or false");
 

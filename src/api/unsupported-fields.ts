@@ -16,11 +16,28 @@ type Body = Readonly<Record<string, unknown>>;
 
 const leaveOut = "leave it out";
 
-const rules: Readonly<Record<string, Rule>> = {
-  best_of: rule("1", "use n", z.literal(1)),
+type Rules = Readonly<Record<string, Rule>>;
+
+const off = z.literal(false);
+const emptyList = z.array(z.unknown()).max(0);
+
+/** Of vLLM, on every route that has its fields. */
+const decodingRules: Rules = {
+  use_beam_search: rule("false", "use n", off),
+  include_stop_str_in_output: rule("false", "append the stop string, or take its tokens from return_token_ids", off),
+  bad_words: rule("none", "use logit_bias", emptyList),
+  allowed_token_ids: rule("nothing", "use logit_bias or structured_outputs"),
+  logits_processors: rule("none", leaveOut, emptyList),
+  truncate_prompt_tokens: rule("nothing", "shorten the prompt; /tokenize tells its length"),
+  return_tokens_as_token_ids: rule("false", "use return_token_ids", off),
   prompt_logprobs: rule("0", leaveOut, z.literal([0, false])),
-  functions: rule("no functions", "use tools", z.union([z.array(z.unknown()).max(0), z.strictObject({})])),
-  function_call: rule('"none"', "use tool_choice", z.literal("none")),
+};
+
+const chatRules: Rules = {
+  ...decodingRules,
+  best_of: rule("1", "use n", z.literal(1)),
+  functions: rule("no functions", "use tools", z.union([emptyList, z.strictObject({})])),
+  function_call: rule('"none" or "auto"', "use tool_choice", z.literal(["none", "auto"])),
   modalities: rule('["text"]', leaveOut, z.array(z.literal("text"))),
   audio: rule("nothing", leaveOut),
   suffix: rule("nothing", leaveOut, z.literal("")),
@@ -30,24 +47,40 @@ const rules: Readonly<Record<string, Rule>> = {
   prompt_token_ids: rule("nothing", "send messages"),
   add_generation_prompt: rule("true", leaveOut, z.literal(true)),
   continue_final_message: rule("false", "ask for the continuation in a user message", z.literal(false)),
+  chat_template: rule("nothing", "the checkpoint's own template is used; chat_template_kwargs sets its variables"),
+  documents: rule("none", "put their texts into a message", emptyList),
 };
 
 /** What these fields may hold, for the API's own documents. */
-export const unsupportedFields: Readonly<Record<string, z.ZodType>> = Object.fromEntries(
-  Object.entries(rules).map(([field, { neutral, expected, advice }]) => [
-    field,
-    neutral.nullish().describe(`${expected === "nothing" ? "Not supported" : `Only ${expected} is supported`}: ${advice}.`),
-  ]),
-);
+export const unsupportedInChats = toSchemas(chatRules);
+export const unsupportedInTexts = toSchemas(decodingRules);
 
-/** Throws RequestError when the body, or a message of it, asks for something this version cannot do. */
+/** Throws RequestError when the body of a chat request, or a message of it, asks for something this version cannot do. */
 export function refuseUnsupportedFields(body: object): void {
   const fields = body as Body;
+  refuse(fields, chatRules);
+  if (Array.isArray(fields.messages)) fields.messages.forEach(refuseFunctionMessage);
+}
+
+/** The same for a text to go on with. */
+export function refuseUnsupportedDecoding(body: object): void {
+  refuse(body as Body, decodingRules);
+}
+
+function refuse(fields: Body, rules: Rules): void {
   for (const [field, { neutral, expected, advice }] of Object.entries(rules)) {
     const value = Object.hasOwn(fields, field) ? (fields[field] ?? undefined) : undefined;
     if (value !== undefined && !neutral.safeParse(value).success) throw unsupported(field, expected, value, advice);
   }
-  if (Array.isArray(fields.messages)) fields.messages.forEach(refuseFunctionMessage);
+}
+
+function toSchemas(rules: Rules): Readonly<Record<string, z.ZodType>> {
+  return Object.fromEntries(
+    Object.entries(rules).map(([field, { neutral, expected, advice }]) => [
+      field,
+      neutral.nullish().describe(`${expected === "nothing" ? "Not supported" : `Only ${expected} is supported`}: ${advice}.`),
+    ]),
+  );
 }
 
 /** The form of calls before there were tools. */

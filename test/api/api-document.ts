@@ -28,14 +28,14 @@ export function checksOf(document: OpenApiDocument, isClosed: boolean): (schema:
   const components = isClosed ? close(document.components) : document.components;
   ajv.addVocabulary(["components"]);
   ajv.addSchema({ $id: "document", components });
-  const made = new Map<string, Check>();
+  const made = new Map<JsonSchema, Check>();
   return (schema) => {
-    const text = JSON.stringify(schema).replaceAll('"$ref":"#/', '"$ref":"document#/');
-    const known = made.get(text);
+    const known = made.get(schema);
     if (known) return known;
+    const text = JSON.stringify(schema).replaceAll('"$ref":"#/', '"$ref":"document#/');
     const validate = ajv.compile(JSON.parse(text) as object);
     const check: Check = (value) => (validate(value) ? undefined : ajv.errorsText(validate.errors));
-    made.set(text, check);
+    made.set(schema, check);
     return check;
   };
 }

@@ -57,8 +57,8 @@ function objectOf({ properties, required = [], additionalProperties, propertyNam
     return fc.dictionary(fc.stringMatching(new RegExp(pattern)), value, { maxKeys: mostItems });
   }
   const optional = Object.keys(properties).filter((name) => !required.includes(name));
-  const fieldsOf = (names: readonly string[]) =>
-    fc.record(Object.fromEntries(names.map((name) => [name, arbitraryOf(properties[name]!, schemas)])));
+  const arbitraries = Object.fromEntries(Object.entries(properties).map(([name, inner]) => [name, arbitraryOf(inner, schemas)]));
+  const fieldsOf = (names: readonly string[]) => fc.record(Object.fromEntries(names.map((name) => [name, arbitraries[name]!])));
   return fc
     .subarray(optional, { maxLength: Math.min(maxOptionalFields, optional.length) })
     .chain((chosen) => fieldsOf([...required, ...chosen]));

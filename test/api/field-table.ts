@@ -64,10 +64,10 @@ export const openAiFields = {
   },
   function_call: {
     does: "refused",
-    values: '"none"',
+    values: '"none", "auto"',
     note: "use tool_choice",
-    sent: { function_call: "auto" },
-    accepted: { function_call: "none" },
+    sent: { function_call: { name: "f" } },
+    accepted: { function_call: "auto" },
   },
   functions: { does: "refused", values: "none", note: "use tools", sent: { functions: [{ name: "f" }] }, accepted: { functions: [] } },
   logit_bias: {
@@ -88,15 +88,15 @@ export const openAiFields = {
   },
   max_completion_tokens: {
     does: "effective",
-    values: "at least 1",
-    note: "thinking counts; the rest of the context by default",
+    values: "at least 1, or -1",
+    note: "thinking counts; the rest of the context by default and with -1",
     sent: { max_completion_tokens: 9 },
     effect: { options: { maxTokens: 9 } },
     proof: [chat, "max_completion_tokens ends the answer"],
   },
   max_tokens: {
     does: "effective",
-    values: "at least 1",
+    values: "at least 1, or -1",
     note: "older name of max_completion_tokens; both must agree",
     sent: { max_tokens: 9 },
     effect: { options: { maxTokens: 9 } },
@@ -149,7 +149,7 @@ export const openAiFields = {
   response_format: {
     does: "effective",
     values: '{"type": "text"}, "json_object", "json_schema"',
-    note: "[what schemas can say](structured-output.md); beside tools, the answer is calls or has this form",
+    note: "[what schemas can say](structured-output.md); beside `json_object`, `schema` is one, as in llama.cpp; beside tools, the answer is calls or has this form",
     sent: { response_format: { type: "json_schema", json_schema: { name: "n", strict: true, schema: { type: "object" } } } },
     effect: { options: { format: { type: "json_schema", schema: { type: "object" }, isStrict: true } } },
     proof: [structured, "a schema holds, thinking: $thinking, stream: $stream, temperature $temperature"],

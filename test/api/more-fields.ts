@@ -14,6 +14,8 @@ export const otherFields = {
     sent: { add_generation_prompt: false },
     accepted: { add_generation_prompt: true },
   },
+  allowed_token_ids: { does: "refused", values: "nothing", note: "use logit_bias", sent: { allowed_token_ids: [1] } },
+  bad_words: { does: "refused", values: "none", note: "use logit_bias", sent: { bad_words: ["a"] }, accepted: { bad_words: [] } },
   best_of: { does: "refused", values: "1", note: "use n", sent: { best_of: 3 }, accepted: { best_of: 1 } },
   cache_salt: {
     does: "effective",
@@ -23,6 +25,7 @@ export const otherFields = {
     effect: { options: { cacheSalt: '["eve"]' } },
     proof: [fields, "finds a prefix only under the same cache_salt"],
   },
+  chat_template: { does: "refused", values: "nothing", note: "the checkpoint's own is used", sent: { chat_template: "{{ messages }}" } },
   chat_template_kwargs: {
     does: "effective",
     values: "an object",
@@ -37,6 +40,7 @@ export const otherFields = {
     sent: { continue_final_message: true },
     accepted: { continue_final_message: false },
   },
+  documents: { does: "refused", values: "none", sent: { documents: [{ text: "a" }] }, accepted: { documents: [] } },
   echo: { does: "refused", values: "false", sent: { echo: true }, accepted: { echo: false } },
   enable_thinking: {
     does: "effective",
@@ -84,6 +88,13 @@ export const otherFields = {
     effect: { options: { ignoresEndTokens: true } },
     proof: [fields, "ignore_eos goes on to the limit"],
   },
+  include_stop_str_in_output: {
+    does: "refused",
+    values: "false",
+    sent: { include_stop_str_in_output: true },
+    accepted: { include_stop_str_in_output: false },
+  },
+  logits_processors: { does: "refused", values: "none", sent: { logits_processors: ["a"] }, accepted: { logits_processors: [] } },
   min_p: {
     does: "effective",
     values: range(0, 1),
@@ -131,6 +142,13 @@ export const otherFields = {
     effect: { options: { returnsTokenIds: true } },
     proof: [fields, "return_token_ids tells all of them, as /tokenize and /detokenize know them"],
   },
+  return_tokens_as_token_ids: {
+    does: "refused",
+    values: "false",
+    note: "use return_token_ids",
+    sent: { return_tokens_as_token_ids: true },
+    accepted: { return_tokens_as_token_ids: false },
+  },
   skip_special_tokens: {
     does: "effective",
     values: "true, false",
@@ -169,6 +187,13 @@ export const otherFields = {
     effect: { options: { sampling: { topK: 40 } } },
     proof: [draw, "gives what the definition gives, whatever the number of candidates"],
   },
+  truncate_prompt_tokens: {
+    does: "refused",
+    values: "nothing",
+    note: "nothing is cut off in silence",
+    sent: { truncate_prompt_tokens: 9 },
+  },
+  use_beam_search: { does: "refused", values: "false", sent: { use_beam_search: true }, accepted: { use_beam_search: false } },
 } as const satisfies Record<string, Field>;
 
 /** What messages hold. */

@@ -29,6 +29,7 @@ describe("what is demanded", () => {
     [{ response_format: { type: "json_object" } }, { type: "json_object", whitespace: "flexible" }],
     [{ response_format: { type: "json_schema", json_schema: { name: "n", schema } } }, json(inSchema)],
     [{ response_format: { type: "json_schema", json_schema: { name: "n", schema, strict: true } } }, json(inSchema, true)],
+    [{ response_format: { type: "json_object", schema } }, json("response_format.schema")],
     [{ guided_json: schema }, json("guided_json")],
     [{ guided_regex: "a" }, { type: "regex", pattern: "a", param: "guided_regex" }],
     [{ guided_choice: ["a", "b"] }, { type: "choice", texts: ["a", "b"], param: "guided_choice" }],

@@ -166,31 +166,3 @@ test("1,000 requests with anything in any place are answered or refused in the e
   expect(statuses.get(200)).toBeGreaterThan(50);
   expect(statuses.get(400)).toBeGreaterThan(50);
 });
-
-test.each([
-  ["GET", ""],
-  ["DELETE", ""],
-  ["POST", "/cancel"],
-  ["GET", "/input_items"],
-])("1,000 ids and queries: %s /v1/responses/{id}%s", async (method, suffix) => {
-  const path = `/v1/responses/`;
-  const stored = async () => ((await (await app.request(responsesPath, post({ input: "Hi" }))).json()) as { id: string }).id;
-  const query = fc.dictionary(
-    fc.constantFrom("limit", "order", "after", "include", "stream"),
-    fc.oneof(fc.string(), fc.constantFrom("1", "asc", "true", "9999")),
-  );
-  const statuses = new Set<number>();
-  await fc.assert(
-    fc.asyncProperty(fc.option(fc.string({ minLength: 1 })), query, async (someId, fields) => {
-      const id = someId === null || /^\.{1,2}$/.test(someId) ? await stored() : encodeURIComponent(someId);
-      const answer = await app.request(`${path}${id}${suffix}?${new URLSearchParams(fields)}`, { method });
-      statuses.add(answer.status);
-      const body = (await answer.json()) as Partial<Envelope> & { object?: string };
-      if (answer.status === 200) expect(["response", "list"]).toContain(body.object);
-      else expect(body.error).toMatchObject({ type: "invalid_request_error", message: expect.any(String) });
-    }),
-    { numRuns: 1000 },
-  );
-  expect([...statuses].every((status) => [200, 400, 404].includes(status))).toBe(true);
-  expect(statuses).toContain(404);
-});

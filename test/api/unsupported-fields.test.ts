@@ -6,7 +6,7 @@ const tool = { type: "function", function: { name: "f", parameters: {} } };
 const refused: [param: string, fields: object][] = [
   ["best_of", { best_of: 3 }],
   ["functions", { functions: [{ name: "f" }] }],
-  ["function_call", { function_call: "auto" }],
+  ["function_call", { function_call: { name: "f" } }],
   ["modalities", { modalities: ["text", "audio"] }],
   ["audio", { audio: { voice: "x", format: "wav" } }],
   ["suffix", { suffix: "end" }],

@@ -9,13 +9,13 @@ import { responsesRequest, unsupportedFields as unsupportedInResponses } from ".
 import { deletedSchema, eventSchema, inputItemsSchema, responseSchema } from "../responses/response-schema.ts";
 import { pageFields } from "../responses/stored-responses.ts";
 import { detokenizeRequest, tokenizeRequest } from "../tokenize.ts";
-import { unsupportedFields } from "../unsupported-fields.ts";
+import { unsupportedInChats, unsupportedInTexts } from "../unsupported-fields.ts";
 import * as answers from "./answer-schemas.ts";
 import { type JsonSchema, toJsonSchemas } from "./json-schema.ts";
 
 export const requestSchemas = {
-  ChatCompletionRequest: chatRequest.extend(unsupportedFields),
-  CompletionRequest: completionRequest,
+  ChatCompletionRequest: chatRequest.extend(unsupportedInChats),
+  CompletionRequest: completionRequest.extend(unsupportedInTexts),
   ResponsesRequest: responsesRequest.extend(unsupportedInResponses),
   InputItemsQuery: pageFields,
   MessagesRequest: messageRequest.extend(unsupportedInMessages),

@@ -32,8 +32,8 @@ function toChatChoice(choice: ResponsesRequest["tool_choice"]): AnswerFields["to
 }
 
 function toResponseFormat(format: NonNullable<ResponsesRequest["text"]>["format"]): AnswerFields["response_format"] {
-  if (format?.type !== "json_schema") return format && { type: format.type, json_schema: undefined };
-  return { type: "json_schema", json_schema: { schema: format.schema, strict: format.strict } };
+  if (format?.type !== "json_schema") return format && { type: format.type, json_schema: undefined, schema: undefined };
+  return { type: "json_schema", json_schema: { schema: format.schema, strict: format.strict }, schema: undefined };
 }
 
 /** Paths of a chat request → paths of this one. */
