@@ -12,7 +12,7 @@ import { runSoak, type SoakReport } from "./run-soak.ts";
 import { growth } from "./server-watch.ts";
 
 const flags = new Command("soak")
-  .option("--requests <n>", "requests", "2000")
+  .option("--requests <n>", "requests; the first half fills what is kept, such as the features of pictures and stored responses", "4000")
   .option("--connections <n>", "connections at a time", "64")
   .option("--seed <n>", "of the requests and of what their clients do", "1")
   .option("--aborts <n>", "rounds of 15 aborts, for streams and for whole answers", "5")
