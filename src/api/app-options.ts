@@ -39,8 +39,8 @@ export type AppOptions = {
   readonly servesMetrics: boolean;
   /** Told of each request when it is over. */
   readonly trace?: ((request: RequestSummary) => void) | undefined;
-  /** Told by GET /version, in words: what computes, and what its memory is used for. */
-  readonly hardware?: Readonly<Record<"device" | "weights" | "context" | "memory", string>>;
+  /** Told by GET /version. */
+  readonly hardware?: Hardware;
   /** Requests may ask which experts their tokens went to. */
   readonly exposesRouting?: boolean;
   /** Videos may be files, not only lists of frames. */
@@ -50,6 +50,11 @@ export type AppOptions = {
   readonly limits?: Partial<RequestLimits>;
   /** Responses of `/v1/responses` kept in memory; 0: none. */
   readonly responseStore?: number;
+};
+
+/** What computes, and with which memory: for people in words, for charts in bytes. */
+export type Hardware = Readonly<Record<"device" | "weights" | "context", string>> & {
+  readonly memoryBytes: Readonly<Record<"weights" | "workspace" | "kvCache" | "usable", number>>;
 };
 
 export type RequestLimits = MediaLimits & {

@@ -10,7 +10,7 @@ import type { WorkerData } from "../worker-data.ts";
 import { describeDevice, type ComputeDevice } from "./choose-device.ts";
 import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
 import { prepareKvScales } from "./kv-scales.ts";
-import { describeMemory, imageCacheBytes, planMemory } from "./memory-plan.ts";
+import { describeMemory, imageCacheBytes, memoryBytes, planMemory } from "./memory-plan.ts";
 import { dataBytes } from "./memory-report.ts";
 import { planStart } from "./plan-start.ts";
 import { prepareModel, type PreparedModel } from "./prepare-model.ts";
@@ -33,7 +33,8 @@ export async function loadEngine(options: ServeOptions, say: (line: string) => v
   const started = Date.now();
   const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
   say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
-  const hardware = { device: describeDevice(device), ...describeMemory(memory, model.manifest) };
+  const { weights, context } = describeMemory(memory, model.manifest);
+  const hardware = { device: describeDevice(device), weights, context, memoryBytes: memoryBytes(memory) };
   return { model, memory, vision, engine, hardware };
 }
 

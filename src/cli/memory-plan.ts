@@ -130,6 +130,10 @@ export function describeMemory(
   };
 }
 
+export function memoryBytes({ weightBytes, workspaceBytes, kv, usableBytes }: MemoryPlan) {
+  return { weights: weightBytes, workspace: workspaceBytes, kvCache: kv.bytes, usable: usableBytes };
+}
+
 function usableGpuBytes(gpu: { readonly totalBytes: number; readonly freeBytes: number }, utilization: number): number {
   const takenBytes = gpu.totalBytes - gpu.freeBytes;
   return Math.floor(gpu.totalBytes * utilization) - takenBytes - cudaReserveBytes;

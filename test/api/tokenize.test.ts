@@ -63,12 +63,17 @@ describe("/detokenize", () => {
 });
 
 test("/version names the program's version, and what it runs on", async () => {
-  const hardware = { device: "cpu", weights: "1 GB", context: "4 sequences", memory: "2 GB" };
+  const words = { device: "cpu", weights: "1 GB in int4", context: "4 sequences" };
+  const hardware = { ...words, memoryBytes: { weights: 1, workspace: 2, kvCache: 3, usable: 9 } };
   const bare = await makeApp().app.request("/version");
   const told = await makeApp(undefined, { hardware }).app.request("/version");
 
   expect(await bare.json()).toEqual({ version: programVersion() });
-  expect(await told.json()).toEqual({ version: programVersion(), ...hardware });
+  expect(await told.json()).toEqual({
+    version: programVersion(),
+    ...words,
+    memory_bytes: { weights: 1, workspace: 2, kv_cache: 3, usable: 9 },
+  });
 });
 
 test.each(["/tokenize", "/detokenize"])("%s knows no other model, and asks for a key", async (path) => {

@@ -1,12 +1,14 @@
 // The views of an answer's experts and of the server's status, against the real server with nano.
 
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Routing } from "../../web/chat/routing.ts";
+import { readSnapshot } from "../../web/chat/server-history.ts";
 import { type RunningServer, startServer } from "../e2e/start-server.ts";
 import { faultsOf, launchBrowser, lastAnswer, openPage, send } from "./browser.ts";
+import { startFront } from "./front.ts";
 
 let browser: Browser;
-
 beforeAll(async () => {
   browser = await launchBrowser();
 });
@@ -14,28 +16,65 @@ afterAll(async () => {
   await browser?.close();
 });
 
+const light: BrowserContextOptions = { colorScheme: "light" };
+const phone: BrowserContextOptions = { colorScheme: "dark", viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 const screens = [
-  ["light", { colorScheme: "light" as const }],
-  ["phone, dark", { colorScheme: "dark" as const, viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ["light", light],
+  ["phone, dark", phone],
 ] as const;
 
 const isTooWide = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+const expertsDialog = (page: Page) => page.getByRole("dialog", { name: "Experts behind this answer" });
+const statusDialog = (page: Page) => page.getByRole("dialog", { name: "Server status" });
 
-/** Of a map, the share of painted pixels that are not those of experts nobody chose, left and right of its middle. */
-const coloured = (page: Page, modality: string) =>
-  page.locator(`canvas[data-modality="${modality}"]`).evaluate((element) => {
-    const canvas = element as HTMLCanvasElement;
-    const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
-    const counts = { left: 0, right: 0 };
-    for (let i = 0; i < data.length; i += 4) {
-      const x = (i / 4) % canvas.width;
-      if (data[i + 3] !== 255 || Math.abs(x - canvas.width / 2) < 3) continue;
-      counts[x < canvas.width / 2 ? "left" : "right"]++;
-    }
-    return counts;
+async function openExperts(page: Page) {
+  await (await lastAnswer(page)).getByRole("button", { name: "Show the experts of this answer" }).click();
+  const dialog = expertsDialog(page);
+  await dialog.waitFor();
+  return dialog;
+}
+
+async function openStatus(page: Page) {
+  await page.getByRole("button", { name: "Server status" }).click();
+  const dialog = statusDialog(page);
+  await dialog.waitFor();
+  return dialog;
+}
+
+/** What the server tells of the answer that this brings. */
+async function routingOf(page: Page, ask: () => Promise<unknown>): Promise<Routing> {
+  const bodies: string[] = [];
+  await page.route("**/v1/chat/completions", async (route) => {
+    const response = await route.fetch();
+    bodies.push(await response.text());
+    await route.fulfill({ response, body: bodies[0]! });
   });
+  await ask();
+  await lastAnswer(page);
+  await page.unroute("**/v1/chat/completions");
+  const chunk = bodies[0]!.split("\n").find((line) => line.includes('"routing":'))!;
+  return (JSON.parse(chunk.replace("data: ", "")) as { choices: [{ routing: Routing }] }).choices[0].routing;
+}
 
-describe.each(screens)("in %s", (_, options) => {
+/** For each layer and expert, whether its cell of the map has a colour. `columns` counts the gap between the banks. */
+const lit = (page: Page, modality: string, [rows, columns]: readonly [number, number]) =>
+  page.locator(`canvas[data-modality="${modality}"]`).evaluate(
+    (element, [rows, columns]) => {
+      const canvas = element as HTMLCanvasElement;
+      const context = canvas.getContext("2d")!;
+      const [width, height] = [canvas.width / columns, canvas.height / rows];
+      return Array.from({ length: rows }, (_, row) =>
+        Array.from({ length: columns }, (_, column) => {
+          const place = [Math.floor((column + 0.5) * width), Math.floor((row + 0.5) * height)] as const;
+          const [red, green, blue] = context.getImageData(...place, 1, 1).data;
+          return Math.max(red!, green!, blue!) - Math.min(red!, green!, blue!) > 12;
+        }),
+      );
+    },
+    [rows, columns] as const,
+  );
+
+describe.each(screens)("experts, in %s", (_, options) => {
   let server: RunningServer; // its own: what is cached is not routed
   beforeAll(async () => {
     server = await startServer(["--expose-routing"]);
@@ -44,73 +83,208 @@ describe.each(screens)("in %s", (_, options) => {
     await server?.stop();
   });
 
-  test("the experts of an answer: text on the one half, the picture on the other, and the picture's patches", async () => {
-    const { page, faults, close } = await openPage(browser, server.url, options);
-    await page.getByRole("button", { name: "Describe what you see." }).click();
-    const answer = await lastAnswer(page);
-    await answer.getByRole("button", { name: "Show the experts of this answer" }).click();
-    const dialog = page.getByRole("dialog", { name: "Experts of this answer" });
+  test("the maps are those of the server: text on the one half, the picture on the other, and the picture's squares", async () => {
+    const { page, faults, strayRequests, close } = await openPage(browser, server.url, options);
+    const routing = await routingOf(page, () => page.getByRole("button", { name: "Describe what you see." }).click());
+    const dialog = await openExperts(page);
 
-    await dialog.getByRole("img", { name: /^Text tokens: \d+ computed.* All chose text experts \(0 to 63\) only/ }).waitFor();
-    await dialog.getByRole("img", { name: /^Picture tokens: .* All chose vision experts \(64 to 127\) only/ }).waitFor();
-    expect(await coloured(page, "text")).toEqual({ left: expect.any(Number), right: 0 });
-    expect((await coloured(page, "text")).left).toBeGreaterThan(0);
-    expect((await coloured(page, "vision")).left).toBe(0);
-    expect((await coloured(page, "vision")).right).toBeGreaterThan(0);
+    await dialog.getByText(/^Kept apart: none of \d+ choices for text fell on a vision expert, none of \d+ for pictures/).waitFor();
+    for (const modality of ["text", "vision"] as const) {
+      const expected = routing[modality].map((row) => [...row.slice(0, 64), 0, ...row.slice(64)].map((times) => times > 0));
+      const shown = await lit(page, modality, [routing.layers.length, 129]);
+      expect(shown).toEqual(expected);
+      expect(shown.flatMap((row) => (modality === "text" ? row.slice(64) : row.slice(0, 65)))).not.toContain(true);
+      expect(shown.flat()).toContain(true);
+      await dialog
+        .getByRole("img", { name: new RegExp(`^${routing.computed_tokens[modality]} (text|picture) tokens, 6 experts`) })
+        .waitFor();
+    }
 
-    const slider = dialog.getByRole("slider", { name: "Layer" });
-    await dialog.getByRole("img", { name: /layer 3: expert \d+ for \d+ patch/ }).waitFor();
-    await slider.focus();
-    await page.keyboard.press("ArrowLeft");
-    await dialog.getByRole("img", { name: /layer 2: expert \d+ for \d+ patch/ }).waitFor();
+    const inLayer = (index: number) => Buffer.from(routing.pictures[0]!.favourites![index]!, "base64");
+    for (const index of [2, 1]) {
+      const first = inLayer(index)[0]!;
+      const count = inLayer(index).filter((expert) => expert === first).length;
+      const squares = dialog.getByRole("img", { name: new RegExp(`layer ${index + 1}: .*expert ${first} for ${count} token`) });
+      await squares.waitFor();
+      await dialog.getByRole("slider", { name: "Layer" }).press("ArrowLeft");
+    }
 
     expect(await faultsOf(page)).toEqual([]);
     expect(await isTooWide(page)).toBe(false);
-    expect(faults).toEqual([]);
+    expect([faults, strayRequests]).toEqual([[], []]);
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
     await close();
   });
 
-  test("the status: what the server runs on, figures that follow it, and no request once it is closed", async () => {
-    const { page, requests, faults, close } = await openPage(browser, server.url, options);
-    await page.getByRole("button", { name: "Server status" }).click();
-    const dialog = page.getByRole("dialog", { name: "Server status" });
-
-    await dialog.getByText("ernie-vl-nano").waitFor();
-    await dialog.getByText(/^cpu, \d+ cores/).waitFor();
-    await dialog.getByText(/KV cache .* that may be used/).waitFor();
-    const tokens = dialog.getByRole("img", { name: /^Answer tokens: now/ });
-    await tokens.waitFor();
-    await page.evaluate(async () => {
-      const body = JSON.stringify({ messages: [{ role: "user", content: "Hi" }], max_completion_tokens: 20, ignore_eos: true });
-      await fetch("/v1/chat/completions", { method: "POST", headers: { "content-type": "application/json" }, body });
-    });
-    await dialog.getByRole("img", { name: /^Answer tokens: now .*, at most [1-9]/ }).waitFor();
-    await dialog.getByRole("img", { name: /^Time to first token: now \d/ }).waitFor();
-
-    expect(await faultsOf(page)).toEqual([]);
-    expect(await isTooWide(page)).toBe(false);
+  test("an answer about a picture that is in the cache has the earlier answer's, or can be computed anew", async () => {
+    const { page, close } = await openPage(browser, server.url, options);
+    await page.locator(".sample", { hasText: "Describe the image." }).click();
+    await lastAnswer(page);
+    await send(page, "How many are there?");
+    await page.locator(".turn.answer .answer-foot").nth(1).waitFor();
+    let dialog = await openExperts(page);
+    await dialog.getByRole("img", { name: /^stars\.png, layer 3: expert \d+ for/ }).waitFor();
     await page.keyboard.press("Escape");
+
+    await page.getByRole("button", { name: "New conversation" }).first().click();
+    await page.locator(".sample", { hasText: "Describe the image." }).click();
+    dialog = await openExperts(page);
+    await dialog.getByText("no picture token was computed", { exact: true }).waitFor();
+    await dialog.getByRole("button", { name: "Answer again without the cache" }).click();
     await dialog.waitFor({ state: "detached" });
-    await page.waitForLoadState("networkidle");
-    const asked = requests.length;
-    await page.waitForTimeout(4500); // two looks would have been taken
-    expect(requests.length).toBe(asked);
-    expect(faults).toEqual([]);
+    dialog = await openExperts(page);
+    await dialog.getByRole("img", { name: /^stars\.png, layer 3: expert \d+ for/ }).waitFor();
+    await close();
+  });
+
+  test("without a picture the map says so", async () => {
+    const { page, close } = await openPage(browser, server.url, options);
+    await send(page, "What is the capital of Ireland?");
+    const dialog = await openExperts(page);
+
+    await dialog.getByText("no picture in this conversation").waitFor();
+    await dialog.getByText(/^Kept apart: none of \d+ choices for text fell on a vision expert\.$/).waitFor();
+    expect(await dialog.getByRole("slider").count()).toBe(0);
     await close();
   });
 });
 
-test("a server that hides its routing has no such button, and its status tells how to see it", async () => {
-  const hiding = await startServer();
+describe.each(screens)("status, in %s", (_, options) => {
+  let server: RunningServer;
+  beforeAll(async () => {
+    server = await startServer();
+  });
+  afterAll(async () => {
+    await server?.stop();
+  });
+
+  const ask = (content: string) =>
+    server.client.chat.completions.create({ model: "ernie-vl-nano", messages: [{ role: "user", content }], max_completion_tokens: 20 });
+
+  test("says what the server runs on, and its figures are those of /metrics", async () => {
+    const { page, faults, strayRequests, close } = await openPage(browser, server.url, options);
+    const dialog = await openStatus(page);
+    await dialog.getByText("ernie-vl-nano").waitFor();
+    await dialog.getByText(/^cpu, \d+ cores/).waitFor();
+    await dialog.getByText(/MiB of .* that may be used/).waitFor();
+    await Promise.all([ask("Hi"), ask("Hi"), ask("What is the capital of Ireland?")]);
+
+    const metrics = readSnapshot(await (await fetch(`${server.url}/metrics`)).text(), 0);
+    expect(metrics.answers).toBeGreaterThanOrEqual(3);
+    const count = (value: number) => value.toLocaleString("en");
+    const served = `${count(metrics.answers)} answers of ${count(metrics.outputTokens)} tokens; ${count(metrics.promptTokens)} prompt tokens, ${count(metrics.cachedTokens)} of them`;
+    await dialog.getByText(served).waitFor();
+    await dialog.getByRole("img", { name: /^Answers: now 0 running, at most \d.*; now 0 waiting/ }).waitFor();
+    await dialog.getByRole("img", { name: new RegExp(`^Slots in use: now 0 of ${metrics.slots},`) }).waitFor();
+    await dialog.getByRole("img", { name: /^Answers written: now .*, at most [\d.,]*[1-9]/ }).waitFor();
+    await dialog.getByRole("img", { name: /^Time to first token: now \d/ }).waitFor();
+
+    expect(await faultsOf(page)).toEqual([]);
+    expect(await isTooWide(page)).toBe(false);
+    expect([faults, strayRequests]).toEqual([[], []]);
+    await close();
+  });
+
+  test("asks for nothing while the page is hidden, and nothing once it is closed", async () => {
+    const { page, requests, close } = await openPage(browser, server.url, options);
+    const dialog = await openStatus(page);
+    const looks = () => requests.filter((path) => path === "/metrics").length;
+    await expect.poll(looks, { timeout: 10_000 }).toBe(2);
+    const hide = (hidden: boolean) =>
+      page.evaluate((hidden) => Object.defineProperty(document, "hidden", { value: hidden, configurable: true }), hidden);
+    await hide(true);
+    await page.waitForTimeout(4500); // two looks would have been taken
+    expect(looks()).toBeLessThanOrEqual(3);
+    const before = looks();
+    await hide(false);
+    await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(before);
+
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    await page.waitForLoadState("networkidle");
+    const asked = requests.length;
+    await page.waitForTimeout(4500);
+    expect(requests.length).toBe(asked);
+    await close();
+  });
+});
+
+test("the status is opened and closed by keys alone, and the focus comes back", async () => {
+  const server = await startServer();
+  const { page, close } = await openPage(browser, server.url);
+  const button = page.getByRole("button", { name: "Server status" });
+  while (!(await button.evaluate((element) => element === document.activeElement))) await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Enter");
+  await statusDialog(page).waitFor();
+  await page.keyboard.press("Escape");
+
+  await statusDialog(page).waitFor({ state: "detached" });
+  expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+  await close();
+  await server.stop();
+});
+
+test("a server that goes away while its status is open is said to; the figures stay, and go on when it is back", async () => {
+  const server = await startServer();
+  const front = await startFront(server.url);
+  const { page, close } = await openPage(browser, front.url);
+  const dialog = await openStatus(page);
+  const slots = dialog.getByRole("img", { name: /^Slots in use: now 0 of \d+/ });
+  await slots.waitFor();
+  await front.close();
+  const alert = dialog.getByRole("alert");
+  await alert.getByText("The server cannot be reached").waitFor();
+  expect(await alert.textContent()).toContain("The figures are those of before.");
+  expect(await slots.count()).toBe(1);
+  await front.reopen();
+
+  await alert.waitFor({ state: "detached" });
+  await close();
+  await front.close();
+  await server.stop();
+});
+
+test("a server with keys shows its status to who has one, and is not asked again and again by who has none", async () => {
+  const key = "only-for-this-test";
+  const server = await startServer(["--api-key", key], key);
+  const { page, requests, close } = await openPage(browser, server.url);
+  let dialog = await openStatus(page);
+  await dialog.getByRole("alert").getByText("This server wants an API key").waitFor();
+  const asked = requests.length;
+  await page.waitForTimeout(4500); // two looks would have been taken
+  expect(requests.length).toBe(asked);
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Enter a key" }).first().click();
+  for (const [entered, expected] of [
+    ["wrong", "The API key is wrong"],
+    [key, "ernie-vl-nano"],
+  ] as const) {
+    await page.getByLabel("API key").fill(entered);
+    await page.getByRole("button", { name: "Use this key" }).click();
+    await page.locator(entered === key ? ".model.ready" : ".model.problem").waitFor();
+    dialog = await openStatus(page);
+    await dialog.getByText(expected).waitFor();
+    if (entered === key) await dialog.getByRole("img", { name: /^Slots in use: now 0 of/ }).waitFor();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+  }
+  await close();
+  await server.stop();
+});
+
+test("a server that hides its routing, and has its metrics elsewhere, is asked for neither, and the status says so", async () => {
+  const hiding = await startServer(["--metrics-port", "0"]);
   const { page, close } = await openPage(browser, hiding.url);
-  await send(page, "What is the capital of Ireland?");
+  const [request] = await Promise.all([page.waitForRequest(/completions$/), send(page, "What is the capital of Ireland?")]);
   const answer = await lastAnswer(page);
 
+  expect(request.postData()).not.toContain("routing");
   expect(await answer.getByRole("button", { name: "Show the experts of this answer" }).count()).toBe(0);
-  await page.getByRole("button", { name: "Server status" }).click();
-  await page.getByText("hidden; start the server with --expose-routing to see them").waitFor();
+  const dialog = await openStatus(page);
+  await dialog.getByText("hidden; start the server with --expose-routing to see them").waitFor();
+  await dialog.getByText(/^This server was started with --metrics-port/).waitFor();
+  await dialog.getByText(/^cpu, \d+ cores/).waitFor();
   await close();
   await hiding.stop();
 });

@@ -161,6 +161,31 @@ describe("problems", () => {
   });
 });
 
+test("an answer that is to be computed anew shares no cache with others, and says nothing of it in the next", async () => {
+  const { playground, asked } = makePlayground();
+  playground.send("One?", []);
+  const first = await untilIdle(playground);
+  playground.regenerate(first.id, true);
+  await untilIdle(playground);
+  playground.send("Two?", []);
+  await untilIdle(playground);
+
+  expect(asked.map((request) => typeof request["cache_salt"])).toEqual(["undefined", "string", "undefined"]);
+});
+
+test("which experts answered is asked of a server that tells it, and kept with the answer", async () => {
+  const routing = { layers: [1] };
+  const { playground, asked } = makePlayground(() => streamOf([{ choices: [{ index: 0, delta: {}, finish_reason: "stop", routing }] }]));
+  await playground.start(undefined);
+  playground.send("One?", []);
+  await untilIdle(playground);
+  playground.chooseModel({ ...playground.state.model!, tellsRouting: true });
+  playground.send("Two?", []);
+
+  expect((await untilIdle(playground)).routing).toEqual(routing);
+  expect(asked.map((request) => request["return_routing"])).toEqual([undefined, true]);
+});
+
 test("an edited message takes the place of itself and all after it", async () => {
   const { playground, asked } = makePlayground();
   playground.send("One?", []);

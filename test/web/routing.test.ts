@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import {
+  choicesOf,
   crossings,
   describeMap,
   favouritesOf,
@@ -10,6 +11,7 @@ import {
   rankFavourites,
   type Routing,
   sharesOf,
+  withEarlier,
 } from "../../web/chat/routing.ts";
 
 const routing: Routing = {
@@ -39,9 +41,10 @@ describe("a map", () => {
 
   test("says in words that the banks are kept apart, and what was chosen most", () => {
     expect(describeMap(routing, "text")).toBe(
-      "Text tokens: 4 computed, 1 experts each in 2 layers. All chose text experts (0 to 1) only. " +
+      "4 text tokens, 1 experts each in 2 layers. All chose text experts (0 to 1) only. " +
         "Chosen most: layer 1: expert 0 (75 %), layer 3: expert 1 (100 %).",
     );
+    expect([choicesOf(routing, "text"), crossings(routing, "text")]).toEqual([8, 0]);
     expect(describeMap(routing, "vision")).toContain("All chose vision experts (2 to 3) only.");
   });
 
@@ -62,15 +65,61 @@ describe("a map", () => {
       ],
     };
 
-    expect(describeMap(cached, "vision")).toBe("Picture tokens: none were computed for this answer.");
+    expect(describeMap(cached, "vision")).toBe("No picture token was computed for this answer.");
     expect(sharesOf(cached, "vision").flat()).toEqual(Array.from({ length: 8 }, () => 0));
   });
 });
 
-describe("a picture", () => {
-  const bytes = (...values: number[]) => btoa(String.fromCharCode(...values));
-  const picture = { frames: 1, rows: 2, columns: 2, favourites: [bytes(3, 3, 2, 255), bytes(2, 2, 2, 2)] };
+const bytes = (...values: number[]) => btoa(String.fromCharCode(...values));
+const picture = { frames: 1, rows: 2, columns: 2, favourites: [bytes(3, 3, 2, 255), bytes(2, 2, 2, 2)] };
 
+describe("an answer after others", () => {
+  const nothing = bytes(255, 255, 255, 255);
+  const cached: Routing = {
+    ...routing,
+    computed_tokens: { text: 1, vision: 0 },
+    text: [
+      [0, 1, 0, 0],
+      [1, 0, 0, 0],
+    ],
+    vision: [
+      [0, 0, 0, 0],
+      [0, 0, 0, 0],
+    ],
+    pictures: [{ ...picture, favourites: [bytes(255, 255, 255, 2), nothing] }],
+  };
+  const earlier = { ...routing, pictures: [picture] };
+
+  test("has what was computed for those", () => {
+    const all = withEarlier(cached, [earlier]);
+
+    expect(all.computed_tokens).toEqual({ text: 5, vision: 2 });
+    expect(all.text).toEqual([
+      [3, 2, 0, 0],
+      [1, 4, 0, 0],
+    ]);
+    expect(all.vision).toEqual(routing.vision);
+    expect([favouritesOf(all.pictures[0]!, 0), favouritesOf(all.pictures[0]!, 1)]).toEqual([
+      [3, 3, 2, 2],
+      [2, 2, 2, 2],
+    ]);
+  });
+
+  test("leaves out another model's, and pictures of another size", () => {
+    expect(withEarlier(cached, [{ ...earlier, layers: [1, 2] }])).toEqual(cached);
+    expect(withEarlier(cached, [{ ...earlier, pictures: [{ ...picture, columns: 1 }] }]).pictures).toEqual(cached.pictures);
+    expect(withEarlier(cached, [{ ...earlier, pictures: [] }]).pictures).toEqual(cached.pictures);
+  });
+
+  test("takes the favourites from where they are told", () => {
+    const untold = { ...cached, pictures: [{ ...picture, favourites: null }] };
+
+    expect(withEarlier(untold, [earlier]).pictures).toEqual([picture]);
+    expect(withEarlier(earlier, [untold]).pictures).toEqual([picture]);
+  });
+});
+
+describe("a picture", () => {
   test("has a favourite for each patch that was computed", () => {
     expect(favouritesOf(picture, 0)).toEqual([3, 3, 2, undefined]);
     expect(favouritesOf({ ...picture, favourites: null }, 0)).toEqual([undefined, undefined, undefined, undefined]);

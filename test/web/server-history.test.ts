@@ -2,15 +2,28 @@
 
 import { expect, test } from "vitest";
 import { ServerMetrics } from "../../src/api/metrics.ts";
-import { addSnapshot, levelOf, meanMsOf, rateOf, readSnapshot, roundTop, type Snapshot } from "../../web/chat/server-history.ts";
+import {
+  addSnapshot,
+  levelOf,
+  meanMsOf,
+  rateOf,
+  readSnapshot,
+  roundTop,
+  type Snapshot,
+  spanOf,
+  stretchesOf,
+} from "../../web/chat/server-history.ts";
 
 const empty: Snapshot = {
   atMs: 0,
+  startedAt: 0,
+  answers: 0,
   running: 0,
   waiting: 0,
   slotsUsed: 0,
   slots: 4,
   promptTokens: 0,
+  cachedTokens: 0,
   outputTokens: 0,
   firstToken: { seconds: 0, count: 0 },
   nextToken: { seconds: 0, count: 0 },
@@ -45,7 +58,7 @@ test("keeps five minutes, and begins anew with a server that was started anew", 
 
   expect(history[0]!.atMs).toBe(100_000);
   expect(history.length).toBe(151);
-  expect(addSnapshot(history, { ...empty, atMs: 402_000 })).toHaveLength(1);
+  expect(addSnapshot(history, { ...empty, atMs: 402_000, startedAt: 1 })).toHaveLength(1);
 });
 
 test("rates and means are those between two looks; nothing measured is no point, not zero", () => {
@@ -61,6 +74,22 @@ test("rates and means are those between two looks; nothing measured is no point,
     { atMs: 4000, value: 0 },
   ]);
   expect(meanMsOf(history, ({ firstToken }) => firstToken).map(({ value }) => value && Math.round(value))).toEqual([200, undefined]);
+});
+
+test("a line breaks where nobody looked for long, and goes on over what was not measured", () => {
+  const points = [0, 2000, 4000, 30_000].map((atMs) => ({ atMs, value: atMs === 2000 ? undefined : 1 }));
+
+  expect(stretchesOf(points).map((stretch) => stretch.map(({ atMs }) => atMs))).toEqual([[0, 4000], [30_000]]);
+});
+
+test.each([
+  [[], 1],
+  [[0], 1],
+  [[0, 59_000], 1],
+  [[0, 61_000], 2],
+  [[0, 400_000], 5],
+])("looks at %j ms make charts of %d minutes", (times, minutes) => {
+  expect(spanOf(times.map((atMs) => ({ ...empty, atMs })))).toBe(minutes * 60_000);
 });
 
 test.each([

@@ -151,9 +151,10 @@ export class Playground {
     return this.#ask([...turnsBefore(this.#state.conversation.turns, turnId), this.#userTurn(text, attachments)]);
   }
 
-  /** Asks for this answer once more, with the settings of now. */
-  regenerate(answerId: string): Refusal | undefined {
-    return this.#ask(turnsBefore(this.#state.conversation.turns, answerId));
+  /** Asks for this answer once more, with the settings of now. `isFresh`: the server shall compute all of it, and take nothing from its cache. */
+  regenerate(answerId: string, isFresh = false): Refusal | undefined {
+    const turns = turnsBefore(this.#state.conversation.turns, answerId);
+    return this.#ask(turns, isFresh ? { cache_salt: this.#options.createId() } : {});
   }
 
   /** Gives the calls of the last answer their results, in order, and lets the model go on. */
@@ -173,7 +174,7 @@ export class Playground {
     return { type: "user", id: this.#options.createId(), text, attachments };
   }
 
-  #ask(turns: readonly Turn[]): Refusal | undefined {
+  #ask(turns: readonly Turn[], fields: Readonly<Record<string, unknown>> = {}): Refusal | undefined {
     const { conversation: before, model, run } = this.#state;
     const refusal = checkSettings(before.settings);
     if (refusal) return refusal;
@@ -183,8 +184,8 @@ export class Playground {
     const conversation = { ...before, title, updatedAt: Date.now(), turns: [...turns, answer] };
     const started = { conversation, answer, abort: new AbortController() };
     this.#set({ conversation, run: started });
-    const request = buildRequest(turns, before.settings, model?.id);
-    this.#ending = this.#run(started, model?.tellsRouting ? { ...request, return_routing: true } : request);
+    const request = { ...buildRequest(turns, before.settings, model?.id), ...(model?.tellsRouting && { return_routing: true }), ...fields };
+    this.#ending = this.#run(started, request);
     return undefined;
   }
 

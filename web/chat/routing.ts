@@ -11,7 +11,7 @@ export type Routing = {
   readonly pictures: readonly PictureRouting[];
 };
 
-/** `favourites`: for each layer, in base64, a byte for each patch; null where there are too many. */
+/** `favourites`: for each layer, in base64, a byte for each token; null where there are too many. */
 export type PictureRouting = {
   readonly frames: number;
   readonly rows: number;
@@ -21,13 +21,48 @@ export type PictureRouting = {
 
 export type Modality = "text" | "vision";
 
-export const modalityNames: Readonly<Record<Modality, { readonly tokens: string; readonly experts: string }>> = {
-  text: { tokens: "Text tokens", experts: "text experts" },
-  vision: { tokens: "Picture tokens", experts: "vision experts" },
+export const modalityNames: Readonly<Record<Modality, Readonly<Record<"tokens" | "token" | "experts", string>>>> = {
+  text: { tokens: "text tokens", token: "text token", experts: "text experts" },
+  vision: { tokens: "picture tokens", token: "picture token", experts: "vision experts" },
 };
 
-/** Stands where an expert would: the patch was in the server's cache, and not computed for this answer. */
+/** Stands where an expert would: the token was in the server's cache, and not computed for this answer. */
 const notComputed = 255;
+
+/**
+ * The routing of an answer together with that of earlier answers of its conversation: what the server had in its cache from those was not
+ * routed anew. Answers of a model with other layers or experts are left out.
+ */
+export function withEarlier(routing: Routing, earlier: readonly Routing[]): Routing {
+  return earlier.filter((other) => shapeOf(other) === shapeOf(routing)).reduceRight(add, routing);
+}
+
+function shapeOf({ layers, experts }: Routing): string {
+  return JSON.stringify([layers, experts]);
+}
+
+function add(routing: Routing, earlier: Routing): Routing {
+  const addRows = (modality: Modality) =>
+    routing[modality].map((row, layer) => row.map((times, expert) => times + earlier[modality][layer]![expert]!));
+  const addTokens = (modality: Modality) => routing.computed_tokens[modality] + earlier.computed_tokens[modality];
+  return {
+    ...routing,
+    computed_tokens: { text: addTokens("text"), vision: addTokens("vision") },
+    text: addRows("text"),
+    vision: addRows("vision"),
+    pictures: routing.pictures.map((picture, i) => fillIn(picture, earlier.pictures[i])),
+  };
+}
+
+function fillIn(picture: PictureRouting, earlier: PictureRouting | undefined): PictureRouting {
+  if (earlier?.rows !== picture.rows || earlier.columns !== picture.columns) return picture;
+  if (!picture.favourites || !earlier.favourites) return { ...picture, favourites: picture.favourites ?? earlier.favourites };
+  const favourites = picture.favourites.map((row, layer) => {
+    const known = atob(earlier.favourites![layer]!);
+    return btoa([...atob(row)].map((byte, cell) => (byte.charCodeAt(0) === notComputed ? known[cell]! : byte)).join(""));
+  });
+  return { ...picture, favourites };
+}
 
 /** How many of the modality's tokens chose each expert, 0 … 1, layer by layer. */
 export function sharesOf(routing: Routing, modality: Modality): number[][] {
@@ -40,6 +75,11 @@ export function largestShare(routing: Routing): number {
   return Math.max(...(["text", "vision"] as const).flatMap((modality) => sharesOf(routing, modality).flat()), 0);
 }
 
+/** Choices that were made: of each token in each layer as many as it has experts. */
+export function choicesOf(routing: Routing, modality: Modality): number {
+  return sum(routing[modality].map(sum));
+}
+
 /** Choices of experts of the other bank. */
 export function crossings(routing: Routing, modality: Modality): number {
   const [from, to] = routing.experts[modality];
@@ -50,7 +90,7 @@ export function crossings(routing: Routing, modality: Modality): number {
 export function describeMap(routing: Routing, modality: Modality): string {
   const tokens = routing.computed_tokens[modality];
   const names = modalityNames[modality];
-  if (tokens === 0) return `${names.tokens}: none were computed for this answer.`;
+  if (tokens === 0) return `No ${names.token} was computed for this answer.`;
   const outside = crossings(routing, modality);
   const [from, to] = routing.experts[modality];
   const verdict =
@@ -59,10 +99,10 @@ export function describeMap(routing: Routing, modality: Modality): string {
     const share = Math.max(...row);
     return `layer ${routing.layers[i]}: expert ${row.indexOf(share)} (${percent(share)})`;
   });
-  return `${names.tokens}: ${tokens} computed, ${routing.experts_per_token} experts each in ${routing.layers.length} layers. ${verdict} Chosen most: ${busiest.join(", ")}.`;
+  return `${tokens} ${names.tokens}, ${routing.experts_per_token} experts each in ${routing.layers.length} layers. ${verdict} Chosen most: ${busiest.join(", ")}.`;
 }
 
-/** The favourite expert of each patch, row by row; undefined for one that was in the cache. Of a video: its first two frames. */
+/** The favourite expert of each token, row by row; undefined for one that was in the cache. Of a video: its first two frames. */
 export function favouritesOf({ rows, columns, favourites }: PictureRouting, layerIndex: number): (number | undefined)[] {
   const bytes = atob(favourites?.[layerIndex] ?? "");
   return Array.from({ length: rows * columns }, (_, cell) => {
@@ -73,7 +113,7 @@ export function favouritesOf({ rows, columns, favourites }: PictureRouting, laye
 
 export type Ranked = { readonly expert: number; readonly count: number };
 
-/** Experts by the number of patches whose favourite they are, the most first. */
+/** Experts by the number of tokens whose favourite they are, the most first. */
 export function rankFavourites(favourites: readonly (number | undefined)[]): Ranked[] {
   const counts = new Map<number, number>();
   for (const expert of favourites) if (expert !== undefined) counts.set(expert, (counts.get(expert) ?? 0) + 1);

@@ -3,11 +3,16 @@
 /** Of one look at /metrics. */
 export type Snapshot = {
   readonly atMs: number;
+  /** Of the server's process; milliseconds since 1970. */
+  readonly startedAt: number;
+  readonly answers: number;
   readonly running: number;
   readonly waiting: number;
   readonly slotsUsed: number;
   readonly slots: number;
   readonly promptTokens: number;
+  /** Of the prompts' tokens. */
+  readonly cachedTokens: number;
   readonly outputTokens: number;
   readonly firstToken: Timing;
   readonly nextToken: Timing;
@@ -20,6 +25,8 @@ type Timing = { readonly seconds: number; readonly count: number };
 export type Point = { readonly atMs: number; readonly value: number | undefined };
 
 const keptMs = 5 * 60_000;
+/** What is further apart was not measured in between. */
+const joinedMs = 10_000;
 
 /** Reads Prometheus's text format as far as this server writes it: the sum over all labels of each name. */
 export function readSnapshot(text: string, atMs: number): Snapshot {
@@ -32,11 +39,14 @@ export function readSnapshot(text: string, atMs: number): Snapshot {
   const timing = (name: string) => ({ seconds: read(`${name}_sum`), count: read(`${name}_count`) });
   return {
     atMs,
+    startedAt: read("process_start_time_seconds") * 1000,
+    answers: read("request_success_total"),
     running: read("num_requests_running"),
     waiting: read("num_requests_waiting"),
     slotsUsed: read("slots_used"),
     slots: read("slots"),
     promptTokens: read("prompt_tokens_total"),
+    cachedTokens: read("prefix_cache_hits_total"),
     outputTokens: read("generation_tokens_total"),
     firstToken: timing("time_to_first_token_seconds"),
     nextToken: timing("inter_token_latency_seconds"),
@@ -46,7 +56,7 @@ export function readSnapshot(text: string, atMs: number): Snapshot {
 /** With one snapshot more, and without those that are too old. A server that was started anew begins a history of its own. */
 export function addSnapshot(history: readonly Snapshot[], snapshot: Snapshot): readonly Snapshot[] {
   const last = history.at(-1);
-  if (last && snapshot.outputTokens < last.outputTokens) return [snapshot];
+  if (last && snapshot.startedAt !== last.startedAt) return [snapshot];
   return [...history.filter(({ atMs }) => atMs >= snapshot.atMs - keptMs), snapshot];
 }
 
@@ -69,6 +79,26 @@ export function meanMsOf(history: readonly Snapshot[], read: (snapshot: Snapshot
 
 function between(history: readonly Snapshot[], value: (before: Snapshot, after: Snapshot) => number | undefined): Point[] {
   return history.slice(1).map((after, i) => ({ atMs: after.atMs, value: value(history[i]!, after) }));
+}
+
+/** Whole minutes that the looks reach back, to be the width of a chart. */
+export function spanOf(history: readonly Snapshot[]): number {
+  const reachMs = (history.at(-1)?.atMs ?? 0) - (history[0]?.atMs ?? 0);
+  return Math.min(Math.max(Math.ceil(reachMs / 60_000), 1) * 60_000, keptMs);
+}
+
+type KnownPoint = { readonly atMs: number; readonly value: number };
+
+/** What was measured, in stretches without a long gap. */
+export function stretchesOf(points: readonly Point[]): KnownPoint[][] {
+  const stretches: KnownPoint[][] = [];
+  for (const { atMs, value } of points) {
+    if (value === undefined) continue;
+    const last = stretches.at(-1)?.at(-1);
+    if (last && atMs - last.atMs <= joinedMs) stretches.at(-1)!.push({ atMs, value });
+    else stretches.push([{ atMs, value }]);
+  }
+  return stretches;
 }
 
 /** A round number that all values are below, to be the top of a chart. */

@@ -34,8 +34,13 @@ export async function listModels(connection: Connection): Promise<Model[]> {
   }));
 }
 
-/** What `/version` says: the program's version, and the hardware in words. */
-export type ServerInfo = Partial<Readonly<Record<"version" | "device" | "weights" | "context" | "memory", string>>>;
+/** What `/version` says of the program and the hardware. */
+export type ServerInfo = Partial<Readonly<Record<"version" | "device" | "weights" | "context", string>>> & {
+  readonly memory_bytes?: MemoryBytes;
+};
+
+/** `usable`: what the server may take; the others are what it is taken for. */
+export type MemoryBytes = Readonly<Record<"weights" | "workspace" | "kv_cache" | "usable", number>>;
 
 export async function readServerInfo(connection: Connection): Promise<ServerInfo> {
   const response = await send(connection, "version", {});

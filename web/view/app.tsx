@@ -1,9 +1,11 @@
 // The whole page: conversations on the left, the conversation in the middle, settings on the right.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { type AnswerTurn, type Attachment, type Turn, turnsBefore } from "../chat/conversation.ts";
 import type { Playground, PlaygroundState } from "../chat/playground.ts";
 import { buildRequest } from "../chat/request.ts";
+import { withEarlier } from "../chat/routing.ts";
+import type { Snapshot } from "../chat/server-history.ts";
 import type { SnippetRequest } from "../chat/snippets.ts";
 import type { Preferences } from "../store/preferences.ts";
 import { Announcer } from "./announcer.tsx";
@@ -84,7 +86,7 @@ export function App({ playground, preferences }: AppProps) {
 
 type OpenDialog =
   | { readonly type: "code"; readonly snippet: SnippetRequest }
-  | { readonly type: "experts"; readonly shown: RoutingShown }
+  | { readonly type: "experts"; readonly answerId: string; readonly shown: RoutingShown }
   | { readonly type: "status" };
 
 type DialogsProps = {
@@ -95,10 +97,18 @@ type DialogsProps = {
 };
 
 function Dialogs({ open, playground, state, onClose }: DialogsProps) {
+  const history = useRef<readonly Snapshot[]>([]); // outlives the dialog
   if (open?.type === "code") return <CodeDialog snippet={open.snippet} onClose={onClose} />;
-  if (open?.type === "experts") return <RoutingDialog shown={open.shown} onClose={onClose} />;
-  if (open?.type === "status") return <StatusDialog model={state.model} connection={playground.connection} onClose={onClose} />;
-  return null;
+  if (open?.type === "status") {
+    return <StatusDialog model={state.model} connection={playground.connection} kept={history} onClose={onClose} />;
+  }
+  if (open?.type !== "experts") return null;
+  const isLast = state.conversation.turns.at(-1)?.id === open.answerId;
+  const askAgain = () => {
+    playground.regenerate(open.answerId, true);
+    onClose();
+  };
+  return <RoutingDialog shown={open.shown} onFresh={isLast && !state.run ? askAgain : undefined} onClose={onClose} />;
 }
 
 type ChatProps = AppProps & {
@@ -198,7 +208,9 @@ function useStopByEscape(playground: Playground): void {
 }
 
 function toExpertsDialog({ conversation }: PlaygroundState, { id, routing }: AnswerTurn): OpenDialog | undefined {
-  return routing && { type: "experts", shown: { routing, attachments: attachmentsOf(turnsBefore(conversation.turns, id)) } };
+  const turns = turnsBefore(conversation.turns, id);
+  const earlier = turns.flatMap((turn) => (turn.type === "answer" && turn.routing ? [turn.routing] : []));
+  return routing && { type: "experts", answerId: id, shown: { routing: withEarlier(routing, earlier), attachments: attachmentsOf(turns) } };
 }
 
 function attachmentsOf(turns: readonly Turn[]): readonly Attachment[] {

@@ -1,54 +1,79 @@
-// A small chart of one figure over the last minutes, with its latest value in words.
+// A small chart of one or two figures over the last minutes, with their latest values in words.
 
-import { type Point, roundTop } from "../chat/server-history.ts";
+import { type Point, roundTop, stretchesOf } from "../chat/server-history.ts";
 
-const spanMs = 5 * 60_000;
-const [width, height] = [240, 56];
+const [width, height] = [240, 48];
+
+type Line = {
+  /** Stands behind the latest value. */
+  readonly unit: string;
+  readonly points: readonly Point[];
+};
 
 type ChartProps = {
   readonly title: string;
-  readonly unit: string;
-  readonly points: readonly Point[];
+  /** The second one has the second colour. */
+  readonly lines: readonly Line[];
+  readonly spanMs: number;
   /** The largest value there can be; otherwise a round number above all values. */
   readonly top?: number;
 };
 
-export function Chart({ title, unit, points, top = roundTop(points) }: ChartProps) {
-  const latest = points.findLast(({ value }) => value !== undefined)?.value;
-  const shown = latest === undefined ? "–" : `${format(latest)}${unit}`;
-  const endMs = points.at(-1)?.atMs ?? 0;
-  const known = points.filter((point): point is { atMs: number; value: number } => point.value !== undefined);
-  // A line of one place only is drawn as a dot.
-  const drawn = known.length === 1 ? [...known, ...known] : known;
-  const places = drawn.map(
-    ({ atMs, value }) => `${toX(atMs, endMs)},${(height - 1 - (value / Math.max(top, 1)) * (height - 2)).toFixed(1)}`,
-  );
+export function Chart({ title, lines, spanMs, top = roundTop(lines.flatMap(({ points }) => points)) }: ChartProps) {
+  const endMs = Math.max(...lines.flatMap(({ points }) => points.map(({ atMs }) => atMs)));
+  const place = ({ atMs, value }: { readonly atMs: number; readonly value: number }) =>
+    `${(width - ((endMs - atMs) / spanMs) * width).toFixed(1)} ${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`;
   return (
     <figure class="chart">
       <figcaption>
-        {title} <strong>{shown}</strong>
+        {title}
+        <span class="chart-values">
+          {lines.map(({ unit, points }) => (
+            <strong key={unit}>
+              {latestOf(points)} <small>{unit}</small>
+            </strong>
+          ))}
+        </span>
       </figcaption>
-      <svg viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label={describe(title, unit, known)}>
-        <path class="chart-base" d={`M0 ${height - 0.5}H${width}`} />
-        {places.length > 0 && <polyline class="chart-line" points={places.join(" ")} />}
+      <svg viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label={describe(title, lines)}>
+        <path class="chart-base" d={`M0 .5H${width}M0 ${height - 0.5}H${width}`} />
+        {lines.map(({ unit, points }) => (
+          <g key={unit} class="chart-line">
+            {stretchesOf(points).map((stretch) => {
+              const line = `M${stretch.map(place).join("L")}`;
+              const [from, to] = [place(stretch[0]!), place(stretch.at(-1)!)].map((spot) => spot.split(" ")[0]);
+              return (
+                <>
+                  <path class="chart-area" d={`${line}V${height}H${from}Z`} />
+                  {/* A stretch of one place is a dot: its line ends where it begins. */}
+                  <path d={`${line}H${to}`} />
+                </>
+              );
+            })}
+          </g>
+        ))}
       </svg>
-      <span class="chart-top" aria-hidden="true">
-        {format(top)}
-        {unit}
-      </span>
+      <div class="chart-axis" aria-hidden="true">
+        <span class="chart-top">{format(top)}</span>
+        <span>{spanMs / 60_000} min ago</span>
+        <span>now</span>
+      </div>
     </figure>
   );
 }
 
-function toX(atMs: number, endMs: number): string {
-  return (width - ((endMs - atMs) / spanMs) * width).toFixed(1);
+function latestOf(points: readonly Point[]): string {
+  const latest = points.findLast(({ value }) => value !== undefined)?.value;
+  return latest === undefined ? "–" : format(latest);
 }
 
-function describe(title: string, unit: string, known: readonly { readonly value: number }[]): string {
-  if (known.length === 0) return `${title}: nothing measured in the last minutes`;
-  const values = known.map(({ value }) => value);
-  const say = (value: number) => `${format(value)}${unit}`;
-  return `${title}: now ${say(values.at(-1)!)}, at most ${say(Math.max(...values))} in the last minutes`;
+function describe(title: string, lines: readonly Line[]): string {
+  const said = lines.map(({ unit, points }) => {
+    const values = points.flatMap(({ value }) => value ?? []);
+    if (values.length === 0) return "nothing measured in the last minutes";
+    return `now ${format(values.at(-1)!)} ${unit}, at most ${format(Math.max(...values))} in the last minutes`;
+  });
+  return `${title}: ${said.join("; ")}`;
 }
 
 function format(value: number): string {

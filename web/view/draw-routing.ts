@@ -1,27 +1,41 @@
-// Draws maps of experts and the favourites of a picture's patches on canvases, in colours that colour-blind eyes tell apart.
+// Draws maps of experts and the favourites of a picture's patches on canvases.
 
-/** From little to much, each lighter than the last: seen without colours, too. */
-const scale = [
-  [98, 44, 146],
-  [59, 82, 139],
-  [33, 145, 140],
-  [94, 201, 98],
-  [253, 231, 37],
-] as const;
-
-/** Of an expert that nobody chose. */
-export const emptyColour = "rgb(128 128 128 / 0.14)";
-
-/** `share` 0 … 1 */
-export function colourOf(share: number): string {
-  const place = Math.min(Math.max(share, 0), 1) * (scale.length - 1);
-  const [low, high] = [scale[Math.floor(place)]!, scale[Math.ceil(place)]!];
-  const mixed = low.map((value, i) => Math.round(value + (high[i]! - value) * (place % 1)));
-  return `rgb(${mixed.join(" ")})`;
+/** How strong a colour is, 0 … 1, for a share of the largest one. The root tells small shares apart. */
+export function strengthOf(share: number): number {
+  return share === 0 ? 0 : 0.16 + 0.84 * Math.sqrt(Math.min(share, 1));
 }
 
-/** Okabe and Ito's palette, for the experts that are favourites most often; all others share one. */
+/** In pixels of the canvas; the page scales it. */
+const [cellWidth, cellHeight, gap] = [8, 18, 1];
+
+/**
+ * `shares`: a row for each layer, a column for each expert; `top` is the largest of all. The colour is that of the canvas' text. A column of
+ * nothing stands before the expert `boundary`.
+ */
+export function drawMap(canvas: HTMLCanvasElement, shares: readonly (readonly number[])[], top: number, boundary: number): void {
+  canvas.width = (shares[0]?.length ?? 0) * cellWidth + cellWidth;
+  canvas.height = shares.length * cellHeight;
+  const context = canvas.getContext("2d")!;
+  const { color } = getComputedStyle(canvas);
+  const fillCell = (expert: number, layer: number) => {
+    const left = expert * cellWidth + (expert < boundary ? 0 : cellWidth);
+    context.fillRect(left, layer * cellHeight, cellWidth - gap, cellHeight - gap);
+  };
+  shares.forEach((row, layer) =>
+    row.forEach((share, expert) => {
+      context.globalAlpha = 0.1;
+      context.fillStyle = "#808080";
+      fillCell(expert, layer);
+      context.globalAlpha = strengthOf(share / Math.max(top, Number.MIN_VALUE));
+      context.fillStyle = color;
+      fillCell(expert, layer);
+    }),
+  );
+}
+
+/** Okabe and Ito's palette, which colour-blind eyes tell apart, for the experts that are favourites most often. */
 const favouriteColours = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442"] as const;
+/** Of all others. */
 export const otherColour = "#777777";
 
 export function favouriteColour(rank: number): string {
@@ -30,31 +44,14 @@ export function favouriteColour(rank: number): string {
 
 export const colouredExperts = favouriteColours.length;
 
-/** `shares`: a row for each layer, a column for each expert, a pixel each; `top` gets the brightest colour. */
-export function drawMap(canvas: HTMLCanvasElement, shares: readonly (readonly number[])[], top: number): void {
-  canvas.width = shares[0]?.length ?? 0;
-  canvas.height = shares.length;
-  const context = canvas.getContext("2d")!;
-  shares.forEach((row, layer) =>
-    row.forEach((share, expert) => {
-      context.fillStyle = share === 0 ? emptyColour : colourOf(share / top);
-      context.fillRect(expert, layer, 1, 1);
-    }),
-  );
-}
-
 const longestSidePx = 640;
 const smallestLabelledPx = 26;
 
 export type FavouriteCell = { readonly expert: number | undefined; readonly colour: string };
+type Grid = { readonly rows: number; readonly columns: number };
 
-/** The picture with its patches coloured; what was not computed stays as it is. */
-export function drawFavourites(
-  canvas: HTMLCanvasElement,
-  image: HTMLImageElement,
-  grid: { rows: number; columns: number },
-  cells: readonly FavouriteCell[],
-): void {
+/** The picture with its patches coloured, and lines between those of different experts; what was not computed stays as it is. */
+export function drawFavourites(canvas: HTMLCanvasElement, image: HTMLImageElement, grid: Grid, cells: readonly FavouriteCell[]): void {
   const zoom = longestSidePx / Math.max(image.naturalWidth, image.naturalHeight);
   canvas.width = Math.round(image.naturalWidth * zoom);
   canvas.height = Math.round(image.naturalHeight * zoom);
@@ -62,21 +59,59 @@ export function drawFavourites(
   context.imageSmoothingEnabled = zoom < 1;
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   const [width, height] = [canvas.width / grid.columns, canvas.height / grid.rows];
-  context.font = `600 ${Math.round(Math.min(16, width / 2.6))}px system-ui, sans-serif`;
-  context.textAlign = "center";
-  context.textBaseline = "middle";
   cells.forEach(({ expert, colour }, i) => {
     if (expert === undefined) return;
-    const [left, top] = [(i % grid.columns) * width, Math.floor(i / grid.columns) * height];
-    context.globalAlpha = 0.62;
+    context.globalAlpha = colour === otherColour ? 0.2 : 0.66;
     context.fillStyle = colour;
-    context.fillRect(left + 0.5, top + 0.5, width - 1, height - 1);
-    context.globalAlpha = 1;
-    if (Math.min(width, height) < smallestLabelledPx) return;
-    context.strokeStyle = "#000000b0";
-    context.lineWidth = 3;
-    context.strokeText(String(expert), left + width / 2, top + height / 2);
-    context.fillStyle = "#ffffff";
-    context.fillText(String(expert), left + width / 2, top + height / 2);
+    context.fillRect((i % grid.columns) * width, Math.floor(i / grid.columns) * height, width, height);
+  });
+  context.globalAlpha = 1;
+  drawBorders(context, grid, cells, width, height);
+  if (Math.min(width, height) >= smallestLabelledPx) drawNumbers(context, grid, cells, width, height);
+}
+
+function drawBorders(
+  context: CanvasRenderingContext2D,
+  { columns, rows }: Grid,
+  cells: readonly FavouriteCell[],
+  width: number,
+  height: number,
+): void {
+  context.beginPath();
+  cells.forEach(({ expert }, i) => {
+    const [column, row] = [i % columns, Math.floor(i / columns)];
+    const [right, bottom] = [(column + 1) * width, (row + 1) * height];
+    if (column < columns - 1 && cells[i + 1]!.expert !== expert) {
+      context.moveTo(right, bottom - height);
+      context.lineTo(right, bottom);
+    }
+    if (row < rows - 1 && cells[i + columns]!.expert !== expert) {
+      context.moveTo(right - width, bottom);
+      context.lineTo(right, bottom);
+    }
+  });
+  context.strokeStyle = "#ffffff";
+  context.lineWidth = Math.min(3, width / 12);
+  context.stroke();
+}
+
+function drawNumbers(
+  context: CanvasRenderingContext2D,
+  { columns }: Grid,
+  cells: readonly FavouriteCell[],
+  width: number,
+  height: number,
+): void {
+  context.font = `600 ${Math.round(Math.min(22, width / 2.6))}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.strokeStyle = "#000000b0";
+  context.lineWidth = 4;
+  context.fillStyle = "#ffffff";
+  cells.forEach(({ expert }, i) => {
+    if (expert === undefined) return;
+    const [x, y] = [((i % columns) + 0.5) * width, (Math.floor(i / columns) + 0.5) * height];
+    context.strokeText(String(expert), x, y);
+    context.fillText(String(expert), x, y);
   });
 }

@@ -1,9 +1,11 @@
-// A picture of the conversation, each patch in the colour of the expert that came first for it.
+// A picture of the conversation, each token in the colour of the expert that came first for it.
 
 import { useEffect, useRef } from "preact/hooks";
 import type { Attachment } from "../chat/conversation.ts";
 import { favouritesOf, type PictureRouting, rankFavourites } from "../chat/routing.ts";
 import { colouredExperts, drawFavourites, favouriteColour, otherColour } from "./draw-routing.ts";
+
+const [longestWidthPx, longestHeightPx] = [270, 340];
 
 type PictureFavouritesProps = {
   readonly number: number;
@@ -28,20 +30,23 @@ export function PictureFavourites({ number, picture, attachment, layerIndex, lay
     image.src = attachment.url;
     return () => image.removeEventListener("load", draw);
   }, [picture, attachment, layerIndex]);
+  const frame = frameOf(picture);
   const name = attachment?.name ?? `picture ${number}`;
   return (
     <figure class="favourites">
       <figcaption>
-        <strong>{name}</strong> {picture.columns} × {picture.rows} patches
+        <strong>{name}</strong> {picture.columns} × {picture.rows} tokens
       </figcaption>
       {!isDrawn && <p class="hint">{whyNotDrawn(picture, attachment, ranked.length > 0)}</p>}
       {isDrawn && (
         <div class="favourites-body">
-          <canvas ref={canvas} role="img" aria-label={`${name}, layer ${layer}: ${inWords(ranked)}`} />
-          <ul class="map-legend" aria-label={`Experts of layer ${layer}, and of how many patches they are the favourite`}>
+          <img class="plain" src={attachment.url} alt="" style={frame} />
+          <canvas ref={canvas} style={frame} role="img" aria-label={`${name}, layer ${layer}: ${inWords(ranked)}`} />
+          <ul class="legend" aria-label={`Experts of layer ${layer}, and for how many tokens they came first`}>
             {ranked.slice(0, colouredExperts).map(({ expert, count }, rank) => (
               <li key={expert}>
-                <span class="swatch" style={{ background: favouriteColour(rank) }} /> {expert}: {count}
+                <span class="swatch" style={{ background: favouriteColour(rank) }} /> expert {expert}: {count}{" "}
+                {count === 1 ? "token" : "tokens"}
               </li>
             ))}
             {ranked.length > colouredExperts && (
@@ -56,12 +61,17 @@ export function PictureFavourites({ number, picture, attachment, layerIndex, lay
   );
 }
 
+/** The same for the picture and its drawing, which stand side by side. */
+function frameOf({ rows, columns }: PictureRouting) {
+  return { width: `${Math.min(longestWidthPx, (longestHeightPx * columns) / rows)}px`, aspectRatio: `${columns} / ${rows}` };
+}
+
 function whyNotDrawn({ favourites }: PictureRouting, attachment: Attachment | undefined, isKnown: boolean): string {
-  if (favourites === null) return "The server does not tell the patches of so large a prompt one by one.";
-  if (!isKnown) return "Computed for an earlier answer: the server had it in its cache, and nothing of it was routed for this one.";
+  if (favourites === null) return "The server does not tell the tokens of so large a prompt one by one.";
+  if (!isKnown) return "The server had it in its cache, so its tokens went nowhere this time.";
   return attachment?.kind === "video" ? "Videos are counted above, and not drawn." : "The picture is no longer at hand.";
 }
 
 function inWords(ranked: ReturnType<typeof rankFavourites>): string {
-  return ranked.map(({ expert, count }) => `expert ${expert} for ${count} ${count === 1 ? "patch" : "patches"}`).join(", ");
+  return ranked.map(({ expert, count }) => `expert ${expert} for ${count} ${count === 1 ? "token" : "tokens"}`).join(", ");
 }

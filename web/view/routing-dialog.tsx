@@ -1,12 +1,12 @@
-// Which experts the tokens of an answer went to: a map for text, one for pictures, and the pictures with their patches' favourites.
+// Which experts the tokens behind an answer went to: a map for text, one for pictures, and the pictures with their favourites.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { Attachment } from "../chat/conversation.ts";
-import { describeMap, largestShare, type Modality, modalityNames, percent, type Routing, sharesOf } from "../chat/routing.ts";
-import { IconButton } from "./buttons.tsx";
-import { colourOf, drawMap, emptyColour } from "./draw-routing.ts";
+import { choicesOf, crossings, type Routing } from "../chat/routing.ts";
+import { ExpertMaps } from "./expert-maps.tsx";
+import { Icon } from "./icons.tsx";
 import { PictureFavourites } from "./picture-favourites.tsx";
-import { closeOutside } from "./side-panel.tsx";
+import { Sheet } from "./sheet.tsx";
 
 export type RoutingShown = {
   readonly routing: Routing;
@@ -14,134 +14,85 @@ export type RoutingShown = {
   readonly attachments: readonly Attachment[];
 };
 
-export function RoutingDialog({
-  shown: { routing, attachments },
-  onClose,
-}: {
+type RoutingDialogProps = {
   readonly shown: RoutingShown;
+  /** Answers once more without the server's cache. */
+  readonly onFresh: (() => void) | undefined;
   readonly onClose: () => void;
-}) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const top = largestShare(routing);
-  useEffect(() => dialog.current?.showModal(), []);
+};
+
+export function RoutingDialog({ shown: { routing, attachments }, onFresh, onClose }: RoutingDialogProps) {
+  const { experts, layers, experts_per_token: perToken } = routing;
+  const isCached = routing.pictures.length > 0 && routing.computed_tokens.vision === 0;
   return (
-    <dialog
-      ref={dialog}
-      class="sheet"
-      aria-label="Experts of this answer"
-      onClose={onClose}
-      onClick={(event) => closeOutside(event, onClose)}
-    >
-      <div class="sheet-inside routing">
-        <header class="panel-head">
-          <h2>Experts of this answer</h2>
-          <IconButton icon="close" label="Close" onClick={onClose} />
-        </header>
-        <p class="hint">
-          In each layer, a token goes to {routing.experts_per_token} experts: of one half for text, of the other half for pictures. The two
-          never share an expert.
-        </p>
-        <ExpertMap routing={routing} modality="text" top={top} />
-        <ExpertMap routing={routing} modality="vision" top={top} />
-        <Legend top={top} />
-        {routing.pictures.length > 0 && <Pictures routing={routing} attachments={attachments} />}
-      </div>
-    </dialog>
+    <Sheet title="Experts behind this answer" onClose={onClose}>
+      <p class="hint">
+        In {layers.length} layers of this model, a router sends each token, a piece of text or a square of a picture, to {perToken} of{" "}
+        {experts.vision[1]} small networks, its experts. Some serve text only, the others pictures only: a row is a layer, a column an
+        expert, and the stronger its colour, the more tokens it got.
+      </p>
+      <Verdict routing={routing} />
+      {isCached && <Cached onFresh={onFresh} />}
+      <ExpertMaps routing={routing} />
+      {routing.pictures.length > 0 && !isCached && <Pictures routing={routing} attachments={attachments} />}
+    </Sheet>
   );
 }
 
-function Pictures({ routing, attachments }: RoutingShown) {
-  const { layers } = routing;
+function Verdict({ routing }: { readonly routing: Routing }) {
+  const [text, vision] = [choicesOf(routing, "text"), choicesOf(routing, "vision")];
+  const crossed = crossings(routing, "text") + crossings(routing, "vision");
+  const count = (value: number) => value.toLocaleString("en");
+  const said =
+    `Kept apart: none of ${count(text)} choices for text fell on a vision expert` +
+    (vision > 0 ? `, none of ${count(vision)} for pictures on a text expert.` : ".");
+  return (
+    <p class={crossed === 0 ? "verdict one good" : "verdict one bad"}>
+      <Icon name={crossed === 0 ? "check" : "alert"} />
+      <span>{crossed === 0 ? said : `Not kept apart: ${count(crossed)} of ${count(text + vision)} choices fell on the other half.`}</span>
+    </p>
+  );
+}
+
+function Cached({ onFresh }: Pick<RoutingDialogProps, "onFresh">) {
+  return (
+    <div class="hint cached">
+      The server had the picture in its cache, so its tokens went nowhere this time.
+      {onFresh && (
+        <button type="button" class="button" onClick={onFresh}>
+          <Icon name="retry" /> Answer again without the cache
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Pictures({ routing: { layers, pictures }, attachments }: RoutingShown) {
   const [layerIndex, setLayerIndex] = useState(layers.length - 1);
+  const layer = layers[layerIndex]!;
   return (
     <section class="routing-pictures" aria-label="Pictures">
-      <h3>Favourite expert of each patch</h3>
+      <h3>Which expert came first for each square of the picture</h3>
+      <p class="hint">
+        A square is one token, its number the expert that the router of the chosen layer liked best for it. Squares of one colour share it.
+      </p>
       <label class="layer-slider">
         <span>
-          Layer <output>{layers[layerIndex]}</output>
+          Layer <output>{layer}</output>
         </span>
         <input
           type="range"
           aria-label="Layer"
-          aria-valuetext={`Layer ${layers[layerIndex]}`}
+          aria-valuetext={`Layer ${layer}`}
           min={0}
           max={layers.length - 1}
           value={layerIndex}
           onInput={(event) => setLayerIndex(Number(event.currentTarget.value))}
         />
       </label>
-      {routing.pictures.map((picture, i) => (
-        <PictureFavourites
-          key={i}
-          number={i + 1}
-          picture={picture}
-          attachment={attachments[i]}
-          layerIndex={layerIndex}
-          layer={layers[layerIndex]!}
-        />
+      {pictures.map((picture, i) => (
+        <PictureFavourites key={i} number={i + 1} picture={picture} attachment={attachments[i]} layerIndex={layerIndex} layer={layer} />
       ))}
     </section>
-  );
-}
-
-const fewLayers = 8;
-
-function ExpertMap({ routing, modality, top }: { readonly routing: Routing; readonly modality: Modality; readonly top: number }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => drawMap(canvas.current!, sharesOf(routing, modality), top), [routing, modality, top]);
-  const summary = describeMap(routing, modality);
-  const { layers, experts } = routing;
-  const tokens = routing.computed_tokens[modality];
-  const columns = experts.text[1] - experts.text[0];
-  const other = experts.vision[1] - experts.vision[0];
-  return (
-    <figure class="expert-map">
-      <figcaption>
-        <strong>{modalityNames[modality].tokens}</strong>{" "}
-        {tokens === 0 ? "none computed for this answer" : `${tokens.toLocaleString("en")} computed`}
-      </figcaption>
-      <div class="map-frame">
-        <span class="map-layers" aria-hidden="true">
-          <span>layer {layers[0]}</span>
-          <span>{layers.at(-1)}</span>
-        </span>
-        <canvas
-          ref={canvas}
-          role="img"
-          aria-label={summary}
-          data-modality={modality}
-          style={{ height: `${layers.length * (layers.length <= fewLayers ? 22 : 10)}px` }}
-        />
-      </div>
-      <div class="map-banks" aria-hidden="true">
-        <span style={{ flexGrow: columns }}>
-          text experts {experts.text[0]}–{experts.text[1] - 1}
-        </span>
-        <span style={{ flexGrow: other }}>
-          vision experts {experts.vision[0]}–{experts.vision[1] - 1}
-        </span>
-      </div>
-      <details>
-        <summary>In words</summary>
-        <p>{summary}</p>
-      </details>
-    </figure>
-  );
-}
-
-const legendSteps = [0.02, 0.25, 0.5, 0.75, 1];
-
-function Legend({ top }: { readonly top: number }) {
-  return (
-    <ul class="map-legend" aria-label="Legend: share of the tokens that chose an expert">
-      <li>
-        <span class="swatch" style={{ background: emptyColour }} /> none
-      </li>
-      {legendSteps.map((step) => (
-        <li key={step}>
-          <span class="swatch" style={{ background: colourOf(step) }} /> {percent(step * top)}
-        </li>
-      ))}
-    </ul>
   );
 }

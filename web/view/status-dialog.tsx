@@ -1,52 +1,79 @@
-// How the server is doing: what it runs on, and its figures over the last minutes. It asks only while it is shown.
+// How the server is doing: its figures over the last minutes, and what it runs on.
 
-import { useEffect, useRef, useState } from "preact/hooks";
-import { type Problem, ProblemError } from "../chat/problem.ts";
-import { type Connection, type Model, readMetrics, readServerInfo, type ServerInfo } from "../chat/server.ts";
-import { addSnapshot, levelOf, meanMsOf, rateOf, readSnapshot, type Snapshot } from "../chat/server-history.ts";
-import { IconButton } from "./buttons.tsx";
+import type { RefObject } from "preact";
+import type { Problem } from "../chat/problem.ts";
+import type { Connection, Model, ServerInfo } from "../chat/server.ts";
+import { levelOf, meanMsOf, rateOf, type Snapshot, spanOf } from "../chat/server-history.ts";
 import { Chart } from "./chart.tsx";
-import { closeOutside } from "./side-panel.tsx";
+import { MemoryBar } from "./memory-bar.tsx";
+import { Sheet } from "./sheet.tsx";
+import { useStatus } from "./use-status.ts";
 
-const intervalMs = 2000;
+type StatusDialogProps = {
+  readonly model: Model | undefined;
+  readonly connection: Connection;
+  readonly kept: RefObject<readonly Snapshot[]>;
+  readonly onClose: () => void;
+};
 
-type StatusDialogProps = { readonly model: Model | undefined; readonly connection: Connection; readonly onClose: () => void };
-
-export function StatusDialog({ model, connection, onClose }: StatusDialogProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const { info, history, problem } = useStatus(connection);
-  useEffect(() => dialog.current?.showModal(), []);
+export function StatusDialog({ model, connection, kept, onClose }: StatusDialogProps) {
+  const { info, history, problem } = useStatus(connection, kept);
   return (
-    <dialog ref={dialog} class="sheet" aria-label="Server status" onClose={onClose} onClick={(event) => closeOutside(event, onClose)}>
-      <div class="sheet-inside status">
-        <header class="panel-head">
-          <h2>Server status</h2>
-          <IconButton icon="close" label="Close" onClick={onClose} />
-        </header>
-        {problem && (
-          <p class="note" role="alert">
-            <strong>{problem.title}.</strong> {problem.detail}
-          </p>
-        )}
-        <Facts model={model} info={info} />
-        {history.length > 0 && <Figures history={history} />}
-      </div>
-    </dialog>
+    <Sheet title="Server status" onClose={onClose}>
+      {problem && <Away problem={problem} hasFigures={history.length > 0} />}
+      {history.length > 0 && <Figures history={history} />}
+      {info?.memory_bytes && <MemoryBar bytes={info.memory_bytes} />}
+      <Facts model={model} info={info ?? {}} latest={history.at(-1)} />
+    </Sheet>
   );
 }
 
-function Facts({ model, info }: { readonly model: Model | undefined; readonly info: ServerInfo }) {
+/** No figures at this address: they have a port of their own. */
+function Away({ problem, hasFigures }: { readonly problem: Problem; readonly hasFigures: boolean }) {
+  if (problem.kind === "refused") {
+    return <p class="hint">This server was started with --metrics-port: its figures have a port of their own, and are not shown here.</p>;
+  }
+  return (
+    <p class="status-problem" role="alert">
+      <strong>{problem.title}.</strong> {problem.detail} {hasFigures && "The figures are those of before."}
+    </p>
+  );
+}
+
+function Figures({ history }: { readonly history: readonly Snapshot[] }) {
+  const { slots } = history.at(-1)!;
+  const spanMs = spanOf(history);
+  const running = { unit: "running", points: levelOf(history, (at) => at.running) };
+  const waiting = { unit: "waiting", points: levelOf(history, (at) => at.waiting) };
+  const slotsUsed = { unit: `of ${slots}`, points: levelOf(history, (at) => at.slotsUsed) };
+  const output = { unit: "tokens/s", points: rateOf(history, (at) => at.outputTokens) };
+  const prompt = { unit: "tokens/s", points: rateOf(history, (at) => at.promptTokens) };
+  const first = { unit: "ms", points: meanMsOf(history, (at) => at.firstToken) };
+  const next = { unit: "ms", points: meanMsOf(history, (at) => at.nextToken) };
+  return (
+    <section class="charts" aria-label="The last minutes">
+      <Chart title="Answers" lines={[running, waiting]} spanMs={spanMs} />
+      <Chart title="Slots in use" lines={[slotsUsed]} spanMs={spanMs} top={slots} />
+      <Chart title="Prompts read" lines={[prompt]} spanMs={spanMs} />
+      <Chart title="Answers written" lines={[output]} spanMs={spanMs} />
+      <Chart title="Time to first token" lines={[first]} spanMs={spanMs} />
+      <Chart title="Time per token" lines={[next]} spanMs={spanMs} />
+    </section>
+  );
+}
+
+type FactsProps = { readonly model: Model | undefined; readonly info: ServerInfo; readonly latest: Snapshot | undefined };
+
+function Facts({ model, info, latest }: FactsProps) {
+  const experts = model?.tellsRouting ? "shown below each new answer" : "hidden; start the server with --expose-routing to see them";
   const facts: readonly (readonly [string, string | undefined])[] = [
     ["Model", model?.id],
     ["Device", info.device],
-    ["Weights", info.weights],
     ["Context", info.context],
-    ["Memory", info.memory],
+    ["Weights", info.weights],
     ["Version", info.version],
-    [
-      "Experts",
-      model && (model.tellsRouting ? "shown below each new answer" : "hidden; start the server with --expose-routing to see them"),
-    ],
+    ["Served", latest && sayTotals(latest)],
+    ["Experts", model && experts],
   ];
   return (
     <dl class="facts">
@@ -63,52 +90,11 @@ function Facts({ model, info }: { readonly model: Model | undefined; readonly in
   );
 }
 
-function Figures({ history }: { readonly history: readonly Snapshot[] }) {
-  const { slots } = history.at(-1)!;
+function sayTotals({ startedAt, answers, promptTokens, cachedTokens, outputTokens }: Snapshot): string {
+  const count = (value: number) => value.toLocaleString("en");
+  const since = new Date(startedAt).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
   return (
-    <section class="charts" aria-label="The last minutes, while this is open">
-      <Chart title="Answers being written" unit="" points={levelOf(history, ({ running }) => running)} />
-      <Chart title="Answers waiting" unit="" points={levelOf(history, ({ waiting }) => waiting)} />
-      <Chart title={`Slots in use, of ${slots}`} unit="" top={slots} points={levelOf(history, ({ slotsUsed }) => slotsUsed)} />
-      <Chart title="Answer tokens" unit="/s" points={rateOf(history, ({ outputTokens }) => outputTokens)} />
-      <Chart title="Prompt tokens" unit="/s" points={rateOf(history, ({ promptTokens }) => promptTokens)} />
-      <Chart title="Time to first token" unit=" ms" points={meanMsOf(history, ({ firstToken }) => firstToken)} />
-      <Chart title="Time between tokens" unit=" ms" points={meanMsOf(history, ({ nextToken }) => nextToken)} />
-    </section>
+    `${count(answers)} answers of ${count(outputTokens)} tokens; ${count(promptTokens)} prompt tokens, ` +
+    `${count(cachedTokens)} of them from the cache; since ${since}`
   );
-}
-
-/** Looks at once and every two seconds, but not while nobody can see the page. */
-function useStatus(connection: Connection) {
-  const [info, setInfo] = useState<ServerInfo>({});
-  const [history, setHistory] = useState<readonly Snapshot[]>([]);
-  const [problem, setProblem] = useState<Problem>();
-  useEffect(() => {
-    let isOpen = true;
-    const guarded = async (ask: () => Promise<void>) => {
-      try {
-        await ask();
-        if (isOpen) setProblem(undefined);
-      } catch (error) {
-        if (!(error instanceof ProblemError)) throw error;
-        if (isOpen) setProblem(error.problem);
-      }
-    };
-    const look = async () => {
-      if (document.hidden) return;
-      const snapshot = readSnapshot(await readMetrics(connection), performance.now());
-      if (isOpen) setHistory((known) => addSnapshot(known, snapshot));
-    };
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const lookOn = async () => {
-      await guarded(look);
-      if (isOpen) timer = setTimeout(() => void lookOn(), intervalMs);
-    };
-    void guarded(async () => setInfo(await readServerInfo(connection))).then(lookOn);
-    return () => {
-      isOpen = false;
-      clearTimeout(timer);
-    };
-  }, []);
-  return { info, history, problem };
 }

@@ -146,7 +146,9 @@ export const versionAnswer = z.strictObject({
   device: text.describe("What computes, in words.").optional(),
   weights: text.describe("What the weights take.").optional(),
   context: text.describe("How many requests of how many tokens fit at once.").optional(),
-  memory: text.describe("What the memory is used for.").optional(),
+  memory_bytes: z
+    .strictObject({ weights: count, workspace: count, kv_cache: count, usable: count.describe("What the server may take in all.") })
+    .optional(),
 });
 export const healthAnswer = z.strictObject({
   status: z.enum(["ok", "unavailable"]),

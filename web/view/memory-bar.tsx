@@ -1,0 +1,42 @@
+// What the server's memory is used for, as a bar.
+
+import type { MemoryBytes } from "../chat/server.ts";
+
+const parts = [
+  ["weights", "Weights"],
+  ["workspace", "Workspace"],
+  ["kv_cache", "KV cache"],
+] as const;
+
+export function MemoryBar({ bytes }: { readonly bytes: MemoryBytes }) {
+  const taken = parts.reduce((sum, [name]) => sum + bytes[name], 0);
+  return (
+    <figure class="memory">
+      <figcaption>
+        Memory budget{" "}
+        <strong>
+          {sayBytes(taken)} of {sayBytes(bytes.usable)} that may be used
+        </strong>
+      </figcaption>
+      <div class="memory-bar" aria-hidden="true">
+        {parts.map(([name]) => (
+          <span key={name} class={name} style={{ flexGrow: bytes[name] }} />
+        ))}
+        <span style={{ flexGrow: Math.max(bytes.usable - taken, 0) }} />
+      </div>
+      <ul class="legend">
+        {parts.map(([name, label]) => (
+          <li key={name}>
+            <span class={`swatch ${name}`} /> {label} {sayBytes(bytes[name])}
+          </li>
+        ))}
+      </ul>
+    </figure>
+  );
+}
+
+function sayBytes(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = Math.min(Math.max(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), 0), units.length - 1);
+  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
