@@ -22,6 +22,14 @@ export function writing<Result>(path: string, action: () => Result): Result {
 
 export function writeError(path: string, error: unknown): UserError {
   const { code, message } = error as NodeJS.ErrnoException;
-  const advice = code === "ENOSPC" ? "free disk space or choose another folder" : "check the folder and its permissions";
-  return new UserError(`cannot write ${path}: ${message}; ${advice}`, { cause: error });
+  return new UserError(`cannot write ${path}: ${message}; ${advice[code ?? ""] ?? "check the folder and its permissions"}`, {
+    cause: error,
+  });
 }
+
+const noSpace = "free disk space or choose another folder";
+const advice: Readonly<Record<string, string>> = {
+  ENOSPC: noSpace,
+  EDQUOT: noSpace,
+  EFBIG: "choose a file system that takes larger files, or raise ulimit -f",
+};

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, test, vi } from "vitest";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
+import { writeError } from "../../src/convert/file-errors.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { hubConfig, hubTensors, writeCheckpoint } from "./tiny-checkpoint.ts";
 
@@ -31,4 +32,15 @@ test.each([0, 1, 2, 9, 30])("a disk that is full after %i writes is one clear er
   await expect(conversion).rejects.toThrow(UserError);
   await expect(conversion).rejects.toThrow(/^cannot write .*ENOSPC.*; free disk space or choose another folder$/);
   expect(readdirSync(parent)).toEqual([]);
+});
+
+test.each([
+  ["ENOSPC", "free disk space or choose another folder"],
+  ["EDQUOT", "free disk space or choose another folder"],
+  ["EFBIG", "choose a file system that takes larger files, or raise ulimit -f"],
+  ["EACCES", "check the folder and its permissions"],
+])("%s comes with what to do about it", (code, advice) => {
+  const error = Object.assign(new Error(`${code}: no`), { code });
+
+  expect(writeError("/models/x", error)).toEqual(new UserError(`cannot write /models/x: ${code}: no; ${advice}`));
 });
