@@ -6,11 +6,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vite
 import { doctor } from "../../src/cli/doctor.ts";
 import { convert, convertCheckpoint } from "../../src/convert/convert.ts";
 
+/** Whether the kernel library is found, where it has been built. */
+let areKernelsBuilt = true;
+vi.mock("../../src/runtime/kernel-library.ts", async (importOriginal) => {
+  const { findKernelLibrary } = await importOriginal<typeof import("../../src/runtime/kernel-library.ts")>();
+  return { findKernelLibrary: () => (areKernelsBuilt ? findKernelLibrary() : undefined) };
+});
+
 const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-doctor-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
-afterEach(() => vi.unstubAllEnvs());
+afterEach(() => (areKernelsBuilt = true));
 
 async function examine(folder: string): Promise<{ canStart: boolean; report: string }> {
   const lines: string[] = [];
@@ -226,7 +233,7 @@ describe("a converted model", () => {
     const folder = join(root, "nano-kernel");
     const settings = { weights: "int4", activations: "fp32", experts: "modality-moe" } as const;
     await convertCheckpoint(nano, folder, { settings, programVersion: "0.1.0" });
-    vi.stubEnv("ERNIE_VL_KERNELS", join(root, "nowhere.so"));
+    areKernelsBuilt = false;
 
     const { canStart, report } = await examine(folder);
 
