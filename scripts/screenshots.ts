@@ -1,11 +1,11 @@
-// Pictures of the web page for the README: `npm run screenshots` starts the built server and writes docs/images/.
+// Pictures of the web page for the README and docs: `npm run screenshots` starts the built server and writes docs/images/.
 
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import sharp from "sharp";
 import { lastAnswer, launchBrowser, openPage } from "../test/browser/browser.ts";
-import { startServer } from "../test/e2e/start-server.ts";
+import { type RunningServer, startServer } from "../test/e2e/start-server.ts";
 
 const folder = fileURLToPath(new URL("../docs/images/", import.meta.url));
 mkdirSync(folder, { recursive: true });
@@ -35,17 +35,28 @@ await take(
   { colorScheme: "light", viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
   (page) => ask(page, "Describe what you see."),
 );
-const exposing = await startServer(["--expose-routing"]);
-await take(
-  "routing",
-  { colorScheme: "light", viewport: { width: 820, height: 900 } },
-  async (page) => {
-    await ask(page, "Describe what you see.");
-    await page.getByRole("button", { name: "Show the experts of this answer" }).click();
-  },
-  exposing.url,
-);
-await exposing.stop();
+for (const colorScheme of ["light", "dark"] as const) {
+  const exposing = await startServer(["--expose-routing"]); // one each: what is cached is not routed
+  await take(
+    `routing-${colorScheme}`,
+    { colorScheme, viewport: { width: 800, height: 1060 } },
+    async (page) => {
+      await ask(page, "Describe what you see.");
+      await page.getByRole("button", { name: "Show the experts of this answer" }).click();
+    },
+    exposing,
+  );
+  await take(
+    `status-${colorScheme}`,
+    { colorScheme, viewport: { width: 800, height: 740 } },
+    async (page) => {
+      await page.getByRole("button", { name: "Server status" }).click();
+      await keepBusy(exposing);
+    },
+    exposing,
+  );
+  await exposing.stop();
+}
 await browser.close();
 await server.stop();
 
@@ -54,8 +65,29 @@ async function ask(page: Page, question: string, until = ".turn.answer .answer-f
   await page.locator(until).waitFor();
 }
 
+/** For the charts: a minute with more and more, then fewer and fewer clients, at the end of which some are still served. */
+async function keepBusy({ client }: RunningServer): Promise<void> {
+  const answer = () =>
+    client.chat.completions.create({
+      model: "ernie-vl-nano",
+      messages: [{ role: "user", content: "Describe the weather in Toronto." }],
+      max_completion_tokens: 400,
+      ...{ ignore_eos: true },
+    });
+  const clients = [2, 5, 9, 14, 20, 18, 10, 6, 4];
+  const until = Date.now() + 56_000;
+  const work = async (index: number) => {
+    while (Date.now() < until) {
+      const wanted = clients[Math.min(Math.floor(((Date.now() - until) / 56_000 + 1) * clients.length), clients.length - 1)]!;
+      if (index < wanted) await answer();
+      else await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  };
+  await Promise.race(Array.from({ length: Math.max(...clients) }, (_, index) => work(index)));
+}
+
 /** PNG with a palette: flat areas and text lose nothing that is seen. */
-async function take(name: string, options: BrowserContextOptions, prepare: (page: Page) => Promise<void>, url = server.url): Promise<void> {
+async function take(name: string, options: BrowserContextOptions, prepare: (page: Page) => Promise<void>, { url } = server): Promise<void> {
   const { page, close } = await openPage(browser, url, { ...options, reducedMotion: "reduce" });
   await prepare(page);
   await page.mouse.move(0, 0);

@@ -82,6 +82,12 @@ test("what came at once has no rate", () => {
   expect(metrics.tokensPerSecond).toBeUndefined();
 });
 
+test("many chunks in one piece have no rate", () => {
+  const chunks = Array.from({ length: 12 }, (_, i): [number, Chunk] => [50 + i / 100, delta({ content: "a" })]);
+
+  expect(read([...chunks, [51, { usage: { completion_tokens: 12 } }]]).metrics.tokensPerSecond).toBeUndefined();
+});
+
 describe("calls", () => {
   test("are put together by their index", () => {
     const call = (index: number, fields: object) => delta({ tool_calls: [{ index, ...fields }] });

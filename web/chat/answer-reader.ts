@@ -26,6 +26,9 @@ type Usage = {
   readonly completion_tokens_details?: { readonly reasoning_tokens?: number };
 };
 
+/** What comes within less came in one piece, whatever the model took. */
+const shortestStreamMs = 10;
+
 type WritableCall = { id: string; name: string; arguments: string };
 
 export class AnswerReader {
@@ -97,7 +100,7 @@ export class AnswerReader {
     const outputTokens = usage?.completion_tokens;
     const streamMs = this.#firstMs === undefined ? 0 : this.#lastMs - this.#firstMs;
     // The first token belongs to the time before it. What was held back and came at once (a call, say) tells no speed.
-    const hasRate = outputTokens !== undefined && outputTokens > 1 && streamMs > 0 && this.#chunkCount > outputTokens / 2;
+    const hasRate = outputTokens !== undefined && outputTokens > 1 && streamMs >= shortestStreamMs && this.#chunkCount > outputTokens / 2;
     return {
       firstTokenMs: this.#firstMs === undefined ? undefined : this.#firstMs - this.#startMs,
       thinkingMs: this.#thinkingFromMs === undefined ? undefined : this.#thinkingToMs! - this.#thinkingFromMs,
