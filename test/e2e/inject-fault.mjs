@@ -55,10 +55,11 @@ async function breakThread() {
     "not-finite": () => replaceOnce(Sampler.prototype, "draw", fillWithNaN),
     "thread-ends": () => process.exit(7),
     "heap-full": () => {
-      for (const kept = []; ;) kept.push(new Array(100_000).fill(kept.length));
+      for (const kept = []; ;) kept.push(Array.from({ length: 100_000 }, () => kept.length));
     },
     hangs: () => koffi.load(null).func("unsigned int sleep(unsigned int)")(1_000_000),
     crashes: () => koffi.load(null).func("size_t strlen(uintptr_t)")(8),
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- no window
     "main-thread-throws": () => wire.postMessage("now"),
   };
   if (name === "no-memory-at-start") replaceOnce(HostDevice.prototype, "allocate", noMemory);
