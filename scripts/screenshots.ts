@@ -67,19 +67,18 @@ async function ask(page: Page, question: string, until = ".turn.answer .answer-f
 
 /** For the charts: a minute with more and more, then fewer and fewer clients, at the end of which some are still served. */
 async function keepBusy({ client }: RunningServer): Promise<void> {
-  const answer = () =>
-    client.chat.completions.create({
-      model: "ernie-vl-nano",
-      messages: [{ role: "user", content: "Describe the weather in Toronto." }],
-      max_completion_tokens: 400,
-      ...{ ignore_eos: true },
-    });
+  const request = {
+    model: "ernie-vl-nano",
+    messages: [{ role: "user" as const, content: "Describe the weather in Toronto." }],
+    max_completion_tokens: 400,
+    ignore_eos: true,
+  };
   const clients = [2, 5, 9, 14, 20, 18, 10, 6, 4];
   const until = Date.now() + 56_000;
   const work = async (index: number) => {
     while (Date.now() < until) {
       const wanted = clients[Math.min(Math.floor(((Date.now() - until) / 56_000 + 1) * clients.length), clients.length - 1)]!;
-      if (index < wanted) await answer();
+      if (index < wanted) await client.chat.completions.create(request);
       else await new Promise((resolve) => setTimeout(resolve, 200));
     }
   };

@@ -4,6 +4,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningServer, startServer } from "../e2e/start-server.ts";
 import { faultsOf, launchBrowser, lastAnswer, messageField, openPage, send } from "./browser.ts";
+import { type Front, startFront, streamed } from "./front.ts";
 
 let server: RunningServer;
 let browser: Browser;
@@ -52,6 +53,50 @@ describe.each([
     await look("a call of a tool");
 
     expect(Object.values(found).flat(), JSON.stringify(found, null, 1)).toEqual([]);
+    await close();
+  });
+});
+
+describe("an answer in sight", () => {
+  let front: Front;
+  beforeAll(async () => {
+    front = await startFront(server.url);
+  });
+  afterAll(async () => {
+    await front?.close();
+  });
+  const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+
+  test("stays there while the message field grows", async () => {
+    const { page, close } = await openPage(browser, front.url, phone);
+    front.answerWith(streamed(["A line.\n\n".repeat(60)], "done"));
+    await send(page, "Tell me a story.");
+    const foot = (await lastAnswer(page)).locator(".answer-foot");
+    await messageField(page).fill("one\ntwo\nthree\nfour\nfive");
+
+    const hidden = () =>
+      foot.evaluate(
+        (element) => element.getBoundingClientRect().bottom - element.closest(".chat")!.querySelector(".dock")!.getBoundingClientRect().top,
+      );
+    await expect.poll(hidden).toBeLessThanOrEqual(0);
+    await close();
+  });
+
+  test("with a wide table has whole words, and the table alone scrolls", async () => {
+    const { page, close } = await openPage(browser, front.url, phone);
+    const row = "| circle | orange | something quite long goes here | twelve points |\n";
+    front.answerWith(streamed([`| name | colour | a rather long heading | points |\n|---|---|---|---|\n${row}`], "done"));
+    await send(page, "Make a table.");
+    const cell = (await lastAnswer(page)).getByRole("columnheader", { name: "colour" });
+
+    expect(
+      await cell.evaluate(({ firstChild }) => {
+        const range = document.createRange();
+        range.selectNodeContents(firstChild!);
+        return range.getClientRects().length; // lines
+      }),
+    ).toBe(1);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth)).toBe(false);
     await close();
   });
 });

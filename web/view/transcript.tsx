@@ -111,6 +111,13 @@ function useStickToEnd(conversationId: string, turns: readonly Turn[]) {
     scroller.addEventListener("scroll", onScroll, { passive: true });
     return () => scroller.removeEventListener("scroll", onScroll);
   }, []);
+  // The message field grows, a phone's keyboard comes up: what was in sight stays so.
+  useEffect(() => {
+    if (!isAtEnd) return undefined;
+    const observer = new ResizeObserver(() => end.current?.scrollIntoView({ block: "end" }));
+    observer.observe(frame.current!);
+    return () => observer.disconnect();
+  }, [isAtEnd]);
   useEffect(toEnd, [conversationId, turns.length]); // a new message is what its writer wants to see
   useEffect(() => {
     if (isAtEnd) end.current?.scrollIntoView({ block: "end" });

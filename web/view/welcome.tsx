@@ -3,6 +3,7 @@
 import type { Attachment } from "../chat/conversation.ts";
 import { type Sample, samples } from "../samples.ts";
 import { toAttachment } from "./attachments.ts";
+import { useMedia } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 
 type WelcomeProps = {
@@ -11,11 +12,12 @@ type WelcomeProps = {
 };
 
 export function Welcome({ modelId, onAsk }: WelcomeProps) {
+  const isTouch = useMedia("(hover: none)");
   return (
     <section class="welcome" aria-labelledby="welcome-title">
       <h1 id="welcome-title">Ask about a picture</h1>
       <p>
-        Drop one here, paste it, or try one of these.
+        {isTouch ? "Attach one below, or try one of these." : "Drop one here, paste it, or try one of these."}
         {modelId && (
           <>
             {" "}
