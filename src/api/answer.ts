@@ -17,10 +17,13 @@ export type Answer = {
   readonly promptTokenIds: readonly number[] | undefined;
   readonly tokenIds: readonly number[] | undefined;
   readonly logprobs: readonly LogprobsEvent[] | undefined;
+  /** Of the first answer to a prompt. */
+  readonly promptTokens?: readonly PromptToken[] | undefined;
   readonly routing?: SequenceRouting | undefined;
 };
 
 export type LogprobsEvent = Extract<AnswerEvent, { type: "logprobs" }>;
+export type PromptToken = Extract<AnswerEvent, { type: "prompt-token" }>;
 
 type AnswerSoFar = {
   content: string;
@@ -28,6 +31,7 @@ type AnswerSoFar = {
   toolCalls: { id: string; name: string; arguments: string }[];
   tokenIds: number[] | undefined;
   logprobs: LogprobsEvent[] | undefined;
+  promptTokens: PromptToken[] | undefined;
 };
 
 /** All answers of a request, in order. */
@@ -50,7 +54,7 @@ export async function collectAnswers(events: AsyncIterable<ChatEvent>, count: nu
 }
 
 function newDraft(): AnswerSoFar {
-  return { content: "", reasoning: "", toolCalls: [], tokenIds: undefined, logprobs: undefined };
+  return { content: "", reasoning: "", toolCalls: [], tokenIds: undefined, logprobs: undefined, promptTokens: undefined };
 }
 
 function addTo(draft: AnswerSoFar, event: Exclude<AnswerEvent, { type: "finished" }>): void {
@@ -60,6 +64,9 @@ function addTo(draft: AnswerSoFar, event: Exclude<AnswerEvent, { type: "finished
       break;
     case "logprobs":
       (draft.logprobs ??= []).push(event);
+      break;
+    case "prompt-token":
+      (draft.promptTokens ??= []).push(event);
       break;
     case "content":
     case "reasoning":

@@ -26,7 +26,7 @@ export const completionRequest = z.object({
   ...samplingFields,
   max_tokens: optional(integer(1), `Tokens that an answer may have, ${defaultMaxTokens} by default.`),
   logprobs: optional(integer(0, maxTopLogprobs), "Adds log-probabilities, and those of so many of the likeliest tokens."),
-  echo: optional(flag, "The answer begins with the prompt; not beside `logprobs`."),
+  echo: optional(flag, "The answer begins with the prompt; beside `logprobs`, with the log-probabilities of its tokens, too."),
   best_of: optional(integer(1), "The same as `n`, or nothing."),
   suffix: optional(text, "Empty: the model goes on with a text, it cannot fill a gap."),
   ...formatFields,
@@ -44,13 +44,11 @@ export function parseCompletionRequest(body: object): CompletionRequest {
   const parsed = completionRequest.safeParse(body);
   if (!parsed.success) throw schemaError(parsed.error, body);
   const { prompt, max_tokens: maxTokens = defaultMaxTokens, ...request } = parsed.data;
-  const { n = 1, min_tokens: minTokens = 0, best_of: bestOf = n, suffix = "", echo, logprobs } = request;
+  const { n = 1, min_tokens: minTokens = 0, best_of: bestOf = n, suffix = "", echo, logprobs, stream } = request;
   refuseTooFewTokens(minTokens, maxTokens, "max_tokens");
   if (bestOf !== n) throw refuse("best_of", `the same as n (${n}), or nothing`, bestOf);
   if (suffix !== "") throw refuse("suffix", "nothing: the model goes on with a text, it cannot fill a gap", suffix);
-  if (echo && logprobs !== undefined) {
-    throw refuse("echo", "false beside logprobs: the log-probabilities of a prompt's tokens are not computed", echo);
-  }
+  if (echo && logprobs !== undefined && stream) throw refuse("stream", "false beside echo and logprobs", stream);
   const prompts = toPrompts(prompt as Prompt);
   if (prompts.length > maxPrompts) throw refuse("prompt", `at most ${maxPrompts} prompts in one request`, `${prompts.length}`);
   if (prompts.length * n > maxAnswers) {

@@ -5,7 +5,7 @@ import type { Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
 import type { TextPrompt } from "../core/chat.ts";
 import type { ChatEvent, Usage } from "../core/events.ts";
-import { type Answer, collectAnswers, endedEarly, type LogprobsEvent } from "./answer.ts";
+import { type Answer, collectAnswers, endedEarly, type LogprobsEvent, type PromptToken } from "./answer.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { parseCompletionRequest } from "./completions-schema.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
@@ -28,7 +28,11 @@ export function completions(service: ChatService, options: AppOptions): Handler<
     const { prompts, logprobs, echo = false, n = 1 } = request;
     const format = toOutputFormat(request, undefined);
     const fields = { ...request, logprobs: logprobs !== undefined, top_logprobs: logprobs };
-    const generation = { ...toGenerationOptions(fields, options.generationDefaults, c.get("cacheSalt")), ...(format && { format }) };
+    const generation = {
+      ...toGenerationOptions(fields, options.generationDefaults, c.get("cacheSalt")),
+      ...(format && { format }),
+      ...(echo && logprobs !== undefined && { scoresPrompt: true }),
+    };
 
     const head = { id: `cmpl-${randomUUID().replaceAll("-", "")}`, created: Math.floor(Date.now() / 1000), model: options.modelId };
     const echoes = prompts.flatMap((prompt) => Array<string>(n).fill(echo ? textOf(prompt, service) : ""));
@@ -50,7 +54,8 @@ function toCompletion(head: AnswerHead, answers: readonly Answer[], echoes: read
     choices: answers.map((answer, index) => ({
       index,
       text: echoes[index]! + answer.content,
-      logprobs: toLogprobs(answer.logprobs ?? [], 0),
+      // Answers to the same prompt share what is known of it.
+      logprobs: toLogprobs([...(answers[index - (index % choiceCount)]!.promptTokens ?? []), ...(answer.logprobs ?? []).map(toScored)], 0),
       finish_reason: answer.finishReason,
       ...(answer.tokenIds && { token_ids: answer.tokenIds }),
     })),
@@ -76,20 +81,27 @@ function sumOfPrompts(usages: readonly Usage[], choiceCount: number): Usage {
   };
 }
 
+type ScoredToken = Pick<PromptToken, "text" | "logprob" | "top">;
+
+function toScored({ chosen, top }: LogprobsEvent): ScoredToken {
+  return { text: chosen.text, logprob: chosen.logprob, top };
+}
+
 /** `textOffset`: where the first token's text begins in the text of the choice, in UTF-16 code units. */
-function toLogprobs(events: readonly LogprobsEvent[], textOffset: number) {
-  if (events.length === 0) return null;
+function toLogprobs(tokens: readonly ScoredToken[], textOffset: number) {
+  if (tokens.length === 0) return null;
   let offset = textOffset;
-  const offsets = events.map(({ chosen }) => {
+  const offsets = tokens.map(({ text }) => {
     const start = offset;
-    offset += chosen.text.length;
+    offset += text.length;
     return start;
   });
   const least = (logprob: number) => Math.max(leastLogprob, logprob);
+  const toTop = (top: ScoredToken["top"]) => Object.fromEntries(top.map(({ text, logprob }) => [text, least(logprob)]));
   return {
-    tokens: events.map(({ chosen }) => chosen.text),
-    token_logprobs: events.map(({ chosen }) => least(chosen.logprob)),
-    top_logprobs: events.map(({ top }) => Object.fromEntries(top.map(({ text, logprob }) => [text, least(logprob)]))),
+    tokens: tokens.map(({ text }) => text),
+    token_logprobs: tokens.map(({ logprob }) => (logprob === undefined ? null : least(logprob))),
+    top_logprobs: tokens.map(({ logprob, top }) => (logprob === undefined ? null : toTop(top))),
     text_offset: offsets,
   };
 }
@@ -116,7 +128,7 @@ class CompletionStream implements StreamWriter {
 
   toFrames(event: ChatEvent): string[] {
     const begin = this.#hasBegun ? [] : this.#begin();
-    if (event.type === "started") return begin;
+    if (event.type === "started" || event.type === "prompt-token") return begin;
     const index = event.choice ?? 0;
     const choice = this.#choices[index]!;
     if (event.type === "logprobs") {
@@ -126,7 +138,7 @@ class CompletionStream implements StreamWriter {
     if (event.type === "tokens") return [...begin, this.#frame(index, { text: "", token_ids: event.tokenIds })];
     if (event.type === "finished") choice.usage = event.usage;
     const text = event.type === "content" ? event.text : "";
-    const logprobs = toLogprobs(choice.held.splice(0), choice.textLength);
+    const logprobs = toLogprobs(choice.held.splice(0).map(toScored), choice.textLength);
     choice.textLength += text.length;
     return [...begin, this.#frame(index, { text, logprobs, finish_reason: event.type === "finished" ? event.reason : null })];
   }

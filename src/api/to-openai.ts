@@ -102,6 +102,7 @@ export class ChunkWriter {
       this.#logprobs[event.choice ?? 0]!.push(event);
       return [];
     }
+    if (event.type === "prompt-token") return []; // no chat asks for them
     if (event.type !== "started") return [this.#toChunk(event)];
     return Array.from({ length: this.#choiceCount }, (_, index) => {
       const prompt = index === 0 && event.promptTokenIds ? { prompt_token_ids: event.promptTokenIds } : {};
@@ -109,7 +110,7 @@ export class ChunkWriter {
     });
   }
 
-  #toChunk(event: Exclude<ChatEvent, { type: "started" | "logprobs" }>) {
+  #toChunk(event: Exclude<ChatEvent, { type: "started" | "logprobs" | "prompt-token" }>) {
     const index = event.choice ?? 0;
     const finishReason = event.type === "finished" ? event.reason : null;
     const chunk = this.#frame(index, this.#toDelta(event, index), finishReason);
@@ -130,7 +131,7 @@ export class ChunkWriter {
     };
   }
 
-  #toDelta(event: Exclude<AnswerEvent, { type: "logprobs" }>, choice: number): Delta {
+  #toDelta(event: Exclude<AnswerEvent, { type: "logprobs" | "prompt-token" }>, choice: number): Delta {
     switch (event.type) {
       case "reasoning":
         return bothReasoningNames(event.text);

@@ -120,6 +120,7 @@ class LoadedChatService implements ChatService {
   async *#completeTexts(...[texts, options, signal, onEvent]: Parameters<ChatService["completeTexts"]>): AsyncGenerator<ChatEvent, void> {
     refuseUnknownBias(options, this.#tokenizer);
     const prompts = texts.map((text) => encodeTextPrompt(text, this.#encoder));
+    if (options.scoresPrompt) refuseManyScores(prompts, options.logprobCount);
     const { choiceCount = 1 } = options;
     const start = (index: number, either: AbortSignal) => {
       const onOwnEvent: OnEvent | undefined = onEvent && ((event, choice) => onEvent(event, index * choiceCount + choice));
@@ -177,6 +178,16 @@ class LoadedChatService implements ChatService {
     this.#grammar ??= startGrammar(readVocabulary(this.#tokenizer, vocabSize, config.tokens.eos, Object.values(toolCallTokens)));
     return (await this.#grammar.open(constraint)).handle;
   }
+}
+
+/** Each is an object here, and a line of the answer. */
+const maxScores = 2 ** 18;
+
+function refuseManyScores(prompts: readonly EncodedPrompt[], logprobCount = 0): void {
+  const count = prompts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0) * (1 + logprobCount);
+  if (count <= maxScores) return;
+  const message = `logprobs: expected at most ${maxScores} log-probabilities of prompts in one request, got ${count}; send fewer prompts at a time`;
+  throw new RequestError(message, { code: "invalid_value", param: "logprobs" });
 }
 
 function refuseUnknownBias({ sampling }: GenerationOptions, tokenizer: Tokenizer): void {

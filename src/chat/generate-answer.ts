@@ -100,6 +100,7 @@ class Answer {
   readonly #promptTokens: number;
   readonly #imageTokens: number;
   #cachedTokens: number | undefined;
+  #promptTokensTold = 0;
   #routing: SequenceRouting | undefined;
 
   constructor(plan: AnswerPlan, output: OutputParser, submit: Submit) {
@@ -132,6 +133,7 @@ class Answer {
       ...(options.cacheSalt !== undefined && { cacheSalt: options.cacheSalt }),
       ...(options.clientId !== undefined && { clientId: options.clientId }),
       ...(isFirst && !isFollowUp ? { answerCount: options.choiceCount ?? 1 } : { isFollowUp: true }),
+      ...(isFirst && !isFollowUp && options.scoresPrompt && { scoresPrompt: true }),
       ...(constraint && { constraint }),
       ...(options.returnsRouting && { wantsRouting: true }),
     };
@@ -139,9 +141,12 @@ class Answer {
     for await (const event of this.#submit(request, enough.signal)) {
       if (event.type === "started") {
         if (isFirst) yield this.#start(event.cachedTokens);
+        if (request.scoresPrompt) yield this.#promptToken(undefined);
+      } else if (event.type === "prompt-logprobs") {
+        for (const logprobs of event.logprobs) yield this.#promptToken(logprobs);
       } else if (event.type === "token") {
         if (enough.signal.aborted) continue;
-        if (event.logprobs && !endTokenIds.includes(event.tokenId)) {
+        if (event.logprobs && (options.scoresPrompt || !endTokenIds.includes(event.tokenId))) {
           yield { type: "logprobs", ...this.#plan.spellLogprobs(event.tokenId, event.logprobs) };
         }
         yield* this.#take(event.tokenId, this.#output.push(event.tokenId));
@@ -182,6 +187,13 @@ class Answer {
     const { stopString } = output;
     const routing = this.#routing;
     yield { type: "finished", reason, usage, ...(stopString !== undefined && { stopString }), ...(routing && { routing }) };
+  }
+
+  /** The next one; of the first, there are no log-probabilities. */
+  #promptToken(logprobs: TokenLogprobs | undefined): ChatEvent {
+    const tokenId = this.#plan.prompt.tokenIds[this.#promptTokensTold++]!;
+    const { chosen, top } = this.#plan.spellLogprobs(tokenId, logprobs ?? { logprob: 0, top: [] });
+    return { type: "prompt-token", text: chosen.text, logprob: logprobs?.logprob, top };
   }
 
   #addRouting(routing: SequenceRouting | undefined): void {

@@ -17,7 +17,7 @@ export async function* severalAnswers(count: number, start: Start, signal: Abort
       if (choice === 0) yield event;
     } else {
       yield { ...event, choice };
-      race.startUpTo(count); // the prompt of the first answer is computed now
+      if (event.type !== "prompt-token") race.startUpTo(count); // the prompt of the first answer is computed now
     }
   }
 }

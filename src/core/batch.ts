@@ -27,6 +27,17 @@ export type TokenDraw = {
   readonly logprobCount?: number;
 };
 
+/** Prompt tokens of one step whose successors are scored: each takes a row of logits. */
+export const maxScoredTokens = 32;
+
+/** How likely the model holds the tokens of a prompt that come next. */
+export type PromptScoring = {
+  /** int32 [≤ count, ≤ maxScoredTokens]: what follows each token of the range; nothing of the prompt follows its last. */
+  readonly nextIds: Int32Array;
+  /** Log-probabilities of so many best tokens too. */
+  readonly topCount: number;
+};
+
 /** The token range [start, start + tokenIds.length) of one sequence. */
 export type BatchEntry = {
   readonly slot: SlotId;
@@ -42,6 +53,8 @@ export type BatchEntry = {
   readonly spans: readonly VisionSpan[];
   /** Set when the range ends at the sequence's last known token, so that a next one is wanted. */
   readonly draw: TokenDraw | undefined;
+  /** Set when asked for, `prefill` only. */
+  readonly scoring?: PromptScoring | undefined;
 };
 
 /**
@@ -72,6 +85,8 @@ export type StepResult = {
   readonly hasMore?: boolean;
   /** Per entry, undefined where none were asked for. Absent: nobody asked. */
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
+  /** `prefill`: of `nextIds`, where they were to be scored. */
+  readonly promptLogprobs?: readonly TokenLogprobs[];
   /** Of all tokens of the step, entry after entry; overwritten by the next step. Absent: this model does not tell. */
   readonly chosenExperts?: ChosenExperts;
 };

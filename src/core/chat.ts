@@ -123,6 +123,8 @@ export type GenerationOptions = {
   readonly minTokens?: number | undefined;
   /** Set when events shall tell log-probabilities, those of so many best tokens too: 0 … 20. */
   readonly logprobCount?: number | undefined;
+  /** With `logprobCount`: of the prompt too, which is computed from its beginning for it. */
+  readonly scoresPrompt?: boolean;
   /** Control tokens within the answer are spelled out. */
   readonly spellsSpecials?: boolean;
   /** Events say which tokens they come from. */

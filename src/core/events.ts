@@ -13,6 +13,8 @@ export type GenerationEvent =
       /** Milliseconds from then to getting a slot, just before its first step. */
       readonly queuedMs: number;
     }
+  /** Only where asked for, in order before the first token: of the next tokens of the prompt, from the second on. */
+  | { readonly type: "prompt-logprobs"; readonly logprobs: readonly TokenLogprobs[] }
   | { readonly type: "token"; readonly tokenId: number; readonly logprobs?: TokenLogprobs }
   | {
       readonly type: "finished";
@@ -64,7 +66,12 @@ export type AnswerEvent =
   | AnswerPart
   /** Only where asked for: the tokens that the parts before the next such event come from. */
   | { readonly type: "tokens"; readonly tokenIds: readonly number[] }
-  /** Only where asked for, before the parts of a token that the model chose; not for the one that ends the answer. */
+  /** Only where asked for, before all else of the first answer: each token of the prompt. Nothing is known of how likely its first is. */
+  | { readonly type: "prompt-token"; readonly text: string; readonly logprob: number | undefined; readonly top: readonly SpelledLogprob[] }
+  /**
+   * Only where asked for, before the parts of a token that the model chose. Not for the one that ends the answer, unless the prompt's
+   * are asked for.
+   */
   | { readonly type: "logprobs"; readonly chosen: SpelledLogprob; readonly top: readonly SpelledLogprob[] }
   | {
       readonly type: "finished";

@@ -34,7 +34,7 @@ export const greedy: SamplingParams = {
 
 /** Natural logarithms of probabilities as the model has them: at temperature 1, before bias, penalties and all limits of sampling. */
 export type TokenLogprobs = {
-  /** Of the token that was drawn. */
+  /** Of the token that was drawn, or that the prompt goes on with. */
   readonly logprob: number;
   /** The most probable tokens, best first. */
   readonly top: readonly { readonly tokenId: number; readonly logprob: number }[];

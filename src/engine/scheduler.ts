@@ -124,7 +124,9 @@ export class Scheduler {
       firstToken += entry.tokenIds.length;
       const error = result.errors?.[i];
       if (error) this.#failAll([sequence], [entry.slot], error);
-      else if (sequence.slot !== undefined) this.#advance(sequence, entry, result.tokenIds[i], result.logprobs?.[i]); // else aborted meanwhile
+      if (error || sequence.slot === undefined) continue; // or aborted meanwhile
+      if (result.promptLogprobs) this.#emit(sequence, { type: "prompt-logprobs", logprobs: result.promptLogprobs });
+      this.#advance(sequence, entry, result.tokenIds[i], result.logprobs?.[i]);
     }
   }
 
@@ -313,9 +315,9 @@ export class Scheduler {
   }
 }
 
-/** Whether there is a token or an error for every entry that asks for a token, and neither for any other. */
-function answers({ tokenIds, errors }: StepResult, entries: readonly BatchEntry[]): boolean {
-  if (tokenIds.length !== entries.length) return false;
+/** Whether there is a token or an error for every entry that asks for a token, and neither for any other; likewise for a prompt's scores. */
+function answers({ tokenIds, errors, promptLogprobs }: StepResult, entries: readonly BatchEntry[]): boolean {
+  if (tokenIds.length !== entries.length || promptLogprobs?.length !== entries[0]?.scoring?.nextIds.length) return false;
   return entries.every(({ draw }, i) => (draw ? (tokenIds[i] === undefined) !== !errors?.[i] : tokenIds[i] === undefined && !errors?.[i]));
 }
 

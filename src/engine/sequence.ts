@@ -1,6 +1,6 @@
 // The lasting state of one request inside the engine: its tokens, how many of them are computed, and where.
 
-import type { BatchEntry, SlotId, TokenDraw } from "../core/batch.ts";
+import { type BatchEntry, maxScoredTokens, type PromptScoring, type SlotId, type TokenDraw } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
 import { assert, EngineError } from "../core/errors.ts";
 import type { EncodedPrompt, VisionSpan } from "../core/prompt.ts";
@@ -110,9 +110,12 @@ export class Sequence {
     return this.#content(this.computedLength);
   }
 
-  /** The part of the prompt that may come from a slot. The last token never does: its logits start the answer, and a slot keeps none. */
+  /**
+   * The part of the prompt that may come from a slot. The last token never does: its logits start the answer, and a slot keeps none. Of a
+   * prompt that is scored, the logits of all tokens are needed.
+   */
   reusableContent(): SlotContent {
-    return this.#content(this.promptLength - 1);
+    return this.#content(this.#request.scoresPrompt ? 0 : this.promptLength - 1);
   }
 
   #content(length: number): SlotContent {
@@ -128,7 +131,8 @@ export class Sequence {
   nextEntry(maxCount: number): BatchEntry {
     assert(this.slot !== undefined, `sequence ${this.id} has no slot to run in`);
     const start = this.computedLength;
-    const end = Math.min(start + maxCount, this.#length);
+    const isScored = this.#request.scoresPrompt === true && start < this.promptLength;
+    const end = Math.min(start + (isScored ? Math.min(maxCount, maxScoredTokens) : maxCount), this.#length);
     assert(start < end, `sequence ${this.id} has nothing to compute`);
     const visionExpert = new Uint8Array(end - start);
     visionExpert.set(this.#prompt.visionExpert.subarray(start, end));
@@ -140,7 +144,13 @@ export class Sequence {
       visionExpert,
       spans: this.#spans.filter((span) => span.start < end && span.start + span.length > start),
       draw: end < this.#length ? undefined : this.#nextDraw(),
+      ...(isScored && { scoring: this.#scoring(start, end) }),
     };
+  }
+
+  #scoring(start: number, end: number): PromptScoring {
+    const nextIds = this.#tokenBuffer.subarray(start + 1, Math.min(end + 1, this.promptLength));
+    return { nextIds, topCount: this.#request.logprobCount ?? 0 };
   }
 
   #nextDraw(): TokenDraw {

@@ -1,7 +1,7 @@
 // One run of the decoder graph: batch entries → its inputs on the device → logits, which stay there.
 
 import { elementBytes, type DataType } from "../core/data-type.ts";
-import type { BatchEntry } from "../core/batch.ts";
+import { type BatchEntry, maxScoredTokens } from "../core/batch.ts";
 import { assert } from "../core/errors.ts";
 import { decoderIo } from "../core/graph-io.ts";
 import type { TextConfig } from "../core/model-config.ts";
@@ -20,9 +20,9 @@ import type { VisionEncoder } from "./vision-encoder.ts";
 export type DecoderOutput = {
   /** Memory of `logits`, which begin at its first byte. */
   readonly memory: Memory;
-  /** float32 [rows, vocab] */
+  /** float32 [entries, vocab]. In memory, the rows of scored prompt tokens lie behind them. */
   readonly logits: Tensor;
-  /** float32 [rows, 1] */
+  /** float32 [entries, 1] */
   readonly inverseTemperature: Tensor;
 };
 
@@ -54,9 +54,9 @@ export class Decoder {
     this.#maxTokens = maxTokens;
     const { slotCount, capacity } = parts.cache;
     this.#buffers = buildOwned((owned) => ({
-      inputs: owned.add(new StepInputs(runtime, slotCount, maxTokens)),
+      inputs: owned.add(new StepInputs(runtime, slotCount, maxTokens, 1 + maxScoredTokens)),
       visionFeatures: owned.add(DeviceBuffer.allocate(runtime, dtype, maxTokens * config.hiddenSize)),
-      logits: owned.add(DeviceBuffer.allocate(runtime, "float32", slotCount * config.vocabSize)),
+      logits: owned.add(DeviceBuffer.allocate(runtime, "float32", Math.max(slotCount, 1 + maxScoredTokens) * config.vocabSize)),
       longest: owned.add(new TensorBuffer(runtime, "int32", 1)),
       capacity: owned.add(new TensorBuffer(runtime, "int32", 1)),
     }));
@@ -131,10 +131,10 @@ export class Decoder {
 
   #output({ tensors }: InputPack): DecoderOutput {
     const { logits } = this.#buffers;
-    const rows = tensors.logitRows.shape[0]!;
+    const [entryCount] = tensors.inverseTemperature.shape;
     return {
       memory: logits.memory,
-      logits: logits.shaped(rows, this.#config.vocabSize),
+      logits: logits.shaped(entryCount!, this.#config.vocabSize),
       inverseTemperature: tensors.inverseTemperature,
     };
   }

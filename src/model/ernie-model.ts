@@ -92,9 +92,14 @@ export class ErnieModel implements ModelRunner {
     const output = batch.type === "prefill" ? decoder.prefill(batch.entry, extraOutputs) : decoder.decode(batch.entries);
     const draws = entriesOf(batch).map((entry) => entry.draw);
     const chosenExperts = routing && { chosenExperts: routing.read() };
-    if (draws.some((draw) => draw !== undefined)) return { ...sampler.draw(output, draws), ...chosenExperts };
+    const drawn = draws.some((draw) => draw !== undefined) ? sampler.draw(output, draws) : this.#drawNone(draws.length);
+    const scoring = batch.type === "prefill" ? batch.entry.scoring : undefined;
+    return { ...drawn, ...chosenExperts, ...(scoring && { promptLogprobs: sampler.score(output, scoring) }) };
+  }
+
+  #drawNone(count: number): StepResult {
     this.#runtime.device.synchronize();
-    return { tokenIds: draws.map(() => undefined), ...chosenExperts };
+    return { tokenIds: Array.from({ length: count }, () => undefined) };
   }
 
   /** What the first `length` tokens of a slot left in the cache; see `KvCache.read`. */

@@ -1,7 +1,7 @@
 // The sampler graph and the host's part of sampling: rows of logits → one token each.
 
 import { samplerCandidates, samplerIo } from "../core/graph-io.ts";
-import type { StepResult, TokenDraw } from "../core/batch.ts";
+import type { PromptScoring, StepResult, TokenDraw } from "../core/batch.ts";
 import { DeviceLostError, EngineError } from "../core/errors.ts";
 import type { TokenLogprobs } from "../core/sampling.ts";
 import { isHostMemory, type HostMemory, type Memory } from "../runtime/device.ts";
@@ -60,6 +60,15 @@ export class Sampler {
       ...(outcomes.some(({ logprobs }) => logprobs) && { logprobs: outcomes.map(({ logprobs }) => logprobs) }),
       ...(outcomes.some(({ error }) => error) && { errors: outcomes.map(({ error }) => error) }),
     };
+  }
+
+  /** Of a prefill that was waited for: how likely each token of the prompt was to come next. Throws EngineError for logits that are not finite. */
+  score({ memory }: DecoderOutput, { nextIds, topCount }: PromptScoring): TokenLogprobs[] {
+    return Array.from(nextIds, (tokenId, i) => {
+      const scored = tokenLogprobs(this.#fetchRow(memory, 1 + i), tokenId, topCount);
+      if (Number.isNaN(scored.logprob)) throw new EngineError("the logits of the prompt are not finite");
+      return scored;
+    });
   }
 
   #outcome({ memory }: DecoderOutput, row: number, draw: TokenDraw, drawRow: DrawRow): Outcome {

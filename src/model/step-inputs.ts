@@ -7,15 +7,15 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { inverseTemperature } from "./draw-token.ts";
 import { packedBytes, TensorPack } from "./tensor-pack.ts";
 
-/** B entries of S tokens each. */
-function fieldsOf(B: number, S: number) {
+/** B entries of S tokens each, and R rows of logits. */
+function fieldsOf(B: number, S: number, R = B) {
   return {
     inputIds: { dtype: "int64", shape: [B, S] },
     visionRow: { dtype: "int64", shape: [B, S] },
     positions: { dtype: "int64", shape: [3, B, S] },
     visionExpert: { dtype: "bool", shape: [B, S] },
     seqlensK: { dtype: "int32", shape: [B] },
-    logitRows: { dtype: "int64", shape: [B] },
+    logitRows: { dtype: "int64", shape: [R] },
     inverseTemperature: { dtype: "float32", shape: [B, 1] },
   } as const;
 }
@@ -28,17 +28,21 @@ export class StepInputs {
   /** By batch size; a captured CUDA graph keeps reading from the same one. */
   readonly #decodePacks = new Map<number, InputPack>();
   /** Of the last prefill: chunks can have thousands of lengths. */
-  #prefillPack: { readonly length: number; readonly pack: InputPack } | undefined;
+  #prefillPack: { readonly length: number; readonly rows: number; readonly pack: InputPack } | undefined;
 
-  /** `maxBatch`: the most entries of one token; `maxTokens`: the most tokens of one entry. */
-  constructor(runtime: Runtime, maxBatch: number, maxTokens: number) {
+  /** `maxBatch`: the most entries of one token; `maxTokens`: the most tokens of one entry; `maxRows`: the most rows of logits of one entry. */
+  constructor(runtime: Runtime, maxBatch: number, maxTokens: number, maxRows: number) {
     this.#runtime = runtime;
-    this.#mirror = new Mirror(runtime.device, Math.max(packedBytes(fieldsOf(maxBatch, 1)), packedBytes(fieldsOf(1, maxTokens))));
+    this.#mirror = new Mirror(runtime.device, Math.max(packedBytes(fieldsOf(maxBatch, 1)), packedBytes(fieldsOf(1, maxTokens, maxRows))));
   }
 
-  /** Writes down the entries, which have `length` tokens each and, as far as the host knows, no vision rows. */
+  /**
+   * Writes down the entries, which have `length` tokens each and, as far as the host knows, no vision rows. Row i of the logits is that of
+   * the last token of entry i; behind them, those of the tokens whose successors are scored.
+   */
   write(entries: readonly BatchEntry[], length: number): InputPack {
-    const pack = this.#packFor(entries.length, length);
+    const scoredCount = entries[0]?.scoring?.nextIds.length ?? 0;
+    const pack = this.#packFor(entries.length, length, entries.length + scoredCount);
     const { inputIds, visionRow, positions, visionExpert, seqlensK, logitRows, inverseTemperature: scales } = pack.arrays;
     const tokenCount = entries.length * length;
     visionRow.fill(-1n);
@@ -55,6 +59,7 @@ export class StepInputs {
       logitRows[b] = BigInt((b + 1) * length - 1);
       scales[b] = entry.draw ? inverseTemperature(entry.draw.params) : 1;
     });
+    for (let i = 0; i < scoredCount; i++) logitRows[entries.length + i] = BigInt(i);
     return pack;
   }
 
@@ -64,16 +69,16 @@ export class StepInputs {
     this.#mirror.dispose();
   }
 
-  #packFor(batch: number, length: number): InputPack {
-    if (length === 1) {
+  #packFor(batch: number, length: number, rows: number): InputPack {
+    if (length === 1 && rows === batch) {
       let pack = this.#decodePacks.get(batch);
       if (!pack) this.#decodePacks.set(batch, (pack = new TensorPack(this.#runtime, this.#mirror, fieldsOf(batch, 1))));
       return pack;
     }
     assert(batch === 1, "a batch of longer ranges would need a cache that GroupQueryAttention does not have");
-    if (this.#prefillPack?.length !== length) {
+    if (this.#prefillPack?.length !== length || this.#prefillPack.rows !== rows) {
       this.#prefillPack?.pack.dispose();
-      this.#prefillPack = { length, pack: new TensorPack(this.#runtime, this.#mirror, fieldsOf(1, length)) };
+      this.#prefillPack = { length, rows, pack: new TensorPack(this.#runtime, this.#mirror, fieldsOf(1, length, rows)) };
     }
     return this.#prefillPack.pack;
   }

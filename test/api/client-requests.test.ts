@@ -137,6 +137,11 @@ test.each<[string, string, object]>([
     { prompt: [[1, 2, 3]], model: "ernie", max_tokens: 256, temperature: 0, stop: ["</s>"], seed: 1234 },
   ],
   [
+    "lm-eval-harness, likelihoods",
+    "/v1/completions",
+    { prompt: [[1, 2, 3], [4]], model: "ernie", max_tokens: 1, logprobs: 1, echo: true, temperature: 0, seed: 1234 },
+  ],
+  [
     "vllm bench serve, chats",
     chatPath,
     {

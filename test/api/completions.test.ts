@@ -100,6 +100,35 @@ describe("log-probabilities", () => {
     expect(completion.choices[0]?.logprobs).toEqual(expectedLogprobs);
   });
 
+  test("begin with those of the prompt where it is echoed, its first token apart, for all answers to it", async () => {
+    const [chosen, other] = [-0.5, -2].map((logprob, i) => ({ text: "xy"[i]!, bytes: [120 + i], logprob }));
+    const { client, textCalls } = makeClient([
+      started,
+      { type: "prompt-token", choice: 0, text: "a", logprob: undefined, top: [] },
+      { type: "prompt-token", choice: 0, text: " b", logprob: -1, top: [other!] },
+      ...[0, 1].flatMap((choice) => [
+        { type: "logprobs", choice, chosen: chosen!, top: [chosen!] } as const,
+        { type: "content", choice, text: "x" } as const,
+        { ...finished, choice } as const,
+      ]),
+    ]);
+
+    const fields = { model: "ernie", prompt: "a b", max_tokens: 1, logprobs: 1, n: 2 };
+    const { choices } = await client.completions.create({ ...fields, echo: true });
+
+    expect(choices.map(({ text }) => text)).toEqual(["a bx", "a bx"]);
+    for (const { logprobs } of choices) {
+      expect(logprobs).toEqual({
+        tokens: ["a", " b", "x"],
+        token_logprobs: [null, -1, -0.5],
+        top_logprobs: [null, { y: -2 }, { x: -0.5 }],
+        text_offset: [0, 1, 3],
+      });
+    }
+    await client.completions.create(fields);
+    expect(textCalls.map(({ options }) => options.scoresPrompt)).toEqual([true, undefined]);
+  });
+
   test("in a stream add up to the same", async () => {
     const { client } = makeClient(withLogprobs);
     const all: Record<string, unknown[]> = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
@@ -170,7 +199,7 @@ test.each<[object, string, string]>([
   [{ prompt: Array<string>(65).fill("a") }, "prompt", "at most 64 prompts in one request"],
   [{ prompt: "a", suffix: "b" }, "suffix", "cannot fill a gap"],
   [{ prompt: "a", best_of: 2 }, "best_of", "the same as n (1), or nothing, got 2"],
-  [{ prompt: "a", echo: true, logprobs: 1 }, "echo", "log-probabilities of a prompt's tokens are not computed"],
+  [{ prompt: "a", echo: true, logprobs: 1, stream: true }, "stream", "false beside echo and logprobs, got true"],
   [{ prompt: "a", logprobs: 21 }, "logprobs", "an integer from 0 to 20, got 21"],
   [{ prompt: "a", logprobs: true }, "logprobs", "an integer from 0 to 20, got true"],
   [{ prompt: "a", min_tokens: 17 }, "min_tokens", "at most max_tokens (16), got 17"],

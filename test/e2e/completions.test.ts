@@ -1,6 +1,7 @@
 // POST /v1/completions of the whole program: what the model goes on with is what it would say in a chat with the same tokens.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { maxScoredTokens } from "../../src/core/batch.ts";
 import { type RunningServer, startServer } from "./start-server.ts";
 
 const model = "ernie-vl-nano";
@@ -11,6 +12,15 @@ beforeAll(async () => {
 afterAll(async () => {
   await server?.stop();
 });
+
+type Scored = {
+  readonly token_ids: number[];
+  readonly logprobs: {
+    readonly tokens: string[];
+    readonly token_logprobs: (number | null)[];
+    readonly top_logprobs: (Record<string, number> | null)[];
+  };
+};
 
 const questions = ["What is your name?", "Add 38 and 38."];
 
@@ -50,6 +60,41 @@ test("a text is gone on with, a stream says the same, and control tokens spelled
   expect(choices[0]!.text.length).toBeGreaterThan(fields.prompt.length);
   expect(streamed).toBe(choices[0]!.text);
   expect(usage?.prompt_tokens).toBeGreaterThan(5); // were <think> its token, fewer
+});
+
+test("the tokens of a prompt are as likely as they were when the model wrote them, alone and among others", async () => {
+  const { promptIds } = await chat(questions[0]!);
+  const idsOf: object = { return_token_ids: true };
+  const fields = { model, max_tokens: 40, temperature: 1, seed: 3, logprobs: 2, ...idsOf };
+  const written = (await server.client.completions.create({ ...fields, prompt: promptIds })).choices[0]! as unknown as Scored;
+  const prompt = [...promptIds, ...written.token_ids.slice(0, written.logprobs.tokens.length)];
+
+  expect(prompt.length).toBeGreaterThan(maxScoredTokens); // more than one step
+
+  const { choices } = await server.client.completions.create({ ...fields, prompt: [prompt, promptIds], max_tokens: 1, echo: true, n: 2 });
+  const [scored, again, short] = choices as unknown as Scored[];
+
+  expect(scored!.logprobs.token_logprobs[0]).toBeNull();
+  expect(scored!.logprobs.top_logprobs[0]).toBeNull();
+  const tail = scored!.logprobs.token_logprobs.slice(promptIds.length, prompt.length);
+  expect(tail.length).toBeGreaterThan(8);
+  tail.forEach((logprob, i) => expect(logprob).toBeCloseTo(written.logprobs.token_logprobs[i]!, 3));
+  expect(scored!.logprobs.top_logprobs.slice(promptIds.length, prompt.length).map((top) => Object.keys(top!))).toEqual(
+    written.logprobs.top_logprobs.map((top) => Object.keys(top!)),
+  );
+  expect(scored!.logprobs.tokens).toHaveLength(prompt.length + 1); // and the one that was generated, be it the end
+  expect(again!.logprobs.token_logprobs.slice(0, prompt.length)).toEqual(scored!.logprobs.token_logprobs.slice(0, prompt.length));
+  short!.logprobs.token_logprobs
+    .slice(1, promptIds.length)
+    .forEach((logprob, i) => expect(logprob).toBeCloseTo(scored!.logprobs.token_logprobs[i + 1]!, 3));
+});
+
+test("more log-probabilities of prompts than the server holds are refused", async () => {
+  const prompt = Array.from({ length: 64 }, () => Array<number>(200).fill(5));
+  await expect(server.client.completions.create({ model, prompt, echo: true, logprobs: 20, max_tokens: 1 })).rejects.toMatchObject({
+    status: 400,
+    param: "logprobs",
+  });
 });
 
 test.each([

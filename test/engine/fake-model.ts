@@ -1,7 +1,16 @@
 // A model for tests of the engine. Its KV cache is a list of numbers that stand for what each token was computed from, and the next
 // token is a hash of that list: wrong content, position or order gives another answer than `answerAlone`.
 
-import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, type StepResult } from "../../src/core/batch.ts";
+import {
+  entriesOf,
+  type Batch,
+  type BatchEntry,
+  maxScoredTokens,
+  type ModelRunner,
+  type PromptScoring,
+  type SlotId,
+  type StepResult,
+} from "../../src/core/batch.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import type { EncodedPrompt, ImagePatches, VisionSpan } from "../../src/core/prompt.ts";
 import { greedy } from "../../src/core/sampling.ts";
@@ -63,7 +72,12 @@ export class FakeModel implements ModelRunner {
     const failing = this.failNext === "row" ? entries[this.rowToFail % entries.length] : undefined;
     if (failing?.draw) this.failNext = undefined;
     const outcomes = entries.map((entry) => this.#outcome(entry, entry === failing));
-    return { tokenIds: outcomes.map(({ tokenId }) => tokenId), errors: outcomes.map(({ error }) => error) };
+    const scores = entries[0]?.scoring && this.#score(entries[0], entries[0].scoring);
+    return {
+      tokenIds: outcomes.map(({ tokenId }) => tokenId),
+      errors: outcomes.map(({ error }) => error),
+      ...(scores && { promptLogprobs: scores.map((logprob) => ({ logprob, top: [] })) }),
+    };
   }
 
   /** Films take three steps, of which only those of one film are kept. */
@@ -76,6 +90,11 @@ export class FakeModel implements ModelRunner {
     this.#film = undefined;
     this.#remember(hash);
     return true;
+  }
+
+  #score({ slot, start, tokenIds }: BatchEntry, { nextIds }: PromptScoring): number[] {
+    check(tokenIds.length <= maxScoredTokens && nextIds.length <= tokenIds.length, "so many tokens are scored at a time");
+    return Array.from(nextIds, (next, i) => scoreOf(this.#cells(slot, start + i + 1), next));
   }
 
   /** A failing row may have had numbers that are not finite for a while: its whole slot is garbage. */
@@ -154,6 +173,17 @@ function isAllowed(mask: Uint32Array, tokenId: number): boolean {
 
 function lowestAllowed(mask: Uint32Array): number {
   return Array.from({ length: 32 * mask.length }, (_, id) => id).find((id) => isAllowed(mask, id))!;
+}
+
+function scoreOf(before: readonly number[], tokenId: number): number {
+  return -hashToken(before) - tokenId / 1024;
+}
+
+/** What the tokens of a prompt score, from the second on. */
+export function scoresAlone({ prompt }: EngineRequest): number[] {
+  const { tokenIds, positions, visionExpert, spans } = prompt;
+  const cells = cellsOf({ start: 0, tokenIds, positions, visionExpert, spans });
+  return Array.from(tokenIds.subarray(1), (tokenId, i) => scoreOf(cells.slice(0, i + 1), tokenId));
 }
 
 /** The answer to a request that has the model for itself, from the definition of the fake model and without any engine. */

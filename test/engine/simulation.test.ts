@@ -2,12 +2,13 @@
 // its request gets alone, everybody ends once, nobody waits for ever, no slot is lost, and nothing crosses from one client to another.
 
 import { describe, expect, test } from "vitest";
+import { maxScoredTokens } from "../../src/core/batch.ts";
 import { RequestError } from "../../src/core/errors.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import type { EngineRequest, SequenceId } from "../../src/engine/engine-protocol.ts";
 import { randomUnit } from "../../src/model/draw-token.ts";
-import { answerAlone, endToken, FakeModel, makeRequest } from "./fake-model.ts";
+import { answerAlone, endToken, FakeModel, makeRequest, scoresAlone } from "./fake-model.ts";
 
 type Content = readonly (number | string)[];
 
@@ -15,8 +16,10 @@ type Client = {
   readonly content: Content;
   readonly request: EngineRequest;
   readonly tokens: number[];
+  /** Of the prompt, as far as told. */
+  readonly scores: number[];
   cachedTokens: number | undefined;
-  end: Exclude<GenerationEvent["type"], "started" | "token"> | "aborted" | undefined;
+  end: Exclude<GenerationEvent["type"], "started" | "prompt-logprobs" | "token"> | "aborted" | undefined;
   reason: string;
 };
 
@@ -76,6 +79,7 @@ class Simulation {
       maxTokens: 1 + this.#random(12),
       stopTokenIds: this.#random(2) === 0 ? [endToken] : [],
       answerCount: this.#random(5) === 0 ? 3 : 1,
+      scoresPrompt: this.#random(6) === 0,
       ...(clientId !== undefined && { clientId, cacheSalt: clientId }),
     });
   }
@@ -85,7 +89,7 @@ class Simulation {
     const id = this.#submittedCount++ as SequenceId;
     try {
       this.#engine.submit(id, request);
-      this.clients.set(id, { content, request, tokens: [], cachedTokens: undefined, end: undefined, reason: "" });
+      this.clients.set(id, { content, request, tokens: [], scores: [], cachedTokens: undefined, end: undefined, reason: "" });
     } catch (error) {
       check(error instanceof RequestError && (error.code !== "queue_full" || !request.isFollowUp), `a request is refused: ${error}`);
       this.refusedCount++;
@@ -113,6 +117,9 @@ class Simulation {
     if (event.type === "started") {
       check(event.cachedTokens <= this.#known(client), "what is cached was computed for the same client");
       client.cachedTokens = event.cachedTokens;
+    } else if (event.type === "prompt-logprobs") {
+      check(tokens.length === 0, "a prompt is scored before the answer");
+      client.scores.push(...event.logprobs.map(({ logprob }) => logprob));
     } else if (event.type === "token") {
       tokens.push(event.tokenId);
       const others = tokens.length === 1 ? request.answerCount! - 1 : 0;
@@ -136,7 +143,13 @@ class Simulation {
     return Math.max(0, ...shared);
   }
 
-  #checkAnswer({ request, tokens, end, reason }: Client): void {
+  #checkAnswer({ request, tokens, scores, end, reason }: Client): void {
+    const known = request.scoresPrompt ? scoresAlone(request) : [];
+    check(
+      scores.every((score, i) => score === known[i]),
+      `the scores ${scores} are those of the prompt alone: ${known}`,
+    );
+    check(scores.length === known.length || tokens.length === 0, "the whole prompt is scored before the answer");
     const alone = answerAlone(request, this.model.slotCapacity);
     const isWhole = tokens.length === alone.length;
     check(
@@ -163,7 +176,20 @@ const scenariosPerBlock = 1000;
 
 describe("random traffic", () => {
   test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])("ends well in a thousand scenarios (%s)", { timeout: 60_000 }, (block) => {
-    const ends = { finished: 0, failed: 0, aborted: 0, refused: 0, reused: 0, followUps: 0, fire: 0, row: 0, swap: 0, copy: 0, encode: 0 };
+    const ends = {
+      finished: 0,
+      failed: 0,
+      aborted: 0,
+      refused: 0,
+      reused: 0,
+      scored: 0,
+      followUps: 0,
+      fire: 0,
+      row: 0,
+      swap: 0,
+      copy: 0,
+      encode: 0,
+    };
     for (let seed = block * scenariosPerBlock; seed < (block + 1) * scenariosPerBlock; seed++) {
       const simulation = new Simulation(seed);
       try {
@@ -171,9 +197,10 @@ describe("random traffic", () => {
       } catch (error) {
         throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
       }
-      for (const { end, cachedTokens = 0, request, reason } of simulation.clients.values()) {
+      for (const { end, cachedTokens = 0, scores, request, reason } of simulation.clients.values()) {
         ends[end!]++;
         if (cachedTokens > 0) ends.reused++;
+        if (scores.length > maxScoredTokens) ends.scored++;
         if (request.isFollowUp) ends.followUps++;
         if (reason.includes("on fire")) ends.fire++;
         if (reason.includes("not finite")) ends.row++;

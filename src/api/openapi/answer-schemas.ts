@@ -100,8 +100,8 @@ const completionChoice = z.strictObject({
   logprobs: z
     .strictObject({
       tokens: z.array(text),
-      token_logprobs: z.array(z.number()),
-      top_logprobs: z.array(z.record(text, z.number())),
+      token_logprobs: z.array(z.number().nullable()),
+      top_logprobs: z.array(z.record(text, z.number()).nullable()),
       text_offset: z.array(count),
     })
     .nullable(),

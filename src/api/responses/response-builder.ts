@@ -70,6 +70,7 @@ export class ResponseBuilder {
         this.#waiting = [];
         return this.#addText(event.text);
       case "tokens":
+      case "prompt-token":
         return [];
       case "finished":
         this.#finished = event;
