@@ -1,4 +1,4 @@
-// The log-probabilities of generated tokens against the reference's logits, on a CPU and on a GPU made of host memory.
+// The log-probabilities of generated tokens, and of a prompt's own, against the reference's logits, on a CPU and on a GPU made of host memory.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -27,10 +27,10 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(work, { recursive: true }));
 
-/** The definition, from the logits that the reference has behind the last token of the prompt. */
-function expectedLogprobs({ tensors }: (typeof cases)[number]): Float64Array {
+/** The definition, from the logits that the reference has behind a token of the prompt, the last by default. */
+function expectedLogprobs({ tensors }: (typeof cases)[number], index = -1): Float64Array {
   const { data, shape } = tensors.get("logits")!;
-  const row = Float64Array.from((data as Float32Array).subarray(-shape.at(-1)!));
+  const row = Float64Array.from((data as Float32Array).slice(index * shape.at(-1)!, (index + 1) * shape.at(-1)! || undefined));
   const logSum = Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
   return row.map((logit) => logit - logSum);
 }
@@ -72,6 +72,34 @@ describe.each(["cpu", "gpu"])("log-probabilities on a %s", (device) => {
       for (const [rank, top] of logprobs.top.entries()) {
         expect(Math.abs(top.logprob - expected[top.tokenId]!)).toBeLessThan(tolerance);
         expect(Math.abs(top.logprob - best[rank]!)).toBeLessThan(tolerance);
+      }
+    }
+  });
+
+  test("of prompts, with pictures and videos in them, are those of the reference's logits at every token", () => {
+    const gpu = device === "gpu" ? makeFakeGpu() : undefined;
+    const model = makeModel(gpu?.runtime ?? new Runtime(), work, manifest);
+    const whole = cases.filter(({ prompt, tensors }) => tensors.get("logits")!.shape[0] === prompt.tokenIds.length);
+
+    const engine = new Engine(model, { prefillChunkTokens: 20 });
+    whole.forEach(({ prompt }, id) => {
+      const request = { prompt, sampling: greedy, maxTokens: 1, stopTokenIds: [], logprobCount: 1, scoresPrompt: true };
+      engine.submit(id as SequenceId, request);
+    });
+    const scores = whole.map((): TokenLogprobs[] => []);
+    while (engine.hasWork())
+      for (const [id, event] of engine.step()) if (event.type === "prompt-logprobs") scores[id]!.push(...event.logprobs);
+
+    model.dispose();
+    expect(gpu?.cuda.violations ?? []).toEqual([]);
+    expect(whole.length).toBeGreaterThan(6);
+    for (const [id, { prompt, tolerance, name }] of whole.entries()) {
+      expect(scores[id], name).toHaveLength(prompt.tokenIds.length - 1);
+      for (const [i, { logprob, top }] of scores[id]!.entries()) {
+        const expected = expectedLogprobs(whole[id]!, i);
+        const bound = 2 * tolerance("logits");
+        expect(Math.abs(logprob - expected[prompt.tokenIds[i + 1]!]!), `${name} ${i}`).toBeLessThan(bound);
+        expect(Math.abs(top[0]!.logprob - Math.max(...expected)), `${name} ${i}`).toBeLessThan(bound);
       }
     }
   });
