@@ -67,8 +67,8 @@ describe("docs/configuration.md", () => {
   });
 });
 
-describe("shell blocks of all pages", () => {
-  const shellBlocks = allBlocks().filter(({ language }) => language === "sh");
+describe("shell blocks of all pages, and units", () => {
+  const shellBlocks = allBlocks().filter(({ language }) => ["sh", "ini"].includes(language));
 
   it("call commands and flags that the program has", () => {
     for (const block of shellBlocks) {

@@ -32,7 +32,7 @@ export async function help(...command: string[]): Promise<string> {
 /** Lines that run this program, continued lines joined, up to what ends a command. */
 export function ownCommands(code: string): { readonly command: string; readonly args: string }[] {
   const lines = code.replaceAll(/\\\n/g, " ").replaceAll(/\s#.*$/gm, "");
-  const named = [...lines.matchAll(/(?:^|\s)ernie-vl +([a-z]+)([^\n|;&]*)/g)].map(([, command, args]) => ({
+  const named = [...lines.matchAll(/(?:(?:^|\s)ernie-vl|\bnode dist\/main\.js) +([a-z]+)([^\n|;&]*)/g)].map(([, command, args]) => ({
     command: command!,
     args: args!,
   }));
