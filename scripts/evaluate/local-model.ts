@@ -14,8 +14,8 @@ import type { KvScales } from "../../src/model/kv-cache.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import type { DeviceKind } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
-import { loadFrames } from "../../src/vision/load-image.ts";
 import { assignPositions, type PromptRun } from "../../src/vision/positions.ts";
+import { loadVisual } from "../parity/load-visual.ts";
 
 const slotCount = 8;
 const slotCapacity = 2048;
@@ -56,10 +56,10 @@ export class LocalModel {
   async encodeRendered(text: string, visuals: readonly (readonly string[])[]): Promise<EncodedPrompt> {
     const { image, video, ...delimiters } = this.manifest.config.tokens;
     const waiting = visuals.map((files) =>
-      loadFrames(
+      loadVisual(
         files.map((file) => readFileSync(file)),
         this.manifest.config.image,
-        { param: files[0]! },
+        files[0]!,
       ),
     );
     const pictures: ImagePatches[] = await Promise.all(waiting);

@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Manifest } from "../../src/core/manifest.ts";
 import { assignPositions, type PromptRun } from "../../src/vision/positions.ts";
-import { loadFrames } from "../../src/vision/load-image.ts";
 import { Inspection, type Stages } from "./inspection.ts";
+import { loadVisual } from "./load-visual.ts";
 import type { ReferenceCase, ReferenceFolder } from "./reference-case.ts";
 
 /** `measured` against `limit`; `rule` says which way. */
@@ -168,7 +168,7 @@ export async function compareInputs(reference: ReferenceFolder, folder: string, 
     for (const [i, segment] of visual.entries()) {
       const files = segment.type === "image" ? [segment.file] : segment.files;
       const bytes = files.map((file) => readFileSync(join(folder, "images", file)));
-      const patches = await loadFrames(bytes, manifest.config.image, { param: files[0]! });
+      const patches = await loadVisual(bytes, manifest.config.image, files[0]!);
       pixels = Math.max(pixels, largestDifference(patches.patches, prompt.spans[i]!.image.patches));
     }
   }

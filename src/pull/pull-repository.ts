@@ -27,7 +27,7 @@ export type TransferSettings = {
 };
 
 /** Four connections fill most lines; more only make each file's progress slower to see and a resume larger. */
-export const defaultTransfer: TransferSettings = { parallelFiles: 4, backoffMs: 1000, stallMs: 60_000 };
+const defaultTransfer: TransferSettings = { parallelFiles: 4, backoffMs: 1000, stallMs: 60_000 };
 
 export type PullObserver = DownloadObserver & {
   note(line: string): void;

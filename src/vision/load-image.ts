@@ -36,19 +36,7 @@ export async function loadImage(
 ): Promise<ImagePatches> {
   const image = source instanceof Uint8Array ? await decodeImage(source, limits, request.param, request.pixelBudget) : source;
   if (request.timestamp !== undefined) await drawTimestamp(image, request.timestamp);
-  return toImagePatches([resizeBicubic(image, request.size ?? chooseSize(image, request.pixels ?? model, request))]);
-}
-
-/** Like `loadImage` for the frames of a video, each an image file; all are scaled to the size that suits the first. */
-export async function loadFrames(
-  files: readonly Uint8Array[],
-  model: PixelLimits,
-  request: ImageRequest,
-  limits: ImageLimits = defaultImageLimits,
-): Promise<ImagePatches> {
-  const frames = await Promise.all(files.map((bytes) => decodeImage(bytes, limits, request.param, request.pixelBudget)));
-  const size = chooseSize(frames[0]!, model, request);
-  return toImagePatches(frames.map((frame) => resizeBicubic(frame, size)));
+  return toImagePatches(resizeBicubic(image, request.size ?? chooseSize(image, request.pixels ?? model, request)));
 }
 
 function chooseSize(image: Size, model: PixelLimits, request: ImageRequest): Size {

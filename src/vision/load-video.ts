@@ -50,7 +50,7 @@ export type VideoLimits = {
   readonly waiting: number;
 };
 
-export const defaultVideoLimits: VideoLimits = {
+const defaultVideoLimits: VideoLimits = {
   framePixels: 4096 * 2304,
   durationSeconds: 3600,
   decodeMs: 120_000,

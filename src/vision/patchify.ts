@@ -9,34 +9,22 @@ import type { RgbImage } from "./rgb-image.ts";
 const channels = 3;
 const patchBytes = channels * patchSize * patchSize;
 
-/**
- * One frame becomes a picture, several a video; frames are equally large and both sides multiples of 28. A video with an odd
- * number of frames gets its last one twice, because two frames make one token (a video of one frame: pass that frame twice).
- */
-export function toImagePatches(frames: readonly RgbImage[]): ImagePatches {
-  const first = frames[0];
-  assert(first !== undefined, "no frame to cut into patches");
-  const { width, height } = first;
-  assert(width % windowPixels === 0 && height % windowPixels === 0, `a frame of ${width}x${height} is not made of whole windows`);
-  assert(
-    frames.every((frame) => frame.width === width && frame.height === height),
-    "frames of one video differ in size",
-  );
-  const frameCount = frames.length === 1 ? 1 : frames.length + (frames.length % 2);
-  const patchRows = height / patchSize;
-  const patchColumns = width / patchSize;
-  const patches = new Uint8Array(frameCount * height * width * channels);
-  const frameBytes = patches.length / frameCount;
-  for (let index = 0; index < frameCount; index++) {
-    const frame = frames[Math.min(index, frames.length - 1)] ?? first;
-    patchify(frame, patches.subarray(index * frameBytes, (index + 1) * frameBytes));
-  }
-  return { hash: hashPatches(frameCount, patchRows, patchColumns, patches), patches, frameCount, patchRows, patchColumns };
+/** A picture, or a frame of a video, whose sides are both multiples of 28. */
+export function toImagePatches(image: RgbImage): ImagePatches {
+  const { width, height } = image;
+  assert(width % windowPixels === 0 && height % windowPixels === 0, `a picture of ${width}x${height} is not made of whole windows`);
+  const [patchRows, patchColumns] = [height / patchSize, width / patchSize];
+  const patches = patchify(image);
+  const hash = createHash("sha256")
+    .update(Uint32Array.of(1, patchRows, patchColumns))
+    .update(patches)
+    .digest("hex");
+  return { hash, patches, frameCount: 1, patchRows, patchColumns };
 }
 
 /**
  * Frames cut into patches one by one, as they come, as one video of `frameCount` frames. Where fewer come the last one is repeated, and
- * once more for an odd number. Its hash is made of theirs.
+ * once more for an odd number, because two frames make one token. Its hash is made of theirs.
  */
 export async function joinFrames(frameCount: number, frames: AsyncIterable<ImagePatches>): Promise<ImagePatches> {
   const evenCount = frameCount + (frameCount % 2);
@@ -59,8 +47,9 @@ export async function joinFrames(frameCount: number, frames: AsyncIterable<Image
   return { hash: hash.digest("hex"), patches, frameCount: evenCount, patchRows, patchColumns };
 }
 
-/** Writes uint8 [patchRows · patchColumns, 588], a row being (channel, y, x) of one patch. */
-function patchify({ width, height, rgb }: RgbImage, patches: Uint8Array): void {
+/** uint8 [patchRows · patchColumns, 588], a row being (channel, y, x) of one patch. */
+function patchify({ width, height, rgb }: RgbImage): Uint8Array {
+  const patches = new Uint8Array(height * width * channels);
   const positions = gridPositions(height / patchSize, width / patchSize);
   const planeBytes = patchSize * patchSize;
   for (let patch = 0; patch * patchBytes < patches.length; patch++) {
@@ -76,11 +65,5 @@ function patchify({ width, height, rgb }: RgbImage, patches: Uint8Array): void {
       }
     }
   }
-}
-
-function hashPatches(frameCount: number, patchRows: number, patchColumns: number, patches: Uint8Array): string {
-  return createHash("sha256")
-    .update(Uint32Array.of(frameCount, patchRows, patchColumns))
-    .update(patches)
-    .digest("hex");
+  return patches;
 }

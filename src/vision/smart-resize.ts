@@ -13,6 +13,7 @@ export type Size = { readonly width: number; readonly height: number };
 /**
  * Width and height in pixels, both multiples of 28 and at least 28 (model spec §5.1).
  *
+ * A side below 14 counts as one window, as in Baidu's processor; transformers takes it for none, which makes long thin pictures shorter.
  * As in transformers, the limits can be missed in two corners: `maxPixels` by a picture so long and thin that its short side stops
  * at 28, and either by limits so close to each other that no multiple of 28 lies between.
  */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { RequestError } from "../../src/core/errors.ts";
 import { defaultImageLimits } from "../../src/vision/decode-image.ts";
 import { runImageTask, unwrapImageResult } from "../../src/vision/image-task.ts";
-import { loadFrames, loadImage } from "../../src/vision/load-image.ts";
+import { loadImage } from "../../src/vision/load-image.ts";
 import { writePng } from "./write-png.ts";
 
 const model = { minPixels: 3136, maxPixels: 50_176 };
@@ -30,16 +30,6 @@ describe("loadImage", () => {
     const image = await loadImage(makePicture(1, 1), model, { param });
 
     expect([image.patchRows, image.patchColumns]).toEqual([4, 4]);
-  });
-});
-
-describe("loadFrames", () => {
-  test("scales all frames to the size that suits the first", async () => {
-    const video = await loadFrames([makePicture(56, 84, 1), makePicture(300, 20, 2), makePicture(56, 84, 3)], model, { param });
-
-    expect([video.frameCount, video.patchRows, video.patchColumns]).toEqual([4, 6, 4]);
-    const frameBytes = 24 * 588;
-    expect([0, 1, 2, 3].map((frame) => video.patches[frame * frameBytes])).toEqual([1, 2, 3, 3]);
   });
 });
 

@@ -8,21 +8,28 @@ import type { Ffmpeg } from "../../src/vision/ffmpeg.ts";
 import { type ImageRequest, loadImage } from "../../src/vision/load-image.ts";
 import { createVideoLoader, type VideoLimits } from "../../src/vision/load-video.ts";
 import { createPixelBudget } from "../../src/vision/pixel-budget.ts";
-import { toVideoConfig } from "../../src/vision/video-config.ts";
+import { toVideoConfig, type VideoConfig } from "../../src/vision/video-config.ts";
 import { ffmpeg } from "./make-videos.ts";
 
 export const param = "messages[0].content[1].video_url";
 export const config = toVideoConfig({ size: { shortest_edge: 784, longest_edge: 50_176 }, draw_on_frames: false });
 export const never = new AbortController().signal;
 
-type Setup = { ffmpeg?: Ffmpeg | undefined; limits?: Partial<VideoLimits>; maxTokens?: number; pixels?: number; signal?: AbortSignal };
+type Setup = {
+  config?: VideoConfig;
+  ffmpeg?: Ffmpeg | undefined;
+  limits?: Partial<VideoLimits>;
+  maxTokens?: number;
+  pixels?: number;
+  signal?: AbortSignal;
+};
 
 /** Loads the video and tells what each frame was asked with. */
 export async function load(source: VideoPart["source"], setup: Setup = {}, part: Partial<VideoPart> = {}) {
   const requests: ImageRequest[] = [];
   const loadVideo = createVideoLoader({
     ffmpeg: "ffmpeg" in setup ? setup.ffmpeg : ffmpeg,
-    config,
+    config: setup.config ?? config,
     loadFrame: (frame, request) => {
       requests.push(request);
       return loadImage(frame, { minPixels: 1, maxPixels: 1 }, request);

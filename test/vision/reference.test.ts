@@ -2,9 +2,12 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { loadFrames } from "../../src/vision/load-image.ts";
+import { loadImage } from "../../src/vision/load-image.ts";
 import { assignPositions, type PromptRun } from "../../src/vision/positions.ts";
+import type { PixelLimits } from "../../src/vision/smart-resize.ts";
+import { toVideoConfig } from "../../src/vision/video-config.ts";
 import { readSafetensors } from "../reference/read-safetensors.ts";
+import { load } from "./load-video.ts";
 
 type Grid = readonly [frameCount: number, patchRows: number, patchColumns: number];
 type Segment =
@@ -24,6 +27,10 @@ const cases = Object.entries(manifest?.cases ?? {}).map(([name, { file, segments
 
 if (!isPresent) test.skip("needs the reference folder beside the repository", () => {});
 
+function videoConfig({ minPixels, maxPixels }: PixelLimits) {
+  return toVideoConfig({ size: { shortest_edge: minPixels, longest_edge: maxPixels }, draw_on_frames: false });
+}
+
 test.each(cases.filter(({ segments }) => segments.some(({ type }) => type !== "text")))(
   "cuts the pictures of $name into the reference's patches",
   async ({ file, segments }) => {
@@ -32,10 +39,11 @@ test.each(cases.filter(({ segments }) => segments.some(({ type }) => type !== "t
     let start = 0;
     for (const segment of segments) {
       if (segment.type === "text") continue;
-      const names = segment.type === "image" ? [segment.file] : segment.files;
-      const files = names.map((name) => readFileSync(new URL(`images/${name}`, folder)));
-
-      const image = await loadFrames(files, limits, { param: names.join() });
+      const read = (name: string) => readFileSync(new URL(`images/${name}`, folder));
+      const image =
+        segment.type === "image"
+          ? await loadImage(read(segment.file), limits, { param: segment.file })
+          : (await load({ type: "frames", files: segment.files.map(read) }, { config: videoConfig(limits) })).video;
 
       expect([image.frameCount, image.patchRows, image.patchColumns]).toEqual(segment.grid_thw);
       expect(image.patches).toEqual(expected.subarray(start, start + image.patches.length));

@@ -6,7 +6,7 @@ import { randomUnit } from "../../model/draw-token.ts";
 const font = 'font-family="DejaVu Sans, Arial, sans-serif"';
 
 /** Each an SVG document. */
-export const drawings = {
+const drawings = {
   barChart: svg(
     448,
     336,

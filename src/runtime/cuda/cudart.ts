@@ -124,7 +124,7 @@ export class CudaError extends EngineError {
 }
 
 /** Values of cudaMemcpyKind. */
-export const copyKinds = { upload: 1, download: 2, onDevice: 3 } as const;
+const copyKinds = { upload: 1, download: 2, onDevice: 3 } as const;
 export type CopyKind = keyof typeof copyKinds;
 
 export type MemoryInfo = { readonly freeBytes: number; readonly totalBytes: number };
