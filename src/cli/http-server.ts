@@ -2,6 +2,7 @@
 
 import type { Server } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
+import { OpenAnswers } from "./open-answers.ts";
 import { disconnectStalledClients } from "./stalled-clients.ts";
 
 export type ServerTimeouts = {
@@ -22,7 +23,10 @@ const defaultTimeouts: ServerTimeouts = { headersMs: 20_000, requestMs: 120_000,
 
 const maxHeaderBytes = 16 * 2 ** 10;
 
-/** Who is too slow gets a 408 and loses the connection; a longer header is a 431. */
+/**
+ * Who is too slow gets a 408 and loses the connection; a longer header is a 431. `closeIdleConnections`, which `close` calls, takes a
+ * connection for idle that has no answer under way.
+ */
 export function createHttpServer(
   fetch: (request: Request) => Response | Promise<Response>,
   { headersMs, requestMs, idleMs, stalledMs, checkMs }: ServerTimeouts = defaultTimeouts,
@@ -35,6 +39,8 @@ export function createHttpServer(
     maxHeaderSize: maxHeaderBytes,
   };
   const server = createAdaptorServer({ fetch, serverOptions }) as Server; // of node:http: nothing else was asked for
-  disconnectStalledClients(server, stalledMs);
+  const answers = new OpenAnswers(server);
+  server.closeIdleConnections = () => answers.closeOthers();
+  disconnectStalledClients(server, answers, stalledMs);
   return server;
 }

@@ -42,6 +42,12 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     maxThreads: threadCount,
     idleTimeout: Infinity,
   });
+  /** Of the pictures in work. */
+  const clocks = new Set<AbortController>();
+  // A thread failed without a picture: it could not start for one, or broke behind one. Which, the pool does not tell.
+  pool.on("error", (cause: Error) => {
+    for (const clock of clocks) clock.abort(failure(cause));
+  });
   const model = { minPixels: config.minPixels, maxPixels: config.maxPixels };
 
   async function load(source: Uint8Array | RgbImage, request: ImageRequest): Promise<ImagePatches> {
@@ -58,18 +64,23 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     const { buffer } = own instanceof Uint8Array ? own : own.rgb;
     const task: ImageTask = { source: own, request, model, limits };
     const clock = new AbortController();
-    const timer = setTimeout(() => clock.abort(), timeoutMs);
+    clocks.add(clock);
+    const timer = setTimeout(() => clock.abort(tooSlow(request.param, timeoutMs)), timeoutMs);
     try {
       return await pool.run(task, { transferList: [buffer as ArrayBuffer], signal: clock.signal }); // aborting ends the thread, and another starts
     } catch (cause) {
-      if (clock.signal.aborted) throw tooSlow(request.param, timeoutMs);
-      throw new EngineError("the image loader failed", { cause });
+      throw clock.signal.aborted ? clock.signal.reason : failure(cause);
     } finally {
       clearTimeout(timer);
+      clocks.delete(clock);
     }
   }
 
   return { load, close: () => pool.destroy() };
+}
+
+function failure(cause: unknown): EngineError {
+  return new EngineError("the image loader failed", { cause });
 }
 
 function tooSlow(param: string, timeoutMs: number): RequestError {

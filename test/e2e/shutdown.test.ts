@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,6 +18,19 @@ test.each<NodeJS.Signals>(["SIGTERM", "SIGINT", "SIGHUP"])("%s ends an idle serv
 
   expect(await server.ended).toEqual({ code: 0, signal: null });
   expect(server.printed()).toContain(`${signal}: finishing what runs`);
+});
+
+test.each([
+  ["that has sent nothing, as browsers open them in advance", ""],
+  ["that has sent half a header", "GET /health HT"],
+])("a connection %s does not hold up a stop signal", async (_, sent) => {
+  const server = await startServer(["--shutdown-timeout", "3600"]);
+  const socket = connect(Number(new URL(server.url).port), "127.0.0.1").on("error", () => undefined);
+  socket.write(sent);
+  await server.health(); // later than the connection
+
+  expect(await server.stop()).toBe(0);
+  socket.destroy();
 });
 
 test("a stop signal while the server converts or loads its model ends it, and the next start is as good as any", async () => {

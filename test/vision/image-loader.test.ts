@@ -1,4 +1,6 @@
+import { setTimeout } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
+import { EngineError } from "../../src/core/errors.ts";
 import { createImageLoader, type ImageLoader } from "../../src/vision/image-loader.ts";
 
 const worker = new URL("./endless-worker.mjs", import.meta.url);
@@ -27,6 +29,37 @@ describe("a picture whose decoding never ends", () => {
     for (let i = 0; i < 258; i++) void loader.load(endless, request).catch(() => {}); // two at work, 256 wait
 
     await expect(loader.load(endless, request)).rejects.toMatchObject({ status: 429, code: "too_many_images_queued", retryAfterMs: 1000 });
+  });
+});
+
+describe("a thread that breaks", () => {
+  const brokenWorker = new URL("./broken-worker.mjs", import.meta.url);
+  const load = (text: string) => loader.load(Buffer.from(text), request);
+
+  test.each(["ends in work", "throws in work", "throws meanwhile"])(
+    "and %s fails its picture, and the next has another thread",
+    async (way) => {
+      loader = createImageLoader(config, { worker: brokenWorker });
+
+      await expect(load(way)).rejects.toThrow(new EngineError("the image loader failed"));
+
+      expect(await load("fine")).toEqual({ hash: "fine" });
+    },
+  );
+
+  test("behind a picture is no matter of later ones", async () => {
+    loader = createImageLoader(config, { worker: brokenWorker });
+
+    expect(await load("throws afterwards")).toEqual({ hash: "throws afterwards" });
+    await setTimeout(100);
+
+    expect(await load("fine")).toEqual({ hash: "fine" });
+  });
+
+  test("before it can work fails the picture that it was for at once", async () => {
+    loader = createImageLoader(config, { worker: new URL("./no-such-worker.mjs", import.meta.url), timeoutMs: 60_000 });
+
+    await expect(load("any")).rejects.toThrow(new EngineError("the image loader failed"));
   });
 });
 
