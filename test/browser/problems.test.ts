@@ -132,7 +132,7 @@ describe("with the key", () => {
     await page.locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("x") });
 
     await alert()
-      .getByText(/^notes\.txt is no picture( and no video)?\.$/)
+      .getByText(/notes\.txt is no picture( and no video)?\.$/)
       .waitFor();
   });
 
