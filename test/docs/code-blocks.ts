@@ -1,5 +1,6 @@
 // The fenced code blocks of README.md and docs/, and what their first line says about them: how a test treats each (docs/README.md).
 
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -53,3 +54,12 @@ function readInfo(info: string): Pick<CodeBlock, "language" | "marks"> {
 }
 
 export const whereIs = ({ page, line }: CodeBlock): string => `${page}:${line}`;
+
+export function hasPython(): boolean {
+  try {
+    execFileSync("python3", ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,13 +1,15 @@
 // Executes the code blocks of README.md and docs/ that are marked `run` or `serve`, against the compiled program with the nano model. They run in
-// a folder that looks like a checkout and may be written to; ports are replaced, and npm and npx are stand-ins for the built program.
+// a folder that looks like a checkout and may be written to; ports are replaced, npm and npx are stand-ins for the built program, and where a block
+// downloads the 28B, a hub on loopback hands out nano under its name.
 
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { allBlocks, type CodeBlock, root, whereIs } from "../docs/code-blocks.ts";
-import { startServer, type RunningServer } from "./start-server.ts";
+import { allBlocks, type CodeBlock, hasPython, root, whereIs } from "../docs/code-blocks.ts";
+import { HubServer } from "../pull/hub-server.ts";
+import { modelFolder, startServer, type RunningServer } from "./start-server.ts";
 
 const programs: Readonly<Record<string, string>> = {
   "ernie-vl": `case "$1 $*" in
@@ -17,7 +19,7 @@ const programs: Readonly<Record<string, string>> = {
 esac`,
   npx: `[ "$1" = ernie-vl ] && shift && exec ernie-vl "$@"`,
   npm: `case "$1 $2" in
-"install "*) exit 0 ;;
+"install "* | "run kernels:build") exit 0 ;;
 "start "*) shift ;;
 "run serve") shift 2 ;;
 *) echo "npm $* is not run by this test" >&2; exit 1 ;;
@@ -28,6 +30,7 @@ exec ernie-vl serve "$@"`,
 
 let server: RunningServer;
 let folder: string;
+let hub: HubServer;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "ernie-vl-docs-"));
@@ -37,10 +40,11 @@ beforeAll(async () => {
     writeFileSync(join(folder, ".bin", name), `#!/bin/sh\n${script}\n`);
     chmodSync(join(folder, ".bin", name), 0o755);
   }
-  server = await startServer();
+  server = await startServer([], "unused", { ERNIE_VL_CACHE: join(folder, ".cache") });
+  hub = await startHub();
 });
 afterAll(async () => {
-  await server.stop();
+  await Promise.all([server.stop(), hub.stop()]);
   rmSync(folder, { recursive: true });
 });
 
@@ -51,9 +55,10 @@ const missing = ["curl", "openssl", "base64"].filter(
 
 describe("code blocks of the documentation", () => {
   const blocks = allBlocks().filter(({ code }) => !missing.some((name) => new RegExp(`\\b${name} `).test(code)));
-  const shown = (mark: string, languages: readonly string[]) =>
+  const needsHub = (block: CodeBlock): boolean => block.marks.has("with-hub");
+  const shown = (mark: string, languages: readonly string[], ofHub = false) =>
     blocks
-      .filter(({ language, marks }) => marks.has(mark) && languages.includes(language))
+      .filter((block) => block.marks.has(mark) && languages.includes(block.language) && needsHub(block) === ofHub)
       .map((block) => [whereIs(block), block] as const);
 
   it.concurrent.each(shown("run", ["sh"]))("%s runs in a shell", async (_, block) => {
@@ -64,6 +69,36 @@ describe("code blocks of the documentation", () => {
   it.concurrent.each(shown("serve", ["sh"]))("%s starts a server", async (_, block) => {
     await execute(["bash", "-euo", "pipefail", "-c", block.code], "Listening on http://");
   });
+
+  // One after another: they write to the same folder.
+  it.each(shown("serve", ["sh"], true))("%s downloads a checkpoint and serves it", async (_, block) => {
+    const code = block.code.replaceAll("--max-model-len 32768", "--max-model-len 4096"); // all that nano has
+    const output = await execute(["bash", "-euo", "pipefail", "-c", code], "Listening on http://");
+    expect(output).toContain("model    ");
+  });
+  it.each(shown("run", ["sh"], true))("%s downloads a checkpoint", async (_, block) => {
+    const output = await execute(["bash", "-euo", "pipefail", "-c", block.code]);
+    expect(output).toContain(block.marks.get("expect") ?? "");
+  });
+
+  it.skipIf(!hasPython()).concurrent.each(shown("run", ["python"]))(
+    "%s runs in Python, with a stand-in for the library",
+    async (_, block) => {
+      const path = join(folder, `${block.page.replaceAll(/\W/g, "-")}-${block.line}.py`);
+      writeFileSync(path, toThisServer(block.code));
+      const output = await execute(["python3", path]);
+      expect(output).toContain(block.marks.get("expect"));
+    },
+  );
+
+  it.each(blocks.filter(({ marks }) => marks.has("printed")).map((block) => [whereIs(block), block] as const))(
+    "%s is what the start prints, but for figures and folders",
+    (_, block) => {
+      const printed = withoutFigures(server.printed());
+      const lines = block.code.split("\n").filter((line) => line !== "…" && !line.startsWith("The CPU computes"));
+      for (const line of lines) for (const part of withoutFigures(line).split("…")) expect(printed).toContain(part);
+    },
+  );
 
   it.concurrent.each(shown("run", ["js", "ts"]))("%s runs in Node and prints what its comments say", async (_, block) => {
     const code = programOf(block, blocks);
@@ -77,6 +112,18 @@ describe("code blocks of the documentation", () => {
 const toThisServer = (code: string): string =>
   code.replaceAll(/http:\/\/(127\.0\.0\.1|localhost):8000/g, server.url.replace("localhost", "127.0.0.1"));
 
+const withoutFigures = (text: string): string => text.replaceAll(/\d+(?:[.,]\d+)*(?: [KMG]iB)?/g, "#");
+
+/** Nano under the name that the documentation downloads. */
+async function startHub(): Promise<HubServer> {
+  const started = await new HubServer().start();
+  started.repository = "baidu/ERNIE-4.5-VL-28B-A3B-PT";
+  for (const entry of readdirSync(modelFolder, { withFileTypes: true })) {
+    if (entry.isFile()) started.put(entry.name, readFileSync(join(modelFolder, entry.name)), entry.name.endsWith(".safetensors"));
+  }
+  return started;
+}
+
 /** With what came before on its page, where it says that it `continues`. */
 function programOf(block: CodeBlock, blocks: readonly CodeBlock[]): string {
   if (!block.marks.has("continues")) return block.code;
@@ -87,7 +134,15 @@ function programOf(block: CodeBlock, blocks: readonly CodeBlock[]): string {
 
 /** Everything that was printed. Rejects when the program fails; with `until`, ends it as soon as it has printed that, and rejects when it never does. */
 function execute([program, ...args]: readonly string[], until?: string): Promise<string> {
-  const env = { ...process.env, PATH: `${join(folder, ".bin")}:${process.env["PATH"]}` };
+  const env = {
+    ...process.env,
+    PATH: `${join(folder, ".bin")}:${process.env["PATH"]}`,
+    ERNIE_VL_CACHE: join(folder, ".cache"),
+    HF_ENDPOINT: hub.endpoint,
+    HTTP_PROXY: "",
+    http_proxy: "",
+    PYTHONPATH: join(root, "test/docs/python"),
+  };
   const child = spawn(program!, args, { cwd: folder, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const read = (text: string): void => {
