@@ -1,14 +1,25 @@
 // Values of command-line options: parsed once, refused with a sentence that says what is allowed.
 
 import { InvalidArgumentError } from "commander";
+import { UserError } from "../core/errors.ts";
 
 /** For commander: a whole number in a range. */
 export function wholeNumber(low: number, high: number): (text: string) => number {
   return (text) => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= low && value <= high) return value;
+    const value = /^\d+$/.test(text) ? Number(text) : NaN; // Number("") is 0, which an unset variable of a shell would come to
+    if (value >= low && value <= high) return value;
     throw new InvalidArgumentError(`Expected a whole number from ${low} to ${high}.`);
   };
+}
+
+/**
+ * For commander: one key more. Throws UserError where no client could send it; above all, an empty one protects nothing. The message does
+ * not repeat it.
+ */
+export function apiKey(text: string, before: readonly string[] = []): readonly string[] {
+  if (/^[\x21-\x7e]+$/.test(text)) return [...before, text];
+  const got = text === "" ? "an empty text" : "one with other characters";
+  throw new UserError(`--api-key (or ERNIE_VL_API_KEY): expected a key of letters, digits and signs, without spaces, got ${got}`);
 }
 
 /** For commander: a number above 0, at most 1. */

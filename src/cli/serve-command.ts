@@ -8,7 +8,7 @@ import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manif
 import { deviceChoices, type DeviceChoice } from "./choose-device.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
 import { defaultMemoryWishes, kvCacheTypes, type KvCacheType } from "./memory-plan.ts";
-import { fraction, wholeNumber } from "./options.ts";
+import { apiKey, fraction, wholeNumber } from "./options.ts";
 import { serve, type ServeOptions } from "./serve.ts";
 
 const serveExamples = `
@@ -68,7 +68,9 @@ function addServerOptions(command: Command): void {
     .option("--metrics-port <n>", "serve /metrics on a port of its own, without a key, instead of with the API", wholeNumber(0, 65535))
     .option("--metrics-host <address>", "address for --metrics-port", "127.0.0.1")
     .addOption(
-      new Option("--api-key <key...>", "keys, one of which clients must send, as bearer token or x-api-key").env("ERNIE_VL_API_KEY"),
+      new Option("--api-key <key...>", "keys, one of which clients must send, as bearer token or x-api-key")
+        .env("ERNIE_VL_API_KEY")
+        .argParser(apiKey),
     )
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
     .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
@@ -158,7 +160,7 @@ type ServeFlags = {
   port: number;
   metricsPort?: number;
   metricsHost: string;
-  apiKey?: string[] | string;
+  apiKey?: readonly string[];
   insecureNoAuth: boolean;
   servedModelName?: string;
   maxModelLen?: number;
@@ -177,7 +179,6 @@ type ServeFlags = {
 };
 
 function toServeOptions(flags: ServeFlags): ServeOptions {
-  const apiKeys = flags.apiKey ?? [];
   return {
     model: flags.model,
     weights: flags.weights,
@@ -192,7 +193,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     port: flags.port,
     metricsPort: flags.metricsPort,
     metricsHost: flags.metricsHost,
-    apiKeys: Array.isArray(apiKeys) ? apiKeys : [apiKeys],
+    apiKeys: flags.apiKey ?? [],
     allowNoKey: flags.insecureNoAuth,
     servedModelName: flags.servedModelName,
     maxModelLength: flags.maxModelLen,

@@ -1,0 +1,60 @@
+import type { Logger } from "pino";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { UserError } from "../../src/core/errors.ts";
+import { serveCommand } from "../../src/cli/serve-command.ts";
+
+afterEach(() => vi.unstubAllEnvs());
+
+/** What the options come to, or what is said about them. */
+function parse(args: readonly string[]): Record<string, unknown> | string {
+  const command = serveCommand(
+    "nano",
+    () => ({}) as Logger,
+    () => {},
+  );
+  let said = "";
+  command
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => (said += text) })
+    .action(() => {});
+  try {
+    command.parse([...args], { from: "user" });
+    return command.opts();
+  } catch (error) {
+    return error instanceof UserError ? error.message : said;
+  }
+}
+
+describe("a key", () => {
+  const refused = "--api-key (or ERNIE_VL_API_KEY): expected a key of letters, digits and signs, without spaces, got ";
+
+  test("comes from the command line, several at once, or from the environment", () => {
+    vi.stubEnv("ERNIE_VL_API_KEY", "from-environment");
+
+    expect(parse([])).toMatchObject({ apiKey: ["from-environment"] });
+    expect(parse(["--api-key", "a", "b", "--api-key", "c"])).toMatchObject({ apiKey: ["a", "b", "c"] });
+  });
+
+  test.each(["", " ", "two words", "line\n", "\u00fc"])("that no client could send is refused, not taken for protection: %j", (key) => {
+    expect(parse(["--host", "0.0.0.0", "--api-key", key])).toContain(refused);
+
+    vi.stubEnv("ERNIE_VL_API_KEY", key);
+    expect(parse(["--host", "0.0.0.0"])).toContain(refused);
+  });
+
+  test("that is refused is not repeated where others may read it", () => {
+    expect(parse(["--api-key", "my secret"])).not.toContain("my secret");
+  });
+});
+
+describe("a number", () => {
+  test.each(["", " ", "0x10", "1e3", "1.5", "-1", "port"])("that is none is refused, an unset variable of a shell too: %j", (text) => {
+    expect(parse(["--port", text])).toContain("Expected a whole number from 0 to 65535.");
+  });
+
+  test("may be the first and the last of its range", () => {
+    expect(parse(["--port", "0"])).toMatchObject({ port: 0 });
+    expect(parse(["--port", "65535"])).toMatchObject({ port: 65535 });
+    expect(parse(["--port", "65536"])).toContain("Expected a whole number from 0 to 65535.");
+  });
+});
