@@ -1,7 +1,7 @@
 // Scales of an int8 KV cache for a converted model: measured at the first start that wants them, then kept in the cache folder.
 
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
@@ -47,11 +47,9 @@ export async function prepareKvScales(
   return scales;
 }
 
-/** Undefined when there are none, or those of another model or program. */
+/** Undefined when there are none that can be read, or those of another model or program. */
 export function readKvScales(manifest: Manifest, env: NodeJS.ProcessEnv = process.env): KvScales | undefined {
-  const path = scalesPath(manifest, env);
-  if (!existsSync(path)) return undefined;
-  const { success, data } = scalesFile.safeParse(parseJson(readFileSync(path, "utf8")));
+  const { success, data } = scalesFile.safeParse(readJsonFile(scalesPath(manifest, env)));
   const { layerCount, kvHeadCount, headDim } = manifest.config.text;
   const isOurs = success && data.decoder === decoderHash(manifest) && data.createdBy === programVersion();
   return isOurs && data.scales.length === layerCount * 2 * kvHeadCount * headDim ? Float32Array.from(data.scales) : undefined;
@@ -86,9 +84,9 @@ function decoderHash({ files }: Manifest): string {
   return weights.sha256;
 }
 
-function parseJson(text: string): unknown {
+function readJsonFile(path: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(readFileSync(path, "utf8"));
   } catch {
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
@@ -57,6 +57,7 @@ test("a model whose scales are known is not measured", async () => {
 const sameBeginning = "0123456789abcdef";
 test.each<[string, () => void]>([
   ["no file", () => {}],
+  ["a file that cannot be read", () => mkdirSync(join(cache, "kv-scales", `${sameBeginning}.json`), { recursive: true })],
   ["scales of other weights", () => storeKvScales(manifestOf(`${sameBeginning}b`), scales)],
   ["too few of them", () => storeKvScales(manifestOf(`${sameBeginning}a`), scales.subarray(1))],
   [
