@@ -1,35 +1,62 @@
-// What long prompts do to the running streams of others: the time between tokens, with the engine in its thread (from dist/).
-// tsx scripts/bench/prefill-interference.ts CONVERTED_FOLDER [STREAMS] [PROMPT_TOKENS]
+// npm run bench:interference: what long prompts do to the running streams of others. The time between tokens as the server's thread gets
+// them, with the engine in its own (from dist/), in turns without and with one client that sends long prompts, one after the other.
 
 import { Worker } from "node:worker_threads";
-import { greedy } from "../../src/core/sampling.ts";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { chooseSettings, prepareModel } from "../../src/cli/prepare-model.ts";
+import { alignColumns } from "../../src/cli/table.ts";
 import type { EncodedPrompt } from "../../src/core/prompt.ts";
+import { greedy } from "../../src/core/sampling.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
-import { readManifest } from "../../src/model-folder.ts";
+import { percentile } from "../../src/loadgen/percentiles.ts";
 import type { WorkerData } from "../../src/worker-data.ts";
 import { TextPrompts } from "./text-prompts.ts";
 
-const [folder = "", streamCount = "4", promptTokens = "3072"] = process.argv.slice(2);
-const roundMs = 3000;
+const nanoModel = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 
+const flags = new Command("bench:interference")
+  .option("--model <dir>", "checkpoint or converted folder", nanoModel)
+  .option("--streams <n>", "running streams", "4")
+  .option("--prompt-tokens <n>", "of each long prompt", "3072")
+  .option("--chunk <n>", "tokens of a prefill step, as serve's --prefill-chunk", "512")
+  .option("--threads <n>", "CPU threads of the engine; 0 = one per core", "0")
+  .option("--rounds <n>", "of each kind", "5")
+  .parse()
+  .opts<Record<"model" | "streams" | "promptTokens" | "chunk" | "threads" | "rounds", string>>();
+const [streamCount, promptTokens, chunkTokens, threadCount, rounds] = [
+  flags.streams,
+  flags.promptTokens,
+  flags.chunk,
+  flags.threads,
+  flags.rounds,
+].map(Number) as [number, number, number, number, number];
+const roundMs = 2000;
+const streamPromptTokens = 32;
+
+const { folder, manifest } = await prepareModel(flags.model, chooseSettings("int4", "fp32", "auto"), (line) =>
+  process.stderr.write(`${line}\n`),
+);
+const slotCapacity = Math.min(manifest.config.text.maxPositions, Math.max(4096, promptTokens + 1));
 const workerData: WorkerData = {
   modelFolder: folder,
   device: "cpu",
-  threadCount: 0,
-  slotCount: Number(streamCount) + 1,
-  slotCapacity: 4096,
-  prefillChunkTokens: 512,
-  maxWaiting: 256,
-  imageCacheBytes: 1 << 26,
+  threadCount,
+  slotCount: streamCount + 1,
+  slotCapacity,
+  prefillChunkTokens: chunkTokens,
+  maxWaiting: 0,
+  imageCacheBytes: 0,
 };
 const client = await EngineClient.start(new Worker(new URL("../../dist/engine-worker.js", import.meta.url), { workerData }));
-const prompts = new TextPrompts(readManifest(folder).config.text.vocabSize);
-const gaps: number[] = [];
-const chunks: number[] = [];
-client.onStep(({ kind, durationMs }) => kind === "prefill" && chunks.push(durationMs));
+const prompts = new TextPrompts(manifest.config.text.vocabSize);
+/** Of the round that runs. */
+let gaps: number[] = [];
+const chunkMs: number[] = [];
+client.onStep(({ kind, tokenCount, durationMs }) => kind === "prefill" && tokenCount === chunkTokens && chunkMs.push(durationMs));
 
 /** Generates until the limit or the signal; `onToken` is told when each token comes. */
-async function generate(prompt: EncodedPrompt, maxTokens: number, signal: AbortSignal, onToken: () => void = () => {}): Promise<void> {
+async function generate(prompt: EncodedPrompt, maxTokens: number, signal: AbortSignal, onToken = (): void => {}): Promise<void> {
   const request = { prompt, sampling: greedy, maxTokens, stopTokenIds: [] };
   try {
     for await (const _ of client.submit(request, signal, ({ type }) => type === "token" && onToken()));
@@ -41,7 +68,7 @@ async function generate(prompt: EncodedPrompt, maxTokens: number, signal: AbortS
 async function stream(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     let last: number | undefined;
-    await generate(prompts.next(32), 3000, signal, () => {
+    await generate(prompts.next(streamPromptTokens), slotCapacity, signal, () => {
       const now = performance.now();
       if (last !== undefined) gaps.push(now - last);
       last = now;
@@ -49,27 +76,47 @@ async function stream(signal: AbortSignal): Promise<void> {
   }
 }
 
-function percentile(values: readonly number[], share: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN;
+async function quietRound(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, roundMs));
+}
+
+async function busyRound(): Promise<void> {
+  for (const until = performance.now() + roundMs; performance.now() < until;) await generate(prompts.next(promptTokens), 1, end.signal);
+}
+
+async function gapsIn(round: () => Promise<void>): Promise<number[]> {
+  gaps = [];
+  await round();
+  return gaps;
 }
 
 const end = new AbortController();
-const streams = Array.from({ length: Number(streamCount) }, () => stream(end.signal));
-await new Promise((resolve) => setTimeout(resolve, roundMs));
-const quiet = gaps.splice(0);
-chunks.length = 0;
-for (const until = performance.now() + roundMs; performance.now() < until;)
-  await generate(prompts.next(Number(promptTokens)), 1, end.signal);
-const busy = gaps.splice(0);
+const streams = Array.from({ length: streamCount }, () => stream(end.signal));
+await quietRound(); // warms up
+const quiet: number[] = [];
+const busy: number[] = [];
+for (let i = 0; i < rounds; i++) {
+  quiet.push(...(await gapsIn(quietRound)));
+  busy.push(...(await gapsIn(busyRound)));
+}
 end.abort();
 await Promise.all(streams);
 await client.close();
 
-const [quietMs, busyMs, chunkMs] = [quiet, busy, chunks].map((values) => percentile(values, 0.95));
-const shown = (ms: number): string => `${ms.toFixed(1)} ms`;
-process.stdout.write(`${streamCount} streams; prompts of ${promptTokens} tokens, one after the other, in chunks of 512\n`);
-process.stdout.write(`between tokens, p50: quiet ${shown(percentile(quiet, 0.5))}, busy ${shown(percentile(busy, 0.5))}\n`);
+const percents = [50, 95, 99];
+const rowOf = (name: string, values: readonly number[]): string[] => {
+  const sorted = values.toSorted((a, b) => a - b);
+  return [name, ...percents.map((percent) => percentile(sorted, percent).toFixed(1)), String(values.length)];
+};
+const [quietRow, busyRow, chunkRow] = [
+  rowOf("between tokens, quiet", quiet),
+  rowOf("between tokens, busy", busy),
+  rowOf("a chunk", chunkMs),
+];
+const allowed = 1.5 * Number(quietRow[2]) + Number(chunkRow[2]);
+process.stdout.write(`${streamCount} streams; prompts of ${promptTokens} tokens, one after the other, in chunks of ${chunkTokens}\n\n`);
+const table = alignColumns([["ms", ...percents.map((percent) => `p${percent}`), "count"], quietRow, busyRow, chunkRow]);
+process.stdout.write(`${table.join("\n")}\n\n`);
 process.stdout.write(
-  `between tokens, p95: quiet ${shown(quietMs!)}, busy ${shown(busyMs!)}; a chunk, p95: ${shown(chunkMs!)} (${chunks.length})\n`,
+  `busy p95 ${busyRow[2]} ms; 1.5 × quiet p95 + a chunk (p95) = ${allowed.toFixed(1)} ms: ${Number(busyRow[2]) <= allowed ? "kept" : "NOT kept"}\n`,
 );
-process.stdout.write(`allowed: 1.5 × quiet + one chunk = ${shown(1.5 * quietMs! + chunkMs!)}\n`);
