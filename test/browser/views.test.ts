@@ -2,7 +2,7 @@
 
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Routing } from "../../web/chat/routing.ts";
+import { percent, type Routing } from "../../web/chat/routing.ts";
 import { readSnapshot } from "../../web/chat/server-history.ts";
 import { type RunningServer, startServer } from "../e2e/start-server.ts";
 import { faultsOf, launchBrowser, lastAnswer, openPage, send } from "./browser.ts";
@@ -99,6 +99,10 @@ describe.each(screens)("experts, in %s", (_, options) => {
         .getByRole("img", { name: new RegExp(`^${routing.computed_tokens[modality]} (text|picture) tokens, 6 experts`) })
         .waitFor();
     }
+
+    await dialog.locator('canvas[data-modality="text"]').hover({ position: { x: 1, y: 1 } });
+    const share = percent(routing.text[0]![0]! / routing.computed_tokens.text);
+    await dialog.getByText(`layer 1, expert 0: ${share} of the tokens`).waitFor();
 
     const inLayer = (index: number) => Buffer.from(routing.pictures[0]!.favourites![index]!, "base64");
     for (const index of [2, 1]) {

@@ -33,16 +33,15 @@ export function drawMap(canvas: HTMLCanvasElement, shares: readonly (readonly nu
   );
 }
 
-/** Okabe and Ito's palette, which colour-blind eyes tell apart, for the experts that are favourites most often. */
+/** Okabe and Ito's palette, which colour-blind eyes tell apart, for the experts that came first most often. */
 const favouriteColours = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442"] as const;
-/** Of all others. */
-export const otherColour = "#777777";
-
-export function favouriteColour(rank: number): string {
-  return favouriteColours[rank] ?? otherColour;
-}
 
 export const colouredExperts = favouriteColours.length;
+
+/** Others have pale colours of their own, far apart for neighbours in number (the golden angle). */
+export function favouriteColour(expert: number, rank: number): string {
+  return favouriteColours[rank] ?? `hsl(${Math.round((expert * 137.508) % 360)} 38% 62% / 0.62)`;
+}
 
 const longestSidePx = 640;
 const smallestLabelledPx = 26;
@@ -61,7 +60,7 @@ export function drawFavourites(canvas: HTMLCanvasElement, image: HTMLImageElemen
   const [width, height] = [canvas.width / grid.columns, canvas.height / grid.rows];
   cells.forEach(({ expert, colour }, i) => {
     if (expert === undefined) return;
-    context.globalAlpha = colour === otherColour ? 0.2 : 0.66;
+    context.globalAlpha = 0.68;
     context.fillStyle = colour;
     context.fillRect((i % grid.columns) * width, Math.floor(i / grid.columns) * height, width, height);
   });

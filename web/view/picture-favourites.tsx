@@ -1,11 +1,11 @@
 // A picture of the conversation, each token in the colour of the expert that came first for it.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Attachment } from "../chat/conversation.ts";
 import { favouritesOf, type PictureRouting, rankFavourites } from "../chat/routing.ts";
-import { colouredExperts, drawFavourites, favouriteColour, otherColour } from "./draw-routing.ts";
+import { colouredExperts, drawFavourites, favouriteColour } from "./draw-routing.ts";
 
-const [longestWidthPx, longestHeightPx] = [270, 340];
+const [longestWidthPx, longestHeightPx] = [250, 340];
 
 type PictureFavouritesProps = {
   readonly number: number;
@@ -17,13 +17,22 @@ type PictureFavouritesProps = {
 
 export function PictureFavourites({ number, picture, attachment, layerIndex, layer }: PictureFavouritesProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const [pointed, setPointed] = useState<string>();
   const favourites = favouritesOf(picture, layerIndex);
+  const point = ({ offsetX, offsetY, currentTarget: { clientWidth, clientHeight } }: MouseEvent & { currentTarget: HTMLElement }) => {
+    const [column, row] = [Math.floor((offsetX / clientWidth) * picture.columns), Math.floor((offsetY / clientHeight) * picture.rows)];
+    const expert = favourites[row * picture.columns + column];
+    setPointed(expert === undefined ? undefined : `row ${row + 1}, column ${column + 1}: expert ${expert}`);
+  };
   const ranked = rankFavourites(favourites);
   const isDrawn = attachment?.kind === "image" && ranked.length > 0;
   useEffect(() => {
     if (!isDrawn) return undefined;
     const rankOf = new Map(ranked.map(({ expert }, rank) => [expert, rank]));
-    const cells = favourites.map((expert) => ({ expert, colour: expert === undefined ? "" : favouriteColour(rankOf.get(expert)!) }));
+    const cells = favourites.map((expert) => ({
+      expert,
+      colour: expert === undefined ? "" : favouriteColour(expert, rankOf.get(expert)!),
+    }));
     const image = new Image();
     const draw = () => canvas.current && drawFavourites(canvas.current, image, picture, cells);
     image.addEventListener("load", draw);
@@ -35,25 +44,28 @@ export function PictureFavourites({ number, picture, attachment, layerIndex, lay
   return (
     <figure class="favourites">
       <figcaption>
-        <strong>{name}</strong> {picture.columns} × {picture.rows} tokens
+        <strong>{name}</strong> {pointed ?? `${picture.columns} × ${picture.rows} tokens`}
       </figcaption>
       {!isDrawn && <p class="hint">{whyNotDrawn(picture, attachment, ranked.length > 0)}</p>}
       {isDrawn && (
         <div class="favourites-body">
           <img class="plain" src={attachment.url} alt="" style={frame} />
-          <canvas ref={canvas} style={frame} role="img" aria-label={`${name}, layer ${layer}: ${inWords(ranked)}`} />
+          <canvas
+            ref={canvas}
+            style={frame}
+            role="img"
+            aria-label={`${name}, layer ${layer}: ${inWords(ranked)}`}
+            onPointerMove={point}
+            onPointerLeave={() => setPointed(undefined)}
+          />
           <ul class="legend" aria-label={`Experts of layer ${layer}, and for how many tokens they came first`}>
             {ranked.slice(0, colouredExperts).map(({ expert, count }, rank) => (
               <li key={expert}>
-                <span class="swatch" style={{ background: favouriteColour(rank) }} /> expert {expert}: {count}{" "}
+                <span class="swatch" style={{ background: favouriteColour(expert, rank) }} /> expert {expert}: {count}{" "}
                 {count === 1 ? "token" : "tokens"}
               </li>
             ))}
-            {ranked.length > colouredExperts && (
-              <li>
-                <span class="swatch" style={{ background: otherColour }} /> {ranked.length - colouredExperts} others
-              </li>
-            )}
+            {ranked.length > colouredExperts && <li>and {ranked.length - colouredExperts} others, paler</li>}
           </ul>
         </div>
       )}

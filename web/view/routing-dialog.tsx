@@ -74,7 +74,7 @@ function Pictures({ routing: { layers, pictures }, attachments }: RoutingShown) 
     <section class="routing-pictures" aria-label="Pictures">
       <h3>Which expert came first for each square of the picture</h3>
       <p class="hint">
-        A square is one token, its number the expert that the router of the chosen layer liked best for it. Squares of one colour share it.
+        A square is one token. Squares of one colour went first to the same expert, whose number they have where there is room.
       </p>
       <label class="layer-slider">
         <span>
