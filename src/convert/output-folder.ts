@@ -5,6 +5,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -33,6 +34,7 @@ export type OutputOptions = ClaimOptions & {
 /** The real path of a folder to be written. Throws a UserError when it holds something that may not be replaced, or cannot be written. */
 export function prepareTarget(target: string, overwrite: boolean): string {
   const path = existsSync(target) ? realpathSync(target) : resolve(target);
+  refuseDeadLink(path);
   refuseOccupied(path, overwrite);
   writing(path, () => mkdirSync(dirname(path), { recursive: true }));
   refuseMountPoint(path);
@@ -145,6 +147,12 @@ function refuseOccupied(target: string, overwrite: boolean): void {
   if (!overwrite) {
     throw new UserError(`${target}: expected a new or empty folder, got a converted model; choose another folder or pass --overwrite`);
   }
+}
+
+/** A folder cannot take the name of a link. */
+function refuseDeadLink(target: string): void {
+  if (!lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  throw new UserError(`${target}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`);
 }
 
 /** A folder cannot take the name of a mounted one, and the end of a long conversion would be a bad moment to learn it. */

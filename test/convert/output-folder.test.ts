@@ -36,6 +36,16 @@ test("a file's digest is its size and SHA-256, also when it does not fit one rea
   expect(hashFile(path)).toEqual({ bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
 });
 
+test("a link that leads nowhere is refused at the beginning: a folder could not take its name at the end", async () => {
+  const target = newTarget();
+  symlinkSync(join(dirname(target), "nowhere"), target);
+
+  await expect(openFolder(target)).rejects.toThrow(
+    new UserError(`${target}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`),
+  );
+  expect(namesBeside(target)).toEqual([]);
+});
+
 describe("a committed folder", () => {
   test("holds every file and the manifest, and nothing is left beside it", async () => {
     const target = join(newTarget(), "below", "missing", "folders");
