@@ -151,7 +151,8 @@ function refuseOccupied(target: string, overwrite: boolean): void {
 
 /** A folder cannot take the name of a link. */
 function refuseDeadLink(target: string): void {
-  if (!lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  const isLink = writing(target, () => lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink());
+  if (!isLink) return;
   throw new UserError(`${target}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`);
 }
 
