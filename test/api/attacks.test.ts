@@ -44,6 +44,7 @@ describe("a number out of range never gets past the API", () => {
       if (status === 400) expect(calls).toEqual([]);
       else expect(calls.length).toBe(1);
       for (const { options } of calls) {
+        expect(options.choiceCount ?? 1).toBeLessThanOrEqual(8);
         const { sampling, choiceCount, logprobCount, minTokens, maxTokens, stopTokenIds, thinkingBudget } = options;
         for (const count of [choiceCount, logprobCount, minTokens, maxTokens, thinkingBudget, ...(stopTokenIds ?? [])]) {
           expect((count ?? 0) >= 0 && Number.isInteger(count ?? 0), `${field}: ${extreme} became ${count}`).toBe(true);

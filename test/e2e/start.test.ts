@@ -1,6 +1,8 @@
 // How the program starts: which device it takes, what memory it plans, and what it refuses in one line before it loads anything.
 
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { probeCuda } from "../../src/runtime/cuda/probe.ts";
@@ -9,7 +11,7 @@ import { startServer } from "./start-server.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-function serve(...args: readonly string[]): { readonly status: number | null; readonly stderr: string } {
+function serve(...args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
   return spawnSync(process.execPath, ["dist/main.js", "serve", "--port", "0", ...args], { cwd: root, encoding: "utf8", timeout: 60_000 });
 }
 
@@ -43,6 +45,21 @@ describe("what cannot be had ends the program with one line", () => {
     expect(status).toBe(1);
     expect(stderr).toMatch(message);
   });
+});
+
+test.each([
+  ["--port", /^ernie-vl: port \d+ on 127\.0\.0\.1 is in use; choose another with --port, or 0 for any free one\n$/],
+  ["--metrics-port", /^ernie-vl: port \d+ on 127\.0\.0\.1 is in use; choose another with --metrics-port, or 0 for any free one\n$/],
+])("a %s that another program has ends the program with one line, before anything is loaded", async (option, message) => {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+
+  const { status, stdout, stderr } = serve(option, String((other.address() as AddressInfo).port));
+
+  expect(status).toBe(1);
+  expect(stderr).toMatch(message);
+  expect(stdout).not.toContain("model ");
+  other.close();
 });
 
 test("an int8 KV cache reads pictures and texts as the other does", { timeout: 60_000 }, async () => {
