@@ -1,5 +1,3 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type ChatServiceDeps, createChatService } from "../../src/chat/complete.ts";
@@ -12,6 +10,7 @@ import type { ChatEvent } from "../../src/core/events.ts";
 import { greedy, type FinishReason } from "../../src/core/sampling.ts";
 import { FakeEngine } from "./fake-engine.ts";
 import { endThink, makeChat, makeImage, nanoFolder, nanoTokens, noGrammar } from "./nano.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const tokenizer = loadTokenizer(nanoFolder);
 const end = nanoTokens.eos[0]!;
@@ -108,7 +107,7 @@ describe("complete", () => {
   });
 
   test("needs tokenizer files", () => {
-    const modelFolder = mkdtempSync(join(tmpdir(), "model-"));
+    const modelFolder = temporaryFolder();
     expect(() => makeService(new FakeEngine([]), { modelFolder })).toThrow(UserError);
   });
 });

@@ -1,9 +1,9 @@
 // Writes SentencePiece models for the tests of this folder.
 
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ProtobufWriter } from "../../src/convert/onnx/protobuf-writer.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 export const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 export type Piece = { readonly text: string; readonly score?: number; readonly kind?: keyof typeof kinds };
@@ -44,7 +44,7 @@ export function makeTrainer({ modelType = 2, byteFallback = true }: ModelOptions
 }
 
 export function makeFolder(model: Uint8Array, name = "tokenizer.model"): string {
-  const folder = mkdtempSync(join(tmpdir(), "sentencepiece-"));
+  const folder = temporaryFolder();
   writeFileSync(join(folder, name), model);
   return folder;
 }

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -8,6 +7,7 @@ import { ProtobufWriter } from "../../src/convert/onnx/protobuf-writer.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { fixtures } from "./nano.ts";
 import { makeFolder, makeModel, makeTrainer, type ModelOptions, type Piece } from "./sentencepiece-file.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 describe("a SentencePiece model", () => {
   test("joins the pair whose piece has the best score, the leftmost of equals", () => {
@@ -102,7 +102,7 @@ describe("refuses", () => {
 describe("damaged files give a tokenizer or one clear error", () => {
   const path = "tokenizer.model";
   const whole = readFileSync(`${fixtures}sentencepiece-rules/spm.model`);
-  const folder = mkdtempSync(join(tmpdir(), "damaged-"));
+  const folder = temporaryFolder();
   const survives = (bytes: Uint8Array) => {
     writeFileSync(join(folder, path), bytes);
     try {

@@ -1,14 +1,13 @@
 // Templates, folders without one, and prompts as text, for the tests of templates.
 
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PromptSegment } from "../../src/chat/marked-texts.ts";
 import { ChatTemplate } from "../../src/chat/template.ts";
 import type { Chat, ChatMessage } from "../../src/core/chat.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 export function emptyFolder(): string {
-  return mkdtempSync(join(tmpdir(), "template-"));
+  return temporaryFolder();
 }
 
 export function makeTemplate(jinja: string): ChatTemplate {

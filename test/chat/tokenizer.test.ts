@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -7,6 +6,7 @@ import { Detokenizer } from "../../src/chat/detokenizer.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/chat/tokenizer.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { byteFallbackFolder, nanoFolder, tokenIdCases } from "./nano.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const tokenizers = [
   { name: "nano", tokenizer: loadTokenizer(nanoFolder) },
@@ -134,7 +134,7 @@ describe("refuses", () => {
   });
 
   test("a folder without a tokenizer, and one with a broken file", () => {
-    const folder = mkdtempSync(join(tmpdir(), "tokenizer-"));
+    const folder = temporaryFolder();
     expect(() => loadTokenizer(folder)).toThrow(/expected a tokenizer \(tokenizer\.json, tokenizer\.model, .*found none/);
     writeFileSync(join(folder, "tokenizer.json"), '{"model": ');
     expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json is not JSON/);
@@ -151,7 +151,7 @@ type TokenizerJson = {
 function changedTokenizer(change: (file: TokenizerJson) => void): string {
   const file = JSON.parse(readFileSync(join(nanoFolder, "tokenizer.json"), "utf8")) as TokenizerJson;
   change(file);
-  const folder = mkdtempSync(join(tmpdir(), "tokenizer-"));
+  const folder = temporaryFolder();
   writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(file));
   return folder;
 }

@@ -18,7 +18,7 @@ import { toFloat16, fromFloat16 } from "../../src/core/half.ts";
 import type { ConversionSettings } from "../../src/core/manifest.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import { correlatedInputs, createRandom } from "./correlated-inputs.ts";
-import { temporaryFolder } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const nanoFolder = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const source = { type: "checkpoint", folder: nanoFolder } as const;

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CalibrationFile, CalibrationWriter } from "../../src/convert/calibration-file.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { temporaryFolder } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const visionExpert = Uint8Array.of(0, 1, 1, 0, 0);
 const shape = { hiddenSize: 3, layers: [1, 12], visionExpert };

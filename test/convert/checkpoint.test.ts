@@ -5,16 +5,8 @@ import { describe, expect, test } from "vitest";
 import { Checkpoint, openCheckpoint } from "../../src/convert/checkpoint.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { readSafetensors } from "../reference/read-safetensors.ts";
-import {
-  hubConfig,
-  hubShapes,
-  hubTensors,
-  nativeConfig,
-  nativeTensors,
-  temporaryFolder,
-  writeCheckpoint,
-  type Tensors,
-} from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { hubConfig, hubShapes, hubTensors, nativeConfig, nativeTensors, writeCheckpoint, type Tensors } from "./tiny-checkpoint.ts";
 
 function readAll(checkpoint: Checkpoint): void {
   for (const [name, shape] of Object.entries(hubShapes)) checkpoint.read(name, shape);

@@ -4,7 +4,8 @@ import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { cacheFolderFor, cacheRoot } from "../../src/convert/conversion-cache.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { hubConfig, hubTensors, temporaryFolder, writeCheckpoint, writeSafetensors } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { hubConfig, hubTensors, writeCheckpoint, writeSafetensors } from "./tiny-checkpoint.ts";
 
 const settings = { weights: "int4", activations: "fp32" } as const;
 const env = { ERNIE_VL_CACHE: "/cache" };

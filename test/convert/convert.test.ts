@@ -6,7 +6,8 @@ import { requireDiskSpace } from "../../src/convert/disk-space.ts";
 import { workFolderPath } from "../../src/convert/work-folder.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { readManifest, verifyFiles } from "../../src/model-folder.ts";
-import { hubConfig, hubTensors, nativeConfig, nativeTensors, temporaryFolder, writeCheckpoint } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { hubConfig, hubTensors, nativeConfig, nativeTensors, writeCheckpoint } from "./tiny-checkpoint.ts";
 
 const options: ConvertOptions = { settings: { weights: "fp32", activations: "fp32" }, programVersion: "1.0.0" };
 

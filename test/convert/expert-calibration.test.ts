@@ -5,7 +5,7 @@ import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quanti
 import { ExpertCalibration, type Expert } from "../../src/convert/quantize/expert-calibration.ts";
 import type { MoeConfig } from "../../src/core/model-config.ts";
 import { correlatedInputs, createRandom, normals } from "./correlated-inputs.ts";
-import { temporaryFolder } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const [hidden, width, tokenCount] = [64, 48, 400];
 const random = createRandom(11);

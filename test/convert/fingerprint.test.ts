@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { converterFingerprint } from "../../src/version.ts";
-import { temporaryFolder } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const source = fileURLToPath(new URL("../../src", import.meta.url));
 

@@ -6,7 +6,7 @@ import { encodeManifest } from "../../src/convert/output-folder.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { classifyFolder, readManifest, verifyFiles } from "../../src/model-folder.ts";
 import { makeManifest } from "./make-manifest.ts";
-import { temporaryFolder } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const weights = Buffer.alloc(5_000_000, "weights");
 

@@ -6,7 +6,7 @@ import { hashFile } from "../../src/convert/hash-file.ts";
 import { OutputFolder } from "../../src/convert/output-folder.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { makeManifest } from "./make-manifest.ts";
-import { temporaryFolder } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const { files: _, ...manifest } = makeManifest();
 

@@ -3,7 +3,8 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openCheckpoint } from "../../src/convert/checkpoint.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { hubConfig, hubTensors, temporaryFolder, writeCheckpoint, type Tensors } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { hubConfig, hubTensors, writeCheckpoint, type Tensors } from "./tiny-checkpoint.ts";
 
 function renamed(folder: string, name: string): string {
   const path = join(dirname(folder), name);

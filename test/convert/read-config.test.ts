@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { readModelConfig } from "../../src/convert/read-config.ts";
 import { UserError } from "../../src/core/errors.ts";
 import type { ModelConfig } from "../../src/core/model-config.ts";
-import { hubConfig, nativeConfig, temporaryFolder, type Json } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { hubConfig, nativeConfig, type Json } from "./tiny-checkpoint.ts";
 
 /** Values of Baidu's 28B config as far as the model spec (1.1, 1.2) establishes them. */
 const published: Json = {

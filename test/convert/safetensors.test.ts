@@ -4,7 +4,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SafetensorsFile } from "../../src/convert/safetensors.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { safetensorsBytes, temporaryFolder } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { safetensorsBytes } from "./tiny-checkpoint.ts";
 
 const path = join(temporaryFolder(), "a.safetensors");
 

@@ -1,9 +1,8 @@
 // A checkpoint small enough to write for every test, in both layouts. Values are whole numbers that bfloat16 holds exactly.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll } from "vitest";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 export type Tensor = { readonly dtype?: string; readonly shape: readonly number[]; readonly values: Float32Array };
 export type Tensors = Record<string, Tensor>;
@@ -224,14 +223,6 @@ function encode(values: Float32Array, dtype: string): Uint8Array {
   if (dtype === "F32") return bytes;
   if (dtype !== "BF16") return Buffer.alloc(values.length * 2);
   return Buffer.from(Uint16Array.from(new Uint32Array(bytes.buffer, bytes.byteOffset, values.length), (bits) => bits >>> 16).buffer);
-}
-
-const temporaryRoot = mkdtempSync(join(tmpdir(), "ernie-vl-test-"));
-afterAll(() => rmSync(temporaryRoot, { recursive: true, force: true }));
-
-/** A new empty folder that lasts as long as the tests of one file. */
-export function temporaryFolder(): string {
-  return mkdtempSync(join(temporaryRoot, "case-"));
 }
 
 /** Writes a folder with config.json and weights: one file, or the given shards with an index. */

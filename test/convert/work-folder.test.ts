@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFile
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { WorkFolder, workFolderPath } from "../../src/convert/work-folder.ts";
-import { temporaryFolder } from "./tiny-checkpoint.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const deadProcess = spawnSync(process.execPath, ["--version"]).pid;
 
