@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type ChatServiceDeps, createChatService } from "../../src/chat/complete.ts";
 import type { TokenSource } from "../../src/chat/generate-answer.ts";

@@ -1,6 +1,5 @@
 // Templates, folders without one, and prompts as text, for the tests of templates.
 
-import { join } from "node:path";
 import type { PromptSegment } from "../../src/chat/marked-texts.ts";
 import { ChatTemplate } from "../../src/chat/template.ts";
 import type { Chat, ChatMessage } from "../../src/core/chat.ts";
