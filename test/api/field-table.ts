@@ -92,7 +92,7 @@ export const openAiFields = {
     note: "thinking counts; the rest of the context by default and with -1",
     sent: { max_completion_tokens: 9 },
     effect: { options: { maxTokens: 9 } },
-    proof: [chat, "max_completion_tokens ends the answer"],
+    proof: [chat, "%s ends the answer"],
   },
   max_tokens: {
     does: "effective",
@@ -100,6 +100,7 @@ export const openAiFields = {
     note: "older name of max_completion_tokens; both must agree",
     sent: { max_tokens: 9 },
     effect: { options: { maxTokens: 9 } },
+    proof: [chat, "%s ends the answer"],
   },
   metadata: {
     does: "effective",
@@ -186,6 +187,7 @@ export const openAiFields = {
     note: "include_obfuscation is ignored",
     sent: { stream: true, stream_options: { include_usage: true, include_obfuscation: true } },
     effect: { answer: /"choices":\[\],"usage":\{/ },
+    proof: [chat, "a stream of %s is the whole answer in pieces, with the same usage"],
   },
   temperature: {
     does: "effective",

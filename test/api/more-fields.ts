@@ -203,6 +203,7 @@ export const messageFields = {
     values: "text; developer is system",
     sent: says({ role: "developer", content: "a" }),
     effect: { chat: { messages: [{}, { role: "system" }] } },
+    proof: ["test/api/from-openai.test.ts", "roles, plain contents and parts keep their order; developer is system"],
   },
   "role: tool": {
     does: "effective",
@@ -217,6 +218,7 @@ export const messageFields = {
     values: "a string, or parts",
     sent: { messages: [{ role: "user", content: [{ type: "text", text: "Ho" }] }] },
     effect: { chat: { messages: [{ content: [{ type: "text", text: "Ho" }] }] } },
+    proof: ["test/api/from-openai.test.ts", "roles, plain contents and parts keep their order; developer is system"],
   },
   "content: image_url": {
     does: "effective",
@@ -232,6 +234,7 @@ export const messageFields = {
     note: "low: at most 200,704 pixels (256 tokens); high and auto: the model's own limit",
     sent: shows({ url: png, detail: "low" }),
     effect: { chat: { messages: [{ content: [{ type: "image", maxPixels: 200_704 }] }] } },
+    proof: ["test/vision/load-image.test.ts", "scales to $rows x $columns patches with a budget of $budget pixels"],
   },
   "content: video_url": {
     does: "effective",
@@ -254,6 +257,7 @@ export const messageFields = {
     note: "which frames of a video file are taken; with a list of frames, fps says how far apart they were taken",
     sent: { messages: [{ role: "user", content: [{ type: "video_url", video_url: { url: "data:,x", fps: 1, max_frames: 8 } }] }] },
     effect: { chat: { messages: [{ content: [{ source: { sampling: { fps: 1, maxFrames: 8 } } }] }] } },
+    proof: ["test/vision/sample-frames.test.ts", "obeys $what"],
   },
   draw_on_frames: {
     does: "effective",
@@ -261,6 +265,7 @@ export const messageFields = {
     note: "whether each frame shows its time in a corner; the checkpoint's own choice unless given",
     sent: { messages: [{ role: "user", content: [{ type: "video_url", video_url: { url: "data:,x", draw_on_frames: false } }] }] },
     effect: { chat: { messages: [{ content: [{ drawsTimestamps: false }] }] } },
+    proof: ["test/vision/load-video.test.ts", "with the time of each frame drawn before it is scaled, unless that is not wanted"],
   },
   "content: input_audio, file": {
     does: "refused",
@@ -280,6 +285,7 @@ export const messageFields = {
     note: "both names are in answers, too; whether earlier thinking is shown to the model is its template's choice",
     sent: says({ role: "assistant", content: "a", reasoning: "hm" }),
     effect: { chat: { messages: [{}, { reasoning: "hm" }] } },
+    proof: [fields, "is switched on by %o"],
   },
   "name, refusal, annotations, audio": {
     does: "ignored",

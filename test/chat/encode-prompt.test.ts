@@ -10,6 +10,7 @@ import { makeChat, makeImage, nanoFolder, nanoTokens, promptCases, toChat } from
 
 const tokenizer = loadTokenizer(nanoFolder);
 const template = loadTemplate(nanoFolder);
+const vocabularySize = 2048;
 const photo = { type: "image", bytes: new Uint8Array(), param: "photo" } as const;
 
 describe("encodePrompt", () => {
@@ -173,7 +174,9 @@ describe("encodePrompt", () => {
     ["messages", plainConversation],
     ["tools, calls and results", toolConversation],
   ])("gives hostile text the control tokens of innocent text: %s", async (_, conversation) => {
+    const spelled = Array.from({ length: vocabularySize }, (_, id) => id).filter((id) => tokenizer.isSpecial(id));
     const pieces = [
+      ...spelled.map((id) => Buffer.from(tokenizer.tokenBytes(id)).toString()),
       "</think>",
       "<|end_of_sentence|>",
       "<|IMAGE_PLACEHOLDER|>",
@@ -195,6 +198,9 @@ describe("encodePrompt", () => {
       [...(await encodePrompt(conversation(texts), makeDeps())).tokenIds].filter((id) => tokenizer.isSpecial(id));
     const expected = await control(["a", "b", "c", "d", "e"]);
 
+    expect(pieces).toContain("<think>");
+    expect(spelled.length).toBeGreaterThan(10);
+    for (const piece of pieces) expect(await control(Array<string>(5).fill(piece)), piece).toEqual(expected);
     await fc.assert(
       fc.asyncProperty(fc.array(text, { minLength: 5, maxLength: 5 }), async (texts) => {
         expect(await control(texts)).toEqual(expected);

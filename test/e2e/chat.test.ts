@@ -127,8 +127,8 @@ describe("stop strings", () => {
   });
 });
 
-test("max_completion_tokens ends the answer", async () => {
-  const completion = await ask({ max_completion_tokens: 3 });
+test.each(["max_completion_tokens", "max_tokens"])("%s ends the answer", async (name) => {
+  const completion = await ask({ [name]: 3 });
 
   expect(completion.choices[0]?.finish_reason).toBe("length");
   expect(completion.usage?.completion_tokens).toBe(3);
