@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { allBlocks, readPage, root, whereIs } from "./code-blocks.ts";
+import { allBlocks, pagePaths, readPage, root, whereIs } from "./code-blocks.ts";
 import { type HelpOption, ownCommands, readHelp } from "./read-help.ts";
 
 const page = readPage("docs/configuration.md");
@@ -78,6 +78,22 @@ describe("shell blocks of all pages, and units", () => {
         for (const [flag] of args.matchAll(/(?<=\s)--[a-z][a-z-]*/g))
           expect(known, `${whereIs(block)}: ${command} ${flag}`).toContain(flag);
       }
+    }
+  });
+});
+
+/** Of npm, Docker and the scripts that docs/gpu.md and docs/benchmarks-serving.md tell of. */
+const foreignFlags = ["--omit", "--ignore-scripts", "--rm", "--gpus", "--memory", "--budget", "--list", "--only", "--models", "--profile"];
+
+describe("prose of all pages", () => {
+  it.each(pagePaths().map((page) => [page]))("in %s names flags that the program has", (name) => {
+    const known = [...foreignFlags, ...[...commands.values()].flatMap((options) => options.map(({ flag }) => flag))];
+    const prose = readPage(name)
+      .replaceAll(/^```[^]*?^```/gm, "")
+      .replaceAll(name === "docs/api.md" ? /^\| `--[^|]*\|/gm : /(?!)/g, ""); // in tables of migration, others' flags come first
+
+    for (const [, span] of prose.matchAll(/`([^`\n]+)`/g)) {
+      for (const [flag] of span!.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)) expect(known, `${name}: ${span}`).toContain(flag);
     }
   });
 });
