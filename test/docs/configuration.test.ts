@@ -82,12 +82,20 @@ describe("shell blocks of all pages, and units", () => {
   });
 });
 
-/** Of npm, Docker and the scripts that docs/gpu.md and docs/benchmarks-serving.md tell of. */
-const foreignFlags = ["--omit", "--ignore-scripts", "--rm", "--gpus", "--memory", "--budget", "--list", "--only", "--models", "--profile"];
+/** Of every program that takes flags by commander, of npm, of Docker. */
+const foreignFlags = ["--help", "--omit", "--ignore-scripts", "--rm", "--gpus", "--memory"];
+
+/** Of the scripts that npm runs, as parseArgs or commander is told of them. */
+function scriptFlags(): string[] {
+  const names = readdirSync(`${root}scripts`, { recursive: true, encoding: "utf8" }).filter((name) => /\.(ts|mjs)$/.test(name));
+  const sources = names.map((name) => readFileSync(`${root}scripts/${name}`, "utf8")).join("\n");
+  const declared = sources.matchAll(/([\w-]+)"?: \{\s*type: "(?:string|boolean)"|\.option\("--([\w-]+)/g);
+  return [...declared].map(([, parsed, commanded]) => `--${parsed ?? commanded}`);
+}
 
 describe("prose of all pages", () => {
   it.each(pagePaths().map((page) => [page]))("in %s names flags that the program has", (name) => {
-    const known = [...foreignFlags, ...[...commands.values()].flatMap((options) => options.map(({ flag }) => flag))];
+    const known = [...foreignFlags, ...scriptFlags(), ...[...commands.values()].flatMap((options) => options.map(({ flag }) => flag))];
     const prose = readPage(name)
       .replaceAll(/^```[^]*?^```/gm, "")
       .replaceAll(name === "docs/api.md" ? /^\| `--[^|]*\|/gm : /(?!)/g, ""); // in tables of migration, others' flags come first
