@@ -1,4 +1,4 @@
-// The table of docs/security.md stands or falls with its tests.
+// The tables of docs/security.md and docs/failures.md stand or fall with their tests.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -7,16 +7,25 @@ import { expect, test } from "vitest";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string): string => readFileSync(`${root}${path}`, "utf8");
 
-/** Rows of the table: the failure's id, and the tests that show what happens here. */
-const rows = [...read("docs/security.md").matchAll(/^\| (X\d+) \|.*\| ([^|]+) \|$/gm)].map(([, id, tests]) => ({ id: id!, tests: tests! }));
+/** Rows that name tests: their first cell, and the tests that show what happens here. */
+function rowsOf(page: string): { id: string; tests: string }[] {
+  return [...read(page).matchAll(/^\| ([^|]+) \|.*\| (`test\/[^|]+) \|$/gm)].map(([, id, tests]) => ({ id: id!, tests: tests! }));
+}
 
 test("docs/security.md has the 21 failures of others", () => {
-  expect(rows.map(({ id }) => id)).toEqual(Array.from({ length: 21 }, (_, i) => `X${i + 1}`));
+  expect(rowsOf("docs/security.md").map(({ id }) => id)).toEqual(Array.from({ length: 21 }, (_, i) => `X${i + 1}`));
 });
 
-test.each(rows)("the tests named for $id exist", ({ tests }) => {
-  for (const named of tests.split("; ")) {
+test("every row of docs/failures.md names tests", () => {
+  const rows = read("docs/failures.md").match(/^\| (?!what|when)[^-]/gm);
+
+  expect(rowsOf("docs/failures.md")).toHaveLength(rows!.length);
+});
+
+test.each([...rowsOf("docs/security.md"), ...rowsOf("docs/failures.md")])("the tests named for $id exist", ({ tests }) => {
+  for (const named of tests.split(/; (?=`)/)) {
     const [, path, title] = /^`(test\/[\w/.-]+)`: (.+)$/.exec(named) ?? [];
+    expect(path, named).toBeDefined();
     expect(read(path!), named).toContain(title);
   }
 });
