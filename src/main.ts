@@ -4,12 +4,11 @@
 import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
 import { Argument, Command, Option } from "commander";
-import pino, { type Logger } from "pino";
 import { benchCommand } from "./cli/bench-command.ts";
+import { createLogger } from "./cli/create-logger.ts";
 import { activationsOption, expertsOption, weightsOption } from "./cli/conversion-options.ts";
 import { doctor } from "./cli/doctor.ts";
 import { chooseSettings, convertWithProgress } from "./cli/prepare-model.ts";
-import { LogWriter } from "./cli/log-writer.ts";
 import { serveCommand } from "./cli/serve-command.ts";
 import type { Source } from "./convert/source.ts";
 import { syntheticNames } from "./convert/synthetic-shapes.ts";
@@ -119,20 +118,6 @@ function doctorCommand(): Command {
     .action(async (folder: string) => {
       if (!(await doctor(folder, say))) process.exitCode = 1;
     });
-}
-
-/** One line per event on stderr: readable on a terminal, JSON otherwise. */
-function createLogger(): Logger {
-  const level = process.env["LOG_LEVEL"] ?? "info";
-  if (!process.stderr.isTTY) {
-    const destination = new LogWriter(process.stderr.fd);
-    process.once("exit", () => destination.flushSync());
-    return pino({ level }, destination);
-  }
-  return pino({
-    level,
-    transport: { target: "pino-pretty", options: { destination: 2, ignore: "pid,hostname", translateTime: "HH:MM:ss" } },
-  });
 }
 
 // A reader of the output that goes away (`| head`) is no reason to fail; a full disk is none to stop, but the exit code tells of it.

@@ -12,13 +12,18 @@ export type Address = {
   readonly optionPrefix?: string;
 };
 
-/** Finds out whether the addresses can be had before minutes go into loading a model. */
+/** Finds out whether all the addresses can be had at once, before minutes go into loading a model. */
 export async function probeAddresses(addresses: readonly (Address | undefined)[]): Promise<void> {
-  for (const address of addresses) {
-    if (!address) continue;
-    const probe = createServer();
-    await listen(probe, address);
-    await new Promise((resolve) => probe.close(resolve));
+  const probes: Server[] = [];
+  try {
+    for (const address of addresses) {
+      if (!address) continue;
+      const probe = createServer();
+      await listen(probe, address);
+      probes.push(probe);
+    }
+  } finally {
+    await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))));
   }
 }
 

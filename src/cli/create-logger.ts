@@ -1,0 +1,22 @@
+// The server's log: one line per event on stderr, readable on a terminal, JSON otherwise.
+
+import pino, { type Logger } from "pino";
+import { UserError } from "../core/errors.ts";
+import { LogWriter } from "./log-writer.ts";
+
+const levels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
+
+/** Throws UserError when $LOG_LEVEL is no level; empty counts as not set. */
+export function createLogger(env: NodeJS.ProcessEnv = process.env): Logger {
+  const level = (env["LOG_LEVEL"] || "info").toLowerCase();
+  if (!levels.includes(level)) throw new UserError(`LOG_LEVEL: expected ${levels.join(", ")}, got ${JSON.stringify(env["LOG_LEVEL"])}`);
+  if (!process.stderr.isTTY) {
+    const destination = new LogWriter(process.stderr.fd);
+    process.once("exit", () => destination.flushSync());
+    return pino({ level }, destination);
+  }
+  return pino({
+    level,
+    transport: { target: "pino-pretty", options: { destination: 2, ignore: "pid,hostname", translateTime: "HH:MM:ss" } },
+  });
+}

@@ -1,0 +1,46 @@
+import { createServer } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { listen, probeAddresses } from "../../src/cli/listen.ts";
+import { UserError } from "../../src/core/errors.ts";
+
+const host = "127.0.0.1";
+const taken = createServer();
+afterEach(() => void taken.close());
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const { port } = new URL(await listen(server, { host, port: 0 }));
+  await new Promise((resolve) => server.close(resolve));
+  return Number(port);
+}
+
+test("addresses that are free can be had afterwards", async () => {
+  const port = await freePort();
+
+  await probeAddresses([{ host, port }, undefined, { host, port: 0 }]);
+
+  expect(await listen(taken, { host, port })).toBe(`http://${host}:${port}`);
+});
+
+test("one that is taken is refused with the option that names it", async () => {
+  const { port } = new URL(await listen(taken, { host, port: 0 }));
+
+  await expect(
+    probeAddresses([
+      { host, port: 0 },
+      { host, port: Number(port), optionPrefix: "metrics-" },
+    ]),
+  ).rejects.toThrow(new UserError(`port ${port} on ${host} is in use; choose another with --metrics-port, or 0 for any free one`));
+});
+
+test("so is one that is wanted twice", async () => {
+  const port = await freePort();
+
+  await expect(
+    probeAddresses([
+      { host, port },
+      { host, port, optionPrefix: "metrics-" },
+    ]),
+  ).rejects.toThrow(/--metrics-port/);
+  expect(await listen(taken, { host, port })).toBe(`http://${host}:${port}`); // nothing still listens
+});
