@@ -141,6 +141,7 @@ function execute([program, ...args]: readonly string[], until?: string): Promise
     HF_ENDPOINT: hub.endpoint,
     HTTP_PROXY: "",
     http_proxy: "",
+    PYTHONDONTWRITEBYTECODE: "1",
     PYTHONPATH: join(root, "test/docs/python"),
   };
   const child = spawn(program!, args, { cwd: folder, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
