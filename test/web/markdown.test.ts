@@ -4,7 +4,8 @@ import * as fc from "fast-check";
 import { type ComponentChildren, isValidElement, type VNode } from "preact";
 import { describe, expect, test } from "vitest";
 import { CopyButton } from "../../web/view/buttons.tsx";
-import { Markdown, safeAddress } from "../../web/view/markdown.tsx";
+import { Markdown } from "../../web/view/markdown.tsx";
+import { safeAddress } from "../../web/view/parse-markdown.ts";
 
 type Drawn = { readonly tag: string; readonly props: Record<string, unknown>; readonly children: readonly (Drawn | string)[] };
 
@@ -26,6 +27,10 @@ function elementsOf(nodes: readonly (Drawn | string)[]): Drawn[] {
 
 function textOf(nodes: readonly (Drawn | string)[]): string {
   return nodes.map((node) => (typeof node === "string" ? node : textOf(node.children))).join("");
+}
+
+function depthOf(nodes: readonly (Drawn | string)[]): number {
+  return 1 + Math.max(0, ...nodes.map((node) => (typeof node === "string" ? 0 : depthOf(node.children))));
 }
 
 const drawMarkdown = (text: string) => draw(Markdown({ text }));
@@ -63,6 +68,16 @@ describe("links", () => {
       expect(textOf(drawn)).toBe("here");
     },
   );
+});
+
+test.each(["[here](https://a.b/?x=1&amp;y=2)", "https://a.b/?x=1&y=2"])("an address with an ampersand is that address: %s", (text) => {
+  const link = elementsOf(drawMarkdown(text)).find(({ tag }) => tag === "a");
+
+  expect(link?.props["href"]).toBe("https://a.b/?x=1&y=2");
+});
+
+test("an address that hides its scheme in entities is no link", () => {
+  expect(elementsOf(drawMarkdown("[here](javascript&#58;alert(1))")).map(({ tag }) => tag)).not.toContain("a");
 });
 
 test("pictures in an answer are named, not loaded", () => {
@@ -117,6 +132,22 @@ test.each([
   ["a single line end is one", "a\nb", ["div", "p", "br"]],
 ])("%s", (_, text, tags) => {
   expect(elementsOf(drawMarkdown(text)).map(({ tag }) => tag)).toEqual(tags);
+});
+
+describe("an answer that nests without end, as of a model that repeats itself, stays text", () => {
+  test.each([
+    ["quotes", ">".repeat(3000)],
+    ["quotes with spaces", "> ".repeat(3000)],
+    ["lists", "- ".repeat(3000)],
+    ["numbered lists", "1. ".repeat(3000)],
+    ["lists on lines of their own", Array.from({ length: 200 }, (_, depth) => `${"  ".repeat(depth)}- a`).join("\n")],
+    ["emphasis", `${"**".repeat(2000)}a${"**".repeat(2000)}`],
+  ])("%s", (_, text) => {
+    const drawn = drawMarkdown(`${text} the end`);
+
+    expect(textOf(drawn)).toContain("the end");
+    expect(depthOf(drawn)).toBeLessThan(120);
+  });
 });
 
 test.each([

@@ -17,19 +17,24 @@ import { makeAnswer, makeAttachment, makeUserTurn } from "./make-turns.ts";
 
 const run = promisify(execFile);
 const picture = Buffer.from("no real picture, but bytes: \u0000\u00ff");
+const otherPicture = Buffer.from("other bytes");
 const answer = { choices: [{ index: 0, message: { role: "assistant", content: "Two stars." }, finish_reason: "stop" }] };
 
 let server: Server;
 let origin: string;
 let folder: string;
-let received: { body: unknown; key: string | undefined }[] = [];
+let received: { body: unknown; key: string | undefined; path: string }[] = [];
 
 beforeAll(async () => {
   server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
-      received.push({ body: JSON.parse(Buffer.concat(chunks).toString()) as unknown, key: request.headers.authorization });
+      received.push({
+        body: JSON.parse(Buffer.concat(chunks).toString()) as unknown,
+        key: request.headers.authorization,
+        path: request.url!,
+      });
       response.setHeader("content-type", "application/json");
       response.end(JSON.stringify(answer));
     });
@@ -39,6 +44,8 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "snippets-"));
   writeFileSync(join(folder, "stars.png"), picture);
   writeFileSync(join(folder, "my_stars_1_.png"), picture);
+  writeFileSync(join(folder, "_.png"), picture);
+  writeFileSync(join(folder, "_-2.png"), otherPicture);
   symlinkSync(fileURLToPath(new URL("../../node_modules", import.meta.url)), join(folder, "node_modules"));
   mkdirSync(join(folder, "stub"));
   writeFileSync(join(folder, "stub/openai.py"), openaiStub);
@@ -98,8 +105,29 @@ describe.each<SnippetLanguage>(["curl", "javascript", "python"])("%s", (language
 
     const printed = await runSnippet(language, toSnippet(language, { url: origin, request, attachments, needsKey: true }));
 
-    expect(received).toEqual([{ body: request, key: "Bearer key-of-the-test" }]);
+    expect(received).toEqual([{ body: request, key: "Bearer key-of-the-test", path: "/v1/chat/completions" }]);
     expect(printed).toContain("Two stars.");
+  });
+
+  test("sends pictures whose names differ in what a shell cannot spell, or not at all, from a file each", async () => {
+    const attachments = [
+      makeAttachment({ name: "图片.png", url }),
+      makeAttachment({ name: "照片.png", url: `data:image/png;base64,${otherPicture.toString("base64")}` }),
+      makeAttachment({ name: "图片.png", url }),
+    ];
+    const request = buildRequest([makeUserTurn({ attachments })], defaultSettings, "nano");
+
+    await runSnippet(language, toSnippet(language, { url: origin, request, attachments, needsKey: true }));
+
+    expect(received).toMatchObject([{ body: request }]);
+  });
+
+  test("finds a server below an address that a shell would take apart", async () => {
+    const request = buildRequest([makeUserTurn()], defaultSettings, "nano");
+
+    await runSnippet(language, toSnippet(language, { url: `${origin}/a&b(c)/it's`, request, attachments: [], needsKey: true }));
+
+    expect(received).toMatchObject([{ body: request, path: expect.stringMatching(/^\/a&b\(c\)\/it('|%27)s\/v1\/chat\/completions$/) }]);
   });
 
   test("mentions no key where none is needed", () => {

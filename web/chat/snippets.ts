@@ -26,17 +26,28 @@ type Reference = { readonly mark: string; readonly file: string; readonly mediaT
 
 /** The request with a mark in place of each picture, for the languages to put an expression there. */
 function withReferences({ request, attachments }: SnippetRequest): { readonly json: ChatRequest; readonly references: Reference[] } {
-  const byUrl = new Map(attachments.map((attachment, index) => [attachment.url, toReference(attachment, index)]));
+  const byUrl = new Map<string, Reference>();
+  for (const { name, url } of attachments) {
+    const files = [...byUrl.values()].map(({ file }) => file);
+    if (!byUrl.has(url)) byUrl.set(url, { mark: `\u0001${files.length}\u0001`, file: fileFor(name, files), mediaType: mediaTypeOf(url) });
+  }
   const json = JSON.parse(
     JSON.stringify(request, (_, value: unknown) => (typeof value === "string" ? (byUrl.get(value)?.mark ?? value) : value)),
   ) as ChatRequest;
   return { json, references: [...byUrl.values()] };
 }
 
-function toReference({ name, url }: Attachment, index: number): Reference {
-  const mediaType = /^data:([\w.+-]+\/[\w.+-]+)/.exec(url)?.[1] ?? "image/png";
-  const file = name.replaceAll(/[^\w.-]+/g, "_").replace(/^-/, "_") || `picture-${index + 1}`;
-  return { mark: `\u0001${index}\u0001`, file, mediaType };
+/** A name that no shell takes apart, and that no other picture has. */
+function fileFor(name: string, taken: readonly string[]): string {
+  const [, stem, ending] = /^(.*?)(\.\w+)?$/s.exec(name.replaceAll(/[^\w.-]+/g, "_").replace(/^-/, "_") || "picture")!;
+  for (let number = 1; ; number++) {
+    const file = `${stem}${number === 1 ? "" : `-${number}`}${ending ?? ""}`;
+    if (!taken.includes(file)) return file;
+  }
+}
+
+function mediaTypeOf(url: string): string {
+  return /^data:([\w.+-]+\/[\w.+-]+)/.exec(url)?.[1] ?? "image/png";
 }
 
 function toCurl(snippet: SnippetRequest): string {
@@ -49,7 +60,8 @@ function toCurl(snippet: SnippetRequest): string {
     text,
   );
   const key = snippet.needsKey ? ` \\\n  -H "Authorization: Bearer $${keyVariable}"` : "";
-  return `curl ${snippet.url}/v1/chat/completions \\\n  -H 'Content-Type: application/json'${key} \\\n  -d @- <<JSON\n${body}\nJSON\n`;
+  const address = `${snippet.url}/v1/chat/completions`.replaceAll("'", "%27");
+  return `curl '${address}' \\\n  -H 'Content-Type: application/json'${key} \\\n  -d @- <<JSON\n${body}\nJSON\n`;
 }
 
 function toJavaScript(snippet: SnippetRequest): string {

@@ -1,11 +1,13 @@
 // The model's Markdown as elements. No HTML is ever parsed: tags in the text stay text, links lead only to web and mail, pictures are not loaded.
 
-import { lexer, type MarkedToken, type Token, type Tokens } from "marked";
+import type { MarkedToken, Token, Tokens } from "marked";
 import type { ComponentChildren, VNode } from "preact";
 import { CopyButton } from "./buttons.tsx";
+import { parseMarkdown, safeAddress, withoutEntities } from "./parse-markdown.ts";
 
 export function Markdown({ text }: { readonly text: string }) {
-  return <div class="markdown">{blocks(lexer(text, { gfm: true, breaks: true }))}</div>;
+  const tokens = parseMarkdown(text);
+  return tokens ? <div class="markdown">{blocks(tokens)}</div> : <div class="markdown plain">{text}</div>;
 }
 
 function blocks(tokens: readonly Token[]): ComponentChildren[] {
@@ -133,25 +135,4 @@ function Link({ token }: { readonly token: Tokens.Link }): ComponentChildren {
       {inline(token.tokens)}
     </a>
   );
-}
-
-/** Undefined unless the address is a whole one that leads to the web or to mail. */
-export function safeAddress(href: string): string | undefined {
-  try {
-    const { protocol } = new URL(href);
-    return ["http:", "https:", "mailto:"].includes(protocol) ? href : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const entities: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
-
-/** marked leaves HTML's entities to the browser, which here sees only text. */
-function withoutEntities(text: string): string {
-  return text.replaceAll(/&(?:#(\d{1,7})|#x([\da-f]{1,6})|(\w+));/gi, (whole, decimal?: string, hex?: string, name?: string) => {
-    if (name !== undefined) return entities[name] ?? whole;
-    const code = decimal !== undefined ? Number(decimal) : Number.parseInt(hex!, 16);
-    return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : whole;
-  });
 }
