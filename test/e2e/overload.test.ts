@@ -68,7 +68,9 @@ test("a client with one request does not wait for another's twenty", async () =>
   await server.client.withOptions({ apiKey: "single" }).chat.completions.create(short);
   await Promise.all(crowd);
 
-  const answers = server.logLines().filter(({ finishReason }) => finishReason === "length");
+  const answered = () => server.logLines().filter(({ finishReason }) => finishReason === "length");
+  await expect.poll(() => answered().length).toBe(21); // lines follow their answers
+  const answers = answered();
   const keys = [...new Set(answers.map(({ key }) => key))];
   const [few, many] = keys.map((key) => answers.filter((line) => line["key"] === key)).toSorted((a, b) => a.length - b.length);
   const waits = many!.map(({ queueMs }) => queueMs as number).toSorted((a, b) => a - b);

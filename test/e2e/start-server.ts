@@ -44,7 +44,7 @@ export async function startServer(
   });
   let printed = "";
   let log = "";
-  const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
+  const exited = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -52,7 +52,7 @@ export async function startServer(
       const address = /Listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(printed)?.[1];
       if (address) resolve(address);
     });
-    child.once("exit", (code) => reject(new Error(`the server ended with code ${code}:\n${printed}${log}`)));
+    child.once("close", (code) => reject(new Error(`the server ended with code ${code}:\n${printed}${log}`)));
   });
   return {
     url,
