@@ -132,16 +132,26 @@ describe("API keys", () => {
     }
   });
 
-  test("clients with different keys share no cached prefix", async () => {
+  test.each<[path: string, body: object]>([
+    [chatPath, userSays("Hi")],
+    [chatPath, userSays("Hi", { cache_salt: "s" })],
+    ["/v1/completions", { prompt: "Hi" }],
+    ["/v1/responses", { input: "Hi" }],
+    ["/v1/messages", userSays("Hi", { max_tokens: 9 })],
+  ])("clients with different keys share no cached prefix and have turns of their own: %s %j", async (path, body) => {
     const guarded = makeApp(helloEvents, { apiKeys: ["first-key", "second-key"] });
     for (const key of ["first-key", "first-key", "second-key"]) {
-      await guarded.app.request(chatPath, post(userSays("Hi"), { authorization: `Bearer ${key}` }));
+      await guarded.app.request(path, post(body, { authorization: `Bearer ${key}` }));
     }
 
-    const [first, again, second] = guarded.calls.map(({ options }) => options.cacheSalt);
-    expect(first).toBe(again);
-    expect(first).not.toBe(second);
-    expect(first).not.toContain("first-key");
+    const options = [...guarded.calls, ...guarded.textCalls].map((call) => call.options);
+    expect(options).toHaveLength(3);
+    for (const name of ["cacheSalt", "clientId"] as const) {
+      const [first, again, second] = options.map((asked) => asked[name]);
+      expect(first).toBe(again);
+      expect(first).not.toBe(second);
+      expect(first).not.toContain("first-key");
+    }
   });
 
   test("health needs none", async () => {

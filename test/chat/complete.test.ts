@@ -89,6 +89,16 @@ describe("complete", () => {
     expect(stopTokenIds).toEqual([end]);
   });
 
+  test("tells the engine whose request it is, and what it shares prefixes with", async () => {
+    const engine = new FakeEngine([end]);
+    await collect(engine, { clientId: "ann", cacheSalt: "salt" });
+    await collect(engine, {});
+    expect(engine.requests.map(({ clientId, cacheSalt }) => [clientId, cacheSalt])).toEqual([
+      ["ann", "salt"],
+      [undefined, undefined],
+    ]);
+  });
+
   test("ends the generation when the client leaves", async () => {
     const engine = new FakeEngine(tokenizer.encodeText("a long answer"));
     for await (const event of makeService(engine).complete(makeChat("?"), makeOptions(), new AbortController().signal)) {

@@ -123,6 +123,23 @@ describe("OutputParser", () => {
     );
   });
 
+  test("shows what could have begun a stop string before the call that follows it", () => {
+    const output = new OutputParser(tokenizer, {
+      promptTokenIds: Int32Array.from(plainPrompt),
+      stopStrings: ["stop"],
+      endTokenIds: [end],
+      toolUse: { tools: [{ name: "clock" }], choice: "auto", allowsParallelCalls: true },
+    });
+    const [open, close] = ["<tool_call>", "</tool_call>"].map((name) => tokenizer.controlTokenId(name)!);
+    const ids = toTokens(["I sto", open!, '{"name": "clock", "arguments": {}}', close!, end]);
+
+    expect(merged([...ids.flatMap((id) => output.push(id)), ...output.flush()])).toEqual([
+      { type: "content", text: "I sto" },
+      { type: "tool-call", name: "clock" },
+      { type: "tool-arguments", text: "{}" },
+    ]);
+  });
+
   test("shows the same parts, in the same order, for any tokens that spell an answer with calls", () => {
     const markers = ["<think>", "</think>", "<tool_call>", "</tool_call>"].map((name) => tokenizer.controlTokenId(name)!);
     const call = '{"name": "clock", "arguments": {"zone": "é👍"}}';
