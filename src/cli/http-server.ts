@@ -21,6 +21,9 @@ export type ServerTimeouts = {
 /** 64 MiB, the largest body, pass at 5 Mbit/s. Proxies keep idle connections for 60 s: closed here before that, requests would get lost. */
 const defaultTimeouts: ServerTimeouts = { headersMs: 20_000, requestMs: 120_000, idleMs: 75_000, stalledMs: 60_000, checkMs: 5_000 };
 
+/** A machine that has vanished closes no connection. Once asked, the system asks on (Linux: 9 times, 75 s apart), then the connection is lost. */
+const probeSilentMs = 60_000;
+
 const maxHeaderBytes = 16 * 2 ** 10;
 
 /**
@@ -37,6 +40,8 @@ export function createHttpServer(
     keepAliveTimeout: idleMs,
     connectionsCheckingInterval: checkMs,
     maxHeaderSize: maxHeaderBytes,
+    keepAlive: true,
+    keepAliveInitialDelay: probeSilentMs,
   };
   const server = createAdaptorServer({ fetch, serverOptions }) as Server; // of node:http: nothing else was asked for
   const answers = new OpenAnswers(server);

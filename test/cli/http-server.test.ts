@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { createHttpServer } from "../../src/cli/http-server.ts";
@@ -149,6 +150,18 @@ describe("a client that takes nothing of its answer", () => {
     await expect.poll(() => taken, { timeout: 20_000 }).toBeGreaterThan(8_000_000);
     expect(isCancelled).toBe(false);
   });
+});
+
+test.skipIf(process.platform !== "linux")("a silent connection is probed, so that a machine that has vanished is noticed", async () => {
+  const { server, socket } = await connectTo(() => new Promise<Response>(() => {}));
+  const asked = once(server, "request");
+  socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  await asked;
+
+  const hex = (port: number | undefined): string => port!.toString(16).toUpperCase().padStart(4, "0");
+  const ends = new RegExp(`:${hex(socket.remotePort)} \\w+:${hex(socket.localPort)} .* (\\d\\d):\\w+ `);
+  // The server's end of the connection, and its timer: 02 is that of keep-alive.
+  await expect.poll(() => ends.exec(readFileSync("/proc/self/net/tcp", "utf8"))?.[1]).toBe("02");
 });
 
 test("a header over 16 KiB is a 431", async () => {
