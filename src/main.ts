@@ -19,9 +19,6 @@ import { programVersion } from "./version.ts";
 /** The trained nano checkpoint that comes with the program. */
 const nanoModel = fileURLToPath(new URL("../models/ernie-vl-nano", import.meta.url));
 
-// ONNX Runtime's published builds report each session to their maker, unless this stands in the environment before they are loaded.
-process.env["ORT_DISABLE_TELEMETRY"] = "1";
-
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 type ConvertFlags = {

@@ -1,8 +1,8 @@
 // The end of the process for when a thread is inside native code that does not return: `process.exit` would wait for it.
 
-import { loadLibrary } from "./load-library.ts";
+import { cLibrary } from "./load-library.ts";
 
-const exit = loadLibrary(process.platform === "win32" ? "ucrtbase.dll" : null).func("void _exit(int status)") as (status: number) => void;
+const exit = cLibrary.func("void _exit(int status)") as (status: number) => void;
 
 /** Ends the process as it is, whatever its threads do. Nothing of JavaScript runs afterwards. */
 export function exitNow(status: number): void {

@@ -14,3 +14,12 @@ export function loadLibrary(nameOrPath: string | null): LibraryHandle {
   loaded.push(library);
   return library;
 }
+
+/** The C library of the process. */
+export const cLibrary = loadLibrary(process.platform === "win32" ? "ucrtbase.dll" : null);
+
+/** Sets a variable of the process's environment, where native code sees it: a worker's `process.env` is a copy. */
+export function setNativeVariable(name: string, value: string): void {
+  if (process.platform === "win32") cLibrary.func("int _putenv_s(const char *name, const char *value)")(name, value);
+  else cLibrary.func("int setenv(const char *name, const char *value, int overwrite)")(name, value, 1);
+}

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import koffi from "koffi";
 import { onnxRuntimeVersion } from "../core/manifest.ts";
 import { EngineError, UserError } from "../core/errors.ts";
-import { loadLibrary } from "./load-library.ts";
+import { loadLibrary, setNativeVariable } from "./load-library.ts";
 
 /** A native address; 0 never occurs. */
 export type Pointer = bigint;
@@ -64,6 +64,8 @@ export class OrtApi {
 
   constructor(libraryPath: string) {
     this.libraryPath = libraryPath;
+    // Published builds report each session to their maker, unless this is set before they are loaded.
+    setNativeVariable("ORT_DISABLE_TELEMETRY", "1");
     const library = loadLibrary(libraryPath);
     // struct OrtApiBase { const OrtApi* (*GetApi)(uint32_t); const char* (*GetVersionString)(); }
     const base = library.func("void *OrtGetApiBase()")() as Pointer;
