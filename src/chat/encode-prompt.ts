@@ -35,13 +35,11 @@ type PromptPiece = { readonly type: "ids"; readonly ids: readonly number[] } | {
 
 type Visual = { readonly type: "image" | "video"; readonly patches: ImagePatches };
 
-const never = new AbortController().signal;
-
 /**
  * Throws RequestError: `context_length_exceeded`, a picture or video at fault, or a conversation that the template refuses. `signal`
  * ends the decoding of videos.
  */
-export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps, signal: AbortSignal = never): Promise<EncodedPrompt> {
+export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps, signal = new AbortController().signal): Promise<EncodedPrompt> {
   const { tokenizer, template, tokens, contextLength } = deps;
   refuseLongPrompt({ text: chat.messages.length, isLowerBound: true }, contextLength); // each has a token; before any is rendered
   const segments = template.render(chat);
