@@ -3,13 +3,16 @@
 import { render } from "preact";
 import { Playground } from "./chat/playground.ts";
 import { memoryStore, openBrowserStore } from "./store/conversation-store.ts";
-import { Preferences } from "./store/preferences.ts";
+import { openStorage, Preferences } from "./store/preferences.ts";
 import { App } from "./view/app.tsx";
 import { applyTheme } from "./view/theme.ts";
 
-const preferences = new Preferences(localStorage, sessionStorage);
+const preferences = new Preferences(
+  openStorage(() => localStorage),
+  openStorage(() => sessionStorage),
+);
 applyTheme(preferences.theme);
-const store = await openBrowserStore(indexedDB).catch(memoryStore);
+const store = await openBrowserStore().catch(memoryStore);
 const playground = new Playground({
   store,
   connection: () => ({ fetch: (...request) => fetch(...request), key: preferences.key }),
@@ -18,6 +21,7 @@ const playground = new Playground({
 });
 render(<App playground={playground} preferences={preferences} />, document.querySelector("#page")!);
 void playground.start(preferences.conversationId);
+document.addEventListener("visibilitychange", () => void (document.hidden && playground.keepChanges())); // it may be the last that is heard
 
 /** crypto.randomUUID exists only on https and localhost. */
 function createId(): string {

@@ -3,47 +3,9 @@
 import { describe, expect, test } from "vitest";
 import type { AnswerTurn } from "../../web/chat/conversation.ts";
 import { Playground } from "../../web/chat/playground.ts";
-import type { ChatRequest } from "../../web/chat/request.ts";
 import { memoryStore } from "../../web/store/conversation-store.ts";
+import { makePlayground, type Reply, silent, untilIdle } from "./make-playground.ts";
 import { contentChunk, makeAttachment, streamOf } from "./make-turns.ts";
-
-type Reply = (request: ChatRequest, signal: AbortSignal) => Response | Promise<Response>;
-
-const models = { data: [{ id: "nano", context_length: 4096, input_modalities: ["text", "image", "video"] }] };
-
-function makePlayground(reply: Reply = () => streamOf([contentChunk("Two stars.", "stop")])) {
-  const asked: ChatRequest[] = [];
-  const server = { reply, key: "", sentKeys: [] as (string | null)[] };
-  const fetcher = async (path: string, init: RequestInit) => {
-    server.sentKeys.push(new Headers(init.headers).get("authorization"));
-    if (path === "v1/models") return Response.json(models);
-    const request = JSON.parse(init.body as string) as ChatRequest;
-    asked.push(request);
-    return server.reply(request, init.signal!);
-  };
-  let ids = 0;
-  const store = memoryStore();
-  const playground = new Playground({
-    store,
-    connection: () => ({ fetch: fetcher as typeof fetch, key: server.key }),
-    now: () => performance.now(),
-    createId: () => `id-${ids++}`,
-  });
-  return { playground, asked, server, store };
-}
-
-async function untilIdle(playground: Playground): Promise<AnswerTurn> {
-  while (playground.state.run) await new Promise((resolve) => setTimeout(resolve, 1));
-  return playground.state.conversation.turns.at(-1) as AnswerTurn;
-}
-
-/** A reply that never comes, until it is given up. */
-const silent: Reply = (_, signal) =>
-  new Promise((_resolve, reject) => {
-    const giveUp = () => reject(new DOMException("given up", "AbortError"));
-    if (signal.aborted) giveUp();
-    signal.addEventListener("abort", giveUp);
-  });
 
 test("the server's models are known after the start, and the first is asked", async () => {
   const { playground, asked } = makePlayground();
@@ -65,6 +27,27 @@ test("something else at the address is said to be no server", async () => {
   await playground.start(undefined);
 
   expect(playground.state.server).toMatchObject({ type: "problem", problem: { title: "What answers here is not the server" } });
+});
+
+test.each([["null"], ['{"data": {}}'], ["[]"]])("nor is a list of models that is %s", async (body) => {
+  const playground = new Playground({
+    store: memoryStore(),
+    connection: () => ({ fetch: (async () => new Response(body)) as typeof fetch, key: "" }),
+    now: () => 0,
+    createId: () => "id",
+  });
+  await playground.start(undefined);
+
+  expect(playground.state.server).toMatchObject({ type: "problem", problem: { kind: "server" } });
+});
+
+test.each(["ключ", "“quoted”", "two\nlines"])("a key that no header can hold (%j) is wrong, and the server reached", async (key) => {
+  const { playground, server } = makePlayground();
+  server.key = key;
+  await playground.connect();
+
+  expect(playground.state.server).toMatchObject({ type: "problem", problem: { kind: "key", title: "The API key is wrong" } });
+  expect(server.sentKeys).toEqual([]);
 });
 
 test("a key is sent as a header where there is one", async () => {
@@ -217,90 +200,4 @@ test("results of calls are given in order, once all are there", async () => {
     { role: "tool", tool_call_id: "call-0", content: "one" },
     { role: "tool", tool_call_id: "call-1", content: "two" },
   ]);
-});
-
-describe("conversations", () => {
-  test("an answer goes on while another conversation is shown", async () => {
-    let answer: (response: Response) => void = () => undefined;
-    const { playground } = makePlayground(() => new Promise((resolve) => (answer = resolve)));
-    playground.send("One?", []);
-    const { id } = playground.state.conversation;
-    await expect.poll(() => playground.state.summaries.length).toBe(1);
-    playground.startNew();
-    answer(streamOf([contentChunk("One.", "stop")]));
-    await untilIdle(playground);
-
-    expect(playground.state.conversation.turns).toEqual([]);
-    await playground.open(id);
-    expect(playground.state.conversation.turns.at(-1)).toMatchObject({ state: "done", text: "One." });
-  });
-
-  test("one that was left in the middle of an answer shows it as stopped", async () => {
-    const { playground, store } = makePlayground(silent);
-    playground.send("One?", []);
-    const { id } = playground.state.conversation;
-    await expect.poll(async () => (await store.load(id))?.turns.length).toBe(2);
-    const later = new Playground({
-      store,
-      connection: () => ({ fetch: (async () => Response.json(models)) as typeof fetch, key: "" }),
-      now: () => 0,
-      createId: () => "later",
-    });
-    await later.start(id);
-
-    expect(later.state.conversation.turns.at(-1)).toMatchObject({ state: "stopped" });
-    playground.stop();
-    await untilIdle(playground);
-  });
-
-  test("can be renamed and deleted; a new one keeps the settings", async () => {
-    const { playground } = makePlayground();
-    playground.change({ temperature: 0.3 });
-    playground.send("One?", []);
-    await untilIdle(playground);
-    const { id } = playground.state.conversation;
-    await playground.rename(id, " Stars ");
-    expect(playground.state.summaries).toMatchObject([{ id, title: "Stars" }]);
-    await playground.rename(id, "  ");
-    expect(playground.state.conversation.title).toBe("Stars");
-
-    playground.startNew();
-    expect(playground.state.conversation.settings.temperature).toBe(0.3);
-    await playground.remove(id);
-    expect(playground.state.summaries).toEqual([]);
-  });
-
-  test("one that is deleted while it is answered stays deleted", async () => {
-    const { playground, store } = makePlayground(silent);
-    playground.send("One?", []);
-    await playground.remove(playground.state.conversation.id);
-
-    expect([await store.list(), playground.state.summaries, playground.state.run]).toEqual([[], [], undefined]);
-  });
-
-  test("one that is renamed while it is answered out of sight keeps its new name", async () => {
-    let answer: (response: Response) => void = () => undefined;
-    const { playground } = makePlayground(() => new Promise((resolve) => (answer = resolve)));
-    playground.send("One?", []);
-    const { id } = playground.state.conversation;
-    playground.startNew();
-    await playground.rename(id, "Stars");
-    answer(streamOf([contentChunk("One.", "stop")]));
-    await untilIdle(playground);
-
-    await expect.poll(() => playground.state.summaries).toMatchObject([{ title: "Stars" }]);
-  });
-
-  test("a browser that keeps nothing is no reason not to answer", async () => {
-    const fails = () => Promise.reject(new Error("no space"));
-    const playground = new Playground({
-      store: { list: fails, load: fails, save: fails, remove: fails },
-      connection: () => ({ fetch: (async () => streamOf([contentChunk("Two stars.", "stop")])) as typeof fetch, key: "" }),
-      now: () => 0,
-      createId: () => String(Math.random()),
-    });
-    playground.send("What is this?", []);
-
-    expect(await untilIdle(playground)).toMatchObject({ state: "done", text: "Two stars." });
-  });
 });

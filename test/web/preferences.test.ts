@@ -1,7 +1,7 @@
 // What the browser remembers, and for how long.
 
 import { describe, expect, test } from "vitest";
-import { Preferences } from "../../web/store/preferences.ts";
+import { openStorage, Preferences } from "../../web/store/preferences.ts";
 
 function makeStorage(): Storage {
   const kept = new Map<string, string>();
@@ -31,6 +31,16 @@ describe("a key", () => {
 
     expect([preferences.key, new Preferences(lasting, makeStorage()).key]).toEqual(["secret", ""]);
   });
+});
+
+test("a browser that does not even name its storage has one for as long as the page is open", () => {
+  const deny = () => {
+    throw new DOMException("denied", "SecurityError");
+  };
+  const preferences = new Preferences(openStorage(deny), openStorage(deny));
+  preferences.setKey("secret", false);
+
+  expect(preferences.key).toBe("secret");
 });
 
 test("an unknown theme is the system's", () => {

@@ -101,7 +101,9 @@ export function titleOf(turns: readonly Turn[]): string {
   if (!first) return "New conversation";
   const words = first.text.replaceAll(/\s+/g, " ").trim();
   if (words === "") return first.attachments[0]?.name ?? "New conversation";
-  return words.length > longestTitle ? `${words.slice(0, longestTitle).trimEnd()}…` : words;
+  if (words.length <= longestTitle) return words;
+  const start = words.slice(0, longestTitle).replace(/[\ud800-\udbff]$/, ""); // no half of a pair
+  return `${start.trimEnd()}…`;
 }
 
 /** What was running when the page was closed will never end. */

@@ -19,7 +19,7 @@ import {
 import { brokenOff, type Problem, ProblemError } from "./problem.ts";
 import { buildRequest } from "./request.ts";
 import { type Connection, listModels, type Model, streamAnswer } from "./server.ts";
-import { checkSettings, defaultSettings, type EditorMistake, type Settings } from "./settings.ts";
+import { checkSettings, type EditorMistake, type Settings } from "./settings.ts";
 
 export type ServerState =
   | { readonly type: "connecting" }
@@ -31,6 +31,8 @@ export type PlaygroundState = {
   /** The chosen model, once the server has told of it. */
   readonly model: Model | undefined;
   readonly summaries: readonly ConversationSummary[];
+  /** For how long conversations are kept; `failed`: the last one was not. */
+  readonly keeping: "lasting" | "tab" | "failed";
   readonly conversation: Conversation;
   readonly run: Run | undefined;
 };
@@ -58,11 +60,18 @@ export class Playground {
   #state: PlaygroundState;
   /** Of the answer that is being written, or the last one. */
   #ending: Promise<void> = Promise.resolve();
+  /** The conversation to be shown once it is loaded. */
+  #wantedId: string;
+  /** What the store holds as it is here. */
+  readonly #kept = new WeakSet<Conversation>();
 
   constructor(options: PlaygroundOptions) {
     this.#options = options;
     const conversation = newConversation(options.createId(), Date.now());
-    this.#state = { server: { type: "connecting" }, model: undefined, summaries: [], conversation, run: undefined };
+    const keeping = options.store.isLasting ? "lasting" : "tab";
+    this.#state = { server: { type: "connecting" }, model: undefined, summaries: [], keeping, conversation, run: undefined };
+    this.#wantedId = conversation.id;
+    options.store.onChange((id) => void this.#follow(id).catch(() => undefined)); // the next look finds it
   }
 
   get state(): PlaygroundState {
@@ -80,8 +89,9 @@ export class Playground {
 
   /** Shows the conversation with this id if it is still kept, and asks the server what it serves. */
   async start(conversationId: string | undefined): Promise<void> {
-    const kept = conversationId === undefined ? undefined : await this.#options.store.load(conversationId).catch(() => undefined);
-    if (kept) this.#set({ conversation: withoutRunning(kept) });
+    const begun = this.#state.conversation;
+    const kept = conversationId === undefined ? undefined : await this.load(conversationId).catch(() => undefined);
+    if (kept && this.#state.conversation === begun && this.#wantedId === begun.id) this.#show(kept);
     await Promise.all([this.#list(), this.connect()]);
   }
 
@@ -108,18 +118,19 @@ export class Playground {
 
   /** The settings go along: whoever set them up wants to go on with them. */
   startNew(settings: Settings = this.#state.conversation.settings): void {
-    this.#set({ conversation: newConversation(this.#options.createId(), Date.now(), settings) });
+    void this.keepChanges();
+    this.#show(newConversation(this.#options.createId(), Date.now(), settings));
   }
 
   async open(id: string): Promise<void> {
-    const { run } = this.#state;
-    const conversation = run?.conversation.id === id ? run.conversation : await this.#options.store.load(id);
-    if (conversation) this.#set({ conversation: run?.conversation.id === id ? conversation : withoutRunning(conversation) });
+    void this.keepChanges();
+    this.#wantedId = id;
+    const conversation = await this.load(id);
+    if (conversation && this.#wantedId === id) this.#show(conversation);
   }
 
   async rename(id: string, title: string): Promise<void> {
-    const { conversation: shown, run } = this.#state;
-    const conversation = [shown, run?.conversation].find((known) => known?.id === id) ?? (await this.load(id));
+    const conversation = await this.load(id);
     if (!conversation || title.trim() === "") return;
     await this.#keep({ ...conversation, title: title.trim() });
   }
@@ -130,13 +141,21 @@ export class Playground {
       await this.#ending; // else it would be kept once more
     }
     await this.#options.store.remove(id);
-    if (this.#state.conversation.id === id) this.startNew(defaultSettings);
+    if (this.#state.conversation.id === id) this.#show(newConversation(this.#options.createId(), Date.now()));
     await this.#list();
   }
 
-  /** A kept conversation with its pictures, to export it. */
-  load(id: string): Promise<Conversation | undefined> {
-    return this.#options.store.load(id);
+  /** A conversation with its pictures, as it is now. */
+  async load(id: string): Promise<Conversation | undefined> {
+    const { conversation: shown, run } = this.#state;
+    return [shown, run?.conversation].find((known) => known?.id === id) ?? (await this.#loadKept(id));
+  }
+
+  /** Before the page, or the conversation, is left. One without a message is not worth keeping. */
+  async keepChanges(): Promise<void> {
+    const { conversation: shown, run } = this.#state;
+    const known = run && run.conversation.id !== shown.id ? [run.conversation, shown] : [shown];
+    await Promise.all(known.map((one) => one.turns.length > 0 && !this.#kept.has(one) && this.#store(one)));
   }
 
   /** Sends a message. Undefined when it is on its way. */
@@ -238,8 +257,38 @@ export class Playground {
 
   /** A browser that keeps nothing (no space left) is no reason to stop talking. */
   async #store(conversation: Conversation): Promise<void> {
-    await this.#options.store.save(conversation).catch(() => undefined);
+    this.#kept.add(conversation);
+    try {
+      await this.#options.store.save(conversation);
+      if (this.#state.keeping === "failed") this.#set({ keeping: "lasting" });
+    } catch {
+      this.#kept.delete(conversation);
+      this.#set({ keeping: "failed" });
+    }
     await this.#list();
+  }
+
+  async #loadKept(id: string): Promise<Conversation | undefined> {
+    const kept = await this.#options.store.load(id);
+    const conversation = kept && withoutRunning(kept);
+    if (conversation) this.#kept.add(conversation);
+    return conversation;
+  }
+
+  /** Another tab changed this conversation. What is being answered here is kept at its end. */
+  async #follow(id: string): Promise<void> {
+    await this.#list();
+    const { conversation: shown, run } = this.#state;
+    if (shown.id !== id && run?.conversation.id !== id) return;
+    const kept = await this.#loadKept(id);
+    if (!kept) await this.remove(id);
+    else if (run?.conversation.id !== id && this.#state.conversation === shown)
+      this.#set({ conversation: { ...kept, settings: shown.settings } });
+  }
+
+  #show(conversation: Conversation): void {
+    this.#wantedId = conversation.id;
+    this.#set({ conversation });
   }
 
   async #list(): Promise<void> {

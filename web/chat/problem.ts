@@ -37,6 +37,14 @@ export function strangeServer(): Problem {
   };
 }
 
+export function wrongKey(): Problem {
+  return {
+    kind: "key",
+    title: "The API key is wrong",
+    detail: "Enter one of the server's keys under Settings, then try again.",
+  };
+}
+
 export function brokenOff(): Problem {
   return {
     kind: "broken",
@@ -50,8 +58,7 @@ export async function problemOfResponse(response: Response): Promise<Problem> {
   const { message, param } = errorOf(await response.text().catch(() => ""));
   const { status } = response;
   if (status === 401) {
-    const detail = "Enter one of the server's keys under Settings, then try again.";
-    return { kind: "key", title: /expected an API key/.test(message) ? "This server wants an API key" : "The API key is wrong", detail };
+    return /expected an API key/.test(message) ? { ...wrongKey(), title: "This server wants an API key" } : wrongKey();
   }
   if (status === 429) return { kind: "busy", title: "The server is busy", detail: message, retryAfterMs: retryAfterMs(response.headers) };
   if (status === 503) {

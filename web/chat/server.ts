@@ -2,7 +2,7 @@
 
 import type { Chunk } from "./answer-reader.ts";
 import { readEvents } from "./event-stream.ts";
-import { brokenOff, ProblemError, problemOfResponse, strangeServer, unreachable } from "./problem.ts";
+import { brokenOff, ProblemError, problemOfResponse, strangeServer, unreachable, wrongKey } from "./problem.ts";
 import { asStream, type ChatRequest } from "./request.ts";
 
 export type Model = {
@@ -24,8 +24,8 @@ type ModelList = { data: { id: string; context_length?: number; input_modalities
 
 export async function listModels(connection: Connection): Promise<Model[]> {
   const response = await send(connection, "v1/models", {});
-  const { data } = (await response.json().catch(() => ({}))) as Partial<ModelList>;
-  if (!data) throw new ProblemError(strangeServer());
+  const { data } = ((await response.json().catch(() => undefined)) ?? {}) as Partial<ModelList>;
+  if (!Array.isArray(data)) throw new ProblemError(strangeServer());
   return data.map(({ id, context_length: contextLength, input_modalities: inputs = [], routing = false }) => ({
     id,
     contextLength,
@@ -49,7 +49,10 @@ export async function readServerInfo(connection: Connection): Promise<ServerInfo
 
 /** The text of `/metrics`. */
 export async function readMetrics(connection: Connection): Promise<string> {
-  return (await send(connection, "metrics", {})).text();
+  const response = await send(connection, "metrics", {});
+  return response.text().catch(() => {
+    throw new ProblemError(unreachable());
+  });
 }
 
 /** The chunks of an answer, until the server says that it is whole. */
@@ -73,6 +76,7 @@ export async function* streamAnswer(connection: Connection, request: ChatRequest
 }
 
 async function send({ fetch, key }: Connection, path: string, init: RequestInit): Promise<Response> {
+  if (!/^[\x20-\x7e]*$/.test(key)) throw new ProblemError(wrongKey()); // fetch would refuse it as if there were no server
   const headers = { ...(init.headers as Record<string, string> | undefined), ...(key !== "" && { authorization: `Bearer ${key}` }) };
   let response: Response;
   try {

@@ -4,6 +4,20 @@ export type Theme = "auto" | "light" | "dark";
 
 type KeyValues = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
+/** The browser's storage; where it may not even be named (all cookies are blocked), one that goes with the page. */
+export function openStorage(open: () => KeyValues): KeyValues {
+  try {
+    return open();
+  } catch {
+    const kept = new Map<string, string>();
+    return {
+      getItem: (name) => kept.get(name) ?? null,
+      setItem: (name, value) => void kept.set(name, value),
+      removeItem: (name) => void kept.delete(name),
+    };
+  }
+}
+
 /** `lasting` outlives the tab, `passing` does not. Either may be full or forbidden: then nothing is remembered. */
 export class Preferences {
   readonly #lasting: KeyValues;

@@ -2,6 +2,7 @@
 
 import { memo } from "./memo.ts";
 import type { AnswerTurn, Metrics } from "../chat/conversation.ts";
+import { indentJson } from "../chat/indent-json.ts";
 import type { Playground } from "../chat/playground.ts";
 import { CopyButton, IconButton } from "./buttons.tsx";
 import { Icon } from "./icons.tsx";
@@ -35,7 +36,9 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExper
       {isWaiting && <p class="waiting under-way">Reading</p>}
       {answer.thinking !== "" && <Thinking answer={answer} />}
       {answer.text !== "" && <AnswerText answer={answer} />}
-      {answer.calls.length > 0 && <ToolCalls answer={answer} isLast={isLast} playground={playground} />}
+      {answer.calls.length > 0 && (
+        <ToolCalls answer={answer} isLast={isLast} isBusy={isBusy} playground={playground} onSettings={onSettings} />
+      )}
       {answer.state === "stopped" && <p class="note">Stopped.</p>}
       {answer.metrics.finishReason === "length" && <p class="note">Cut off at the limit of tokens.</p>}
       {answer.problem && <ProblemView problem={answer.problem} onRetry={askAgain} onKey={() => onSettings("page")} />}
@@ -59,18 +62,10 @@ function AnswerText({ answer: { text, settings } }: { readonly answer: AnswerTur
   if (settings.format !== "text")
     return (
       <pre class="json-answer" tabIndex={0}>
-        {indented(text)}
+        {indentJson(text)}
       </pre>
     );
   return <MarkdownOnce text={text} />;
-}
-
-function indented(text: string): string {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text; // not whole yet
-  }
 }
 
 function Thinking({ answer: { thinking, text, state, calls, metrics } }: { readonly answer: AnswerTurn }) {

@@ -10,6 +10,7 @@ import type { SnippetRequest } from "../chat/snippets.ts";
 import type { Preferences } from "../store/preferences.ts";
 import { Announcer } from "./announcer.tsx";
 import { CodeDialog } from "./code-dialog.tsx";
+import { isComposing } from "./composing.ts";
 import { Composer } from "./composer.tsx";
 import { ConversationList } from "./conversation-list.tsx";
 import { useMedia, usePlayground } from "./hooks.ts";
@@ -78,8 +79,8 @@ export function App({ playground, preferences }: AppProps) {
           <SettingsPanel playground={playground} state={state} preferences={preferences} tab={tab} onTab={setTab} />
         </SidePanel>
       </div>
-      <Dialogs open={dialog} playground={playground} state={state} onClose={() => setDialog(undefined)} />
-      <Announcer state={state} />
+      <Dialogs open={dialog} playground={playground} state={state} onSettings={openSettings} onClose={() => setDialog(undefined)} />
+      <Announcer last={conversation.turns.at(-1)} />
     </>
   );
 }
@@ -93,10 +94,11 @@ type DialogsProps = {
   readonly open: OpenDialog | undefined;
   readonly playground: Playground;
   readonly state: PlaygroundState;
+  readonly onSettings: (tab: SettingsTab) => void;
   readonly onClose: () => void;
 };
 
-function Dialogs({ open, playground, state, onClose }: DialogsProps) {
+function Dialogs({ open, playground, state, onSettings, onClose }: DialogsProps) {
   const history = useRef<readonly Snapshot[]>([]); // outlives the dialog
   if (open?.type === "code") return <CodeDialog snippet={open.snippet} onClose={onClose} />;
   if (open?.type === "status") {
@@ -105,8 +107,9 @@ function Dialogs({ open, playground, state, onClose }: DialogsProps) {
   if (open?.type !== "experts") return null;
   const isLast = state.conversation.turns.at(-1)?.id === open.answerId;
   const askAgain = () => {
-    playground.regenerate(open.answerId, true);
+    const refusal = playground.regenerate(open.answerId, true);
     onClose();
+    if (refusal) onSettings(refusal.tab); // where the mistake is shown
   };
   return <RoutingDialog shown={open.shown} onFresh={isLast && !state.run ? askAgain : undefined} onClose={onClose} />;
 }
@@ -137,9 +140,15 @@ function Chat({ playground, preferences, state, onSettings, onCode, onExperts }:
           </button>
         </div>
       )}
+      {state.keeping === "failed" && (
+        <p class="banner" role="alert">
+          This browser could not keep this conversation: it may have no room left. Delete others, or it is gone with this tab.
+        </p>
+      )}
       {conversation.turns.length === 0 ? (
         <Welcome
           modelId={model?.id}
+          isBusy={run !== undefined}
           onAsk={({ question, settings }, pictures) => playground.send(question, pictures, { ...plainSettings, ...settings })}
         />
       ) : (
@@ -200,7 +209,7 @@ function Chips({ playground, state, onSettings }: Omit<ChatProps, "onCode" | "on
 function useStopByEscape(playground: Playground): void {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
-      if (event.key === "Escape" && !document.querySelector("dialog[open]")) playground.stop();
+      if (event.key === "Escape" && !isComposing(event) && !document.querySelector("dialog[open]")) playground.stop();
     };
     document.addEventListener("keydown", onKeyDown);
     return () => document.removeEventListener("keydown", onKeyDown);

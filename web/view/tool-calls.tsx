@@ -3,17 +3,25 @@
 import { useState } from "preact/hooks";
 import type { AnswerTurn } from "../chat/conversation.ts";
 import type { Playground } from "../chat/playground.ts";
+import type { SettingsTab } from "./settings-panel.tsx";
 import { Icon } from "./icons.tsx";
 
-type ToolCallsProps = { readonly answer: AnswerTurn; readonly isLast: boolean; readonly playground: Playground };
+type ToolCallsProps = {
+  readonly answer: AnswerTurn;
+  readonly isLast: boolean;
+  readonly isBusy: boolean;
+  readonly playground: Playground;
+  readonly onSettings: (tab: SettingsTab) => void;
+};
 
-export function ToolCalls({ answer, isLast, playground }: ToolCallsProps) {
+export function ToolCalls({ answer, isLast, isBusy, playground, onSettings }: ToolCallsProps) {
   const [results, setResults] = useState<readonly string[]>([]);
   const isOpen = isLast && answer.state === "done" && answer.calls.some(({ result }) => result === undefined);
   const change = (at: number, text: string) => setResults(answer.calls.map((_, index) => (index === at ? text : (results[index] ?? ""))));
   const send = (event: Event) => {
     event.preventDefault();
-    playground.giveResults(answer.calls.map((_, index) => results[index] ?? ""));
+    const refusal = playground.giveResults(answer.calls.map((_, index) => results[index] ?? ""));
+    if (refusal) onSettings(refusal.tab); // where the mistake is shown
   };
   return (
     <form class="calls" onSubmit={send}>
@@ -43,7 +51,7 @@ export function ToolCalls({ answer, isLast, playground }: ToolCallsProps) {
         </section>
       ))}
       {isOpen && (
-        <button type="submit" class="button primary">
+        <button type="submit" class="button primary" disabled={isBusy}>
           {answer.calls.length === 1 ? "Send the result" : "Send the results"}
         </button>
       )}

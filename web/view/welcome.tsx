@@ -8,10 +8,12 @@ import { Icon } from "./icons.tsx";
 
 type WelcomeProps = {
   readonly modelId: string | undefined;
+  /** Another conversation is being answered. */
+  readonly isBusy: boolean;
   readonly onAsk: (sample: Sample, attachments: readonly Attachment[]) => void;
 };
 
-export function Welcome({ modelId, onAsk }: WelcomeProps) {
+export function Welcome({ modelId, isBusy, onAsk }: WelcomeProps) {
   const isTouch = useMedia("(hover: none)");
   return (
     <section class="welcome" aria-labelledby="welcome-title">
@@ -28,7 +30,12 @@ export function Welcome({ modelId, onAsk }: WelcomeProps) {
       <ul class="samples">
         {samples.map((sample) => (
           <li key={sample.title}>
-            <button type="button" class="sample" onClick={() => void load(sample).then((attachments) => onAsk(sample, attachments))}>
+            <button
+              type="button"
+              class="sample"
+              disabled={isBusy}
+              onClick={() => void load(sample).then((attachments) => onAsk(sample, attachments))}
+            >
               <span class={`sample-pictures count-${sample.pictures.length}`}>
                 {sample.pictures.map(({ name, url }) => (
                   <img key={name} src={url} alt="" />
