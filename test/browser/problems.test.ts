@@ -43,6 +43,8 @@ async function useKey(key: string): Promise<void> {
   await page.getByRole("button", { name: "Use this key" }).click();
 }
 
+/** What is wrong with what can be done about it. */
+const problem = () => page.locator(".problem, .banner").filter({ visible: true }).last();
 const alert = () => page.getByRole("alert").filter({ visible: true }).last();
 
 describe("the key", () => {
@@ -75,7 +77,7 @@ describe("the key", () => {
   test("that is missing when a message is sent costs nothing typed", async () => {
     await send(page, "What is the capital of Ireland?");
     await alert().getByText("This server wants an API key").waitFor();
-    await alert().getByRole("button", { name: "Enter a key" }).click();
+    await problem().getByRole("button", { name: "Enter a key" }).click();
     await expect.poll(() => page.getByLabel("API key").evaluate((field) => field === document.activeElement)).toBe(true);
     await page.keyboard.type(apiKey);
     await page.keyboard.press("Enter");
@@ -108,7 +110,7 @@ describe("with the key", () => {
     await page.reload();
     await alert().getByText("The server cannot be reached").waitFor();
     await page.unroute("**/v1/models");
-    await alert().getByRole("button", { name: "Try again" }).click();
+    await problem().getByRole("button", { name: "Try again" }).click();
 
     await page.locator(".model.ready").waitFor();
   });
@@ -187,7 +189,7 @@ describe("with the key", () => {
     await send(page, "What is the capital of Ireland?");
 
     await alert().getByText("The server is busy").waitFor();
-    expect(await alert().getByRole("button").textContent()).toMatch(/Try again \(the server says in \d\d s\)/);
+    expect(await problem().getByRole("button").textContent()).toMatch(/Try again \(the server says in \d\d s\)/);
   });
 
   test("Esc stops an answer that has not begun", async () => {

@@ -1,20 +1,23 @@
-// Tells who hears the page, not sees it, that an answer began and what it says once it is whole. Word by word would be noise.
+// Tells who hears the page, not sees it, that an answer began and what it says once it is whole. Word by word would be noise, and so would
+// be an old answer whose conversation is opened.
 
-import type { PlaygroundState } from "../chat/playground.ts";
+import { useRef } from "preact/hooks";
+import type { AnswerTurn, Turn } from "../chat/conversation.ts";
 
-export function Announcer({ state: { conversation, run } }: { readonly state: PlaygroundState }) {
+export function Announcer({ last }: { readonly last: Turn | undefined }) {
+  const followedId = useRef<string | undefined>(undefined);
+  if (last?.type === "answer" && last.state === "running") followedId.current = last.id;
   return (
     <div class="hidden-visually" role="status" aria-live="polite">
-      {message(conversation.turns.at(-1), run !== undefined)}
+      {last?.type === "answer" && last.id === followedId.current ? message(last) : ""}
     </div>
   );
 }
 
-function message(last: PlaygroundState["conversation"]["turns"][number] | undefined, isRunning: boolean): string {
-  if (last?.type !== "answer") return "";
-  if (isRunning && last.text === "") return last.thinking === "" ? "Waiting for the answer" : "The model is thinking";
-  if (isRunning) return "The model is answering";
-  if (last.state === "stopped") return "Stopped";
-  if (last.calls.length > 0) return `The model calls ${last.calls.map(({ name }) => name).join(", ")}`;
-  return last.state === "done" ? `Answer: ${last.text}` : "";
+function message({ state, text, thinking, calls }: AnswerTurn): string {
+  if (state === "running" && text === "") return thinking === "" ? "Waiting for the answer" : "The model is thinking";
+  if (state === "running") return "The model is answering";
+  if (state === "stopped") return "Stopped";
+  if (calls.length > 0) return `The model calls ${calls.map(({ name }) => name).join(", ")}`;
+  return state === "done" ? `Answer: ${text}` : "";
 }

@@ -5,6 +5,14 @@ import type { Attachment } from "../chat/conversation.ts";
 /** What the server takes of one picture (`imageBytes` in src/api/app-options.ts). */
 export const maxPictureBytes = 20 * 2 ** 20;
 
+/** The files of a clipboard, and whether it has text beside them: office programs copy words with a picture of them, and a file has its name. */
+export function pastedFrom(clipboard: DataTransfer | null): { readonly files: readonly File[]; readonly hasText: boolean } {
+  const files = [...(clipboard?.files ?? [])];
+  const isName = (line: string) => files.some(({ name }) => name === line.split(/[\\/]/).at(-1));
+  const lines = clipboard?.getData("text/plain").split(/\r?\n/) ?? [];
+  return { files, hasText: !lines.every((line) => line === "" || isName(line)) };
+}
+
 export type ReadFiles = {
   readonly attachments: Attachment[];
   /** Why some were not taken. */
@@ -48,16 +56,22 @@ function toDataUri(file: Blob): Promise<string> {
   });
 }
 
+/** On a phone a canvas beyond this stays empty, without an error (Safari: 4096 × 4096). */
+const maxCanvasPixels = 2 ** 24;
+
 /** The same picture as a JPEG within the limit: half as many pixels until it fits. */
 async function shrink(file: Blob, maxBytes: number): Promise<Blob> {
   const picture = await createImageBitmap(file);
-  for (let scale = 1; ; scale *= Math.SQRT1_2) {
+  const fittingScale = Math.sqrt(maxCanvasPixels / (picture.width * picture.height));
+  for (let scale = Math.min(1, fittingScale); ; scale *= Math.SQRT1_2) {
     const canvas = new OffscreenCanvas(Math.ceil(picture.width * scale), Math.ceil(picture.height * scale));
     const context = canvas.getContext("2d")!;
     context.fillStyle = "white"; // as the server does where a picture is transparent
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.drawImage(picture, 0, 0, canvas.width, canvas.height);
     const smaller = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
-    if (smaller.size <= maxBytes) return smaller;
+    if (smaller.size > maxBytes) continue;
+    picture.close();
+    return smaller;
   }
 }

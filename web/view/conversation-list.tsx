@@ -1,10 +1,11 @@
 // The conversations this browser keeps: open, rename, export, delete.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ConversationSummary } from "../chat/conversation.ts";
 import type { Playground, PlaygroundState } from "../chat/playground.ts";
 import { IconButton } from "./buttons.tsx";
 import { Icon } from "./icons.tsx";
+import { isComposing } from "./composing.ts";
 import { saveFile } from "./save-file.ts";
 
 type ConversationListProps = {
@@ -16,9 +17,10 @@ type ConversationListProps = {
 
 export function ConversationList({ playground, state, onChosen }: ConversationListProps) {
   const { summaries, conversation } = state;
+  const newButton = useRef<HTMLButtonElement>(null);
   return (
     <nav class="conversations" aria-label="Conversations">
-      <button type="button" class="button new" onClick={() => (playground.startNew(), onChosen())}>
+      <button type="button" class="button new" ref={newButton} onClick={() => (playground.startNew(), onChosen())}>
         <Icon name="plus" /> New conversation
       </button>
       <ul>
@@ -29,10 +31,15 @@ export function ConversationList({ playground, state, onChosen }: ConversationLi
             isCurrent={summary.id === conversation.id}
             playground={playground}
             onChosen={onChosen}
+            onDeleted={() => newButton.current?.focus()}
           />
         ))}
       </ul>
-      <p class="hint">Conversations stay in this browser. The server keeps none.</p>
+      <p class="hint">
+        {state.keeping === "tab"
+          ? "This browser keeps nothing: conversations are gone with this tab."
+          : "Conversations stay in this browser. The server keeps none."}
+      </p>
     </nav>
   );
 }
@@ -42,23 +49,22 @@ type EntryProps = {
   readonly isCurrent: boolean;
   readonly playground: Playground;
   readonly onChosen: () => void;
+  readonly onDeleted: () => void;
 };
 
-function Entry({ summary: { id, title }, isCurrent, playground, onChosen }: EntryProps) {
+function Entry({ summary: { id, title }, isCurrent, playground, onChosen, onDeleted }: EntryProps) {
   const [mode, setMode] = useState<"shown" | "renaming" | "deleting">("shown");
-  if (mode === "renaming") return <Renaming title={title} onDone={(name) => (void playground.rename(id, name), setMode("shown"))} />;
+  const opener = useRef<HTMLButtonElement>(null);
+  const showAgain = () => {
+    setMode("shown");
+    requestAnimationFrame(() => opener.current?.focus());
+  };
+  if (mode === "renaming") {
+    const rename = (name: string) => void playground.rename(id, name);
+    return <Renaming title={title} onName={(name) => (rename(name), showAgain())} onLeave={(name) => (rename(name), setMode("shown"))} />;
+  }
   if (mode === "deleting") {
-    return (
-      <li class="entry deleting">
-        <span>Delete “{title}”?</span>
-        <button type="button" class="button danger" ref={(button) => button?.focus()} onClick={() => void playground.remove(id)}>
-          Delete
-        </button>
-        <button type="button" class="button" onClick={() => setMode("shown")}>
-          Keep
-        </button>
-      </li>
-    );
+    return <Deleting title={title} onDelete={() => void playground.remove(id).then(onDeleted)} onKeep={showAgain} />;
   }
   const exportIt = async () => {
     const whole = await playground.load(id);
@@ -66,7 +72,13 @@ function Entry({ summary: { id, title }, isCurrent, playground, onChosen }: Entr
   };
   return (
     <li class={`entry ${isCurrent ? "current" : ""}`}>
-      <button type="button" class="open" aria-current={isCurrent || undefined} onClick={() => (void playground.open(id), onChosen())}>
+      <button
+        type="button"
+        class="open"
+        ref={opener}
+        aria-current={isCurrent || undefined}
+        onClick={() => (void playground.open(id), onChosen())}
+      >
         {title}
       </button>
       <span class="entry-tools">
@@ -78,26 +90,57 @@ function Entry({ summary: { id, title }, isCurrent, playground, onChosen }: Entr
   );
 }
 
-/** An empty name changes nothing. */
-function Renaming({ title, onDone }: { readonly title: string; readonly onDone: (name: string) => void }) {
+type DeletingProps = { readonly title: string; readonly onDelete: () => void; readonly onKeep: () => void };
+
+function Deleting({ title, onDelete, onKeep }: DeletingProps) {
+  const button = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => button.current?.focus(), []); // before the next key
+  return (
+    <li class="entry deleting">
+      <span>Delete “{title}”?</span>
+      <button type="button" class="button danger" ref={button} onClick={onDelete}>
+        Delete
+      </button>
+      <button type="button" class="button" onClick={onKeep}>
+        Keep
+      </button>
+    </li>
+  );
+}
+
+type RenamingProps = {
+  readonly title: string;
+  /** By a key. An empty name changes nothing. */
+  readonly onName: (name: string) => void;
+  /** The focus went elsewhere, and shall stay there. */
+  readonly onLeave: (name: string) => void;
+};
+
+function Renaming({ title, onName, onLeave }: RenamingProps) {
   const [name, setName] = useState(title);
   const field = useRef<HTMLInputElement>(null);
+  const isDone = useRef(false); // browsers say that the focus left when the field goes away, too
+  const end = (tell: () => void) => {
+    if (isDone.current) return;
+    isDone.current = true;
+    tell();
+  };
   useEffect(() => field.current?.select(), []);
   return (
     <li class="entry">
-      <form onSubmit={(event) => (event.preventDefault(), onDone(name))}>
+      <form onSubmit={(event) => (event.preventDefault(), end(() => onName(name)))}>
         <input
           aria-label="Name of the conversation"
           value={name}
           ref={field}
           onInput={(event) => setName(event.currentTarget.value)}
           onKeyDown={(event) => {
-            if (event.key !== "Escape") return;
+            if (event.key !== "Escape" || isComposing(event)) return;
             event.stopPropagation();
             event.preventDefault();
-            onDone("");
+            end(() => onName(""));
           }}
-          onBlur={() => onDone(name)}
+          onBlur={() => end(() => onLeave(name))}
         />
       </form>
     </li>

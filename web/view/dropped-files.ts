@@ -1,6 +1,7 @@
 // Files dropped or pasted anywhere on the page.
 
 import { useEffect, useState } from "preact/hooks";
+import { pastedFrom } from "./attachments.ts";
 
 /** The files that came last (a new array each time), and whether some are being dragged over the page. */
 export function useDroppedFiles(): { readonly dropped: readonly File[] | undefined; readonly isOver: boolean } {
@@ -20,8 +21,9 @@ export function useDroppedFiles(): { readonly dropped: readonly File[] | undefin
       setDropped([...event.dataTransfer.files]);
     };
     const paste = (event: ClipboardEvent) => {
-      const files = [...(event.clipboardData?.files ?? [])];
-      if (files.length > 0 && !event.defaultPrevented) setDropped(files); // a field for messages takes its own
+      const { files, hasText } = pastedFrom(event.clipboardData); // a field for messages takes its own
+      const isForField = hasText && event.target instanceof HTMLElement && event.target.matches("input, textarea");
+      if (files.length > 0 && !isForField) setDropped(files);
     };
     document.addEventListener("paste", paste);
     document.addEventListener("dragover", over);

@@ -1,6 +1,6 @@
 // A field for JSON that says where it is wrong.
 
-import { useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { EditorMistake } from "../chat/settings.ts";
 import { Icon } from "./icons.tsx";
 
@@ -14,6 +14,7 @@ type JsonEditorProps = {
 
 export function JsonEditor({ id, label, text, mistake, onInput }: JsonEditorProps) {
   const field = useRef<HTMLTextAreaElement>(null);
+  const heard = useRested(mistake ? mistake.message : "Valid JSON");
   return (
     <div class="json-editor">
       <label for={id}>{label}</label>
@@ -29,7 +30,7 @@ export function JsonEditor({ id, label, text, mistake, onInput }: JsonEditorProp
         aria-describedby={`${id}-verdict`}
         onInput={(event) => onInput(event.currentTarget.value)}
       />
-      <p id={`${id}-verdict`} class={mistake ? "verdict bad" : "verdict good"} role="status">
+      <p id={`${id}-verdict`} class={mistake ? "verdict bad" : "verdict good"}>
         <Icon name={mistake ? "alert" : "check"} />
         <span>{mistake ? mistake.message : "Valid JSON"}</span>
         {mistake?.line !== undefined && (
@@ -38,8 +39,23 @@ export function JsonEditor({ id, label, text, mistake, onInput }: JsonEditorProp
           </button>
         )}
       </p>
+      <span class="hidden-visually" role="status">
+        {heard}
+      </span>
     </div>
   );
+}
+
+const restMs = 1000;
+
+/** The text as it was when it last did not change for a while: who hears the page is not told of each key. */
+function useRested(text: string): string {
+  const [rested, setRested] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setRested(text), restMs);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return rested;
 }
 
 /** Selects the character at the place of the mistake. */

@@ -9,11 +9,14 @@ type ProblemViewProps = { readonly problem: Problem; readonly onRetry: () => voi
 export function ProblemView({ problem, onRetry, onKey }: ProblemViewProps) {
   const secondsLeft = useCountdown(problem.retryAfterMs);
   return (
-    <div class="problem" role="alert">
+    <div class="problem">
       <Icon name="alert" />
       <div>
-        <strong>{problem.title}</strong>
-        <p>{problem.detail}</p>
+        {/* Without the button: its seconds would be told one by one. */}
+        <div role="alert">
+          <strong>{problem.title}</strong>
+          <p>{problem.detail}</p>
+        </div>
         <div class="problem-actions">
           {problem.kind === "key" && (
             <button type="button" class="button primary" onClick={onKey}>

@@ -1,6 +1,6 @@
 // Everything that can be set: how the model answers, in which form, with which tools, and with which key.
 
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Playground, PlaygroundState } from "../chat/playground.ts";
 import { checkSchema, checkTools, type AnswerFormat, type Settings } from "../chat/settings.ts";
 import type { Preferences, Theme } from "../store/preferences.ts";
@@ -130,21 +130,30 @@ type NumberFieldProps = {
 };
 
 function NumberField({ label, unit, min, max, step = 1, value, onChange }: NumberFieldProps) {
+  const field = useRef<HTMLInputElement>(null);
+  // Written only where it is another number: "1." and "1.0" stay as they are on their way to "1.05".
+  useLayoutEffect(() => {
+    if (numberIn(field.current!) !== value) field.current!.value = String(value ?? "");
+  }, [value]);
   return (
     <label class="field">
       <span>{label}</span>
       <input
+        ref={field}
         type="number"
         inputMode="decimal"
         placeholder={unit ?? "default"}
         min={min}
         max={max}
         step={step}
-        value={value ?? ""}
-        onInput={({ currentTarget }) => onChange(currentTarget.value === "" ? undefined : currentTarget.valueAsNumber)}
+        onInput={({ currentTarget }) => onChange(numberIn(currentTarget))}
       />
     </label>
   );
+}
+
+function numberIn({ value, valueAsNumber }: HTMLInputElement): number | undefined {
+  return value === "" ? undefined : valueAsNumber;
 }
 
 const formats: readonly (readonly [AnswerFormat, string])[] = [

@@ -1,8 +1,8 @@
-// A column beside the conversation; on narrow screens a dialog over it, which keeps the focus inside and gives it back.
+// A column beside the conversation; on narrow screens a dialog over it.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import { IconButton } from "./buttons.tsx";
+import { Modal } from "./modal.tsx";
 
 type SidePanelProps = {
   readonly side: "left" | "right";
@@ -15,10 +15,6 @@ type SidePanelProps = {
 };
 
 export function SidePanel({ side, title, isOpen, isOver, onClose, children }: SidePanelProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (isOver && isOpen && dialog.current?.open === false) dialog.current.showModal();
-  }, [isOver, isOpen]);
   if (!isOpen) return null;
   const content = (
     <>
@@ -37,19 +33,8 @@ export function SidePanel({ side, title, isOpen, isOver, onClose, children }: Si
     );
   }
   return (
-    <dialog
-      ref={dialog}
-      class={`panel over ${side}`}
-      aria-label={title}
-      onClose={onClose}
-      onClick={(event) => closeOutside(event, onClose)}
-    >
+    <Modal class={`panel over ${side}`} title={title} onClose={onClose}>
       {content}
-    </dialog>
+    </Modal>
   );
-}
-
-/** A click on a dialog's backdrop is a click on the dialog itself. */
-export function closeOutside(event: MouseEvent, onClose: () => void): void {
-  if (event.target === event.currentTarget) onClose();
 }

@@ -1,13 +1,15 @@
 // The turns of a conversation, from top to bottom, kept scrolled to the end while an answer grows.
 
-import { useEffect, useRef, useState } from "preact/hooks";
-import type { AnswerTurn, Turn, UserTurn } from "../chat/conversation.ts";
+import { useRef, useState } from "preact/hooks";
+import type { AnswerTurn, UserTurn } from "../chat/conversation.ts";
 import type { Playground, PlaygroundState } from "../chat/playground.ts";
 import { AnswerView } from "./answer-view.tsx";
 import { IconButton } from "./buttons.tsx";
-import { AttachmentView, Composer } from "./composer.tsx";
+import { AttachmentView } from "./attachment-list.tsx";
+import { Composer } from "./composer.tsx";
 import { Icon } from "./icons.tsx";
 import type { SettingsTab } from "./settings-panel.tsx";
+import { useStickToEnd } from "./stick-to-end.ts";
 
 export type TranscriptProps = {
   readonly playground: Playground;
@@ -92,35 +94,4 @@ function UserMessage({ turn, playground, state }: MessageProps) {
       </div>
     </>
   );
-}
-
-const nearEndPx = 80;
-
-/** Follows what grows, unless the person has scrolled up to read. */
-function useStickToEnd(conversationId: string, turns: readonly Turn[]) {
-  const frame = useRef<HTMLDivElement>(null);
-  const end = useRef<HTMLDivElement>(null);
-  const [isAtEnd, setAtEnd] = useState(true);
-  const toEnd = () => {
-    end.current?.scrollIntoView({ block: "end" });
-    setAtEnd(true);
-  };
-  useEffect(() => {
-    const scroller = frame.current!;
-    const onScroll = () => setAtEnd(scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < nearEndPx);
-    scroller.addEventListener("scroll", onScroll, { passive: true });
-    return () => scroller.removeEventListener("scroll", onScroll);
-  }, []);
-  // The message field grows, a phone's keyboard comes up: what was in sight stays so.
-  useEffect(() => {
-    if (!isAtEnd) return undefined;
-    const observer = new ResizeObserver(() => end.current?.scrollIntoView({ block: "end" }));
-    observer.observe(frame.current!);
-    return () => observer.disconnect();
-  }, [isAtEnd]);
-  useEffect(toEnd, [conversationId, turns.length]); // a new message is what its writer wants to see
-  useEffect(() => {
-    if (isAtEnd) end.current?.scrollIntoView({ block: "end" });
-  }, [turns]);
-  return { frame, end, isAtEnd, toEnd };
 }

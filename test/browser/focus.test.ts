@@ -1,0 +1,208 @@
+// Where the focus is after what one did, and what who hears the page is told.
+
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type RunningServer, startServer } from "../e2e/start-server.ts";
+import { launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
+import { type ChatAnswer, type Front, refused, startFront, streamed } from "./front.ts";
+
+let server: RunningServer;
+let front: Front;
+let browser: Browser;
+let opened: OpenedPage;
+let page: Page;
+
+beforeAll(async () => {
+  server = await startServer();
+  front = await startFront(server.url);
+  browser = await launchBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await front?.close();
+  await server?.stop();
+});
+beforeEach(async () => {
+  front.answerWith(streamed(["Words."], "done"));
+  opened = await openPage(browser, front.url);
+  page = opened.page;
+});
+afterEach(async () => {
+  expect([opened.faults, opened.strayRequests]).toEqual([[], []]);
+  await opened.close();
+});
+
+const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent);
+
+/** Words without an end, until the page has gone or the test is over. */
+const endless: ChatAnswer = (response) => {
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  const timer = setInterval(() => response.write(`data: ${JSON.stringify({ choices: [{ delta: { content: "word " } }] })}\n\n`), 20);
+  response.on("close", () => clearInterval(timer));
+};
+
+/** What live regions came to say, in order. */
+async function heard(): Promise<() => Promise<string[]>> {
+  await page.evaluate(() => {
+    const said: string[] = [];
+    Object.assign(window, { said });
+    new MutationObserver((changes) => {
+      for (const { target, addedNodes } of changes) {
+        const element = target instanceof Element ? target : target.parentElement;
+        const region = element?.closest("[role=alert],[role=status],[aria-live]");
+        if (region) said.push(region.textContent!);
+        for (const node of addedNodes)
+          if (node instanceof Element) node.querySelectorAll("[role=alert]").forEach((found) => said.push(found.textContent!));
+      }
+    }).observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+  return () => page.evaluate(() => (window as unknown as { said: string[] }).said);
+}
+
+describe("a conversation's name", () => {
+  beforeEach(async () => {
+    await send(page, "Stars");
+    await lastAnswer(page);
+    await page.getByRole("button", { name: "Stars", exact: true }).hover();
+    await page.getByRole("button", { name: "Rename Stars" }).click();
+    await page.getByRole("textbox", { name: "Name of the conversation" }).fill("Moons");
+  });
+
+  test("stays as it was after Escape", async () => {
+    await page.keyboard.press("Escape");
+    await page.getByRole("textbox", { name: "Name of the conversation" }).waitFor({ state: "detached" });
+    await page.waitForTimeout(100);
+
+    expect(await page.locator(".entry .open").allTextContents()).toEqual(["Stars"]);
+    expect(await focused()).toBe("Stars");
+  });
+
+  test("is the new one after Enter, and has the focus", async () => {
+    await page.keyboard.press("Enter");
+
+    await expect.poll(() => page.locator(".entry .open").allTextContents()).toEqual(["Moons"]);
+    await expect.poll(focused).toBe("Moons");
+  });
+});
+
+describe("a deletion that is asked about", () => {
+  beforeEach(async () => {
+    await send(page, "Stars");
+    await lastAnswer(page);
+  });
+  const askToDelete = async () => {
+    await page.getByRole("button", { name: "Stars", exact: true }).hover();
+    await page.getByRole("button", { name: "Delete Stars" }).click();
+  };
+
+  test("has the focus once, and does not take it back while an answer is written", async () => {
+    front.answerWith(endless);
+    await page.getByRole("button", { name: "New conversation" }).first().click();
+    await send(page, "Moons");
+    await page.locator(".turn.answer .markdown").waitFor();
+    await askToDelete();
+    expect(await focused()).toBe("Delete");
+    await messageField(page).focus();
+    await page.waitForTimeout(300);
+
+    expect(await focused()).toBe("Message");
+    await page.keyboard.press("Escape");
+  });
+
+  test("gives the focus back to the conversation, or to what is beside it", async () => {
+    await askToDelete();
+    await page.getByRole("button", { name: "Keep" }).click();
+    await expect.poll(focused).toBe("Stars");
+    await askToDelete();
+    await page.keyboard.press("Enter");
+
+    await expect.poll(() => page.locator(".entry").count()).toBe(0);
+    await expect.poll(focused).toMatch(/New conversation/);
+  });
+});
+
+describe("a dialog that is closed by its button gives the focus back", () => {
+  test("to what opened it", async () => {
+    await page.getByRole("button", { name: "Server status" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+
+    await expect.poll(focused).toBe("Server status");
+  });
+
+  test("to the button of a panel over the page", async () => {
+    await page.setViewportSize({ width: 700, height: 800 });
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Close settings" }).click();
+    await expect.poll(focused).toBe("Settings");
+
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await page.getByRole("complementary", { name: "Settings" }).waitFor(); // the panel stays, beside the page
+    await page.waitForTimeout(100);
+    expect(await page.getByRole("complementary", { name: "Settings" }).count()).toBe(1);
+  });
+});
+
+test.each([
+  ["a sample", () => page.locator(".sample", { hasText: "Add 38 and 38." }).click()],
+  [
+    "an edited message",
+    async () => {
+      await send(page, "Stars");
+      await lastAnswer(page);
+      await page.getByRole("button", { name: "Edit this message" }).click();
+      await page.keyboard.press("Enter");
+    },
+  ],
+  [
+    "an answer that is asked for again",
+    async () => {
+      await send(page, "Stars");
+      await (await lastAnswer(page)).getByRole("button", { name: "Answer again" }).click();
+    },
+  ],
+])("after %s the focus is in the message field", async (_, act) => {
+  await act();
+
+  await expect.poll(focused).toBe("Message");
+});
+
+describe("what is heard", () => {
+  test("of a problem is said once, not with each second that is counted down", async () => {
+    front.answerWith(refused(429, "the queue is full", { "retry-after-ms": "60000" }));
+    const said = await heard();
+    await send(page, "Stars");
+    await page.getByText(/the server says in 5\d s/).waitFor();
+    await page.waitForTimeout(2200);
+
+    expect((await said()).filter((text) => text.includes("The server is busy"))).toHaveLength(1);
+  });
+
+  test("is not an old answer while another conversation is answered, nor when it is opened", async () => {
+    await send(page, "Stars");
+    await lastAnswer(page);
+    await page.getByRole("button", { name: "New conversation" }).first().click();
+    front.answerWith(endless);
+    await send(page, "Moons");
+    await page.locator(".turn.answer .markdown").waitFor();
+    const said = await heard();
+    await page.getByRole("button", { name: "Stars", exact: true }).click();
+    await page.getByText("Words.").waitFor();
+    await page.keyboard.press("Escape"); // which ends the other answer
+    await page.waitForTimeout(200);
+
+    expect((await said()).filter((text) => text !== "")).toEqual([]);
+  });
+
+  test("of JSON that is being typed is its verdict once the typing rests", async () => {
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByRole("tab", { name: "Tools" }).click();
+    const said = await heard();
+    await page.getByLabel("Tools, as in OpenAI's API").fill("");
+    await page.keyboard.type('[{"type": "fun', { delay: 20 });
+    await expect.poll(said, { timeout: 5000 }).not.toEqual([]);
+    await page.waitForTimeout(300);
+
+    expect(new Set(await said()).size).toBe(1);
+  });
+});

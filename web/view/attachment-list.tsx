@@ -1,0 +1,57 @@
+// Pictures and videos of a message: attached, shown, taken away.
+
+import { useRef, useState } from "preact/hooks";
+import type { Attachment } from "../chat/conversation.ts";
+import { IconButton } from "./buttons.tsx";
+
+export function AttachButton({ takesVideo, onFiles }: { readonly takesVideo: boolean; readonly onFiles: (files: File[]) => void }) {
+  const chooser = useRef<HTMLInputElement>(null);
+  const label = takesVideo ? "Add pictures or a video" : "Add pictures";
+  return (
+    <>
+      <input
+        ref={chooser}
+        type="file"
+        hidden
+        multiple
+        aria-label={label}
+        accept={takesVideo ? "image/*,video/*" : "image/*"}
+        onChange={({ currentTarget }) => {
+          onFiles([...(currentTarget.files ?? [])]);
+          currentTarget.value = ""; // the same file may be chosen again
+        }}
+      />
+      <IconButton icon="attach" label={label} onClick={() => chooser.current?.click()} />
+    </>
+  );
+}
+
+type AttachmentListProps = {
+  readonly attachments: readonly Attachment[];
+  /** More are on their way. */
+  readonly isReading: boolean;
+  readonly onRemove: (id: string) => void;
+};
+
+export function AttachmentList({ attachments, isReading, onRemove }: AttachmentListProps) {
+  if (attachments.length === 0 && !isReading) return null;
+  return (
+    <ul class="attachments" aria-label="Attached">
+      {attachments.map((attachment) => (
+        <li key={attachment.id}>
+          <AttachmentView attachment={attachment} />
+          <IconButton class="remove" icon="close" label={`Remove ${attachment.name}`} onClick={() => onRemove(attachment.id)} />
+        </li>
+      ))}
+      {isReading && <li class="file-name under-way">Reading</li>}
+    </ul>
+  );
+}
+
+/** A picture or video as far as the browser can show it, else its name. */
+export function AttachmentView({ attachment: { kind, name, url } }: { readonly attachment: Attachment }) {
+  const [isUnknown, setUnknown] = useState(false);
+  if (isUnknown) return <span class="file-name">{name}</span>;
+  if (kind === "video") return <video src={url} muted controls preload="metadata" aria-label={name} onError={() => setUnknown(true)} />;
+  return <img src={url} alt={name} onError={() => setUnknown(true)} />;
+}

@@ -1,0 +1,51 @@
+// Keeps the end of a conversation in sight while an answer grows.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Turn } from "../chat/conversation.ts";
+
+const nearEndPx = 80;
+
+/** Follows what grows, unless the person has scrolled up to read. */
+export function useStickToEnd(conversationId: string, turns: readonly Turn[]) {
+  const frame = useRef<HTMLDivElement>(null);
+  const end = useRef<HTMLDivElement>(null);
+  const followedTo = useRef(0);
+  const [isAtEnd, setAtEnd] = useState(true);
+  const follow = () => {
+    if (!frame.current) return; // has gone since this was asked for
+    end.current?.scrollIntoView({ block: "end" });
+    followedTo.current = frame.current.scrollTop;
+  };
+  const toEnd = () => {
+    follow();
+    setAtEnd(true);
+  };
+  useEffect(() => {
+    const scroller = frame.current!;
+    const onScroll = () => {
+      const { scrollHeight, scrollTop, clientHeight } = scroller;
+      if (scrollTop === followedTo.current) return; // not by the person
+      // A finger that moves up moves a few pixels between two words.
+      setAtEnd(scrollHeight - scrollTop - clientHeight < (scrollTop < followedTo.current ? 2 : nearEndPx));
+    };
+    const onWheel = ({ deltaY }: WheelEvent) => void (deltaY < 0 && setAtEnd(scroller.scrollHeight === scroller.clientHeight));
+    scroller.addEventListener("scroll", onScroll, { passive: true });
+    scroller.addEventListener("wheel", onWheel, { passive: true });
+    return () => {
+      scroller.removeEventListener("scroll", onScroll);
+      scroller.removeEventListener("wheel", onWheel);
+    };
+  }, []);
+  // The message field grows, a phone's keyboard comes up: what was in sight stays so.
+  useEffect(() => {
+    if (!isAtEnd) return undefined;
+    const observer = new ResizeObserver(follow);
+    observer.observe(frame.current!);
+    return () => observer.disconnect();
+  }, [isAtEnd]);
+  useEffect(toEnd, [conversationId, turns.length]); // a new message is what its writer wants to see
+  useEffect(() => {
+    if (isAtEnd) follow();
+  }, [turns]);
+  return { frame, end, isAtEnd, toEnd };
+}

@@ -1,0 +1,71 @@
+// The message that is being written, with its attachments.
+
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Refusal } from "../chat/playground.ts";
+import { readFiles } from "./attachments.ts";
+import type { ComposerProps } from "./composer.tsx";
+
+/** What is written, and what can be done with it. */
+export function useDraft({
+  initialText,
+  initialAttachments = [],
+  takesVideo,
+  isRunning,
+  onSend,
+  onType,
+  onCancel,
+  dropped,
+}: ComposerProps) {
+  const [text, setText] = useState(initialText);
+  const [attachments, setAttachments] = useState(initialAttachments);
+  const [complaint, setComplaint] = useState("");
+  const [readingCount, setReadingCount] = useState(0);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const isReading = readingCount > 0;
+  // What is still being read belongs to this message, not to the next.
+  const canSend = !isReading && !isRunning && (text.trim() !== "" || attachments.length > 0);
+  const add = async (files: readonly File[]) => {
+    setReadingCount((count) => count + 1);
+    const read = await readFiles(files, takesVideo);
+    setReadingCount((count) => count - 1);
+    setAttachments((before) => [...before, ...read.attachments]);
+    setComplaint(read.refusals.join(" "));
+    field.current?.focus();
+  };
+  const type = (typed: string) => {
+    setText(typed);
+    onType?.(typed);
+  };
+  const send = () => {
+    if (!canSend) return;
+    const refusal = onSend(text, attachments);
+    setComplaint(refusal ? describeRefusal(refusal) : "");
+    if (refusal) return;
+    type("");
+    setAttachments([]);
+  };
+  const remove = (id: string) => {
+    setAttachments((before) => before.filter((attachment) => attachment.id !== id));
+    field.current?.focus();
+  };
+  useLayoutEffect(() => fitHeight(field.current!), [text]);
+  // On a touch screen the focus would bring up the keyboard, over half of the page; who edits has asked for it.
+  const isTouch = matchMedia("(pointer: coarse)").matches;
+  useEffect(() => void ((onCancel || !isTouch) && field.current?.focus()), []);
+  // What was clicked to ask (a sample, “Try again”) may have gone, and the focus with it.
+  useEffect(() => void (isRunning && !isTouch && document.activeElement === document.body && field.current?.focus()), [isRunning]);
+  useEffect(() => void (dropped && add(dropped)), [dropped]);
+  return { text, attachments, complaint, field, isReading, canSend, add, type, send, remove };
+}
+
+/** For browsers without `field-sizing`. */
+function fitHeight(field: HTMLTextAreaElement): void {
+  if (CSS.supports("field-sizing", "content")) return;
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
+}
+
+function describeRefusal({ tab, mistake }: Refusal): string {
+  const place = mistake.line === undefined ? "" : ` (line ${mistake.line}, column ${mistake.column})`;
+  return `Not sent: the ${tab === "format" ? "JSON schema" : "list of tools"} has a mistake${place}. ${mistake.message}`;
+}
