@@ -1,6 +1,7 @@
 // Puts the page together: what is kept in the browser, the server, and the view of both.
 
 import { render } from "preact";
+import { createId } from "./chat/create-id.ts";
 import { Playground } from "./chat/playground.ts";
 import { memoryStore, openBrowserStore } from "./store/conversation-store.ts";
 import { openStorage, Preferences } from "./store/preferences.ts";
@@ -22,8 +23,3 @@ const playground = new Playground({
 render(<App playground={playground} preferences={preferences} />, document.querySelector("#page")!);
 void playground.start(preferences.conversationId);
 document.addEventListener("visibilitychange", () => void (document.hidden && playground.keepChanges())); // it may be the last that is heard
-
-/** crypto.randomUUID exists only on https and localhost. */
-function createId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}

@@ -167,6 +167,43 @@ test.each([
   await expect.poll(focused).toBe("Message");
 });
 
+describe("what cannot be sent", () => {
+  const call = { index: 0, id: "call_1", function: { name: "look", arguments: "{}" } };
+  beforeEach(async () => {
+    front.answerWith((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      const chunk = { choices: [{ index: 0, delta: { tool_calls: [call] }, finish_reason: "tool_calls" }] };
+      response.end(`data: ${JSON.stringify(chunk)}\n\ndata: [DONE]\n\n`);
+    });
+    await page.getByRole("button", { name: "What is the weather in Toronto?" }).click();
+    await page.getByLabel("What it returned").fill("rain");
+  });
+
+  test("for a mistake in the tools shows the mistake, and results stay as typed", async () => {
+    await page.getByRole("button", { name: "Tools", exact: true }).click();
+    await page.getByLabel("Tools, as in OpenAI's API").fill("[");
+    await page.getByRole("button", { name: "Close settings" }).click();
+    await page.getByRole("button", { name: "Send the result" }).click();
+
+    await page.getByRole("button", { name: "line 1, column 2" }).waitFor();
+    expect(await page.getByLabel("What it returned").inputValue()).toBe("rain");
+  });
+
+  test("while another conversation is answered cannot be clicked", async () => {
+    front.answerWith(endless);
+    await page.getByRole("button", { name: "New conversation" }).first().click();
+    await send(page, "Moons");
+    await page.getByRole("button", { name: "New conversation" }).first().click();
+    await page.getByRole("heading", { name: "Ask about a picture" }).waitFor();
+    expect(await page.locator(".sample:enabled").count()).toBe(0);
+    await page.getByRole("button", { name: "What is the weather in Toronto?", exact: true }).click();
+
+    await expect.poll(() => page.getByRole("button", { name: "Send the result" }).isDisabled()).toBe(true);
+    await page.keyboard.press("Escape");
+    await expect.poll(() => page.getByRole("button", { name: "Send the result" }).isDisabled()).toBe(false);
+  });
+});
+
 describe("what is heard", () => {
   test("of a problem is said once, not with each second that is counted down", async () => {
     front.answerWith(refused(429, "the queue is full", { "retry-after-ms": "60000" }));

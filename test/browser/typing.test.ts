@@ -101,6 +101,15 @@ describe("pasted together", () => {
   });
 });
 
+test("two pictures of one name are two, however coarse the clock of the browser is", async () => {
+  await page.evaluate(() => (performance.now = () => 1));
+  const same = { name: "image.png", mimeType: "image/png", buffer: picture };
+  await page.locator("input[type=file]").setInputFiles([same, same]);
+  await page.getByRole("button", { name: "Remove image.png" }).nth(1).click();
+
+  await expect.poll(() => page.locator(".attachments li").count()).toBe(1);
+});
+
 test("a message waits for the pictures that are still being read", async () => {
   await page.evaluate(() => {
     const read = FileReader.prototype.readAsDataURL;

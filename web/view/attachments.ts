@@ -1,6 +1,7 @@
 // Files that a person drops, pastes or chooses, as attachments of a message.
 
 import type { Attachment } from "../chat/conversation.ts";
+import { createId } from "../chat/create-id.ts";
 
 /** What the server takes of one picture (`imageBytes` in src/api/app-options.ts). */
 export const maxPictureBytes = 20 * 2 ** 20;
@@ -39,7 +40,7 @@ export async function readFiles(files: readonly File[], takesVideo: boolean): Pr
 
 export async function toAttachment(file: File, kind: Attachment["kind"]): Promise<Attachment> {
   const fitting = kind === "image" && file.size > maxPictureBytes ? await shrink(file, maxPictureBytes) : file;
-  return { id: `${performance.now()}-${file.name}`, kind, name: file.name || "pasted.png", url: await toDataUri(fitting) };
+  return { id: createId(), kind, name: file.name || "pasted.png", url: await toDataUri(fitting) };
 }
 
 function kindOf({ type, name }: File): Attachment["kind"] | undefined {
