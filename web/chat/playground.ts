@@ -1,12 +1,10 @@
 // What the page does: keeps the current conversation, asks the server, and tells the views of every change. Knows no element.
 
 import type { ConversationStore } from "../store/conversation-store.ts";
-import { AnswerReader } from "./answer-reader.ts";
 import {
   type AnswerTurn,
   type Attachment,
   type Conversation,
-  type ConversationSummary,
   newAnswer,
   newConversation,
   openCalls,
@@ -16,29 +14,12 @@ import {
   turnsBefore,
   withoutRunning,
 } from "./conversation.ts";
-import { brokenOff, type Problem, ProblemError } from "./problem.ts";
-import { buildRequest } from "./request.ts";
-import { type Connection, listModels, type Model, streamAnswer } from "./server.ts";
-import { checkSettings, type EditorMistake, type Settings } from "./settings.ts";
-
-export type ServerState =
-  | { readonly type: "connecting" }
-  | { readonly type: "ready"; readonly models: readonly Model[] }
-  | { readonly type: "problem"; readonly problem: Problem };
-
-export type PlaygroundState = {
-  readonly server: ServerState;
-  /** The chosen model, once the server has told of it. */
-  readonly model: Model | undefined;
-  readonly summaries: readonly ConversationSummary[];
-  /** For how long conversations are kept; `failed`: the last one was not. */
-  readonly keeping: "lasting" | "tab" | "failed";
-  readonly conversation: Conversation;
-  readonly run: Run | undefined;
-};
-
-/** An answer that is being written; the conversation need not be the one that is shown. */
-type Run = { readonly conversation: Conversation; readonly answer: AnswerTurn; readonly abort: AbortController };
+import type { PlaygroundState, Refusal, Run } from "./playground-state.ts";
+import { ProblemError } from "./problem.ts";
+import { readAnswer } from "./read-answer.ts";
+import { buildRequest, type ChatRequest } from "./request.ts";
+import { type Connection, listModels, type Model } from "./server.ts";
+import { checkSettings, type Settings } from "./settings.ts";
 
 export type PlaygroundOptions = {
   readonly store: ConversationStore;
@@ -47,12 +28,6 @@ export type PlaygroundOptions = {
   readonly now: () => number;
   readonly createId: () => string;
 };
-
-/** Chunks come faster than anybody reads. */
-const showEveryMs = 16;
-
-/** Why a message was not taken. What was typed stays where it is. */
-export type Refusal = { readonly tab: "format" | "tools"; readonly mistake: EditorMistake };
 
 export class Playground {
   readonly #options: PlaygroundOptions;
@@ -208,41 +183,24 @@ export class Playground {
     return undefined;
   }
 
-  async #run(run: Run, request: ReturnType<typeof buildRequest>): Promise<void> {
-    const reader = new AnswerReader(this.#options.now);
-    const { signal } = run.abort;
-    let { answer } = run;
-    const show = (change: Partial<AnswerTurn>) => {
-      answer = { ...answer, ...reader.parts, ...change };
-      this.#showAnswer(answer);
-    };
-    let timer: ReturnType<typeof setTimeout> | undefined;
+  async #run(run: Run, request: ChatRequest): Promise<void> {
     void this.#store(run.conversation); // the answer need not wait for it
-    try {
-      for await (const chunk of streamAnswer(this.#options.connection(), request, signal)) {
-        reader.read(chunk);
-        timer ??= setTimeout(() => {
-          timer = undefined;
-          show({});
-        }, showEveryMs);
-      }
-      show({ state: "done" });
-      if (this.#state.server.type === "problem") void this.connect();
-    } catch (error) {
-      if (signal.aborted) show({ state: "stopped" });
-      else show({ state: "failed", problem: error instanceof ProblemError ? error.problem : brokenOff() });
-    } finally {
-      clearTimeout(timer);
-      const { conversation } = this.#state.run!;
-      this.#set({ run: undefined });
-      await this.#keep({ ...conversation, updatedAt: Date.now() });
-    }
+    const { signal } = run.abort;
+    const end = await readAnswer({ connection: this.#options.connection(), request, signal, now: this.#options.now }, (change) =>
+      this.#showAnswer(change),
+    );
+    this.#showAnswer(end);
+    if (end.state === "done" && this.#state.server.type === "problem") void this.connect();
+    const { conversation } = this.#state.run!;
+    this.#set({ run: undefined });
+    await this.#keep({ ...conversation, updatedAt: Date.now() });
   }
 
   /** What changed beside the answer (a title, settings) stays. */
-  #showAnswer(answer: AnswerTurn): void {
+  #showAnswer(change: Partial<AnswerTurn>): void {
     const { conversation: shown, run } = this.#state;
     if (!run) return;
+    const answer = { ...run.answer, ...change };
     const isShown = shown.id === run.conversation.id;
     const conversation = replaceAnswer(isShown ? shown : run.conversation, answer);
     this.#set({ run: { ...run, conversation, answer }, ...(isShown && { conversation }) });

@@ -1,7 +1,7 @@
 // Where a message is written: text, pictures, and what it is sent with. Also used to edit a message that was sent.
 
 import type { Attachment } from "../chat/conversation.ts";
-import type { Refusal } from "../chat/playground.ts";
+import type { Refusal } from "../chat/playground-state.ts";
 import { AttachButton, AttachmentList } from "./attachment-list.tsx";
 import { pastedFrom } from "./attachments.ts";
 import { IconButton } from "./buttons.tsx";

@@ -2,7 +2,8 @@
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ConversationSummary } from "../chat/conversation.ts";
-import type { Playground, PlaygroundState } from "../chat/playground.ts";
+import type { Playground } from "../chat/playground.ts";
+import type { PlaygroundState } from "../chat/playground-state.ts";
 import { IconButton } from "./buttons.tsx";
 import { Icon } from "./icons.tsx";
 import { isComposing } from "./composing.ts";

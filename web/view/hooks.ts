@@ -1,7 +1,8 @@
 // What several views need of the browser.
 
 import { useEffect, useState } from "preact/hooks";
-import type { Playground, PlaygroundState } from "../chat/playground.ts";
+import type { Playground } from "../chat/playground.ts";
+import type { PlaygroundState } from "../chat/playground-state.ts";
 
 export function usePlayground(playground: Playground): PlaygroundState {
   const [state, setState] = useState(playground.state);

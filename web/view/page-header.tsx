@@ -1,7 +1,7 @@
 // The bar at the top: which model answers, and the buttons of both panels.
 
 import markUrl from "../icon.svg";
-import type { PlaygroundState } from "../chat/playground.ts";
+import type { PlaygroundState } from "../chat/playground-state.ts";
 import { IconButton } from "./buttons.tsx";
 
 type PageHeaderProps = {

@@ -2,7 +2,8 @@
 
 import { useRef, useState } from "preact/hooks";
 import type { AnswerTurn, UserTurn } from "../chat/conversation.ts";
-import type { Playground, PlaygroundState } from "../chat/playground.ts";
+import type { Playground } from "../chat/playground.ts";
+import type { PlaygroundState } from "../chat/playground-state.ts";
 import { AnswerView } from "./answer-view.tsx";
 import { IconButton } from "./buttons.tsx";
 import { AttachmentView } from "./attachment-list.tsx";

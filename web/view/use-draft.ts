@@ -1,7 +1,7 @@
 // The message that is being written, with its attachments.
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Refusal } from "../chat/playground.ts";
+import type { Refusal } from "../chat/playground-state.ts";
 import { readFiles } from "./attachments.ts";
 import type { ComposerProps } from "./composer.tsx";
 

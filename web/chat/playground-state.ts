@@ -1,0 +1,28 @@
+// What the views are told.
+
+import type { AnswerTurn, Conversation, ConversationSummary } from "./conversation.ts";
+import type { Problem } from "./problem.ts";
+import type { Model } from "./server.ts";
+import type { EditorMistake } from "./settings.ts";
+
+export type ServerState =
+  | { readonly type: "connecting" }
+  | { readonly type: "ready"; readonly models: readonly Model[] }
+  | { readonly type: "problem"; readonly problem: Problem };
+
+export type PlaygroundState = {
+  readonly server: ServerState;
+  /** The chosen model, once the server has told of it. */
+  readonly model: Model | undefined;
+  readonly summaries: readonly ConversationSummary[];
+  /** For how long conversations are kept; `failed`: the last one was not. */
+  readonly keeping: "lasting" | "tab" | "failed";
+  readonly conversation: Conversation;
+  readonly run: Run | undefined;
+};
+
+/** An answer that is being written; the conversation need not be the one that is shown. */
+export type Run = { readonly conversation: Conversation; readonly answer: AnswerTurn; readonly abort: AbortController };
+
+/** Why a message was not taken. What was typed stays where it is. */
+export type Refusal = { readonly tab: "format" | "tools"; readonly mistake: EditorMistake };

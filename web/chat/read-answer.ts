@@ -1,0 +1,42 @@
+// An answer from its request to its end, whichever that is.
+
+import { AnswerReader } from "./answer-reader.ts";
+import type { AnswerTurn } from "./conversation.ts";
+import { brokenOff, ProblemError } from "./problem.ts";
+import type { ChatRequest } from "./request.ts";
+import { type Connection, streamAnswer } from "./server.ts";
+
+type Asked = {
+  readonly connection: Connection;
+  readonly request: ChatRequest;
+  readonly signal: AbortSignal;
+  /** Milliseconds. */
+  readonly now: () => number;
+};
+
+/** Chunks come faster than anybody reads. */
+const showEveryMs = 16;
+
+/** Shows what has come every now and then; returns all of it with how it ended. */
+export async function readAnswer(
+  { connection, request, signal, now }: Asked,
+  show: (change: Partial<AnswerTurn>) => void,
+): Promise<Partial<AnswerTurn>> {
+  const reader = new AnswerReader(now);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    for await (const chunk of streamAnswer(connection, request, signal)) {
+      reader.read(chunk);
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        show(reader.parts);
+      }, showEveryMs);
+    }
+    return { ...reader.parts, state: "done" };
+  } catch (error) {
+    if (signal.aborted) return { ...reader.parts, state: "stopped" };
+    return { ...reader.parts, state: "failed", problem: error instanceof ProblemError ? error.problem : brokenOff() };
+  } finally {
+    clearTimeout(timer);
+  }
+}
