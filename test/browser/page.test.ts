@@ -194,6 +194,17 @@ describe("the network", () => {
     await close();
   });
 
+  test("may be behind a proxy with a login of its own: what the page asks carries its cookie", async () => {
+    const context = await browser.newContext();
+    await context.addCookies([{ name: "login", value: "of-the-proxy", url: server.url }]);
+    const page = await context.newPage();
+    const asked = page.waitForRequest("**/v1/models");
+    await page.goto(server.url);
+
+    expect((await (await asked).allHeaders())["cookie"]).toBe("login=of-the-proxy");
+    await context.close();
+  });
+
   test("a whole visit is small", async () => {
     const context = await browser.newContext();
     const page = await context.newPage();

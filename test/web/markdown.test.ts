@@ -150,6 +150,10 @@ describe("an answer that nests without end, as of a model that repeats itself, s
   });
 });
 
+test("blanks without end, as of a model that pads a table, are few", () => {
+  expect(textOf(drawMarkdown(`| a |\n|---|\n| b${" ".repeat(50_000)}c |`)).length).toBeLessThan(1000);
+});
+
 test.each([
   ["&lt;b&gt; &amp;amp; &#60; &#x3C; &copy;", "<b> &amp; < < &copy;"],
   ["`&lt;`", "&lt;"],

@@ -80,7 +80,7 @@ async function send({ fetch, key }: Connection, path: string, init: RequestInit)
   const headers = { ...(init.headers as Record<string, string> | undefined), ...(key !== "" && { authorization: `Bearer ${key}` }) };
   let response: Response;
   try {
-    response = await fetch(path, { ...init, headers, credentials: "omit", cache: "no-store" });
+    response = await fetch(path, { ...init, headers, credentials: "same-origin", cache: "no-store" });
   } catch (error) {
     if (init.signal?.aborted) throw error;
     throw new ProblemError(unreachable());

@@ -6,11 +6,15 @@ import { lexer, type MarkedToken, type Token } from "marked";
 const deepestLevel = 40;
 const deepMarkers = new RegExp(String.raw`^(?:[ \t]*(?:>|[-+*][ \t]|\d{1,9}[.)][ \t])){${deepestLevel}}`, "m");
 
+/** More of them in a row tell no more, and marked's time grows with their square. */
+const mostBlanks = 200;
+const manyBlanks = new RegExp(`[ \\t]{${mostBlanks},}`, "g");
+
 /** Undefined where it is nested so deeply that it is better shown as it was written. */
 export function parseMarkdown(text: string): readonly Token[] | undefined {
   if (deepMarkers.test(text)) return undefined; // marked would take long to fail
   try {
-    const tokens = lexer(text, { gfm: true, breaks: true });
+    const tokens = lexer(text.replaceAll(manyBlanks, " ".repeat(mostBlanks)), { gfm: true, breaks: true });
     return isDeeperThan(deepestLevel, tokens) ? undefined : tokens;
   } catch {
     return undefined; // out of stack
