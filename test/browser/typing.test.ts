@@ -182,6 +182,29 @@ test("scrolling up a little while an answer is written is enough to stay there",
   await page.keyboard.press("Escape");
 });
 
+test("a finger on the screen holds the text still while an answer is written", async () => {
+  front.answerWith((response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    const timer = setInterval(
+      () => response.write(`data: ${JSON.stringify({ choices: [{ delta: { content: "A line.\n\n" } }] })}\n\n`),
+      30,
+    );
+    response.on("close", () => clearInterval(timer));
+  });
+  await send(page, "Tell me a story.");
+  const transcript = page.locator(".transcript");
+  const top = () => transcript.evaluate((element) => element.scrollTop);
+  await expect.poll(top).toBeGreaterThan(100);
+  await transcript.dispatchEvent("touchstart");
+  const held = await top();
+  await page.waitForTimeout(300);
+  expect(await top()).toBe(held);
+  await transcript.dispatchEvent("touchend");
+
+  await expect.poll(top).toBeGreaterThan(held); // it was not moved
+  await page.keyboard.press("Escape");
+});
+
 describe("a browser that keeps", () => {
   test("nothing at all shows the page, answers, and says so", async () => {
     await page.addInitScript(() => {

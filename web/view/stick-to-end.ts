@@ -10,9 +10,10 @@ export function useStickToEnd(conversationId: string, turns: readonly Turn[]) {
   const frame = useRef<HTMLDivElement>(null);
   const end = useRef<HTMLDivElement>(null);
   const followedTo = useRef(0);
+  const isHeld = useRef(false);
   const [isAtEnd, setAtEnd] = useState(true);
   const follow = () => {
-    if (!frame.current) return; // has gone since this was asked for
+    if (!frame.current || isHeld.current) return; // has gone since this was asked for, or is under a finger
     end.current?.scrollIntoView({ block: "end" });
     followedTo.current = frame.current.scrollTop;
   };
@@ -29,12 +30,18 @@ export function useStickToEnd(conversationId: string, turns: readonly Turn[]) {
       setAtEnd(scrollHeight - scrollTop - clientHeight < (scrollTop < followedTo.current ? 2 : nearEndPx));
     };
     const onWheel = ({ deltaY }: WheelEvent) => void (deltaY < 0 && setAtEnd(scroller.scrollHeight === scroller.clientHeight));
-    scroller.addEventListener("scroll", onScroll, { passive: true });
-    scroller.addEventListener("wheel", onWheel, { passive: true });
-    return () => {
-      scroller.removeEventListener("scroll", onScroll);
-      scroller.removeEventListener("wheel", onWheel);
+    const letGo = () => void (isHeld.current = false);
+    const onTouch = ({ target }: TouchEvent) => {
+      isHeld.current = true;
+      // Not on the scroller: what was touched may be drawn anew, and its events then lead nowhere else.
+      for (const name of ["touchend", "touchcancel"]) target!.addEventListener(name, letGo, { once: true });
     };
+    const leaving = new AbortController();
+    const options = { passive: true, signal: leaving.signal };
+    scroller.addEventListener("scroll", onScroll, options);
+    scroller.addEventListener("wheel", onWheel, options);
+    scroller.addEventListener("touchstart", onTouch, options);
+    return () => leaving.abort();
   }, []);
   // The message field grows, a phone's keyboard comes up: what was in sight stays so.
   useEffect(() => {
