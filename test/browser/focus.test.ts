@@ -4,7 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type RunningServer, startServer } from "../e2e/start-server.ts";
 import { launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
-import { type ChatAnswer, type Front, refused, startFront, streamed } from "./front.ts";
+import { endless, type Front, refused, startFront, streamed } from "./front.ts";
 
 let server: RunningServer;
 let front: Front;
@@ -33,13 +33,6 @@ afterEach(async () => {
 });
 
 const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent);
-
-/** Words without an end, until the page has gone or the test is over. */
-const endless: ChatAnswer = (response) => {
-  response.writeHead(200, { "content-type": "text/event-stream" });
-  const timer = setInterval(() => response.write(`data: ${JSON.stringify({ choices: [{ delta: { content: "word " } }] })}\n\n`), 20);
-  response.on("close", () => clearInterval(timer));
-};
 
 /** What live regions came to say, in order. */
 async function heard(): Promise<() => Promise<string[]>> {
@@ -96,7 +89,7 @@ describe("a deletion that is asked about", () => {
   };
 
   test("has the focus once, and does not take it back while an answer is written", async () => {
-    front.answerWith(endless);
+    front.answerWith(endless("word "));
     await page.getByRole("button", { name: "New conversation" }).first().click();
     await send(page, "Moons");
     await page.locator(".turn.answer .markdown").waitFor();
@@ -190,7 +183,7 @@ describe("what cannot be sent", () => {
   });
 
   test("while another conversation is answered cannot be clicked", async () => {
-    front.answerWith(endless);
+    front.answerWith(endless("word "));
     await page.getByRole("button", { name: "New conversation" }).first().click();
     await send(page, "Moons");
     await page.getByRole("button", { name: "New conversation" }).first().click();
@@ -219,7 +212,7 @@ describe("what is heard", () => {
     await send(page, "Stars");
     await lastAnswer(page);
     await page.getByRole("button", { name: "New conversation" }).first().click();
-    front.answerWith(endless);
+    front.answerWith(endless("word "));
     await send(page, "Moons");
     await page.locator(".turn.answer .markdown").waitFor();
     const said = await heard();

@@ -60,6 +60,15 @@ export function streamed(contents: readonly string[], end: "done" | "cut" | { re
   };
 }
 
+/** The same words again and again, until the page has gone or stopped it. */
+export function endless(content: string): ChatAnswer {
+  return (response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    const timer = setInterval(() => response.write(frame({ choices: [{ index: 0, delta: { content } }] })), 25);
+    response.on("close", () => clearInterval(timer));
+  };
+}
+
 export function refused(status: number, message: string, headers: Record<string, string> = {}): ChatAnswer {
   return (response) => {
     response.writeHead(status, { "content-type": "application/json", ...headers });

@@ -5,7 +5,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { modelFolder, type RunningServer, startServer } from "../e2e/start-server.ts";
 import { launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
-import { type Front, startFront, streamed } from "./front.ts";
+import { endless, type Front, startFront, streamed } from "./front.ts";
 
 let server: RunningServer;
 let front: Front;
@@ -164,14 +164,7 @@ test("an answer in JSON is shown with its own numbers", async () => {
 });
 
 test("scrolling up a little while an answer is written is enough to stay there", async () => {
-  front.answerWith((response) => {
-    response.writeHead(200, { "content-type": "text/event-stream" });
-    const timer = setInterval(
-      () => response.write(`data: ${JSON.stringify({ choices: [{ delta: { content: "A line.\n\n" } }] })}\n\n`),
-      30,
-    );
-    response.on("close", () => clearInterval(timer));
-  });
+  front.answerWith(endless("A line.\n\n"));
   await send(page, "Tell me a story.");
   const transcript = page.locator(".transcript");
   await expect.poll(() => transcript.evaluate((element) => element.scrollTop)).toBeGreaterThan(100);
@@ -183,14 +176,7 @@ test("scrolling up a little while an answer is written is enough to stay there",
 });
 
 test("a finger on the screen holds the text still while an answer is written", async () => {
-  front.answerWith((response) => {
-    response.writeHead(200, { "content-type": "text/event-stream" });
-    const timer = setInterval(
-      () => response.write(`data: ${JSON.stringify({ choices: [{ delta: { content: "A line.\n\n" } }] })}\n\n`),
-      30,
-    );
-    response.on("close", () => clearInterval(timer));
-  });
+  front.answerWith(endless("A line.\n\n"));
   await send(page, "Tell me a story.");
   const transcript = page.locator(".transcript");
   const top = () => transcript.evaluate((element) => element.scrollTop);
