@@ -63,6 +63,15 @@ test("thinking that was cut has taken as long as it was heard of", () => {
   ).toBe(25);
 });
 
+test("thinking that came in one piece has taken nobody knows how long", () => {
+  expect(
+    read([
+      [10, delta({ reasoning_content: "a" })],
+      [11, delta({ content: "b" })],
+    ]).metrics.thinkingMs,
+  ).toBeUndefined();
+});
+
 test("a single token has no rate", () => {
   expect(
     read([

@@ -99,11 +99,12 @@ export class AnswerReader {
     const usage = this.#usage;
     const outputTokens = usage?.completion_tokens;
     const streamMs = this.#firstMs === undefined ? 0 : this.#lastMs - this.#firstMs;
+    const thinkingMs = this.#thinkingFromMs === undefined ? 0 : this.#thinkingToMs! - this.#thinkingFromMs;
     // The first token belongs to the time before it. What was held back and came at once (a call, say) tells no speed.
     const hasRate = outputTokens !== undefined && outputTokens > 1 && streamMs >= shortestStreamMs && this.#chunkCount > outputTokens / 2;
     return {
       firstTokenMs: this.#firstMs === undefined ? undefined : this.#firstMs - this.#startMs,
-      thinkingMs: this.#thinkingFromMs === undefined ? undefined : this.#thinkingToMs! - this.#thinkingFromMs,
+      thinkingMs: thinkingMs >= shortestStreamMs ? thinkingMs : undefined,
       tokensPerSecond: hasRate ? ((outputTokens - 1) * 1000) / streamMs : undefined,
       promptTokens: usage?.prompt_tokens,
       cachedTokens: usage?.prompt_tokens_details?.cached_tokens,
