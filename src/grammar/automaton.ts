@@ -3,7 +3,7 @@
 
 import { RequestError } from "../core/errors.ts";
 import { utf8Sequences } from "./code-points.ts";
-import type { Expression, Grammar } from "./expression.ts";
+import type { CharacterState, Expression, Grammar } from "./expression.ts";
 import { pruneGrammar } from "./prune-grammar.ts";
 
 /** Counted repeats up to this many are written out. */
@@ -34,6 +34,9 @@ export type Node = {
   isEnd: boolean;
 };
 
+/** How one character of a set is read: single bytes at once, what is longer by a call. */
+type Spelling = { readonly bytes: (readonly [number, number])[]; readonly start: number };
+
 export type Automaton = { readonly nodes: readonly Node[]; readonly start: number };
 
 /** Throws RequestError for grammars that are undefined somewhere, allow no answer, recurse to the left, or are too large. */
@@ -48,6 +51,7 @@ class Builder {
   readonly #controlContents: readonly string[];
   readonly #isNullable: (expression: Expression) => boolean;
   readonly #starts = new Map<string, number>();
+  readonly #spellings = new Map<Expression, Spelling>();
 
   constructor(rules: ReadonlyMap<string, Expression>, controlContents: readonly string[], isNullable: (expression: Expression) => boolean) {
     this.#rules = rules;
@@ -109,6 +113,42 @@ class Builder {
         return this.#repeat(from, to, expression);
       case "rule":
         this.#nodes[from]!.calls.push({ start: this.#starts.get(expression.name)!, returnTo: to });
+        return;
+      case "states":
+        return this.#states(from, to, expression.states);
+    }
+  }
+
+  #states(from: number, to: number, states: readonly CharacterState[]): void {
+    const nodes = states.map(() => this.#node());
+    this.#nodes[from]!.jumps.push(nodes[0]!);
+    states.forEach(({ isEnd, steps }, i) => {
+      const node = this.#nodes[nodes[i]!]!;
+      if (isEnd) node.jumps.push(to);
+      for (const { over, target } of steps) {
+        const { bytes, start } = this.#spelling(over);
+        for (const [first, last] of bytes) node.edges.push({ first, last, target: nodes[target]! });
+        if (this.#nodes[start]!.edges.length > 0) node.calls.push({ start, returnTo: nodes[target]! });
+      }
+    });
+  }
+
+  #spelling(over: Expression): Spelling {
+    let spelling = this.#spellings.get(over);
+    if (!spelling) {
+      spelling = { bytes: [], start: this.#node() };
+      this.#spellings.set(over, spelling);
+      const end = this.#end();
+      for (const part of over.type === "choice" ? over.options : [over]) this.#spell(part, spelling, end);
+    }
+    return spelling;
+  }
+
+  #spell(part: Expression, { bytes, start }: Spelling, end: number): void {
+    if (part.type !== "characters") return this.#between(start, end, part);
+    for (const sequence of part.ranges.flatMap((range) => utf8Sequences(range))) {
+      if (sequence.length === 1) bytes.push(sequence[0]!);
+      else this.#path(start, end, sequence);
     }
   }
 

@@ -12,7 +12,15 @@ export type Expression =
   | { readonly type: "choice"; readonly options: readonly Expression[] }
   /** `max` may be Infinity. */
   | { readonly type: "repeat"; readonly item: Expression; readonly min: number; readonly max: number }
-  | { readonly type: "rule"; readonly name: string };
+  | { readonly type: "rule"; readonly name: string }
+  /** A deterministic automaton that begins in its first state. From each, some text leads to an end. */
+  | { readonly type: "states"; readonly states: readonly CharacterState[] };
+
+/** `over`: one character of a set, however it is spelled. The same object where the same. */
+export type CharacterState = {
+  readonly isEnd: boolean;
+  readonly steps: readonly { readonly over: Expression; readonly target: number }[];
+};
 
 /** Rules may refer to each other, but none to itself before something was read. */
 export type Grammar = { readonly root: Expression; readonly rules: ReadonlyMap<string, Expression> };

@@ -61,6 +61,8 @@ class SchemaCompiler {
   /** Results of merging: their keywords were checked before. */
   readonly #merged = new WeakSet<object>();
   readonly #ignored = new Set<string>();
+  /** Rules of what is costly and may come again; undefined: too large. */
+  readonly #shared = new Map<string, Expression | undefined>();
   readonly #pendingReferences: string[] = [];
   #visits = 0;
   #depth = 0;
@@ -237,7 +239,10 @@ class SchemaCompiler {
       case "boolean":
         return anyBoolean;
       case "string":
-        return constrainedString(node, path, (keyword) => this.#ignore(path, keyword));
+        return constrainedString(node, path, {
+          ignore: (keyword) => this.#ignore(path, keyword),
+          share: (key, make) => this.#share(key, make),
+        });
       case "integer":
       case "number":
         return this.#number(type, node, path);
@@ -337,6 +342,14 @@ class SchemaCompiler {
       first = required.has(name) ? withoutComma : choice(withoutComma, this.#fresh(first));
     }
     return first;
+  }
+
+  #share(key: string, make: () => Expression | undefined): Expression | undefined {
+    if (!this.#shared.has(key)) {
+      const made = make();
+      this.#shared.set(key, made && this.#fresh(made));
+    }
+    return this.#shared.get(key);
   }
 
   #fresh(body: Expression): Expression {

@@ -1,32 +1,62 @@
 // Strings under `pattern`, `format` and lengths.
 
-import { type Expression, rule } from "./expression.ts";
+import { type Expression, never, rule } from "./expression.ts";
 import { jsonString, quoted, spellInString } from "./json-text.ts";
-import { parseRegex, type RegexNode } from "./regex.ts";
-import { lengthsOf, resolveAnchors, toExpression, withLengths } from "./regex-grammar.ts";
+import { hasLookAhead, lookAheadExpression, refuseLookAheads } from "./look-ahead.ts";
+import { anything, parseRegex, type RegexNode } from "./regex.ts";
+import { type LengthRange, lengthsOf, resolveAnchors, toExpression, withLengths } from "./regex-grammar.ts";
 import type { SchemaObject } from "./schema-shape.ts";
 import { stringFormats } from "./string-formats.ts";
 
-/** `ignore` is told the keywords that are not enforced. Throws RequestError for broken patterns. */
-export function constrainedString(node: SchemaObject, path: string, ignore: (keyword: string) => void): Expression {
+const anyLength: LengthRange = { min: 0, max: Infinity };
+
+export type StringHooks = {
+  /** Told the keywords that are not enforced. */
+  readonly ignore: (keyword: string) => void;
+  /** What `make` gave for the key, made only once. */
+  readonly share: (key: string, make: () => Expression | undefined) => Expression | undefined;
+};
+
+/** Throws RequestError for broken patterns. */
+export function constrainedString(node: SchemaObject, path: string, hooks: StringHooks): Expression {
   const lengths = { min: (node["minLength"] as number | undefined) ?? 0, max: (node["maxLength"] as number | undefined) ?? Infinity };
-  const regex = regexOf(node, path, ignore);
-  if (!regex) return lengths.min === 0 && lengths.max === Infinity ? rule("string") : jsonString(lengths.min, lengths.max);
+  const source = sourceOf(node, hooks.ignore);
+  if (source === undefined) return isAny(lengths) ? rule("string") : jsonString(lengths.min, lengths.max);
+  const param = `${path}.pattern`;
+  const parsed = parseRegex(source, param);
+  if (hasLookAhead(parsed)) return quoted(lookingAhead(parsed, lengths, hooks, source) ?? refuseLookAheads(param));
+  const regex = resolveAnchors(parsed, true, param);
   const narrowed = withLengths(regex, lengths);
-  if (!narrowed) {
-    const own = lengthsOf(regex);
-    if (lengths.min > own.min) ignore("minLength (beside this pattern or format)");
-    if (lengths.max < own.max) ignore("maxLength (beside this pattern or format)");
-  }
+  if (!narrowed) ignoreLengths(lengths, lengthsOf(regex), hooks.ignore);
   return quoted(toExpression(narrowed ?? regex, spellInString));
 }
 
+/** Undefined: too large, even without the lengths. */
+function lookingAhead(regex: RegexNode, lengths: LengthRange, { ignore, share }: StringHooks, source: string): Expression | undefined {
+  const anywhere: RegexNode = { type: "sequence", items: [anything, regex, anything] };
+  const keyOf = ({ min, max }: LengthRange) => `${min} ${max} ${source}`;
+  if (!isAny(lengths)) {
+    const length: RegexNode = { type: "sequence", items: [{ ...anything, ...lengths }, { type: "end" }] };
+    const bounded: RegexNode = { type: "sequence", items: [{ type: "look", item: length, isNegative: false }, anywhere] };
+    const expression = lengths.min > lengths.max ? never : share(keyOf(lengths), () => lookAheadExpression(bounded, spellInString));
+    if (expression) return expression;
+    ignoreLengths(lengths, anyLength, ignore);
+  }
+  return share(keyOf(anyLength), () => lookAheadExpression(anywhere, spellInString));
+}
+
+function isAny({ min, max }: LengthRange): boolean {
+  return min === 0 && max === Infinity;
+}
+
+function ignoreLengths(lengths: LengthRange, own: LengthRange, ignore: (keyword: string) => void): void {
+  if (lengths.min > own.min) ignore("minLength (beside this pattern or format)");
+  if (lengths.max < own.max) ignore("maxLength (beside this pattern or format)");
+}
+
 /** Beside a pattern, `format` is the annotation that JSON Schema takes it for: libraries write both to say the same. */
-function regexOf({ pattern, format }: SchemaObject, path: string, ignore: (keyword: string) => void): RegexNode | undefined {
+function sourceOf({ pattern, format }: SchemaObject, ignore: (keyword: string) => void): string | undefined {
   const known = stringFormats.get(format as string);
   if (format !== undefined && !known && pattern === undefined) ignore("format");
-  const source = pattern === undefined ? known : (pattern as string);
-  if (source === undefined) return undefined;
-  const param = `${path}.pattern`;
-  return resolveAnchors(parseRegex(source, param), true, param);
+  return pattern === undefined ? known : (pattern as string);
 }

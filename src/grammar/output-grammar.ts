@@ -2,10 +2,12 @@
 
 import { RequestError } from "../core/errors.ts";
 import type { OutputConstraint, OutputFormat } from "../core/structured-output.ts";
+import type { CodePointRange } from "./code-points.ts";
 import { parseEbnf } from "./ebnf.ts";
 import { characters, choice, repeat, rule, sequence, text } from "./expression.ts";
 import { schemaGrammar, type SchemaGrammar } from "./json-schema.ts";
 import { JsonSyntax } from "./json-text.ts";
+import { hasLookAhead, lookAheadExpression, refuseLookAheads } from "./look-ahead.ts";
 import { pruneGrammar } from "./prune-grammar.ts";
 import { parseRegex } from "./regex.ts";
 import { resolveAnchors, toExpression } from "./regex-grammar.ts";
@@ -43,8 +45,12 @@ function formatGrammar(format: OutputFormat): SchemaGrammar {
     case "json_schema":
       return schemaGrammar(format.schema, { ...format, syntax: new JsonSyntax(format.whitespace), prefix: "" });
     case "regex": {
-      const regex = resolveAnchors(parseRegex(format.pattern, format.param), false, format.param);
-      return { root: toExpression(regex, (ranges) => characters(...ranges)), rules: new Map(), ignored: [] };
+      const regex = parseRegex(format.pattern, format.param);
+      const spell = (ranges: readonly CodePointRange[]) => characters(...ranges);
+      const root = hasLookAhead(regex)
+        ? (lookAheadExpression(regex, spell) ?? refuseLookAheads(format.param))
+        : toExpression(resolveAnchors(regex, false, format.param), spell);
+      return { root, rules: new Map(), ignored: [] };
     }
     case "choice":
       return { root: choice(...format.texts.map(text)), rules: new Map(), ignored: [] };

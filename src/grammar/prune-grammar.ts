@@ -94,6 +94,8 @@ function canBeEmpty(expression: Expression, nullable: Names): boolean {
       return expression.min === 0 || canBeEmpty(expression.item, nullable);
     case "rule":
       return nullable.has(expression.name);
+    case "states":
+      return expression.states[0]!.isEnd;
     default:
       return false;
   }

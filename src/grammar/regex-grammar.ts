@@ -39,7 +39,7 @@ export function toExpression(node: RegexNode, spell: (ranges: readonly CodePoint
     case "repeat":
       return repeat(toExpression(node.item, spell), node.min, node.max);
     default:
-      return sequence(); // anchors are gone
+      return sequence(); // anchors are gone, and there are no look-aheads
   }
 }
 

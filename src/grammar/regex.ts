@@ -1,5 +1,5 @@
 // Reads regular expressions of JavaScript's unicode syntax into a tree of our own. Nothing here ever runs one: what a client sends is
-// only read, in time linear in its length. What a grammar cannot express (look-around, back references, …) is refused by name.
+// only read, in time linear in its length. What a grammar cannot express (look-behind, back references, …) is refused by name.
 
 import { RequestError } from "../core/errors.ts";
 import { type CodePointRange, complement, everyCharacter, unite } from "./code-points.ts";
@@ -9,6 +9,8 @@ export type RegexNode =
   | { readonly type: "sequence"; readonly items: readonly RegexNode[] }
   | { readonly type: "choice"; readonly options: readonly RegexNode[] }
   | { readonly type: "repeat"; readonly item: RegexNode; readonly min: number; readonly max: number }
+  /** A look-ahead: what follows begins with `item`, or does not. */
+  | { readonly type: "look"; readonly item: RegexNode; readonly isNegative: boolean }
   | { readonly type: "start" }
   | { readonly type: "end" };
 
@@ -103,6 +105,7 @@ class RegexParser {
     const range = this.#quantifier();
     if (!range) return item;
     if (item.type === "start" || item.type === "end") this.#fail("a repeated anchor");
+    if (item.type === "look") this.#fail("a repeated look-ahead");
     this.#take("?"); // lazy or not, the same texts match
     const next = this.#peek();
     if (next === "*" || next === "+" || next === "?") this.#fail(`nothing to repeat for ${next}`);
@@ -149,14 +152,16 @@ class RegexParser {
   }
 
   #group(): RegexNode {
+    let isNegative: boolean | undefined;
     if (this.#take("?")) {
-      if (this.#peek() === "<" && this.#peek(1) !== "=" && this.#peek(1) !== "!") {
+      if (this.#peek() === "=" || this.#peek() === "!") isNegative = this.#characters[this.#at++] === "!";
+      else if (this.#peek() === "<" && this.#peek(1) !== "=" && this.#peek(1) !== "!") {
         while (this.#peek() !== undefined && !this.#take(">")) this.#at++;
-      } else if (!this.#take(":")) this.#fail("look-ahead, look-behind and flags are not supported");
+      } else if (!this.#take(":")) this.#fail("look-behind and flags are not supported");
     }
     const node = this.#choice();
     if (!this.#take(")")) this.#fail("expected )");
-    return node;
+    return isNegative === undefined ? node : { type: "look", item: node, isNegative };
   }
 
   #class(): CodePointRange[] {
@@ -241,4 +246,9 @@ function single(codePoint: number): CodePointRange[] {
 }
 
 /** Any text at all. */
-export const anything: RegexNode = { type: "repeat", item: { type: "set", ranges: everyCharacter }, min: 0, max: Infinity };
+export const anything: RegexNode & { type: "repeat" } = {
+  type: "repeat",
+  item: { type: "set", ranges: everyCharacter },
+  min: 0,
+  max: Infinity,
+};

@@ -114,7 +114,8 @@ export function checkKeywords(node: SchemaObject, path: string): string[] {
   for (const [keyword, value] of Object.entries(node)) {
     const kind = kinds.get(keyword);
     if (kind && !kind.fits(value)) fail(`${path}.${keyword}`, `expected ${kind.expected}`, value);
-    const saysNothing = annotations.has(keyword) || keyword.startsWith("x-") || (keyword === "uniqueItems" && value === false);
+    const isSaid = keyword === "contentEncoding" && node["pattern"] !== undefined; // by the pattern, as `format` beside one
+    const saysNothing = isSaid || annotations.has(keyword) || keyword.startsWith("x-") || (keyword === "uniqueItems" && value === false);
     if (!kind && !saysNothing) unsupported.push(keyword);
   }
   return unsupported;

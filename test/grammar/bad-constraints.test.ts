@@ -38,7 +38,15 @@ const refused: [OutputFormat, RegExp][] = [
   [schemaFormat({ type: "number", multipleOf: 0.1 }), /schema\.multipleOf/],
   [schemaFormat({ oneOf: [{ type: "integer" }, { type: "number" }] }), /schema\.oneOf \(its alternatives may overlap/],
   [schemaFormat({ type: "string", format: "color" }), /schema\.format/],
-  [schemaFormat({ type: "string", pattern: "(?=a)" }), /^schema\.pattern: look-ahead.* at character 3/],
+  [schemaFormat({ type: "string", pattern: "(?<=a)b" }), /^schema\.pattern: look-behind and flags are not supported at character 3/],
+  [schemaFormat({ type: "string", pattern: "a(?=b" }), /^schema\.pattern: expected \) at character 6/],
+  [schemaFormat({ type: "string", pattern: "(?=a)*" }), /^schema\.pattern: a repeated look-ahead at character 7/],
+  [schemaFormat({ type: "string", pattern: "^(?!a)a" }), /contradicts itself/],
+  [schemaFormat({ type: "string", pattern: "^(?=a)", minLength: 3, maxLength: 2 }), /contradicts itself/],
+  [schemaFormat({ type: "string", pattern: "(?=.*a.{20}b)" }), /^schema\.pattern: its look-aheads combine too many states/],
+  [regex("(?=((?:){60000}){60000}).*"), /^regex: its look-aheads combine too many states/],
+  [regex("(?=a{60000}).*"), /^regex: its look-aheads combine too many states/],
+  [schemaFormat({ type: "string", pattern: "^(?=a)", maxLength: 60_000 }), /schema\.maxLength \(beside this pattern/],
   [schemaFormat({ type: "string", pattern: "^a+b+$", maxLength: 4 }), /maxLength \(beside this pattern/],
   [schemaFormat({ allOf: [{ pattern: "a" }, { pattern: "b" }] }), /^schema\.allOf\[1\]: cannot combine two schemas that both use pattern/],
   [schemaFormat(nested(101)), /^schema: expected at most 100 levels of nesting/],
@@ -155,7 +163,7 @@ describe("fuzz", () => {
   }, 60_000);
 
   it("any text is a regular expression or refused", () => {
-    const pieces = fc.constantFrom(..."ab()[]{}*+?|^$.\\-,0123456789", "\\d", "\\u{1F98A}", "(?:", "{2,5}", "[^", "é", "🦊");
+    const pieces = fc.constantFrom(..."ab()[]{}*+?|^$.\\-,0123456789", "\\d", "\\u{1F98A}", "(?:", "(?=", "(?!", "{2,5}", "[^", "é", "🦊");
     fc.assert(
       fc.property(fc.array(pieces, { maxLength: 24 }), (parts) => settles(regex(parts.join("")))),
       { numRuns: 1_500 },

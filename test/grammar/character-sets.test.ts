@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { CharacterClasses } from "../../src/grammar/character-classes.ts";
 import { type CodePointRange, complement, intersect, unite, utf8Sequences } from "../../src/grammar/code-points.ts";
 
 const codePoint = fc.oneof(
@@ -19,6 +20,19 @@ describe("sets of characters", () => {
         expect(has(left, code)).toBe(has(a, code) && !isSurrogate(code));
         expect(has(complement(left), code)).toBe(!has(left, code) && !isSurrogate(code));
         expect(has(intersect(left, right), code)).toBe(has(left, code) && has(right, code));
+      }),
+    );
+  });
+
+  it("fall into classes that no set tells apart", () => {
+    fc.assert(
+      fc.property(fc.array(ranges, { maxLength: 4 }), codePoint, (sets, code) => {
+        fc.pre(!isSurrogate(code));
+        const united = sets.map(unite);
+        const classes = new CharacterClasses(united);
+        const own = classes.ranges.flatMap((members, i) => (has(members, code) ? [i] : []));
+        expect(own).toHaveLength(1);
+        for (const set of united) expect(classes.of(set).includes(own[0]!)).toBe(has(set, code));
       }),
     );
   });

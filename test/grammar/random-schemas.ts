@@ -38,6 +38,8 @@ const patterns = fc.constantFrom(
   "^.{2,5}$",
   "^\\S+(?:\\s\\S+){0,2}$",
   "^🦊*$",
+  "^(?!.*aa)(?=.*[b-z])[a-z]{2,6}$",
+  "(?!🦊|a)[^b]$",
 );
 
 function range(low: fc.Arbitrary<number>, min: string, max: string): fc.Arbitrary<Record<string, number>> {
