@@ -1,14 +1,16 @@
 // One job of a conversion, start to end: reads tensors, computes the bytes, writes them to their places. Runs in any thread.
 
 import { assert, UserError } from "../core/errors.ts";
+import { FloatOverflow } from "./blocks/weights.ts";
 import type { DataFiles } from "./data-files.ts";
-import type { TensorRef } from "./onnx/graph.ts";
+import type { Piece, TensorRef } from "./onnx/graph.ts";
 import type { Job } from "./plan.ts";
 import type { TensorSource } from "./source.ts";
 
-/** Throws a UserError when a tensor cannot be read or holds NaN or infinity, or the disk refuses. */
+/** Throws a UserError when a tensor cannot be read, holds NaN, infinity or more than its new type can hold, or the disk refuses. */
 export function runJob({ dataFile, piece, targets }: Job, source: TensorSource, files: DataFiles): void {
-  const shares = piece.encode(piece.reads.map((tensor) => readTensor(source, tensor)));
+  const tensors = piece.reads.map((tensor) => readTensor(source, tensor));
+  const shares = encode(piece, tensors);
   shares.forEach((bytes, i) => {
     const { offset, byteLength } = targets[i]!;
     assert(bytes.length === byteLength, `${piece.reads[0]?.name} gave ${bytes.length} of ${byteLength} bytes`);
@@ -32,4 +34,24 @@ function indexOfNonFinite(values: Float32Array): number | undefined {
   const words = new Int32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < words.length; i++) if ((words[i]! & 0x7f800000) === 0x7f800000) return i;
   return undefined;
+}
+
+function encode(piece: Piece, tensors: readonly Float32Array[]): readonly Uint8Array[] {
+  try {
+    return piece.encode(tensors);
+  } catch (error) {
+    if (!(error instanceof FloatOverflow)) throw error;
+    const extremes = tensors.map((values) => values.reduce(largerOf, 0));
+    const extreme = extremes.reduce(largerOf);
+    throw new UserError(
+      `${piece.reads[extremes.indexOf(extreme)]!.name}: expected numbers that ${error.dtype} holds, got ${extreme}; ` +
+        "convert with --activations bf16 for a GPU, or with --weights fp32 --activations fp32 for a CPU",
+      { cause: error },
+    );
+  }
+}
+
+/** The one further from zero. */
+function largerOf(a: number, b: number): number {
+  return Math.abs(b) > Math.abs(a) ? b : a;
 }

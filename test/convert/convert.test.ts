@@ -122,6 +122,22 @@ describe("a conversion that fails names the cause and leaves nothing:", () => {
     expect(readdirSync(dirname(target))).toEqual([]);
   });
 
+  test.each([
+    ["a norm's weight", "model.layers.1.input_layernorm.weight"],
+    ["one of several matrices in one", "model.layers.0.self_attn.k_proj.weight"],
+    ["a bias", "vision_model.blocks.0.norm1.bias"],
+  ])("%s that half precision cannot hold", async (_name, name) => {
+    const tensors = hubTensors();
+    tensors[name]!.values[3] = -65_536;
+    const target = newTarget();
+    const checkpoint = writeCheckpoint(hubConfig, tensors);
+    const conversion = convertCheckpoint(checkpoint, target, { ...options, settings: { weights: "fp32", activations: "fp16" } });
+
+    await expect(conversion).rejects.toThrow(`${name}: expected numbers that float16 holds, got -65536; convert with --activations bf16`);
+    expect(readdirSync(dirname(target))).toEqual([]);
+    await convertCheckpoint(checkpoint, target, { ...options, settings: { weights: "fp32", activations: "bf16" } });
+  });
+
   test.each<[string, (tensors: ReturnType<typeof hubTensors>) => void, RegExp]>([
     ["a missing tensor", (tensors) => delete tensors["vision_model.ln.bias"], /expected a tensor vision_model\.ln\.bias \[8\], got none/],
     [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { splitRows, Weights } from "../../src/convert/blocks/weights.ts";
+import { encodeFloats, FloatOverflow, splitRows, Weights } from "../../src/convert/blocks/weights.ts";
 import { Graph } from "../../src/convert/onnx/graph.ts";
 import { externalDataBytes, placePieces, type PlacedPiece } from "../../src/convert/onnx/model-file.ts";
 import { quantizeBlockwise } from "../../src/convert/quantize/blockwise.ts";
@@ -55,6 +55,23 @@ test("a quantized matrix is the same in whatever order its pieces are computed",
   const expected = quantizeBlockwise(Float32Array.from(parts.flatMap(({ values }) => [...values])), 64, 8);
   expect(file.subarray(0, expected.data.length)).toEqual(expected.data);
   expect(new Float32Array(file.buffer, 4096)).toEqual(expected.scales); // the next page
+});
+
+test.each([
+  ["float16", 65_519, 65_520],
+  ["bfloat16", 3.38e38, 3.4e38],
+] as const)("numbers in %s are rounded up to its largest, and refused beyond it", (dtype, largest, beyond) => {
+  expect(encodeFloats(Float32Array.of(largest, -largest), dtype)).toHaveLength(4);
+  expect(() => encodeFloats(Float32Array.of(0, -beyond), dtype)).toThrow(FloatOverflow);
+});
+
+test("weights whose scales half precision cannot hold are refused", () => {
+  const graph = new Graph();
+  tensors.set("huge", new Float32Array(64).fill(1e7));
+  const matrix = { parts: [{ name: "huge", rows: 2 }], columns: 32 };
+  new Weights({ weights: "int8", activations: "fp16" }).quantizedMatrix(graph, matrix, 8);
+
+  expect(() => computeFile(graph, placePieces(graph))).toThrow(FloatOverflow);
 });
 
 describe("a matrix in pieces", () => {

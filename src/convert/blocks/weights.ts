@@ -201,8 +201,23 @@ const scaleRounding: Partial<Record<DataType, RoundScale>> = {
   bfloat16: roundToBfloat16,
 };
 
-/** The bytes of float32 values in another float type. */
+/** A weight or a scale is larger than its type can hold. Whoever read the tensors knows which of them it came from. */
+export class FloatOverflow extends Error {
+  readonly dtype: DataType;
+
+  constructor(dtype: DataType) {
+    super(`expected numbers that ${dtype} holds, got larger ones`);
+    this.dtype = dtype;
+  }
+}
+
+/** The bytes of float32 values in another float type. Throws FloatOverflow where one would become infinite. */
 export function encodeFloats(values: Float32Array, dtype: DataType): Uint8Array {
   const encoded = dtype === "float16" ? toFloat16(values) : dtype === "bfloat16" ? toBfloat16(values) : values;
+  const infinity = infinityBits[dtype];
+  if (infinity !== undefined && encoded.some((bits) => (bits & infinity) === infinity)) throw new FloatOverflow(dtype);
   return new Uint8Array(encoded.buffer, encoded.byteOffset, encoded.byteLength);
 }
+
+/** The bits of the exponent, all of which are set in infinity and NaN only. */
+const infinityBits: Partial<Record<DataType, number>> = { float16: 0x7c00, bfloat16: 0x7f80 };
