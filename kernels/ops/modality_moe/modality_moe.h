@@ -27,7 +27,7 @@
 #include <cstddef>
 #include <cstdint>
 
-struct CUstream_st;  // *cudaStream_t, without CUDA's headers
+#include "../../common/contract.h"
 
 namespace ernie {
 
@@ -35,8 +35,6 @@ constexpr int kBlockColumns = 32;
 constexpr int kTileRows = 16;
 constexpr int kMaxExperts = 128;
 constexpr int kMaxTopK = 8;
-
-enum class ActivationType { kFloat32, kFloat16, kBfloat16 };
 
 // Routed experts of one modality. E experts, I = width, H = hidden; fp16 scales as raw bits.
 struct ExpertBank {
@@ -65,12 +63,6 @@ struct ModalityMoe {
 // Obvious loops, double sums, one thread (modality_moe_reference.cc). A 16-bit hiddenType rounds silu(gate) · up once before
 // down, as the CUDA kernels do; with kFloat32 it stays double.
 void modalityMoeReference(const ModalityMoe& args, ActivationType hiddenType = ActivationType::kFloat32);
-
-// Runs task(context, i) for i in 0…count-1, in any order, possibly at once; returns when all are done.
-struct ParallelFor {
-    void (*run)(void* pool, void (*task)(void* context, size_t i), size_t count, void* context);
-    void* pool;
-};
 
 // The instruction sets that the CPU kernel has code for.
 enum class CpuKernel { kPortable, kAvx2, kAvx512Vnni };

@@ -12,9 +12,6 @@
 //          1 chosen [..., top_k] int32, optional, CPU only: bank · E + expert, the best score first
 // attributes top_k (int), norm_min (float)
 
-#include <string>
-#include <vector>
-
 #include "../../common/ort_op.h"
 #include "modality_moe.h"
 
@@ -25,19 +22,9 @@ constexpr size_t kInputCount = 12;
 constexpr size_t kFirstBankInput = 4;
 constexpr size_t kChosenOutput = 1;
 
-using Shape = std::vector<int64_t>;
-
-std::string show(const Shape& shape) {
-    std::string text = "[";
-    for (size_t i = 0; i < shape.size(); i++) text += (i ? ", " : "") + std::to_string(shape[i]);
-    return text + "]";
-}
-
 void expect(const char* name, const Shape& got, const Shape& wanted) {
     if (got != wanted) throw std::runtime_error(std::string("ModalityMoe: ") + name + " wants " + show(wanted) + ", got " + show(got));
 }
-
-Shape shapeOf(const Ort::KernelContext& context, size_t input) { return context.GetInput(input).GetTensorTypeAndShapeInfo().GetShape(); }
 
 const uint8_t* bytesOf(const Ort::KernelContext& context, size_t input) {
     return static_cast<const uint8_t*>(context.GetInput(input).GetTensorRawData());
@@ -87,19 +74,6 @@ ModalityMoe argumentsOf(const Ort::KernelContext& context, ActivationType type, 
     return a;
 }
 
-ActivationType activationTypeOf(ONNXTensorElementDataType type) {
-    if (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16) return ActivationType::kFloat16;
-    if (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16) return ActivationType::kBfloat16;
-    return ActivationType::kFloat32;
-}
-
-void runOnCpu(Ort::KernelContext& context, const ModalityMoe& a) {
-    const auto run = [](void* pool, void (*task)(void*, size_t), size_t count, void* taskContext) {
-        static_cast<Ort::KernelContext*>(pool)->ParallelFor(task, count, 0, taskContext);
-    };
-    modalityMoeCpu(a, {run, &context});
-}
-
 #ifdef ERNIE_CUDA
 void runOnCuda(Ort::KernelContext& context, const ModalityMoe& a) {
     const Ort::MemoryInfo device("Cuda", OrtDeviceAllocator, 0, OrtMemTypeDefault);
@@ -111,17 +85,6 @@ void runOnCuda(Ort::KernelContext& context, const ModalityMoe& a) {
     modalityMoeCuda(a, workspace.get(), static_cast<CUstream_st*>(context.GetGPUComputeStream()));
 }
 #endif
-
-// Exceptions must not cross the C interface.
-template <typename Body>
-OrtStatusPtr statusOf(Body body) {
-    try {
-        body();
-        return nullptr;
-    } catch (const std::exception& error) {
-        return Ort::GetApi().CreateStatus(ORT_FAIL, error.what());
-    }
-}
 
 int32_t* chosenOutput(Ort::KernelContext& context, int topK) {
     Shape shape = shapeOf(context, 0);
@@ -145,27 +108,22 @@ struct Kernel {
 #ifdef ERNIE_CUDA
             if (isCuda) return runOnCuda(context, a);
 #endif
-            runOnCpu(context, a);
+            modalityMoeCpu(a, poolOf(context));
         });
     }
 };
 
-struct Op : Ort::CustomOpBase<Op, Kernel, true> {
-    ONNXTensorElementDataType type;
-    const char* provider;
-
-    Op(ONNXTensorElementDataType type, const char* provider) : type(type), provider(provider) {}
+struct Op : ActivationOp<Op, Kernel> {
+    using ActivationOp::ActivationOp;
 
     OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* native, void** kernel) const {
         return statusOf([&] {
             const Ort::ConstKernelInfo info(native);
-            const bool isCuda = std::string(provider) == "CUDAExecutionProvider";
-            if (isCuda && info.GetOutputCount() > kChosenOutput) throw std::runtime_error("ModalityMoe: the CUDA kernel does not put out what it chose");
-            *kernel = new Kernel{activationTypeOf(type), isCuda, int(info.GetAttribute<int64_t>("top_k")), info.GetAttribute<float>("norm_min")};
+            if (isCuda() && info.GetOutputCount() > kChosenOutput) throw std::runtime_error("ModalityMoe: the CUDA kernel does not put out what it chose");
+            *kernel = new Kernel{activationTypeOf(type), isCuda(), int(info.GetAttribute<int64_t>("top_k")), info.GetAttribute<float>("norm_min")};
         });
     }
     const char* GetName() const { return "ModalityMoe"; }
-    const char* GetExecutionProviderType() const { return provider; }
     size_t GetInputTypeCount() const { return kInputCount; }
     ONNXTensorElementDataType GetInputType(size_t input) const {
         if (input == 0) return type;
@@ -182,18 +140,6 @@ struct Op : Ort::CustomOpBase<Op, Kernel, true> {
 
 }  // namespace
 
-void addModalityMoe(Ort::CustomOpDomain& domain) {
-    static const std::vector<Op> ops = [] {
-        std::vector<Op> all;
-        for (const auto type : {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16}) {
-            all.emplace_back(type, "CPUExecutionProvider");
-#ifdef ERNIE_CUDA
-            all.emplace_back(type, "CUDAExecutionProvider");
-#endif
-        }
-        return all;
-    }();
-    for (const Op& op : ops) domain.Add(&op);
-}
+void addModalityMoe(Ort::CustomOpDomain& domain) { addForEveryActivation<Op>(domain); }
 
 }  // namespace ernie

@@ -5,23 +5,11 @@
 #include <numeric>
 #include <vector>
 
-#include "../../common/half.h"
+#include "../../common/activation_values.h"
 #include "modality_moe.h"
 
 namespace ernie {
 namespace {
-
-double load(const void* values, size_t index, ActivationType type) {
-    if (type == ActivationType::kFloat32) return static_cast<const float*>(values)[index];
-    const uint16_t bits = static_cast<const uint16_t*>(values)[index];
-    return type == ActivationType::kFloat16 ? floatFromHalf(bits) : floatFromBfloat16(bits);
-}
-
-void store(void* values, size_t index, ActivationType type, double value) {
-    if (type == ActivationType::kFloat32) static_cast<float*>(values)[index] = float(value);
-    if (type == ActivationType::kFloat16) static_cast<uint16_t*>(values)[index] = halfFromFloat(float(value));
-    if (type == ActivationType::kBfloat16) static_cast<uint16_t*>(values)[index] = bfloat16FromFloat(float(value));
-}
 
 // q − middle at row r, column c of a 16×32 block.
 int codeAt(const uint8_t* block, int bits, int r, int c) {
