@@ -10,6 +10,7 @@ import { activationsOption, expertsOption, weightsOption } from "./cli/conversio
 import { doctor } from "./cli/doctor.ts";
 import { chooseSettings, convertWithProgress } from "./cli/prepare-model.ts";
 import { serveCommand } from "./cli/serve-command.ts";
+import { notEmpty } from "./cli/options.ts";
 import type { Source } from "./convert/source.ts";
 import { syntheticNames } from "./convert/synthetic-shapes.ts";
 import { UserError } from "./core/errors.ts";
@@ -50,9 +51,9 @@ function convertCommand(): Command {
     .description(
       "Convert a checkpoint to a folder that `serve` loads directly; stopped, it goes on where it was. Needed only to convert on another machine, into a folder of your choice, or with --calibrate: `serve` converts by itself.",
     )
-    .argument("[checkpoint]", "folder with config.json and *.safetensors (Baidu's layout or transformers')")
+    .argument("[checkpoint]", "folder with config.json and *.safetensors (Baidu's layout or transformers')", notEmpty)
     .addOption(new Option("--synthetic <size>", "made-up weights instead of a checkpoint, to measure with").choices(syntheticNames))
-    .requiredOption("--out <dir>", "folder to write; must not exist yet")
+    .requiredOption("--out <dir>", "folder to write; must not exist yet", notEmpty)
     .addOption(weightsOption())
     .addOption(activationsOption("fp32"))
     .addOption(expertsOption())
@@ -96,7 +97,7 @@ function pullCommand(): Command {
     )
     .argument("<repo>", "owner/name, e.g. baidu/ERNIE-4.5-VL-28B-A3B-PT")
     .option("--revision <revision>", "branch, tag or commit; a commit for the same files everywhere", "main")
-    .option("--out <dir>", "folder to write (default: the repository's name)")
+    .option("--out <dir>", "folder to write (default: the repository's name)", notEmpty)
     .addHelpText("after", pullHelp)
     .action(async (repo: string, { revision, out }: { revision: string; out: string | undefined }) => {
       const { pull } = await import("./cli/pull.ts"); // the hub's client library takes a while to load
@@ -110,7 +111,7 @@ function doctorCommand(): Command {
     .description(
       "Report versions, libraries, devices, what a model folder holds and lacks, its memory by part, and how many sequences fit where. Exit code 1 where the server could not start.",
     )
-    .addArgument(new Argument("[dir]", "converted model or checkpoint").default(nanoModel, "the nano model"))
+    .addArgument(new Argument("[dir]", "converted model or checkpoint").argParser(notEmpty).default(nanoModel, "the nano model"))
     .addHelpText("after", "\nExample:\n  ernie-vl doctor ./ERNIE-4.5-VL-28B-A3B-PT")
     .action(async (folder: string) => {
       if (!(await doctor(folder, say))) process.exitCode = 1;

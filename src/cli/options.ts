@@ -12,6 +12,12 @@ export function wholeNumber(low: number, high: number): (text: string) => number
   };
 }
 
+/** For commander: a name, address or path. An empty one, which an unset variable of a shell comes to, would mean this folder or any address. */
+export function notEmpty(text: string): string {
+  if (text.trim() !== "") return text;
+  throw new InvalidArgumentError("Expected some text, got none; is a variable of your shell unset?");
+}
+
 /**
  * For commander: one key more. Throws UserError where no client could send it; above all, an empty one protects nothing. The message does
  * not repeat it.

@@ -8,7 +8,7 @@ import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manif
 import { deviceChoices, type DeviceChoice } from "./choose-device.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
 import { defaultMemoryWishes, kvCacheTypes, type KvCacheType } from "./memory-plan.ts";
-import { apiKey, fraction, wholeNumber } from "./options.ts";
+import { apiKey, fraction, notEmpty, wholeNumber } from "./options.ts";
 import { serve, type ServeOptions } from "./serve.ts";
 
 const serveExamples = `
@@ -42,10 +42,9 @@ export function serveCommand(defaultModel: string, createLogger: () => Logger, s
 function addModelOptions(command: Command, defaultModel: string): void {
   command
     .addOption(
-      new Option("--model <dir>", "converted model or Hugging Face checkpoint (converted once, into a cache)").default(
-        defaultModel,
-        "the nano model",
-      ),
+      new Option("--model <dir>", "converted model or Hugging Face checkpoint (converted once, into a cache)")
+        .argParser(notEmpty)
+        .default(defaultModel, "the nano model"),
     )
     .addOption(weightsOption())
     .addOption(activationsOption("bf16 on a GPU, else fp32"))
@@ -63,17 +62,17 @@ function addModelOptions(command: Command, defaultModel: string): void {
 
 function addServerOptions(command: Command): void {
   command
-    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--host <address>", "address to listen on", notEmpty, "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 = any free one", wholeNumber(0, 65535), 8000)
     .option("--metrics-port <n>", "serve /metrics on a port of its own, without a key, instead of with the API", wholeNumber(0, 65535))
-    .option("--metrics-host <address>", "address for --metrics-port", "127.0.0.1")
+    .option("--metrics-host <address>", "address for --metrics-port", notEmpty, "127.0.0.1")
     .addOption(
       new Option("--api-key <key...>", "keys, one of which clients must send, as bearer token or x-api-key")
         .env("ERNIE_VL_API_KEY")
         .argParser(apiKey),
     )
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
-    .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)")
+    .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)", notEmpty)
     .option(
       "--expose-routing",
       "let requests ask which experts their tokens went to (return_routing, and the page's routing view); CPU only",
@@ -96,7 +95,12 @@ function addMediaOptions(command: Command): void {
       "hosts that pictures and videos may be downloaded from: example.org, *.example.org, or * for any, on public addresses and ports 80 and 443; HOST:PORT or an IP address: that service, in the own network too",
       [],
     )
-    .option("--allow-media-path <dir...>", "folders of this machine that requests may name files of, as file:///path", []);
+    .option(
+      "--allow-media-path <dir...>",
+      "folders of this machine that requests may name files of, as file:///path",
+      (folder, before: string[]) => [...before, notEmpty(folder)],
+      [],
+    );
 }
 
 function addMemoryOptions(command: Command): void {

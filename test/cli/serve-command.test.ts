@@ -47,6 +47,21 @@ describe("a key", () => {
   });
 });
 
+describe("a name, address or folder", () => {
+  const flags = ["--model", "--host", "--metrics-host", "--served-model-name", "--allow-media-path"];
+
+  test.each(flags)("that is empty is refused, not taken for this folder or any address: %s", (flag) => {
+    for (const text of ["", " "]) expect(parse([flag, text])).toContain("Expected some text, got none; is a variable of your shell unset?");
+  });
+
+  test("is taken as it is", () => {
+    expect(parse(["--served-model-name", "baidu/ernie 4.5"])).toMatchObject({ servedModelName: "baidu/ernie 4.5" });
+    expect(parse([])).toMatchObject({ allowMediaPath: [] });
+    expect(parse(["--allow-media-path", "a", ""])).toContain("Expected some text, got none");
+    expect(parse(["--allow-media-path", "a", "b", "--allow-media-path", "c"])).toMatchObject({ allowMediaPath: ["a", "b", "c"] });
+  });
+});
+
 describe("a number", () => {
   test.each(["", " ", "0x10", "1e3", "1.5", "-1", "port"])("that is none is refused, an unset variable of a shell too: %j", (text) => {
     expect(parse(["--port", text])).toContain("Expected a whole number from 0 to 65535.");
