@@ -22,10 +22,12 @@ const defaultSequences = 16;
 const comfortableLength = 32_768;
 /** Rather than fewer slots than this, shorter ones. */
 const fewestSequences = 4;
+/** Nothing shorter unless the operator chose the length: a picture and a question would not fit. */
+const shortestLength = 1024;
 
 /**
  * Explicit wishes are taken literally or refused. Otherwise 16 slots of the model's whole context; where memory is short, shorter
- * ones, down to 32,768 tokens, then fewer, down to 4, then still shorter ones.
+ * ones, down to 32,768 tokens, then fewer, down to 4, then still shorter ones, down to 1024 tokens, then fewer.
  */
 export function planKvBudget(request: KvBudgetRequest): KvBudget {
   const { budgetBytes, bytesPerToken, modelMaxLength, maxModelLength, maxSequences } = request;
@@ -33,17 +35,19 @@ export function planKvBudget(request: KvBudgetRequest): KvBudget {
     throw new UserError(`--max-model-len is ${maxModelLength}, but this model goes up to ${modelMaxLength}; ask for less`);
   }
   const tokens = Math.floor(budgetBytes / bytesPerToken);
-  const shortest = maxModelLength ?? Math.min(modelMaxLength, comfortableLength);
-  const fewest = maxModelLength === undefined ? fewestSequences : 1;
-  const slotCount = maxSequences ?? Math.min(defaultSequences, Math.max(fewest, Math.floor(tokens / shortest)));
-  const capacity = maxModelLength ?? Math.min(modelMaxLength, Math.floor(tokens / slotCount));
+  const lengthOf = (length: number) => maxModelLength ?? Math.min(modelMaxLength, length);
+  const slotsOf = (length: number) => Math.max(1, Math.floor(tokens / lengthOf(length)));
+  const fewest = Math.min(fewestSequences, slotsOf(shortestLength));
+  const slotCount = maxSequences ?? Math.min(defaultSequences, Math.max(fewest, slotsOf(comfortableLength)));
+  const capacity = Math.max(lengthOf(shortestLength), Math.min(lengthOf(modelMaxLength), Math.floor(tokens / slotCount)));
   const bytes = slotCount * capacity * bytesPerToken;
-  if (bytes > budgetBytes || capacity < 1) {
-    const length = Math.max(capacity, 1);
+  if (bytes > budgetBytes) {
+    const lower = `lower --max-num-seqs or --max-model-len${request.canBeInt8 ? ", or use --kv-cache-dtype int8" : ""}`;
+    const lengths = [...new Set([shortestLength, comfortableLength].map(lengthOf))].filter((length) => length <= tokens);
+    const fits = lengths.map((length) => `${slotsOf(length)} × ${length}`).join(" or ");
     throw new UserError(
-      `a KV cache of ${slotCount} × ${length} tokens takes ${gibibytes(slotCount * length * bytesPerToken)} ` +
-        `(${(bytesPerToken / 1024).toFixed(1)} KiB a token), there is room for ${gibibytes(budgetBytes)}; ` +
-        `lower --max-num-seqs or --max-model-len${request.canBeInt8 ? ", or use --kv-cache-dtype int8" : ""}`,
+      `a KV cache of ${slotCount} × ${capacity} tokens takes ${gibibytes(bytes)} (${(bytesPerToken / 1024).toFixed(1)} KiB a token), ` +
+        `there is room for ${gibibytes(budgetBytes)}${fits && `, which is ${fits} tokens`}; ${lower}`,
     );
   }
   return { slotCount, capacity, bytes };

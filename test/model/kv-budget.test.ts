@@ -3,12 +3,12 @@ import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/core/errors.ts";
 import { planKvBudget, type KvBudgetRequest } from "../../src/model/kv-budget.ts";
 
-/** 100 bytes per token, a context of 1000 tokens; budgets are given in tokens. */
+/** 100 bytes per token, a context of 8000 tokens; budgets are given in tokens. */
 function plan(budgetTokens: number, wishes: Partial<KvBudgetRequest> = {}) {
   return planKvBudget({
     budgetBytes: budgetTokens * 100,
     bytesPerToken: 100,
-    modelMaxLength: 1000,
+    modelMaxLength: 8000,
     maxModelLength: undefined,
     maxSequences: undefined,
     canBeInt8: true,
@@ -18,18 +18,27 @@ function plan(budgetTokens: number, wishes: Partial<KvBudgetRequest> = {}) {
 
 describe("without wishes", () => {
   test.each([
-    ["plenty of memory: 16 sequences of the whole context", 1_000_000, 16, 1000],
-    ["exactly that much", 16_000, 16, 1000],
-    ["less: fewer sequences first", 15_999, 15, 1000],
-    ["four whole contexts", 4000, 4, 1000],
-    ["less than four: shorter ones", 3999, 4, 999],
-    ["almost nothing", 4, 4, 1],
+    ["plenty of memory: 16 sequences of the whole context", 1_000_000, 16, 8000],
+    ["exactly that much", 128_000, 16, 8000],
+    ["less: fewer sequences first", 127_999, 15, 8000],
+    ["four whole contexts", 32_000, 4, 8000],
+    ["less than four: shorter ones", 31_999, 4, 7999],
+    ["four of the shortest", 4096, 4, 1024],
+    ["less: fewer again", 4095, 3, 1365],
+    ["almost nothing", 1024, 1, 1024],
   ])("%s", (_, budget, slotCount, capacity) => {
     expect(plan(budget)).toEqual({ slotCount, capacity, bytes: slotCount * capacity * 100 });
   });
 
-  test("no room for a single token is refused", () => {
-    expect(() => plan(3)).toThrow(UserError);
+  test("no room for one sequence of a useful length is refused", () => {
+    expect(() => plan(1023)).toThrow(
+      /^a KV cache of 1 × 1024 tokens takes 0\.00 GiB \(0\.1 KiB a token\), there is room for 0\.00 GiB; lower /,
+    );
+  });
+
+  test("a model of short contexts gets all of them", () => {
+    expect(plan(1000, { modelMaxLength: 250 })).toMatchObject({ slotCount: 4, capacity: 250 });
+    expect(() => plan(249, { modelMaxLength: 250 })).toThrow(/1 × 250 tokens/);
   });
 });
 
@@ -50,16 +59,24 @@ describe("wishes", () => {
   });
 
   test("a number of sequences is taken as it is, with contexts as long as fit", () => {
-    expect(plan(2000, { maxSequences: 5 })).toMatchObject({ slotCount: 5, capacity: 400 });
-    expect(plan(2000, { maxSequences: 1 })).toMatchObject({ slotCount: 1, capacity: 1000 });
-    expect(plan(2000, { maxSequences: 40 })).toMatchObject({ slotCount: 40, capacity: 50 });
+    expect(plan(20_000, { maxSequences: 5 })).toMatchObject({ slotCount: 5, capacity: 4000 });
+    expect(plan(20_000, { maxSequences: 1 })).toMatchObject({ slotCount: 1, capacity: 8000 });
+    expect(plan(20_480, { maxSequences: 20 })).toMatchObject({ slotCount: 20, capacity: 1024 });
+  });
+
+  test("a number of sequences that leaves too short a context is refused with the numbers that fit", () => {
+    expect(() => plan(40_000, { maxSequences: 4096 })).toThrow(
+      /^a KV cache of 4096 × 1024 tokens takes 0\.39 GiB .*, there is room for 0\.00 GiB, which is 39 × 1024 or 5 × 8000 tokens; lower --max-num-seqs/,
+    );
+    expect(plan(40_000, { maxSequences: 39 })).toMatchObject({ slotCount: 39, capacity: 1025 });
+    expect(plan(40_000, { maxSequences: 2000, maxModelLength: 20 })).toMatchObject({ slotCount: 2000, capacity: 20 });
   });
 
   test("both are taken as they are, or refused with what they take and what to lower", () => {
     expect(plan(2000, { maxSequences: 20, maxModelLength: 100 })).toEqual({ slotCount: 20, capacity: 100, bytes: 200_000 });
     expect(() => plan(1999, { maxSequences: 20, maxModelLength: 100, canBeInt8: false })).toThrow(/or --max-model-len$/);
     expect(() => plan(1999, { maxSequences: 20, maxModelLength: 100 })).toThrow(
-      /20 × 100 tokens takes 0\.00 GiB \(0\.1 KiB a token\), there is room for 0\.00 GiB; lower --max-num-seqs or --max-model-len, or use --kv-cache-dtype int8$/,
+      /20 × 100 tokens takes 0\.00 GiB \(0\.1 KiB a token\), there is room for 0\.00 GiB, which is 19 × 100 tokens; lower --max-num-seqs or --max-model-len, or use --kv-cache-dtype int8$/,
     );
   });
 
@@ -70,14 +87,14 @@ describe("wishes", () => {
   });
 
   test("a length beyond the model is refused, whatever the memory", () => {
-    expect(() => plan(1e9, { maxModelLength: 1001 })).toThrow("--max-model-len is 1001, but this model goes up to 1000; ask for less");
+    expect(() => plan(1e9, { maxModelLength: 8001 })).toThrow("--max-model-len is 8001, but this model goes up to 8000; ask for less");
   });
 });
 
 test("a plan never exceeds the budget or the model, and keeps every wish", () => {
   const wish = (max: number) => option(integer({ min: 1, max }), { nil: undefined });
   assert(
-    property(integer({ min: 0, max: 100_000 }), wish(64), wish(1000), (budget, maxSequences, maxModelLength) => {
+    property(integer({ min: 0, max: 100_000 }), wish(64), wish(8000), (budget, maxSequences, maxModelLength) => {
       let planned;
       try {
         planned = plan(budget, { maxSequences, maxModelLength });
@@ -87,8 +104,8 @@ test("a plan never exceeds the budget or the model, and keeps every wish", () =>
       }
       expect(planned.bytes).toBe(planned.slotCount * planned.capacity * 100);
       expect(planned.bytes).toBeLessThanOrEqual(budget * 100);
-      expect(planned.capacity).toBeGreaterThanOrEqual(1);
-      expect(planned.capacity).toBeLessThanOrEqual(1000);
+      expect(planned.capacity).toBeGreaterThanOrEqual(maxModelLength ?? 1024);
+      expect(planned.capacity).toBeLessThanOrEqual(8000);
       if (maxSequences !== undefined) expect(planned.slotCount).toBe(maxSequences);
       if (maxModelLength !== undefined) expect(planned.capacity).toBe(maxModelLength);
     }),
