@@ -25,6 +25,7 @@ const functions = {
   CreateSession: [7, pointer, pointer, text, pointer, out],
   CreateSessionFromArray: [8, pointer, pointer, pointer, "size_t", pointer, out],
   CreateSessionOptions: [10, pointer, out],
+  DisableMemPattern: [17, pointer, pointer],
   SetIntraOpNumThreads: [24, pointer, pointer, "int"],
   CreateRunOptions: [39, pointer, out],
   CreateTensorWithDataAsOrtValue: [49, pointer, pointer, pointer, "size_t", "int64_t *", "size_t", "int", out],

@@ -24,6 +24,7 @@ export class FakeCudaApi extends OrtApi {
   #cudaInfo: Pointer | undefined;
   readonly #pending = new Map<Pointer, Record<string, string>>();
   readonly #appended = new Map<Pointer, ProviderOptions>();
+  readonly #withoutPatterns = new Set<Pointer>();
   readonly #values = new Map<Pointer, Value>();
   readonly #sessions = new Map<Pointer, SessionState>();
   readonly #bindings = new Map<Pointer, { readonly session: Pointer; readonly bound: BoundValues; queuedRuns: number }>();
@@ -44,6 +45,7 @@ export class FakeCudaApi extends OrtApi {
     if (name === "RunWithBinding") return this.#queueRun(...(args as [Pointer, Pointer, Pointer]));
     if (this.#answerProviderCall(name, args)) return;
     if (name === "BindInput" || name === "BindOutput") this.#noteBinding(...(args as [Pointer, string, Pointer]));
+    if (name === "DisableMemPattern") this.#withoutPatterns.add(args[0] as Pointer);
     if (name === "AddRunConfigEntry") this.#runOptions.get(args[0] as Pointer)!.set(args[1] as string, args[2] as string);
     super.call(name, ...args);
     this.#noteCreation(name, args, (args.at(-1) as [Pointer])[0]);
@@ -97,6 +99,8 @@ export class FakeCudaApi extends OrtApi {
     if (name === "CreateSession") {
       const options = this.#appended.get(args[2] as Pointer);
       if (!options) this.#cuda.violate("a session without the CUDA provider");
+      if (!this.#withoutPatterns.delete(args[2] as Pointer))
+        this.#cuda.violate("a session whose second runs take memory that the first did not");
       this.#appended.delete(args[2] as Pointer);
       this.providerOptions.push(options);
       this.#sessions.set(created, { capturesGraphs: options["enable_cuda_graph"] === "1", graphs: new Map() });

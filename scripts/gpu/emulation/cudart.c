@@ -22,6 +22,7 @@ static size_t usedBytes;
 static int isCapturing;
 static cudaStream_t capturedStream;
 static struct { long launches, captured, graphLaunches, allocations, copies, synchronizations; } counts;
+static size_t mostUsedBytes;
 
 static void note(const char* format, ...) {
   const char* path = getenv("EMULATED_CUDA_LOG");
@@ -37,8 +38,8 @@ static void note(const char* format, ...) {
 
 __attribute__((destructor)) static void summarize(void) {
   if (counts.launches == 0) return;
-  note("summary: %ld launches, %ld of them captured, %ld graph launches, %ld allocations, %ld copies, %ld synchronizations, %zu bytes not freed",
-       counts.launches, counts.captured, counts.graphLaunches, counts.allocations, counts.copies, counts.synchronizations, usedBytes);
+  note("summary: %ld launches, %ld of them captured, %ld graph launches, %ld allocations, %ld copies, %ld synchronizations, at most %zu MiB in use, %zu bytes not freed",
+       counts.launches, counts.captured, counts.graphLaunches, counts.allocations, counts.copies, counts.synchronizations, mostUsedBytes >> 20, usedBytes);
 }
 
 static cudaError_t misuse(const char* what, cudaError_t code) {
@@ -51,11 +52,40 @@ static cudaError_t misuse(const char* what, cudaError_t code) {
 
 // ---- kernels
 
-static cudaError_t launch(dim3 grid, dim3 block, cudaStream_t stream) {
+/** Names of kernels by the address that the host launches them with; open addressing. */
+enum { kernelSlots = 1 << 17 };
+static struct { const void* function; const char* name; long captured; } kernels[kernelSlots];
+
+static unsigned slotOf(const void* function) {
+  unsigned slot = (unsigned)((uintptr_t)function * 0x9e3779b97f4a7c15 >> 40) % kernelSlots;
+  while (kernels[slot].function && kernels[slot].function != function) slot = (slot + 1) % kernelSlots;
+  return slot;
+}
+
+/** What a captured graph consists of; with EMULATED_CUDA_KERNELS each kernel by name. */
+static struct { long kernels, copies, fills; } captured;
+
+static void describeCapture(void) {
+  note("graph: %ld kernels, %ld copies, %ld fills", captured.kernels, captured.copies, captured.fills);
+  for (unsigned slot = 0; slot < kernelSlots; slot++) {
+    if (kernels[slot].captured > 0 && getenv("EMULATED_CUDA_KERNELS")) note("kernel: %ld %s", kernels[slot].captured, kernels[slot].name ? kernels[slot].name : "?");
+    kernels[slot].captured = 0;
+  }
+  memset(&captured, 0, sizeof captured);
+}
+
+static cudaError_t launch(const void* function, dim3 grid, dim3 block, size_t shared, cudaStream_t stream) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x == 0 || block.x * block.y * block.z > 1024) return misuse("launch of an impossible grid", cudaErrorInvalidConfiguration);
+  if (grid.y > 65535 || grid.z > 65535 || shared > (size_t)sharedBytesPerBlock) return misuse("launch of a grid or with shared memory beyond the limits", cudaErrorInvalidConfiguration);
   if (isCapturing && stream != capturedStream) return misuse("launch on another stream than the captured one", cudaErrorStreamCaptureUnsupported);
   counts.launches++;
-  counts.captured += isCapturing;
+  if (isCapturing) {
+    const unsigned slot = slotOf(function);
+    kernels[slot].function = function;
+    kernels[slot].captured++;
+    captured.kernels++;
+    counts.captured++;
+  }
   return cudaSuccess;
 }
 
@@ -64,7 +94,10 @@ static __thread struct { dim3 grid, block; size_t shared; cudaStream_t stream; }
 void** __cudaRegisterFatBinary(void* binary) { static void* handle; return &handle; }
 void __cudaRegisterFatBinaryEnd(void** handle) {}
 void __cudaUnregisterFatBinary(void** handle) {}
-void __cudaRegisterFunction(void** handle, const char* host, char* device, const char* name, int limit, void* a, void* b, void* c, void* d, int* e) {}
+void __cudaRegisterFunction(void** handle, const char* host, char* device, const char* name, int limit, void* a, void* b, void* c, void* d, int* e) {
+  const unsigned slot = slotOf(host);
+  kernels[slot].function = host, kernels[slot].name = name;
+}
 void __cudaRegisterVar(void** handle, char* host, char* device, const char* name, int external, size_t size, int constant, int global) {}
 unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared, cudaStream_t stream) {
   pushed.grid = grid, pushed.block = block, pushed.shared = shared, pushed.stream = stream;
@@ -75,9 +108,9 @@ cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* shared, 
   return cudaSuccess;
 }
 cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) { *kernel = (cudaKernel_t)function; return cudaSuccess; }
-cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, size_t shared, cudaStream_t stream) { return launch(grid, block, stream); }
-cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments, size_t shared, cudaStream_t stream) { return launch(grid, block, stream); }
-cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) { return launch(config->gridDim, config->blockDim, config->stream); }
+cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, size_t shared, cudaStream_t stream) { return launch(kernel, grid, block, shared, stream); }
+cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments, size_t shared, cudaStream_t stream) { return launch(function, grid, block, shared, stream); }
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) { return launch(function, config->gridDim, config->blockDim, config->dynamicSmemBytes, config->stream); }
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
   if (isCapturing) return misuse("a host function in a captured graph", cudaErrorStreamCaptureUnsupported);
   function(data);
@@ -143,6 +176,7 @@ static cudaError_t allocate(void** pointer, size_t size) {
   if (header == MAP_FAILED) return cudaErrorMemoryAllocation;
   header->mark = liveMark, header->size = size;
   usedBytes += size;
+  if (usedBytes > mostUsedBytes) mostUsedBytes = usedBytes;
   counts.allocations++;
   *pointer = header + 1;
   return cudaSuccess;
@@ -164,7 +198,7 @@ cudaError_t cudaFreeHost(void* pointer) { REFUSE_IN_CAPTURE(); return release(po
 cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) { return release(pointer); }
 cudaError_t cudaMemGetInfo(size_t* available, size_t* total) { *available = totalBytes - usedBytes, *total = totalBytes; return cudaSuccess; }
 
-static cudaError_t copy(void* to, const void* from, size_t size) { counts.copies++; memmove(to, from, size); return cudaSuccess; }
+static cudaError_t copy(void* to, const void* from, size_t size) { counts.copies++, captured.copies += isCapturing; memmove(to, from, size); return cudaSuccess; }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t size, enum cudaMemcpyKind kind) { REFUSE_IN_CAPTURE(); return copy(to, from, size); }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, enum cudaMemcpyKind kind, cudaStream_t stream) {
   if (isCapturing && kind != cudaMemcpyDeviceToDevice) note("misuse: a captured copy between host and device keeps its host address, %zu bytes", size);
@@ -176,7 +210,7 @@ cudaError_t cudaMemcpy2DAsync(void* to, size_t toPitch, const void* from, size_t
 }
 cudaError_t cudaMemcpyFromSymbol(void* to, const void* symbol, size_t size, size_t offset, enum cudaMemcpyKind kind) { REFUSE_IN_CAPTURE(); memset(to, 0, size); return cudaSuccess; }
 cudaError_t cudaMemset(void* pointer, int value, size_t size) { memset(pointer, value, size); return cudaSuccess; }
-cudaError_t cudaMemsetAsync(void* pointer, int value, size_t size, cudaStream_t stream) { memset(pointer, value, size); return cudaSuccess; }
+cudaError_t cudaMemsetAsync(void* pointer, int value, size_t size, cudaStream_t stream) { captured.fills += isCapturing; memset(pointer, value, size); return cudaSuccess; }
 
 // ---- streams, events, graphs
 
@@ -191,7 +225,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) { free(event); return cudaSucces
 cudaError_t cudaEventSynchronize(cudaEvent_t event) { REFUSE_IN_CAPTURE(); counts.synchronizations++; return cudaSuccess; }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) { *ms = 1; return cudaSuccess; }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) { isCapturing = 1, capturedStream = stream; return cudaSuccess; }
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) { isCapturing = 0; *graph = malloc(1); return cudaSuccess; }
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) { isCapturing = 0; describeCapture(); *graph = malloc(1); return cudaSuccess; }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus* status) {
   *status = isCapturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
   return cudaSuccess;

@@ -1,10 +1,11 @@
 // Runs a command on an emulated GPU: ONNX Runtime's real CUDA provider and our real code, over a libcudart whose kernels do nothing (cudart.c).
 // `npx tsx scripts/gpu/emulation/run.ts COMMAND [ARGUMENT...]`, e.g. `... node dist/main.js serve --device cuda`. Results are meaningless numbers, as they
-// come; what it finds is operators without a CUDA kernel, refused options, graphs that cannot be captured, leaks. Needs gcc, binutils, CUDA's
+// come; what it finds is operators without a CUDA kernel, refused options, graphs that cannot be captured, leaks, and of how many kernels a captured graph
+// consists, with EMULATED_CUDA_KERNELS=1 of which. Our own kernels take part where npm run kernels:build has compiled them with nvcc. Needs gcc, binutils, CUDA's
 // headers (nvcc, or CUDA_PATH) and the provider (install-provider.mjs, or ONNXRUNTIME_DIR). Ends with the number of misuses of CUDA.
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,7 +20,8 @@ const folder = mkdtempSync(join(tmpdir(), "emulated-gpu-"));
 const log = join(folder, "log");
 try {
   buildLibraries();
-  const environment = { ...process.env, LD_LIBRARY_PATH: folder, EMULATED_CUDA_LOG: log };
+  const kernels = linkKernels();
+  const environment = { ...process.env, LD_LIBRARY_PATH: folder, EMULATED_CUDA_LOG: log, ...(kernels && { ERNIE_VL_KERNELS: kernels }) };
   const child = spawn(command[0]!, command.slice(1), { stdio: "inherit", env: environment });
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
   const code = await new Promise<number>((resolve) => child.on("exit", (status) => resolve(status ?? 1)));
@@ -58,6 +60,17 @@ function buildLibraries(): void {
   }
 }
 
+/** Our kernels over the emulated libcudart; the library that is built holds a libcudart of its own. Undefined where it has no CUDA code. */
+function linkKernels(): string | undefined {
+  const build = fileURLToPath(new URL("../../../kernels/build", import.meta.url));
+  const objects = existsSync(build) ? readdirSync(build).filter((name) => /(?<!_test)\.(cc|cu)\.o$/.test(name)) : [];
+  if (!objects.some((name) => name.endsWith(".cu.o"))) return undefined;
+  const library = join(folder, "libernie_kernels.so");
+  const paths = objects.map((name) => join(build, name));
+  execFileSync("g++", ["-shared", "-o", library, ...paths, join(folder, "libcudart.so.13")], { stdio: "inherit" });
+  return library;
+}
+
 /** Succeeds. What makes an object hands out some address; a search for algorithms finds one. */
 function stub(name: string): string {
   if (/Create(_v2)?$|LoadData$|GetKernel$/.test(name))
@@ -76,11 +89,25 @@ function headerFolder(): string {
   return found;
 }
 
+/** Each composition of a captured graph, with the names of its kernels where they were asked for, and how many graphs were so. */
+function capturedGraphs(lines: readonly string[]): Map<string, number> {
+  const graphs = new Map<string, number>();
+  const text = lines.filter((line) => /^(graph|kernel): /.test(line)).join("\n");
+  const names = execFileSync("c++filt", { input: text, encoding: "utf8", maxBuffer: 1 << 28 });
+  for (const graph of names.split(/^graph: /m).slice(1)) {
+    const [sizes, ...kernels] = graph.trim().split("\n");
+    const composition = [sizes!, ...kernels.map((line) => `    ${line.slice("kernel: ".length)}`).toSorted()].join("\n");
+    graphs.set(composition, (graphs.get(composition) ?? 0) + 1);
+  }
+  return graphs;
+}
+
 /** Prints what the libraries wrote down; returns the number of misuses. */
 function report(): number {
   const lines = existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [];
   const misuses = new Map<string, number>();
   for (const line of lines.filter((line) => line.startsWith("misuse"))) misuses.set(line, (misuses.get(line) ?? 0) + 1);
+  for (const [graph, count] of capturedGraphs(lines)) console.log(`emulated GPU: ${count} × ${graph}`);
   for (const line of lines.filter((line) => line.startsWith("summary"))) console.log(`emulated GPU: ${line.slice("summary: ".length)}`);
   for (const [line, count] of misuses) console.log(`emulated GPU: ${line}${count > 1 ? ` (${count} times)` : ""}`);
   if (misuses.size === 0) console.log("emulated GPU: no misuse of CUDA");
