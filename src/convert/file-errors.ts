@@ -1,5 +1,6 @@
 // Failures of the file system, as the operator's errors.
 
+import { lstatSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
 
 /** Runs a file system call that reads `path`; its failure becomes a UserError. */
@@ -18,6 +19,13 @@ export function writing<Result>(path: string, action: () => Result): Result {
   } catch (error) {
     throw writeError(path, error);
   }
+}
+
+/** Throws a UserError for a link to nothing, given something that does not exist: no folder can take its name. */
+export function refuseDeadLink(path: string): void {
+  const isLink = writing(path, () => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink());
+  if (!isLink) return;
+  throw new UserError(`${path}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`);
 }
 
 export function writeError(path: string, error: unknown): UserError {

@@ -5,7 +5,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -22,7 +21,7 @@ import { manifestFileName, manifestFormat, type Manifest } from "../core/manifes
 import type { FileDigest } from "./hash-file.ts";
 import { Journal } from "./journal.ts";
 import { WorkFolder, type ClaimOptions } from "./work-folder.ts";
-import { writing } from "./file-errors.ts";
+import { refuseDeadLink, writing } from "./file-errors.ts";
 
 export type OutputOptions = ClaimOptions & {
   /** Replace an earlier conversion in the target folder. */
@@ -147,13 +146,6 @@ function refuseOccupied(target: string, overwrite: boolean): void {
   if (!overwrite) {
     throw new UserError(`${target}: expected a new or empty folder, got a converted model; choose another folder or pass --overwrite`);
   }
-}
-
-/** A folder cannot take the name of a link. */
-function refuseDeadLink(target: string): void {
-  const isLink = writing(target, () => lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink());
-  if (!isLink) return;
-  throw new UserError(`${target}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`);
 }
 
 /** A folder cannot take the name of a mounted one, and the end of a long conversion would be a bad moment to learn it. */

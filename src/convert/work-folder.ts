@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { UserError } from "../core/errors.ts";
-import { writeError } from "./file-errors.ts";
+import { refuseDeadLink, writeError } from "./file-errors.ts";
 
 const heartbeatMs = 5_000;
 /** An owner that has not shown a sign of life for so long has none, wherever it ran. */
@@ -115,8 +115,10 @@ function tryClaim(path: string, number: number, hasWaited: boolean): WorkFolder 
     writeFileSync(file, JSON.stringify(owner), { flag: "wx" });
     return new WorkFolder(path, number, hasWaited);
   } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") refuseDeadLink(path);
     // Another process claimed it first, or removed the folder.
-    if (["EEXIST", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    if (code === "EEXIST" || code === "ENOENT") return undefined;
     throw writeError(file, error);
   }
 }

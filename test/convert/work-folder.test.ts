@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { WorkFolder, workFolderPath } from "../../src/convert/work-folder.ts";
@@ -96,4 +96,31 @@ test("removing leaves nothing beside the target, releasing keeps what was writte
   expect([second.hasWaited, readdirSync(second.path).toSorted()]).toEqual([false, ["owner-1", "x"]]);
   second.remove();
   expect(readdirSync(join(target, ".."))).toEqual([]);
+});
+
+describe("in place of the work folder", () => {
+  test("a link that leads nowhere is refused, not tried for ever", async () => {
+    const target = newTarget();
+    symlinkSync("nowhere", workFolderPath(target));
+
+    const message = `${workFolderPath(target)}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`;
+    await expect(WorkFolder.claim(target)).rejects.toThrow(message);
+  });
+
+  test("a file or a link to itself is refused", async () => {
+    const [file, circle] = [newTarget(), newTarget()];
+    writeFileSync(workFolderPath(file), "");
+    symlinkSync(workFolderPath(circle), workFolderPath(circle));
+
+    for (const target of [file, circle]) await expect(WorkFolder.claim(target)).rejects.toThrow(/^cannot write .*; check the folder/);
+  });
+
+  test("a link to a folder serves", async () => {
+    const target = newTarget();
+    symlinkSync(temporaryFolder(), workFolderPath(target));
+
+    const work = await WorkFolder.claim(target);
+    expect(readdirSync(work.path)).toEqual(["owner-1"]);
+    work.remove();
+  });
 });
