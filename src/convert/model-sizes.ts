@@ -1,6 +1,7 @@
 // What config.json alone says, in either spelling, and the rules its sizes obey.
 
 import type { ModelConfig } from "../core/model-config.ts";
+import { mergeSize, patchSize } from "../core/vision-grid.ts";
 import { rejectValue } from "./read-json.ts";
 import type { DeclaredTokens } from "./special-tokens.ts";
 
@@ -8,10 +9,11 @@ export type ModelSizes = Pick<ModelConfig, "text" | "moe" | "vision"> & { readon
 
 /** What attention, routing and the vision tower take for granted. `prefix` leads to the text keys. */
 export function checkSizes(path: string, { text, moe, vision }: ModelSizes, prefix: string): void {
-  const { hiddenSize, queryHeadCount, kvHeadCount, headDim } = text;
+  const { queryHeadCount, kvHeadCount, headDim } = text;
   const { height, width, time } = text.ropePairs;
-  if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
-    rejectValue(path, `${prefix}num_attention_heads`, `a number that cuts hidden_size ${hiddenSize} into even heads`, queryHeadCount);
+  // What ONNX Runtime's GroupQueryAttention asks for.
+  if (headDim % 8 !== 0) {
+    rejectValue(path, `${prefix}head_dim`, "a multiple of 8 (without the key it is hidden_size / num_attention_heads)", headDim);
   }
   if (queryHeadCount % kvHeadCount !== 0) {
     rejectValue(path, `${prefix}num_key_value_heads`, `a divisor of num_attention_heads ${queryHeadCount}`, kvHeadCount);
@@ -29,8 +31,13 @@ export function checkSizes(path: string, { text, moe, vision }: ModelSizes, pref
   if (!Number.isInteger(vision.mlpWidth)) {
     rejectValue(path, "vision_config.mlp_ratio", "a whole MLP width", vision.mlpWidth / vision.hiddenSize);
   }
-  if (vision.temporalMergeSize !== 2) {
-    const key = prefix === "" ? "temporal_conv_size" : "vision_config.temporal_merge_size";
-    rejectValue(path, key, "2, the only supported value", vision.temporalMergeSize);
-  }
+  const temporalKey = prefix === "" ? "temporal_conv_size" : "vision_config.temporal_merge_size";
+  requireSize(path, "vision_config.patch_size", patchSize, vision.patchSize);
+  requireSize(path, "vision_config.spatial_merge_size", mergeSize, vision.mergeSize);
+  requireSize(path, temporalKey, 2, vision.temporalMergeSize);
+}
+
+/** Pictures are cut up before the model is asked, by the sizes that all published checkpoints share. */
+function requireSize(path: string, key: string, supported: number, got: number): void {
+  if (got !== supported) rejectValue(path, key, `${supported}, the only supported value`, got);
 }

@@ -43,12 +43,7 @@ export function planConversion(
   { config, settings, inspect, probe = false, scaleRule }: PlanOptions,
   calibration?: ExpertCalibration,
 ): Plan {
-  const { hiddenSize } = config.text;
-  if (settings.weights !== "fp32" && hiddenSize % blockLength !== 0) {
-    throw new UserError(
-      `${settings.weights} weights need a hidden size that is a multiple of ${blockLength}, this model's is ${hiddenSize}; use --weights fp32`,
-    );
-  }
+  refuseUnsuitableSizes(config, settings);
   const build = { config, weights: new Weights(settings, scaleRule), inspect, probe, calibration };
   const graphs = [
     { name: graphFiles.decoder, graph: buildDecoder(build) },
@@ -72,4 +67,22 @@ export function planConversion(
       })),
     ),
   };
+}
+
+/** What the ModalityMoe kernels take at most, of one modality and for one token (kernels/ops/modality_moe/modality_moe.h). */
+const maxExperts = 128;
+const maxTopK = 8;
+
+function refuseUnsuitableSizes({ text, moe }: ModelConfig, { weights, experts }: ConversionSettings): void {
+  if (weights !== "fp32" && text.hiddenSize % blockLength !== 0) {
+    throw new UserError(
+      `${weights} weights need a hidden size that is a multiple of ${blockLength}, this model's is ${text.hiddenSize}; use --weights fp32`,
+    );
+  }
+  if (experts === "modality-moe" && (moe.expertCount > maxExperts || moe.topK > maxTopK)) {
+    throw new UserError(
+      `the ModalityMoe kernel takes up to ${maxExperts} experts of a kind and ${maxTopK} for a token, ` +
+        `this model has ${moe.expertCount} and ${moe.topK}; use --experts onnxruntime`,
+    );
+  }
 }

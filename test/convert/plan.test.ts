@@ -23,6 +23,22 @@ describe("planConversion", () => {
     );
   });
 
+  test.each([
+    { expertCount: 129, topK: 6 },
+    { expertCount: 64, topK: 9 },
+  ])("refuses our own operator for more experts than it takes: %j", (changes) => {
+    const config = { ...nano, moe: { ...nano.moe, ...changes } };
+    const plan = (experts: { experts?: "modality-moe" }) =>
+      planConversion({ config, settings: { weights: "int4", activations: "fp32", ...experts }, inspect: false });
+
+    expect(() => plan({ experts: "modality-moe" })).toThrow(
+      new UserError(
+        `the ModalityMoe kernel takes up to 128 experts of a kind and 8 for a token, this model has ${changes.expertCount} and ${changes.topK}; use --experts onnxruntime`,
+      ),
+    );
+    expect(plan({}).jobs.length).toBeGreaterThan(0);
+  });
+
   test("writes every byte of every data file exactly once", () => {
     const plan = planConversion({ config: nano, settings: { weights: "int4", activations: "fp32" }, inspect: false });
 

@@ -226,7 +226,7 @@ describe("picture settings", () => {
   });
 
   test.each([
-    [{ patch_size: 16 }, "patch_size: expected 2 as in config.json, got 16"],
+    [{ patch_size: 16 }, "patch_size: expected 14 as in config.json, got 16"],
     [{ merge_size: 3 }, "merge_size: expected 2 as in config.json, got 3"],
     [{ min_pixels: 300, max_pixels: 200 }, "max_pixels: expected at least min_pixels 300, got 200"],
     [{ rescale_factor: 1 }, "rescale_factor: expected 1/255, the only supported value, got 1"],
@@ -244,7 +244,8 @@ describe("a config that cannot be served is refused with key, expectation and va
     ["hidden_size", undefined, "hidden_size: expected a positive whole number, got nothing"],
     ["hidden_size", "16", 'hidden_size: expected a positive whole number, got "16"'],
     ["num_hidden_layers", 0, "num_hidden_layers: expected a positive whole number, got 0"],
-    ["num_attention_heads", 3, "num_attention_heads: expected a number that cuts hidden_size 16 into even heads, got 3"],
+    ["num_attention_heads", 3, "head_dim: expected a multiple of 8 (without the key it is hidden_size / num_attention_heads), got 5.333"],
+    ["head_dim", 12, "head_dim: expected a multiple of 8 (without the key it is hidden_size / num_attention_heads), got 12"],
     ["num_key_value_heads", 3, "num_key_value_heads: expected a divisor of num_attention_heads 2, got 3"],
     ["freq_allocation", 1, "freq_allocation: expected a split of 4 frequency pairs with as many for height as for width, got 1"],
     ["freq_allocation", 4, "freq_allocation: expected a split of 4 frequency pairs"],
@@ -286,12 +287,13 @@ describe("a config that cannot be served is refused with key, expectation and va
       "vision_config.num_heads: expected a number that cuts hidden_size 8 into heads of a multiple of 4, got 4",
     ],
     ["vision_config.mlp_ratio", 2.01, "vision_config.mlp_ratio: expected a whole MLP width, got 2.01"],
+    ["vision_config.patch_size", 16, "vision_config.patch_size: expected 14, the only supported value, got 16"],
     ["vision_config.in_channels", 1, "vision_config.in_channels: expected 3, the only supported value, got 1"],
   ];
   const nativeCases: [string, unknown, string][] = [
     ["text_config", [], "text_config: expected an object, got []"],
     ["text_config.hidden_size", 1.5, "text_config.hidden_size: expected a positive whole number, got 1.5"],
-    ["text_config.num_attention_heads", 3, "text_config.num_attention_heads: expected a number that cuts"],
+    ["text_config.num_attention_heads", 3, "text_config.head_dim: expected a multiple of 8"],
     ["text_config.mlp_layer_types", ["dense"], 'text_config.mlp_layer_types: expected 2 layers, got ["dense"]'],
     ["text_config.mlp_layer_types", ["dense", "moe"], 'text_config.mlp_layer_types.1: expected "dense" or "sparse", got "moe"'],
     ["text_config.moe_num_experts", [4, 4], "text_config.moe_num_experts: expected a positive whole number, got [4,4]"],
@@ -303,6 +305,8 @@ describe("a config that cannot be served is refused with key, expectation and va
     ],
     ["text_config.rope_parameters.mrope_section", [2, 2], "mrope_section: expected frequency pairs of [height, width, time], got [2,2]"],
     ["vision_config.temporal_merge_size", 3, "vision_config.temporal_merge_size: expected 2, the only supported value, got 3"],
+    ["vision_config.patch_size", 28, "vision_config.patch_size: expected 14, the only supported value, got 28"],
+    ["vision_config.spatial_merge_size", 4, "vision_config.spatial_merge_size: expected 2, the only supported value, got 4"],
     ["quantization_config", {}, "quantization_config: expected no quantization"],
   ];
 

@@ -39,7 +39,7 @@ export const hubConfig: Json = {
   bos_token_id: 1,
   eos_token_id: 2,
   pad_token_id: 0,
-  vision_config: { depth: 1, embed_dim: 8, hidden_size: visionHidden, num_heads: 2, mlp_ratio: 2, patch_size: 2, spatial_merge_size: 2 },
+  vision_config: { depth: 1, embed_dim: 8, hidden_size: visionHidden, num_heads: 2, mlp_ratio: 2, patch_size: 14, spatial_merge_size: 2 },
 };
 
 export const nativeConfig: Json = {
@@ -74,7 +74,7 @@ export const nativeConfig: Json = {
     hidden_size: visionHidden,
     num_heads: 2,
     intermediate_size: 16,
-    patch_size: 2,
+    patch_size: 14,
     spatial_merge_size: 2,
     temporal_merge_size: 2,
   },
@@ -92,7 +92,7 @@ export const hubShapes: Record<string, readonly number[]> = Object.fromEntries([
   ]),
   ...linear("model.resampler_model.mlp", hidden, 32),
   ["model.resampler_model.after_norm.weight", [hidden]],
-  ["vision_model.patch_embed.proj.weight", [visionHidden, 12]],
+  ["vision_model.patch_embed.proj.weight", [visionHidden, 588]],
   ...norm("vision_model.blocks.0.norm1", visionHidden),
   ...norm("vision_model.blocks.0.norm2", visionHidden),
   ...linear("vision_model.blocks.0.attn.qkv", 24, visionHidden),
