@@ -36,13 +36,18 @@ export async function* severalPrompts(
   }
 }
 
-/** Generators that run at the same time; the next event of each is asked for when its last one has been taken. */
+/** Generators that run at the same time; the next event of each is asked for when its last one has been taken. First come, first served. */
 class Race {
   readonly #start: Start;
   readonly #end = new AbortController();
   readonly #signal: AbortSignal;
   readonly #sources: AsyncGenerator<ChatEvent>[] = [];
-  readonly #pending = new Map<number, Promise<{ index: number; result: IteratorResult<ChatEvent, unknown> }>>();
+  /** By source: what it was asked for last. */
+  readonly #asked: Promise<IteratorResult<ChatEvent, unknown>>[] = [];
+  /** Sources that have answered. (Promise.race would leave something behind in the promises of all others, at each event.) */
+  readonly #arrived: number[] = [];
+  #openCount = 0;
+  #wake = (): void => {};
 
   constructor(start: Start, signal: AbortSignal) {
     this.#start = start;
@@ -54,32 +59,45 @@ class Race {
     while (this.#sources.length < count) {
       const index = this.#sources.length;
       this.#sources.push(this.#start(index, this.#signal));
+      this.#openCount++;
       this.#ask(index);
     }
   }
 
   async *events(): AsyncGenerator<[index: number, event: ChatEvent], void> {
     try {
-      while (this.#pending.size > 0) {
-        const { index, result } = await Promise.race(this.#pending.values());
-        if (result.done) {
-          this.#pending.delete(index);
+      while (this.#openCount > 0) {
+        const index = await this.#nextArrived();
+        const { done, value } = await this.#asked[index]!;
+        if (done) {
+          this.#openCount--;
           continue;
         }
-        yield [index, result.value];
+        yield [index, value];
         this.#ask(index);
       }
     } finally {
       this.#end.abort();
-      await Promise.allSettled(this.#pending.values());
+      await Promise.allSettled(this.#asked);
       await Promise.allSettled(this.#sources.map((source) => source.return(undefined))); // those whose last event nobody took
     }
   }
 
+  async #nextArrived(): Promise<number> {
+    for (;;) {
+      const index = this.#arrived.shift();
+      if (index !== undefined) return index;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
   #ask(index: number): void {
-    this.#pending.set(
-      index,
-      this.#sources[index]!.next().then((result) => ({ index, result })),
-    );
+    const asked = this.#sources[index]!.next();
+    this.#asked[index] = asked;
+    const arrive = (): void => {
+      this.#arrived.push(index);
+      this.#wake();
+    };
+    asked.then(arrive, arrive);
   }
 }

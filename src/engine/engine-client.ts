@@ -129,10 +129,12 @@ export class EngineClient {
     try {
       this.#send({ type: "submit", id, request, sentMs: monotonicMs() }, request.constraint ? [request.constraint.port] : []);
       for (;;) {
-        const event = await takeEvent(inbox);
-        if (isLast(event)) this.#remove(id);
-        yield event;
-        if (isLast(event)) return;
+        for (const event of await takeEvents(inbox)) {
+          if (signal.aborted) break;
+          if (isLast(event)) this.#remove(id);
+          yield event;
+          if (isLast(event)) return;
+        }
       }
     } finally {
       signal.removeEventListener("abort", abort);
@@ -259,11 +261,13 @@ function shuttingDown(): RequestError {
   return new RequestError(message, { status: 503, code: "shutting_down", retryAfterMs: retryAfterRestartMs });
 }
 
-async function takeEvent(inbox: Inbox): Promise<GenerationEvent> {
-  for (;;) {
-    const event = inbox.events.shift();
-    if (event) return event;
+/** All that have come. One by one they would cost seconds: `shift` moves the rest of a long array, and a slow client has tens of thousands waiting. */
+async function takeEvents(inbox: Inbox): Promise<readonly GenerationEvent[]> {
+  while (inbox.events.length === 0) {
     if (inbox.hasEnded) throw inbox.error;
     await new Promise<void>((resolve) => (inbox.wake = resolve));
   }
+  const { events } = inbox;
+  inbox.events = [];
+  return events;
 }

@@ -233,7 +233,7 @@ export class Scheduler {
    */
   #nextPrefilling(): Sequence | undefined {
     const prefilling = this.#running.filter(({ status }) => status === "prefilling");
-    if (this.#encoding && prefilling.includes(this.#encoding)) return this.#encoding;
+    if (this.#encoding) return this.#encoding;
     const isShortest = this.#isShortestNext;
     this.#isShortestNext = !isShortest;
     if (!isShortest) return prefilling[0];
@@ -264,7 +264,7 @@ export class Scheduler {
   }
 
   #bookPicture({ hash }: ImagePatches, sequence: Sequence, hasMore: boolean): void {
-    this.#encoding = hasMore ? sequence : undefined;
+    this.#encoding = hasMore && sequence.slot !== undefined ? sequence : undefined; // else aborted meanwhile
     if (!hasMore) sequence.encodedImages.add(hash);
   }
 
@@ -306,6 +306,7 @@ export class Scheduler {
       this.#meanRunMs = this.#meanRunMs === 0 ? runMs : this.#meanRunMs + newestShare * (runMs - this.#meanRunMs);
     }
     sequence.status = "finished";
+    if (this.#encoding === sequence) this.#encoding = undefined;
     this.#queue.leave(sequence);
     this.#running = this.#running.filter((other) => other !== sequence);
   }

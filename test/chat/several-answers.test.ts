@@ -1,13 +1,14 @@
 import { MessageChannel } from "node:worker_threads";
 import { describe, expect, test, vi } from "vitest";
 import { createChatService } from "../../src/chat/complete.ts";
-import { severalAnswers } from "../../src/chat/several-answers.ts";
+import { severalAnswers, severalPrompts } from "../../src/chat/several-answers.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { greedy } from "../../src/core/sampling.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
 import { runEngineLoop } from "../../src/engine/engine-loop.ts";
+import { collectGarbage } from "../collect-garbage.ts";
 import { FakeModel, noConstraint } from "../engine/fake-model.ts";
 import { makeChat, makeImage, nanoFolder, nanoTokens, noGrammar } from "./nano.ts";
 
@@ -108,6 +109,20 @@ describe("severalAnswers", () => {
 
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
   });
+});
+
+test("severalPrompts leaves nothing behind in the answers that wait while others are written", async () => {
+  async function* answer(index: number, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+    if (index > 0) await new Promise((_, reject) => signal.addEventListener("abort", reject));
+    for (;;) yield { type: "content", text: "a" };
+  }
+  const events = severalPrompts(128, 1, answer, never());
+  const usedBytes = async () => (await collectGarbage(), process.memoryUsage().heapUsed);
+  await events.next();
+  const before = await usedBytes();
+  for (let i = 0; i < 5000; i++) await events.next();
+  expect((await usedBytes()) - before).toBeLessThan(10 * 2 ** 20);
+  await events.return(undefined);
 });
 
 describe("several answers of the engine", () => {

@@ -3,6 +3,7 @@ import { entriesOf } from "../../src/core/batch.ts";
 import { RequestError } from "../../src/core/errors.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
 import type { SequenceId } from "../../src/engine/engine-protocol.ts";
+import { collectGarbage } from "../collect-garbage.ts";
 import { answerAlone, makeRequest } from "./fake-model.ts";
 import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
 
@@ -170,6 +171,20 @@ describe("pictures", () => {
     runToEnd(engine);
     expect(model.log).toEqual(["encode film", "encode film two", "encode film two", "encode film two", "prefill 0[0..4)"]);
     expect(model.restartedFilms).toBe(1);
+  });
+
+  test("of a film that nobody wants any more are not kept", async () => {
+    const { engine } = makeEngine();
+    const pictures = (() => {
+      const id = 0 as SequenceId;
+      const request = makeRequest(["film", 2]);
+      engine.submit(id, request);
+      step(engine);
+      engine.abort(id);
+      return new WeakRef(request.prompt.spans[0]!.image.patches);
+    })();
+    await collectGarbage();
+    expect(pictures.deref()).toBeUndefined();
   });
 
   test("are encoded when the prefill comes to them, not before", () => {
