@@ -9,7 +9,9 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
     try {
         static Ort::CustomOpDomain domain = [] {
             Ort::CustomOpDomain ops("ernie_vl");
+            ernie::addGatedMlp(ops);
             ernie::addModalityMoe(ops);
+            ernie::addQuantizedLinear(ops);
             return ops;
         }();
         return api->AddCustomOpDomain(options, domain);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "contract.h"
+#include "tiles.h"
 
 namespace ernie {
 
@@ -77,7 +78,41 @@ void addForEveryActivation(Ort::CustomOpDomain& domain) {
     for (const Op& op : ops) domain.Add(&op);
 }
 
+// An op for the CPU alone that computes in float.
+template <typename Op, typename Kernel>
+struct CpuOp : Ort::CustomOpBase<Op, Kernel, true> {
+    const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+    OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo*, void** kernel) const {
+        return statusOf([&] { *kernel = new Kernel; });
+    }
+};
+
+// Codes and scales (common/tiles.h) as two inputs from `first` on: [rows/16, columns/32, 64·bits] and [rows/16, columns/32, 16].
+inline TiledMatrix matrixInput(const Ort::KernelContext& context, size_t first, const char* op) {
+    const Shape codes = shapeOf(context, first), scales = shapeOf(context, first + 1);
+    const auto isValid = [&] { return codes[2] == 64 * 4 || codes[2] == 64 * 8; };
+    if (codes.size() != 3 || !isValid() || scales != Shape{codes[0], codes[1], kTileRows}) {
+        throw std::runtime_error(std::string(op) + ": a matrix wants codes [rows/16, columns/32, 256 or 512] and scales [rows/16, columns/32, 16], got " + show(codes) + " and " + show(scales));
+    }
+    const auto data = [&](size_t input) { return context.GetInput(input).GetTensorRawData(); };
+    return {static_cast<const uint8_t*>(data(first)), static_cast<const uint16_t*>(data(first + 1)), int(codes[0]) * kTileRows, int(codes[1]) * kBlockColumns, int(codes[2] / 64)};
+}
+
+inline ONNXTensorElementDataType matrixInputType(size_t input) {
+    return input % 2 == 0 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+}
+
+// Rows of x [..., columns].
+inline int tokensOf(const Shape& x, int columns, const char* op) {
+    if (x.empty() || x.back() != columns) throw std::runtime_error(std::string(op) + ": x wants [..., " + std::to_string(columns) + "], got " + show(x));
+    int tokens = 1;
+    for (size_t i = 0; i + 1 < x.size(); i++) tokens *= int(x[i]);
+    return tokens;
+}
+
 // One function per folder of ops/.
+void addGatedMlp(Ort::CustomOpDomain& domain);
 void addModalityMoe(Ort::CustomOpDomain& domain);
+void addQuantizedLinear(Ort::CustomOpDomain& domain);
 
 }  // namespace ernie

@@ -8,8 +8,9 @@ import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ops = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "kernels", "ops");
-const build = join(ops, "..", "build", "test");
+const kernels = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "kernels");
+const [ops, common] = [join(kernels, "ops"), join(kernels, "common")];
+const build = join(kernels, "build", "test");
 
 const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas"];
 // float-cast-overflow is not part of "undefined", but is undefined.
@@ -28,18 +29,22 @@ try {
 async function main() {
   rmSync(build, { recursive: true, force: true });
   mkdirSync(build, { recursive: true });
-  const programs = readdirSync(ops).flatMap((op) => [
-    nativeTest(op, "cpu", cpuFlags, (name) => name.endsWith(".cc") && !name.endsWith("_op.cc")),
-    nativeTest(op, "cuda", cudaFlags, (name) => name.endsWith(".cu") || name.endsWith("_reference.cc")),
-  ]);
-  await inParallel(programs.flatMap(({ objects }) => objects.map((object) => () => compile(object))));
+  const shared = objectsOf(common, "common.cpu", cpuFlags, (name) => name.endsWith(".cc"));
+  const programs = readdirSync(ops).flatMap((op) => {
+    const cpu = objectsOf(join(ops, op), `${op}.cpu`, cpuFlags, (name) => name.endsWith(".cc") && !name.endsWith("_op.cc"));
+    const cuda = objectsOf(join(ops, op), `${op}.cuda`, cudaFlags, (name) => name.endsWith(".cu") || name.endsWith("_reference.cc"));
+    return [
+      { path: join(build, `${op}.cpu`), objects: [...cpu, ...shared], flags: cpuFlags },
+      ...(cuda.some(({ source }) => source.endsWith(".cu")) ? [{ path: join(build, `${op}.cuda`), objects: cuda, flags: cudaFlags }] : []),
+    ];
+  });
+  await inParallel([...new Set(programs.flatMap(({ objects }) => objects))].map((object) => () => compile(object)));
   await inParallel(programs.map((program) => () => linkAndRun(program)));
 }
 
-function nativeTest(op, target, flags, isSource) {
-  const sources = readdirSync(join(ops, op)).filter(isSource);
-  const objects = sources.map((name) => ({ source: join(ops, op, name), path: join(build, `${op}.${target}.${name}.o`), flags }));
-  return { path: join(build, `${op}.${target}`), objects, flags };
+function objectsOf(folder, prefix, flags, isSource) {
+  const names = readdirSync(folder).filter(isSource);
+  return names.map((name) => ({ source: join(folder, name), path: join(build, `${prefix}.${name}.o`), flags }));
 }
 
 // "-x c++": a .cu file is C++ to the emulator.

@@ -7,16 +7,7 @@
 //   w[e]   = p[e] / max(sum of p over the chosen, normMin)
 //   y[t]   = sum over the chosen of w[e] · down_e · (silu(gate_e · x[t]) * (up_e · x[t])),   silu(z) = z / (1 + exp(-z))
 //
-// Weights are symmetric integers, one fp16 scale per row and block of 32 columns: value = scale · (q − middle), q in
-// 0…15 with middle 8 (bits 4) or 0…255 with middle 128 (bits 8). A matrix [rows, columns] is stored as tiles of 16 rows:
-//   codes  [rows/16, columns/32, 16·32·bits/8]    scales [rows/16, columns/32, 16]
-// so that one pass over a tile reads memory in order and each of 16 SIMD lanes owns a row. Inside a tile's block of 32
-// columns, row r (0…15) and column c (0…31):
-//   bits 8: byte (c / 4)·64 + 4r + c % 4
-//   bits 4: byte (c / 8)·64 + 4r + c % 4, low nibble where c % 8 < 4, else high nibble
-// Example, bits 4, row 2, columns 8…15: bytes 72…75 hold columns 8 9 10 11 low and 12 13 14 15 high.
-// A 16×32 block of int4 is 256 bytes, which a warp reads as 8 bytes per lane: exactly the fragments of two m16n8k16 with
-// rows and columns permuted (lane = 4·g + i reads byte 64i + 8g: rows 2g, 2g+1, columns 8i…8i+7).
+// Weights are tiles of 16 rows (common/tiles.h) of 4 or 8 bits.
 // gateUp has 2·width rows: tile 2i is gate rows 16i…16i+15, tile 2i+1 is up rows 16i…16i+15.
 //
 // Limits: hidden and both widths are multiples of 32 (the converter pads a width with zero weights), experts ≤ kMaxExperts,
@@ -24,15 +15,12 @@
 // has them); other tokens are not affected and nothing else happens.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-
 #include "../../common/contract.h"
+#include "../../common/cpu_lanes.h"
+#include "../../common/tiles.h"
 
 namespace ernie {
 
-constexpr int kBlockColumns = 32;
-constexpr int kTileRows = 16;
 constexpr int kMaxExperts = 128;
 constexpr int kMaxTopK = 8;
 
@@ -60,13 +48,13 @@ struct ModalityMoe {
     int32_t* chosen = nullptr;
 };
 
+// Both matrices of all experts of a bank, one below the other.
+inline TiledMatrix gateUpOf(const ModalityMoe& a, const ExpertBank& bank) { return {bank.gateUp, bank.gateUpScales, a.experts * 2 * bank.width, a.hidden, a.bits}; }
+inline TiledMatrix downOf(const ModalityMoe& a, const ExpertBank& bank) { return {bank.down, bank.downScales, a.experts * a.hidden, bank.width, a.bits}; }
+
 // Obvious loops, double sums, one thread (modality_moe_reference.cc). A 16-bit hiddenType rounds silu(gate) · up once before
 // down, as the CUDA kernels do; with kFloat32 it stays double.
 void modalityMoeReference(const ModalityMoe& args, ActivationType hiddenType = ActivationType::kFloat32);
-
-// The instruction sets that the CPU kernel has code for.
-enum class CpuKernel { kPortable, kAvx2, kAvx512Vnni };
-CpuKernel bestCpuKernel();
 
 // modality_moe_cpu.cc: host pointers; scratch memory belongs to the calling thread and only grows.
 void modalityMoeCpu(const ModalityMoe& args, ParallelFor parallelFor, CpuKernel kernel = bestCpuKernel());

@@ -6,8 +6,9 @@
 #include <cstring>
 #include <vector>
 
+#include "../../common/cpu_gated.h"
 #include "../../common/half.h"
-#include "cpu_lanes.h"
+#include "../../common/parallel.h"
 #include "modality_moe.h"
 
 namespace ernie {
@@ -28,12 +29,6 @@ struct ExpertRun {
     int firstTask;  // of the gate and up phase: one task per block of 32 intermediate columns
 };
 
-template <typename T>
-T* atLeast(std::vector<T>& buffer, size_t count) {
-    if (buffer.size() < count) buffer.resize(count);
-    return buffer.data();
-}
-
 // Kept by each calling thread, shared by all layers.
 struct Scratch {
     std::vector<float> x, y, logits;
@@ -43,15 +38,6 @@ struct Scratch {
     std::vector<Assignment> assignments;
     std::vector<ExpertRun> runs;
 };
-
-const CpuLanes& lanesOf(CpuKernel kernel) {
-#if defined(__x86_64__)
-    if (kernel == CpuKernel::kAvx512Vnni) return avx512VnniLanes;
-    if (kernel == CpuKernel::kAvx2) return avx2Lanes;
-#endif
-    (void)kernel;
-    return portableLanes;
-}
 
 // At most kTokensPerPass tokens of one call.
 class Pass {
@@ -78,23 +64,18 @@ class Pass {
 
     void run() {
         expertChunks = (a.experts + kExpertsPerTask - 1) / kExpertsPerTask;
-        forEach<&Pass::prepareToken>(a.tokens);
-        forEach<&Pass::routerLogits>(size_t(a.tokens) * expertChunks);
-        forEach<&Pass::choose>(a.tokens);
+        const size_t tokens = a.tokens, routerBytes = tokens * a.experts * a.hidden * sizeof(float);
+        forEach(parallelFor, tokens, tokens * a.hidden * sizeof(float), [this](size_t t) { prepareToken(t); });
+        forEach(parallelFor, tokens * expertChunks, routerBytes, [this](size_t task) { routerLogits(task); });
+        forEach(parallelFor, tokens, tokens * a.experts * a.topK * sizeof(float), [this](size_t t) { choose(t); });
         groupByExpert();
-        forEach<&Pass::gateUp>(gateUpTasks);
+        forEach(parallelFor, gateUpTasks, 2 * downBytes, [this](size_t task) { gateUp(task); });
         const int downTiles = a.hidden / kTileRows;
-        forEach<&Pass::down>((downTiles + kDownTilesPerTask - 1) / kDownTilesPerTask);
-        if (a.type != ActivationType::kFloat32) forEach<&Pass::storeToken>(a.tokens);
+        forEach(parallelFor, (downTiles + kDownTilesPerTask - 1) / kDownTilesPerTask, downBytes, [this](size_t task) { down(task); });
+        if (a.type != ActivationType::kFloat32) forEach(parallelFor, tokens, tokens * a.hidden * 2, [this](size_t t) { storeToken(t); });
     }
 
   private:
-    template <void (Pass::*kTask)(size_t)>
-    void forEach(size_t count) {
-        if (count == 1) return (this->*kTask)(0);
-        parallelFor.run(parallelFor.pool, [](void* pass, size_t i) { (static_cast<Pass*>(pass)->*kTask)(i); }, count, this);
-    }
-
     void prepareToken(size_t t) {
         const size_t first = t * a.hidden;
         if (a.type != ActivationType::kFloat32) {
@@ -145,7 +126,7 @@ class Pass {
         for (int t = 0; t < a.tokens; t++)
             for (int k = 0; k < a.topK; k++) starts[rankOf(t, k) + 1]++;
         s.runs.clear();
-        gateUpTasks = 0;
+        gateUpTasks = downBytes = 0;
         for (int rank = 0; rank < 2 * a.experts; rank++) {
             const int count = starts[rank + 1];
             starts[rank + 1] += starts[rank];
@@ -153,33 +134,28 @@ class Pass {
             const int bank = rank / a.experts;
             s.runs.push_back({bank, rank % a.experts, starts[rank], starts[rank + 1], int(gateUpTasks)});
             gateUpTasks += a.banks[bank].width / kBlockColumns;
+            downBytes += downOf(a, a.banks[bank]).bytes() / a.experts * ((count + kTokenGroup - 1) / kTokenGroup);
         }
         for (int t = 0; t < a.tokens; t++)
             for (int k = 0; k < a.topK; k++) s.assignments[starts[rankOf(t, k)]++] = {t, s.chosenWeights[t * a.topK + k]};
     }
 
-    // Two gate and two up tiles make one block of 32 columns of h, for all tokens of the expert.
+    // One block of h, for all tokens of the expert.
     void gateUp(size_t task) {
         const auto after = std::upper_bound(s.runs.begin(), s.runs.end(), int(task), [](int i, const ExpertRun& r) { return i < r.firstTask; });
         const ExpertRun& run = *(after - 1);
         const ExpertBank& bank = a.banks[run.bank];
         const int block = int(task) - run.firstTask;
-        const size_t tile = size_t(run.expert) * 2 * bank.width / kTileRows + 4 * block;
-        float out[4][kTokenGroup][kTileRows];  // gate, up, gate, up
+        const size_t firstTile = size_t(run.expert) * 2 * bank.width / kTileRows;
         for (int first = run.first; first < run.last; first += kTokenGroup) {
             const int n = std::min(kTokenGroup, run.last - first);
             const ActivationBlock* rows[kTokenGroup];
-            for (int i = 0; i < n; i++) rows[i] = s.quantizedX.data() + size_t(s.assignments[first + i].token) * xBlocks;
-            for (int i = 0; i < 4; i++) dotTile(bank.gateUp, bank.gateUpScales, tile + i, xBlocks, rows, n, out[i][0]);
+            ActivationBlock* h[kTokenGroup];
             for (int i = 0; i < n; i++) {
-                float gate[32], up[32], h[32];
-                for (int half = 0; half < 2; half++) {
-                    std::memcpy(gate + 16 * half, out[2 * half][i], sizeof out[0][0]);
-                    std::memcpy(up + 16 * half, out[2 * half + 1][i], sizeof out[0][0]);
-                }
-                lanes.swiglu(gate, up, h);
-                lanes.quantize(h, 1, middle, s.quantizedH.data() + size_t(first + i) * hBlocks + block);
+                rows[i] = s.quantizedX.data() + size_t(s.assignments[first + i].token) * xBlocks;
+                h[i] = s.quantizedH.data() + size_t(first + i) * hBlocks + block;
             }
+            gatedBlock(lanes, gateUpOf(a, bank), firstTile, block, rows, n, h);
         }
     }
 
@@ -196,7 +172,7 @@ class Pass {
                 for (int i = 0; i < n; i++) rows[i] = s.quantizedH.data() + size_t(first + i) * hBlocks;
                 for (int tile = firstTile; tile < firstTile + tiles; tile++) {
                     const size_t expertTile = size_t(run.expert) * a.hidden / kTileRows + tile;
-                    dotTile(bank.down, bank.downScales, expertTile, bank.width / kBlockColumns, rows, n, out[0]);
+                    lanes.dotTile(downOf(a, bank), expertTile, rows, n, out[0]);
                     for (int i = 0; i < n; i++) {
                         const Assignment& assignment = s.assignments[first + i];
                         lanes.addScaled(y + size_t(assignment.token) * a.hidden + tile * kTileRows, out[i], assignment.weight);
@@ -213,12 +189,6 @@ class Pass {
         for (int c = 0; c < a.hidden; c++) half[c] = isFloat16 ? halfFromFloat(row[c]) : bfloat16FromFloat(row[c]);
     }
 
-    void dotTile(const uint8_t* codes, const uint16_t* scales, size_t tile, int blocks, const ActivationBlock* const* rows, int n, float* out) const {
-        const size_t block = tile * blocks;
-        const auto dot = a.bits == 4 ? lanes.dot4 : lanes.dot8;
-        dot(codes + block * 64 * a.bits, scales + block * kTileRows, blocks, rows, n, out);
-    }
-
     int bankOf(size_t t) const { return a.visionExpert[t] ? 1 : 0; }
     int rankOf(size_t t, int k) const { return bankOf(t) * a.experts + s.chosen[t * a.topK + k]; }
 
@@ -230,23 +200,10 @@ class Pass {
     const float* x;  // [tokens, hidden]
     float* y;        // [tokens, hidden]
     int xBlocks, hBlocks, expertChunks;
-    size_t gateUpTasks;
+    size_t gateUpTasks, downBytes;  // bytes as often as they are read
 };
 
 }  // namespace
-
-CpuKernel bestCpuKernel() {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    const bool hasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-    const bool hasAvx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                           __builtin_cpu_supports("avx512vnni");
-    if (hasAvx2 && hasAvx512) return CpuKernel::kAvx512Vnni;
-    if (hasAvx2) return CpuKernel::kAvx2;
-#endif
-    return CpuKernel::kPortable;
-}
 
 void modalityMoeCpu(const ModalityMoe& args, ParallelFor parallelFor, CpuKernel kernel) {
     thread_local Scratch scratch;

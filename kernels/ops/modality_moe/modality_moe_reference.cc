@@ -6,30 +6,11 @@
 #include <vector>
 
 #include "../../common/activation_values.h"
+#include "../../common/tiles_reference.h"
 #include "modality_moe.h"
 
 namespace ernie {
 namespace {
-
-// q − middle at row r, column c of a 16×32 block.
-int codeAt(const uint8_t* block, int bits, int r, int c) {
-    if (bits == 8) return block[c / 4 * 64 + 4 * r + c % 4] - 128;
-    const int byte = block[c / 8 * 64 + 4 * r + c % 4];
-    return (c % 8 < 4 ? byte & 15 : byte >> 4) - 8;
-}
-
-// One row of a tiled matrix · x.
-double dotRow(const uint8_t* codes, const uint16_t* scales, int bits, int row, const std::vector<double>& x) {
-    const size_t blocks = x.size() / kBlockColumns, r = row % kTileRows;
-    double sum = 0;
-    for (size_t b = 0; b < blocks; b++) {
-        const size_t block = row / kTileRows * blocks + b;
-        double blockSum = 0;
-        for (int c = 0; c < kBlockColumns; c++) blockSum += x[b * kBlockColumns + c] * codeAt(codes + block * 64 * bits, bits, int(r), c);
-        sum += blockSum * floatFromHalf(scales[block * kTileRows + r]);
-    }
-    return sum;
-}
 
 double rounded(double value, ActivationType type) {
     if (type == ActivationType::kFloat16) return floatFromHalf(halfFromFloat(float(value)));
@@ -37,21 +18,10 @@ double rounded(double value, ActivationType type) {
     return value;
 }
 
-std::vector<double> expertOutput(const ModalityMoe& a, const ExpertBank& bank, int expert, const std::vector<double>& x, ActivationType hiddenType) {
-    const size_t weights = size_t(expert) * bank.width * a.hidden;  // of one matrix, before this expert
-    const uint8_t* gateUp = bank.gateUp + 2 * weights * a.bits / 8;
-    const uint16_t* gateUpScales = bank.gateUpScales + 2 * weights / kBlockColumns;
-    const uint8_t* down = bank.down + weights * a.bits / 8;
-    const uint16_t* downScales = bank.downScales + weights / kBlockColumns;
-
+std::vector<double> expertOutput(const ModalityMoe& a, const ExpertBank& bank, size_t expert, const std::vector<double>& x, ActivationType hiddenType) {
     std::vector<double> h(bank.width), y(a.hidden);
-    for (int i = 0; i < bank.width; i++) {
-        const int gateRow = i / kTileRows * 2 * kTileRows + i % kTileRows;
-        const double gate = dotRow(gateUp, gateUpScales, a.bits, gateRow, x);
-        const double up = dotRow(gateUp, gateUpScales, a.bits, gateRow + kTileRows, x);
-        h[i] = rounded(gate / (1 + std::exp(-gate)) * up, hiddenType);
-    }
-    for (int row = 0; row < a.hidden; row++) y[row] = dotRow(down, downScales, a.bits, row, h);
+    for (int i = 0; i < bank.width; i++) h[i] = rounded(gatedAt(gateUpOf(a, bank), 2 * expert * bank.width, i, x), hiddenType);
+    for (int row = 0; row < a.hidden; row++) y[row] = dotRow(downOf(a, bank), expert * a.hidden + row, h);
     return y;
 }
 

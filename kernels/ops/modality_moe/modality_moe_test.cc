@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "../../common/half.h"
+#include "../../common/cpu_test.h"
 #include "modality_moe.h"
 
 using namespace ernie;
@@ -88,52 +88,9 @@ struct Layer {
     }
 };
 
-// Three threads that take tasks in turn.
-void runThreads(void*, void (*task)(void*, size_t), size_t count, void* context) {
-    std::atomic<size_t> next{0};
-    const auto work = [&] {
-        for (size_t i = next++; i < count; i = next++) task(context, i);
-    };
-    std::thread first(work), second(work);
-    work();
-    first.join();
-    second.join();
-}
-
-void runBackwards(void*, void (*task)(void*, size_t), size_t count, void* context) {
-    for (size_t i = count; i-- > 0;) task(context, i);
-}
-
-constexpr ParallelFor kThreads{runThreads, nullptr};
-constexpr ParallelFor kOneThread{runBackwards, nullptr};
-
-// Root mean square of the difference over that of the wanted values.
-double relativeError(const std::vector<double>& got, const std::vector<double>& wanted) {
-    double difference = 0, size = 0;
-    for (size_t i = 0; i < got.size(); i++) {
-        difference += (got[i] - wanted[i]) * (got[i] - wanted[i]);
-        size += wanted[i] * wanted[i];
-    }
-    return std::sqrt(difference / size);
-}
-
 // Activations and h are rounded to 15 bits per block of 32 (2e-5 each); y to its own type.
 double tolerance(ActivationType type) {
     return type == ActivationType::kFloat32 ? 1e-4 : type == ActivationType::kFloat16 ? 4e-4 : 3e-3;
-}
-
-std::vector<CpuKernel> kernelsHere() {
-    std::vector<CpuKernel> kernels{CpuKernel::kPortable};
-    if (bestCpuKernel() != CpuKernel::kPortable) kernels.push_back(CpuKernel::kAvx2);
-    if (bestCpuKernel() == CpuKernel::kAvx512Vnni) kernels.push_back(CpuKernel::kAvx512Vnni);
-    return kernels;
-}
-
-int passed = 0, failed = 0;
-
-void check(bool isOk, const std::string& what) {
-    isOk ? passed++ : failed++;
-    if (!isOk) std::printf("FAILED: %s\n", what.c_str());
 }
 
 std::string describe(const Sizes& s, ActivationType type, int tokens, double visionShare, CpuKernel kernel) {
@@ -274,6 +231,5 @@ int main() {
     breaksTiesDownwards();
     survivesBadNumbers();
     servesSeveralCallers();
-    std::printf("%d passed, %d failed\n", passed, failed);
-    return failed ? 1 : 0;
+    return report();
 }

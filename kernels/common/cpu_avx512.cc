@@ -6,7 +6,6 @@
 #include <immintrin.h>
 
 #include "cpu_loops.h"
-#include "modality_moe.h"
 
 namespace ernie {
 namespace {
@@ -88,6 +87,7 @@ void dot(const uint8_t* codes, const uint16_t* scales, int blocks, const Activat
 
 }  // namespace
 
+extern const CpuLanes avx512VnniLanes;
 const CpuLanes avx512VnniLanes = {dot<4>, dot<8>, quantizeBlocks, swigluBlock, dotFloats, addScaledRow};
 
 }  // namespace ernie

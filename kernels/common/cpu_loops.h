@@ -2,8 +2,8 @@
 // everything here is static.
 #pragma once
 
-#include "../../common/half.h"
 #include "cpu_lanes.h"
+#include "half.h"
 
 namespace ernie {
 

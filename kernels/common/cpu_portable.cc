@@ -44,6 +44,7 @@ void dot(const uint8_t* codes, const uint16_t* scales, int blocks, const Activat
 
 }  // namespace
 
+extern const CpuLanes portableLanes;
 const CpuLanes portableLanes = {dot<4>, dot<8>, quantizeBlocks, swigluBlock, dotFloats, addScaledRow};
 
 }  // namespace ernie

@@ -82,6 +82,7 @@ void dot(const uint8_t* codes, const uint16_t* scales, int blocks, const Activat
 
 }  // namespace
 
+extern const CpuLanes avx2Lanes;
 const CpuLanes avx2Lanes = {dot<4>, dot<8>, quantizeBlocks, swigluBlock, dotFloats, addScaledRow};
 
 }  // namespace ernie

@@ -1,9 +1,13 @@
 // What the CPU kernel has per instruction set, and the form in which activations meet the weights.
 #pragma once
 
-#include <cstdint>
+#include "tiles.h"
 
 namespace ernie {
+
+// The instruction sets that the CPU kernels have code for.
+enum class CpuKernel { kPortable, kAvx2, kAvx512Vnni };
+CpuKernel bestCpuKernel();
 
 // 32 activations as int16 with one scale: x[c] = scale · values[position of c], error at most scale / 2, scale = max|x| / 32767.
 // Positions in each group of 4 columns are 0 2 1 3: a 32-bit load gives columns (0, 2) or (1, 3), which is how even and odd
@@ -25,10 +29,16 @@ struct CpuLanes {
     void (*swiglu)(const float* gate, const float* up, float* h);
     float (*dotFloat)(const float* a, const float* b, int count);  // count is a multiple of 32
     void (*addScaled)(float* y, const float* x, float scale);      // y[16] += scale · x[16]
+
+    // out[n][16] = rows 16·tile… of the matrix · each of n ≤ kTokenGroup activation rows.
+    void dotTile(const TiledMatrix& matrix, size_t tile, const ActivationBlock* const* rows, int n, float* out) const {
+        const int blocks = matrix.columns / kBlockColumns;
+        const size_t first = tile * blocks;
+        const auto dot = matrix.bits == 4 ? dot4 : dot8;
+        dot(matrix.codes + first * 64 * matrix.bits, matrix.scales + first * kTileRows, blocks, rows, n, out);
+    }
 };
 
-extern const CpuLanes portableLanes;
-extern const CpuLanes avx2Lanes;
-extern const CpuLanes avx512VnniLanes;
+const CpuLanes& lanesOf(CpuKernel kernel);
 
 }  // namespace ernie

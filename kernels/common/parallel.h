@@ -1,0 +1,28 @@
+// Work in parallel, on whatever threads the caller has.
+#pragma once
+
+#include "contract.h"
+
+namespace ernie {
+
+// Waking other threads costs as much as a core needs for about this many bytes of weights.
+constexpr size_t kBytesWorthThreads = 64 * 1024;
+
+// `bytes`: what all tasks together read, each time they read it.
+template <typename Task>
+void forEach(const ParallelFor& parallelFor, size_t count, size_t bytes, const Task& task) {
+    if (count > 1 && bytes >= kBytesWorthThreads) {
+        const auto run = [](void* context, size_t i) { (*static_cast<const Task*>(context))(i); };
+        return parallelFor.run(parallelFor.pool, run, count, const_cast<Task*>(&task));
+    }
+    for (size_t i = 0; i < count; i++) task(i);
+}
+
+// The buffer's first `count` elements; it only grows.
+template <typename Buffer>
+typename Buffer::value_type* atLeast(Buffer& buffer, size_t count) {
+    if (buffer.size() < count) buffer.resize(count);
+    return buffer.data();
+}
+
+}  // namespace ernie

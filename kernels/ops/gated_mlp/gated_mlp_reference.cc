@@ -1,0 +1,21 @@
+// The reference: what gated_mlp.h says, in obvious loops with double sums.
+
+#include "../../common/tiles_reference.h"
+#include "gated_mlp.h"
+
+namespace ernie {
+
+void gatedMlpReference(const GatedMlp& a) {
+    const size_t hidden = a.down.rows, width = a.down.columns;
+    std::vector<double> h(width);
+    for (size_t t = 0; t < size_t(a.tokens); t++) {
+        const std::vector<double> x(a.x + t * hidden, a.x + (t + 1) * hidden);
+        for (size_t i = 0; i < width; i++) h[i] = gatedAt(a.gateUp, 0, int(i), x);
+        for (size_t row = 0; row < hidden; row++) {
+            const double addend = a.addend ? a.addend[t * hidden + row] : 0;
+            a.y[t * hidden + row] = float(addend + dotRow(a.down, row, h));
+        }
+    }
+}
+
+}  // namespace ernie

@@ -1,0 +1,53 @@
+// CPU kernel: round the activations once, then every task takes a few tiles through all tokens.
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "../../common/parallel.h"
+#include "quantized_linear.h"
+
+namespace ernie {
+namespace {
+
+constexpr int kTokensPerPass = 1024;  // bounds scratch memory: 6 MB at 2560 columns
+constexpr int kTilesPerTask = 2;
+
+void runPass(const QuantizedLinear& a, const ParallelFor& parallelFor, const CpuLanes& lanes, std::vector<ActivationBlock>& scratch) {
+    const size_t rows = a.weight.rows, columns = a.weight.columns, blocks = columns / kBlockColumns;
+    const int middle = a.weight.bits == 4 ? 8 : 128;
+    ActivationBlock* quantized = atLeast(scratch, a.tokens * blocks);
+    forEach(parallelFor, a.tokens, a.tokens * columns * sizeof(float), [&](size_t t) {
+        lanes.quantize(a.x + t * columns, int(blocks), middle, quantized + t * blocks);
+    });
+
+    const size_t tiles = rows / kTileRows, groups = (a.tokens + kTokenGroup - 1) / kTokenGroup;
+    forEach(parallelFor, (tiles + kTilesPerTask - 1) / kTilesPerTask, a.weight.bytes() * groups, [&](size_t task) {
+        const size_t firstTile = task * kTilesPerTask, endTile = std::min(firstTile + kTilesPerTask, tiles);
+        for (int first = 0; first < a.tokens; first += kTokenGroup) {
+            const int n = std::min(kTokenGroup, a.tokens - first);
+            const ActivationBlock* x[kTokenGroup];
+            for (int i = 0; i < n; i++) x[i] = quantized + (first + i) * blocks;
+            for (size_t tile = firstTile; tile < endTile; tile++) {
+                float out[kTokenGroup][kTileRows];
+                lanes.dotTile(a.weight, tile, x, n, out[0]);
+                for (int i = 0; i < n; i++) std::memcpy(a.y + (first + i) * rows + tile * kTileRows, out[i], sizeof out[0]);
+            }
+        }
+    });
+}
+
+}  // namespace
+
+void quantizedLinearCpu(const QuantizedLinear& args, ParallelFor parallelFor, CpuKernel kernel) {
+    thread_local std::vector<ActivationBlock> scratch;
+    for (int first = 0; first < args.tokens; first += kTokensPerPass) {
+        QuantizedLinear part = args;
+        part.tokens = std::min(kTokensPerPass, args.tokens - first);
+        part.x += size_t(first) * args.weight.columns;
+        part.y += size_t(first) * args.weight.rows;
+        runPass(part, parallelFor, lanesOf(kernel), scratch);
+    }
+}
+
+}  // namespace ernie
