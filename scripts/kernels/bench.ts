@@ -188,8 +188,8 @@ function moeGraph(bits: 4 | 8): Graph {
     correctionBias: g.constant("float32", [2, experts], new Float32Array(2 * experts)),
   };
   const bank = (name: "text" | "vision"): TiledExperts => {
-    const gateUp = tiledShapes(experts, 2 * widths[name], hidden, bits);
-    const down = tiledShapes(experts, hidden, widths[name], bits);
+    const gateUp = tiledShapes([experts], 2 * widths[name], hidden, bits);
+    const down = tiledShapes([experts], hidden, widths[name], bits);
     return {
       gateUp: randomWeight(g, `${name}.gate_up`, "uint8", gateUp.codes),
       gateUpScales: randomWeight(g, `${name}.gate_up_scales`, "float16", gateUp.scales),

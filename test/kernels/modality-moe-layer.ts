@@ -76,7 +76,7 @@ export function layerGraph(layer: Layer, activation: DataType, exposesChosen = f
 function tiledExperts(g: Graph, { hidden, experts, bits }: LayerSizes, width: number, bank: readonly Expert[]): TiledExperts {
   const quantize = (matrix: Float32Array, columns: number) => quantizeBlockwise(matrix, columns, bits, { roundScale: roundToFloat16 });
   const tensors = (matrices: QuantizedRows[], rows: number, columns: number): [Value, Value] => {
-    const shapes = tiledShapes(experts, rows, columns, bits);
+    const shapes = tiledShapes([experts], rows, columns, bits);
     const packed = matrices.map((matrix) => packTiles(matrix, columns, bits));
     const codes = Buffer.concat(packed.map(({ data }) => data));
     const scales = toFloat16(Float32Array.from(packed.flatMap((tiles) => [...tiles.scales])));

@@ -5,6 +5,7 @@ import type { TextConfig } from "../../core/model-config.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { groupQueryAttention, type KvCache } from "../onnx/microsoft-ops.ts";
 import { cast, cos, gather, int64s, mul, rotaryEmbeddingPerToken, sin, split, transpose } from "../onnx/std-ops.ts";
+import { linear } from "./linear.ts";
 import type { Build } from "./weights.ts";
 
 export type RotaryTables = { readonly cosines: Value; readonly sines: Value };
@@ -42,14 +43,15 @@ export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInp
   const { hiddenSize, headDim, queryHeadCount, kvHeadCount } = build.config.text;
   const [queryWidth, kvWidth] = [queryHeadCount * headDim, kvHeadCount * headDim];
   const name = (projection: string) => `model.layers.${layer}.self_attn.${projection}.weight`;
-  const qkv = w.linear(g.scope("qkv_proj"), x, {
+  const projections = {
     parts: [
       { name: name("q_proj"), rows: queryWidth },
       { name: name("k_proj"), rows: kvWidth },
       { name: name("v_proj"), rows: kvWidth },
     ],
     columns: hiddenSize,
-  });
+  };
+  const qkv = linear(g.scope("qkv_proj"), x, projections, w);
   const [q, k, v] = split(g, qkv, [queryWidth, kvWidth, kvWidth]) as [Value, Value, Value];
   const { cosines, sines } = inputs.rotary;
   const rotatedQ = rotaryEmbeddingPerToken(g.scope("rope_q"), q, cosines, sines, queryHeadCount);
@@ -64,7 +66,7 @@ export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInp
   );
   g.directOutput(presentKey);
   g.directOutput(presentValue);
-  return w.linear(g.scope("o_proj"), attended, { parts: [{ name: name("o_proj"), rows: hiddenSize }], columns: queryWidth });
+  return linear(g.scope("o_proj"), attended, { parts: [{ name: name("o_proj"), rows: hiddenSize }], columns: queryWidth }, w);
 }
 
 function kvCache(g: Graph, { config, weights }: Build, { cacheType }: AttentionInputs, layer: number): KvCache {

@@ -3,9 +3,10 @@
 import { calibrationIo, decoderIo, inspectIo } from "../../core/graph-io.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
 import { Graph, type Value } from "../onnx/graph.ts";
-import { addRmsNorm, matMulNBits, rmsNorm } from "../onnx/microsoft-ops.ts";
+import { addRmsNorm, rmsNorm } from "../onnx/microsoft-ops.ts";
 import { add, cast, concat, gather, greaterOrEqual, int64, matMulTransposed, max, reshape, unsqueeze, where } from "../onnx/std-ops.ts";
 import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
+import { linear } from "./linear.ts";
 import { gatedMlp } from "./mlp.ts";
 import { moe, routedExperts, type RoutedExperts } from "./moe.ts";
 import type { Build, Weights } from "./weights.ts";
@@ -66,7 +67,7 @@ export function buildDecoder(build: Build, { cacheType = "activation", exposesRo
 function feedForward(g: Graph, x: Value, build: Build, routed: RoutedExperts, layer: number): Value {
   const { hiddenSize, denseWidth } = build.config.text;
   if (build.config.moe.sparseLayers[layer]) return moe(g, x, build, routed, layer);
-  return gatedMlp(g, x, build.weights, `model.layers.${layer}.mlp`, hiddenSize, denseWidth);
+  return gatedMlp(g, x, { prefix: `model.layers.${layer}.mlp`, hiddenSize, width: denseWidth }, build.weights);
 }
 
 function declareInputs(g: Graph, config: ModelConfig, w: Weights) {
@@ -107,10 +108,8 @@ function embeddingTable(g: Graph, w: Weights, { text }: ModelConfig) {
   const table = w.table(g, embeddingName, vocabSize, hiddenSize);
   const lookUp = (ids: Value) => cast(g, gather(g, table, ids), w.activation);
   const headScope = g.scope("lm_head");
-  if (w.isQuantized) {
-    const matrix = w.quantizedMatrix(headScope, { parts: [{ name: headName, rows: vocabSize }], columns: hiddenSize }, 8);
-    return { lookUp, head: (x: Value) => matMulNBits(headScope, x, matrix) };
-  }
+  const headMatrix = { parts: [{ name: headName, rows: vocabSize }], columns: hiddenSize };
+  if (w.isQuantized) return { lookUp, head: (x: Value) => linear(headScope, x, headMatrix, w) };
   const headTable = tiedEmbedding ? table : w.table(headScope, headName, vocabSize, hiddenSize);
   return { lookUp, head: (x: Value) => matMulTransposed(headScope, x, headTable) };
 }

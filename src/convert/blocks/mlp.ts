@@ -1,20 +1,63 @@
-// SwiGLU: down( silu(gate(x)) · up(x) ), with gate and up as one matrix. Dense layers and shared experts are this.
+// SwiGLU: down( silu(gate(x)) · up(x) ). Dense layers and shared experts are this.
 
+import { alternatingTiles, gatedMlpOfTiles, type TiledMatrix } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { quickGelu } from "../onnx/microsoft-ops.ts";
-import { mul, split } from "../onnx/std-ops.ts";
-import type { Weights } from "./weights.ts";
+import { add, mul, split } from "../onnx/std-ops.ts";
+import { arrangeRows } from "../quantize/arrange-rows.ts";
+import { blockLength } from "../quantize/blockwise.ts";
+import { linear, rowPieces, tiledMatrix, type TilePiece } from "./linear.ts";
+import { splitRows, type Weights } from "./weights.ts";
 
-/** `prefix` names the checkpoint's module, e.g. `model.layers.0.mlp`. */
-export function gatedMlp(g: Graph, x: Value, w: Weights, prefix: string, hiddenSize: number, width: number): Value {
-  const gateUp = w.linear(g.scope("gate_up_proj"), x, {
-    parts: [
-      { name: `${prefix}.gate_proj.weight`, rows: width },
-      { name: `${prefix}.up_proj.weight`, rows: width },
-    ],
-    columns: hiddenSize,
-  });
+export type MlpSource = {
+  /** Names the checkpoint's module, e.g. `model.layers.0.mlp`. */
+  readonly prefix: string;
+  readonly hiddenSize: number;
+  readonly width: number;
+};
+
+/** addend + the MLP of x; x and addend [..., hiddenSize] */
+export function gatedMlp(g: Graph, x: Value, source: MlpSource, w: Weights, addend?: Value): Value {
+  const { prefix, hiddenSize, width } = source;
+  if (w.hasOwnLinear && hiddenSize % blockLength === 0) {
+    return gatedMlpOfTiles(g, x, gateUpTiles(g.scope("gate_up_proj"), source, w), downTiles(g.scope("down_proj"), source, w), addend);
+  }
+  const gateUpParts = ["gate_proj", "up_proj"].map((name) => ({ name: `${prefix}.${name}.weight`, rows: width }));
+  const gateUp = linear(g.scope("gate_up_proj"), x, { parts: gateUpParts, columns: hiddenSize }, w);
   const [gate, up] = split(g, gateUp, [width, width]);
   const inner = mul(g, quickGelu(g, gate!, 1), up!);
-  return w.linear(g.scope("down_proj"), inner, { parts: [{ name: `${prefix}.down_proj.weight`, rows: hiddenSize }], columns: width });
+  const down = { parts: [{ name: `${prefix}.down_proj.weight`, rows: hiddenSize }], columns: width };
+  const y = linear(g.scope("down_proj"), inner, down, w);
+  return addend ? add(g, addend, y) : y;
+}
+
+/** Whole blocks: more columns are zeros. */
+const paddedWidth = (width: number) => Math.ceil(width / blockLength) * blockLength;
+
+/** Tiles of gate and up in turns; a piece has the same rows of both. */
+function gateUpTiles(g: Graph, { prefix, hiddenSize, width }: MlpSource, w: Weights): TiledMatrix {
+  const format = { bits: 8 as const, columns: hiddenSize, width: hiddenSize };
+  const sources = ["gate_proj", "up_proj"].map((name) =>
+    splitRows({ name: `${prefix}.${name}.weight`, shape: [width, hiddenSize] }, blockLength),
+  );
+  const pieces = sources[0]!.map((gate, i): TilePiece => {
+    const up = sources[1]![i]!;
+    const order = alternatingTiles(gate.rows, paddedWidth(gate.rows));
+    return {
+      rows: order.length,
+      reads: [...gate.reads, ...up.reads],
+      quantize: (tensors) =>
+        arrangeRows(
+          tensors.map((values) => w.quantize(values, hiddenSize, format.bits, "float16")),
+          order,
+          format,
+        ),
+    };
+  });
+  return tiledMatrix(g, pieces, 2 * paddedWidth(width), hiddenSize);
+}
+
+function downTiles(g: Graph, { prefix, hiddenSize, width }: MlpSource, w: Weights): TiledMatrix {
+  const columns = paddedWidth(width);
+  return tiledMatrix(g, rowPieces({ name: `${prefix}.down_proj.weight`, shape: [hiddenSize, width] }, columns, w), hiddenSize, columns);
 }

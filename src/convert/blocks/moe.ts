@@ -1,7 +1,6 @@
 // The feed-forward part of a layer with experts: routed ones, each token in its own modality's bank, and shared ones that see all.
 
 import type { Graph, Value } from "../onnx/graph.ts";
-import { add } from "../onnx/std-ops.ts";
 import { mergedExperts } from "./merged-experts.ts";
 import { gatedMlp } from "./mlp.ts";
 import { tiledExperts } from "./tiled-experts.ts";
@@ -19,5 +18,6 @@ export function moe(g: Graph, x: Value, { config, weights }: Build, routed: Rout
   const fromRouted = routed(g, x, layer);
   if (config.moe.sharedWidth === 0) return fromRouted;
   const prefix = `model.layers.${layer}.mlp.shared_experts`;
-  return add(g, fromRouted, gatedMlp(g.scope("shared_experts"), x, weights, prefix, config.text.hiddenSize, config.moe.sharedWidth));
+  const shared = { prefix, hiddenSize: config.text.hiddenSize, width: config.moe.sharedWidth };
+  return gatedMlp(g.scope("shared_experts"), x, shared, weights, fromRouted);
 }

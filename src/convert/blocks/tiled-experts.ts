@@ -62,7 +62,7 @@ function bankWeights(g: Graph, layer: number, { firstExpert, ownWidth }: Bank, b
   };
   const pieces = Array.from({ length: expertCount }, (_, i) => quantizedExpert(layer, firstExpert + i, build, layout));
   const pair = (label: string, rows: number, columns: number) => {
-    const shapes = tiledShapes(expertCount, rows, columns, bits);
+    const shapes = tiledShapes([expertCount], rows, columns, bits);
     return [
       { name: `${label}.tiles`, dtype: "uint8" as const, shape: shapes.codes },
       { name: `${label}.scales`, dtype: "float16" as const, shape: shapes.scales },

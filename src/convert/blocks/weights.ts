@@ -5,7 +5,7 @@ import { roundToBfloat16, roundToFloat16, toBfloat16, toFloat16 } from "../../co
 import { activationDataType, type ConversionSettings, type WeightFormat } from "../../core/manifest.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
 import type { Graph, Piece, TensorRef, Value } from "../onnx/graph.ts";
-import { matMulNBits, type QuantizedMatrix } from "../onnx/microsoft-ops.ts";
+import type { QuantizedMatrix } from "../onnx/microsoft-ops.ts";
 import { add, cast, matMul } from "../onnx/std-ops.ts";
 import {
   blockLength,
@@ -48,6 +48,9 @@ export class Weights {
   /** Routed experts go through our own operator, which knows quantized weights only. */
   readonly hasModalityMoe: boolean;
 
+  /** So do linear layers, where the graph is for a CPU: ONNX Runtime's operator would round their activations to 8 bits there. */
+  readonly hasOwnLinear: boolean;
+
   readonly #scaleRule: ScaleRule;
 
   constructor({ weights, activations, experts }: ConversionSettings, scaleRule: ScaleRule = "searched") {
@@ -55,6 +58,7 @@ export class Weights {
     this.precision = weights;
     this.hasModalityMoe = experts === "modality-moe" && weights !== "fp32";
     this.activation = activationDataType[activations];
+    this.hasOwnLinear = this.hasModalityMoe && this.activation === "float32";
   }
 
   get isQuantized(): boolean {
@@ -74,12 +78,6 @@ export class Weights {
   /** A vector (norm weight, bias) in the activation type. */
   vector(g: Graph, label: string, name: string, length: number): Value {
     return this.plain(g, label, this.activation, [length], [wholeTensor({ name, shape: [length] })]);
-  }
-
-  /** A linear layer of the decoder: int8 unless unquantized. x [..., columns] → [..., Σ rows] */
-  linear(g: Graph, x: Value, matrix: MatrixParts): Value {
-    if (this.isQuantized) return matMulNBits(g, x, this.quantizedMatrix(g, matrix, 8));
-    return matMul(g, x, this.transposedMatrix(g, matrix, this.activation));
   }
 
   /** A linear layer of vision tower or resampler, kept in half precision (float32 when unquantized). */
@@ -167,10 +165,10 @@ export function wholeTensor(tensor: TensorRef): RowSource {
   return { rows: tensor.shape[0]!, reads: [tensor], arrange: ([values]) => values! };
 }
 
-/** A matrix as it is, in pieces of bounded size. */
-export function splitRows({ name, shape }: TensorRef): RowSource[] {
+/** A matrix as it is, in pieces of bounded size that are multiples of so many rows. */
+export function splitRows({ name, shape }: TensorRef, multiple = 1): RowSource[] {
   const [rowCount = 0, ...rest] = shape;
-  const step = Math.max(1, Math.floor(maxPieceElements / elementCount(rest)));
+  const step = Math.max(1, Math.floor(maxPieceElements / elementCount(rest) / multiple)) * multiple;
   if (step >= rowCount) return [wholeTensor({ name, shape })];
   return Array.from({ length: Math.ceil(rowCount / step) }, (_, i) => {
     const rows = { start: i * step, count: Math.min(step, rowCount - i * step) };

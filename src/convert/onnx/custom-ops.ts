@@ -59,10 +59,35 @@ export function modalityMoe(
   return { y: y!, chosen };
 }
 
-/** Shapes of the codes and scales of `experts` matrices [rows, columns]; both must be whole tiles and blocks. */
-export function tiledShapes(experts: number, rows: number, columns: number, bits: 4 | 8): { codes: number[]; scales: number[] } {
+/** A matrix [rows, columns] in tiles as kernels/common/tiles.h says. */
+export type TiledMatrix = {
+  readonly rows: number;
+  readonly columns: number;
+  /** uint8 [rows/16, columns/32, 64·bits] */
+  readonly codes: Value;
+  /** float16 [rows/16, columns/32, 16] */
+  readonly scales: Value;
+};
+
+/** x [..., columns] · w [rows, columns] transposed, on a CPU. */
+export function quantizedLinear(g: Graph, x: Value, w: TiledMatrix): Value {
+  assert(x.dtype === "float32" && x.shape[x.shape.length - 1] === w.columns, `QuantizedLinear wants [*, ${w.columns}], got ${show(x)}`);
+  const output = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), w.rows] };
+  return g.node("QuantizedLinear", [x, w.codes, w.scales], [output], { domain: ernieDomain })[0]!;
+}
+
+/** addend + down( silu(gate · x) · (up · x) ), on a CPU; tiles of gate and up alternate. x and addend [..., H]. */
+export function gatedMlpOfTiles(g: Graph, x: Value, gateUp: TiledMatrix, down: TiledMatrix, addend?: Value): Value {
+  const isFitting = gateUp.columns === x.shape[x.shape.length - 1] && gateUp.rows === 2 * down.columns && down.rows === gateUp.columns;
+  assert(x.dtype === "float32" && isFitting, `GatedMlp of ${show(x)}: ${show(gateUp.codes)}, ${show(down.codes)}`);
+  const inputs = [x, gateUp.codes, gateUp.scales, down.codes, down.scales, ...(addend ? [addend] : [])];
+  return g.node("GatedMlp", inputs, [{ dtype: x.dtype, shape: x.shape }], { domain: ernieDomain })[0]!;
+}
+
+/** Shapes of the codes and scales of matrices [rows, columns], as many as `count` says; both must be whole tiles and blocks. */
+export function tiledShapes(count: readonly number[], rows: number, columns: number, bits: 4 | 8): { codes: number[]; scales: number[] } {
   assert(rows % tileRows === 0 && columns % blockLength === 0, `a matrix ${rows} × ${columns} is not made of tiles of 16 × 32`);
-  const tiles = [experts, rows / tileRows, columns / blockLength];
+  const tiles = [...count, rows / tileRows, columns / blockLength];
   return { codes: [...tiles, 2 * blockLength * bits], scales: [...tiles, tileRows] };
 }
 

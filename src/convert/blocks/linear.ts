@@ -1,0 +1,65 @@
+// Linear layers of the decoder: int8 unless unquantized, for the operator that multiplies best where the graph will run.
+
+import { packTiles, quantizedLinear, tiledShapes, tileRows, type TiledMatrix } from "../onnx/custom-ops.ts";
+import type { Graph, TensorRef, Value } from "../onnx/graph.ts";
+import { matMulNBits } from "../onnx/microsoft-ops.ts";
+import { matMul } from "../onnx/std-ops.ts";
+import { arrangeRows } from "../quantize/arrange-rows.ts";
+import { blockLength, type QuantizedRows } from "../quantize/blockwise.ts";
+import { encodeFloats, splitRows, type MatrixParts, type Weights } from "./weights.ts";
+
+const bits = 8;
+
+/** x [..., columns] → [..., Σ rows] */
+export function linear(g: Graph, x: Value, matrix: MatrixParts, w: Weights): Value {
+  const { parts, columns } = matrix;
+  if (!w.isQuantized) return matMul(g, x, w.transposedMatrix(g, matrix, w.activation));
+  const isTiled = columns % blockLength === 0 && parts.every(({ rows }) => rows % tileRows === 0);
+  if (!w.hasOwnLinear || !isTiled) return matMulNBits(g, x, w.quantizedMatrix(g, matrix, bits));
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const pieces = parts.flatMap(({ name, rows: count }) => rowPieces({ name, shape: [count, columns] }, columns, w));
+  return quantizedLinear(g, x, tiledMatrix(g, pieces, rows, columns));
+}
+
+/** Some whole tiles of a matrix: what is read for them, and their rows. */
+export type TilePiece = {
+  readonly rows: number;
+  readonly reads: readonly TensorRef[];
+  readonly quantize: (tensors: readonly Float32Array[]) => QuantizedRows;
+};
+
+/** The rows of a tensor as they are, int8, each widened with zeros to `columns`. */
+export function rowPieces(tensor: TensorRef, columns: number, w: Weights): TilePiece[] {
+  const ownColumns = tensor.shape[1]!;
+  return splitRows(tensor, tileRows).map(({ rows, reads, arrange }) => ({
+    rows,
+    reads,
+    quantize: (tensors) => {
+      const narrow = w.quantize(arrange(tensors), ownColumns, bits, "float16");
+      return arrangeRows(
+        [narrow],
+        Int32Array.from({ length: rows }, (_, row) => row),
+        { bits, columns: ownColumns, width: columns },
+      );
+    },
+  }));
+}
+
+/** The int8 matrix [rows, columns] that the pieces make together. */
+export function tiledMatrix(g: Graph, pieces: readonly TilePiece[], rows: number, columns: number): TiledMatrix {
+  const shapes = tiledShapes([], rows, columns, bits);
+  const values = [
+    { name: "tiles", dtype: "uint8" as const, shape: shapes.codes },
+    { name: "scales", dtype: "float16" as const, shape: shapes.scales },
+  ];
+  const productions = pieces.map(({ rows: count, reads, quantize }) => ({
+    rows: count / tileRows,
+    reads,
+    encode: (tensors: readonly Float32Array[]) => {
+      const { data, scales } = packTiles(quantize(tensors), columns, bits);
+      return [data, encodeFloats(scales, "float16")];
+    },
+  }));
+  const [codes, scales] = g.weights(values, productions) as [Value, Value];
+  return { rows, columns, codes, scales };
+}

@@ -1,0 +1,187 @@
+// Linear layers and MLPs as the converter writes them for our own operators, run by ONNX Runtime, beside double precision.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { linear } from "../../src/convert/blocks/linear.ts";
+import { gatedMlp } from "../../src/convert/blocks/mlp.ts";
+import { Weights } from "../../src/convert/blocks/weights.ts";
+import { Graph, type Value } from "../../src/convert/onnx/graph.ts";
+import { encodeModel, externalDataBytes, placePieces } from "../../src/convert/onnx/model-file.ts";
+import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quantize/blockwise.ts";
+import { roundToFloat16 } from "../../src/core/half.ts";
+import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
+import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import { randomNumbers } from "./modality-moe-layer.ts";
+
+const library = findKernelLibrary();
+const forCpu = new Weights({ weights: "int4", activations: "fp32", experts: "modality-moe" });
+const operators = (graph: Graph) => graph.nodes.map(({ op }) => op).filter((op) => op !== "Identity");
+
+/** Activations are rounded to 15 bits per block of 32: 2e-5. Those of ONNX Runtime's operator, to 8 bits, are 1e-2 off. */
+const tolerance = 1e-4;
+
+describe("which operator", () => {
+  const graphOf = (weights: Weights, rows: number, columns: number) => {
+    const graph = new Graph();
+    linear(graph, graph.input("x", weights.activation, ["tokens", columns]), { parts: [{ name: "w", rows }], columns }, weights);
+    return operators(graph);
+  };
+
+  test.each([
+    ["int4 on a CPU with our library", forCpu, 32, 64, ["QuantizedLinear"]],
+    ["rows that make no tiles", forCpu, 40, 64, ["MatMulNBits"]],
+    ["columns that make no blocks", forCpu, 32, 48, ["MatMulNBits"]],
+    ["no library", new Weights({ weights: "int4", activations: "fp32" }), 32, 64, ["MatMulNBits"]],
+    ["a GPU", new Weights({ weights: "int4", activations: "bf16", experts: "modality-moe" }), 32, 64, ["MatMulNBits"]],
+    ["fp32", new Weights({ weights: "fp32", activations: "fp32", experts: "modality-moe" }), 32, 64, ["MatMul"]],
+  ])("%s", (_, weights, rows, columns, expected) => {
+    expect(graphOf(weights, rows, columns)).toEqual(expected);
+  });
+});
+
+test("a wide MLP is computed in pieces of whole blocks, with the same rows of gate and up", () => {
+  const graph = new Graph();
+  gatedMlp(graph, graph.input("x", "float32", ["tokens", 2560]), { prefix: "mlp", hiddenSize: 2560, width: 12288 }, forCpu);
+
+  const [gateUp, down] = graph.productions;
+
+  const range = (name: string, start: number, count: number) => ({
+    name: `mlp.${name}.weight`,
+    shape: [12288, 2560],
+    rows: { start, count },
+  });
+  const ranges = [
+    [0, 6528],
+    [6528, 5760],
+  ] as const;
+  expect(gateUp!.pieces.map(({ reads }) => reads)).toEqual(
+    ranges.map(([start, count]) => [range("gate_proj", start, count), range("up_proj", start, count)]),
+  );
+  expect(gateUp!.pieces.map(({ rows }) => rows)).toEqual([(2 * 6528) / 16, (2 * 5760) / 16]);
+  expect(down!.pieces.map(({ rows }) => rows)).toEqual([1360 / 16, 1200 / 16]);
+});
+
+describe.skipIf(library === undefined)(
+  library ? "in ONNX Runtime" : "in ONNX Runtime: NOT TESTED, kernels/build/libernie_kernels.so is missing (run npm run kernels:build)",
+  () => {
+    let runtime: Runtime;
+    const folder = mkdtempSync(join(tmpdir(), "linear-"));
+    beforeAll(() => {
+      runtime = new Runtime();
+    });
+    afterAll(() => {
+      runtime?.dispose();
+      rmSync(folder, { recursive: true, force: true });
+    });
+
+    /** Writes the graph and its weights, made of `tensors`, and runs it. */
+    const run = (graph: Graph, tensors: Record<string, Float32Array>, inputs: Record<string, Float32Array>, y: number[]) => {
+      const data = new Uint8Array(externalDataBytes(graph));
+      for (const { piece, targets } of placePieces(graph)) {
+        const encoded = piece.encode(piece.reads.map(({ name }) => tensors[name]!));
+        encoded.forEach((bytes, i) => data.set(bytes, targets[i]!.offset));
+      }
+      const path = join(folder, `${Math.random()}.onnx`);
+      writeFileSync(`${path}.data`, data);
+      writeFileSync(path, encodeModel(graph, `${path}.data`.slice(folder.length + 1), "linear"));
+      const session = runtime.openSession(path, { threadCount: 2, customOpsLibrary: library! });
+      const binding = session.createBinding();
+      const bound = Object.entries(inputs).map(([name, values]) => {
+        const buffer = new TensorBuffer(runtime, "float32", values.length);
+        buffer.data.set(values);
+        binding.input(name, buffer.shaped(y[0]!, values.length / y[0]!));
+        return buffer;
+      });
+      const output = new TensorBuffer(runtime, "float32", y[0]! * y[1]!);
+      binding.output("y", output.shaped(...y));
+      binding.run();
+      const result = Float32Array.from(output.data as Float32Array);
+      binding.dispose();
+      for (const buffer of [...bound, output]) buffer.dispose();
+      session.dispose();
+      return result;
+    };
+
+    test.each([1, 3, 40])("%i tokens through a layer of three parts", (tokens) => {
+      const columns = 96;
+      const parts = ["q", "k", "v"].map((name, i) => ({ name, rows: 32 + 16 * i }));
+      const tensors = Object.fromEntries(parts.map(({ name, rows }, i) => [name, randomNumbers(rows * columns, i, 0.3)]));
+      const graph = new Graph();
+      graph.output("y", linear(graph, graph.input("x", "float32", ["tokens", columns]), { parts, columns }, forCpu));
+      const x = randomNumbers(tokens * columns, tokens);
+
+      const y = run(graph, tensors, { x }, [tokens, 144]);
+
+      const all = Float32Array.from(parts.flatMap(({ name }) => [...tensors[name]!]));
+      expect(relativeError(y, product(x, rounded(all, columns), columns))).toBeLessThan(tolerance);
+    });
+
+    test.each([
+      [64, "added to what the others gave"],
+      [80, "alone"],
+      [16, "alone"],
+    ])("an MLP of width %i, %s", (width, how) => {
+      const [hidden, tokens] = [64, 11];
+      const tensors = {
+        "mlp.gate_proj.weight": randomNumbers(width * hidden, 1, 0.3),
+        "mlp.up_proj.weight": randomNumbers(width * hidden, 2, 0.3),
+        "mlp.down_proj.weight": randomNumbers(hidden * width, 3, 0.3),
+      };
+      const graph = new Graph();
+      const input = (name: string): Value => graph.input(name, "float32", ["tokens", hidden]);
+      const [x, addend] = [randomNumbers(tokens * hidden, 4, 2), randomNumbers(tokens * hidden, 5, 2)];
+      const isAdded = how !== "alone";
+      graph.output(
+        "y",
+        gatedMlp(graph, input("x"), { prefix: "mlp", hiddenSize: hidden, width }, forCpu, isAdded ? input("addend") : undefined),
+      );
+
+      const y = run(graph, tensors, { x, ...(isAdded && { addend }) }, [tokens, hidden]);
+
+      const [gate, up] = (["gate", "up"] as const).map((name) => product(x, rounded(tensors[`mlp.${name}_proj.weight`], hidden), hidden));
+      const inner = gate!.map((z, i) => (z / (1 + Math.exp(-z))) * up![i]!);
+      const down = product(inner, rounded(tensors["mlp.down_proj.weight"], width), width);
+      expect(operators(graph)).toEqual(["GatedMlp"]);
+      expect(relativeError(y, isAdded ? down.map((value, i) => value + addend[i]!) : down)).toBeLessThan(tolerance);
+    });
+
+    test("what does not fit is refused with what was expected", () => {
+      const graph = new Graph();
+      const codes = graph.constant("uint8", [2, 2, 512], new Uint8Array(2048));
+      const scales = graph.constant("float16", [2, 2, 16], new Uint16Array(64));
+      const x = graph.input("x", "float32", ["tokens", "columns"]);
+      graph.output(
+        "y",
+        graph.node("QuantizedLinear", [x, codes, scales], [{ dtype: "float32", shape: ["tokens", 32] }], { domain: "ernie_vl" })[0]!,
+      );
+
+      expect(() => run(graph, {}, { x: new Float32Array(96) }, [2, 32])).toThrow("QuantizedLinear: x wants [..., 64], got [2, 48]");
+    });
+  },
+);
+
+/** What int8 leaves of a matrix, with scales in half precision. */
+function rounded(values: Float32Array, columns: number): Float32Array {
+  return dequantizeBlockwise(quantizeBlockwise(values, columns, 8, { roundScale: roundToFloat16 }), columns, 8);
+}
+
+/** x [tokens, columns] · w [rows, columns] transposed, in double precision. */
+function product(x: ArrayLike<number>, w: Float32Array, columns: number): Float64Array {
+  const [tokens, rows] = [x.length / columns, w.length / columns];
+  const y = new Float64Array(tokens * rows);
+  for (let t = 0; t < tokens; t++) {
+    for (let r = 0; r < rows; r++) {
+      for (let c = 0; c < columns; c++) y[t * rows + r]! += x[t * columns + c]! * w[r * columns + c]!;
+    }
+  }
+  return y;
+}
+
+/** Root mean square of the difference over that of the wanted values. */
+function relativeError(got: ArrayLike<number>, wanted: Float64Array): number {
+  const difference = wanted.reduce((sum, value, i) => sum + (got[i]! - value) ** 2, 0);
+  return Math.sqrt(difference / wanted.reduce((sum, value) => sum + value ** 2, 0));
+}
