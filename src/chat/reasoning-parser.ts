@@ -77,7 +77,8 @@ export class ReasoningParser {
   }
 }
 
-function newlinesAtEnd(text: string): number {
+/** Counted from the end: a regular expression would begin anew at each of many newlines elsewhere. */
+export function newlinesAtEnd(text: string): number {
   let count = 0;
   while (count < text.length && text[text.length - 1 - count] === "\n") count++;
   return count;

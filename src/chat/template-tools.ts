@@ -28,6 +28,9 @@ const schemaKeys = new Set(
 );
 const typeNames = new Set(["string", "number", "integer", "boolean", "object", "array", "null"]);
 
+/** In UTF-16 units. On strings some times longer, `respaceJson` runs out of the stack that regular expressions have. */
+const maxArgumentsLength = 2 ** 20;
+
 export function toTemplateTool(tool: Tool, texts: MarkedTexts): TemplateTool {
   const { name, description, parameters } = tool;
   return {
@@ -59,6 +62,7 @@ function markJson(value: unknown, texts: MarkedTexts): unknown {
 }
 
 function parseObject(json: string): JsonObject | undefined {
+  if (json.length > maxArgumentsLength) return undefined;
   try {
     const value: unknown = JSON.parse(json);
     const isObject = typeof value === "object" && value !== null && !Array.isArray(value);

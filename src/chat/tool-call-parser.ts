@@ -3,6 +3,7 @@
 
 import type { AnswerPart } from "../core/events.ts";
 import { toolCallTokens } from "../core/structured-output.ts";
+import { newlinesAtEnd } from "./reasoning-parser.ts";
 
 /** Everything but thinking, which is split off before. */
 export type ContentPart = Exclude<AnswerPart, { type: "reasoning" }>;
@@ -87,7 +88,7 @@ export class ToolCallParser {
     const seen = this.#isBehindCall ? text.replace(/^\n+/, "") : this.#heldNewlines + text;
     if (seen === "") return [];
     this.#isBehindCall = false;
-    const end = seen.length - (/\n+$/.exec(seen)?.[0].length ?? 0);
+    const end = seen.length - newlinesAtEnd(seen);
     this.#heldNewlines = seen.slice(end);
     return end === 0 ? [] : [{ type: "content", text: seen.slice(0, end) }];
   }
@@ -150,11 +151,21 @@ export class ToolCallParser {
     const isText = typeof args === "string";
     const object = isText ? parseJson(args) : args;
     if (name === undefined || typeof object !== "object" || object === null || Array.isArray(object)) return undefined;
-    return { name, arguments: isText ? args : JSON.stringify(args) };
+    const text = isText ? args : writeJson(object);
+    return text === undefined ? undefined : { name, arguments: text };
   }
 
   #offeredName(name: unknown): string | undefined {
     return typeof name === "string" && this.#names.has(name) ? name : undefined;
+  }
+}
+
+/** Undefined for what is nested too deeply: reading JSON takes no stack, writing it does. */
+function writeJson(value: object): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
   }
 }
 

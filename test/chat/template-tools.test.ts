@@ -78,6 +78,13 @@ describe("tools in a template", () => {
     expect(show(nano.render({ messages, thinking: false }))).toContain('<tool_call>{"name": "find", "arguments": {oh}</tool_call>');
   });
 
+  test("arguments of any length are shown", () => {
+    const long = `{"a":"${"x".repeat(10_000_000)}"}`;
+    const messages: ChatMessage[] = [{ role: "assistant", content: [], toolCalls: [{ ...calls[0]!, arguments: long }] }];
+    const segments = nano.render({ messages, thinking: false });
+    expect(segments.some((segment) => "text" in segment && segment.text === long)).toBe(true);
+  });
+
   test("have the format of ERNIE-4.5-VL-Thinking", () => {
     const thinking = loadTemplate(emptyFolder(), "thinking");
     const declared = { name: "find", description: "é", parameters: { type: "object" } };

@@ -120,6 +120,16 @@ describe("ToolCallParser", () => {
     }
   });
 
+  test("takes no longer for newlines than for any text", () => {
+    const text = `${"\n".repeat(250_000)}x`; // to look for the end of each run of them took minutes
+    expect(parse([text])).toEqual({ content: text, calls: [] });
+  });
+
+  test("takes no call for one whose arguments are nested without end and come before its name", () => {
+    const answer = `<tool_call>{"arguments": {"a": ${"[".repeat(20_000)}${"]".repeat(20_000)}}, "name": "clock"}</tool_call>`;
+    expect(parse([answer])).toEqual({ content: answer, calls: [] });
+  });
+
   test("passes the name on before the arguments, and these as they come", () => {
     const parser = makeParser();
     parser.open();
