@@ -12,6 +12,8 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
             ernie::addGatedMlp(ops);
             ernie::addModalityMoe(ops);
             ernie::addQuantizedLinear(ops);
+            ernie::addRotaryQkv(ops);
+            ernie::addSwiGlu(ops);
             return ops;
         }();
         return api->AddCustomOpDomain(options, domain);

@@ -4,6 +4,7 @@
 
 #include "cpu_lanes.h"
 #include "half.h"
+#include "silu.h"
 
 namespace ernie {
 
@@ -39,28 +40,8 @@ static void quantizeBlocks(const float* x, int blocks, int middle, ActivationBlo
     }
 }
 
-// exp for |z| ≤ 87: 2^n · a polynomial of degree 6 on [−ln2/2, ln2/2], relative error below 2e-7.
-static inline float expNear(float z) {
-    const float n = z * 1.44269504f + 12582912.0f;  // 1.5 · 2^23: rounds to an integer in the low bits
-    const float whole = n - 12582912.0f;
-    const float r = z - whole * 0.693359375f + whole * 2.12194440e-4f;
-    float p = 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1;
-    p = p * r + 1;
-    return p * floatFromBits((bitsOfFloat(n) << 23) + 0x3f800000u);
-}
-
 static void swigluBlock(const float* gate, const float* up, float* h) {
-    for (int i = 0; i < 32; i++) {
-        float z = -gate[i];
-        z = z > 87 ? 87 : z;  // NaN stays NaN
-        z = z < -87 ? -87 : z;
-        h[i] = gate[i] / (1 + expNear(z)) * up[i];
-    }
+    for (int i = 0; i < 32; i++) h[i] = silu(gate[i]) * up[i];
 }
 
 static float dotFloats(const float* a, const float* b, int count) {

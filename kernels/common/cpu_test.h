@@ -1,38 +1,16 @@
-// What the native tests of CPU kernels share: pools, kernels to try, counting, random matrices.
+// What the native tests of CPU kernels over quantized weights share: kernels to try, random matrices.
 #pragma once
 
-#include <atomic>
 #include <cmath>
-#include <cstdio>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cpu_lanes.h"
 #include "half.h"
-#include "parallel.h"
+#include "native_test.h"
 
 namespace ernie {
-
-// Three threads that take tasks in turn.
-inline void runThreads(void*, void (*task)(void*, size_t), size_t count, void* context) {
-    std::atomic<size_t> next{0};
-    const auto work = [&] {
-        for (size_t i = next++; i < count; i = next++) task(context, i);
-    };
-    std::thread first(work), second(work);
-    work();
-    first.join();
-    second.join();
-}
-
-inline void runBackwards(void*, void (*task)(void*, size_t), size_t count, void* context) {
-    for (size_t i = count; i-- > 0;) task(context, i);
-}
-
-constexpr ParallelFor kThreads{runThreads, nullptr};
-constexpr ParallelFor kOneThread{runBackwards, nullptr};
 
 // Root mean square of the difference over that of the wanted values.
 inline double relativeError(const std::vector<double>& got, const std::vector<double>& wanted) {
@@ -49,19 +27,6 @@ inline std::vector<CpuKernel> kernelsHere() {
     if (bestCpuKernel() != CpuKernel::kPortable) kernels.push_back(CpuKernel::kAvx2);
     if (bestCpuKernel() == CpuKernel::kAvx512Vnni) kernels.push_back(CpuKernel::kAvx512Vnni);
     return kernels;
-}
-
-inline int passed = 0, failed = 0;
-
-inline void check(bool isOk, const std::string& what) {
-    isOk ? passed++ : failed++;
-    if (!isOk) std::printf("FAILED: %s\n", what.c_str());
-}
-
-// Prints the line that ends a test; returns the program's exit code.
-inline int report() {
-    std::printf("%d passed, %d failed\n", passed, failed);
-    return failed ? 1 : 0;
 }
 
 // Every code at random; buffers have their exact size, so that the address sanitizer sees any read beyond them.

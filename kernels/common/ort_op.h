@@ -26,6 +26,17 @@ inline std::string show(const Shape& shape) {
 
 inline Shape shapeOf(const Ort::KernelContext& context, size_t input) { return context.GetInput(input).GetTensorTypeAndShapeInfo().GetShape(); }
 
+inline void expectShape(const char* op, const char* name, const Shape& got, const Shape& wanted) {
+    if (got != wanted) throw std::runtime_error(std::string(op) + ": " + name + " wants " + show(wanted) + ", got " + show(got));
+}
+
+// Of a tensor [..., width].
+inline int rowsOf(const Shape& shape) {
+    int64_t rows = 1;
+    for (size_t i = 0; i + 1 < shape.size(); i++) rows *= shape[i];
+    return int(rows);
+}
+
 // Exceptions must not cross the C interface.
 template <typename Body>
 OrtStatusPtr statusOf(Body body) {
@@ -105,14 +116,14 @@ inline ONNXTensorElementDataType matrixInputType(size_t input) {
 // Rows of x [..., columns].
 inline int tokensOf(const Shape& x, int columns, const char* op) {
     if (x.empty() || x.back() != columns) throw std::runtime_error(std::string(op) + ": x wants [..., " + std::to_string(columns) + "], got " + show(x));
-    int tokens = 1;
-    for (size_t i = 0; i + 1 < x.size(); i++) tokens *= int(x[i]);
-    return tokens;
+    return rowsOf(x);
 }
 
 // One function per folder of ops/.
 void addGatedMlp(Ort::CustomOpDomain& domain);
 void addModalityMoe(Ort::CustomOpDomain& domain);
 void addQuantizedLinear(Ort::CustomOpDomain& domain);
+void addRotaryQkv(Ort::CustomOpDomain& domain);
+void addSwiGlu(Ort::CustomOpDomain& domain);
 
 }  // namespace ernie

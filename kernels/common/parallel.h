@@ -1,6 +1,8 @@
 // Work in parallel, on whatever threads the caller has.
 #pragma once
 
+#include <algorithm>
+
 #include "contract.h"
 
 namespace ernie {
@@ -16,6 +18,15 @@ void forEach(const ParallelFor& parallelFor, size_t count, size_t bytes, const T
         return parallelFor.run(parallelFor.pool, run, count, const_cast<Task*>(&task));
     }
     for (size_t i = 0; i < count; i++) task(i);
+}
+
+// Calls task(row) for every row of a tensor; each reads and writes `rowBytes`. Short rows share a trip to a thread.
+template <typename Task>
+void forEachRow(const ParallelFor& parallelFor, size_t rows, size_t rowBytes, const Task& task) {
+    const size_t step = std::max(kBytesWorthThreads / std::max(rowBytes, size_t(1)), size_t(1));
+    forEach(parallelFor, (rows + step - 1) / step, rows * rowBytes, [&](size_t i) {
+        for (size_t row = i * step; row < std::min(rows, (i + 1) * step); row++) task(row);
+    });
 }
 
 // The buffer's first `count` elements; it only grows.

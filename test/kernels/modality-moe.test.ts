@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DataType } from "../../src/core/data-type.ts";
-import { fromFloat16, toBfloat16, toFloat16 } from "../../src/core/half.ts";
 import { encodeModel } from "../../src/convert/onnx/model-file.ts";
 import { packTiles } from "../../src/convert/onnx/custom-ops.ts";
 import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import type { Binding } from "../../src/runtime/session.ts";
+import { formats, type Activation } from "./activation-formats.ts";
 import type { LayerRuns } from "./layer-worker.ts";
 import {
   expectedChoices,
@@ -202,14 +202,6 @@ describe.skipIf(!isBuilt)(
 // A worker thread of Node 20 does not read TypeScript by itself.
 const layerWorker = JSON.stringify(new URL("./layer-worker.ts", import.meta.url));
 const runLayerWorker = `import("tsx/esm/api").then(({ tsImport }) => tsImport(${layerWorker}, ${layerWorker}))`;
-
-type Activation = "float32" | "float16" | "bfloat16";
-
-const formats: Record<Activation, { encode(values: Float32Array): ArrayLike<number>; decode(bits: ArrayLike<number>): Float32Array }> = {
-  float32: { encode: (values) => values, decode: (values) => Float32Array.from(values) },
-  float16: { encode: toFloat16, decode: (bits) => fromFloat16(Uint16Array.from(bits)) },
-  bfloat16: { encode: toBfloat16, decode: (bits) => new Float32Array(Uint32Array.from(bits, (upper) => upper << 16).buffer) },
-};
 
 function relativeError(got: Float32Array, wanted: Float64Array): number {
   let difference = 0;

@@ -87,7 +87,7 @@ void bench() {
                 a.visionExpert = flags.get();
                 a.x = deviceX.get();
                 a.y = deviceY.get();
-                const cudaGraphExec_t graph = captureGraph(a, workspace.get());
+                const cudaGraphExec_t graph = captureGraph([&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), to); });
                 const double us = medianMicroseconds(graph, flush.get(), flushBytes, 30);
                 CUDA_CHECK(cudaGraphExecDestroy(graph));
                 const double bytes = double(chosenExpertBytes(layer, x, std::min(tokens, 256)));

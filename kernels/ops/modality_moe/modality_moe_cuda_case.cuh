@@ -9,58 +9,13 @@
 #include <random>
 #include <vector>
 
+#include "../../common/device_array.cuh"
 #include "../../common/half.h"
-#include "../../common/launch.cuh"
 #include "modality_moe.h"
 
 namespace {
 
 using namespace ernie;
-
-#ifdef ERNIE_CUDA_EMULATOR
-constexpr bool kEmulated = true;
-void* allocate(size_t bytes) {
-    void* memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-    memset(memory, 0xff, bytes);  // NaN: what nobody wrote shows
-    return memory;
-}
-void release(void* memory) { std::free(memory); }
-void copy(void* to, const void* from, size_t bytes) { memcpy(to, from, bytes); }
-void synchronize() {}
-#else
-constexpr bool kEmulated = false;
-void* allocate(size_t bytes) {
-    void* memory;
-    CUDA_CHECK(cudaMalloc(&memory, std::max(bytes, size_t(1))));
-    CUDA_CHECK(cudaMemset(memory, 0xff, bytes));
-    return memory;
-}
-void release(void* memory) { cudaFree(memory); }
-void copy(void* to, const void* from, size_t bytes) { CUDA_CHECK(cudaMemcpy(to, from, bytes, cudaMemcpyDefault)); }
-void synchronize() { CUDA_CHECK(cudaDeviceSynchronize()); }
-#endif
-
-template <typename T>
-class DeviceArray {
-public:
-    explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
-        copy(data_, values.data(), values.size() * sizeof(T));
-    }
-    explicit DeviceArray(size_t count) : data_(static_cast<T*>(allocate(count * sizeof(T)))), count_(count) {}
-    ~DeviceArray() { release(data_); }
-    DeviceArray(const DeviceArray&) = delete;
-    DeviceArray& operator=(const DeviceArray&) = delete;
-    T* get() const { return data_; }
-    std::vector<T> read() const {
-        std::vector<T> values(count_);
-        copy(values.data(), data_, count_ * sizeof(T));
-        return values;
-    }
-
-private:
-    T* data_;
-    size_t count_;
-};
 
 struct Shape {
     int hidden, widths[2], experts, topK;
@@ -152,38 +107,6 @@ std::vector<float> randomRows(int tokens, int hidden, ActivationType type, uint3
     return x;
 }
 
-#ifndef ERNIE_CUDA_EMULATOR
-cudaStream_t stream() {
-    static cudaStream_t created = [] {
-        cudaStream_t s;
-        CUDA_CHECK(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking));
-        return s;
-    }();
-    return created;
-}
-
-cudaGraphExec_t captureGraph(const ModalityMoe& a, void* workspace) {
-    cudaGraph_t graph;
-    cudaGraphExec_t executable;
-    CUDA_CHECK(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal));
-    modalityMoeCuda(a, workspace, stream());
-    CUDA_CHECK(cudaStreamEndCapture(stream(), &graph));
-    CUDA_CHECK(cudaGraphInstantiate(&executable, graph, 0));
-    CUDA_CHECK(cudaGraphDestroy(graph));
-    return executable;
-}
-
-void replay(const ModalityMoe& a, void* workspace) {
-    const cudaGraphExec_t graph = captureGraph(a, workspace);
-    CUDA_CHECK(cudaGraphLaunch(graph, stream()));
-    CUDA_CHECK(cudaStreamSynchronize(stream()));
-    CUDA_CHECK(cudaGraphExecDestroy(graph));
-}
-#else
-cudaStream_t stream() { return nullptr; }
-void replay(const ModalityMoe& a, void* workspace) { modalityMoeCuda(a, workspace, nullptr); }
-#endif
-
 enum class How { kEager, kGraph };
 
 // The kernel's y for x (already rounded to the type), as floats.
@@ -200,7 +123,8 @@ std::vector<float> runCuda(const Layer& layer, const DeviceLayer& device, const 
         a.x = deviceX;
         a.y = deviceY;
         synchronize();
-        how == How::kGraph ? replay(a, workspace.get()) : modalityMoeCuda(a, workspace.get(), stream());
+        const auto queue = [&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), to); };
+        how == How::kGraph ? replayAsGraph(queue) : queue(stream());
         synchronize();
     };
     if (type == ActivationType::kFloat32) {

@@ -18,13 +18,10 @@
 namespace ernie {
 namespace {
 
+constexpr const char* kName = "ModalityMoe";
 constexpr size_t kInputCount = 12;
 constexpr size_t kFirstBankInput = 4;
 constexpr size_t kChosenOutput = 1;
-
-void expect(const char* name, const Shape& got, const Shape& wanted) {
-    if (got != wanted) throw std::runtime_error(std::string("ModalityMoe: ") + name + " wants " + show(wanted) + ", got " + show(got));
-}
 
 const uint8_t* bytesOf(const Ort::KernelContext& context, size_t input) {
     return static_cast<const uint8_t*>(context.GetInput(input).GetTensorRawData());
@@ -37,10 +34,10 @@ ExpertBank bankArguments(const Ort::KernelContext& context, size_t first, const 
         throw std::runtime_error("ModalityMoe: gate_up wants [E, 2I/16, H/32, 64·bits] with I a multiple of 32, got " + show(codes));
     }
     const int64_t width = codes[1] * kTileRows / 2;
-    expect("gate_up", codes, {experts, codes[1], hidden / 32, blockBytes});
-    expect("gate_up_scales", shapeOf(context, first + 1), {experts, codes[1], hidden / 32, kTileRows});
-    expect("down", shapeOf(context, first + 2), {experts, hidden / 16, width / 32, blockBytes});
-    expect("down_scales", shapeOf(context, first + 3), {experts, hidden / 16, width / 32, kTileRows});
+    expectShape(kName, "gate_up", codes, {experts, codes[1], hidden / 32, blockBytes});
+    expectShape(kName, "gate_up_scales", shapeOf(context, first + 1), {experts, codes[1], hidden / 32, kTileRows});
+    expectShape(kName, "down", shapeOf(context, first + 2), {experts, hidden / 16, width / 32, blockBytes});
+    expectShape(kName, "down_scales", shapeOf(context, first + 3), {experts, hidden / 16, width / 32, kTileRows});
     const auto scales = [&](size_t input) { return reinterpret_cast<const uint16_t*>(bytesOf(context, input)); };
     return {bytesOf(context, first), scales(first + 1), bytesOf(context, first + 2), scales(first + 3), int(width)};
 }
@@ -57,14 +54,13 @@ ModalityMoe argumentsOf(const Ort::KernelContext& context, ActivationType type, 
     a.type = type;
     a.hidden = int(x.back());
     a.experts = int(router[1]);
-    a.tokens = 1;
-    for (size_t i = 0; i + 1 < x.size(); i++) a.tokens *= int(x[i]);
+    a.tokens = rowsOf(x);
     a.topK = topK;
     a.normMin = normMin;
     a.bits = !codes.empty() && codes.back() == 64 * 8 ? 8 : 4;
-    expect("vision_expert", {int64_t(context.GetInput(1).GetTensorTypeAndShapeInfo().GetElementCount())}, {a.tokens});
-    expect("router", router, {2, a.experts, a.hidden});
-    expect("correction_bias", shapeOf(context, 3), {2, a.experts});
+    expectShape(kName, "vision_expert", {int64_t(context.GetInput(1).GetTensorTypeAndShapeInfo().GetElementCount())}, {a.tokens});
+    expectShape(kName, "router", router, {2, a.experts, a.hidden});
+    expectShape(kName, "correction_bias", shapeOf(context, 3), {2, a.experts});
     a.x = context.GetInput(0).GetTensorRawData();
     a.visionExpert = bytesOf(context, 1);
     a.router = context.GetInput(2).GetTensorData<float>();
@@ -123,7 +119,7 @@ struct Op : ActivationOp<Op, Kernel> {
             *kernel = new Kernel{activationTypeOf(type), isCuda(), int(info.GetAttribute<int64_t>("top_k")), info.GetAttribute<float>("norm_min")};
         });
     }
-    const char* GetName() const { return "ModalityMoe"; }
+    const char* GetName() const { return kName; }
     size_t GetInputTypeCount() const { return kInputCount; }
     ONNXTensorElementDataType GetInputType(size_t input) const {
         if (input == 0) return type;

@@ -2,8 +2,9 @@
 
 import { decoderIo } from "../../core/graph-io.ts";
 import type { TextConfig } from "../../core/model-config.ts";
+import { rotaryQkv } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
-import { groupQueryAttention, type KvCache } from "../onnx/microsoft-ops.ts";
+import { groupQueryAttention, type KvCache, type Qkv } from "../onnx/microsoft-ops.ts";
 import { cast, cos, gather, int64s, mul, rotaryEmbeddingPerToken, sin, split, transpose } from "../onnx/std-ops.ts";
 import { linear } from "./linear.ts";
 import type { Build } from "./weights.ts";
@@ -37,6 +38,8 @@ export function rotaryTables(g: Graph, positions: Value, config: TextConfig, dty
  *  x ── qkv_proj ─┬─ q ─ rope3d ─┐
  *                 ├─ k ─ rope3d ─┼─ GroupQueryAttention ── o_proj ── y
  *                 └─ v ──────────┘   (writes k, v into the slots)
+ *
+ * With our own operators one node rotates q and k where they lie, and GroupQueryAttention takes the three packed.
  */
 export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInputs, layer: number): Value {
   const { weights: w } = build;
@@ -52,21 +55,26 @@ export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInp
     columns: hiddenSize,
   };
   const qkv = linear(g.scope("qkv_proj"), x, projections, w);
-  const [q, k, v] = split(g, qkv, [queryWidth, kvWidth, kvWidth]) as [Value, Value, Value];
-  const { cosines, sines } = inputs.rotary;
-  const rotatedQ = rotaryEmbeddingPerToken(g.scope("rope_q"), q, cosines, sines, queryHeadCount);
-  const rotatedK = rotaryEmbeddingPerToken(g.scope("rope_k"), k, cosines, sines, kvHeadCount);
   const heads = { query: queryHeadCount, kv: kvHeadCount };
-  const { attended, presentKey, presentValue } = groupQueryAttention(
-    g,
-    [rotatedQ, rotatedK, v],
-    kvCache(g, build, inputs, layer),
-    inputs,
-    heads,
-  );
+  const rotated = w.hasModalityMoe ? rotatedPacked(g, qkv, inputs.rotary, heads) : rotatedApart(g, qkv, inputs.rotary, heads, headDim);
+  const cache = kvCache(g, build, inputs, layer);
+  const { attended, presentKey, presentValue } = groupQueryAttention(g, rotated, cache, inputs, heads);
   g.directOutput(presentKey);
   g.directOutput(presentValue);
   return linear(g.scope("o_proj"), attended, { parts: [{ name: name("o_proj"), rows: hiddenSize }], columns: queryWidth }, w);
+}
+
+type Heads = { readonly query: number; readonly kv: number };
+
+function rotatedPacked(g: Graph, qkv: Value, { cosines, sines }: RotaryTables, heads: Heads): Qkv {
+  return [rotaryQkv(g.scope("rope"), qkv, cosines, sines, heads)];
+}
+
+function rotatedApart(g: Graph, qkv: Value, { cosines, sines }: RotaryTables, heads: Heads, headDim: number): Qkv {
+  const [queryWidth, kvWidth] = [heads.query * headDim, heads.kv * headDim];
+  const [q, k, v] = split(g, qkv, [queryWidth, kvWidth, kvWidth]) as [Value, Value, Value];
+  const rotatedQ = rotaryEmbeddingPerToken(g.scope("rope_q"), q, cosines, sines, heads.query);
+  return [rotatedQ, rotaryEmbeddingPerToken(g.scope("rope_k"), k, cosines, sines, heads.kv), v];
 }
 
 function kvCache(g: Graph, { config, weights }: Build, { cacheType }: AttentionInputs, layer: number): KvCache {

@@ -3,7 +3,7 @@
 import { assert } from "../../core/errors.ts";
 import { blockLength, type QuantizedRows } from "../quantize/blockwise.ts";
 import type { Graph, Value } from "./graph.ts";
-import { show } from "./std-ops.ts";
+import { lastDim, show } from "./std-ops.ts";
 
 export const ernieDomain = "ernie_vl";
 
@@ -82,6 +82,24 @@ export function gatedMlpOfTiles(g: Graph, x: Value, gateUp: TiledMatrix, down: T
   assert(x.dtype === "float32" && isFitting, `GatedMlp of ${show(x)}: ${show(gateUp.codes)}, ${show(down.codes)}`);
   const inputs = [x, gateUp.codes, gateUp.scales, down.codes, down.scales, ...(addend ? [addend] : [])];
   return g.node("GatedMlp", inputs, [{ dtype: x.dtype, shape: x.shape }], { domain: ernieDomain })[0]!;
+}
+
+/**
+ * Rotates the heads of q and k inside a projection q | k | v, which stays packed, as GroupQueryAttention takes it:
+ * x [B, S, (heads + 2 · kvHeads) · D] with cos and sin [B, S, D / 2]; adjacent pairs are rotated.
+ */
+export function rotaryQkv(g: Graph, x: Value, cosines: Value, sines: Value, heads: { readonly query: number; readonly kv: number }): Value {
+  const width = (heads.query + 2 * heads.kv) * 2 * Number(lastDim(cosines));
+  assert(lastDim(x) === width && x.dtype === cosines.dtype, `RotaryQkv wants [*, ${width}] of ${cosines.dtype}, got ${show(x)}`);
+  const attributes = { num_heads: heads.query, kv_num_heads: heads.kv };
+  return g.node("RotaryQkv", [x, cosines, sines], [{ dtype: x.dtype, shape: x.shape }], { domain: ernieDomain, attributes })[0]!;
+}
+
+/** x [..., 2 · I], which holds gate | up → silu(gate) · up [..., I]. */
+export function swiGlu(g: Graph, x: Value): Value {
+  const width = Number(lastDim(x));
+  assert(width % 4 === 0, `SwiGlu wants [..., 2I] with an even I, got ${show(x)}`);
+  return g.node("SwiGlu", [x], [{ dtype: x.dtype, shape: [...x.shape.slice(0, -1), width / 2] }], { domain: ernieDomain })[0]!;
 }
 
 /** Shapes of the codes and scales of matrices [rows, columns], as many as `count` says; both must be whole tiles and blocks. */

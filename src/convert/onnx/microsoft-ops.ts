@@ -3,7 +3,7 @@
 import { assert } from "../../core/errors.ts";
 import { microsoft, type Attribute, type Graph, type Value } from "./graph.ts";
 import { blockLength } from "../quantize/blockwise.ts";
-import { show } from "./std-ops.ts";
+import { lastDim, show } from "./std-ops.ts";
 
 function call(g: Graph, op: string, inputs: readonly (Value | undefined)[], output: Omit<Value, "name">, attributes = {}): Value {
   return g.node(op, inputs, [output], { domain: microsoft, attributes })[0]!;
@@ -68,15 +68,19 @@ export type KvCache = {
   readonly scales?: { readonly key: Value; readonly value: Value };
 };
 
-/** Causal attention that appends k and v to their cache slots; q [B, S, heads · headDim]. */
+/** q, k and v [B, S, heads · headDim] each, or all heads side by side in one tensor. */
+export type Qkv = readonly [q: Value, k: Value, v: Value] | readonly [packed: Value];
+
+/** Causal attention that appends k and v to their cache slots; gives [B, S, query heads · headDim]. */
 export function groupQueryAttention(
   g: Graph,
-  [q, k, v]: readonly [Value, Value, Value],
+  [q, k, v]: Qkv,
   cache: KvCache,
   lengths: { readonly seqlensK: Value; readonly total: Value },
   heads: { readonly query: number; readonly kv: number },
 ): { attended: Value; presentKey: Value; presentValue: Value } {
   const like = (value: Value) => ({ dtype: value.dtype, shape: value.shape });
+  const attendedShape = [...q.shape.slice(0, -1), heads.query * Number(lastDim(cache.pastKey))];
   const { scales } = cache;
   // Cosines and sines, positions, bias and sinks are not used; the scales come after them.
   const scaleInputs = scales ? [undefined, undefined, undefined, undefined, undefined, scales.key, scales.value] : [];
@@ -85,7 +89,7 @@ export function groupQueryAttention(
   const [attended, presentKey, presentValue] = g.node(
     "GroupQueryAttention",
     inputs,
-    [like(q), like(cache.pastKey), like(cache.pastValue)],
+    [{ dtype: q.dtype, shape: attendedShape }, like(cache.pastKey), like(cache.pastValue)],
     {
       domain: microsoft,
       attributes: { num_heads: heads.query, kv_num_heads: heads.kv, ...quantized },

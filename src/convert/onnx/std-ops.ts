@@ -13,7 +13,7 @@ function one(values: readonly Value[]): Value {
   return values[0]!;
 }
 
-function lastDim(value: Value): Dim {
+export function lastDim(value: Value): Dim {
   return value.shape[value.shape.length - 1]!;
 }
 

@@ -1,0 +1,36 @@
+// The CUDA kernel against the reference, on a GPU or, compiled with ERNIE_CUDA_EMULATOR, on the CPU.
+
+#include "../../common/device_array.cuh"
+#include "swi_glu_case.h"
+
+using namespace ernie;
+
+namespace {
+
+Activations runCuda(const SwiGluCase& gate, bool asGraph = false) {
+    const DeviceArray<uint8_t> x(gate.x.bytes), y(gate.y.bytes.size());
+    SwiGlu a = gate.args;
+    a.y = y.get(), a.x = x.get();
+    const auto queue = [&](cudaStream_t to) { swiGluCuda(a, to); };
+    synchronize();
+    asGraph ? replayAsGraph(queue) : queue(stream());
+    synchronize();
+    Activations result(a.type, gate.y.count());
+    result.bytes = y.read();
+    return result;
+}
+
+}  // namespace
+
+int main() {
+    if (skipsWithoutDevice()) return 0;
+    for (const ActivationType type : kActivationTypes)
+        for (const int width : {2, 6, 384, 3072})
+            for (const int rows : {1, 2, 17}) {
+                SwiGluCase gate(rows, width, type, rows);
+                const Activations y = runCuda(gate);
+                check(worstError(y, gate.reference()) <= toleranceOf(type), gate.show());
+                check(runCuda(gate, true) == y, "a captured graph gives equal bits");
+            }
+    return report();
+}

@@ -1,0 +1,48 @@
+// One run of a small graph on the CPU, numbers in and numbers out.
+
+import type { Graph, Value } from "../../src/convert/onnx/graph.ts";
+import { encodeModel } from "../../src/convert/onnx/model-file.ts";
+import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import { formats, type Activation } from "./activation-formats.ts";
+
+export type Numbers = { readonly shape: readonly number[]; readonly values: Float32Array };
+
+/** `inputs` by name; the output is called "y". */
+export function runGraph(
+  graph: Graph,
+  library: string,
+  inputs: Readonly<Record<string, Numbers>>,
+  yShape: readonly number[],
+): Float32Array {
+  const runtime = new Runtime();
+  const session = runtime.openSession(encodeModel(graph, "none", "test"), { threadCount: 2, customOpsLibrary: library });
+  const binding = session.createBinding();
+  const dtypeOf = (values: readonly Value[], name: string) => values.find((value) => value.name === name)!.dtype as Activation;
+  const owned: { dispose(): void }[] = [binding, session];
+  const buffer = (dtype: Activation, shape: readonly number[]) => {
+    const created = new TensorBuffer(
+      runtime,
+      dtype,
+      shape.reduce((a, b) => a * b, 1),
+    );
+    owned.push(created);
+    return created;
+  };
+  try {
+    for (const [name, { shape, values }] of Object.entries(inputs)) {
+      const dtype = dtypeOf(graph.inputs, name);
+      const input = buffer(dtype, shape);
+      input.data.set(formats[dtype].encode(values));
+      binding.input(name, input.shaped(...shape));
+    }
+    const dtype = dtypeOf(graph.outputs, "y");
+    const y = buffer(dtype, yShape);
+    binding.output("y", y.shaped(...yShape));
+    binding.run();
+    return formats[dtype].decode(y.data);
+  } finally {
+    for (const each of owned) each.dispose();
+    runtime.dispose();
+  }
+}
