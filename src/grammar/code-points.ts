@@ -18,7 +18,7 @@ export function unite(ranges: readonly CodePointRange[]): CodePointRange[] {
     if (previous && first <= previous[1] + 1) previous[1] = Math.max(previous[1], last);
     else joined.push([first, last]);
   }
-  return joined.flatMap((range) => without(range, surrogates));
+  return subtract(joined, [surrogates]);
 }
 
 /** All characters that are not in a set that `unite` gave. */
@@ -26,20 +26,25 @@ export function complement(ranges: readonly CodePointRange[]): CodePointRange[] 
   return subtract(everyCharacter, ranges);
 }
 
+/** What `taken` leaves of `ranges`; both sorted, without overlaps. */
 export function subtract(ranges: readonly CodePointRange[], taken: readonly CodePointRange[]): CodePointRange[] {
-  return taken.reduce<CodePointRange[]>((left, range) => left.flatMap((part) => without(part, range)), [...ranges]);
+  const left: CodePointRange[] = [];
+  let passed = 0; // taken ranges that lie before all that is still to come
+  for (const [first, last] of ranges) {
+    while (passed < taken.length && taken[passed]![1] < first) passed++;
+    let from = first;
+    for (let i = passed; i < taken.length && taken[i]![0] <= last; i++) {
+      if (from < taken[i]![0]) left.push([from, taken[i]![0] - 1]);
+      from = taken[i]![1] + 1;
+    }
+    if (from <= last) left.push([from, last]);
+  }
+  return left;
 }
 
+/** What is in both sets that `unite` gave. */
 export function intersect(a: readonly CodePointRange[], b: readonly CodePointRange[]): CodePointRange[] {
-  return subtract(a, complement(unite(b)));
-}
-
-function without([first, last]: CodePointRange, [takenFirst, takenLast]: CodePointRange): CodePointRange[] {
-  const parts: CodePointRange[] = [
-    [first, Math.min(last, takenFirst - 1)],
-    [Math.max(first, takenLast + 1), last],
-  ];
-  return first > takenLast || last < takenFirst ? [[first, last]] : parts.filter(([from, to]) => from <= to);
+  return subtract(a, complement(b));
 }
 
 /**

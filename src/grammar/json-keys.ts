@@ -1,6 +1,6 @@
 // Keys of properties that a schema does not name.
 
-import { subtract } from "./code-points.ts";
+import { type CodePointRange, subtract, unite } from "./code-points.ts";
 import { characters, choice, type Expression, repeat, sequence, text } from "./expression.ts";
 import { rawCharacters } from "./json-text.ts";
 
@@ -26,11 +26,8 @@ export function keyExcept(names: readonly string[], define: (body: Expression) =
 }
 
 function keyAfter({ next, isName }: NameTree, rest: Expression): Expression {
-  const known = [...next.keys()].map((character) => character.codePointAt(0)!);
-  const others = subtract(
-    rawCharacters,
-    known.map((codePoint) => [codePoint, codePoint] as const),
-  );
+  const known = [...next.keys()].map((character): CodePointRange => [character.codePointAt(0)!, character.codePointAt(0)!]);
+  const others = subtract(rawCharacters, unite(known));
   const options = [...next]
     .filter(([character]) => isRaw(character))
     .map(([character, tree]) => sequence(text(character), keyAfter(tree, rest)));

@@ -144,7 +144,7 @@ class RegexParser {
     if (character === "$") return { type: "end" };
     if (character === ".") return { type: "set", ranges: complement(lineEnds) };
     if (character === "[") return { type: "set", ranges: this.#class() };
-    if (character === "\\") return { type: "set", ranges: this.#escape(false) };
+    if (character === "\\") return { type: "set", ranges: unite(this.#escape(false)) };
     if (character === "(") return this.#group();
     if ("*+?{".includes(character)) this.#fail(`nothing to repeat for ${character}`);
     if ("]}".includes(character)) this.#fail(`unexpected ${character} (write \\${character})`);
