@@ -82,7 +82,7 @@ function makeVocabulary(size: number): GrammarVocabulary {
 
 function measureMasks(name: string, format: OutputFormat): void {
   start = performance.now();
-  const { grammar } = cache.compile({ format, followsThinking: false });
+  const grammar = cache.compile({ format, followsThinking: false });
   const compileMs = performance.now() - start;
   const times: number[] = [];
   let first: number[] = [];
@@ -111,8 +111,9 @@ async function measureWaits(): Promise<void> {
   const { href } = new URL("../../src/grammar/grammar-worker.ts", import.meta.url);
   const script = `import("tsx/esm/api").then(({ register }) => (register(), import(${JSON.stringify(href)})))`;
   const client = new GrammarClient(vocabulary, { createWorker: () => new Worker(script, { eval: true, workerData: vocabulary }) });
-  const opened = await Promise.all(Array.from({ length: 8 }, () => client.open({ format: formats["a person"]!, followsThinking: false })));
-  const rows = opened.map(({ handle }) => new RemoteMatcher(handle));
+  const constraint = { format: formats["a person"]!, followsThinking: false };
+  const opened = await Promise.all(Array.from({ length: 8 }, () => client.open(constraint, new AbortController().signal)));
+  const rows = opened.map((handle) => new RemoteMatcher(handle));
   const endId = vocabulary.endIds[0]!;
   const random = randomSource(2);
   const waits: number[] = [];

@@ -154,7 +154,7 @@ class LoadedChatService implements ChatService {
     });
     const followsThinking = output.isThinking && this.#thinkingEnd !== undefined;
     // Before anything runs: a form that cannot be had is refused.
-    const constraint = options.format && (await this.#openConstraint({ format: options.format, followsThinking }));
+    const constraint = options.format && (await this.#openConstraint({ format: options.format, followsThinking }, signal));
     const plan: AnswerPlan = {
       prompt,
       constraint,
@@ -173,10 +173,10 @@ class LoadedChatService implements ChatService {
     }
   }
 
-  async #openConstraint(constraint: OutputConstraint): Promise<ConstraintHandle> {
+  #openConstraint(constraint: OutputConstraint, signal: AbortSignal): Promise<ConstraintHandle> {
     const { startGrammar, vocabSize, config } = this.#deps;
     this.#grammar ??= startGrammar(readVocabulary(this.#tokenizer, vocabSize, config.tokens.eos, Object.values(toolCallTokens)));
-    return (await this.#grammar.open(constraint)).handle;
+    return this.#grammar.open(constraint, signal);
   }
 }
 

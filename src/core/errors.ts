@@ -29,6 +29,19 @@ export class RequestError extends Error {
   }
 }
 
+/** What makes a RequestError again in another thread: a structured clone keeps neither the class nor the fields of an error. */
+export type Refusal = { readonly message: string; readonly options: Omit<RequestErrorOptions, "cause"> };
+
+export function toRefusal({ message, status, code, param, retryAfterMs }: RequestError): Refusal {
+  const options = {
+    status,
+    ...(code !== undefined && { code }),
+    ...(param !== undefined && { param }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  };
+  return { message, options };
+}
+
 /** The server's fault while answering a request: a 500, logged with its cause, never shown in detail to the client. */
 export class EngineError extends Error {
   override readonly name = "EngineError";

@@ -2,10 +2,10 @@
 
 import { receiveMessageOnPort, type MessagePort } from "node:worker_threads";
 import { setImmediate } from "node:timers/promises";
-import { RequestError } from "../core/errors.ts";
+import { RequestError, toRefusal } from "../core/errors.ts";
 import type { ConstraintHandle, TokenConstraint } from "../core/token-constraint.ts";
 import type { Engine } from "./engine.ts";
-import type { FromEngine, Refusal, SequenceId, ToEngine } from "./engine-protocol.ts";
+import type { FromEngine, SequenceId, ToEngine } from "./engine-protocol.ts";
 
 /** Only the closing of the port needs the event loop while steps run; messages are taken without it. */
 const turnIntervalMs = 5;
@@ -26,7 +26,7 @@ export async function runEngineLoop(
     try {
       engine.submit(id, request, request.constraint && openConstraint(request.constraint), sentMs);
     } catch (error) {
-      if (error instanceof RequestError) post({ type: "refused", id, error: refusalOf(error) });
+      if (error instanceof RequestError) post({ type: "refused", id, error: toRefusal(error) });
       else post(failure(engine, id, error));
     }
   };
@@ -67,16 +67,6 @@ export async function runEngineLoop(
 
 function failure(engine: Engine, id: SequenceId, error: unknown): FromEngine {
   return { type: "events", events: [[id, { type: "failed", message: messageOf(error) }]], stats: engine.stats() };
-}
-
-function refusalOf({ message, status, code, param, retryAfterMs }: RequestError): Refusal {
-  const options = {
-    status,
-    ...(code !== undefined && { code }),
-    ...(param !== undefined && { param }),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-  };
-  return { message, options };
 }
 
 function messageOf(error: unknown): string {

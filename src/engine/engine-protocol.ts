@@ -1,7 +1,7 @@
 // What crosses the thread boundary between the server and the engine. Everything here survives a structured clone.
 
 import type { StepReport } from "../core/batch.ts";
-import type { RequestErrorOptions } from "../core/errors.ts";
+import type { Refusal } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import type { SamplingParams } from "../core/sampling.ts";
@@ -78,9 +78,3 @@ export type FromEngine =
     }
   | { readonly type: "refused"; readonly id: SequenceId; readonly error: Refusal }
   | { readonly type: "fatal"; readonly message: string };
-
-/** What makes a RequestError again on the other side: a structured clone keeps neither the class nor the fields of an error. */
-export type Refusal = {
-  readonly message: string;
-  readonly options: Omit<RequestErrorOptions, "cause">;
-};

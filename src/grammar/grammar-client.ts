@@ -6,7 +6,8 @@ import { Worker } from "node:worker_threads";
 import { LRUCache } from "lru-cache";
 import { RequestError } from "../core/errors.ts";
 import type { OutputConstraint } from "../core/structured-output.ts";
-import { GrammarThread, type GrammarThreadOptions, type OpenedConstraint } from "./grammar-thread.ts";
+import type { ConstraintHandle } from "../core/token-constraint.ts";
+import { GrammarThread, type GrammarThreadOptions } from "./grammar-thread.ts";
 import { checkSize } from "./output-grammar.ts";
 import type { GrammarVocabulary } from "./token-trie.ts";
 
@@ -43,10 +44,11 @@ export class GrammarClient {
   }
 
   /**
-   * Compiles a constraint, or finds it compiled. Throws RequestError when it is malformed, contradicts itself, takes too long, or
-   * when too many wait.
+   * Compiles a constraint, or finds it compiled. Its port is to be closed when the request does not get to the engine. Throws RequestError
+   * when the constraint is malformed, contradicts itself, takes too long, or when too many wait, and the signal's reason when it aborts
+   * while it waits.
    */
-  async open(constraint: OutputConstraint): Promise<OpenedConstraint> {
+  async open(constraint: OutputConstraint, signal: AbortSignal): Promise<ConstraintHandle> {
     checkSize(constraint.format);
     if (this.#waiting >= this.#options.maxWaiting) {
       throw new RequestError("too many requests wait for their grammar to be compiled; try again later", {
@@ -56,7 +58,7 @@ export class GrammarClient {
     }
     this.#waiting++;
     try {
-      return await this.#openInThread(constraint);
+      return await this.#openInThread(constraint, signal);
     } finally {
       this.#waiting--;
     }
@@ -67,13 +69,14 @@ export class GrammarClient {
     await Promise.all([this.#main.close(), this.#trial.close()]);
   }
 
-  async #openInThread(constraint: OutputConstraint): Promise<OpenedConstraint> {
+  async #openInThread(constraint: OutputConstraint, signal: AbortSignal): Promise<ConstraintHandle> {
     const key = createHash("sha256").update(JSON.stringify(constraint)).digest("base64");
-    if (this.#quick.get(key)) return this.#main.open(constraint);
-    const tried = await this.#trial.open(constraint);
-    if (tried.compileMs > this.#options.quickCompileMs) return tried;
-    this.#quick.set(key, true);
-    tried.handle.port.close();
-    return this.#main.open(constraint);
+    if (!this.#quick.get(key)) {
+      const { handle, compileMs } = await this.#trial.open(constraint, signal);
+      if (compileMs > this.#options.quickCompileMs) return handle;
+      this.#quick.set(key, true);
+      handle.port.close();
+    }
+    return (await this.#main.open(constraint, signal)).handle;
   }
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
-import { RequestError, type RequestErrorOptions } from "../core/errors.ts";
+import { type Refusal, RequestError, toRefusal } from "../core/errors.ts";
 import type { OutputConstraint } from "../core/structured-output.ts";
 import { controlSymbolStart } from "./automaton.ts";
 import { serveMatcher } from "./mask-exchange.ts";
@@ -19,8 +19,8 @@ export type ToGrammarService = {
 
 export type FromGrammarService =
   | { readonly type: "ready" }
-  | { readonly type: "opened"; readonly id: number; readonly ignored: readonly string[] }
-  | { readonly type: "refused"; readonly id: number; readonly message: string; readonly options: Omit<RequestErrorOptions, "cause"> }
+  | { readonly type: "opened"; readonly id: number }
+  | ({ readonly type: "refused"; readonly id: number } & Refusal)
   | { readonly type: "failed"; readonly id: number; readonly message: string };
 
 export type GrammarLimits = {
@@ -33,14 +33,12 @@ const defaultGrammarLimits: GrammarLimits = { maxGrammars: 128, maxCacheBytes: 2
 /** A grammar forgets its states beyond this part of all memory. */
 const grammarShare = 1 / 8;
 
-type Entry = { readonly grammar: CompiledGrammar; readonly ignored: readonly string[] };
-
 /** Compiled grammars by what was demanded, least recently used first. */
 export class GrammarCache {
   readonly #vocabulary: GrammarVocabulary;
   readonly #trie: TokenTrie;
   readonly #limits: GrammarLimits;
-  readonly #entries = new Map<string, Entry>();
+  readonly #grammars = new Map<string, CompiledGrammar>();
 
   constructor(vocabulary: GrammarVocabulary, limits: GrammarLimits = defaultGrammarLimits) {
     this.#vocabulary = vocabulary;
@@ -49,34 +47,31 @@ export class GrammarCache {
   }
 
   get grammarCount(): number {
-    return this.#entries.size;
+    return this.#grammars.size;
   }
 
   get cacheBytes(): number {
-    return [...this.#entries.values()].reduce((sum, { grammar }) => sum + grammar.cacheBytes, 0);
+    return [...this.#grammars.values()].reduce((sum, { cacheBytes }) => sum + cacheBytes, 0);
   }
 
   /** Throws RequestError. */
-  compile(constraint: OutputConstraint): Entry {
+  compile(constraint: OutputConstraint): CompiledGrammar {
     const key = createHash("sha256").update(JSON.stringify(constraint)).digest("base64");
-    let entry = this.#entries.get(key);
-    this.#entries.delete(key);
-    if (!entry) {
-      const { ignored, ...grammar } = outputGrammar(constraint);
-      entry = { grammar: new CompiledGrammar(grammar, this.#vocabulary, this.#trie, this.#limits.maxCacheBytes * grammarShare), ignored };
-    }
-    this.#entries.set(key, entry);
+    const maxBytes = this.#limits.maxCacheBytes * grammarShare;
+    const grammar = this.#grammars.get(key) ?? new CompiledGrammar(outputGrammar(constraint), this.#vocabulary, this.#trie, maxBytes);
+    this.#grammars.delete(key);
+    this.#grammars.set(key, grammar);
     this.#evict();
-    return entry;
+    return grammar;
   }
 
   /** Grammars in use live on with their answers. */
   #evict(): void {
     let bytes = this.cacheBytes;
-    for (const [key, { grammar }] of this.#entries) {
-      if (this.#entries.size <= 1 || (bytes <= this.#limits.maxCacheBytes && this.#entries.size <= this.#limits.maxGrammars)) return;
-      this.#entries.delete(key);
-      bytes -= grammar.cacheBytes;
+    for (const [key, { cacheBytes }] of this.#grammars) {
+      if (this.#grammars.size <= 1 || (bytes <= this.#limits.maxCacheBytes && this.#grammars.size <= this.#limits.maxGrammars)) return;
+      this.#grammars.delete(key);
+      bytes -= cacheBytes;
     }
   }
 }
@@ -84,20 +79,13 @@ export class GrammarCache {
 /** Opens one constraint; the answer tells how it went. Never throws. */
 export function openConstraint(cache: GrammarCache, { id, constraint, port, shared }: ToGrammarService): FromGrammarService {
   try {
-    const { grammar, ignored } = cache.compile(constraint);
-    serveMatcher(grammar, port, shared);
-    return { type: "opened", id, ignored };
+    serveMatcher(cache.compile(constraint), port, shared);
+    return { type: "opened", id };
   } catch (error) {
     port.close();
     if (error instanceof RangeError)
       return { type: "refused", id, message: "the schema or grammar is nested too deeply; simplify it", options: {} };
     if (!(error instanceof RequestError)) return { type: "failed", id, message: error instanceof Error ? error.message : String(error) };
-    const { message, status, code, param } = error;
-    return {
-      type: "refused",
-      id,
-      message,
-      options: { status, ...(code !== undefined && { code }), ...(param !== undefined && { param }) },
-    };
+    return { type: "refused", id, ...toRefusal(error) };
   }
 }

@@ -5,16 +5,13 @@ import { MessageChannel, type Worker } from "node:worker_threads";
 import { EngineError, RequestError } from "../core/errors.ts";
 import type { OutputConstraint } from "../core/structured-output.ts";
 import type { ConstraintHandle } from "../core/token-constraint.ts";
+import { WorkGate } from "../core/work-gate.ts";
 import type { FromGrammarService, ToGrammarService } from "./grammar-service.ts";
 import { createMaskMemory } from "./mask-exchange.ts";
 import type { GrammarVocabulary } from "./token-trie.ts";
 
-export type OpenedConstraint = {
-  /** For the engine. Close its port when the request does not get there. */
-  readonly handle: ConstraintHandle;
-  /** Paths of schema keywords that are not enforced. */
-  readonly ignored: readonly string[];
-};
+/** `compileMs`: without the time in the queue. */
+type Opened = { readonly handle: ConstraintHandle; readonly compileMs: number };
 
 export type GrammarThreadOptions = {
   readonly compileTimeoutMs: number;
@@ -29,8 +26,8 @@ export class GrammarThread {
   #ended = new SharedArrayBuffer(4);
   /** Resolves when the thread takes messages. */
   #ready: Promise<void> = Promise.resolve();
-  /** The last compilation in the queue. */
-  #queue: Promise<unknown> = Promise.resolve();
+  /** One compilation at a time. */
+  readonly #gate = new WorkGate(1, Infinity);
   #nextId = 0;
   #isClosed = false;
 
@@ -55,11 +52,12 @@ export class GrammarThread {
     return (this.#worker = worker);
   }
 
-  /** Throws RequestError when the constraint is malformed, contradicts itself or takes too long. `compileMs`: without the time in the queue. */
-  open(constraint: OutputConstraint): Promise<OpenedConstraint & { readonly compileMs: number }> {
-    const turn = this.#queue.then(() => this.#openNext(constraint));
-    this.#queue = turn.catch(() => {});
-    return turn;
+  /**
+   * Throws RequestError when the constraint is malformed, contradicts itself or takes too long, and the signal's reason when it aborts
+   * before its turn has come.
+   */
+  open(constraint: OutputConstraint, signal: AbortSignal): Promise<Opened> {
+    return this.#gate.run(() => this.#openNext(constraint), signal);
   }
 
   /** Ends the thread; answers under way get no more masks. */
@@ -68,7 +66,7 @@ export class GrammarThread {
     await this.#stop();
   }
 
-  async #openNext(constraint: OutputConstraint): Promise<OpenedConstraint & { readonly compileMs: number }> {
+  async #openNext(constraint: OutputConstraint): Promise<Opened> {
     if (this.#isClosed) throw new EngineError("the grammar service was closed");
     const worker = this.start();
     await this.#ready;
@@ -79,7 +77,7 @@ export class GrammarThread {
     const start = performance.now();
     const answer = await this.#exchange(worker, message);
     const compileMs = performance.now() - start;
-    if (answer.type === "opened") return { handle: { port: port1, shared, ended }, ignored: answer.ignored, compileMs };
+    if (answer.type === "opened") return { handle: { port: port1, shared, ended }, compileMs };
     port1.close();
     if (answer.type === "refused") throw new RequestError(answer.message, answer.options);
     throw new EngineError(`the grammar service failed: ${answer.type === "failed" ? answer.message : "unexpected message"}`);

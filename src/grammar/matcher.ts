@@ -5,9 +5,6 @@ import type { Grammar } from "./expression.ts";
 import { type State, StateMachine } from "./state-machine.ts";
 import type { GrammarVocabulary, TokenTrie } from "./token-trie.ts";
 
-/** How many tokens can be taken back. */
-const maxRollback = 32;
-
 /** A grammar over a vocabulary. Shared by all answers under it. */
 export class CompiledGrammar {
   readonly #machine: StateMachine;
@@ -99,7 +96,6 @@ export class CompiledGrammar {
 /** Follows one answer. */
 export class Matcher {
   readonly #grammar: CompiledGrammar;
-  readonly #history: State[] = [];
   #state: State;
   #hasEnded = false;
 
@@ -124,20 +120,8 @@ export class Matcher {
     const isEnd = this.#grammar.isEndToken(tokenId) && this.#state.canEnd;
     const next = isEnd ? this.#state : this.#grammar.afterToken(this.#state, tokenId);
     if (!next) return false;
-    this.#history.push(this.#state);
-    if (this.#history.length > maxRollback) this.#history.shift();
     this.#state = next;
     this.#hasEnded = isEnd;
     return true;
-  }
-
-  /** Takes back the last tokens, at most 32. */
-  rollback(count: number): void {
-    if (count === 0) return;
-    const state = this.#history.at(-count);
-    if (count < 0 || !state) throw new RangeError(`expected to take back 0 … ${this.#history.length} tokens, got ${count}`);
-    this.#history.length -= count;
-    this.#state = state;
-    this.#hasEnded = false;
   }
 }

@@ -1,7 +1,6 @@
-// What crosses the border between the server's thread and the pool that loads pictures. Errors lose their class and fields on
-// that way, so a refusal travels as data.
+// What crosses the border between the server's thread and the pool that loads pictures.
 
-import { RequestError, type RequestErrorOptions } from "../core/errors.ts";
+import { type Refusal, RequestError, toRefusal } from "../core/errors.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import type { ImageLimits } from "./decode-image.ts";
 import { loadImage, type ImageRequest } from "./load-image.ts";
@@ -15,17 +14,14 @@ export type ImageTask = {
   readonly limits: ImageLimits;
 };
 
-export type ImageResult =
-  | { readonly type: "loaded"; readonly image: ImagePatches }
-  | { readonly type: "refused"; readonly message: string; readonly options: RequestErrorOptions };
+export type ImageResult = { readonly type: "loaded"; readonly image: ImagePatches } | ({ readonly type: "refused" } & Refusal);
 
 export async function runImageTask({ source, request, model, limits }: ImageTask): Promise<ImageResult> {
   try {
     return { type: "loaded", image: await loadImage(source, model, request, limits) };
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
-    const { message, status, code, param } = error; // not the cause: decoder objects may not be cloneable
-    return { type: "refused", message, options: { status, ...(code !== undefined && { code }), ...(param !== undefined && { param }) } };
+    return { type: "refused", ...toRefusal(error) };
   }
 }
 

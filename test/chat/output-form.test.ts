@@ -36,7 +36,7 @@ class FakeGrammar {
     const { port1, port2 } = new MessageChannel();
     this.#closings.push(once(port2, "close"));
     this.#farPorts.push(port2.on("message", () => {}));
-    return { handle: { port: port1, shared: new SharedArrayBuffer(4), ended: new SharedArrayBuffer(4) }, ignored: [] };
+    return { port: port1, shared: new SharedArrayBuffer(4), ended: new SharedArrayBuffer(4) };
   }
 
   /** How many ports are closed, which must be all. */

@@ -11,6 +11,8 @@ const choice = (...texts: string[]): OutputConstraint => ({ format: { type: "cho
 const anyJson: OutputConstraint = { format: { type: "json_object", whitespace: "flexible" }, followsThinking: false };
 const broken: OutputConstraint = { format: { type: "regex", pattern: "(", param: "response_format.regex" }, followsThinking: false };
 
+const never = new AbortController().signal;
+
 const clients: GrammarClient[] = [];
 afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
 
@@ -39,9 +41,9 @@ function scripted(script: string): () => Worker {
 describe("the grammar's thread", () => {
   it("gives the engine the masks that the grammar gives, while answers run side by side", async () => {
     const client = makeClient();
-    const opened = await Promise.all([client.open(anyJson), client.open(choice("yes", "no")), client.open(anyJson)]);
+    const opened = await Promise.all([client.open(anyJson, never), client.open(choice("yes", "no"), never), client.open(anyJson, never)]);
 
-    for (const [i, { handle }] of opened.entries()) {
+    for (const [i, handle] of opened.entries()) {
       const constraint = new RemoteMatcher(handle);
       const local = compileConstraint(i === 1 ? choice("yes", "no") : anyJson);
       let state = local.start;
@@ -63,18 +65,17 @@ describe("the grammar's thread", () => {
   it("refuses what cannot be compiled with the field at fault, and goes on", async () => {
     const client = makeClient();
 
-    await expect(client.open(broken)).rejects.toThrow(RequestError);
-    await expect(client.open(broken)).rejects.toMatchObject({ status: 400, param: "response_format.regex" });
-    const { handle, ignored } = await client.open(choice("a"));
+    await expect(client.open(broken, never)).rejects.toThrow(RequestError);
+    await expect(client.open(broken, never)).rejects.toMatchObject({ status: 400, param: "response_format.regex" });
+    const handle = await client.open(choice("a"), never);
 
     expect(new RemoteMatcher(handle).mask()).toBeInstanceOf(Uint32Array);
-    expect(ignored).toEqual([]);
   }, 30_000);
 
   it("fails an answer whose token the grammar does not allow, and no other", async () => {
     const client = makeClient();
-    const [wrong, right] = [await client.open(choice("yes")), await client.open(choice("yes"))].map(
-      ({ handle }) => new RemoteMatcher(handle),
+    const [wrong, right] = [await client.open(choice("yes"), never), await client.open(choice("yes"), never)].map(
+      (handle) => new RemoteMatcher(handle),
     );
 
     wrong!.accept(endId);
@@ -88,41 +89,39 @@ describe("the grammar's thread", () => {
     const createWorker = () => (started++ === 1 ? scripted("for (;;);")() : fromSources()); // the second tries new grammars
     const client = makeClient({ createWorker, compileTimeoutMs: 2_000 });
 
-    await expect(client.open(choice("a"))).rejects.toMatchObject({ status: 400, code: "grammar_too_complex" });
-    await expect(client.open(choice("a"))).resolves.toBeDefined();
+    await expect(client.open(choice("a"), never)).rejects.toMatchObject({ status: 400, code: "grammar_too_complex" });
+    await expect(client.open(choice("a"), never)).resolves.toBeDefined();
     expect(started).toBe(3);
   }, 30_000);
 
   it("is replaced when it dies, and answers under way learn of it", async () => {
     const client = makeClient({
       quickCompileMs: -1, // all stay in one thread
-      createWorker: scripted(
-        'if (m.id === 1) throw new Error("out of memory"); parentPort.postMessage({ type: "opened", id: m.id, ignored: [] });',
-      ),
+      createWorker: scripted('if (m.id === 1) throw new Error("out of memory"); parentPort.postMessage({ type: "opened", id: m.id });'),
     });
-    const { handle } = await client.open(choice("a"));
+    const handle = await client.open(choice("a"), never);
     const constraint = new RemoteMatcher(handle);
 
     expect(constraint.readyMask()).toBeUndefined();
-    await expect(client.open(choice("b"))).rejects.toThrow("the grammar thread failed: out of memory");
+    await expect(client.open(choice("b"), never)).rejects.toThrow("the grammar thread failed: out of memory");
     await sleep(100);
 
     expect(() => constraint.mask()).toThrow("the grammar's thread has ended");
-    await expect(client.open(choice("c"))).resolves.toBeDefined();
+    await expect(client.open(choice("c"), never)).resolves.toBeDefined();
   }, 30_000);
 
   it("that a new grammar keeps busy for ever leaves the answers and grammars of before alone", async () => {
     let started = 0;
-    const busyAtSecond = 'if (m.id > 0) for (;;); parentPort.postMessage({ type: "opened", id: m.id, ignored: [] });';
+    const busyAtSecond = 'if (m.id > 0) for (;;); parentPort.postMessage({ type: "opened", id: m.id });';
     const createWorker = () => (started++ === 1 ? scripted(busyAtSecond)() : fromSources());
     const client = makeClient({ createWorker, quickCompileMs: 60_000 });
-    const constraint = new RemoteMatcher((await client.open(anyJson)).handle);
+    const constraint = new RemoteMatcher(await client.open(anyJson, never));
     const order: string[] = [];
-    const endless = client.open(choice("a")).catch(({ code }: RequestError) => order.push(code!));
+    const endless = client.open(choice("a"), never).catch(({ code }: RequestError) => order.push(code!));
 
     constraint.accept(allowedTokens(constraint.mask()).find((id) => id !== endId)!);
     expect(constraint.mask()).toBeInstanceOf(Uint32Array);
-    await client.open(anyJson);
+    await client.open(anyJson, never);
     order.push("opened");
     await endless;
 
@@ -130,17 +129,31 @@ describe("the grammar's thread", () => {
   }, 30_000);
 
   it("waits no longer than told for a mask that does not come", async () => {
-    const client = makeClient({ createWorker: scripted('parentPort.postMessage({ type: "opened", id: m.id, ignored: [] });') });
-    const { handle } = await client.open(choice("a"));
+    const client = makeClient({ createWorker: scripted('parentPort.postMessage({ type: "opened", id: m.id });') });
+    const handle = await client.open(choice("a"), never);
 
     expect(() => new RemoteMatcher(handle, 120).mask()).toThrow("gave no mask within 120 ms");
   }, 30_000);
 
+  it("takes no time for who gave up while others were before it", async () => {
+    const seen =
+      "if (m.constraint.format.texts[0] === 'busy') setTimeout(() => parentPort.postMessage({ type: 'opened', id: m.id }), 200);";
+    const client = makeClient({ createWorker: scripted(`${seen} else for (;;);`), quickCompileMs: -1, maxWaiting: 2 });
+    const controller = new AbortController();
+    const [busy, leaving] = [client.open(choice("busy"), never), client.open(choice("endless"), controller.signal)];
+    controller.abort(new Error("gone"));
+
+    await expect(leaving).rejects.toThrow("gone");
+    await expect(Promise.all([busy, client.open(choice("busy"), never)])).resolves.toHaveLength(2);
+  }, 30_000);
+
   it("turns requests away when too many wait", async () => {
     const client = makeClient({ createWorker: scripted("for (;;);"), compileTimeoutMs: 100, maxWaiting: 2 });
-    const waiting = [client.open(choice("a")), client.open(choice("b"))].map((open) => open.catch((error: RequestError) => error.status));
+    const waiting = [client.open(choice("a"), never), client.open(choice("b"), never)].map((open) =>
+      open.catch((error: RequestError) => error.status),
+    );
 
-    await expect(client.open(choice("c"))).rejects.toMatchObject({ status: 429 });
+    await expect(client.open(choice("c"), never)).rejects.toMatchObject({ status: 429 });
     expect(await Promise.all(waiting)).toEqual([400, 400]);
   }, 30_000);
 });
