@@ -17,25 +17,22 @@ static void quantizeBlocks(const float* x, int blocks, int middle, ActivationBlo
             const uint32_t bits = bitsOfFloat(x[i]) & 0x7fffffff;
             largestBits = bits > largestBits ? bits : largestBits;
         }
-        const bool isFinite = largestBits < 0x7f800000;
-        const float largest = isFinite ? floatFromBits(largestBits) : 0;
-        out->scale = isFinite ? largest * (1.0f / 32767) : nan;
+        if (largestBits >= 0x7f800000) {
+            *out = {{}, nan, 0};
+            continue;
+        }
+        const float largest = floatFromBits(largestBits);
+        out->scale = largest * (1.0f / 32767);
         // Below 2^-100 a reciprocal would overflow; such a block counts as zero.
         const float inverse = largest > 0x1p-100f ? 32767 / largest : 0;
-        int16_t rounded[32];
-        int32_t sum = 0;
+        int32_t rounded[32], sum = 0;
         for (int i = 0; i < 32; i++) {
-            const float scaled = isFinite ? x[i] * inverse : 0;
+            const float scaled = x[i] * inverse;
             const int32_t value = int32_t(scaled + (scaled < 0 ? -0.5f : 0.5f));
-            rounded[i] = int16_t(value > 32767 ? 32767 : value < -32767 ? -32767 : value);
-            sum += rounded[i];
+            rounded[i] = value > 32767 ? 32767 : value < -32767 ? -32767 : value;
         }
-        for (int i = 0; i < 32; i += 4) {
-            out->values[i] = rounded[i];
-            out->values[i + 1] = rounded[i + 2];
-            out->values[i + 2] = rounded[i + 1];
-            out->values[i + 3] = rounded[i + 3];
-        }
+        for (int i = 0; i < 32; i++) sum += rounded[i];
+        for (int i = 0; i < 32; i++) out->values[i] = int16_t(rounded[(i & ~3) + ((i & 1) << 1) + ((i & 2) >> 1)]);
         out->offset = -middle * sum;
     }
 }

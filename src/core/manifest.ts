@@ -24,7 +24,7 @@ export const activationDataType = { fp32: "float32", fp16: "float16", bf16: "bfl
 export type ConversionSettings = {
   readonly weights: WeightFormat;
   readonly activations: ActivationFormat;
-  /** The operator of our own library (kernels/) computes the routed experts; absent: one of ONNX Runtime's does. */
+  /** Operators of our own library (kernels/) compute the routed experts, and linear layers on a CPU; absent: ONNX Runtime's do. */
   readonly experts?: "modality-moe";
 };
 
