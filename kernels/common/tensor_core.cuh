@@ -66,6 +66,7 @@ struct Pair16<half> {
     using Type = half2;
     __device__ static float2 toFloat2(uint32_t bits) { return __half22float2(bitCast<half2>(bits)); }
     __device__ static uint32_t fromFloat2(float low, float high) { return bitCast<uint32_t>(__floats2half2_rn(low, high)); }
+    __device__ static half fromFloat(float value) { return __float2half(value); }
 };
 
 template <>
@@ -73,6 +74,7 @@ struct Pair16<__nv_bfloat16> {
     using Type = __nv_bfloat162;
     __device__ static float2 toFloat2(uint32_t bits) { return __bfloat1622float2(bitCast<__nv_bfloat162>(bits)); }
     __device__ static uint32_t fromFloat2(float low, float high) { return bitCast<uint32_t>(__floats2bfloat162_rn(low, high)); }
+    __device__ static __nv_bfloat16 fromFloat(float value) { return __float2bfloat16(value); }
 };
 
 // a − b on both halves of a register.

@@ -5,6 +5,7 @@
 import { checkAnswers } from "./check/answers.ts";
 import { checkEnvironment } from "./check/environment.ts";
 import { checkGraphs } from "./check/graphs.ts";
+import { measureKernelTimes } from "./check/kernel-times.ts";
 import { benchKernels, checkKernels } from "./check/native-kernels.ts";
 import { checkStages, nano, tinyA } from "./check/stages.ts";
 import { measureVariant } from "./check/variants.ts";
@@ -17,7 +18,6 @@ const parity = "relative error of each stage, device in 16 bits beside CPU in fp
 const switches = {
   plain: {},
   "fpa-intb-gemm": { ORT_FPA_INTB_GEMM: "1" },
-  xqa: { ORT_ENABLE_XQA: "1" },
   "fp32-accumulation": { ORT_MOE_GEMV_FP32_ACCUM: "1" },
 } as const;
 
@@ -57,7 +57,13 @@ export const checkJobs: readonly Job[] = [
     run: (c) => checkAnswers(c, "modality-moe"),
   },
   { name: "kernel-bench", question: "times of one layer of the 28B, 1 to 8192 tokens", limitSeconds: 60, run: benchKernels },
-  ...(["onnxruntime", "modality-moe"] as const).flatMap((operator) =>
+  {
+    name: "kernel-times",
+    question: "each kernel of a decode step at the 28B's widths, where ncu is installed",
+    limitSeconds: 150,
+    run: measureKernelTimes,
+  },
+  ...(["modality-moe", "onnxruntime"] as const).flatMap((operator) =>
     Object.entries(switches)
       // The last one is QMoE's.
       .filter(([name]) => operator === "onnxruntime" || name !== "fp32-accumulation")

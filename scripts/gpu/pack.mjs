@@ -1,6 +1,7 @@
 // Packs what a bare x86-64 GPU host lacks to run this checkout, in parts small enough to travel one by one:
-// `node scripts/gpu/pack.mjs [--out .gpu-kit] [--part-mb N] [--reference FOLDER]`. The checkout itself (git ls-files) is expected to travel with each part.
+// `node scripts/gpu/pack.mjs [--out .gpu-kit] [--gpu 90] [--part-mb N] [--reference FOLDER]`. The checkout itself (git ls-files) is expected to travel with each part.
 // The kit: Node, production dependencies and tsx, ONNX Runtime with the CUDA provider, dist/, the kernels with their native test, tiny-a.
+// --gpu: the host's compute capability without its point (90: H100, H200); code for other GPUs is left out, unless it is `all`.
 // On the host, in the checkout: `bash OUT/unpack.sh PARTS DEST`, then `. DEST/enter.sh` in each shell; the exact calls are printed at the end.
 
 import { execFileSync, spawnSync } from "node:child_process";
@@ -22,6 +23,7 @@ import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { blankOtherGpus } from "./blank-other-gpus.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 /** What one transfer may hold, the checkout included. */
@@ -30,6 +32,7 @@ const transferMebibytes = 62;
 const { values: flags } = parseArgs({
   options: {
     out: { type: "string", default: join(root, ".gpu-kit") },
+    gpu: { type: "string", default: "90" },
     "part-mb": { type: "string" },
     reference: { type: "string", default: join(root, "..", "shared", "reference") },
   },
@@ -54,6 +57,7 @@ function main() {
   run("npm", ["run", "build"], root);
   cpSync(join(root, "dist"), join(kit, "dist"), { recursive: true });
   packKernels(kit);
+  shrinkLibraries(kit);
   const reference = join(resolve(flags.reference), "tiny-a");
   if (existsSync(reference)) cpSync(reference, join(kit, "reference", "tiny-a"), { recursive: true, dereference: true });
   else console.log(`${reference} is not there: the kit goes without it`);
@@ -64,7 +68,7 @@ function main() {
   if (!(partBytes > 0)) throw new Error(`the checkout alone is larger than the ${transferMebibytes} MiB of a transfer`);
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
-  run("bash", ["-euc", `set -o pipefail; tar -C "$1" -cf - . | xz -3 -T0 | split -b ${partBytes} -d - "$2/kit.part."`, "bash", kit, out]);
+  run("bash", ["-euc", `set -o pipefail; tar -C "$1" -cf - . | xz -6 -T0 | split -b ${partBytes} -d - "$2/kit.part."`, "bash", kit, out]);
   const parts = readdirSync(out).toSorted();
   writeFileSync(join(out, "kit.sha256"), parts.map((name) => `${sha256(join(out, name))}  ${name}\n`).join(""));
   copyFileSync(join(root, "scripts", "gpu", "unpack.sh"), join(out, "unpack.sh"));
@@ -72,20 +76,23 @@ function main() {
   sayCalls(parts);
 }
 
-/** For each transfer what travels with the checkout, and what to run there. */
+/** For each call what travels with the checkout, and what to run there: while the kit is on its way, what needs nothing of it but nvcc. */
 function sayCalls(parts) {
   const folder = relative(root, out);
   const enter = ". /tmp/gpu/enter.sh && node --import tsx scripts/gpu";
+  const buildTest = "nvcc -std=c++17 -O3 -arch=native -o /tmp/moe_test modality_moe*.cu modality_moe_reference.cc";
+  const meanwhile = [`(cd kernels/ops/modality_moe && ${buildTest}) && /tmp/moe_test`, "/tmp/moe_test --bench"];
   const unpack = `cp ${folder}/kit.sha256 /tmp/kit/ && bash ${folder}/unpack.sh /tmp/kit /tmp/gpu`;
-  for (const name of parts) {
+  const rest = "environment,stages-*,graphs-*,answers-*,kernel-times,switch-*";
+  const check = `${enter}/gpu-check.ts --budget 540 --only '${rest}' --out $OUT/gpu-check.json`;
+  for (const [i, name] of parts.entries()) {
+    const isLast = i === parts.length - 1;
     const mebibytes = (statSync(join(out, name)).size / 2 ** 20).toFixed(1);
-    const isLast = name === parts.at(-1);
     console.log(`with ${folder}/${name}${isLast ? ` ${folder}/kit.sha256 ${folder}/unpack.sh` : ""} (${mebibytes} MiB):`);
-    console.log(`  mkdir -p /tmp/kit && cp ${folder}/${name} /tmp/kit/${isLast ? ` && ${unpack}` : ""}`);
+    const then = isLast ? [unpack, check] : meanwhile.slice(i, i + 1);
+    console.log(`  ${[`mkdir -p /tmp/kit && cp ${folder}/${name} /tmp/kit/`, ...then].join(" && ")}`);
   }
-  console.log(`then, each in one call:`);
-  console.log(`  ${enter}/gpu-check.ts --budget 560 --out $OUT/gpu-check.json`);
-  console.log(`  ${enter}/bench-gpu.ts --budget 580 --models /tmp/models --out $OUT/gpu.json`);
+  console.log(`then:\n  ${enter}/bench-gpu.ts --budget 575 --models /tmp/models --out $OUT/gpu.json`);
 }
 
 /** Installed anew from the lock file, so that nothing of this checkout's development tools comes along but tsx. */
@@ -95,7 +102,7 @@ function packDependencies(kit) {
   for (const name of ["package.json", "package-lock.json", ".npmrc", "scripts/gpu/install-provider.mjs"]) {
     copyFileSync(join(root, name), join(project, name));
   }
-  run("npm", ["install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], project);
+  run("npm", ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], project);
   run("node", ["scripts/gpu/install-provider.mjs"], project);
   const modules = join(project, "node_modules");
   const bin = join(modules, "onnxruntime-node", "bin", "napi-v6");
@@ -132,8 +139,23 @@ function packKernels(kit) {
   if (!hasNvcc) return;
   const folder = join(root, "kernels", "ops", "modality_moe");
   const sources = readdirSync(folder).filter((name) => name.endsWith(".cu") || name === "modality_moe_reference.cc");
-  const targets = ["80", "90"].flatMap((sm) => ["-gencode", `arch=compute_${sm},code=sm_${sm}`]);
+  const targets = (flags.gpu === "all" ? ["80", "90"] : [flags.gpu]).flatMap((sm) => ["-gencode", `arch=compute_${sm},code=sm_${sm}`]);
   run("nvcc", ["-std=c++17", "-O3", ...targets, "-o", join(build, "modality_moe_cuda_test"), ...sources], folder);
+}
+
+/** Debug symbols, and machine code for GPUs that the host has not got, take most of the room. */
+function shrinkLibraries(kit) {
+  const modules = join(kit, "node_modules");
+  const provider = join(modules, "onnxruntime-node", "bin", "napi-v6", "linux", "x64", "libonnxruntime_providers_cuda.so");
+  const built = readdirSync(join(kit, "kernels", "build")).map((name) => join(kit, "kernels", "build", name));
+  for (const path of [join(kit, "bin", "node"), ...built]) spawnSync("strip", ["--strip-debug", path]); // where there is none, all of it travels
+  if (flags.gpu === "all") return;
+  for (const path of [provider, ...built]) {
+    const library = readFileSync(path);
+    const blanked = blankOtherGpus(library, Number(flags.gpu));
+    writeFileSync(path, library);
+    console.log(`${relative(kit, path)}: ${(blanked / 2 ** 20).toFixed(0)} MiB of code for other GPUs than ${flags.gpu} left out`);
+  }
 }
 
 /** Of the files that git knows, and of those that it would add. */

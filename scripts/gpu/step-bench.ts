@@ -32,10 +32,12 @@ export class StepBench {
 
   /** Median milliseconds of a step that adds one token to each of `streams` sequences of `context` tokens, which `fill` has put there. */
   decodeMs(streams: number, context: number, rounds: number): number {
-    return medianMs(rounds, () => {
-      const entries = Array.from({ length: streams }, (_, slot) => this.#entry(slot, context, 1));
-      this.#model.step({ type: "decode", entries });
-    });
+    return medianMs(rounds, () => this.decodeOnce(streams, context));
+  }
+
+  decodeOnce(streams: number, context: number): void {
+    const entries = Array.from({ length: streams }, (_, slot) => this.#entry(slot, context, 1));
+    this.#model.step({ type: "decode", entries });
   }
 
   /** Median milliseconds of a prompt's chunk of `tokens` tokens after `context` others. */

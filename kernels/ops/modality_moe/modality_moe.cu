@@ -27,6 +27,7 @@ MoeWorkspace layOut(const ModalityMoe& a, uintptr_t base, size_t* bytes) {
     w.pairWeight = static_cast<float*>(take(pairs * sizeof(float)));
     w.hidden = take(pairs * w.widest * elementBytes);
     w.partial = static_cast<float*>(take(pairs * a.hidden * sizeof(float)));
+    w.arrived = static_cast<int*>(take(size_t(a.tokens) * (a.hidden / kPairRows) * sizeof(int)));
     w.sortedPairs = static_cast<int*>(take(pairs * sizeof(int)));
     w.tiles = static_cast<TokenTile*>(take(maxTokenTiles(a, kSmallTile) * sizeof(TokenTile)));
     w.tileCount = static_cast<int*>(take(sizeof(int)));
@@ -58,12 +59,12 @@ void modalityMoeCuda(const ModalityMoe& args, void* workspace, cudaStream_t stre
         size_t bytes;
         const MoeWorkspace w = layOut(a, reinterpret_cast<uintptr_t>(workspace), &bytes);
         launchRoute(a, w, stream);
-        if (a.type == ActivationType::kFloat32)
-            launchFloat(a, w, stream);
-        else if (a.tokens <= kMaxDecodeTokens)
+        const bool isFloat = a.type == ActivationType::kFloat32;
+        if (!isFloat && a.tokens <= kMaxDecodeTokens) {
             launchDecode(a, w, stream);
-        else
-            launchGrouped(a, w, stream);
+            continue;
+        }
+        isFloat ? launchFloat(a, w, stream) : launchGrouped(a, w, stream);
         launchCombine(a, w, stream);
     }
 }

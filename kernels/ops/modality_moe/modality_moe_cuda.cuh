@@ -5,7 +5,8 @@
 //               decode   few tokens: weights straight to registers                    modality_moe_decode.cu
 //               grouped  many tokens: pairs sorted by expert, tiles of tokens         modality_moe_grouped.cu
 //               float    fp32 activations, plain                                      modality_moe_float.cu
-//   combine   y[token] = sum over k of weight · partial, k ascending: no atomics, so equal runs give equal bits
+//   combine   y[token] = sum over k of weight · partial, k ascending, so that equal runs give equal bits. In decode the block of
+//             down that brings the last partial result does it, else a kernel of its own
 //
 // Pair p = token · topK + k.
 #pragma once
@@ -17,6 +18,9 @@ namespace ernie {
 
 // kGateUp: rows come in (gate tile, up tile) pairs and end as silu(gate) · up. kDown: the pair is 32 consecutive rows.
 enum class Phase { kGateUp, kDown };
+
+// Rows of down that a pair of tiles covers.
+constexpr int kPairRows = 2 * kTileRows;
 
 struct TokenTile {
     int expert;  // bank · experts + expert
@@ -30,6 +34,7 @@ struct MoeWorkspace {
     float* pairWeight;     // [pairs]
     void* hidden;          // [pairs, widest] of the activation type: silu(gate) · up
     float* partial;        // [pairs, hidden] expert outputs before weighting
+    int* arrived;          // [tokens, hidden / kPairRows] how many of a token's partial results are there (decode)
     int* sortedPairs;      // [pairs] by expert, then ascending
     TokenTile* tiles;      // [maxTokenTiles]
     int* tileCount;        // [1]
@@ -52,6 +57,11 @@ __host__ __device__ inline ExpertMatrix expertMatrix(const ModalityMoe& a, int b
     const size_t firstBlock = size_t(expert) * tiles * blocks;
     return {(gateUp ? b.gateUp : b.down) + firstBlock * 64 * a.bits,
             (gateUp ? b.gateUpScales : b.downScales) + firstBlock * kTileRows, tiles, blocks};
+}
+
+// Where a pair's partial result of a pair of tiles begins.
+__host__ __device__ inline float* partialRows(const ModalityMoe& a, const MoeWorkspace& w, size_t pair, int tilePair) {
+    return w.partial + pair * a.hidden + tilePair * kPairRows;
 }
 
 // The activation row that a pair multiplies with: its token's x, or its own hidden state.

@@ -27,6 +27,31 @@ __device__ inline int gatherPairs(const int* pairExpert, int pairs, int leader, 
     return count;
 }
 
+// y's 32 rows of every member's token whose last partial result this block has brought, k ascending. `isLast` is shared memory. The
+// fences order a block's results before its count, and other blocks' results after theirs (CUDA C++ Programming Guide, "Memory Fence Functions").
+template <typename T>
+__device__ inline void combineArrived(const ModalityMoe& a, const MoeWorkspace& w, int tilePair, const int* members, int count, bool* isLast) {
+    __threadfence();
+    __syncthreads();
+    if (int(threadIdx.x) < count) {
+        const size_t token = members[threadIdx.x] / a.topK;
+        isLast[threadIdx.x] = atomicAdd(&w.arrived[token * (a.hidden / kPairRows) + tilePair], 1) == a.topK - 1;
+        __threadfence();
+    }
+    __syncthreads();
+    const int row = threadIdx.x % kPairRows;
+    for (int member = threadIdx.x / kPairRows; member < count; member += kWarps * kWarpSize / kPairRows) {
+        if (!isLast[member]) continue;
+        const size_t token = members[member] / a.topK;
+        float y = 0;
+        for (int k = 0; k < a.topK; k++) {
+            const size_t pair = token * a.topK + k;
+            y = fmaf(w.pairWeight[pair], __ldcg(partialRows(a, w, pair, tilePair) + row), y);
+        }
+        static_cast<T*>(a.y)[token * a.hidden + tilePair * kPairRows + row] = Pair16<T>::fromFloat(y);
+    }
+}
+
 // One block per (16 or 32 output rows: a tile pair) × (expert, found as the first pair that chose it; the other pairs'
 // blocks leave at once). Bound by weight bytes. The warps split the columns, each keeps kAhead blocks in flight; mma's do the
 // arithmetic of up to 8·kTokenTiles tokens on weights that were unpacked once; sums meet in shared memory in fixed order.
@@ -34,6 +59,7 @@ template <typename T, int kBits, int kTokenTiles, Phase kPhase>
 __global__ void __launch_bounds__(kWarps* kWarpSize) decodeKernel(ModalityMoe a, MoeWorkspace w) {
     __shared__ int members[8 * kTokenTiles];
     __shared__ int memberCount;
+    __shared__ bool isLast[8 * kTokenTiles];
     __shared__ float sums[kWarps][2][kTokenTiles * 4][kWarpSize];
     const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
     const int tilePair = blockIdx.x, leader = blockIdx.y;
@@ -106,6 +132,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) decodeKernel(ModalityMoe a,
             }
         storeRows<T, kPhase>(a, w, members[member], tilePair, fragmentRow(source, r), total[0], total[1]);
     }
+    if (kPhase == Phase::kDown) combineArrived<T>(a, w, tilePair, members, memberCount, isLast);
 }
 
 template <typename T, int kBits, int kTokenTiles>

@@ -1,7 +1,6 @@
 // Routing: logits, then the topK experts of every token. All fp32.
 
 #include <cfloat>
-#include <climits>
 
 #include "../../common/tensor_core.cuh"
 #include "modality_moe_cuda.cuh"
@@ -65,12 +64,14 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) logitsKernel(ModalityMoe a,
         }
 }
 
-// topK, one warp per token, up to four experts a lane (lane, lane + 32, …). Bound by latency: about 40 + 15·topK shuffles.
+// topK, one warp per token, up to four experts a lane (lane, lane + 32, …). Bound by latency: each expert's rank is the number of
+// better ones, which lanes count side by side: a shuffle for each expert, and none waits for another.
 __global__ void __launch_bounds__(kWarps* kWarpSize) topKKernel(ModalityMoe a, MoeWorkspace w) {
     constexpr int kSlots = kMaxExperts / kWarpSize;
     const int lane = threadIdx.x % kWarpSize, token = blockIdx.x * kWarps + threadIdx.x / kWarpSize;
     if (token >= a.tokens) return;
     const int bank = a.visionExpert[token] != 0;
+    for (int i = lane; i < a.hidden / kPairRows; i += kWarpSize) w.arrived[size_t(token) * (a.hidden / kPairRows) + i] = 0;
 
     // softmax
     float p[kSlots], largest = -FLT_MAX, total = 0;
@@ -87,48 +88,40 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) topKKernel(ModalityMoe a, M
     total = warpSum(total);
 
     float score[kSlots];
-    bool taken[kSlots];
     for (int s = 0; s < kSlots; s++) {
         const int e = lane + s * kWarpSize;
         p[s] /= total;
-        score[s] = e < a.experts ? p[s] + a.correctionBias[bank * a.experts + e] : 0;
+        score[s] = e < a.experts ? p[s] + a.correctionBias[bank * a.experts + e] : -INFINITY;
         if (!(score[s] >= -FLT_MAX)) score[s] = -INFINITY;  // NaN loses, and some expert is chosen all the same
-        taken[s] = e >= a.experts;
     }
 
-    // the best one, topK times; of equal ones the lower expert
-    float chosenWeight = 0, chosenSum = 0;
-    int chosenExpert = 0;
-    for (int k = 0; k < a.topK; k++) {
-        float bestScore = -INFINITY, bestP = 0;
-        int best = INT_MAX;
-        for (int s = 0; s < kSlots; s++)
-            if (!taken[s] && (best == INT_MAX || score[s] > bestScore)) {
-                best = lane + s * kWarpSize;
-                bestScore = score[s];
-                bestP = p[s];
+    // how many are better; of equal ones the lower expert is. Experts that do not exist are after all that do.
+    int rank[kSlots] = {};
+#pragma unroll
+    for (int s = 0; s < kSlots; s++) {
+        if (s * kWarpSize >= a.experts) break;
+#pragma unroll
+        for (int source = 0; source < kWarpSize; source++) {
+            const float other = __shfl_sync(kFullWarp, score[s], source);
+#pragma unroll
+            for (int mine = 0; mine < kSlots; mine++) {
+                const bool isLower = s * kWarpSize + source < lane + mine * kWarpSize;
+                rank[mine] += other > score[mine] || (other == score[mine] && isLower);
             }
-        for (int d = kWarpSize / 2; d > 0; d /= 2) {
-            const float otherScore = __shfl_xor_sync(kFullWarp, bestScore, d);
-            const float otherP = __shfl_xor_sync(kFullWarp, bestP, d);
-            const int other = __shfl_xor_sync(kFullWarp, best, d);
-            if (otherScore > bestScore || (otherScore == bestScore && other < best)) {
-                best = other;
-                bestScore = otherScore;
-                bestP = otherP;
-            }
-        }
-        for (int s = 0; s < kSlots; s++) taken[s] |= best == lane + s * kWarpSize;
-        chosenSum += bestP;
-        if (lane == k) {
-            chosenWeight = bestP;
-            chosenExpert = best;
         }
     }
-    if (lane >= a.topK) return;
-    const size_t pair = size_t(token) * a.topK + lane;
-    w.pairExpert[pair] = bank * a.experts + chosenExpert;
-    w.pairWeight[pair] = chosenWeight / (chosenSum < a.normMin ? a.normMin : chosenSum);  // NaN stays NaN
+    float chosenSum = 0;
+    for (int s = 0; s < kSlots; s++) {
+        if (lane + s * kWarpSize >= a.experts) rank[s] = kMaxExperts;
+        if (rank[s] < a.topK) chosenSum += p[s];
+    }
+    chosenSum = warpSum(chosenSum);
+    for (int s = 0; s < kSlots; s++) {
+        if (rank[s] >= a.topK) continue;
+        const size_t pair = size_t(token) * a.topK + rank[s];
+        w.pairExpert[pair] = bank * a.experts + lane + s * kWarpSize;
+        w.pairWeight[pair] = p[s] / (chosenSum < a.normMin ? a.normMin : chosenSum);  // NaN stays NaN
+    }
 }
 
 template <typename T>

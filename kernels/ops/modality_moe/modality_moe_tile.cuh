@@ -112,7 +112,7 @@ __device__ inline void storeRows(const ModalityMoe& a, const MoeWorkspace& w, in
         *reinterpret_cast<uint32_t*>(out) =
             Pair16<T>::fromFloat2(clampTo(swiglu(first.x, second.x), T()), clampTo(swiglu(first.y, second.y), T()));
     } else {
-        float* out = w.partial + size_t(pair) * a.hidden + tilePair * 2 * kTileRows + row;
+        float* out = partialRows(a, w, pair, tilePair) + row;
         *reinterpret_cast<float2*>(out) = first;
         *reinterpret_cast<float2*>(out + kTileRows) = second;
     }

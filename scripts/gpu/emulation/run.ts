@@ -62,12 +62,12 @@ function buildLibraries(): void {
 
 /** Our kernels over the emulated libcudart; the library that is built holds a libcudart of its own. Undefined where it has no CUDA code. */
 function linkKernels(): string | undefined {
-  const build = fileURLToPath(new URL("../../../kernels/build", import.meta.url));
-  const objects = existsSync(build) ? readdirSync(build).filter((name) => /(?<!_test)\.(cc|cu)\.o$/.test(name)) : [];
-  if (!objects.some((name) => name.endsWith(".cu.o"))) return undefined;
+  const kernels = fileURLToPath(new URL("../../../kernels", import.meta.url));
+  const sources = readdirSync(kernels, { recursive: true, encoding: "utf8" }).filter((path) => /(?<!_test)\.(cc|cu)$/.test(path));
+  const objects = sources.map((path) => join(kernels, "build", `${path.replaceAll("/", ".")}.o`)).filter((path) => existsSync(path));
+  if (!objects.some((path) => path.endsWith(".cu.o"))) return undefined;
   const library = join(folder, "libernie_kernels.so");
-  const paths = objects.map((name) => join(build, name));
-  execFileSync("g++", ["-shared", "-o", library, ...paths, join(folder, "libcudart.so.13")], { stdio: "inherit" });
+  execFileSync("g++", ["-shared", "-o", library, ...objects, join(folder, "libcudart.so.13")], { stdio: "inherit" });
   return library;
 }
 
