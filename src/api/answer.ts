@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { EngineError } from "../core/errors.ts";
 import type { SequenceRouting } from "../core/routing.ts";
-import type { AnswerEnd, AnswerEvent, ChatEvent, Usage } from "../core/events.ts";
+import type { AnswerEnd, AnswerEvent, ChatEvent, PromptToken, Usage } from "../core/events.ts";
 
 export type AnsweredCall = { readonly id: string; readonly name: string; readonly arguments: string };
 
@@ -23,7 +23,6 @@ export type Answer = {
 };
 
 export type LogprobsEvent = Extract<AnswerEvent, { type: "logprobs" }>;
-export type PromptToken = Extract<AnswerEvent, { type: "prompt-token" }>;
 
 type AnswerSoFar = {
   content: string;

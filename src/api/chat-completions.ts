@@ -35,7 +35,9 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
     const choiceCount = generation.choiceCount ?? 1;
     const events = exchange.complete(service, chat, generation);
     if (request.stream) return exchange.stream(events, new ChatStream(head, choiceCount, request.stream_options?.include_usage ?? false));
-    return exchange.answer(events, async (all) => toChatCompletion(head, await collectAnswers(all, choiceCount)));
+    return exchange.answer(events, async (all) =>
+      toChatCompletion(head, await collectAnswers(all, choiceCount), generation.promptLogprobCount),
+    );
   };
 }
 

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { TextPrompt } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
-import { maxTopLogprobs, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
+import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
 import { describe, flag, integer, optional, schemaError, text } from "./schema-fields.ts";
 import { refuseUnsupportedDecoding } from "./unsupported-fields.ts";
 
@@ -44,11 +44,11 @@ export function parseCompletionRequest(body: object): CompletionRequest {
   const parsed = completionRequest.safeParse(body);
   if (!parsed.success) throw schemaError(parsed.error, body);
   const { prompt, max_tokens: maxTokens = defaultMaxTokens, ...request } = parsed.data;
-  const { n = 1, min_tokens: minTokens = 0, best_of: bestOf = n, suffix = "", echo, logprobs, stream } = request;
+  const { n = 1, min_tokens: minTokens = 0, best_of: bestOf = n, suffix = "" } = request;
+  refuseStreamedPrompt(request);
   refuseTooFewTokens(minTokens, maxTokens, "max_tokens");
   if (bestOf !== n) throw refuse("best_of", `the same as n (${n}), or nothing`, bestOf);
   if (suffix !== "") throw refuse("suffix", "nothing: the model goes on with a text, it cannot fill a gap", suffix);
-  if (echo && logprobs !== undefined && stream) throw refuse("stream", "false beside echo and logprobs", stream);
   const prompts = toPrompts(prompt as Prompt);
   if (prompts.length > maxPrompts) throw refuse("prompt", `at most ${maxPrompts} prompts in one request`, `${prompts.length}`);
   if (prompts.length * n > maxAnswers) {

@@ -89,6 +89,7 @@ export function toGenerationOptions(request: Partial<AnswerFields>, defaults: Ge
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
     minTokens: request.min_tokens || undefined,
     logprobCount: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+    promptLogprobCount: request.prompt_logprobs === false ? undefined : request.prompt_logprobs,
     stopStrings: stop === undefined ? [] : typeof stop === "string" ? [stop] : stop,
     choiceCount: request.n ?? 1,
     ...(salts.length > 0 && { cacheSalt: JSON.stringify(salts) }),

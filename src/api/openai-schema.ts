@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
-import { maxTopLogprobs, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
+import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
 import { flag, integer, oneOf, optional, schemaError, text, tokenLimit } from "./schema-fields.ts";
 import { toolCall, toolFields } from "./tool-schema.ts";
 import { refuseUnsupportedFields } from "./unsupported-fields.ts";
@@ -94,6 +94,7 @@ export function parseChatRequest(body: object): ChatRequest {
       param: "max_tokens",
     });
   }
+  refuseStreamedPrompt(parsed.data);
   refuseTooFewTokens(minTokens, maxCompletionTokens ?? maxTokens, "max_completion_tokens");
   if (parsed.data.top_logprobs && !parsed.data.logprobs) {
     throw new RequestError(`top_logprobs: expected "logprobs": true beside it, got ${parsed.data.logprobs ?? "nothing"}`, {

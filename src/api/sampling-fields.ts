@@ -65,8 +65,27 @@ export const samplingFields = {
   ),
   ignore_eos: optional(flag, "The model's own end tokens do not end the answer; not where the answer has a form."),
   skip_special_tokens: optional(flag, "false: control tokens are spelled out in the text."),
+  prompt_logprobs: optional(
+    z.union([integer(0, maxTopLogprobs), z.literal(false)], `an integer from 0 to ${maxTopLogprobs}, or false`),
+    "Adds the log-probability of every token of the prompt, and those of so many of the likeliest in its place; not in a stream.",
+  ),
   return_token_ids: optional(flag, "Adds the ids of the prompt's and the answer's tokens."),
 };
+
+/** Throws RequestError when a stream shall tell of its prompt what only a whole answer does. */
+export function refuseStreamedPrompt(fields: {
+  readonly stream?: boolean | undefined;
+  readonly prompt_logprobs?: number | false | undefined;
+}): void {
+  if (!fields.stream || fields.prompt_logprobs === undefined || fields.prompt_logprobs === false) return;
+  throw new RequestError(
+    `prompt_logprobs: expected nothing in a stream, got ${fields.prompt_logprobs}; leave it out, or send "stream": false`,
+    {
+      code: "unsupported_parameter",
+      param: "prompt_logprobs",
+    },
+  );
+}
 
 /** Throws RequestError when an answer would have to be longer than it may. */
 export function refuseTooFewTokens(minTokens: number, maxTokens: number | undefined, maxName: string): void {

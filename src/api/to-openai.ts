@@ -2,6 +2,8 @@
 
 import type { AnswerEnd, AnswerEvent, ChatEvent, SpelledLogprob, Usage } from "../core/events.ts";
 import { type Answer, type AnsweredCall, type LogprobsEvent, newCallId, totalUsage } from "./answer.ts";
+import { finiteLogprob } from "./finite-logprob.ts";
+import { toPromptLogprobs } from "./prompt-logprobs.ts";
 import { toRouting } from "./to-routing.ts";
 
 /** What every object of one answer has in common. */
@@ -16,14 +18,15 @@ type CallDelta = { index: number; id?: string; type?: "function"; function: { na
 type Delta = { role?: "assistant"; content?: string; reasoning_content?: string; reasoning?: string; tool_calls?: CallDelta[] };
 
 /** `answers`: at least one, all to the same prompt. */
-export function toChatCompletion(head: AnswerHead, answers: readonly Answer[]) {
-  const promptTokenIds = answers[0]?.promptTokenIds;
+export function toChatCompletion(head: AnswerHead, answers: readonly Answer[], promptLogprobCount?: number) {
+  const { promptTokenIds, promptTokens = [] } = answers[0]!;
   return {
     ...head,
     object: "chat.completion" as const,
     choices: answers.map(toChoice),
     usage: toUsage(totalUsage(answers.map(({ usage }) => usage))),
     ...(promptTokenIds && { prompt_token_ids: promptTokenIds }),
+    ...(promptLogprobCount !== undefined && { prompt_logprobs: toPromptLogprobs(promptTokens, promptLogprobCount) }),
   };
 }
 
@@ -45,9 +48,6 @@ function toChoice({ content, reasoning, toolCalls, finishReason, tokenIds, logpr
   };
 }
 
-/** JSON has no infinities, which a logit of minus infinity would lead to. OpenAI says −9999 for what is that improbable. */
-export const leastLogprob = -9999;
-
 function toLogprobs(events: readonly LogprobsEvent[] = []) {
   return events.length === 0 ? null : { content: events.map(toTokenLogprob), refusal: null };
 }
@@ -57,7 +57,7 @@ export function toTokenLogprob({ chosen, top }: LogprobsEvent) {
 }
 
 function toLogprob({ text, bytes, logprob }: SpelledLogprob) {
-  return { token: text, logprob: Math.max(leastLogprob, logprob), bytes: [...bytes] };
+  return { token: text, logprob: finiteLogprob(logprob), bytes: [...bytes] };
 }
 
 export function toUsage(usage: Usage) {
@@ -102,7 +102,7 @@ export class ChunkWriter {
       this.#logprobs[event.choice ?? 0]!.push(event);
       return [];
     }
-    if (event.type === "prompt-token") return []; // no chat asks for them
+    if (event.type === "prompt-token") return []; // no stream asks for them
     if (event.type !== "started") return [this.#toChunk(event)];
     return Array.from({ length: this.#choiceCount }, (_, index) => {
       const prompt = index === 0 && event.promptTokenIds ? { prompt_token_ids: event.promptTokenIds } : {};

@@ -30,7 +30,6 @@ const decodingRules: Rules = {
   logits_processors: rule("none", leaveOut, emptyList),
   truncate_prompt_tokens: rule("nothing", "shorten the prompt; /tokenize tells its length"),
   return_tokens_as_token_ids: rule("false", "use return_token_ids", off),
-  prompt_logprobs: rule("0", leaveOut, z.literal([0, false])),
 };
 
 const chatRules: Rules = {

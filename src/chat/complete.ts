@@ -114,13 +114,14 @@ class LoadedChatService implements ChatService {
   async *#complete(...[chat, options, signal, onEvent]: Parameters<ChatService["complete"]>): AsyncGenerator<ChatEvent, void> {
     refuseUnknownBias(options, this.#tokenizer);
     const prompt = saltPictures(await this.#encode(chat, signal), options.cacheSalt);
+    refuseManyScores([prompt], options.promptLogprobCount, "messages");
     yield* this.#answer({ prompt, toolUse: chat.toolUse, isPlain: false }, options, signal, onEvent);
   }
 
   async *#completeTexts(...[texts, options, signal, onEvent]: Parameters<ChatService["completeTexts"]>): AsyncGenerator<ChatEvent, void> {
     refuseUnknownBias(options, this.#tokenizer);
     const prompts = texts.map((text) => encodeTextPrompt(text, this.#encoder));
-    if (options.scoresPrompt) refuseManyScores(prompts, options.logprobCount);
+    refuseManyScores(prompts, options.promptLogprobCount, "prompt");
     const { choiceCount = 1 } = options;
     const start = (index: number, either: AbortSignal) => {
       const onOwnEvent: OnEvent | undefined = onEvent && ((event, choice) => onEvent(event, index * choiceCount + choice));
@@ -183,11 +184,15 @@ class LoadedChatService implements ChatService {
 /** Each is an object here, and a line of the answer. */
 const maxScores = 2 ** 18;
 
-function refuseManyScores(prompts: readonly EncodedPrompt[], logprobCount = 0): void {
-  const count = prompts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0) * (1 + logprobCount);
+function refuseManyScores(prompts: readonly EncodedPrompt[], topCount: number | undefined, param: string): void {
+  if (topCount === undefined) return;
+  const count = prompts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0) * (1 + topCount);
   if (count <= maxScores) return;
-  const message = `logprobs: expected at most ${maxScores} log-probabilities of prompts in one request, got ${count}; send fewer prompts at a time`;
-  throw new RequestError(message, { code: "invalid_value", param: "logprobs" });
+  const limit = `at most ${maxScores} log-probabilities of prompts in one request`;
+  throw new RequestError(`${param}: expected ${limit}, got ${count}; send less at a time, or ask for fewer of the likeliest tokens`, {
+    code: "invalid_value",
+    param,
+  });
 }
 
 function refuseUnknownBias({ sampling }: GenerationOptions, tokenizer: Tokenizer): void {

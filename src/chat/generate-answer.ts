@@ -6,7 +6,7 @@ import { EngineError } from "../core/errors.ts";
 import type { AnswerPart, ChatEvent, GenerationEvent, SpelledLogprob, Usage } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import { addRouting, type SequenceRouting } from "../core/routing.ts";
-import type { FinishReason, TokenLogprobs } from "../core/sampling.ts";
+import type { FinishReason, PromptTokenLogprobs, TokenLogprobs } from "../core/sampling.ts";
 import type { ConstraintHandle } from "../core/token-constraint.ts";
 import type { EngineRequest } from "../engine/engine-protocol.ts";
 import { extendPrompt } from "./extend-prompt.ts";
@@ -133,7 +133,7 @@ class Answer {
       ...(options.cacheSalt !== undefined && { cacheSalt: options.cacheSalt }),
       ...(options.clientId !== undefined && { clientId: options.clientId }),
       ...(isFirst && !isFollowUp ? { answerCount: options.choiceCount ?? 1 } : { isFollowUp: true }),
-      ...(isFirst && !isFollowUp && options.scoresPrompt && { scoresPrompt: true }),
+      ...(isFirst && !isFollowUp && options.promptLogprobCount !== undefined && { promptLogprobCount: options.promptLogprobCount }),
       ...(constraint && { constraint }),
       ...(options.returnsRouting && { wantsRouting: true }),
     };
@@ -141,12 +141,12 @@ class Answer {
     for await (const event of this.#submit(request, enough.signal)) {
       if (event.type === "started") {
         if (isFirst) yield this.#start(event.cachedTokens);
-        if (request.scoresPrompt) yield this.#promptToken(undefined);
+        if (request.promptLogprobCount !== undefined) yield this.#promptToken(undefined);
       } else if (event.type === "prompt-logprobs") {
         for (const logprobs of event.logprobs) yield this.#promptToken(logprobs);
       } else if (event.type === "token") {
         if (enough.signal.aborted) continue;
-        if (event.logprobs && (options.scoresPrompt || !endTokenIds.includes(event.tokenId))) {
+        if (event.logprobs && (options.tellsEndLogprob || !endTokenIds.includes(event.tokenId))) {
           yield { type: "logprobs", ...this.#plan.spellLogprobs(event.tokenId, event.logprobs) };
         }
         yield* this.#take(event.tokenId, this.#output.push(event.tokenId));
@@ -190,10 +190,11 @@ class Answer {
   }
 
   /** The next one; of the first, there are no log-probabilities. */
-  #promptToken(logprobs: TokenLogprobs | undefined): ChatEvent {
+  #promptToken(logprobs: PromptTokenLogprobs | undefined): ChatEvent {
     const tokenId = this.#plan.prompt.tokenIds[this.#promptTokensTold++]!;
     const { chosen, top } = this.#plan.spellLogprobs(tokenId, logprobs ?? { logprob: 0, top: [] });
-    return { type: "prompt-token", text: chosen.text, logprob: logprobs?.logprob, top };
+    const topWithIds = top.map((token, i) => ({ ...token, tokenId: logprobs!.top[i]!.tokenId }));
+    return { type: "prompt-token", tokenId, ...chosen, logprob: logprobs?.logprob, rank: logprobs?.rank, top: topWithIds };
   }
 
   #addRouting(routing: SequenceRouting | undefined): void {

@@ -3,7 +3,7 @@
 import type { EngineError } from "./errors.ts";
 import type { ImagePatches, VisionSpan } from "./prompt.ts";
 import type { ChosenExperts, RoutingShape } from "./routing.ts";
-import type { SamplingParams, TokenLogprobs } from "./sampling.ts";
+import type { PromptTokenLogprobs, SamplingParams, TokenLogprobs } from "./sampling.ts";
 
 /** One row of the KV cache: the memory of one sequence. */
 export type SlotId = number & { readonly brand: "SlotId" };
@@ -86,7 +86,7 @@ export type StepResult = {
   /** Per entry, undefined where none were asked for. Absent: nobody asked. */
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
   /** `prefill`: of `nextIds`, where they were to be scored. */
-  readonly promptLogprobs?: readonly TokenLogprobs[];
+  readonly promptLogprobs?: readonly PromptTokenLogprobs[];
   /** Of all tokens of the step, entry after entry; overwritten by the next step. Absent: this model does not tell. */
   readonly chosenExperts?: ChosenExperts;
 };

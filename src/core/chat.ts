@@ -123,8 +123,10 @@ export type GenerationOptions = {
   readonly minTokens?: number | undefined;
   /** Set when events shall tell log-probabilities, those of so many best tokens too: 0 … 20. */
   readonly logprobCount?: number | undefined;
-  /** With `logprobCount`: of the prompt too, which is computed from its beginning for it. */
-  readonly scoresPrompt?: boolean;
+  /** With `logprobCount`: of the token that ends the answer too. */
+  readonly tellsEndLogprob?: boolean;
+  /** Set when events shall tell the log-probabilities of the prompt's tokens, computed from its beginning for it; likewise 0 … 20. */
+  readonly promptLogprobCount?: number | undefined;
   /** Control tokens within the answer are spelled out. */
   readonly spellsSpecials?: boolean;
   /** Events say which tokens they come from. */

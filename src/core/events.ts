@@ -1,7 +1,7 @@
 // What flows back: engine → chat (tokens), chat → api (text).
 
 import type { SequenceRouting } from "./routing.ts";
-import type { FinishReason, TokenLogprobs } from "./sampling.ts";
+import type { FinishReason, PromptTokenLogprobs, TokenLogprobs } from "./sampling.ts";
 
 /** One event of one sequence. Exactly one of `finished` and `failed` comes last, unless the caller aborted. */
 export type GenerationEvent =
@@ -14,7 +14,7 @@ export type GenerationEvent =
       readonly queuedMs: number;
     }
   /** Only where asked for, in order before the first token: of the next tokens of the prompt, from the second on. */
-  | { readonly type: "prompt-logprobs"; readonly logprobs: readonly TokenLogprobs[] }
+  | { readonly type: "prompt-logprobs"; readonly logprobs: readonly PromptTokenLogprobs[] }
   | { readonly type: "token"; readonly tokenId: number; readonly logprobs?: TokenLogprobs }
   | {
       readonly type: "finished";
@@ -45,6 +45,18 @@ export type AnswerPart =
 /** A token's log-probability. `text` spells the bytes where they are no whole characters. */
 export type SpelledLogprob = { readonly text: string; readonly bytes: readonly number[]; readonly logprob: number };
 
+export type PromptToken = {
+  readonly type: "prompt-token";
+  readonly tokenId: number;
+  readonly text: string;
+  readonly bytes: readonly number[];
+  /** Undefined for the first token. */
+  readonly logprob: number | undefined;
+  /** Its place among all tokens, 1 for the most probable; undefined for the first token. */
+  readonly rank: number | undefined;
+  readonly top: readonly (SpelledLogprob & { readonly tokenId: number })[];
+};
+
 /** `tool_calls`: the model ended its answer, and the answer has calls in it. */
 export type AnswerEnd = FinishReason | "tool_calls";
 
@@ -67,11 +79,8 @@ export type AnswerEvent =
   /** Only where asked for: the tokens that the parts before the next such event come from. */
   | { readonly type: "tokens"; readonly tokenIds: readonly number[] }
   /** Only where asked for, before all else of the first answer: each token of the prompt. Nothing is known of how likely its first is. */
-  | { readonly type: "prompt-token"; readonly text: string; readonly logprob: number | undefined; readonly top: readonly SpelledLogprob[] }
-  /**
-   * Only where asked for, before the parts of a token that the model chose. Not for the one that ends the answer, unless the prompt's
-   * are asked for.
-   */
+  | PromptToken
+  /** Only where asked for, before the parts of a token that the model chose. Not for the one that ends the answer, unless that is wanted too. */
   | { readonly type: "logprobs"; readonly chosen: SpelledLogprob; readonly top: readonly SpelledLogprob[] }
   | {
       readonly type: "finished";

@@ -40,5 +40,8 @@ export type TokenLogprobs = {
   readonly top: readonly { readonly tokenId: number; readonly logprob: number }[];
 };
 
+/** Of a token of a prompt. `rank`: its place among all tokens, 1 for the most probable. */
+export type PromptTokenLogprobs = TokenLogprobs & { readonly rank: number };
+
 /** `stop`: an end token or a stop string; `length`: the token limit or the end of the context. */
 export type FinishReason = "stop" | "length";

@@ -22,8 +22,8 @@ export type EngineRequest = {
   readonly notBefore?: { readonly tokenCount: number; readonly tokenIds: readonly number[] };
   /** Set when tokens shall come with their log-probabilities, and those of so many best tokens. */
   readonly logprobCount?: number;
-  /** The prompt's tokens shall come with their log-probabilities too, `logprobCount` of the best ones with each. All of it is computed then. */
-  readonly scoresPrompt?: boolean;
+  /** Set when the prompt's tokens shall come with theirs, and so many of the best ones with each. All of the prompt is computed then. */
+  readonly promptLogprobCount?: number;
   /** Only requests with the same salt share cached prefixes, so that no client can probe another's prompts by timing. */
   readonly cacheSalt?: string;
   /** Clients get their turns by what was computed for each; requests without are those of one client. */

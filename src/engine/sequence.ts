@@ -1,6 +1,6 @@
 // The lasting state of one request inside the engine: its tokens, how many of them are computed, and where.
 
-import { type BatchEntry, maxScoredTokens, type PromptScoring, type SlotId, type TokenDraw } from "../core/batch.ts";
+import { type BatchEntry, maxScoredTokens, type SlotId, type TokenDraw } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
 import { assert, EngineError } from "../core/errors.ts";
 import type { EncodedPrompt, VisionSpan } from "../core/prompt.ts";
@@ -115,7 +115,7 @@ export class Sequence {
    * prompt that is scored, the logits of all tokens are needed.
    */
   reusableContent(): SlotContent {
-    return this.#content(this.#request.scoresPrompt ? 0 : this.promptLength - 1);
+    return this.#content(this.#request.promptLogprobCount === undefined ? this.promptLength - 1 : 0);
   }
 
   #content(length: number): SlotContent {
@@ -131,7 +131,8 @@ export class Sequence {
   nextEntry(maxCount: number): BatchEntry {
     assert(this.slot !== undefined, `sequence ${this.id} has no slot to run in`);
     const start = this.computedLength;
-    const isScored = this.#request.scoresPrompt === true && start < this.promptLength;
+    const { promptLogprobCount } = this.#request;
+    const isScored = promptLogprobCount !== undefined && start < this.promptLength;
     const end = Math.min(start + (isScored ? Math.min(maxCount, maxScoredTokens) : maxCount), this.#length);
     assert(start < end, `sequence ${this.id} has nothing to compute`);
     const visionExpert = new Uint8Array(end - start);
@@ -144,13 +145,13 @@ export class Sequence {
       visionExpert,
       spans: this.#spans.filter((span) => span.start < end && span.start + span.length > start),
       draw: end < this.#length ? undefined : this.#nextDraw(),
-      ...(isScored && { scoring: this.#scoring(start, end) }),
+      ...(isScored && { scoring: { nextIds: this.#scoredIds(start, end), topCount: promptLogprobCount } }),
     };
   }
 
-  #scoring(start: number, end: number): PromptScoring {
-    const nextIds = this.#tokenBuffer.subarray(start + 1, Math.min(end + 1, this.promptLength));
-    return { nextIds, topCount: this.#request.logprobCount ?? 0 };
+  /** What follows each token of the range in the prompt. */
+  #scoredIds(start: number, end: number): Int32Array {
+    return this.#tokenBuffer.subarray(start + 1, Math.min(end + 1, this.promptLength));
   }
 
   #nextDraw(): TokenDraw {

@@ -3,7 +3,7 @@
 import { samplerCandidates, samplerIo } from "../core/graph-io.ts";
 import type { PromptScoring, StepResult, TokenDraw } from "../core/batch.ts";
 import { DeviceLostError, EngineError } from "../core/errors.ts";
-import type { TokenLogprobs } from "../core/sampling.ts";
+import type { PromptTokenLogprobs, TokenLogprobs } from "../core/sampling.ts";
 import { isHostMemory, type HostMemory, type Memory } from "../runtime/device.ts";
 import { Mirror } from "../runtime/mirror.ts";
 import { buildOwned } from "../runtime/owned.ts";
@@ -12,7 +12,7 @@ import type { Binding, Session } from "../runtime/session.ts";
 import type { DecoderOutput } from "./decoder.ts";
 import { drawFromRow, drawToken, isGreedy } from "./draw-token.ts";
 import { packedBytes, TensorPack } from "./tensor-pack.ts";
-import { tokenLogprobs } from "./token-logprobs.ts";
+import { rankOf, tokenLogprobs } from "./token-logprobs.ts";
 
 /** R rows with K candidates each. */
 function fieldsOf(R: number, K: number) {
@@ -63,11 +63,12 @@ export class Sampler {
   }
 
   /** Of a prefill that was waited for: how likely each token of the prompt was to come next. Throws EngineError for logits that are not finite. */
-  score({ memory }: DecoderOutput, { nextIds, topCount }: PromptScoring): TokenLogprobs[] {
+  score({ memory }: DecoderOutput, { nextIds, topCount }: PromptScoring): PromptTokenLogprobs[] {
     return Array.from(nextIds, (tokenId, i) => {
-      const scored = tokenLogprobs(this.#fetchRow(memory, 1 + i), tokenId, topCount);
+      const row = this.#fetchRow(memory, 1 + i);
+      const scored = tokenLogprobs(row, tokenId, topCount);
       if (Number.isNaN(scored.logprob)) throw new EngineError("the logits of the prompt are not finite");
-      return scored;
+      return { ...scored, rank: rankOf(row, tokenId) };
     });
   }
 

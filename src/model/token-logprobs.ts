@@ -9,6 +9,17 @@ export function tokenLogprobs(logits: Float32Array, tokenId: number, count: numb
   return { logprob: logits[tokenId]! - logSum, top };
 }
 
+/** The place of a token among all by their logits [vocab], 1 for the best; the lower id goes first among equals. */
+export function rankOf(logits: Float32Array, tokenId: number): number {
+  const own = logits[tokenId]!;
+  let before = 0;
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id]!;
+    if (logit > own || (logit === own && id < tokenId)) before++;
+  }
+  return before + 1;
+}
+
 // Plain loops: array methods take several times as long, which shows for a vocabulary of 10^5.
 
 function logSumExp(logits: Float32Array): number {

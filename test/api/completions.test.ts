@@ -26,6 +26,19 @@ const withLogprobs: ChatEvent[] = [
   { type: "content", text: "lo." },
   finished,
 ];
+/** Of a prompt of two tokens, and two answers of one. */
+const chosen = { tokenId: 7, text: "x", bytes: [120], logprob: -0.5 };
+const other = { tokenId: 8, text: "y", bytes: [121], logprob: -2 };
+const scoredPrompt: ChatEvent[] = [
+  started,
+  { type: "prompt-token", choice: 0, tokenId: 4, text: "a", bytes: [97], logprob: undefined, rank: undefined, top: [] },
+  { type: "prompt-token", choice: 0, tokenId: 5, text: " b", bytes: [32, 98], logprob: -Infinity, rank: 3, top: [other, chosen] },
+  ...[0, 1].flatMap((choice) => [
+    { type: "logprobs", choice, chosen, top: [chosen] } as const,
+    { type: "content", choice, text: "x" } as const,
+    { ...finished, choice } as const,
+  ]),
+];
 const expectedLogprobs = {
   tokens: ["Hel", "lo."],
   token_logprobs: [-0.5, -1],
@@ -101,17 +114,7 @@ describe("log-probabilities", () => {
   });
 
   test("begin with those of the prompt where it is echoed, its first token apart, for all answers to it", async () => {
-    const [chosen, other] = [-0.5, -2].map((logprob, i) => ({ text: "xy"[i]!, bytes: [120 + i], logprob }));
-    const { client, textCalls } = makeClient([
-      started,
-      { type: "prompt-token", choice: 0, text: "a", logprob: undefined, top: [] },
-      { type: "prompt-token", choice: 0, text: " b", logprob: -1, top: [other!] },
-      ...[0, 1].flatMap((choice) => [
-        { type: "logprobs", choice, chosen: chosen!, top: [chosen!] } as const,
-        { type: "content", choice, text: "x" } as const,
-        { ...finished, choice } as const,
-      ]),
-    ]);
+    const { client, textCalls } = makeClient(scoredPrompt);
 
     const fields = { model: "ernie", prompt: "a b", max_tokens: 1, logprobs: 1, n: 2 };
     const { choices } = await client.completions.create({ ...fields, echo: true });
@@ -120,13 +123,58 @@ describe("log-probabilities", () => {
     for (const { logprobs } of choices) {
       expect(logprobs).toEqual({
         tokens: ["a", " b", "x"],
-        token_logprobs: [null, -1, -0.5],
+        token_logprobs: [null, -9999, -0.5],
         top_logprobs: [null, { y: -2 }, { x: -0.5 }],
         text_offset: [0, 1, 3],
       });
     }
     await client.completions.create(fields);
-    expect(textCalls.map(({ options }) => options.scoresPrompt)).toEqual([true, undefined]);
+    const asked = textCalls.map(({ options: { promptLogprobCount, tellsEndLogprob } }) => [promptLogprobCount, tellsEndLogprob]);
+    expect(asked).toEqual([
+      [1, true],
+      [undefined, undefined],
+    ]);
+  });
+
+  test("of an echoed prompt come in a stream with its text, ahead of each answer to it", async () => {
+    const { client } = makeClient(scoredPrompt);
+    const stream = await client.completions.create({
+      model: "ernie",
+      prompt: "a b",
+      max_tokens: 1,
+      logprobs: 1,
+      n: 2,
+      echo: true,
+      stream: true,
+    });
+
+    const pieces: unknown[] = [];
+    for await (const { choices } of stream) {
+      for (const { index, text, logprobs } of choices) pieces.push([index, text, logprobs?.tokens, logprobs?.text_offset]);
+    }
+
+    const echoed = ["a b", ["a", " b"], [0, 1]];
+    const answered = ["x", ["x"], [3]];
+    const ended = ["", undefined, undefined];
+    expect(pieces).toEqual([
+      [0, ...echoed],
+      [1, ...echoed],
+      [0, ...answered],
+      [0, ...ended],
+      [1, ...answered],
+      [1, ...ended],
+    ]);
+  });
+
+  test("name the places of tokens in the text, where several make one character too", async () => {
+    const owl = [...Buffer.from("\u{1f989}")];
+    const token = (bytes: number[], text: string): ChatEvent => ({ type: "logprobs", chosen: { text, bytes, logprob: -1 }, top: [] });
+    const pieces = [token(owl.slice(0, 3), "bytes:\\xf0\\x9f\\xa6"), token(owl.slice(3), "bytes:\\x89"), token([33], "!")];
+    const { client } = makeClient([started, ...pieces, { type: "content", text: "\u{1f989}!" }, finished]);
+
+    const completion = await client.completions.create({ model: "ernie", prompt: "a", logprobs: 0 });
+
+    expect(completion.choices[0]?.logprobs?.text_offset).toEqual([0, 0, 2]);
   });
 
   test("in a stream add up to the same", async () => {
@@ -138,6 +186,38 @@ describe("log-probabilities", () => {
     }
 
     expect(all).toEqual(expectedLogprobs);
+  });
+});
+
+describe("prompt_logprobs", () => {
+  const ask = async (fields: object) => {
+    const { app, textCalls } = makeApp(scoredPrompt);
+    const response = await app.request(path, post({ prompt: "a b", n: 2, max_tokens: 1, ...fields }));
+    const { choices } = (await response.json()) as { choices: { prompt_logprobs?: unknown; logprobs: { tokens: string[] } | null }[] };
+    return { choices, options: textCalls[0]!.options };
+  };
+  const own = { logprob: -9999, rank: 3, decoded_token: " b" };
+
+  test("tell of each token of the prompt, for all answers to it, by id, and of the likeliest in its place", async () => {
+    const { choices, options } = await ask({ prompt_logprobs: 2 });
+
+    const inItsPlace = { "5": own, "8": { logprob: -2, rank: 1, decoded_token: "y" }, "7": { logprob: -0.5, rank: 2, decoded_token: "x" } };
+    for (const choice of choices) expect(choice.prompt_logprobs).toEqual([null, inItsPlace]);
+    expect(options).toMatchObject({ promptLogprobCount: 2, logprobCount: undefined });
+    expect(options.tellsEndLogprob).toBeUndefined();
+  });
+
+  test("beside an echo with log-probabilities, each has as many as it asks for", async () => {
+    const { choices, options } = await ask({ prompt_logprobs: 0, logprobs: 1, echo: true });
+
+    expect(choices[0]!.prompt_logprobs).toEqual([null, { "5": own }]);
+    expect(choices[0]!.logprobs).toMatchObject({ tokens: ["a", " b", "x"], top_logprobs: [null, { y: -2 }, { x: -0.5 }] });
+    expect(options).toMatchObject({ promptLogprobCount: 1, logprobCount: 1, tellsEndLogprob: true });
+  });
+
+  test("are not there where nobody asks", async () => {
+    for (const fields of [{}, { prompt_logprobs: null }, { prompt_logprobs: false }, { echo: true, logprobs: 1 }])
+      expect((await ask(fields)).choices[0]).not.toHaveProperty("prompt_logprobs");
   });
 });
 
@@ -199,7 +279,13 @@ test.each<[object, string, string]>([
   [{ prompt: Array<string>(65).fill("a") }, "prompt", "at most 64 prompts in one request"],
   [{ prompt: "a", suffix: "b" }, "suffix", "cannot fill a gap"],
   [{ prompt: "a", best_of: 2 }, "best_of", "the same as n (1), or nothing, got 2"],
-  [{ prompt: "a", echo: true, logprobs: 1, stream: true }, "stream", "false beside echo and logprobs, got true"],
+  [
+    { prompt: "a", prompt_logprobs: 0, stream: true },
+    "prompt_logprobs",
+    'nothing in a stream, got 0; leave it out, or send "stream": false',
+  ],
+  [{ prompt: "a", prompt_logprobs: -1 }, "prompt_logprobs", "an integer from 0 to 20, got -1"],
+  [{ prompt: "a", prompt_logprobs: true }, "prompt_logprobs", "an integer from 0 to 20, or false, got true"],
   [{ prompt: "a", logprobs: 21 }, "logprobs", "an integer from 0 to 20, got 21"],
   [{ prompt: "a", logprobs: true }, "logprobs", "an integer from 0 to 20, got true"],
   [{ prompt: "a", min_tokens: 17 }, "min_tokens", "at most max_tokens (16), got 17"],
@@ -222,7 +308,7 @@ const prompt = fc.oneof(
   anything,
 );
 const names =
-  "n best_of suffix echo logprobs max_tokens min_tokens stream stop seed temperature top_p logit_bias stop_token_ids response_format guided_regex user";
+  "n best_of suffix echo logprobs prompt_logprobs max_tokens min_tokens stream stop seed temperature top_p logit_bias stop_token_ids response_format guided_regex user";
 const body = fc
   .tuple(prompt, fc.dictionary(fc.constantFrom(...names.split(" ")), anything, { maxKeys: 3 }))
   .map(([value, fields]) => ({ prompt: value, ...fields }));

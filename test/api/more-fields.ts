@@ -110,7 +110,14 @@ export const otherFields = {
     effect: { options: { minTokens: 5 } },
     proof: [fields, "min_tokens keeps the answer from ending before"],
   },
-  prompt_logprobs: { does: "refused", values: "0, false", sent: { prompt_logprobs: 1 }, accepted: { prompt_logprobs: 0 } },
+  prompt_logprobs: {
+    does: "effective",
+    values: `${range(0, 20)}, false`,
+    note: "of every token of the prompt, placeholders of pictures included, and of so many of the likeliest in its place, by id; null for the first; not in a stream",
+    sent: { prompt_logprobs: 2 },
+    effect: { options: { promptLogprobCount: 2 } },
+    proof: [fields, "of the prompt tell what the model expects there, by what it sees in pictures too"],
+  },
   prompt_token_ids: { does: "refused", values: "nothing", sent: { prompt_token_ids: [1] }, accepted: { prompt_token_ids: null } },
   reasoning_max_tokens: {
     does: "effective",

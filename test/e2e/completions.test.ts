@@ -89,11 +89,36 @@ test("the tokens of a prompt are as likely as they were when the model wrote the
     .forEach((logprob, i) => expect(logprob).toBeCloseTo(scored!.logprobs.token_logprobs[i + 1]!, 3));
 });
 
+test("a stream tells the log-probabilities of its prompts and answers as the whole answer does", async () => {
+  const fields = { model, prompt: ["The capital of", "你好 \u{1f9a9}"], max_tokens: 4, temperature: 0, echo: true, logprobs: 2, n: 2 };
+  const whole = await server.client.completions.create(fields);
+
+  const joined = whole.choices.map(() => ({ text: "", tokens: [] as string[], offsets: [] as number[], logprobs: [] as unknown[] }));
+  for await (const { choices } of await server.client.completions.create({ ...fields, stream: true })) {
+    for (const { index, text, logprobs } of choices) {
+      joined[index]!.text += text;
+      joined[index]!.tokens.push(...(logprobs?.tokens ?? []));
+      joined[index]!.offsets.push(...(logprobs?.text_offset ?? []));
+      joined[index]!.logprobs.push(...(logprobs?.token_logprobs ?? []));
+    }
+  }
+
+  whole.choices.forEach(({ text, logprobs }, index) => {
+    const { logprobs: streamed, ...rest } = joined[index]!;
+    expect(rest).toEqual({ text, tokens: logprobs!.tokens, offsets: logprobs!.text_offset });
+    streamed.forEach((logprob, i) => {
+      const expected = logprobs!.token_logprobs![i];
+      if (expected === null) expect(logprob).toBeNull();
+      else expect(logprob).toBeCloseTo(expected!, 3);
+    });
+  });
+});
+
 test("more log-probabilities of prompts than the server holds are refused", async () => {
   const prompt = Array.from({ length: 64 }, () => Array<number>(200).fill(5));
   await expect(server.client.completions.create({ model, prompt, echo: true, logprobs: 20, max_tokens: 1 })).rejects.toMatchObject({
     status: 400,
-    param: "logprobs",
+    param: "prompt",
   });
 });
 

@@ -241,6 +241,32 @@ describe("logprobs", () => {
     }
   });
 
+  test("of the prompt tell what the model expects there, by what it sees in pictures too", async () => {
+    type Scored = { prompt_token_ids: number[]; prompt_logprobs: (Record<string, { logprob: number; rank: number }> | null)[] };
+    const askScored = async (messages: object[], promptLogprobs: number) => {
+      const fields = { messages, max_tokens: 1, prompt_logprobs: promptLogprobs, return_token_ids: true };
+      return (await send("/v1/chat/completions", fields)) as Scored;
+    };
+    const read = async (digits: string) => {
+      const answer = { role: "assistant", content: `The number is ${digits}.` };
+      const picture = { type: "image_url", image_url: { url: dataUri("03_read_number.png") } };
+      const question = { role: "user", content: [picture, { type: "text", text: "Which number is printed here?" }] };
+      const { prompt_token_ids: ids, prompt_logprobs: scores } = await askScored([question, answer, { role: "user", content: "?" }], 2);
+      expect(scores).toHaveLength(ids.length);
+      expect(scores[0]).toBeNull();
+      scores.slice(1).forEach((entries, i) => {
+        expect(Object.values(entries!).map(({ rank }) => rank)).toEqual(expect.arrayContaining([1, 2]));
+        expect(Object.keys(entries!).length).toBe(entries![ids[i + 1]!]!.rank <= 2 ? 2 : 3);
+      });
+      return ids.reduce((sum, id, i) => sum + (scores[i]?.[id]!.logprob ?? 0), 0);
+    };
+    expect(await read("5574")).toBeGreaterThan((await read("6685")) + 5);
+
+    const { prompt_token_ids: ids, prompt_logprobs: scores } = await askScored([{ role: "user", content: nameQuestion }], 0);
+    const completion = (await send("/v1/completions", { prompt: ids, max_tokens: 1, prompt_logprobs: 0 })) as { choices: Scored[] };
+    expect(completion.choices[0]!.prompt_logprobs).toEqual(scores);
+  });
+
   test("are null where nobody asks", async () => {
     expect((await ask(nameQuestion, { logprobs: false })).choices[0]!.logprobs).toBeNull();
   });

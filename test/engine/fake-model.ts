@@ -76,7 +76,7 @@ export class FakeModel implements ModelRunner {
     return {
       tokenIds: outcomes.map(({ tokenId }) => tokenId),
       errors: outcomes.map(({ error }) => error),
-      ...(scores && { promptLogprobs: scores.map((logprob) => ({ logprob, top: [] })) }),
+      ...(scores && { promptLogprobs: scores.map((logprob) => ({ logprob, rank: 1, top: [] })) }),
     };
   }
 

@@ -79,7 +79,7 @@ class Simulation {
       maxTokens: 1 + this.#random(12),
       stopTokenIds: this.#random(2) === 0 ? [endToken] : [],
       answerCount: this.#random(5) === 0 ? 3 : 1,
-      scoresPrompt: this.#random(6) === 0,
+      ...(this.#random(6) === 0 && { promptLogprobCount: 0 }),
       ...(clientId !== undefined && { clientId, cacheSalt: clientId }),
     });
   }
@@ -144,7 +144,7 @@ class Simulation {
   }
 
   #checkAnswer({ request, tokens, scores, end, reason }: Client): void {
-    const known = request.scoresPrompt ? scoresAlone(request) : [];
+    const known = request.promptLogprobCount !== undefined ? scoresAlone(request) : [];
     check(
       scores.every((score, i) => score === known[i]),
       `the scores ${scores} are those of the prompt alone: ${known}`,

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readReference } from "../../scripts/parity/reference-case.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
-import { greedy, type SamplingParams, type TokenLogprobs } from "../../src/core/sampling.ts";
+import { greedy, type SamplingParams, type PromptTokenLogprobs, type TokenLogprobs } from "../../src/core/sampling.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import type { SequenceId } from "../../src/engine/engine-protocol.ts";
 import type { ErnieModel } from "../../src/model/ernie-model.ts";
@@ -83,10 +83,10 @@ describe.each(["cpu", "gpu"])("log-probabilities on a %s", (device) => {
 
     const engine = new Engine(model, { prefillChunkTokens: 20 });
     whole.forEach(({ prompt }, id) => {
-      const request = { prompt, sampling: greedy, maxTokens: 1, stopTokenIds: [], logprobCount: 1, scoresPrompt: true };
+      const request = { prompt, sampling: greedy, maxTokens: 1, stopTokenIds: [], promptLogprobCount: 1 };
       engine.submit(id as SequenceId, request);
     });
-    const scores = whole.map((): TokenLogprobs[] => []);
+    const scores = whole.map((): PromptTokenLogprobs[] => []);
     while (engine.hasWork())
       for (const [id, event] of engine.step()) if (event.type === "prompt-logprobs") scores[id]!.push(...event.logprobs);
 
@@ -95,10 +95,13 @@ describe.each(["cpu", "gpu"])("log-probabilities on a %s", (device) => {
     expect(whole.length).toBeGreaterThan(6);
     for (const [id, { prompt, tolerance, name }] of whole.entries()) {
       expect(scores[id], name).toHaveLength(prompt.tokenIds.length - 1);
-      for (const [i, { logprob, top }] of scores[id]!.entries()) {
+      for (const [i, { logprob, rank, top }] of scores[id]!.entries()) {
         const expected = expectedLogprobs(whole[id]!, i);
         const bound = 2 * tolerance("logits");
-        expect(Math.abs(logprob - expected[prompt.tokenIds[i + 1]!]!), `${name} ${i}`).toBeLessThan(bound);
+        const own = expected[prompt.tokenIds[i + 1]!]!;
+        expect(Math.abs(logprob - own), `${name} ${i}`).toBeLessThan(bound);
+        expect(rank, `${name} ${i}`).toBeGreaterThan(expected.filter((other) => other > own + 2 * bound).length);
+        expect(rank, `${name} ${i}`).toBeLessThanOrEqual(expected.filter((other) => other > own - 2 * bound).length);
         expect(Math.abs(top[0]!.logprob - Math.max(...expected)), `${name} ${i}`).toBeLessThan(bound);
       }
     }

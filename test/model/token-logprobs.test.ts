@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { tokenLogprobs } from "../../src/model/token-logprobs.ts";
+import { rankOf, tokenLogprobs } from "../../src/model/token-logprobs.ts";
 
 describe("log-probabilities", () => {
   test("are those of the definition, the best first and the lower id among equals", () => {
@@ -14,12 +14,13 @@ describe("log-probabilities", () => {
         const tokenId = place % row.length;
         const best = Math.max(...row);
         const logSum = best + Math.log(row.reduce((sum, logit) => sum + Math.exp(logit - best), 0));
-        const order = [...row.keys()].toSorted((a, b) => row[b]! - row[a]! || a - b).slice(0, count);
+        const order = [...row.keys()].toSorted((a, b) => row[b]! - row[a]! || a - b);
 
         const { logprob, top } = tokenLogprobs(row, tokenId, count);
 
         expect(logprob).toBeCloseTo(row[tokenId]! - logSum, 5);
-        expect(top.map((token) => token.tokenId)).toEqual(order);
+        expect(top.map((token) => token.tokenId)).toEqual(order.slice(0, count));
+        expect(rankOf(row, tokenId)).toBe(1 + order.indexOf(tokenId));
         for (const token of top) expect(token.logprob).toBeCloseTo(row[token.tokenId]! - logSum, 5);
       }),
       { numRuns: 500, seed: 5 },

@@ -27,6 +27,11 @@ const logprobs = z
   .strictObject({ content: z.array(z.strictObject({ ...topLogprob.shape, top_logprobs: z.array(topLogprob) })), refusal: z.null() })
   .nullable();
 
+const promptLogprobs = z
+  .array(z.record(text, z.strictObject({ logprob: z.number(), rank: z.int().min(1), decoded_token: text })).nullable())
+  .optional()
+  .describe("For each token of the prompt, by id: its own, and the likeliest in its place. Null for the first.");
+
 const finishReason = z.enum(["stop", "length", "tool_calls"]);
 const head = { id: text, created: unixTime, model: text };
 const reasoning = {
@@ -63,6 +68,7 @@ export const chatCompletion = z.strictObject({
   ),
   usage,
   prompt_token_ids: tokenIds.optional(),
+  prompt_logprobs: promptLogprobs,
 });
 
 const delta = z.strictObject({
@@ -112,7 +118,7 @@ const completionChoice = z.strictObject({
 export const completion = z.strictObject({
   ...head,
   object: z.literal("text_completion"),
-  choices: z.array(completionChoice),
+  choices: z.array(z.strictObject({ ...completionChoice.shape, prompt_logprobs: promptLogprobs })),
   usage,
 });
 

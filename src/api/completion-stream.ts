@@ -1,0 +1,86 @@
+// Answers to texts as a stream of `text_completion` objects, which add up to the whole ones.
+
+import type { ChatEvent, PromptToken, Usage } from "../core/events.ts";
+import { endedEarly, type LogprobsEvent } from "./answer.ts";
+import { toErrorAnswer } from "./error-envelope.ts";
+import type { StreamWriter } from "./exchange.ts";
+import { toFrame } from "./sse.ts";
+import { type CompletionForm, sumOfPrompts, toEchoed, toLogprobs, toScored } from "./to-completion.ts";
+import { toUsage } from "./to-openai.ts";
+
+/** What has been sent of a choice, and what waits for its text. */
+type ChoiceState = { textLength: number; held: LogprobsEvent[]; usage: Usage | undefined };
+
+/** Of one prompt, until its echo is sent; undefined afterwards. */
+type PromptState = PromptToken[] | undefined;
+
+export class CompletionStream implements StreamWriter {
+  readonly #form: CompletionForm;
+  readonly #includeUsage: boolean;
+  readonly #choices: readonly ChoiceState[];
+  readonly #prompts: PromptState[];
+
+  constructor(form: CompletionForm, includeUsage: boolean) {
+    const { echoes, choiceCount } = form;
+    this.#form = form;
+    this.#includeUsage = includeUsage;
+    this.#choices = echoes.map(() => ({ textLength: 0, held: [], usage: undefined }));
+    this.#prompts = Array.from({ length: echoes.length / choiceCount }, () => []);
+  }
+
+  toFrames(event: ChatEvent): string[] {
+    // With log-probabilities, each prompt's echo waits for them.
+    if (event.type === "started") return this.#form.echoedLogprobCount === undefined ? this.#prompts.flatMap((_, p) => this.#echo(p)) : [];
+    const index = event.choice ?? 0;
+    const prompt = Math.floor(index / this.#form.choiceCount);
+    if (event.type === "prompt-token") {
+      this.#prompts[prompt]?.push(event);
+      return [];
+    }
+    const begin = this.#echo(prompt);
+    const choice = this.#choices[index]!;
+    if (event.type === "logprobs") {
+      choice.held.push(event);
+      return begin;
+    }
+    if (event.type === "tokens") return [...begin, this.#frame(index, { text: "", token_ids: event.tokenIds })];
+    if (event.type === "finished") choice.usage = event.usage;
+    const text = event.type === "content" ? event.text : "";
+    const logprobs = toLogprobs(choice.held.splice(0).map(toScored), choice.textLength);
+    choice.textLength += text.length;
+    return [...begin, this.#frame(index, { text, logprobs, finish_reason: event.type === "finished" ? event.reason : null })];
+  }
+
+  *end(): Generator<string> {
+    const { head, choiceCount } = this.#form;
+    const usages = this.#choices.map(({ usage }) => usage).filter((usage) => usage !== undefined);
+    if (usages.length < this.#choices.length) throw endedEarly();
+    if (this.#includeUsage) {
+      yield toFrame({ ...head, object: "text_completion", choices: [], usage: toUsage(sumOfPrompts(usages, choiceCount)) });
+    }
+    yield toFrame("[DONE]");
+  }
+
+  fail(error: unknown): string[] {
+    return [toFrame(toErrorAnswer(error).body)];
+  }
+
+  /** What each answer to a prompt begins with; nothing the second time, or where nothing is echoed. */
+  #echo(prompt: number): string[] {
+    const tokens = this.#prompts[prompt];
+    if (!tokens) return [];
+    this.#prompts[prompt] = undefined;
+    const { echoes, choiceCount, echoedLogprobCount } = this.#form;
+    const logprobs = toLogprobs(toEchoed(tokens, echoedLogprobCount), 0);
+    return Array.from({ length: choiceCount }, (_, k) => prompt * choiceCount + k).flatMap((index) => {
+      const text = echoes[index]!;
+      this.#choices[index]!.textLength = text.length;
+      return text === "" ? [] : [this.#frame(index, { text, logprobs })];
+    });
+  }
+
+  #frame(index: number, choice: object): string {
+    const choices = [{ index, logprobs: null, finish_reason: null, ...choice }];
+    return toFrame({ ...this.#form.head, object: "text_completion", choices, ...(this.#includeUsage && { usage: null }) });
+  }
+}

@@ -1,0 +1,22 @@
+// What is known of a prompt's tokens, in vLLM's form (`prompt_logprobs`).
+
+import type { PromptToken } from "../core/events.ts";
+import { finiteLogprob } from "./finite-logprob.ts";
+
+type Entry = { readonly logprob: number; readonly rank: number; readonly decoded_token: string };
+
+/**
+ * For each token of the prompt: itself and the `count` likeliest ones in its place, under their ids. Null for the first, of which nothing
+ * is known.
+ */
+export function toPromptLogprobs(tokens: readonly PromptToken[], count: number): (Readonly<Record<string, Entry>> | null)[] {
+  return tokens.map(({ tokenId, text, logprob, rank, top }) => {
+    if (logprob === undefined || rank === undefined) return null;
+    const likeliest = top.slice(0, count).map((token, i) => [token.tokenId, toEntry(token.text, token.logprob, i + 1)]);
+    return Object.fromEntries([...likeliest, [tokenId, toEntry(text, logprob, rank)]]);
+  });
+}
+
+function toEntry(text: string, logprob: number, rank: number): Entry {
+  return { logprob: finiteLogprob(logprob), rank, decoded_token: text };
+}
