@@ -1,5 +1,6 @@
 // Chat → EncodedPrompt: template, token ids, pictures and videos as placeholders, positions and expert banks.
 
+import { setMaxListeners } from "node:events";
 import type { Chat, ContentPart, ImagePart, VideoPart } from "../core/chat.ts";
 import { assert, RequestError } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
@@ -13,8 +14,8 @@ import type { PromptSegment } from "./marked-texts.ts";
 import type { ChatTemplate } from "./template.ts";
 import type { PromptText, Tokenizer } from "./tokenizer.ts";
 
-/** Decodes one picture. Throws RequestError when it is at fault. */
-export type LoadImage = (bytes: Uint8Array, request: ImageRequest) => Promise<ImagePatches>;
+/** Decodes one picture. Throws RequestError when it is at fault, and the signal's reason when it aborts before its turn has come. */
+export type LoadImage = (bytes: Uint8Array, request: ImageRequest, signal: AbortSignal) => Promise<ImagePatches>;
 
 /** Decodes one video. Throws RequestError when it is at fault, and the signal's reason when it aborts. */
 export type LoadVideo = (part: VideoPart, request: VideoRequest) => Promise<ImagePatches>;
@@ -36,8 +37,8 @@ type PromptPiece = { readonly type: "ids"; readonly ids: readonly number[] } | {
 type Visual = { readonly type: "image" | "video"; readonly patches: ImagePatches };
 
 /**
- * Throws RequestError: `context_length_exceeded`, a picture or video at fault, or a conversation that the template refuses. `signal`
- * ends the decoding of videos.
+ * Throws RequestError: `context_length_exceeded`, a picture or video at fault, or a conversation that the template refuses. When
+ * `signal` aborts, what waits to be decoded is given up.
  */
 export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps, signal = new AbortController().signal): Promise<EncodedPrompt> {
   const { tokenizer, template, tokens, contextLength } = deps;
@@ -96,6 +97,7 @@ export function refuseLongPrompt(
 async function loadVisuals(chat: Chat, deps: PromptEncoderDeps, maxTokens: number, signal: AbortSignal): Promise<Visual[]> {
   const parts = chat.messages.flatMap(({ content }) => content.filter(isVisual));
   const abort = new LinkedAbort(signal);
+  setMaxListeners(0, abort.signal); // each picture that waits listens
   const request = { maxTokens, pixelBudget: createPixelBudget(), signal: abort.signal };
   try {
     return await Promise.all(parts.map(async (part) => ({ type: part.type, patches: await loadVisual(part, deps, request) })));
@@ -114,7 +116,7 @@ function isVisual(part: ContentPart): part is ImagePart | VideoPart {
 function loadVisual(part: ImagePart | VideoPart, deps: PromptEncoderDeps, request: VideoRequest): Promise<ImagePatches> {
   const { param } = part;
   if (part.type === "image") {
-    return deps.loadImage(part.bytes, { maxPixels: part.maxPixels, pixelBudget: request.pixelBudget, param });
+    return deps.loadImage(part.bytes, { maxPixels: part.maxPixels, pixelBudget: request.pixelBudget, param }, request.signal);
   }
   if (deps.loadVideo) return deps.loadVideo(part, request);
   throw new RequestError(`${param}: videos are not taken here; leave them out`, { code: "unsupported_parameter", param });

@@ -25,8 +25,11 @@ export type ImageLoaderOptions = {
 };
 
 export type ImageLoader = {
-  /** Throws RequestError: 400 for a bad picture, 429 when too many wait. Bytes of a file stay the caller's, pixels are given away. */
-  load(source: Uint8Array | RgbImage, request: ImageRequest): Promise<ImagePatches>;
+  /**
+   * Throws RequestError: 400 for a bad picture, 429 when too many wait; and the signal's reason when it aborts while the picture waits.
+   * Bytes of a file stay the caller's, pixels are given away.
+   */
+  load(source: Uint8Array | RgbImage, request: ImageRequest, signal: AbortSignal): Promise<ImagePatches>;
   /** Ends the threads; pictures still in work fail. */
   close(): Promise<void>;
 };
@@ -50,12 +53,12 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
   });
   const model = { minPixels: config.minPixels, maxPixels: config.maxPixels };
 
-  async function load(source: Uint8Array | RgbImage, request: ImageRequest): Promise<ImagePatches> {
+  async function load(source: Uint8Array | RgbImage, request: ImageRequest, signal: AbortSignal): Promise<ImagePatches> {
     if (gate.isFull) {
       const message = `${maxWaitingImages} images wait to be decoded already; try again in a second`;
       throw new RequestError(message, { status: 429, code: "too_many_images_queued", retryAfterMs: 1000 });
     }
-    return unwrapImageResult(await gate.run(() => runTask(source, request)));
+    return unwrapImageResult(await gate.run(() => runTask(source, request), signal));
   }
 
   async function runTask(source: Uint8Array | RgbImage, request: ImageRequest): Promise<ImageResult> {

@@ -35,7 +35,7 @@ export type VideoLoaderDeps = {
   /** Absent: video files are refused, lists of pictures are not. */
   readonly ffmpeg: Ffmpeg | undefined;
   readonly config: VideoConfig;
-  readonly loadFrame: (source: Uint8Array | RgbImage, request: ImageRequest) => Promise<ImagePatches>;
+  readonly loadFrame: (source: Uint8Array | RgbImage, request: ImageRequest, signal: AbortSignal) => Promise<ImagePatches>;
   readonly limits?: Partial<VideoLimits>;
 };
 
@@ -98,14 +98,14 @@ async function loadPictures({ files, fps }: Extract<VideoSource, { type: "frames
     pixelBudget,
     ...(job.drawsTimestamps && fps !== undefined && { timestamp: formatTimestamp(index / fps) }),
   });
-  const first = await loadFrame(files[0]!, requestOf(0));
+  const first = await loadFrame(files[0]!, requestOf(0), signal);
   const size = { width: first.patchColumns * patchSize, height: first.patchRows * patchSize };
   refuseTooManyTokens(files.length, size, job);
   async function* load() {
     yield first;
     yield* mapAhead(files.slice(1).entries(), framesAhead, ([index, file]) => {
       signal.throwIfAborted();
-      return loadFrame(file, { ...requestOf(index + 1), size });
+      return loadFrame(file, { ...requestOf(index + 1), size }, signal);
     });
   }
   return joinFrames(files.length, load());
@@ -149,7 +149,7 @@ async function decodeFile(file: VideoFile, sampling: FrameSampling, ffmpeg: Ffmp
   const wanted = [...new Set(indices)];
   const frames = mapAhead(decodeFrames(ffmpeg, file, wanted, signal), framesAhead, (frame, i) => {
     const timestamp = job.drawsTimestamps ? formatTimestamp(frameTime(wanted[i]!, video)) : undefined;
-    return loadFrame(frame, { param, size, timestamp });
+    return loadFrame(frame, { param, size, timestamp }, signal);
   });
   return joinFrames(indices.length, repeatFrames(frames, wanted, indices));
 }

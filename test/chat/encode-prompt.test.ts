@@ -116,6 +116,22 @@ describe("encodePrompt", () => {
     expect(asked[0]!.pixelBudget).toBe(asked[1]!.pixelBudget);
   });
 
+  test("gives pictures up that wait when another is refused", async () => {
+    const signals: AbortSignal[] = [];
+    const loadImage: LoadImage = async (_, { param }, signal) => {
+      signals.push(signal);
+      if (param === "broken") throw new RequestError("broken");
+      return makeImage(2, 2);
+    };
+    const content = [photo, { ...photo, param: "broken" }];
+
+    await expect(encodePrompt({ messages: [{ role: "user", content }], thinking: false }, makeDeps({ loadImage }))).rejects.toThrow(
+      "broken",
+    );
+
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+  });
+
   test("refuses a prompt that leaves no room for an answer, with the numbers", async () => {
     const { length } = (await encodePrompt(makeChat("Hello"), makeDeps())).tokenIds;
 

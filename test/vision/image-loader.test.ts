@@ -7,6 +7,7 @@ const worker = new URL("./endless-worker.mjs", import.meta.url);
 const config = { minPixels: 3136, maxPixels: 50_176 } as Parameters<typeof createImageLoader>[0];
 const endless = Uint8Array.of(0);
 const request = { param: "messages[0].content[0]" };
+const never = new AbortController().signal;
 
 let loader: ImageLoader;
 afterEach(() => loader.close());
@@ -15,26 +16,44 @@ describe("a picture whose decoding never ends", () => {
   test("is a 400, and its thread is replaced", async () => {
     loader = createImageLoader(config, { worker, timeoutMs: 300 });
 
-    const refusals = await Promise.allSettled([1, 2, 3].map(() => loader.load(endless, request)));
+    const refusals = await Promise.allSettled([1, 2, 3].map(() => loader.load(endless, request, never)));
     for (const refusal of refusals) {
       expect(refusal).toMatchObject({ status: "rejected", reason: { status: 400, code: "image_parse_error", param: request.param } });
     }
     // A thread takes a while to start, which can be too long for this clock.
-    const loadFine = () => loader.load(Buffer.from("fine"), request).catch(() => undefined);
+    const loadFine = () => loader.load(Buffer.from("fine"), request, never).catch(() => undefined);
     await expect.poll(loadFine, { timeout: 20_000 }).toEqual({ hash: "fine" });
   });
 
   test("lets so many others wait, and then no more", async () => {
     loader = createImageLoader(config, { worker, timeoutMs: 60_000 });
-    for (let i = 0; i < 258; i++) void loader.load(endless, request).catch(() => {}); // two at work, 256 wait
+    for (let i = 0; i < 258; i++) void loader.load(endless, request, never).catch(() => {}); // two at work, 256 wait
 
-    await expect(loader.load(endless, request)).rejects.toMatchObject({ status: 429, code: "too_many_images_queued", retryAfterMs: 1000 });
+    await expect(loader.load(endless, request, never)).rejects.toMatchObject({
+      status: 429,
+      code: "too_many_images_queued",
+      retryAfterMs: 1000,
+    });
   });
+});
+
+test("pictures that nobody waits for any more make room for others", async () => {
+  loader = createImageLoader(config, { worker, timeoutMs: 60_000 });
+  for (let i = 0; i < 2; i++) void loader.load(endless, request, never).catch(() => {});
+  const controllers = Array.from({ length: 256 }, () => new AbortController());
+  const waiting = Promise.allSettled(controllers.map(({ signal }) => loader.load(endless, request, signal)));
+  for (const controller of controllers) controller.abort(new Error("gone"));
+
+  for (const outcome of await waiting) expect(outcome).toEqual({ status: "rejected", reason: new Error("gone") });
+  const next = new AbortController();
+  const loading = loader.load(endless, request, next.signal); // else refused at once
+  next.abort(new Error("gone too"));
+  await expect(loading).rejects.toThrow("gone too");
 });
 
 describe("a thread that breaks", () => {
   const brokenWorker = new URL("./broken-worker.mjs", import.meta.url);
-  const load = (text: string) => loader.load(Buffer.from(text), request);
+  const load = (text: string) => loader.load(Buffer.from(text), request, never);
 
   test.each(["ends in work", "throws in work", "throws meanwhile"])(
     "and %s fails its picture, and the next has another thread",
@@ -67,7 +86,7 @@ test("the caller's bytes stay whole", async () => {
   loader = createImageLoader(config, { worker });
   const bytes = Buffer.from("kept");
 
-  await loader.load(bytes, request);
+  await loader.load(bytes, request, never);
 
   expect(bytes.toString()).toBe("kept");
 });
