@@ -94,6 +94,7 @@ export function toGenerationOptions(request: Partial<AnswerFields>, defaults: Ge
     choiceCount: request.n ?? 1,
     ...(salts.length > 0 && { cacheSalt: JSON.stringify(salts) }),
     ...(clientSalt !== undefined && { clientId: clientSalt }),
+    priority: request.priority,
     stopTokenIds: request.stop_token_ids ?? [],
     ignoresEndTokens: request.ignore_eos ?? false,
     thinkingBudget: thinkingBudget(request) || undefined,

@@ -69,6 +69,10 @@ export const samplingFields = {
     z.union([integer(0, maxTopLogprobs), z.literal(false)], `an integer from 0 to ${maxTopLogprobs}, or false`),
     "Adds the log-probability of every token of the prompt, and those of so many of the likeliest in its place; not in a stream.",
   ),
+  priority: optional(
+    z.int("an integer"),
+    "Among the requests with the same API key that wait, lower numbers come first; 0 by default. What runs is not interrupted.",
+  ),
   return_token_ids: optional(flag, "Adds the ids of the prompt's and the answer's tokens."),
 };
 

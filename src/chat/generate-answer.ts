@@ -132,6 +132,7 @@ class Answer {
       ...(missing > 0 && { notBefore: { tokenCount: missing, tokenIds: endTokenIds } }),
       ...(options.cacheSalt !== undefined && { cacheSalt: options.cacheSalt }),
       ...(options.clientId !== undefined && { clientId: options.clientId }),
+      ...(options.priority !== undefined && { priority: options.priority }),
       ...(isFirst && !isFollowUp ? { answerCount: options.choiceCount ?? 1 } : { isFollowUp: true }),
       ...(isFirst && !isFollowUp && options.promptLogprobCount !== undefined && { promptLogprobCount: options.promptLogprobCount }),
       ...(constraint && { constraint }),

@@ -113,6 +113,8 @@ export type GenerationOptions = {
   readonly cacheSalt?: string;
   /** Whose request it is: clients take turns when several wait. */
   readonly clientId?: string;
+  /** Among the requests of this client that wait, lower numbers come first; 0 unless told. */
+  readonly priority?: number | undefined;
   /** Ids that end the answer besides the model's own end tokens. */
   readonly stopTokenIds?: readonly number[];
   /** The model's end tokens do not end the answer. */

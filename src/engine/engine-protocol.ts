@@ -28,6 +28,8 @@ export type EngineRequest = {
   readonly cacheSalt?: string;
   /** Clients get their turns by what was computed for each; requests without are those of one client. */
   readonly clientId?: string;
+  /** Among what waits of the same client, lower numbers come first; 0 unless told. */
+  readonly priority?: number;
   /** Answers that this request is going to ask for in all, this being the first; the queue must have room for them. */
   readonly answerCount?: number;
   /** Belongs to a request that had its turn: another of its answers, or the next run of one. It is not refused for want of room. */

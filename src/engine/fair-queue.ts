@@ -1,11 +1,11 @@
-// The sequences that wait for a slot: whose turn it is among clients, and first come, first served for each.
+// The sequences that wait for a slot: whose turn it is among clients, and what comes first of each.
 
 import { assert } from "../core/errors.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** What a client has waiting, and what it has had. */
 type Share = {
-  /** In order of arrival, but for what goes on with a request that had its turn already: that comes first. */
+  /** What goes on with a request that had its turn already, then by priority, the lowest number first; in order of arrival among equals. */
   waiting: Sequence[];
   /** Sequences that wait or run. */
   open: number;
@@ -40,7 +40,8 @@ export class FairQueue {
     const share = this.#shares.get(sequence.clientId) ?? { waiting: [], open: 0, served: this.#leastServed() };
     this.#shares.set(sequence.clientId, share);
     share.open++;
-    const place = sequence.isFollowUp ? share.waiting.findIndex(({ isFollowUp }) => !isFollowUp) : -1;
+    const { isFollowUp, priority } = sequence;
+    const place = share.waiting.findIndex((other) => !other.isFollowUp && (isFollowUp || other.priority > priority));
     share.waiting.splice(place < 0 ? share.waiting.length : place, 0, sequence);
   }
 

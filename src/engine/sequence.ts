@@ -24,6 +24,7 @@ export class Sequence {
   /** When it was submitted, by `monotonicMs`. */
   readonly sentMs: number;
   readonly clientId: string | undefined;
+  readonly priority: number;
   /** Answers that its request still has to ask for, this one included. */
   readonly answerCount: number;
   readonly isFollowUp: boolean;
@@ -57,6 +58,7 @@ export class Sequence {
     assert(this.maxTokens >= 1, `sequence ${id} may have no token: ${request.maxTokens} asked for, slots hold ${slotCapacity}`);
     assert(prompt.tokenIds.length > 0, `sequence ${id} has an empty prompt, from which nothing can be predicted`);
     this.clientId = request.clientId;
+    this.priority = request.priority ?? 0;
     this.answerCount = request.answerCount ?? 1;
     this.isFollowUp = request.isFollowUp ?? false;
     this.#request = rest;

@@ -110,6 +110,14 @@ export const otherFields = {
     effect: { options: { minTokens: 5 } },
     proof: [fields, "min_tokens keeps the answer from ending before"],
   },
+  priority: {
+    does: "effective",
+    values: "any integer",
+    note: "0 by default; among the requests with the same API key that wait, lower numbers come first. Keys do not overtake each other by it, and what runs is not interrupted",
+    sent: { priority: -1 },
+    effect: { options: { priority: -1 } },
+    proof: ["test/engine/fairness.test.ts", "have their own order among their requests, and overtake nobody by it"],
+  },
   prompt_logprobs: {
     does: "effective",
     values: `${range(0, 20)}, false`,

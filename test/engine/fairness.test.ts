@@ -51,6 +51,17 @@ describe("clients that wait", () => {
     expect(startsOf(runToEnd(engine))).toEqual([other, ...followUps, later]);
   });
 
+  test("have their own order among their requests, and overtake nobody by it", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 });
+    submit([1], { clientId: "a" });
+    step(engine);
+    const mine = (priority?: number) => submit([2], { clientId: "a", ...(priority !== undefined && { priority }) });
+    const [late, usual, first, second] = [mine(3), mine(), mine(-5), mine(-5)];
+    const followUp = submit([3], { clientId: "a", isFollowUp: true, priority: 9 });
+    const other = submit([4], { clientId: "b", priority: 100 });
+    expect(startsOf(runToEnd(engine))).toEqual([other, followUp, first, second, usual, late]);
+  });
+
   test("cannot lock another out of the queue", () => {
     const { submit } = makeEngine({ slotCount: 1 }, { maxWaiting: 2 });
     for (let i = 0; i < 3; i++) submit([1], { clientId: "flood" });
