@@ -1,5 +1,6 @@
 // The whole chat request in one function: prompt → engine → events a client understands.
 
+import { setImmediate } from "node:timers/promises";
 import type { Chat, GenerationOptions, TextPrompt, ToolUse } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import type { ChatEvent, GenerationEvent } from "../core/events.ts";
@@ -120,7 +121,12 @@ class LoadedChatService implements ChatService {
 
   async *#completeTexts(...[texts, options, signal, onEvent]: Parameters<ChatService["completeTexts"]>): AsyncGenerator<ChatEvent, void> {
     refuseUnknownBias(options, this.#tokenizer);
-    const prompts = texts.map((text) => encodeTextPrompt(text, this.#encoder));
+    const prompts: EncodedPrompt[] = [];
+    for (const text of texts) {
+      prompts.push(encodeTextPrompt(text, this.#encoder));
+      await setImmediate(); // a prompt of 100,000 tokens takes a tenth of a second: in between, others have their turn
+      signal.throwIfAborted();
+    }
     refuseManyScores(prompts, options.promptLogprobCount, "prompt");
     const { choiceCount = 1 } = options;
     const start = (index: number, either: AbortSignal) => {

@@ -341,6 +341,16 @@ describe("tokens", () => {
   });
 });
 
+test("many text prompts leave others their turns, and are not read to the end for a client that has left", async () => {
+  const client = new AbortController();
+  const engine = new FakeEngine([]);
+  const prompts = Array.from({ length: 64 }, (_, i) => ({ text: "a b", param: `prompt[${i}]` }));
+  const first = makeService(engine).completeTexts(prompts, makeOptions(), client.signal)[Symbol.asyncIterator]().next();
+  setImmediate(() => client.abort(new Error("gone")));
+  await expect(first).rejects.toThrow("gone");
+  expect(engine.requests).toEqual([]);
+});
+
 function makeService(engine: TokenSource, overrides: Partial<ChatServiceDeps> = {}) {
   const loadImage = async () => makeImage(4, 4);
   return createChatService({
