@@ -8,7 +8,7 @@ import { assignPositions } from "../vision/positions.ts";
 import { refuseLongPrompt, visionTokenIds } from "./encode-prompt.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-export type TextEncoderDeps = { readonly tokenizer: Tokenizer; readonly tokens: SpecialTokens; readonly contextLength: number };
+type TextEncoderDeps = { readonly tokenizer: Tokenizer; readonly tokens: SpecialTokens; readonly contextLength: number };
 
 /**
  * A text is ordinary text throughout, and no token is put before it, as the checkpoint's own tokenizer does. Throws RequestError:

@@ -9,7 +9,7 @@ import { StopStrings } from "./stop-strings.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { type ContentPart, ToolCallParser } from "./tool-call-parser.ts";
 
-export type OutputOptions = {
+type OutputOptions = {
   readonly promptTokenIds: Int32Array;
   readonly stopStrings: readonly string[];
   /** Ids that end an answer; they are no text. */

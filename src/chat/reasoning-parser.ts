@@ -1,6 +1,6 @@
 // Splits an answer into thinking and content at the tokens <think> and </think>. Text that merely looks like them means nothing.
 
-export type ReasoningTokens = { readonly open: number | undefined; readonly close: number | undefined };
+type ReasoningTokens = { readonly open: number | undefined; readonly close: number | undefined };
 
 export type SplitText = { readonly type: "reasoning" | "content"; readonly text: string };
 

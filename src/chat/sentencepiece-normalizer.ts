@@ -3,7 +3,7 @@
 import type { Charsmap } from "./charsmap.ts";
 import { type Normalizer, spaceSign } from "./tokenizer-data.ts";
 
-export type NormalizerOptions = {
+type NormalizerOptions = {
   readonly charsmap: Charsmap | undefined;
   /** Drop spaces at both ends and all but one of a run. */
   readonly removesExtraSpaces: boolean;

@@ -22,10 +22,10 @@ const configSchema = templateSchema.extend({ bos_token: tokenText, eos_token: to
 const manifestSchema = z.object({ source: z.object({ name: z.string() }) });
 
 /**
- * `chat_template.jinja`, else `chat_template.json`, else `chat_template` of `tokenizer_config.json`, else the built-in template of
- * `format`. Throws UserError when a file is broken.
+ * `chat_template.jinja`, else `chat_template.json`, else `chat_template` of `tokenizer_config.json`, else a built-in template. Throws
+ * UserError when a file is broken.
  */
-export function readTemplateSource(folder: string, format: ChatFormat = guessFormat(folder)): TemplateSource {
+export function readTemplateSource(folder: string): TemplateSource {
   const jinjaPath = join(folder, "chat_template.jinja");
   const jsonPath = join(folder, "chat_template.json");
   const configPath = join(folder, "tokenizer_config.json");
@@ -38,6 +38,7 @@ export function readTemplateSource(folder: string, format: ChatFormat = guessFor
   if (inJson !== undefined) return { jinja: inJson, path: jsonPath, ...tokens };
   const inConfig = defaultOf(config, configPath);
   if (inConfig !== undefined) return { jinja: inConfig, path: configPath, ...tokens };
+  const format = guessFormat(folder);
   return { jinja: builtInTemplates[format], path: `built-in template ${format}`, ...tokens };
 }
 

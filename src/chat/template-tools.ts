@@ -1,6 +1,7 @@
 // Tools and calls as a chat template sees them: marked like all of a client's texts.
 
 import type { JsonObject, Tool, ToolCall } from "../core/chat.ts";
+import { parseJson } from "../core/parse-json.ts";
 import { countJsonValues } from "./json-bounds.ts";
 import type { MarkedTexts } from "./marked-texts.ts";
 
@@ -62,14 +63,9 @@ function markJson(value: unknown, texts: MarkedTexts): unknown {
 }
 
 function parseObject(json: string): JsonObject | undefined {
-  if (json.length > maxArgumentsLength) return undefined;
-  try {
-    const value: unknown = JSON.parse(json);
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    return isObject && countJsonValues(value) !== undefined ? (value as JsonObject) : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = json.length <= maxArgumentsLength ? parseJson(json) : undefined;
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject && countJsonValues(value) !== undefined ? (value as JsonObject) : undefined;
 }
 
 /** JSON with the blanks of Python's, `{"a": 1, "b": 2}`, which models were trained on; most clients send it without. Numbers keep their digits. */

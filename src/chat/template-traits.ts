@@ -4,7 +4,7 @@ import type { ChatMessage } from "../core/chat.ts";
 import { MarkedTexts } from "./marked-texts.ts";
 import { type ArgumentsFormat, type TemplateCall, type TemplateTool, toTemplateTool } from "./template-tools.ts";
 
-export type Role = ChatMessage["role"];
+type Role = ChatMessage["role"];
 
 export type TemplatePart = { readonly type: string; readonly text?: string };
 

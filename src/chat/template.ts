@@ -3,7 +3,6 @@
 import { Template } from "@huggingface/jinja";
 import type { Chat, ChatMessage, ContentPart, ImagePart, ToolCall, VideoPart } from "../core/chat.ts";
 import { RequestError, UserError } from "../core/errors.ts";
-import type { ChatFormat } from "./built-in-templates.ts";
 import { MarkedTexts, type PromptSegment } from "./marked-texts.ts";
 import { readTemplateSource, type TemplateSource } from "./template-source.ts";
 import { type TemplateCall, toTemplateCall, toTemplateTool } from "./template-tools.ts";
@@ -16,9 +15,9 @@ import {
   type TextFormat,
 } from "./template-traits.ts";
 
-/** The template of a model folder; `format` says which one to use where there is none. Throws UserError. */
-export function loadTemplate(folder: string, format?: ChatFormat): ChatTemplate {
-  return new ChatTemplate(readTemplateSource(folder, format));
+/** The template of a model folder. Throws UserError. */
+export function loadTemplate(folder: string): ChatTemplate {
+  return new ChatTemplate(readTemplateSource(folder));
 }
 
 export class ChatTemplate {

@@ -2,6 +2,7 @@
 // -PT, Thinking and nano differ only in blanks, which mean nothing here. What is no call of an offered tool stays text.
 
 import type { AnswerPart } from "../core/events.ts";
+import { parseJson } from "../core/parse-json.ts";
 import { toolCallTokens } from "../core/structured-output.ts";
 import { newlinesAtEnd } from "./reasoning-parser.ts";
 
@@ -164,15 +165,6 @@ export class ToolCallParser {
 function writeJson(value: object): string | undefined {
   try {
     return JSON.stringify(value);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Undefined for what is no JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
   } catch {
     return undefined;
   }

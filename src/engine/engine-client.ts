@@ -34,7 +34,7 @@ const retryAfterRestartMs = 5000;
 const idleStats: EngineStats = { running: 0, waiting: 0, slotsUsed: 0, steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0 };
 
 /** The worker that runs `runEngineLoop`, or a MessagePort to it. */
-export type EnginePort = EventEmitter & Pick<Worker, "postMessage">;
+type EnginePort = EventEmitter & Pick<Worker, "postMessage">;
 
 /** Talks to a `runEngineLoop` at the other end of the port. When that end dies, all open iterations and all later ones throw EngineError. */
 export class EngineClient {

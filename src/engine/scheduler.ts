@@ -29,7 +29,7 @@ const retryMs = { least: 1000, most: 60_000 };
 const newestShare = 0.2;
 
 /** What the scheduler asks the model, without running it. */
-export type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures" | "routing">;
+type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures" | "routing">;
 
 type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequence[] };
 

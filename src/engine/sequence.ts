@@ -11,7 +11,7 @@ import type { SlotContent, SpanKey } from "./prefix-match.ts";
 import type { RoutingRecord } from "./routing-record.ts";
 
 /** `waiting` has no slot, `prefilling` and `decoding` own one, `finished` (also: failed, aborted) has given it back. */
-export type SequenceStatus = "waiting" | "prefilling" | "decoding" | "finished";
+type SequenceStatus = "waiting" | "prefilling" | "decoding" | "finished";
 
 /**
  *  [0, computedLength)       keys and values are in the slot

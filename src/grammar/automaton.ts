@@ -11,7 +11,7 @@ const writtenOutCount = 4;
 const maxNodes = 200_000;
 export const controlSymbolStart = 256;
 
-export type SymbolEdge = { readonly first: number; readonly last: number; readonly target: number };
+type SymbolEdge = { readonly first: number; readonly last: number; readonly target: number };
 export type Call = { readonly start: number; readonly returnTo: number };
 /** A counted repeat: the body runs from `start` to `end`, and then again or on to `exit`. */
 export type CountedRepeat = {
@@ -22,7 +22,7 @@ export type CountedRepeat = {
   readonly max: number;
 };
 
-export type Node = {
+type Node = {
   readonly edges: SymbolEdge[];
   readonly jumps: number[];
   readonly calls: Call[];

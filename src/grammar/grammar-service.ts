@@ -23,7 +23,7 @@ export type FromGrammarService =
   | ({ readonly type: "refused"; readonly id: number } & Refusal)
   | { readonly type: "failed"; readonly id: number; readonly message: string };
 
-export type GrammarLimits = {
+type GrammarLimits = {
   readonly maxGrammars: number;
   /** Of all compiled grammars together; the one in use may go beyond by its own share. */
   readonly maxCacheBytes: number;

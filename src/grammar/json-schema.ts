@@ -38,7 +38,7 @@ export type SchemaGrammar = Grammar & {
   readonly ignored: readonly string[];
 };
 
-export type SchemaOptions = {
+type SchemaOptions = {
   /** Refuse what cannot be enforced. */
   readonly isStrict: boolean;
   readonly syntax: JsonSyntax;

@@ -10,7 +10,7 @@ import { stringFormats } from "./string-formats.ts";
 
 const anyLength: LengthRange = { min: 0, max: Infinity };
 
-export type StringHooks = {
+type StringHooks = {
   /** Told the keywords that are not enforced. */
   readonly ignore: (keyword: string) => void;
   /** What `make` gave for the key, made only once. */

@@ -4,7 +4,7 @@
 import { RequestError } from "../core/errors.ts";
 import { type Expression, type Grammar, never } from "./expression.ts";
 
-export type PrunedGrammar = Grammar & { readonly isNullable: (expression: Expression) => boolean };
+type PrunedGrammar = Grammar & { readonly isNullable: (expression: Expression) => boolean };
 
 /** Throws RequestError. */
 export function pruneGrammar(grammar: Grammar): PrunedGrammar {

@@ -1,5 +1,6 @@
 // Takes the chunks of one streamed answer: when text came, how much, how it ended.
 
+import { parseJson } from "../core/parse-json.ts";
 import type { RequestFailure } from "./request-record.ts";
 
 /** The parts that are read of a chunk, of chat and text completions. Anything may be missing: it comes from outside. */
@@ -43,7 +44,7 @@ export class AnswerReader {
       this.#isDone = true;
       return;
     }
-    const chunk = parse(data);
+    const chunk = parseChunk(data);
     if (chunk === undefined) return this.#fail({ kind: "malformed stream", message: `expected JSON, got ${data.slice(0, 100)}` });
     if (chunk.error) return this.#fail(toFailure("error in stream", chunk));
     if (chunk.usage) this.#usage = chunk.usage;
@@ -98,13 +99,9 @@ function isText(value: unknown): boolean {
   return typeof value === "string" && value !== "";
 }
 
-function parse(data: string): Chunk | undefined {
-  try {
-    const value = JSON.parse(data) as unknown;
-    return typeof value === "object" && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
+function parseChunk(data: string): Chunk | undefined {
+  const value = parseJson(data);
+  return typeof value === "object" && value !== null ? value : undefined;
 }
 
 /** Of an error body as OpenAI, vLLM and FastAPI write it; any other text is quoted. */

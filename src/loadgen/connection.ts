@@ -11,7 +11,7 @@ export class TimeoutError extends Error {
   override readonly name = "TimeoutError";
 }
 
-export type PostOptions = {
+type PostOptions = {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 };

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
+import { parseJson } from "../core/parse-json.ts";
 
 export type Message = { readonly role: string; readonly content: unknown };
 
@@ -60,14 +61,6 @@ function fromLine(line: string, where: string): Conversation {
 
 function isMessage(value: unknown): value is Message {
   return typeof value === "object" && value !== null && typeof (value as Message).role === "string" && "content" in value;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function readText(path: string): string {

@@ -1,7 +1,5 @@
 // Mean and percentiles of measured values.
 
-export const reportedPercentiles = [50, 90, 95, 99] as const;
-
 export type Distribution = {
   readonly count: number;
   readonly mean: number;

@@ -22,7 +22,7 @@ const sampleWords = 200;
 /** Where nobody can count: what common English words are in the vocabularies of today. */
 const usualTokensPerWord = 1.1;
 
-export function randomWords(random: SeededRandom, count: number): string[] {
+function randomWords(random: SeededRandom, count: number): string[] {
   return Array.from({ length: count }, () => words[random.below(words.length)]!);
 }
 

@@ -6,7 +6,7 @@ import type { Connection } from "./connection.ts";
 import { isComplete, type RequestRecord } from "./request-record.ts";
 import { sendRequest } from "./send-request.ts";
 
-export type Load = {
+type Load = {
   /** JSON bodies; each is a request. */
   readonly bodies: readonly string[];
   /** Index of the first in the whole load. */

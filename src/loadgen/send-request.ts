@@ -6,7 +6,7 @@ import { type Connection, readBody, TimeoutError } from "./connection.ts";
 import type { RequestFailure, RequestRecord } from "./request-record.ts";
 import { SseReader } from "./sse-reader.ts";
 
-export type SendOptions = {
+type SendOptions = {
   readonly path: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -14,7 +14,7 @@ export type SendOptions = {
   readonly onText?: (() => void) | undefined;
 };
 
-export type Measured = Omit<RequestRecord, "index" | "startMs" | "lateMs">;
+type Measured = Omit<RequestRecord, "index" | "startMs" | "lateMs">;
 
 /** Measures with the clock of `performance.now()`. An aborted request fails with kind `interrupted`. */
 export async function sendRequest(connection: Connection, body: string, options: SendOptions): Promise<Measured> {

@@ -7,7 +7,7 @@ import type { LoadResult } from "./run-load.ts";
 /** Milliseconds that a request may take to count as good; what is missing is no condition. */
 export type ServiceLevel = { readonly ttft?: number; readonly tpot?: number; readonly e2el?: number };
 
-export type FailureGroup = { readonly kind: string; readonly count: number; readonly example: string };
+type FailureGroup = { readonly kind: string; readonly count: number; readonly example: string };
 
 export type Summary = {
   readonly durationMs: number;

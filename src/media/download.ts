@@ -10,7 +10,7 @@ import { checkedAddresses, pinnedLookup, type Resolve } from "./host-address.ts"
 import { findHostRule, type HostRule } from "./host-rule.ts";
 import { fileTooLarge } from "./refusals.ts";
 
-export type DownloadOptions = {
+type DownloadOptions = {
   readonly rules: readonly HostRule[];
   readonly resolve: Resolve;
   /** For one file, redirects included. */

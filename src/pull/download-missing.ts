@@ -14,7 +14,7 @@ export type DownloadObserver = {
   finished(file: RemoteFile): void;
 };
 
-export type Downloads = Omit<FileSource, "url"> & {
+type Downloads = Omit<FileSource, "url"> & {
   readonly urlOf: (file: RemoteFile) => string;
   readonly parallelFiles: number;
   readonly record: PullRecord;

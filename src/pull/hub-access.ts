@@ -15,7 +15,7 @@ export type HubAccess = {
 };
 
 /** Addresses of proxies, "" for none; they may hold a password. */
-export type Proxies = {
+type Proxies = {
   readonly http: string;
   /** Where it is "", that for http. */
   readonly https: string;

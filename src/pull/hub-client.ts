@@ -8,7 +8,7 @@ import { parseRetryAfter, TransientError, withRetries, type Patience } from "./r
 
 const maxRedirects = 5;
 
-export type HubQuestion = { readonly repository: string; readonly revision: string };
+type HubQuestion = { readonly repository: string; readonly revision: string };
 
 export class HubClient {
   readonly #access: HubAccess;

@@ -11,7 +11,7 @@ import { PullRecord } from "./pull-record.ts";
 import { listRepository, type Listing } from "./repository-files.ts";
 import type { RepositoryName } from "./repository-name.ts";
 
-export type PullRequest = {
+type PullRequest = {
   readonly repository: RepositoryName;
   readonly revision: string;
   /** Absolute. */

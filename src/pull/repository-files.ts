@@ -5,7 +5,7 @@ import { z } from "zod";
 import { UserError } from "../core/errors.ts";
 
 /** Of the file's bytes (large files), or of `blob <length>\0` and the bytes, as git names its objects (small files). */
-export type ContentHash = { readonly algorithm: "sha256" | "git-sha1"; readonly hex: string };
+type ContentHash = { readonly algorithm: "sha256" | "git-sha1"; readonly hex: string };
 
 export type RemoteFile = {
   /** In the repository's top folder, so also the name of the local file. */

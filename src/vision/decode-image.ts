@@ -9,12 +9,8 @@ import { type PixelBudget, takePixels } from "./pixel-budget.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import { maxAspectRatio, type Size } from "./smart-resize.ts";
 
-export type ImageLimits = {
-  /** Pixels of the file, before it is scaled down. */
-  readonly maxSourcePixels: number;
-};
-
-export const defaultImageLimits: ImageLimits = { maxSourcePixels: 40_000_000 };
+/** Of the file, before it is scaled down. */
+const maxSourcePixels = 40_000_000;
 
 /** Of native code alone; what is slower has been made to be (40 megapixels of AVIF take 2 s on a busy core). */
 const maxDecodeSeconds = 10;
@@ -31,7 +27,7 @@ const accepted = decodableFormats.map(formatName).join(", ");
  * printer would show, which is paler than Pillow's plain formula (19 of 255 levels on average, on a colour gradient).
  * Its pixels are taken from `budget`. Throws RequestError 400 with `param` and an image code of the OpenAI API.
  */
-export async function decodeImage(bytes: Uint8Array, limits: ImageLimits, param: string, budget?: PixelBudget): Promise<RgbImage> {
+export async function decodeImage(bytes: Uint8Array, param: string, budget?: PixelBudget): Promise<RgbImage> {
   const refuse = (code: string, message: string, cause?: unknown) => new RequestError(message, { code, param, cause });
   if (bytes.length === 0) throw refuse("empty_image_file", `expected an image file, got 0 bytes; send one of: ${accepted}`);
   const format = sniffFormat(bytes);
@@ -47,13 +43,13 @@ export async function decodeImage(bytes: Uint8Array, limits: ImageLimits, param:
   const size = await readSize(bytes).catch((cause: unknown) => {
     throw refuse("invalid_image", `the header of the ${name} image is damaged; send an intact file`, cause);
   });
-  const refusal = checkSize(size, limits);
+  const refusal = checkSize(size);
   if (refusal) throw refuse(refusal.code, refusal.message);
   if (budget && !takePixels(budget, size.width * size.height)) {
     throw refuse("image_too_large", "the images of this request have too many pixels together; send fewer or scale them down");
   }
 
-  return decodePixels(bytes, limits).catch((cause: unknown) => {
+  return decodePixels(bytes).catch((cause: unknown) => {
     const isSlow = /timeout: \d+% complete/.test(String(cause)); // libvips says so when its clock has run out
     if (isSlow) throw refuse("image_parse_error", `the ${name} image takes longer than ${maxDecodeSeconds} s to decode; scale it down`);
     throw refuse("image_parse_error", `the ${name} image is damaged or cut off; send an intact file`, cause);
@@ -68,9 +64,9 @@ async function readSize(bytes: Uint8Array): Promise<Size> {
   return { width, height };
 }
 
-function checkSize({ width, height }: Size, limits: ImageLimits): { code: string; message: string } | undefined {
-  if (width * height > limits.maxSourcePixels) {
-    const message = `image has ${width}x${height} = ${width * height} pixels, the limit is ${limits.maxSourcePixels}; scale it down`;
+function checkSize({ width, height }: Size): { code: string; message: string } | undefined {
+  if (width * height > maxSourcePixels) {
+    const message = `image has ${width}x${height} = ${width * height} pixels, the limit is ${maxSourcePixels}; scale it down`;
     return { code: "image_too_large", message };
   }
   if (Math.max(width, height) > maxAspectRatio * Math.min(width, height)) {
@@ -80,8 +76,8 @@ function checkSize({ width, height }: Size, limits: ImageLimits): { code: string
   return undefined;
 }
 
-async function decodePixels(bytes: Uint8Array, limits: ImageLimits): Promise<RgbImage> {
-  const { data, info } = await sharp(bytes, { ...reading, limitInputPixels: limits.maxSourcePixels })
+async function decodePixels(bytes: Uint8Array): Promise<RgbImage> {
+  const { data, info } = await sharp(bytes, { ...reading, limitInputPixels: maxSourcePixels })
     .flatten({ background: white })
     .toColourspace("srgb")
     .raw({ depth: "uchar" })

@@ -5,7 +5,6 @@ import { EngineError, RequestError } from "../core/errors.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { WorkGate } from "../core/work-gate.ts";
-import { defaultImageLimits, type ImageLimits } from "./decode-image.ts";
 import { unwrapImageResult, type ImageResult, type ImageTask } from "./image-task.ts";
 import type { ImageRequest } from "./load-image.ts";
 import type { RgbImage } from "./rgb-image.ts";
@@ -17,8 +16,7 @@ const maxWaitingImages = 256;
 /** For one picture. The decoder's own clock ends it before, unless the decoder does not look at it. */
 const defaultTimeoutMs = 30_000;
 
-export type ImageLoaderOptions = {
-  readonly limits?: ImageLimits;
+type ImageLoaderOptions = {
   readonly timeoutMs?: number;
   /** What runs a task; for tests. */
   readonly worker?: URL;
@@ -36,8 +34,7 @@ export type ImageLoader = {
 
 /** Threads start with the first picture and stay, as long as each picture comes to an end. Needs the compiled worker: works from dist/ only. */
 export function createImageLoader(config: ImageConfig, options: ImageLoaderOptions = {}): ImageLoader {
-  const { limits = defaultImageLimits, timeoutMs = defaultTimeoutMs } = options;
-  const { worker = new URL("./image-worker.js", import.meta.url) } = options;
+  const { timeoutMs = defaultTimeoutMs, worker = new URL("./image-worker.js", import.meta.url) } = options;
   const gate = new WorkGate(threadCount, maxWaitingImages); // the pool's own queue stays empty, so a task's clock starts with its work
   const pool = new Piscina<ImageTask, ImageResult>({
     filename: worker.href,
@@ -65,7 +62,7 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     // A view is cloned with its whole buffer, so copy just the picture and give that away.
     const own = source instanceof Uint8Array ? new Uint8Array(source) : source;
     const { buffer } = own instanceof Uint8Array ? own : own.rgb;
-    const task: ImageTask = { source: own, request, model, limits };
+    const task: ImageTask = { source: own, request, model };
     const clock = new AbortController();
     clocks.add(clock);
     const timer = setTimeout(() => clock.abort(tooSlow(request.param, timeoutMs)), timeoutMs);

@@ -2,7 +2,6 @@
 
 import { type Refusal, RequestError, toRefusal } from "../core/errors.ts";
 import type { ImagePatches } from "../core/prompt.ts";
-import type { ImageLimits } from "./decode-image.ts";
 import { loadImage, type ImageRequest } from "./load-image.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import type { PixelLimits } from "./smart-resize.ts";
@@ -11,14 +10,13 @@ export type ImageTask = {
   readonly source: Uint8Array | RgbImage;
   readonly request: ImageRequest;
   readonly model: PixelLimits;
-  readonly limits: ImageLimits;
 };
 
 export type ImageResult = { readonly type: "loaded"; readonly image: ImagePatches } | ({ readonly type: "refused" } & Refusal);
 
-export async function runImageTask({ source, request, model, limits }: ImageTask): Promise<ImageResult> {
+export async function runImageTask({ source, request, model }: ImageTask): Promise<ImageResult> {
   try {
-    return { type: "loaded", image: await loadImage(source, model, request, limits) };
+    return { type: "loaded", image: await loadImage(source, model, request) };
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     return { type: "refused", ...toRefusal(error) };

@@ -1,7 +1,7 @@
 // Pictures of a request, from the bytes of their files to the patches the vision tower takes.
 
 import type { ImagePatches } from "../core/prompt.ts";
-import { decodeImage, defaultImageLimits, type ImageLimits } from "./decode-image.ts";
+import { decodeImage } from "./decode-image.ts";
 import { drawTimestamp } from "./draw-timestamp.ts";
 import { toImagePatches } from "./patchify.ts";
 import type { PixelBudget } from "./pixel-budget.ts";
@@ -28,13 +28,8 @@ export type ImageRequest = {
  * From the bytes of a file, or from pixels, which may be drawn on. Keeps the calling thread busy for up to some 100 ms; the server goes
  * through `createImageLoader`. Throws RequestError.
  */
-export async function loadImage(
-  source: Uint8Array | RgbImage,
-  model: PixelLimits,
-  request: ImageRequest,
-  limits: ImageLimits = defaultImageLimits,
-): Promise<ImagePatches> {
-  const image = source instanceof Uint8Array ? await decodeImage(source, limits, request.param, request.pixelBudget) : source;
+export async function loadImage(source: Uint8Array | RgbImage, model: PixelLimits, request: ImageRequest): Promise<ImagePatches> {
+  const image = source instanceof Uint8Array ? await decodeImage(source, request.param, request.pixelBudget) : source;
   if (request.timestamp !== undefined) await drawTimestamp(image, request.timestamp);
   return toImagePatches(resizeBicubic(image, request.size ?? chooseSize(image, request.pixels ?? model, request)));
 }

@@ -31,7 +31,7 @@ export type VideoRequest = {
   readonly signal: AbortSignal;
 };
 
-export type VideoLoaderDeps = {
+type VideoLoaderDeps = {
   /** Absent: video files are refused, lists of pictures are not. */
   readonly ffmpeg: Ffmpeg | undefined;
   readonly config: VideoConfig;

@@ -1,14 +1,14 @@
 // 3-D positions of a prompt by Baidu's rule (model spec §5.4). Transformers differs after long videos; this is the rule of the training.
 
 import { spanLength } from "../core/prompt.ts";
-import { mergeSize as defaultMergeSize } from "../core/vision-grid.ts";
+import { mergeSize } from "../core/vision-grid.ts";
 
 type VisionRun = { readonly type: "vision"; readonly frameCount: number; readonly patchRows: number; readonly patchColumns: number };
 
 /** A stretch of a prompt: text (start and end delimiters of pictures included), or the placeholders of one picture or video. */
 export type PromptRun = { readonly type: "text"; readonly length: number } | VisionRun;
 
-export type PromptPositions = {
+type PromptPositions = {
   /** int32 [3, n]: time, height, width */
   readonly positions: Int32Array;
   /** Generated token number k (k = n, n + 1, …) has position k + positionDelta on all three axes. */
@@ -22,8 +22,8 @@ export type PromptPositions = {
  * 4 text tokens, a picture of 4 × 6 patches, 3 text tokens (T,H,W):
  * (0,0,0) … (3,3,3), (4,4,4) (4,4,5) (4,4,6) (4,5,4) (4,5,5) (4,5,6), (7,7,7) (8,8,8) (9,9,9); positionDelta 10 − 13 = −3.
  */
-export function assignPositions(runs: readonly PromptRun[], mergeSize = defaultMergeSize): PromptPositions {
-  const tokenCount = runs.reduce((sum, run) => sum + runLength(run, mergeSize), 0);
+export function assignPositions(runs: readonly PromptRun[]): PromptPositions {
+  const tokenCount = runs.reduce((sum, run) => sum + runLength(run), 0);
   const positions = new Int32Array(3 * tokenCount);
   let token = 0;
   let start = 0;
@@ -39,7 +39,7 @@ export function assignPositions(runs: readonly PromptRun[], mergeSize = defaultM
       start += run.length;
       continue;
     }
-    const { times, rows, columns } = cells(run, mergeSize);
+    const { times, rows, columns } = cells(run);
     for (let time = 0; time < times; time++) {
       for (let row = 0; row < rows; row++) {
         for (let column = 0; column < columns; column++) place(time, row, column);
@@ -50,11 +50,11 @@ export function assignPositions(runs: readonly PromptRun[], mergeSize = defaultM
   return { positions, positionDelta: start - tokenCount };
 }
 
-function runLength(run: PromptRun, mergeSize: number): number {
-  return run.type === "text" ? run.length : spanLength(run, mergeSize);
+function runLength(run: PromptRun): number {
+  return run.type === "text" ? run.length : spanLength(run);
 }
 
-function cells(run: VisionRun, mergeSize: number) {
+function cells(run: VisionRun) {
   return {
     times: run.frameCount === 1 ? 1 : run.frameCount / 2,
     rows: run.patchRows / mergeSize,

@@ -14,19 +14,19 @@ type Choice = NonNullable<FrameSampling["choice"]>;
 
 /**
  * Numbers of frames, ascending. So many for each second unless that leaves the bounds; then, or when a number is asked for, so many,
- * spread over the whole video. A video with fewer frames gives each of them once. `random` is for the choice "rand".
+ * spread over the whole video. A video with fewer frames gives each of them once.
  */
-export function sampleFrames(video: VideoLength, wishes: FrameSampling, defaults: VideoConfig, random = Math.random): number[] {
+export function sampleFrames(video: VideoLength, wishes: FrameSampling, defaults: VideoConfig): number[] {
   const choice = wishes.choice ?? "leading";
-  if (wishes.targetFrames !== undefined) return sampleByCount(video.frameCount, wishes.targetFrames, choice, random);
+  if (wishes.targetFrames !== undefined) return sampleByCount(video.frameCount, wishes.targetFrames, choice);
   const fps = wishes.fps ?? defaults.fps;
   // A bound that a client gives overrules the model's other one.
   const maxFrames = wishes.maxFrames ?? Math.max(defaults.maxFrames, wishes.minFrames ?? 0);
   const minFrames = Math.min(wishes.minFrames ?? defaults.minFrames, maxFrames);
   const count = Math.floor((video.frameCount / video.fps) * fps);
-  if (count < minFrames) return sampleByCount(video.frameCount, minFrames, choice, random);
-  if (count > maxFrames) return sampleByCount(video.frameCount, maxFrames, choice, random);
-  return sampleByRate(video, fps, choice, random);
+  if (count < minFrames) return sampleByCount(video.frameCount, minFrames, choice);
+  if (count > maxFrames) return sampleByCount(video.frameCount, maxFrames, choice);
+  return sampleByRate(video, fps, choice);
 }
 
 /** Seconds from the start of the video. */
@@ -35,26 +35,26 @@ export function frameTime(index: number, { frameCount, fps }: VideoLength): numb
 }
 
 /** The video in `count` pieces whose ends are whole frames; one frame of each. */
-function sampleByCount(frameCount: number, count: number, choice: Choice, random: () => number): number[] {
+function sampleByCount(frameCount: number, count: number, choice: Choice): number[] {
   const pieceCount = Math.min(count, frameCount);
   const step = frameCount / pieceCount;
   const cut = (piece: number) => (piece === pieceCount ? frameCount : Math.trunc(piece * step));
   return Array.from({ length: pieceCount }, (_, piece) => {
     const [first, last] = [cut(piece), cut(piece + 1) - 1];
     if (choice === "leading") return first;
-    return choice === "middle" ? Math.floor((first + last) / 2) : first + Math.floor(random() * (last - first + 1));
+    return choice === "middle" ? Math.floor((first + last) / 2) : first + Math.floor(Math.random() * (last - first + 1));
   });
 }
 
 /** The frames nearest to equally spaced times; ties go to the even frame. */
-function sampleByRate({ frameCount, fps: videoFps }: VideoLength, fps: number, choice: Choice, random: () => number): number[] {
+function sampleByRate({ frameCount, fps: videoFps }: VideoLength, fps: number, choice: Choice): number[] {
   const duration = frameCount / videoFps;
   const gap = 1 / fps;
   const start = choice === "leading" ? 0 : gap / 2;
   // In the order in which NumPy's `arange` rounds, so that ties fall as they do there.
   const step = start + gap - start;
   return Array.from({ length: Math.ceil((duration + start - start) / gap) }, (_, i) => {
-    const seconds = start + i * step + (choice === "rand" ? (random() - 0.5) * gap : 0);
+    const seconds = start + i * step + (choice === "rand" ? (Math.random() - 0.5) * gap : 0);
     return roundHalfEven(seconds * videoFps);
   }).filter((index) => index < frameCount);
 }

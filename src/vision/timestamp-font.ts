@@ -3,7 +3,7 @@
 // Outlines and widths: Roboto Regular 2.138, Copyright 2015 Google Inc., Apache License 2.0 (github.com/googlefonts/roboto-2), taken
 // from Debian's package fonts-roboto-unhinted. Units: 2048 to the font's size, y upwards from the baseline.
 
-export type Glyph = {
+type Glyph = {
   readonly width: number;
   /** Commands of an SVG path. */
   readonly outline: string;

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { RequestError } from "../core/errors.ts";
+import { parseJson } from "../core/parse-json.ts";
 import { type Ffmpeg, runTool, ToolError } from "./ffmpeg.ts";
 import { PpmError, readPpm } from "./read-ppm.ts";
 import type { RgbImage } from "./rgb-image.ts";
@@ -16,7 +17,7 @@ export type VideoFile = {
   readonly maxFramePixels: number;
 };
 
-export type VideoInfo = VideoLength & Size;
+type VideoInfo = VideoLength & Size;
 
 /** No playlists, no lists of files, nothing that names another file or address. */
 const containers = "mov,matroska,avi,mpegts,gif";
@@ -117,14 +118,6 @@ function isOneOf(numbers: readonly number[]): string {
 function passThrough(version: string): string[] {
   const [major = 99, minor = 99] = /^n?(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number) ?? [];
   return major > 5 || (major === 5 && minor >= 1) ? ["-fps_mode", "passthrough"] : ["-vsync", "passthrough"];
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function refusal(file: VideoFile, error: ToolError): RequestError {

@@ -1,12 +1,17 @@
-// Templates, folders without one, and prompts as text, for the tests of templates.
+// Templates, and prompts as text, for the tests of templates.
 
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type { PromptSegment } from "../../src/chat/marked-texts.ts";
-import { ChatTemplate } from "../../src/chat/template.ts";
+import { ChatTemplate, loadTemplate } from "../../src/chat/template.ts";
 import type { Chat, ChatMessage } from "../../src/core/chat.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
-export function emptyFolder(): string {
-  return temporaryFolder();
+/** The template of a folder that has none: its name tells of which model. */
+export function builtInTemplate(name: "pt" | "thinking"): ChatTemplate {
+  const folder = join(temporaryFolder(), name);
+  mkdirSync(folder);
+  return loadTemplate(folder);
 }
 
 export function makeTemplate(jinja: string): ChatTemplate {

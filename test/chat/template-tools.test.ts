@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { loadTemplate } from "../../src/chat/template.ts";
 import type { Chat, ChatMessage, JsonObject, Tool, ToolCall, ToolChoice, ToolUse } from "../../src/core/chat.ts";
 import { makeChat, nanoFolder, toolSamples } from "./nano.ts";
-import { emptyFolder, makeTemplate, show } from "./template-fixture.ts";
+import { builtInTemplate, makeTemplate, show } from "./template-fixture.ts";
 
 const nano = loadTemplate(nanoFolder);
 
@@ -86,7 +86,7 @@ describe("tools in a template", () => {
   });
 
   test("have the format of ERNIE-4.5-VL-Thinking", () => {
-    const thinking = loadTemplate(emptyFolder(), "thinking");
+    const thinking = builtInTemplate("thinking");
     const declared = { name: "find", description: "é", parameters: { type: "object" } };
     const prompt = show(
       thinking.render({
@@ -103,7 +103,7 @@ describe("tools in a template", () => {
   });
 
   test("are refused by a template that has no place for them, such as -PT's own", () => {
-    const pt = loadTemplate(emptyFolder(), "pt");
+    const pt = builtInTemplate("pt");
     const refuse = (chat: Partial<Chat>) => () => pt.render({ ...makeChat("?"), ...chat });
     expect(refuse({ toolUse: useTools() })).toThrow(/no place for tools/);
     expect(refuse({ messages: conversation.slice(0, 2) })).toThrow(/no place for tool calls/);

@@ -6,7 +6,8 @@ import { loadTemplate } from "../../src/chat/template.ts";
 import type { Chat, ChatMessage } from "../../src/core/chat.ts";
 import { RequestError, UserError } from "../../src/core/errors.ts";
 import { makeChat, nanoFolder, promptCases, toChat } from "./nano.ts";
-import { emptyFolder, makeConversation, makeTemplate, show } from "./template-fixture.ts";
+import { builtInTemplate, makeConversation, makeTemplate, show } from "./template-fixture.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const nano = loadTemplate(nanoFolder);
 
@@ -52,7 +53,7 @@ describe("the nano checkpoint's template", () => {
     const video = { type: "video", source: { type: "frames", files: [] }, param: "" } as const;
     const content = [video, image, { type: "text", text: "?" }, video] as const;
 
-    const segments = (name === "nano" ? nano : loadTemplate(emptyFolder(), name)).render({
+    const segments = (name === "nano" ? nano : builtInTemplate(name)).render({
       messages: [{ role: "user", content }],
       thinking: true,
     });
@@ -122,7 +123,7 @@ describe("the built-in templates", () => {
   const picture = (count: number) => `Picture ${count}:<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>`;
 
   test("write the format of ERNIE-4.5-VL-PT", () => {
-    const pt = loadTemplate(emptyFolder(), "pt");
+    const pt = builtInTemplate("pt");
     const prompt =
       `<|begin_of_sentence|>You are helpful.\nUser: ${picture(1)}What is this?\n` +
       `Assistant: <think>\nFur.\n</think>\nA cat.<|end_of_sentence|>User: ${picture(2)}Sure?\n` +
@@ -133,7 +134,7 @@ describe("the built-in templates", () => {
   });
 
   test("write the format of ERNIE-4.5-VL-Thinking", () => {
-    const thinking = loadTemplate(emptyFolder(), "thinking");
+    const thinking = builtInTemplate("thinking");
     const prompt =
       `<|begin_of_sentence|>You are helpful.\nUser: ${picture(1)}What is this?\n` +
       `Assistant: \n<think>\nFur.\n</think>\n\nA cat.<|end_of_sentence|>User: ${picture(2)}Sure?\n` +
@@ -144,7 +145,7 @@ describe("the built-in templates", () => {
   });
 
   test("give the Thinking model its own words where the client has no system message", () => {
-    const prompt = show(loadTemplate(emptyFolder(), "thinking").render(makeChat("Hi", true)));
+    const prompt = show(builtInTemplate("thinking").render(makeChat("Hi", true)));
     const system = "You are a multimodal AI assistant called ERNIE developed by Baidu based on the PaddlePaddle framework.";
     expect(prompt).toBe(`<|begin_of_sentence|>${system}\nUser: Hi\nAssistant: \n<think>\n`);
   });
@@ -155,7 +156,7 @@ describe("the built-in templates", () => {
     ["the checkpoint that it was converted from", "abc", "ERNIE-4.5-VL-28B-A3B-Thinking", "\n<think>\n"],
     ["the checkpoint that it was converted from", "thinking", "ERNIE-4.5-VL-28B-A3B-PT", "<think>"],
   ])("are chosen for a folder by %s: %s, %s", (_, name, source, ending) => {
-    const folder = join(emptyFolder(), name);
+    const folder = join(temporaryFolder(), name);
     mkdirSync(folder);
     if (source) writeFileSync(join(folder, "manifest.json"), JSON.stringify({ source: { name: source } }));
     const prompt = show(loadTemplate(folder).render(makeChat("Hi", true)));
@@ -280,7 +281,7 @@ describe("refuses", () => {
 
 describe("the template of a folder", () => {
   const write = (files: Record<string, unknown>): string => {
-    const folder = emptyFolder();
+    const folder = temporaryFolder();
     for (const [name, content] of Object.entries(files)) {
       writeFileSync(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
     }

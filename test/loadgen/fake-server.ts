@@ -5,18 +5,18 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 
-export type Asked = { readonly path: string; readonly key: string | undefined; readonly body: Record<string, unknown> };
+type Asked = { readonly path: string; readonly key: string | undefined; readonly body: Record<string, unknown> };
 
 /** Answers one request for a completion. `turn` counts them from 0. */
 export type Behaviour = (response: ServerResponse, asked: Asked, turn: number) => void | Promise<void>;
 
-export type FakeServer = {
+type FakeServer = {
   readonly url: string;
   /** Requests for completions, in the order of their arrival. */
   readonly asked: readonly Asked[];
 };
 
-export type FakeServerOptions = {
+type FakeServerOptions = {
   readonly models?: readonly string[];
   /** Requests without it get a 401. */
   readonly key?: string;

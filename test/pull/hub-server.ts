@@ -6,17 +6,17 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 
-export type HubFile = { readonly content: Buffer; readonly isLfs: boolean };
+type HubFile = { readonly content: Buffer; readonly isLfs: boolean };
 
 /** What happens to one download of a file; further ones are answered well again unless more are queued. */
-export type Failure =
+type Failure =
   | { readonly type: "cut"; readonly afterBytes: number }
   | { readonly type: "wrong-bytes" }
   | { readonly type: "ignore-range" }
   | { readonly type: "silence"; readonly afterBytes: number }
   | { readonly type: "status"; readonly status: number; readonly headers?: Record<string, string> };
 
-export type SeenRequest = {
+type SeenRequest = {
   readonly host: "hub" | "storage";
   readonly path: string;
   readonly authorization?: string;

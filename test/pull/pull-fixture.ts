@@ -13,7 +13,7 @@ import { HubServer, sha256 } from "./hub-server.ts";
 export const shards = ["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors"] as const;
 export const shardBytes = 300_000;
 
-export type Asked = {
+type Asked = {
   token?: string;
   signal?: AbortSignal;
   revision?: string;

@@ -1,7 +1,7 @@
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { countJpegScans } from "../../src/vision/jpeg-scans.ts";
-import { decodeImage, defaultImageLimits } from "../../src/vision/decode-image.ts";
+import { decodeImage } from "../../src/vision/decode-image.ts";
 import { manyScans } from "./many-scans.ts";
 
 const noise = {
@@ -45,7 +45,7 @@ describe("countJpegScans", () => {
 });
 
 test("a JPEG of very many scans is refused before it is decoded, one of some is not", async () => {
-  const decode = (scanCount: number) => decodeImage(manyScans(64, scanCount), defaultImageLimits, "picture");
+  const decode = (scanCount: number) => decodeImage(manyScans(64, scanCount), "picture");
 
   expect(countJpegScans(manyScans(64, 65))).toBe(65);
   expect(await decode(64)).toMatchObject({ width: 64, height: 64 });

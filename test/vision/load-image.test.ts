@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { RequestError } from "../../src/core/errors.ts";
-import { defaultImageLimits } from "../../src/vision/decode-image.ts";
 import { runImageTask, unwrapImageResult } from "../../src/vision/image-task.ts";
 import { loadImage } from "../../src/vision/load-image.ts";
 import { writePng } from "./write-png.ts";
@@ -34,7 +33,7 @@ describe("loadImage", () => {
 });
 
 describe("an image task", () => {
-  const run = (bytes: Uint8Array) => runImageTask({ source: bytes, request: { param }, model, limits: defaultImageLimits });
+  const run = (bytes: Uint8Array) => runImageTask({ source: bytes, request: { param }, model });
 
   test("gives the picture that loadImage gives", async () => {
     const file = makePicture(56, 56);

@@ -7,7 +7,7 @@ export type JsonMistake = {
   readonly column: number;
 };
 
-export type ParsedJson = { readonly type: "value"; readonly value: unknown } | ({ readonly type: "mistake" } & JsonMistake);
+type ParsedJson = { readonly type: "value"; readonly value: unknown } | ({ readonly type: "mistake" } & JsonMistake);
 
 export function parseJson(text: string): ParsedJson {
   try {

@@ -5,7 +5,7 @@ import type { Problem } from "./problem.ts";
 import type { Model } from "./server.ts";
 import type { EditorMistake } from "./settings.ts";
 
-export type ServerState =
+type ServerState =
   | { readonly type: "connecting" }
   | { readonly type: "ready"; readonly models: readonly Model[] }
   | { readonly type: "problem"; readonly problem: Problem };

@@ -21,7 +21,7 @@ import { buildRequest, type ChatRequest } from "./request.ts";
 import { type Connection, listModels, type Model } from "./server.ts";
 import { checkSettings, type Settings } from "./settings.ts";
 
-export type PlaygroundOptions = {
+type PlaygroundOptions = {
   readonly store: ConversationStore;
   readonly connection: () => Connection;
   /** Milliseconds, for durations. */

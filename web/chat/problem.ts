@@ -1,6 +1,6 @@
 // What can go wrong between the page and the server, in words a person can act on.
 
-export type ProblemKind = "unreachable" | "key" | "busy" | "starting" | "broken" | "refused" | "server" | "settings";
+type ProblemKind = "unreachable" | "key" | "busy" | "starting" | "broken" | "refused" | "server" | "settings";
 
 export type Problem = {
   readonly kind: ProblemKind;

@@ -3,12 +3,12 @@
 import type { AnswerTurn, Attachment, Turn } from "./conversation.ts";
 import type { Settings } from "./settings.ts";
 
-export type TextPart = { readonly type: "text"; readonly text: string };
-export type MediaPart =
+type TextPart = { readonly type: "text"; readonly text: string };
+type MediaPart =
   | { readonly type: "image_url"; readonly image_url: { readonly url: string } }
   | { readonly type: "video_url"; readonly video_url: { readonly url: string } };
 
-export type Message =
+type Message =
   | { readonly role: "system" | "user"; readonly content: string | readonly (TextPart | MediaPart)[] }
   | {
       readonly role: "assistant";

@@ -111,7 +111,7 @@ export function favouritesOf({ rows, columns, favourites }: PictureRouting, laye
   });
 }
 
-export type Ranked = { readonly expert: number; readonly count: number };
+type Ranked = { readonly expert: number; readonly count: number };
 
 /** Experts by the number of tokens whose favourite they are, the most first. */
 export function rankFavourites(favourites: readonly (number | undefined)[]): Ranked[] {

@@ -11,7 +11,7 @@ import { ProblemView } from "./problem-view.tsx";
 import type { SettingsTab } from "./settings-panel.tsx";
 import { ToolCalls } from "./tool-calls.tsx";
 
-export type AnswerViewProps = {
+type AnswerViewProps = {
   readonly answer: AnswerTurn;
   readonly isLast: boolean;
   readonly isBusy: boolean;

@@ -14,7 +14,7 @@ export function pastedFrom(clipboard: DataTransfer | null): { readonly files: re
   return { files, hasText: !lines.every((line) => line === "" || isName(line)) };
 }
 
-export type ReadFiles = {
+type ReadFiles = {
   readonly attachments: Attachment[];
   /** Why some were not taken. */
   readonly refusals: string[];

@@ -46,7 +46,7 @@ export function favouriteColour(expert: number, rank: number): string {
 const longestSidePx = 640;
 const smallestLabelledPx = 26;
 
-export type FavouriteCell = { readonly expert: number | undefined; readonly colour: string };
+type FavouriteCell = { readonly expert: number | undefined; readonly colour: string };
 type Grid = { readonly rows: number; readonly columns: number };
 
 /** The picture with its patches coloured, and lines between those of different experts; what was not computed stays as it is. */

@@ -12,7 +12,7 @@ import { Icon } from "./icons.tsx";
 import type { SettingsTab } from "./settings-panel.tsx";
 import { useStickToEnd } from "./stick-to-end.ts";
 
-export type TranscriptProps = {
+type TranscriptProps = {
   readonly playground: Playground;
   readonly state: PlaygroundState;
   readonly onCode: (answer: AnswerTurn) => void;

@@ -8,7 +8,7 @@ import { addSnapshot, readSnapshot, type Snapshot } from "../chat/server-history
 
 const intervalMs = 2000;
 
-export type Status = {
+type Status = {
   readonly info: ServerInfo | undefined;
   /** What was seen before is at its beginning. */
   readonly history: readonly Snapshot[];

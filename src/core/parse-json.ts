@@ -1,0 +1,10 @@
+// JSON from outside, where text that is none is no error.
+
+/** Undefined for what is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
