@@ -89,24 +89,31 @@ void addForEveryActivation(Ort::CustomOpDomain& domain) {
     for (const Op& op : ops) domain.Add(&op);
 }
 
-// An op for the CPU alone that computes in float.
+// An op for the CPU alone that computes in float; Kernel is made of the Ort::ConstKernelInfo of a node.
 template <typename Op, typename Kernel>
 struct CpuOp : Ort::CustomOpBase<Op, Kernel, true> {
     const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-    OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo*, void** kernel) const {
-        return statusOf([&] { *kernel = new Kernel; });
+    OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
+        return statusOf([&] { *kernel = new Kernel(Ort::ConstKernelInfo(info)); });
     }
 };
 
-// Codes and scales (common/tiles.h) as two inputs from `first` on: [rows/16, columns/32, 64·bits] and [rows/16, columns/32, 16].
-inline TiledMatrix matrixInput(const Ort::KernelContext& context, size_t first, const char* op) {
-    const Shape codes = shapeOf(context, first), scales = shapeOf(context, first + 1);
-    const auto isValid = [&] { return codes[2] == 64 * 4 || codes[2] == 64 * 8; };
-    if (codes.size() != 3 || !isValid() || scales != Shape{codes[0], codes[1], kTileRows}) {
+// Codes and scales (common/tiles.h), two weights of a node from input `first` on: [rows/16, columns/32, 64·bits] and [rows/16, columns/32, 16]. They
+// stay where they are as long as the session lives, so a kernel asks once: a small layer takes as long as looking at shapes.
+inline TiledMatrix matrixWeight(const Ort::ConstKernelInfo& info, size_t first, const char* op) {
+    const auto weight = [&](size_t input) {
+        int isConstant = 0;
+        const Ort::ConstValue value = info.GetTensorConstantInput(input, &isConstant);
+        if (!isConstant) throw std::runtime_error(std::string(op) + ": input " + std::to_string(input) + " wants to be a weight of the model");
+        return value;
+    };
+    const Ort::ConstValue codesValue = weight(first), scalesValue = weight(first + 1);
+    const Shape codes = codesValue.GetTensorTypeAndShapeInfo().GetShape(), scales = scalesValue.GetTensorTypeAndShapeInfo().GetShape();
+    if (codes.size() != 3 || (codes[2] != 64 * 4 && codes[2] != 64 * 8) || scales != Shape{codes[0], codes[1], kTileRows}) {
         throw std::runtime_error(std::string(op) + ": a matrix wants codes [rows/16, columns/32, 256 or 512] and scales [rows/16, columns/32, 16], got " + show(codes) + " and " + show(scales));
     }
-    const auto data = [&](size_t input) { return context.GetInput(input).GetTensorRawData(); };
-    return {static_cast<const uint8_t*>(data(first)), static_cast<const uint16_t*>(data(first + 1)), int(codes[0]) * kTileRows, int(codes[1]) * kBlockColumns, int(codes[2] / 64)};
+    return {static_cast<const uint8_t*>(codesValue.GetTensorRawData()), static_cast<const uint16_t*>(scalesValue.GetTensorRawData()),
+            int(codes[0]) * kTileRows, int(codes[1]) * kBlockColumns, int(codes[2] / 64)};
 }
 
 inline ONNXTensorElementDataType matrixInputType(size_t input) {

@@ -3,7 +3,7 @@
 // inputs   0 x [..., H] float
 //          1 gate_up [2I/16, H/32, 64·bits] uint8      2 gate_up_scales [2I/16, H/32, 16] float16
 //          3 down [H/16, I/32, 64·bits] uint8          4 down_scales [H/16, I/32, 16] float16
-//          5 addend, like x, optional
+//          5 addend, like x, optional; 1…4 are weights
 // outputs  0 y, like x
 
 #include "../../common/ort_op.h"
@@ -12,25 +12,26 @@
 namespace ernie {
 namespace {
 
+constexpr const char* kName = "GatedMlp";
 constexpr size_t kAddendInput = 5;
 
 struct Kernel {
+    TiledMatrix gateUp, down;
+
+    explicit Kernel(const Ort::ConstKernelInfo& info) : gateUp(matrixWeight(info, 1, kName)), down(matrixWeight(info, 3, kName)) {
+        if (gateUp.rows == 2 * down.columns && gateUp.columns == down.rows && down.rows % kBlockColumns == 0) return;
+        const auto size = [](int rows, int columns) { return std::to_string(rows) + " × " + std::to_string(columns); };
+        throw std::runtime_error("GatedMlp: gate_up of " + size(gateUp.rows, gateUp.columns) + " wants down of " +
+                                 size(gateUp.columns, gateUp.rows / 2) + ", got " + size(down.rows, down.columns));
+    }
+
     OrtStatusPtr ComputeV2(OrtKernelContext* native) {
         return statusOf([&] {
             Ort::KernelContext context(native);
             const Shape shape = shapeOf(context, 0);
-            GatedMlp a{};
-            a.x = context.GetInput(0).GetTensorData<float>();
-            a.gateUp = matrixInput(context, 1, "GatedMlp");
-            a.down = matrixInput(context, 3, "GatedMlp");
-            if (a.gateUp.rows != 2 * a.down.columns || a.gateUp.columns != a.down.rows || a.down.rows % kBlockColumns != 0) {
-                throw std::runtime_error("GatedMlp: gate_up of " + std::to_string(a.gateUp.rows) + " × " + std::to_string(a.gateUp.columns) + " wants down of " +
-                                         std::to_string(a.gateUp.columns) + " × " + std::to_string(a.gateUp.rows / 2) + ", got " +
-                                         std::to_string(a.down.rows) + " × " + std::to_string(a.down.columns));
-            }
-            a.tokens = tokensOf(shape, a.gateUp.columns, "GatedMlp");
+            GatedMlp a{nullptr, context.GetInput(0).GetTensorData<float>(), nullptr, gateUp, down, tokensOf(shape, gateUp.columns, kName)};
             if (context.GetInputCount() > kAddendInput) {
-                if (shapeOf(context, kAddendInput) != shape) throw std::runtime_error("GatedMlp: addend wants " + show(shape) + ", got " + show(shapeOf(context, kAddendInput)));
+                expectShape(kName, "addend", shapeOf(context, kAddendInput), shape);
                 a.addend = context.GetInput(kAddendInput).GetTensorData<float>();
             }
             a.y = context.GetOutput(0, shape).GetTensorMutableData<float>();
@@ -40,7 +41,7 @@ struct Kernel {
 };
 
 struct Op : CpuOp<Op, Kernel> {
-    const char* GetName() const { return "GatedMlp"; }
+    const char* GetName() const { return kName; }
     size_t GetInputTypeCount() const { return kAddendInput + 1; }
     ONNXTensorElementDataType GetInputType(size_t input) const {
         return input == 0 || input == kAddendInput ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : matrixInputType(input - 1);
