@@ -24,7 +24,8 @@ inline std::string show(const Shape& shape) {
     return text + "]";
 }
 
-inline Shape shapeOf(const Ort::KernelContext& context, size_t input) { return context.GetInput(input).GetTensorTypeAndShapeInfo().GetShape(); }
+inline Shape shapeOf(const Ort::ConstValue& value) { return value.GetTensorTypeAndShapeInfo().GetShape(); }
+inline Shape shapeOf(const Ort::KernelContext& context, size_t input) { return shapeOf(context.GetInput(input)); }
 
 inline void expectShape(const char* op, const char* name, const Shape& got, const Shape& wanted) {
     if (got != wanted) throw std::runtime_error(std::string(op) + ": " + name + " wants " + show(wanted) + ", got " + show(got));
@@ -98,17 +99,18 @@ struct CpuOp : Ort::CustomOpBase<Op, Kernel, true> {
     }
 };
 
-// Codes and scales (common/tiles.h), two weights of a node from input `first` on: [rows/16, columns/32, 64·bits] and [rows/16, columns/32, 16]. They
-// stay where they are as long as the session lives, so a kernel asks once: a small layer takes as long as looking at shapes.
+// A weight of the node. It stays where it is as long as the session lives, so a kernel asks once: a small layer takes as long as looking at shapes.
+inline Ort::ConstValue weightInput(const Ort::ConstKernelInfo& info, size_t input, const char* op) {
+    int isConstant = 0;
+    const Ort::ConstValue value = info.GetTensorConstantInput(input, &isConstant);
+    if (!isConstant) throw std::runtime_error(std::string(op) + ": input " + std::to_string(input) + " wants to be a weight of the model");
+    return value;
+}
+
+// Codes and scales (common/tiles.h), two weights from input `first` on: [rows/16, columns/32, 64·bits] and [rows/16, columns/32, 16].
 inline TiledMatrix matrixWeight(const Ort::ConstKernelInfo& info, size_t first, const char* op) {
-    const auto weight = [&](size_t input) {
-        int isConstant = 0;
-        const Ort::ConstValue value = info.GetTensorConstantInput(input, &isConstant);
-        if (!isConstant) throw std::runtime_error(std::string(op) + ": input " + std::to_string(input) + " wants to be a weight of the model");
-        return value;
-    };
-    const Ort::ConstValue codesValue = weight(first), scalesValue = weight(first + 1);
-    const Shape codes = codesValue.GetTensorTypeAndShapeInfo().GetShape(), scales = scalesValue.GetTensorTypeAndShapeInfo().GetShape();
+    const Ort::ConstValue codesValue = weightInput(info, first, op), scalesValue = weightInput(info, first + 1, op);
+    const Shape codes = shapeOf(codesValue), scales = shapeOf(scalesValue);
     if (codes.size() != 3 || (codes[2] != 64 * 4 && codes[2] != 64 * 8) || scales != Shape{codes[0], codes[1], kTileRows}) {
         throw std::runtime_error(std::string(op) + ": a matrix wants codes [rows/16, columns/32, 256 or 512] and scales [rows/16, columns/32, 16], got " + show(codes) + " and " + show(scales));
     }

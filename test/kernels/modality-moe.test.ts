@@ -189,12 +189,10 @@ describe.skipIf(!isBuilt)(
       session.dispose();
     });
 
-    test("a layer whose shapes do not fit together is refused with both shapes", () => {
+    test("a layer whose shapes do not fit together is refused when it is loaded", () => {
       const layer = makeLayer(small);
-      const session = open({ ...layer, sizes: { ...small, topK: 9 } });
 
-      expect(() => run(session, new Float32Array(small.hidden), [true])).toThrow(/top_k is 9, wants 1…8 and at most E/);
-      session.dispose();
+      expect(() => open({ ...layer, sizes: { ...small, topK: 9 } })).toThrow(/top_k is 9, wants 1…8 and at most E/);
     });
   },
 );

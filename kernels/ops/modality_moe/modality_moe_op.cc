@@ -7,7 +7,7 @@
 //          3 correction_bias [2, E] float
 //          4 text_gate_up [E, 2I/16, H/32, 64·bits] uint8        5 text_gate_up_scales [E, 2I/16, H/32, 16] float16
 //          6 text_down [E, H/16, I/32, 64·bits] uint8            7 text_down_scales [E, H/16, I/32, 16] float16
-//          8…11 the same of the vision bank, with its own I
+//          8…11 the same of the vision bank, with its own I; 2…11 are weights
 // outputs  0 y, like x
 //          1 chosen [..., top_k] int32, optional, CPU only: bank · E + expert, the best score first
 // attributes top_k (int), norm_min (float)
@@ -23,50 +23,46 @@ constexpr size_t kInputCount = 12;
 constexpr size_t kFirstBankInput = 4;
 constexpr size_t kChosenOutput = 1;
 
-const uint8_t* bytesOf(const Ort::KernelContext& context, size_t input) {
-    return static_cast<const uint8_t*>(context.GetInput(input).GetTensorRawData());
-}
-
-ExpertBank bankArguments(const Ort::KernelContext& context, size_t first, const ModalityMoe& a) {
-    const Shape codes = shapeOf(context, first);
+ExpertBank bankWeights(const Ort::ConstKernelInfo& info, size_t first, const ModalityMoe& a) {
+    const Ort::ConstValue codes = weightInput(info, first, kName), codeScales = weightInput(info, first + 1, kName);
+    const Ort::ConstValue down = weightInput(info, first + 2, kName), downScales = weightInput(info, first + 3, kName);
+    const Shape shape = shapeOf(codes);
     const int64_t experts = a.experts, hidden = a.hidden, blockBytes = 64 * a.bits;
-    if (codes.size() != 4 || codes[1] < 4 || codes[1] % 4 != 0) {
-        throw std::runtime_error("ModalityMoe: gate_up wants [E, 2I/16, H/32, 64·bits] with I a multiple of 32, got " + show(codes));
+    if (shape.size() != 4 || shape[1] < 4 || shape[1] % 4 != 0) {
+        throw std::runtime_error("ModalityMoe: gate_up wants [E, 2I/16, H/32, 64·bits] with I a multiple of 32, got " + show(shape));
     }
-    const int64_t width = codes[1] * kTileRows / 2;
-    expectShape(kName, "gate_up", codes, {experts, codes[1], hidden / 32, blockBytes});
-    expectShape(kName, "gate_up_scales", shapeOf(context, first + 1), {experts, codes[1], hidden / 32, kTileRows});
-    expectShape(kName, "down", shapeOf(context, first + 2), {experts, hidden / 16, width / 32, blockBytes});
-    expectShape(kName, "down_scales", shapeOf(context, first + 3), {experts, hidden / 16, width / 32, kTileRows});
-    const auto scales = [&](size_t input) { return reinterpret_cast<const uint16_t*>(bytesOf(context, input)); };
-    return {bytesOf(context, first), scales(first + 1), bytesOf(context, first + 2), scales(first + 3), int(width)};
+    const int64_t width = shape[1] * kTileRows / 2;
+    expectShape(kName, "gate_up", shape, {experts, shape[1], hidden / 32, blockBytes});
+    expectShape(kName, "gate_up_scales", shapeOf(codeScales), {experts, shape[1], hidden / 32, kTileRows});
+    expectShape(kName, "down", shapeOf(down), {experts, hidden / 16, width / 32, blockBytes});
+    expectShape(kName, "down_scales", shapeOf(downScales), {experts, hidden / 16, width / 32, kTileRows});
+    const auto bytes = [](const Ort::ConstValue& value) { return static_cast<const uint8_t*>(value.GetTensorRawData()); };
+    const auto halves = [](const Ort::ConstValue& value) { return static_cast<const uint16_t*>(value.GetTensorRawData()); };
+    return {bytes(codes), halves(codeScales), bytes(down), halves(downScales), int(width)};
 }
 
-// Everything except y.
-ModalityMoe argumentsOf(const Ort::KernelContext& context, ActivationType type, int topK, float normMin) {
+// What is the same in every call.
+ModalityMoe fixedArguments(const Ort::ConstKernelInfo& info, ActivationType type) {
     ModalityMoe a{};
-    const Shape x = shapeOf(context, 0), router = shapeOf(context, 2), codes = shapeOf(context, kFirstBankInput);
-    if (x.empty() || x.back() < 32 || x.back() % 32 != 0) throw std::runtime_error("ModalityMoe: x wants [..., H] with H a multiple of 32, got " + show(x));
-    if (router.size() != 3 || router[1] < 1 || router[1] > kMaxExperts) {
-        throw std::runtime_error("ModalityMoe: router wants [2, E, H] with E at most " + std::to_string(kMaxExperts) + ", got " + show(router));
+    const Ort::ConstValue router = weightInput(info, 2, kName), bias = weightInput(info, 3, kName);
+    const Shape shape = shapeOf(router), codes = shapeOf(weightInput(info, kFirstBankInput, kName));
+    if (shape.size() != 3 || shape[1] < 1 || shape[1] > kMaxExperts || shape[2] < 32 || shape[2] % 32 != 0) {
+        throw std::runtime_error("ModalityMoe: router wants [2, E, H] with E at most " + std::to_string(kMaxExperts) + " and H a multiple of 32, got " + show(shape));
     }
-    if (topK < 1 || topK > kMaxTopK || topK > router[1]) throw std::runtime_error("ModalityMoe: top_k is " + std::to_string(topK) + ", wants 1…" + std::to_string(kMaxTopK) + " and at most E");
+    const int64_t topK = info.GetAttribute<int64_t>("top_k");
+    if (topK < 1 || topK > kMaxTopK || topK > shape[1]) throw std::runtime_error("ModalityMoe: top_k is " + std::to_string(topK) + ", wants 1…" + std::to_string(kMaxTopK) + " and at most E");
     a.type = type;
-    a.hidden = int(x.back());
-    a.experts = int(router[1]);
-    a.tokens = rowsOf(x);
-    a.topK = topK;
-    a.normMin = normMin;
+    a.experts = int(shape[1]);
+    a.hidden = int(shape[2]);
+    a.topK = int(topK);
+    a.normMin = info.GetAttribute<float>("norm_min");
     a.bits = !codes.empty() && codes.back() == 64 * 8 ? 8 : 4;
-    expectShape(kName, "vision_expert", {int64_t(context.GetInput(1).GetTensorTypeAndShapeInfo().GetElementCount())}, {a.tokens});
-    expectShape(kName, "router", router, {2, a.experts, a.hidden});
-    expectShape(kName, "correction_bias", shapeOf(context, 3), {2, a.experts});
-    a.x = context.GetInput(0).GetTensorRawData();
-    a.visionExpert = bytesOf(context, 1);
-    a.router = context.GetInput(2).GetTensorData<float>();
-    a.correctionBias = context.GetInput(3).GetTensorData<float>();
-    a.banks[0] = bankArguments(context, kFirstBankInput, a);
-    a.banks[1] = bankArguments(context, kFirstBankInput + 4, a);
+    expectShape(kName, "router", shape, {2, a.experts, a.hidden});
+    expectShape(kName, "correction_bias", shapeOf(bias), {2, a.experts});
+    a.router = router.GetTensorData<float>();
+    a.correctionBias = bias.GetTensorData<float>();
+    a.banks[0] = bankWeights(info, kFirstBankInput, a);
+    a.banks[1] = bankWeights(info, kFirstBankInput + 4, a);
     return a;
 }
 
@@ -82,24 +78,23 @@ void runOnCuda(Ort::KernelContext& context, const ModalityMoe& a) {
 }
 #endif
 
-int32_t* chosenOutput(Ort::KernelContext& context, int topK) {
-    Shape shape = shapeOf(context, 0);
-    shape.back() = topK;
-    return context.GetOutput(kChosenOutput, shape).GetTensorMutableData<int32_t>();
-}
-
 struct Kernel {
-    ActivationType type;
+    ModalityMoe fixed;
     bool isCuda;
-    int topK;
-    float normMin;
 
     OrtStatusPtr ComputeV2(OrtKernelContext* native) {
         return statusOf([&] {
             Ort::KernelContext context(native);
-            ModalityMoe a = argumentsOf(context, type, topK, normMin);
-            a.y = context.GetOutput(0, shapeOf(context, 0)).GetTensorMutableRawData();
-            if (context.GetOutputCount() > kChosenOutput) a.chosen = chosenOutput(context, topK);
+            const Ort::ConstValue x = context.GetInput(0), visionExpert = context.GetInput(1);
+            Shape shape = shapeOf(x);
+            ModalityMoe a = fixed;
+            a.tokens = tokensOf(shape, a.hidden, kName);
+            expectShape(kName, "vision_expert", {int64_t(visionExpert.GetTensorTypeAndShapeInfo().GetElementCount())}, {a.tokens});
+            a.x = x.GetTensorRawData();
+            a.visionExpert = static_cast<const uint8_t*>(visionExpert.GetTensorRawData());
+            a.y = context.GetOutput(0, shape).GetTensorMutableRawData();
+            shape.back() = a.topK;
+            if (context.GetOutputCount() > kChosenOutput) a.chosen = context.GetOutput(kChosenOutput, shape).GetTensorMutableData<int32_t>();
             if (a.tokens == 0) return;
 #ifdef ERNIE_CUDA
             if (isCuda) return runOnCuda(context, a);
@@ -116,7 +111,7 @@ struct Op : ActivationOp<Op, Kernel> {
         return statusOf([&] {
             const Ort::ConstKernelInfo info(native);
             if (isCuda() && info.GetOutputCount() > kChosenOutput) throw std::runtime_error("ModalityMoe: the CUDA kernel does not put out what it chose");
-            *kernel = new Kernel{activationTypeOf(type), isCuda(), int(info.GetAttribute<int64_t>("top_k")), info.GetAttribute<float>("norm_min")};
+            *kernel = new Kernel{fixedArguments(info, activationTypeOf(type)), isCuda()};
         });
     }
     const char* GetName() const { return kName; }
