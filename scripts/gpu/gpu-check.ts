@@ -32,7 +32,7 @@ export const checkJobs: readonly Job[] = [
   { name: "stages-tiny-a-qmoe", question: parity, limitSeconds: 60, run: (c) => checkStages(c, tinyA, "onnxruntime") },
   {
     name: "kernel-test",
-    question: "ModalityMoe's CUDA kernels beside their reference, outside ONNX Runtime",
+    question: "our CUDA kernels beside their references, outside ONNX Runtime",
     limitSeconds: 120,
     run: checkKernels,
   },

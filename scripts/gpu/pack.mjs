@@ -80,8 +80,8 @@ function main() {
 function sayCalls(parts) {
   const folder = relative(root, out);
   const enter = ". /tmp/gpu/enter.sh && node --import tsx scripts/gpu";
-  const buildTest = "nvcc -std=c++17 -O3 -arch=native -o /tmp/moe_test modality_moe*.cu modality_moe_reference.cc";
-  const meanwhile = [`(cd kernels/ops/modality_moe && ${buildTest}) && /tmp/moe_test`, "/tmp/moe_test --bench"];
+  const nvcc = "nvcc -std=c++17 -O3 -arch=native -o /tmp/$op kernels/ops/$op/*.cu kernels/ops/$op/${op}_reference.cc";
+  const meanwhile = [`for op in ${cudaOps().join(" ")}; do ${nvcc} && /tmp/$op || exit 1; done`, "/tmp/modality_moe --bench"];
   const unpack = `cp ${folder}/kit.sha256 /tmp/kit/ && bash ${folder}/unpack.sh /tmp/kit /tmp/gpu`;
   const rest = "environment,stages-*,graphs-*,answers-*,kernel-times,switch-*";
   const check = `${enter}/gpu-check.ts --budget 540 --only '${rest}' --out $OUT/gpu-check.json`;
@@ -128,7 +128,7 @@ function withDependencies(names) {
   return found;
 }
 
-/** The kernel library as it is built; with nvcc also the CUDA kernels' own test, which then needs no compiler on the host. */
+/** The kernel library as it is built; with nvcc also the CUDA kernels' own tests, which then need no compiler on the host. */
 function packKernels(kit) {
   const build = join(kit, "kernels", "build");
   mkdirSync(build, { recursive: true });
@@ -137,10 +137,18 @@ function packKernels(kit) {
   run("node", ["scripts/kernels/build.mjs"], root);
   copyFileSync(join(root, "kernels", "build", "libernie_kernels.so"), join(build, "libernie_kernels.so"));
   if (!hasNvcc) return;
-  const folder = join(root, "kernels", "ops", "modality_moe");
-  const sources = readdirSync(folder).filter((name) => name.endsWith(".cu") || name === "modality_moe_reference.cc");
   const targets = (flags.gpu === "all" ? ["80", "90"] : [flags.gpu]).flatMap((sm) => ["-gencode", `arch=compute_${sm},code=sm_${sm}`]);
-  run("nvcc", ["-std=c++17", "-O3", ...targets, "-o", join(build, "modality_moe_cuda_test"), ...sources], folder);
+  for (const op of cudaOps()) {
+    const folder = join(root, "kernels", "ops", op);
+    const sources = readdirSync(folder).filter((name) => name.endsWith(".cu") || name === `${op}_reference.cc`);
+    run("nvcc", ["-std=c++17", "-O3", ...targets, "-o", join(build, `${op}_cuda_test`), ...sources], folder);
+  }
+}
+
+/** Operators with CUDA kernels. */
+function cudaOps() {
+  const ops = join(root, "kernels", "ops");
+  return readdirSync(ops).filter((op) => existsSync(join(ops, op, `${op}_cuda_test.cu`)));
 }
 
 /** Debug symbols, and machine code for GPUs that the host has not got, take most of the room. */

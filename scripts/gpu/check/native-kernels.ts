@@ -7,33 +7,36 @@ import { fileURLToPath } from "node:url";
 import type { JobContext } from "../job.ts";
 
 const kernels = fileURLToPath(new URL("../../../kernels", import.meta.url));
-const opFolder = join(kernels, "ops", "modality_moe");
+/** Operators with CUDA kernels. */
+const ops = readdirSync(join(kernels, "ops")).filter((op) => existsSync(join(kernels, "ops", op, `${op}_cuda_test.cu`)));
 
-/** Runs the tests; on a GPU those of the CUDA kernels. */
+/** Runs the tests of the CUDA kernels. */
 export function checkKernels({ device, work, say, record, secondsLeft }: JobContext): void {
-  const program = device === "cuda" ? cudaTest(work) : join(kernels, "build", "modality_moe_test");
-  if (!existsSync(program)) return say(`${program} is not built (npm run kernels:test): left out`);
-  const output = run(program, [], secondsLeft());
-  record("output", output);
-  say(output.trim().split("\n").at(-1) ?? "");
+  if (device === "cpu") return say("on a CPU: npm run kernels:test");
+  for (const op of ops) {
+    const output = run(cudaTest(op, work), [], secondsLeft());
+    record(op, output);
+    say(`${op}: ${output.trim().split("\n").at(-1) ?? ""}`);
+  }
 }
 
 /** Times of one layer of the 28B, T = 1…8192. */
 export function benchKernels({ device, work, say, record, secondsLeft }: JobContext): void {
   if (device === "cpu") return say("on a CPU: npm run kernels:bench");
-  const output = run(cudaTest(work), ["--bench"], secondsLeft());
+  const output = run(cudaTest("modality_moe", work), ["--bench"], secondsLeft());
   record("output", output);
   for (const line of output.trim().split("\n")) say(line);
 }
 
 /** Built here with nvcc for this GPU, unless it came with the kit (scripts/gpu/pack.mjs). */
-function cudaTest(work: string): string {
-  const packed = join(kernels, "build", "modality_moe_cuda_test");
+function cudaTest(op: string, work: string): string {
+  const packed = join(kernels, "build", `${op}_cuda_test`);
   if (existsSync(packed)) return packed;
-  const program = join(work, "modality_moe_cuda_test");
+  const program = join(work, `${op}_cuda_test`);
   if (existsSync(program)) return program;
-  const sources = readdirSync(opFolder).filter((name) => name.endsWith(".cu") || name === "modality_moe_reference.cc");
-  execFileSync("nvcc", ["-std=c++17", "-O3", "-arch=native", "-o", program, ...sources], { cwd: opFolder, stdio: "inherit" });
+  const folder = join(kernels, "ops", op);
+  const sources = readdirSync(folder).filter((name) => name.endsWith(".cu") || name === `${op}_reference.cc`);
+  execFileSync("nvcc", ["-std=c++17", "-O3", "-arch=native", "-o", program, ...sources], { cwd: folder, stdio: "inherit" });
   return program;
 }
 
