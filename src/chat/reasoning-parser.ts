@@ -1,5 +1,7 @@
 // Splits an answer into thinking and content at the tokens <think> and </think>. Text that merely looks like them means nothing.
 
+import { HeldNewlines } from "./held-newlines.ts";
+
 type ReasoningTokens = { readonly open: number | undefined; readonly close: number | undefined };
 
 export type SplitText = { readonly type: "reasoning" | "content"; readonly text: string };
@@ -16,7 +18,8 @@ export class ReasoningParser {
   #reasoningTokenCount = 0;
   /** True while newlines at the front are dropped. */
   #isTrimming: boolean;
-  #heldNewlines = "";
+  /** Newlines within thinking: those before </think> are not shown. */
+  readonly #newlines = new HeldNewlines();
 
   /** The prompt decides where an answer begins: inside its thinking when the last of the two tokens there is <think>. */
   constructor(tokens: ReasoningTokens, promptTokenIds: Int32Array) {
@@ -48,7 +51,7 @@ export class ReasoningParser {
     if (!isOpening && !isClosing) return;
     this.#phase = isOpening ? "reasoning" : "content";
     this.#isTrimming = true;
-    this.#heldNewlines = "";
+    this.#newlines.take();
   }
 
   /** Takes note of a token that is part of the content, though no text. */
@@ -68,18 +71,6 @@ export class ReasoningParser {
   pushText(text: string): SplitText {
     const trimmed = this.#isTrimming ? text.replace(/^\n+/, "") : text;
     if (trimmed !== "") this.#isTrimming = false;
-    if (this.#phase !== "reasoning") return { type: "content", text: trimmed };
-    // Newlines wait until something follows them: those before </think> are not shown.
-    const seen = this.#heldNewlines + trimmed;
-    const end = seen.length - newlinesAtEnd(seen);
-    this.#heldNewlines = seen.slice(end);
-    return { type: "reasoning", text: seen.slice(0, end) };
+    return this.#phase === "reasoning" ? { type: "reasoning", text: this.#newlines.push(trimmed) } : { type: "content", text: trimmed };
   }
-}
-
-/** Counted from the end: a regular expression would begin anew at each of many newlines elsewhere. */
-export function newlinesAtEnd(text: string): number {
-  let count = 0;
-  while (count < text.length && text[text.length - 1 - count] === "\n") count++;
-  return count;
 }

@@ -4,7 +4,7 @@
 import type { AnswerPart } from "../core/events.ts";
 import { parseJson } from "../core/parse-json.ts";
 import { toolCallTokens } from "../core/structured-output.ts";
-import { newlinesAtEnd } from "./reasoning-parser.ts";
+import { HeldNewlines } from "./held-newlines.ts";
 
 /** Everything but thinking, which is split off before. */
 export type ContentPart = Exclude<AnswerPart, { type: "reasoning" }>;
@@ -28,8 +28,8 @@ export class ToolCallParser {
   readonly #maxCalls: number;
   #phase: Phase = { type: "text" };
   #callCount = 0;
-  /** Newlines between text and call, and between calls, belong to the format: held until text follows. */
-  #heldNewlines = "";
+  /** Newlines between text and call, and between calls, belong to the format. */
+  readonly #newlines = new HeldNewlines();
   #isBehindCall = false;
 
   /** Tools that may be called, and after how many calls the answer ends. */
@@ -80,18 +80,16 @@ export class ToolCallParser {
   /** What was held back, at the end of the answer. A call that the end cuts short keeps the arguments it has. */
   flush(): ContentPart[] {
     const parts = this.#phase.type === "text" ? [] : this.#endCall("");
-    const held = this.#heldNewlines;
-    this.#heldNewlines = "";
+    const held = this.#newlines.take();
     return held === "" ? parts : [...parts, { type: "content", text: held }];
   }
 
   #showText(text: string): ContentPart[] {
-    const seen = this.#isBehindCall ? text.replace(/^\n+/, "") : this.#heldNewlines + text;
+    const seen = this.#isBehindCall ? text.replace(/^\n+/, "") : text;
     if (seen === "") return [];
     this.#isBehindCall = false;
-    const end = seen.length - newlinesAtEnd(seen);
-    this.#heldNewlines = seen.slice(end);
-    return end === 0 ? [] : [{ type: "content", text: seen.slice(0, end) }];
+    const shown = this.#newlines.push(seen);
+    return shown === "" ? [] : [{ type: "content", text: shown }];
   }
 
   #tryBegin(raw: string): ContentPart[] {
@@ -138,7 +136,7 @@ export class ToolCallParser {
 
   #beginCall(): void {
     this.#callCount++;
-    this.#heldNewlines = "";
+    this.#newlines.take();
     this.#isBehindCall = true;
   }
 

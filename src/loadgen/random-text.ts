@@ -41,7 +41,7 @@ export async function tokensPerWord(count: CountTokens, seed: number): Promise<{
 /** A text of about `tokenCount` tokens; of exactly so many where `count` is given and words of one token are left to add or to take. */
 export async function textOfTokens(random: SeededRandom, tokenCount: number, ratio: number, count?: CountTokens): Promise<string> {
   if (tokenCount === 0) return "";
-  const text = randomWords(random, Math.max(1, Math.round(tokenCount / ratio)));
+  let text = randomWords(random, Math.max(1, Math.round(tokenCount / ratio)));
   let best = { text: text.join(" "), miss: Infinity };
   if (!count) return best.text;
   for (let round = 0; round < maxRounds; round++) {
@@ -51,8 +51,7 @@ export async function textOfTokens(random: SeededRandom, tokenCount: number, rat
     if (Math.abs(miss) < Math.abs(best.miss)) best = { text: text.join(" "), miss };
     if (miss === 0) break;
     const change = Math.round(miss / ratio) || Math.sign(miss);
-    if (change > 0) text.push(...randomWords(random, change));
-    else text.splice(Math.max(1, text.length + change));
+    text = change > 0 ? text.concat(randomWords(random, change)) : text.slice(0, Math.max(1, text.length + change));
   }
   return best.text;
 }

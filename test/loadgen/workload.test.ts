@@ -22,6 +22,12 @@ describe("random texts", () => {
     expect(await count(await textOfTokens(new SeededRandom(1), tokens, ratio, count))).toBe(tokens);
   });
 
+  test("may be long, and far off at first", async () => {
+    const countHalf = async (text: string) => Math.round(countOnly(text) / 2);
+    const text = await textOfTokens(new SeededRandom(1), 400_000, 1, countHalf);
+    expect(await countHalf(text)).toBeGreaterThan(398_000);
+  });
+
   test("are sized by the ratio where texts cannot be counted", async () => {
     expect(countOnly(await textOfTokens(new SeededRandom(1), 300, 1.5))).toBe(200);
   });
