@@ -96,7 +96,7 @@ function pullCommand(): Command {
       "Download a checkpoint from the Hugging Face hub: the same command again goes on where it stopped; every file is verified.",
     )
     .argument("<repo>", "owner/name, e.g. baidu/ERNIE-4.5-VL-28B-A3B-PT")
-    .option("--revision <revision>", "branch, tag or commit; a commit for the same files everywhere", "main")
+    .option("--revision <revision>", "branch, tag or commit; a commit for the same files everywhere", notEmpty, "main")
     .option("--out <dir>", "folder to write (default: the repository's name)", notEmpty)
     .addHelpText("after", pullHelp)
     .action(async (repo: string, { revision, out }: { revision: string; out: string | undefined }) => {

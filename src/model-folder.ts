@@ -97,7 +97,11 @@ const origin = z.object({ format: z.unknown().optional(), formatVersion: z.unkno
 
 /** Whether the server can load the folder as it is or has to convert it first. Throws a UserError when it is neither. */
 export function classifyFolder(folder: string): "converted" | "checkpoint" {
-  if (!existsSync(folder)) throw new UserError(`${folder}: expected a model folder, got nothing of that name; check the path`);
+  const stat = statSync(folder, { throwIfNoEntry: false });
+  if (!stat) {
+    throw new UserError(`${folder}: expected a model folder, got nothing of that name; check the path, or download it with ernie-vl pull`);
+  }
+  if (!stat.isDirectory()) throw new UserError(`${folder}: expected a model folder, got a file; name the folder that it lies in`);
   if (existsSync(join(folder, manifestFileName))) return "converted";
   if (existsSync(join(folder, "config.json"))) return "checkpoint";
   throw new UserError(

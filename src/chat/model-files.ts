@@ -27,5 +27,5 @@ export function readJsonIfThere<T>(path: string, schema: z.ZodType<T>): T | unde
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw new UserError(`${path}: ${issue?.path.join(".") || "the file"}: ${issue?.message}`);
+  throw new UserError(`${path}: ${issue?.path.join(".") || "the file"}: ${issue?.message}; copy it again from the checkpoint`);
 }

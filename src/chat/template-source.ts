@@ -19,7 +19,7 @@ const tokenText = z.union([z.string(), z.object({ content: z.string() }).transfo
 const namedTemplates = z.array(z.object({ name: z.string(), template: z.string() }));
 const templateSchema = z.object({ chat_template: z.union([z.string(), namedTemplates]).nullish() });
 const configSchema = templateSchema.extend({ bos_token: tokenText, eos_token: tokenText });
-const manifestSchema = z.object({ source: z.object({ name: z.string() }) });
+const manifestSchema = z.object({ source: z.object({ name: z.string() }).optional() });
 
 /**
  * `chat_template.jinja`, else `chat_template.json`, else `chat_template` of `tokenizer_config.json`, else a built-in template. Throws

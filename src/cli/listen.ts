@@ -38,7 +38,9 @@ export async function listen(server: ServerType | Server, { host, port, optionPr
       throw new UserError(`port ${port} on ${host} is in use; choose another with --${optionPrefix}port, or 0 for any free one`);
     if (code === "EACCES") throw new UserError(`no permission to listen on port ${port}; choose one above 1023 with --${optionPrefix}port`);
     if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND")
-      throw new UserError(`${host} is not an address of this machine; see --${optionPrefix}host`);
+      throw new UserError(
+        `${host} is not an address of this machine; give --${optionPrefix}host 127.0.0.1, or 0.0.0.0 for all that it has`,
+      );
     throw error;
   }
   const address = server.address() as AddressInfo;

@@ -6,6 +6,7 @@ import { loadTemplate } from "../chat/template.ts";
 import { loadTokenizer } from "../chat/tokenizer.ts";
 import { cacheFolderFor } from "../convert/conversion-cache.ts";
 import { convert, type ConvertOptions } from "../convert/convert.ts";
+import { readModelConfig } from "../convert/read-config.ts";
 import type { Source } from "../convert/source.ts";
 import { UserError } from "../core/errors.ts";
 import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
@@ -137,6 +138,7 @@ export async function convertShown(
 
 /** Reads the small files as a server will: the end of a long conversion would be a bad moment to learn what is wrong with them. */
 function checkCompanions(folder: string): void {
+  readModelConfig(folder);
   loadTokenizer(folder);
   loadTemplate(folder);
   readVideoConfig(folder);

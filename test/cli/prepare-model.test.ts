@@ -14,6 +14,14 @@ const options = { settings: { weights: "fp32", activations: "fp32" }, programVer
 describe("a checkpoint is refused before anything is converted when", () => {
   test.each<[string, (folder: string) => void, RegExp]>([
     ["it has no tokenizer", (folder) => rmSync(join(folder, "tokenizer.json")), /expected a tokenizer \(tokenizer\.json, .*found none/],
+    [
+      "it is of another model, whatever else it lacks",
+      (folder) => {
+        writeFileSync(join(folder, "config.json"), '{"model_type": "llama"}');
+        rmSync(join(folder, "tokenizer.json"));
+      },
+      /this program serves ERNIE-4\.5-VL only\), got "llama"/,
+    ],
     ["its chat template is broken", (folder) => writeFileSync(join(folder, "chat_template.jinja"), "{% if %}"), /chat_template\.jinja/],
     [
       "its settings of videos are broken",

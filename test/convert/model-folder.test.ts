@@ -108,6 +108,13 @@ describe("a folder given by the operator", () => {
     expect(classifyFolder(writeModel())).toBe("converted");
   });
 
+  test("is refused when it is a file of one", () => {
+    const file = join(writeModel(), "manifest.json");
+    expect(() => classifyFolder(file)).toThrow(
+      new UserError(`${file}: expected a model folder, got a file; name the folder that it lies in`),
+    );
+  });
+
   test("is refused when it is neither, or not there", () => {
     const folder = join(temporaryFolder(), "x");
     expect(() => classifyFolder(folder)).toThrow("got nothing of that name");
