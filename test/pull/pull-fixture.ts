@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import type { HubAccess } from "../../src/pull/hub-access.ts";
 import { partPath, type PullPlan } from "../../src/pull/pull-plan.ts";
 import { recordFileName } from "../../src/pull/pull-record.ts";
 import { pullRepository, type PullObserver, type TransferSettings } from "../../src/pull/pull-repository.ts";
@@ -15,6 +16,7 @@ export const shardBytes = 300_000;
 
 type Asked = {
   token?: string;
+  access?: HubAccess;
   signal?: AbortSignal;
   revision?: string;
   observer?: Partial<PullObserver>;
@@ -41,12 +43,12 @@ export class PullFixture {
     rmSync(this.root, { recursive: true, force: true });
   }
 
-  async pull({ token, signal, revision = "main", observer, transfer }: Asked = {}): Promise<void> {
+  async pull({ token, access, signal, revision = "main", observer, transfer }: Asked = {}): Promise<void> {
     const request = {
       repository: parseRepositoryName(this.hub.repository),
       revision,
       folder: this.folder,
-      access: { endpoint: this.hub.endpoint, token, proxies: { http: "", https: "", except: "" } },
+      access: access ?? { endpoint: this.hub.endpoint, token, proxies: { http: "", https: "", except: "" } },
       signal: signal ?? new AbortController().signal,
     };
     const remember: PullObserver = {
