@@ -22,9 +22,11 @@ export class FairQueue {
   /** By client, only those with something open. */
   readonly #shares = new Map<string | undefined, Share>();
 
-  /** Sequences that wait. */
+  /** Sequences that wait. Asked several times a step. */
   get length(): number {
-    return this.all().length;
+    let count = 0;
+    for (const { waiting } of this.#shares.values()) count += waiting.length;
+    return count;
   }
 
   all(): Sequence[] {

@@ -209,15 +209,18 @@ export function makeRequest(content: readonly (number | string)[], options: Part
 
 export function makePrompt(content: readonly (number | string)[]): EncodedPrompt {
   const tokenIds: number[] = [];
+  const positions: number[] = [];
   const spans: VisionSpan[] = [];
-  for (const part of content) {
+  for (const [position, part] of content.entries()) {
     if (typeof part === "string") {
       spans.push({ start: tokenIds.length, length: 3, image: makeImage(part) });
       tokenIds.push(imageToken, imageToken, imageToken);
-    } else tokenIds.push(part);
+      positions.push(position, position, position); // so that positions and indices differ
+    } else {
+      tokenIds.push(part);
+      positions.push(position);
+    }
   }
-  // A picture advances the position by 1, whatever it fills, so that positions and indices differ.
-  const positions = tokenIds.map((_, i) => i - spans.reduce((sum, span) => sum + Math.min(Math.max(i - span.start, 0), 2), 0));
   return {
     tokenIds: Int32Array.from(tokenIds),
     positions: Int32Array.from([0, 1, 2].flatMap((axis) => positions.map((p, i) => (tokenIds[i] === imageToken ? p + axis : p)))),
