@@ -208,6 +208,7 @@ export const ownFields = {
   guided_choice: otherFields.guided_choice,
   guided_grammar: otherFields.guided_grammar,
   cache_salt: otherFields.cache_salt,
+  priority: otherFields.priority,
 } satisfies Record<string, Field>;
 
 const shows = (part: object) => asks({ role: "user", content: [part] });

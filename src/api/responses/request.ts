@@ -29,6 +29,7 @@ const sharedFields = chatRequest.pick({
   ignore_eos: true,
   skip_special_tokens: true,
   cache_salt: true,
+  priority: true,
   top_logprobs: true,
   parallel_tool_calls: true,
   structured_outputs: true,
