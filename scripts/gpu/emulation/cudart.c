@@ -162,6 +162,8 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, 
   if (result) *result = cudaDriverEntryPointSuccess;
   return cudaSuccess;
 }
+cudaError_t cudaProfilerStart(void) { return cudaSuccess; }
+cudaError_t cudaProfilerStop(void) { return cudaSuccess; }
 cudaError_t cudaGetLastError(void) { return cudaSuccess; }
 cudaError_t cudaPeekAtLastError(void) { return cudaSuccess; }
 const char* cudaGetErrorName(cudaError_t error) { return error ? "an error of the emulated GPU" : "no error"; }
