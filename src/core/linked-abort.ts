@@ -6,14 +6,8 @@ export class LinkedAbort {
   readonly #parent: AbortSignal;
   readonly #follow = (): void => this.#controller.abort(this.#parent.reason);
 
-  readonly #aborted: Promise<never>;
-
   constructor(parent: AbortSignal) {
     this.#parent = parent;
-    this.#aborted = new Promise((_, reject) => {
-      this.signal.addEventListener("abort", () => reject(this.signal.reason as Error), { once: true });
-    });
-    this.#aborted.catch(() => {}); // often nobody waits
     if (parent.aborted) this.#follow();
     else parent.addEventListener("abort", this.#follow, { once: true });
   }
@@ -24,10 +18,16 @@ export class LinkedAbort {
 
   /**
    * What `work` gives, or the reason of the abort as soon as that comes. Node 20's fetch and its bodies follow their signal, but now and
-   * then one that is aborted at a bad moment never settles.
+   * then one that is aborted at a bad moment never settles. (Promise.race would keep all that was ever given until the abort.)
    */
   race<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#aborted]);
+    return new Promise((resolve, reject) => {
+      const leave = (): void => reject(this.signal.reason as Error);
+      if (this.signal.aborted) leave();
+      else this.signal.addEventListener("abort", leave, { once: true });
+      const settle = (): void => this.signal.removeEventListener("abort", leave);
+      work.then(resolve, reject).finally(settle);
+    });
   }
 
   abort(reason?: unknown): void {
