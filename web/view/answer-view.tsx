@@ -22,6 +22,7 @@ type AnswerViewProps = {
 };
 
 const MarkdownOnce = memo(Markdown);
+const JsonOnce = memo(JsonText);
 
 export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExperts, onSettings }: AnswerViewProps) {
   const isRunning = answer.state === "running";
@@ -57,15 +58,17 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExper
   );
 }
 
-/** Answers in a form are JSON, which Markdown would take apart. */
 function AnswerText({ answer: { text, settings } }: { readonly answer: AnswerTurn }) {
-  if (settings.format !== "text")
-    return (
-      <pre class="json-answer" tabIndex={0}>
-        {indentJson(text)}
-      </pre>
-    );
-  return <MarkdownOnce text={text} />;
+  return settings.format === "text" ? <MarkdownOnce text={text} /> : <JsonOnce text={text} />;
+}
+
+/** Answers in a form are JSON, which Markdown would take apart. */
+function JsonText({ text }: { readonly text: string }) {
+  return (
+    <pre class="json-answer" tabIndex={0}>
+      {indentJson(text)}
+    </pre>
+  );
 }
 
 function Thinking({ answer: { thinking, text, state, calls, metrics } }: { readonly answer: AnswerTurn }) {
