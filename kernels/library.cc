@@ -2,6 +2,9 @@
 
 #include "common/ort_op.h"
 
+// A hash of all that the library is built from (scripts/kernels/build.mjs), which the program compares with the sources it finds.
+__attribute__((used, section("ernie_sources"))) static const char kSourcesHash[] = ERNIE_SOURCES_HASH;
+
 extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
     const OrtApi* api = base->GetApi(ORT_API_VERSION);
     if (!api) return base->GetApi(1)->CreateStatus(ORT_FAIL, "libernie_kernels.so is built for another ONNX Runtime; run npm run kernels:build");

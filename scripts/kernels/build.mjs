@@ -2,7 +2,8 @@
 // `node scripts/kernels/build.mjs [--cpu]`; --cpu leaves the CUDA kernels out. CUDA_ARCHITECTURES=80,90,100,120 builds for other GPUs than 80,90.
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,6 +16,8 @@ const library = join(build, "libernie_kernels.so");
 const headerPackage = "com.github.asus4.onnxruntime@0.4.9";
 const headersInPackage = "package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64/onnxruntime.framework/Headers";
 const headers = join(build, "onnxruntime-1.29.0");
+
+const sourcesHash = hashSources();
 
 const warnings = ["-Wall", "-Wextra"];
 // -Wno-maybe-uninitialized: a false alarm inside GCC 12's AVX-512 header.
@@ -73,7 +76,18 @@ async function main(isCpuOnly) {
 
 function compile(source, object, withCuda) {
   if (source.endsWith(".cu")) return run("nvcc", [...nvccFlags, "-c", source, "-o", object]);
-  return run("g++", [...cxxFlags, ...(withCuda ? ["-DERNIE_CUDA"] : []), "-c", source, "-o", object]);
+  const defined = [`-DERNIE_SOURCES_HASH="${sourcesHash}"`, ...(withCuda ? ["-DERNIE_CUDA"] : [])];
+  return run("g++", [...cxxFlags, ...defined, "-c", source, "-o", object]);
+}
+
+/** Of all that the library is built from; src/runtime/kernel-library.ts computes the same. */
+function hashSources() {
+  const hash = createHash("sha256");
+  for (const name of readdirSync(kernels, { recursive: true, encoding: "utf8" }).toSorted()) {
+    const isSource = /\.(cc|cu|cuh|h)$/.test(name) && !/^(build|bench)\/|_test\.(cc|cu)$/.test(name);
+    if (isSource) hash.update(name).update(readFileSync(join(kernels, name)));
+  }
+  return hash.digest("hex");
 }
 
 function fetchHeaders() {

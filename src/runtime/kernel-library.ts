@@ -1,21 +1,49 @@
-// Where our own operators (kernels/) are, if they have been built.
+// Where our own operators (kernels/) are, if they have been built, and whether from the sources that are here.
 
-import { existsSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../core/errors.ts";
+import { readSection } from "./cuda/elf.ts";
+
+/** The same from src/ and from dist/. */
+const kernels = fileURLToPath(new URL("../../kernels", import.meta.url));
+const builtLibrary = "build/libernie_kernels.so";
+
+/** In which the library holds the hash of its sources (kernels/library.cc). */
+const sourcesSection = "ernie_sources";
 
 /**
  * The library that `npm run kernels:build` makes, or the one that $ERNIE_VL_KERNELS names; undefined when there is none. Throws UserError
- * when the one that is named is not there: a model would be converted for a slower operator instead.
+ * when the one that is named is not there, or was built from other sources than are here: its operators may lack what graphs ask for,
+ * and a slower operator instead would not be noticed.
  */
 export function findKernelLibrary(): string | undefined {
   const chosen = process.env["ERNIE_VL_KERNELS"];
-  // The same from src/ and from dist/.
-  const path = chosen ? resolve(chosen) : fileURLToPath(new URL("../../kernels/build/libernie_kernels.so", import.meta.url));
-  if (!chosen) return existsSync(path) ? path : undefined;
-  if (statSync(path, { throwIfNoEntry: false })?.isFile()) return path;
-  throw new UserError(
-    `ERNIE_VL_KERNELS is ${chosen}, expected the file that npm run kernels:build makes, got none of that name; correct or unset it`,
-  );
+  const path = chosen ? resolve(chosen) : join(kernels, builtLibrary);
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
+    if (!chosen) return undefined;
+    throw new UserError(
+      `ERNIE_VL_KERNELS is ${chosen}, expected the file that npm run kernels:build makes, got none of that name; correct or unset it`,
+    );
+  }
+  // An installation may have the library without its sources.
+  if (existsSync(join(kernels, "library.cc")) && readSection(path, sourcesSection) !== kernelSourcesHash()) {
+    throw new UserError(
+      `${chosen ?? `kernels/${builtLibrary}`} was built from other sources than kernels/ holds; run npm run kernels:build`,
+    );
+  }
+  return path;
+}
+
+/** Of all that the library is built from; scripts/kernels/build.mjs computes the same. */
+export function kernelSourcesHash(): string {
+  const hash = createHash("sha256");
+  const names = readdirSync(kernels, { recursive: true, encoding: "utf8" });
+  for (const name of names.toSorted()) {
+    const isSource = /\.(cc|cu|cuh|h)$/.test(name) && !/^(build|bench)\/|_test\.(cc|cu)$/.test(name);
+    if (isSource) hash.update(name).update(readFileSync(join(kernels, name)));
+  }
+  return hash.digest("hex");
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,8 @@ import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { UserError } from "../../src/core/errors.ts";
 import type { ActivationFormat } from "../../src/core/manifest.ts";
 import type { CudaProbe } from "../../src/runtime/cuda/probe.ts";
-import { findOnnxRuntime } from "../../src/runtime/ort-api.ts";
+import { kernelSourcesHash } from "../../src/runtime/kernel-library.ts";
+import { makeLibrary } from "../runtime/make-library.ts";
 
 const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-plan-start-"));
@@ -95,8 +96,12 @@ describe("a converted model", () => {
 });
 
 describe("with a kernel library that was built without CUDA", () => {
-  // Only its sections are looked at: any library without GPU code will do.
-  const stub = () => vi.stubEnv("ERNIE_VL_KERNELS", findOnnxRuntime());
+  // Only its sections are looked at.
+  const stub = () => {
+    const library = join(root, "libernie_kernels.so");
+    writeFileSync(library, makeLibrary({ ernie_sources: kernelSourcesHash() }));
+    vi.stubEnv("ERNIE_VL_KERNELS", library);
+  };
 
   test("a GPU gets ONNX Runtime's operator, a CPU our own", () => {
     stub();

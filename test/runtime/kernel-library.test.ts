@@ -1,14 +1,20 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, expect, test, vi } from "vitest";
+import { chooseSettings } from "../../src/cli/prepare-model.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
+import { findKernelLibrary, kernelSourcesHash } from "../../src/runtime/kernel-library.ts";
+import { makeLibrary } from "./make-library.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "ernie-vl-kernel-library-"));
+const path = join(folder, "libernie_kernels.so");
 
 afterEach(() => vi.unstubAllEnvs());
+afterAll(() => rmSync(folder, { recursive: true }));
 
 test("the library that is named is taken, by a relative path too", () => {
-  const path = fileURLToPath(import.meta.url);
+  writeFileSync(path, makeLibrary({ ernie_sources: kernelSourcesHash() }));
   vi.stubEnv("ERNIE_VL_KERNELS", relative(process.cwd(), path));
 
   expect(findKernelLibrary()).toBe(path);
@@ -17,13 +23,25 @@ test("the library that is named is taken, by a relative path too", () => {
 test.each(["", join("nowhere", "libernie_kernels.so")])(
   "one that is not there is the operator's error, not another operator: %j",
   (name) => {
-    const path = join(tmpdir(), name); // the first is a folder
-    vi.stubEnv("ERNIE_VL_KERNELS", path);
+    const missing = join(tmpdir(), name); // the first is a folder
+    vi.stubEnv("ERNIE_VL_KERNELS", missing);
 
     expect(findKernelLibrary).toThrow(
       new UserError(
-        `ERNIE_VL_KERNELS is ${path}, expected the file that npm run kernels:build makes, got none of that name; correct or unset it`,
+        `ERNIE_VL_KERNELS is ${missing}, expected the file that npm run kernels:build makes, got none of that name; correct or unset it`,
       ),
     );
   },
 );
+
+test.each([
+  ["of other sources", { ernie_sources: "0".repeat(64) }],
+  ["from before libraries said so", {}],
+] as const)("a library %s is the operator's error, also where it would be chosen by itself", (_, sections) => {
+  writeFileSync(path, makeLibrary(sections));
+  vi.stubEnv("ERNIE_VL_KERNELS", path);
+  const error = new UserError(`${path} was built from other sources than kernels/ holds; run npm run kernels:build`);
+
+  expect(findKernelLibrary).toThrow(error);
+  expect(() => chooseSettings("int4", "fp32", "auto")).toThrow(error);
+});

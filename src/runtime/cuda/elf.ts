@@ -27,6 +27,14 @@ export function hasCudaCode(path: string): boolean {
   return inspect(path, (_, sections) => sections.some(({ name }) => name === ".nv_fatbin"));
 }
 
+/** The text that a section of that name begins with; undefined when there is none. Throws UserError when the file is not a library. */
+export function readSection(path: string, name: string): string | undefined {
+  return inspect(path, (read, sections) => {
+    const section = sections.find((each) => each.name === name);
+    return section && stringAt(read(section.offset, section.size), 0);
+  });
+}
+
 function inspect<T>(path: string, look: (read: Read, sections: readonly Section[]) => T): T {
   const file = openSync(path, "r");
   try {
