@@ -21,10 +21,10 @@ static inline float expNear(float z) {
 }
 
 static inline float silu(float gate) {
-    float z = -gate;
-    z = z > 87 ? 87 : z;  // NaN stays NaN
-    z = z < -87 ? -87 : z;
-    return gate / (1 + expNear(z));
+    // −gate within ±87, in integers: comparing floats may trap, which keeps a compiler from vectorizing.
+    const uint32_t bits = bitsOfFloat(gate), magnitude = bits & 0x7fffffff, largest = 0x42ae0000;
+    const uint32_t clamped = magnitude < largest ? magnitude : largest;
+    return gate / (1 + expNear(floatFromBits((~bits & 0x80000000) | clamped)));  // NaN is still in gate
 }
 
 }  // namespace ernie
