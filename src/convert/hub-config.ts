@@ -1,7 +1,7 @@
 // The config.json that Baidu publishes: text keys at the top level, `vision_config` inside, pairs [text, vision] for the two expert banks.
 
 import { z } from "zod";
-import type { ModelSizes } from "./model-sizes.ts";
+import { decoderKeys, type ModelSizes } from "./model-sizes.ts";
 import { absent, count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
 
@@ -14,17 +14,7 @@ function pair(value: z.ZodType<number>, expectation: string) {
 }
 
 const hubConfig = z.object({
-  hidden_size: count,
-  intermediate_size: count,
-  num_hidden_layers: count,
-  num_attention_heads: count,
-  num_key_value_heads: count,
-  head_dim: count.nullish(),
-  vocab_size: count,
-  max_position_embeddings: count,
-  rms_norm_eps: positive.default(1e-5),
-  hidden_act: only("silu"),
-  use_bias: only(false),
+  ...decoderKeys,
   use_rmsnorm: only(true),
   tie_word_embeddings: z.boolean().default(true),
   rope_theta: positive.default(500_000),
@@ -34,16 +24,12 @@ const hubConfig = z.object({
   quantization_config: absent("no quantization (only unquantized checkpoints can be converted)"),
   mm_vocab_size: only(0),
   moe_num_experts: pair(count, "an expert count, or one for each of [text, vision]"),
-  moe_intermediate_size: z.tuple([count, count], "expert widths of [text, vision]"),
-  moe_k: count,
-  moe_num_shared_experts: z.int("a whole number").min(0, "a whole number").nullish(),
   moe_layer_start_index: pair(layerIndex, "a layer number, or one for each of [text, vision]"),
   moe_layer_end_index: pair(layerIndex, "a layer number, or one for each of [text, vision]"),
   moe_layer_interval: count.default(1),
   moe_gate: only("topk"),
   moe_use_aux_free: only(true),
   moe_norm_gate_logits: only(true),
-  moe_norm_min: positive.default(1e-12),
   spatial_conv_size: count.default(2),
   temporal_conv_size: count.default(2),
   use_temporal_conv: only(true),

@@ -1,11 +1,31 @@
 // What config.json alone says, in either spelling, and the rules its sizes obey.
 
+import { z } from "zod";
 import type { ModelConfig } from "../core/model-config.ts";
 import { mergeSize, patchSize } from "../core/vision-grid.ts";
-import { rejectValue } from "./read-json.ts";
+import { count, only, positive, rejectValue } from "./read-json.ts";
 import type { DeclaredTokens } from "./special-tokens.ts";
 
 export type ModelSizes = Pick<ModelConfig, "text" | "moe" | "vision"> & { readonly tokens: DeclaredTokens };
+
+/** What both spellings of config.json say of the decoder in the same words. */
+export const decoderKeys = {
+  hidden_size: count,
+  intermediate_size: count,
+  num_hidden_layers: count,
+  num_attention_heads: count,
+  num_key_value_heads: count,
+  head_dim: count.nullish(),
+  vocab_size: count,
+  max_position_embeddings: count,
+  rms_norm_eps: positive.default(1e-5),
+  hidden_act: only("silu"),
+  use_bias: only(false),
+  moe_intermediate_size: z.tuple([count, count], "expert widths of [text, vision]"),
+  moe_k: count,
+  moe_num_shared_experts: z.int("a whole number").min(0, "a whole number").nullish(),
+  moe_norm_min: positive.default(1e-12),
+};
 
 /** What attention, routing and the vision tower take for granted. `prefix` leads to the text keys. */
 export function checkSizes(path: string, { text, moe, vision }: ModelSizes, prefix: string): void {

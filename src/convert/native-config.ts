@@ -1,32 +1,18 @@
 // The config.json that transformers v5 writes: `text_config` and `vision_config` inside, one expert count for both banks.
 
 import { z } from "zod";
-import type { ModelSizes } from "./model-sizes.ts";
+import { decoderKeys, type ModelSizes } from "./model-sizes.ts";
 import { absent, count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
 
 const mropeSection = z.tuple([count, count, count], "frequency pairs of [height, width, time]");
 
 const textConfig = z.object({
-  hidden_size: count,
-  intermediate_size: count,
-  num_hidden_layers: count,
-  num_attention_heads: count,
-  num_key_value_heads: count,
-  head_dim: count.nullish(),
-  vocab_size: count,
-  max_position_embeddings: count,
-  rms_norm_eps: positive.default(1e-5),
-  hidden_act: only("silu"),
-  use_bias: only(false),
+  ...decoderKeys,
   tie_word_embeddings: z.boolean().nullish(),
   rope_parameters: z.object({ rope_type: only("default"), rope_theta: positive.default(500_000), mrope_section: mropeSection }),
   mlp_layer_types: z.array(z.enum(["dense", "sparse"])),
   moe_num_experts: count,
-  moe_intermediate_size: z.tuple([count, count], "expert widths of [text, vision]"),
-  moe_k: count,
-  moe_num_shared_experts: z.int("a whole number").min(0, "a whole number").nullish(),
-  moe_norm_min: positive.default(1e-12),
   ...declaredTokens,
 });
 

@@ -13,7 +13,7 @@ import { unsupportedInChats, unsupportedInTexts } from "../unsupported-fields.ts
 import * as answers from "./answer-schemas.ts";
 import { type JsonSchema, toJsonSchemas } from "./json-schema.ts";
 
-export const requestSchemas = {
+const requestSchemas = {
   ChatCompletionRequest: chatRequest.extend(unsupportedInChats),
   CompletionRequest: completionRequest.extend(unsupportedInTexts),
   ResponsesRequest: responsesRequest.extend(unsupportedInResponses),
@@ -24,7 +24,7 @@ export const requestSchemas = {
   DetokenizeRequest: detokenizeRequest,
 };
 
-export const answerSchemas = {
+const answerSchemas = {
   ChatCompletion: answers.chatCompletion,
   ChatCompletionChunk: answers.chatCompletionChunk,
   Completion: answers.completion,

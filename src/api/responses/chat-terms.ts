@@ -37,7 +37,7 @@ function toResponseFormat(format: NonNullable<ResponsesRequest["text"]>["format"
 }
 
 /** Paths of a chat request → paths of this one. */
-export function inOwnTerms(text: string): string {
+function inOwnTerms(text: string): string {
   return text
     .replaceAll(/\b(tools\[\d+\]|tool_choice)\.function\b/g, "$1")
     .replaceAll("tool_choice.allowed_tools.tools", "tool_choice.tools")

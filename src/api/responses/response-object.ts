@@ -40,7 +40,7 @@ export type Progress = {
 export type ResponseHead = ReturnType<typeof toResponseHead>;
 export type ResponseObject = ResponseHead & Progress;
 
-export function newResponseId(): string {
+function newResponseId(): string {
   return `resp_${randomUUID().replaceAll("-", "")}`;
 }
 
