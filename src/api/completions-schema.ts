@@ -24,7 +24,10 @@ export const completionRequest = z.object({
     .union([text, severalPrompts(text), tokenIds.min(1, "at least one token id"), severalPrompts(tokenIds)], expectedPrompt)
     .describe(`What the model goes on with. Texts are ordinary text: control tokens in them are not. At most ${maxPrompts} prompts.`),
   ...samplingFields,
-  max_tokens: optional(integer(1), `Tokens that an answer may have, ${defaultMaxTokens} by default.`),
+  max_tokens: optional(
+    integer(0),
+    `Tokens that an answer may have, ${defaultMaxTokens} by default; 0 beside \`echo\` or \`prompt_logprobs\`: only what is known of the prompt.`,
+  ),
   logprobs: optional(integer(0, maxTopLogprobs), "Adds log-probabilities, and those of so many of the likeliest tokens."),
   echo: optional(flag, "The answer begins with the prompt; beside `logprobs`, with the log-probabilities of its tokens, too."),
   best_of: optional(integer(1), "The same as `n`, or nothing."),
@@ -44,8 +47,9 @@ export function parseCompletionRequest(body: object): CompletionRequest {
   const parsed = completionRequest.safeParse(body);
   if (!parsed.success) throw schemaError(parsed.error, body);
   const { prompt, max_tokens: maxTokens = defaultMaxTokens, ...request } = parsed.data;
-  const { n = 1, min_tokens: minTokens = 0, best_of: bestOf = n, suffix = "" } = request;
+  const { n = 1, min_tokens: minTokens = 0, best_of: bestOf = n, suffix = "", echo, prompt_logprobs: scores } = request;
   refuseStreamedPrompt(request);
+  if (maxTokens === 0 && !echo && typeof scores !== "number") throw refuse("max_tokens", "at least 1 without echo or prompt_logprobs", 0);
   refuseTooFewTokens(minTokens, maxTokens, "max_tokens");
   if (bestOf !== n) throw refuse("best_of", `the same as n (${n}), or nothing`, bestOf);
   if (suffix !== "") throw refuse("suffix", "nothing: the model goes on with a text, it cannot fill a gap", suffix);

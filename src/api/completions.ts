@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import type { Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
 import type { TextPrompt } from "../core/chat.ts";
+import type { ChatEvent } from "../core/events.ts";
 import { collectAnswers } from "./answer.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { CompletionStream } from "./completion-stream.ts";
@@ -30,6 +31,7 @@ export function completions(service: ChatService, options: AppOptions): Handler<
     const echoedLogprobCount = echo ? logprobs : undefined;
     const generation = {
       ...asked,
+      maxTokens: Math.max(1, request.max_tokens),
       ...(format && { format }),
       ...(echoedLogprobCount !== undefined && {
         tellsEndLogprob: true,
@@ -44,10 +46,19 @@ export function completions(service: ChatService, options: AppOptions): Handler<
       promptLogprobCount: asked.promptLogprobCount,
     };
 
-    const events = exchange.completeTexts(service, prompts, generation);
+    const answered = exchange.completeTexts(service, prompts, generation);
+    const events = request.max_tokens === 0 ? withoutAnswers(answered) : answered;
     if (request.stream) return exchange.stream(events, new CompletionStream(form, request.stream_options?.include_usage ?? false));
     return exchange.answer(events, async (all) => toCompletion(form, await collectAnswers(all, form.echoes.length)));
   };
+}
+
+/** What is known of the prompts: the model cannot but add a token to each, and nobody wants it. */
+async function* withoutAnswers(events: AsyncIterable<ChatEvent>): AsyncGenerator<ChatEvent, void> {
+  for await (const event of events) {
+    if (event.type === "started" || event.type === "prompt-token") yield event;
+    if (event.type === "finished") yield { ...event, reason: "length", usage: { ...event.usage, completionTokens: 0 } };
+  }
 }
 
 function textOf(prompt: TextPrompt, service: ChatService): string {

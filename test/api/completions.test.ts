@@ -215,6 +215,19 @@ describe("prompt_logprobs", () => {
     expect(options).toMatchObject({ promptLogprobCount: 1, logprobCount: 1, tellsEndLogprob: true });
   });
 
+  test("and an echo come without an answer where none is wanted, streamed or not", async () => {
+    const { choices, options } = await ask({ prompt_logprobs: 0, logprobs: 1, echo: true, max_tokens: 0 });
+
+    expect(choices[0]).toMatchObject({ text: "a b", finish_reason: "length", logprobs: { tokens: ["a", " b"] } });
+    expect(choices[0]!.prompt_logprobs).toEqual([null, { "5": own }]);
+    expect(options.maxTokens).toBe(1);
+    const { client } = makeClient(scoredPrompt);
+    const stream = await client.completions.create({ model: "ernie", prompt: "a b", n: 2, max_tokens: 0, echo: true, stream: true });
+    const texts: string[] = [];
+    for await (const chunk of stream) texts.push(...chunk.choices.map(({ text, finish_reason: reason }) => `${text}|${reason}`));
+    expect(texts).toEqual(["a b|null", "a b|null", "|length", "|length"]);
+  });
+
   test("are not there where nobody asks", async () => {
     for (const fields of [{}, { prompt_logprobs: null }, { prompt_logprobs: false }, { echo: true, logprobs: 1 }])
       expect((await ask(fields)).choices[0]).not.toHaveProperty("prompt_logprobs");
@@ -286,6 +299,8 @@ test.each<[object, string, string]>([
   ],
   [{ prompt: "a", prompt_logprobs: -1 }, "prompt_logprobs", "an integer from 0 to 20, got -1"],
   [{ prompt: "a", prompt_logprobs: true }, "prompt_logprobs", "an integer from 0 to 20, or false, got true"],
+  [{ prompt: "a", max_tokens: 0 }, "max_tokens", "at least 1 without echo or prompt_logprobs, got 0"],
+  [{ prompt: "a", max_tokens: 0, echo: true, min_tokens: 1 }, "min_tokens", "at most max_tokens (0), got 1"],
   [{ prompt: "a", logprobs: 21 }, "logprobs", "an integer from 0 to 20, got 21"],
   [{ prompt: "a", logprobs: true }, "logprobs", "an integer from 0 to 20, got true"],
   [{ prompt: "a", min_tokens: 17 }, "min_tokens", "at most max_tokens (16), got 17"],

@@ -114,6 +114,15 @@ test("a stream tells the log-probabilities of its prompts and answers as the who
   });
 });
 
+test("what is known of a prompt comes without an answer where none is wanted", async () => {
+  const fields = { model, prompt: "The capital of France", echo: true, logprobs: 0 };
+  const [alone, answered] = await Promise.all([0, 1].map((max_tokens) => server.client.completions.create({ ...fields, max_tokens })));
+
+  const { text, logprobs, finish_reason: reason } = alone!.choices[0]!;
+  expect([text, reason, alone!.usage?.completion_tokens]).toEqual([fields.prompt, "length", 0]);
+  expect(logprobs!.tokens).toEqual(answered!.choices[0]!.logprobs!.tokens!.slice(0, -1));
+});
+
 test("more log-probabilities of prompts than the server holds are refused", async () => {
   const prompt = Array.from({ length: 64 }, () => Array<number>(200).fill(5));
   await expect(server.client.completions.create({ model, prompt, echo: true, logprobs: 20, max_tokens: 1 })).rejects.toMatchObject({
