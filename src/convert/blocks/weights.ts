@@ -45,7 +45,7 @@ export class Weights {
   /** Type of activations, norms, scales and unquantized matrices. */
   readonly activation: DataType;
 
-  /** Routed experts go through our own operator, which knows quantized weights only. */
+  /** Routed experts, which must be quantized, rotary positions and gates go through our own operators. */
   readonly hasModalityMoe: boolean;
 
   /** So do linear layers, where the graph is for a CPU: ONNX Runtime's operator would round their activations to 8 bits there. */
