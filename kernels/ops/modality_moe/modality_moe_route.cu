@@ -26,9 +26,10 @@ __device__ inline float4 load4(const T* p) {
 
 // Logits, one warp per kTokens tokens × kExperts experts of one bank. Decode (1 × 1): bound by reading the router, so spread
 // over as many warps as there are experts. Prefill (8 × 4): bound by FMAs; every loaded value is used 4 or 8 times.
-// Both sum in the same order: a token's routing does not depend on its neighbours.
+// Both sum in the same order: a token's routing does not depend on its neighbours. "1 block" in the launch bounds: else the compiler
+// takes 32 registers and waits for every load before the next.
 template <typename T, int kTokens, int kExperts>
-__global__ void __launch_bounds__(kWarps* kWarpSize) logitsKernel(ModalityMoe a, float* logits) {
+__global__ void __launch_bounds__(kWarps* kWarpSize, 1) logitsKernel(ModalityMoe a, float* logits) {
     const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
     const int firstExpert = (blockIdx.x * kWarps + warp) * kExperts, firstToken = blockIdx.y * kTokens;
     const int bank = blockIdx.z;
@@ -47,14 +48,26 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) logitsKernel(ModalityMoe a,
         x[t] = static_cast<const T*>(a.x) + size_t(min(firstToken + t, a.tokens - 1)) * a.hidden;
 
     float sum[kTokens][kExperts] = {};
-    for (int c = lane * 4; c < a.hidden; c += kWarpSize * 4) {
-        float4 w[kExperts];
-        for (int e = 0; e < kExperts; e++) w[e] = load4(router[e] + c);
-        for (int t = 0; t < kTokens; t++) {
-            const float4 v = load4(x[t] + c);
-            for (int e = 0; e < kExperts; e++)
-                sum[t][e] = fmaf(v.w, w[e].w, fmaf(v.z, w[e].z, fmaf(v.y, w[e].y, fmaf(v.x, w[e].x, sum[t][e]))));
+    // Column blocks on their way at once: in decode half of the 28B's. The last ones may be none: they are read twice and count nothing.
+    constexpr int kAhead = kTokens * kExperts == 1 ? 10 : 1, kStep = kWarpSize * 4;
+    for (int first = lane * 4; first < a.hidden; first += kAhead * kStep) {
+        float4 w[kAhead][kExperts], v[kAhead];
+#pragma unroll
+        for (int i = 0; i < kAhead; i++) {
+            const int c = min(first + i * kStep, a.hidden - 4);
+            for (int e = 0; e < kExperts; e++) w[i][e] = load4(router[e] + c);
+            if (kTokens == 1) v[i] = load4(x[0] + c);
         }
+#pragma unroll
+        for (int i = 0; i < kAhead; i++)
+            for (int t = 0; t < kTokens; t++) {
+                if (kTokens > 1) v[i] = load4(x[t] + first);
+                for (int e = 0; e < kExperts; e++) {
+                    const float4 u = w[i][e];
+                    const float more = fmaf(v[i].w, u.w, fmaf(v[i].z, u.z, fmaf(v[i].y, u.y, fmaf(v[i].x, u.x, sum[t][e]))));
+                    sum[t][e] = i == 0 || first + i * kStep < a.hidden ? more : sum[t][e];
+                }
+            }
     }
     for (int t = 0; t < kTokens; t++)
         for (int e = 0; e < kExperts; e++) {
