@@ -19,6 +19,7 @@ RotaryQkv argumentsOf(const Ort::KernelContext& context, ActivationType type, in
     const Shape x = shapeOf(context, 0), cosines = shapeOf(context, 1), sines = shapeOf(context, 2);
     if (x.empty() || cosines.empty()) throw std::runtime_error("RotaryQkv: x and cosines want rows, got " + show(x) + " and " + show(cosines));
     const int64_t heads = queryHeads + 2 * kvHeads, headDim = 2 * cosines.back();
+    if (queryHeads < 1 || kvHeads < 1 || headDim < 2) throw std::runtime_error("RotaryQkv: num_heads, kv_num_heads and D / 2 want to be at least 1");
     Shape wantedX = x, wantedAngles = x;
     wantedX.back() = heads * headDim;
     wantedAngles.back() = headDim / 2;
