@@ -90,16 +90,16 @@ function addServerOptions(command: Command): void {
 
 function addMediaOptions(command: Command): void {
   command
-    .option(
-      "--allow-media-domain <host...>",
-      "hosts that pictures and videos may be downloaded from: example.org, *.example.org, or * for any, on public addresses and ports 80 and 443; HOST:PORT or an IP address: that service, in the own network too",
-      [],
+    .addOption(
+      new Option(
+        "--allow-media-domain <host...>",
+        "hosts that pictures and videos may be downloaded from: example.org, *.example.org, or * for any, on public addresses and ports 80 and 443; HOST:PORT or an IP address: that service, in the own network too",
+      ).default([], "none"),
     )
-    .option(
-      "--allow-media-path <dir...>",
-      "folders of this machine that requests may name files of, as file:///path",
-      (folder, before: string[]) => [...before, notEmpty(folder)],
-      [],
+    .addOption(
+      new Option("--allow-media-path <dir...>", "folders of this machine that requests may name files of, as file:///path")
+        .argParser((folder, before: string[]) => [...before, notEmpty(folder)])
+        .default([], "none"),
     );
 }
 

@@ -26,7 +26,7 @@ export class Connection {
   /** Takes `http://host:port`, with or without `/v1`. Throws a UserError for anything else. */
   constructor(url: string, apiKey: string | undefined) {
     if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-      throw new UserError(`expected an address such as http://localhost:8000, got ${url}`);
+      throw new UserError(`expected an address such as http://localhost:8000, got ${url === "" ? "nothing" : url}; give the whole address`);
     }
     this.baseUrl = url.replace(/\/+$/, "").replace(/\/v1$/, "");
     const isTls = url.startsWith("https:");

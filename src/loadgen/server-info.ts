@@ -55,7 +55,9 @@ async function ask(connection: Connection, method: "GET" | "POST", path: string,
     return await connection.json(method, path, body, { timeoutMs });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new UserError(`no answer from ${connection.baseUrl}: ${code === "ECONNREFUSED" ? "nothing listens there" : message}; see --url`);
+    throw new UserError(
+      `no answer from ${connection.baseUrl}: ${code === "ECONNREFUSED" ? "nothing listens there" : message}; start the server, or give its address with --url`,
+    );
   }
 }
 
