@@ -122,7 +122,7 @@ describe("ToolCallParser", () => {
 
   test("takes no longer for newlines than for any text", () => {
     const text = `${"\n".repeat(250_000)}x`; // to look for the end of each run of them took minutes
-    expect(parse([text])).toEqual({ content: text, calls: [] });
+    expect(makeParser().pushText(text)).toEqual([{ type: "content", text }]);
   });
 
   test("takes no call for one whose arguments are nested without end and come before its name", () => {
