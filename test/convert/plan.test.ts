@@ -84,7 +84,7 @@ describe("planConversion", () => {
     });
 
     test("no operator is one whose CUDA kernel needs cuDNN", () => {
-      const graphs = [buildDecoder(build), buildVision(build), buildSampler(nano.text.vocabSize)];
+      const graphs = [buildDecoder(build), buildVision(build), buildSampler(nano.text.vocabSize, false)];
       const operators = new Set(graphs.flatMap(({ nodes }) => nodes.map(({ op }) => op)));
 
       expect(["MultiHeadAttention", "ReduceLogSumExp", "ReduceMax", "Conv"].filter((op) => operators.has(op))).toEqual([]);
