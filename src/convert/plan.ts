@@ -48,7 +48,7 @@ export function planConversion(
   const graphs = [
     { name: graphFiles.decoder, graph: buildDecoder(build) },
     { name: graphFiles.vision, graph: buildVision(build) },
-    { name: graphFiles.sampler, graph: buildSampler(config.text.vocabSize, settings.activations !== "fp32") },
+    { name: graphFiles.sampler, graph: buildSampler(config.text.vocabSize, settings.activations === "bf16") },
   ].map(({ name, graph }) => ({ name, graph, dataFile: `${name}.data` }));
   const modelFiles = graphs.map(({ name, graph, dataFile }) => ({ name, encode: () => encodeModel(graph, dataFile, name) }));
   const int8Cache = graphFiles.decoderInt8Cache;

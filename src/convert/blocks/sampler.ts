@@ -4,7 +4,7 @@ import { samplerCandidates, samplerIo } from "../../core/graph-io.ts";
 import { Graph, type Value } from "../onnx/graph.ts";
 import { add, gather, gatherElements, int64s, logSumExp, mul, reshape, topK } from "../onnx/std-ops.ts";
 
-/** `runsOnGpu`: what is the fastest there is 14 times slower on a CPU. */
+/** `runsOnGpu`: what is made for one is 14 times slower on a CPU. Not yet run on a GPU. */
 export function buildSampler(vocabSize: number, runsOnGpu: boolean): Graph {
   const g = new Graph();
   const logits = g.input(samplerIo.logits, "float32", ["rows", vocabSize]);
