@@ -1,20 +1,15 @@
 // Linear layers and MLPs as the converter writes them for our own operators, run by ONNX Runtime, beside double precision.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { linear } from "../../src/convert/blocks/linear.ts";
 import { gatedMlp } from "../../src/convert/blocks/mlp.ts";
 import { Weights } from "../../src/convert/blocks/weights.ts";
 import { Graph, type Value } from "../../src/convert/onnx/graph.ts";
-import { encodeModel, externalDataBytes, placePieces } from "../../src/convert/onnx/model-file.ts";
 import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quantize/blockwise.ts";
 import { roundToFloat16 } from "../../src/core/half.ts";
-import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
-import { Runtime } from "../../src/runtime/runtime.ts";
 import { randomNumbers } from "./modality-moe-layer.ts";
+import { runGraph } from "./run-graph.ts";
 
 const library = findKernelLibrary();
 const forCpu = new Weights({ weights: "int4", activations: "fp32", experts: "modality-moe" });
@@ -67,44 +62,6 @@ test("a wide MLP is computed in pieces of whole blocks, with the same rows of ga
 describe.skipIf(library === undefined)(
   library ? "in ONNX Runtime" : "in ONNX Runtime: NOT TESTED, kernels/build/libernie_kernels.so is missing (run npm run kernels:build)",
   () => {
-    let runtime: Runtime;
-    const folder = mkdtempSync(join(tmpdir(), "linear-"));
-    beforeAll(() => {
-      runtime = new Runtime();
-    });
-    afterAll(() => {
-      runtime?.dispose();
-      rmSync(folder, { recursive: true, force: true });
-    });
-
-    /** Writes the graph and its weights, made of `tensors`, and runs it. */
-    const run = (graph: Graph, tensors: Record<string, Float32Array>, inputs: Record<string, Float32Array>, y: number[]) => {
-      const data = new Uint8Array(externalDataBytes(graph));
-      for (const { piece, targets } of placePieces(graph)) {
-        const encoded = piece.encode(piece.reads.map(({ name }) => tensors[name]!));
-        encoded.forEach((bytes, i) => data.set(bytes, targets[i]!.offset));
-      }
-      const path = join(folder, `${Math.random()}.onnx`);
-      writeFileSync(`${path}.data`, data);
-      writeFileSync(path, encodeModel(graph, `${path}.data`.slice(folder.length + 1), "linear"));
-      const session = runtime.openSession(path, { threadCount: 2, customOpsLibrary: library! });
-      const binding = session.createBinding();
-      const bound = Object.entries(inputs).map(([name, values]) => {
-        const buffer = new TensorBuffer(runtime, "float32", values.length);
-        buffer.data.set(values);
-        binding.input(name, buffer.shaped(y[0]!, values.length / y[0]!));
-        return buffer;
-      });
-      const output = new TensorBuffer(runtime, "float32", y[0]! * y[1]!);
-      binding.output("y", output.shaped(...y));
-      binding.run();
-      const result = Float32Array.from(output.data as Float32Array);
-      binding.dispose();
-      for (const buffer of [...bound, output]) buffer.dispose();
-      session.dispose();
-      return result;
-    };
-
     test.each([1, 3, 40])("%i tokens through a layer of three parts", (tokens) => {
       const columns = 96;
       const parts = ["q", "k", "v"].map((name, i) => ({ name, rows: 32 + 16 * i }));
@@ -113,7 +70,7 @@ describe.skipIf(library === undefined)(
       graph.output("y", linear(graph, graph.input("x", "float32", ["tokens", columns]), { parts, columns }, forCpu));
       const x = randomNumbers(tokens * columns, tokens);
 
-      const y = run(graph, tensors, { x }, [tokens, 144]);
+      const y = runGraph(graph, library!, { x: { shape: [tokens, columns], values: x } }, [tokens, 144], tensors);
 
       const all = Float32Array.from(parts.flatMap(({ name }) => [...tensors[name]!]));
       expect(relativeError(y, product(x, rounded(all, columns), columns))).toBeLessThan(tolerance);
@@ -139,7 +96,9 @@ describe.skipIf(library === undefined)(
         gatedMlp(graph, input("x"), { prefix: "mlp", hiddenSize: hidden, width }, forCpu, isAdded ? input("addend") : undefined),
       );
 
-      const y = run(graph, tensors, { x, ...(isAdded && { addend }) }, [tokens, hidden]);
+      const shape = [tokens, hidden];
+      const inputs = { x: { shape, values: x }, ...(isAdded && { addend: { shape, values: addend } }) };
+      const y = runGraph(graph, library!, inputs, shape, tensors);
 
       const [gate, up] = (["gate", "up"] as const).map((name) => product(x, rounded(tensors[`mlp.${name}_proj.weight`], hidden), hidden));
       const inner = gate!.map((z, i) => (z / (1 + Math.exp(-z))) * up![i]!);
@@ -158,7 +117,8 @@ describe.skipIf(library === undefined)(
         graph.node("QuantizedLinear", [x, codes, scales], [{ dtype: "float32", shape: ["tokens", 32] }], { domain: "ernie_vl" })[0]!,
       );
 
-      expect(() => run(graph, {}, { x: new Float32Array(96) }, [2, 32])).toThrow("QuantizedLinear: x wants [..., 64], got [2, 48]");
+      const x48 = { shape: [2, 48], values: new Float32Array(96) };
+      expect(() => runGraph(graph, library!, { x: x48 }, [2, 32])).toThrow("QuantizedLinear: x wants [..., 64], got [2, 48]");
     });
   },
 );
