@@ -16,8 +16,8 @@ export function sayModel(
   say(`         ${folder}`);
   say(
     settings.experts === "modality-moe"
-      ? "experts  the ModalityMoe kernel"
-      : "experts  ONNX Runtime's operator; npm run kernels:build makes a much faster one, taken at the next start",
+      ? `experts  our own kernels${settings.activations === "fp32" ? ", for linear layers too" : ""}`
+      : "experts  ONNX Runtime's operator; npm run kernels:build makes much faster ones, taken at the next start",
   );
   say(`device   ${describeDevice(device)}`);
   for (const [name, text] of Object.entries(describeMemory(memory, manifest))) say(`${name.padEnd(9)}${text}`);
