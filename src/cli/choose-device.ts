@@ -27,11 +27,7 @@ export function chooseDevice(
 ): ComputeDevice {
   const device = choice === "cpu" ? { kind: "cpu" as const } : findGpu(choice, activations, say, probe);
   if (!activations || canCompute(device.kind, activations)) return device;
-  const wanted = computable[device.kind];
-  throw new UserError(
-    `${device.kind === "cpu" ? "the CPU" : "a GPU"} computes with ${wanted.join(" or ")} activations, this model has ${activations}; ` +
-      `convert the checkpoint with --activations ${wanted[0]}`,
-  );
+  throw new UserError(`${whyNot(device.kind, activations)}; convert the checkpoint with --activations ${computable[device.kind][0]}`);
 }
 
 /** What a checkpoint is converted to when the operator does not say. */
@@ -67,10 +63,15 @@ function findGpu(
     return { kind: "cpu" };
   }
   if (activations && !canCompute("cuda", activations)) {
-    say(`The CPU computes, because the model has ${activations} activations; for the GPU convert the checkpoint with --activations bf16`);
+    say(`The CPU computes, because ${whyNot("cuda", activations)}; for the GPU convert the checkpoint with --activations bf16`);
     return { kind: "cpu" };
   }
   return { kind: "cuda", gpu };
+}
+
+/** Holds for a model that is converted and for a wish of the operator. */
+function whyNot(kind: ComputeDevice["kind"], activations: ActivationFormat): string {
+  return `${kind === "cpu" ? "the CPU" : "a GPU"} computes with ${computable[kind].join(" or ")} activations, not with ${activations}`;
 }
 
 export function canCompute(kind: ComputeDevice["kind"], activations: ActivationFormat): boolean {

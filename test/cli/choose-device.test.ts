@@ -42,7 +42,9 @@ describe("auto", () => {
     const { kind, lines } = choose("auto", "fp32", { gpu });
 
     expect(kind).toBe("cpu");
-    expect(lines).toEqual([expect.stringContaining("fp32 activations; for the GPU convert the checkpoint with --activations bf16")]);
+    expect(lines).toEqual([
+      "The CPU computes, because a GPU computes with bf16 or fp16 activations, not with fp32; for the GPU convert the checkpoint with --activations bf16",
+    ]);
   });
 });
 
@@ -60,8 +62,8 @@ describe("a device that was asked for", () => {
   });
 
   test.each([
-    ["cuda", "fp32", "a GPU computes with bf16 or fp16 activations, this model has fp32; convert the checkpoint with --activations bf16"],
-    ["cpu", "bf16", "the CPU computes with fp32 or fp16 activations, this model has bf16; convert the checkpoint with --activations fp32"],
+    ["cuda", "fp32", "a GPU computes with bf16 or fp16 activations, not with fp32; convert the checkpoint with --activations bf16"],
+    ["cpu", "bf16", "the CPU computes with fp32 or fp16 activations, not with bf16; convert the checkpoint with --activations fp32"],
   ] as const)("%s refuses a model of %s activations with what to do", (choice, activations, message) => {
     expect(() => choose(choice, activations, { gpu })).toThrow(new UserError(message));
   });

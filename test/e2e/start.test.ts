@@ -29,7 +29,7 @@ describe("what cannot be had ends the program with one line", () => {
     [["--max-model-len", "1000000"], /^ernie-vl: --max-model-len is 1000000, but this model goes up to 4096; ask for less\n$/],
     [
       ["--device", "cpu", "--activations", "bf16"],
-      /^ernie-vl: the CPU computes with fp32 or fp16 activations, this model has bf16; convert .* --activations fp32\n$/,
+      /^ernie-vl: the CPU computes with fp32 or fp16 activations, not with bf16; convert .* --activations fp32\n$/,
     ],
     [["--gpu-memory-utilization", "0"], /Expected a number above 0 and at most 1/],
     [["--kv-cache-dtype", "int4"], /Allowed choices are auto, int8/],
