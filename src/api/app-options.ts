@@ -15,8 +15,10 @@ export type Log = {
 };
 
 export type AppOptions = {
-  /** The name that requests give as `model`. */
+  /** The name that requests give as `model`, and that answers bear. */
   readonly modelId: string;
+  /** More names that requests may give. */
+  readonly modelAliases?: readonly string[];
   /** Unix time in seconds that `/v1/models` reports. */
   readonly created: number;
   /** Tokens that prompt and answer may have together. */

@@ -24,7 +24,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
   return async function answerChat(c) {
     refuseUnlessReady(options.isReady);
     const request = parseChatRequest(await readJsonObject(c, limits.bodyBytes));
-    refuseOtherModel(request.model, options.modelId);
+    refuseOtherModel(request.model, options);
     refuseHiddenRouting(request.return_routing, options);
     const exchange = new Exchange(c);
     const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));

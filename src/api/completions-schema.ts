@@ -19,7 +19,7 @@ const expectedPrompt = "a string, an array of strings, an array of token ids or 
 const severalPrompts = (item: z.ZodType) => z.array(item).min(1, "at least one prompt");
 
 export const completionRequest = z.object({
-  model: optional(text, "The served name, or nothing."),
+  model: optional(text, "A served name, or nothing."),
   prompt: z
     .union([text, severalPrompts(text), tokenIds.min(1, "at least one token id"), severalPrompts(tokenIds)], expectedPrompt)
     .describe(`What the model goes on with. Texts are ordinary text: control tokens in them are not. At most ${maxPrompts} prompts.`),

@@ -22,7 +22,7 @@ export function completions(service: ChatService, options: AppOptions): Handler<
   return async function answerCompletion(c) {
     refuseUnlessReady(options.isReady);
     const request = parseCompletionRequest(await readJsonObject(c, limits.bodyBytes));
-    refuseOtherModel(request.model, options.modelId);
+    refuseOtherModel(request.model, options);
     const exchange = new Exchange(c);
     const { prompts, logprobs, echo = false, n = 1 } = request;
     const format = toOutputFormat(request, undefined);

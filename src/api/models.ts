@@ -1,4 +1,4 @@
-// GET /v1/models and GET /v1/models/{id}: the one model this server serves, for OpenAI's clients and Anthropic's.
+// GET /v1/models and GET /v1/models/{id}: the one model this server serves, under each of its names, for OpenAI's clients and Anthropic's.
 
 import type { Handler } from "hono";
 import { RequestError } from "../core/errors.ts";
@@ -6,12 +6,16 @@ import type { AppOptions } from "./app-options.ts";
 import { isAnthropicRequest } from "./messages/error-envelope.ts";
 import { toModelInfo, toModelPage } from "./messages/model-info.ts";
 
-function modelCard({ modelId, created, contextLength, takesVideoFiles, exposesRouting }: AppOptions) {
+type Names = Pick<AppOptions, "modelId" | "modelAliases">;
+
+/** `root`, a field of vLLM, is the same for all names: they are one model. */
+function modelCard(id: string, { modelId, created, contextLength, takesVideoFiles, exposesRouting }: AppOptions) {
   return {
-    id: modelId,
+    id,
     object: "model",
     created,
     owned_by: "ernie-vl",
+    root: modelId,
     context_length: contextLength,
     input_modalities: ["text", "image", ...(takesVideoFiles ? ["video"] : [])],
     output_modalities: ["text"],
@@ -20,24 +24,32 @@ function modelCard({ modelId, created, contextLength, takesVideoFiles, exposesRo
 }
 
 export function listModels(options: AppOptions): Handler {
-  return (c) => c.json(isAnthropicRequest(c) ? toModelPage(options) : { object: "list", data: [modelCard(options)] });
+  const names = namesOf(options);
+  return (c) =>
+    c.json(isAnthropicRequest(c) ? toModelPage(names, options) : { object: "list", data: names.map((id) => modelCard(id, options)) });
 }
 
 export function showModel(options: AppOptions): Handler {
   return (c) => {
-    refuseOtherModel(c.req.param("id"), options.modelId);
-    return c.json(isAnthropicRequest(c) ? toModelInfo(options) : modelCard(options));
+    const id = c.req.param("id") ?? options.modelId;
+    refuseOtherModel(id, options);
+    return c.json(isAnthropicRequest(c) ? toModelInfo(id, options) : modelCard(id, options));
   };
 }
 
 /** A request need not name the model, but may not name another. */
-export function refuseOtherModel(id: string | undefined, served: string): void {
-  if (id !== undefined && id !== served) throw unknownModel(id, served);
+export function refuseOtherModel(id: string | undefined, served: Names): void {
+  if (id !== undefined && !namesOf(served).includes(id)) throw unknownModel(id, served);
 }
 
-function unknownModel(id: string, served: string): RequestError {
+function namesOf({ modelId, modelAliases = [] }: Names): string[] {
+  return [modelId, ...modelAliases];
+}
+
+function unknownModel(id: string, served: Names): RequestError {
   const shown = id.length > 100 ? `${id.slice(0, 100)}…` : id;
-  return new RequestError(`model: expected "${served}", the model this server has, got ${JSON.stringify(shown)}`, {
+  const names = namesOf(served).join('" or "');
+  return new RequestError(`model: expected "${names}", the model this server has, got ${JSON.stringify(shown)}`, {
     status: 404,
     code: "model_not_found",
     param: "model",

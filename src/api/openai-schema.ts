@@ -43,7 +43,7 @@ const message = z.discriminatedUnion(
 );
 
 export const chatRequest = z.object({
-  model: optional(text, "The served name, or nothing."),
+  model: optional(text, "A served name, or nothing."),
   messages: z.array(message, "an array of messages").min(1, "at least one message").describe("The conversation so far, oldest first."),
   ...samplingFields,
   max_completion_tokens: optional(

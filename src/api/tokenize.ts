@@ -5,18 +5,20 @@ import { z } from "zod";
 import type { ChatService } from "../chat/complete.ts";
 import { RequestError } from "../core/errors.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
+import { Exchange } from "./exchange.ts";
 import { toChat } from "./from-openai.ts";
 import { MediaParts } from "./media-parts.ts";
 import { refuseOtherModel } from "./models.ts";
 import { chatRequest, parseChatRequest } from "./openai-schema.ts";
 import { readJsonObject } from "./read-json.ts";
+import type { AppEnv } from "./request-record.ts";
 import { flag, integer, optional, schemaError, text } from "./schema-fields.ts";
 
 /** About what the longest context holds. Tokenizing so much takes part of a second, in which the server does nothing else. */
 const maxCharacters = 2 ** 19;
 const maxTokenIds = 2 ** 18;
 
-const common = { model: optional(text, "The served name, or nothing.") };
+const common = { model: optional(text, "A served name, or nothing.") };
 const tokenizeFields = z.object({
   ...common,
   prompt: optional(
@@ -40,18 +42,19 @@ export const tokenizeRequest = z.union([
 ]);
 
 /** `prompt` is ordinary text; `messages` (with tools and the switches of a chat request) are what the model would read. */
-export function tokenize(service: ChatService, options: AppOptions): Handler {
+export function tokenize(service: ChatService, options: AppOptions): Handler<AppEnv> {
   const limits = { ...defaultLimits, ...options.limits };
   return async (c) => {
-    const media = new MediaParts(limits, options.media, c.req.raw.signal);
+    const { signal } = new Exchange(c);
+    const media = new MediaParts(limits, options.media, signal);
     const body = await readJsonObject(c, limits.bodyBytes);
     const { model, prompt, return_token_strs: wantsTexts } = parse(tokenizeFields, body);
-    refuseOtherModel(model, options.modelId);
+    refuseOtherModel(model, options);
     const hasMessages = ((body as { messages?: unknown }).messages ?? undefined) !== undefined;
     if (hasMessages === (prompt !== undefined)) throw bothOrNone(hasMessages ? "both" : "none of them");
     const tokens =
       prompt === undefined
-        ? await service.encodeChat(await toChat(parseChatRequest(body), options.defaultThinking, media))
+        ? await service.encodeChat(await toChat(parseChatRequest(body), options.defaultThinking, media), signal)
         : service.tokens.encode(prompt);
     return c.json({
       count: tokens.length,
@@ -66,7 +69,7 @@ export function detokenize(service: ChatService, options: AppOptions): Handler {
   const limits = { ...defaultLimits, ...options.limits };
   return async (c) => {
     const { model, tokens } = parse(detokenizeRequest, await readJsonObject(c, limits.bodyBytes));
-    refuseOtherModel(model, options.modelId);
+    refuseOtherModel(model, options);
     return c.json({ prompt: service.tokens.decode(tokens, "tokens") });
   };
 }

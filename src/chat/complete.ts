@@ -59,8 +59,11 @@ export type ChatService = {
     signal: AbortSignal,
     onEvent?: OnEvent,
   ): AsyncIterable<ChatEvent>;
-  /** The ids of the prompt that `complete` would run, with a placeholder for each token that pictures fill. Throws RequestError. */
-  encodeChat(chat: Chat): Promise<number[]>;
+  /**
+   * The ids of the prompt that `complete` would run, with a placeholder for each token that pictures fill. Throws RequestError, and the
+   * signal's reason when it aborts while pictures wait.
+   */
+  encodeChat(chat: Chat, signal?: AbortSignal): Promise<number[]>;
   readonly tokens: TokenCodec;
 };
 
@@ -101,8 +104,8 @@ class LoadedChatService implements ChatService {
     return withinTime(this.#deps.requestTimeoutMs, signal, (limited) => this.#completeTexts(texts, options, limited, onEvent));
   }
 
-  async encodeChat(chat: Chat): Promise<number[]> {
-    return [...(await this.#encode(chat)).tokenIds];
+  async encodeChat(chat: Chat, signal?: AbortSignal): Promise<number[]> {
+    return [...(await this.#encode(chat, signal)).tokenIds];
   }
 
   #encode(chat: Chat, signal?: AbortSignal): Promise<EncodedPrompt> {

@@ -18,6 +18,12 @@ export function notEmpty(text: string): string {
   throw new InvalidArgumentError("Expected some text, got none; is a variable of your shell unset?");
 }
 
+/** For commander: one name more, none twice. */
+export function modelName(text: string, before: readonly string[] = []): readonly string[] {
+  if (!before.includes(text)) return [...before, notEmpty(text)];
+  throw new InvalidArgumentError("Expected each name once.");
+}
+
 /**
  * For commander: one key more. Throws UserError where no client could send it; above all, an empty one protects nothing. The message does
  * not repeat it.

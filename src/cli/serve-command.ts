@@ -8,7 +8,7 @@ import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manif
 import { deviceChoices, type DeviceChoice } from "./choose-device.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
 import { defaultMemoryWishes, kvCacheTypes, type KvCacheType } from "./memory-plan.ts";
-import { apiKey, fraction, notEmpty, wholeNumber } from "./options.ts";
+import { apiKey, fraction, modelName, notEmpty, wholeNumber } from "./options.ts";
 import { serve, type ServeOptions } from "./serve.ts";
 
 const serveExamples = `
@@ -17,6 +17,7 @@ Examples:
   ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT                     a checkpoint that \`ernie-vl pull\` made
   ernie-vl serve --max-num-seqs 4 --max-model-len 8192 --kv-cache-dtype int8      where memory is short
   ERNIE_VL_API_KEY=… ernie-vl serve --host 0.0.0.0 --served-model-name ernie      for other machines
+  ernie-vl serve --model ./ERNIE-4.5-VL-28B-A3B-PT --served-model-name ernie gpt-4o      one model, two names
 
 Lengths are in tokens, times in seconds. Variables and advice: docs/configuration.md, docs/tuning.md`;
 
@@ -72,7 +73,11 @@ function addServerOptions(command: Command): void {
         .argParser(apiKey),
     )
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
-    .option("--served-model-name <name>", "name of the model in the API (default: the checkpoint's folder name)", notEmpty)
+    .option(
+      "--served-model-name <name...>",
+      "names of the model in the API; answers and metrics bear the first (default: the checkpoint's folder name)",
+      modelName,
+    )
     .option(
       "--expose-routing",
       "let requests ask which experts their tokens went to (return_routing, and the page's routing view); CPU only",
@@ -166,7 +171,7 @@ type ServeFlags = {
   metricsHost: string;
   apiKey?: readonly string[];
   insecureNoAuth: boolean;
-  servedModelName?: string;
+  servedModelName?: readonly string[];
   maxModelLen?: number;
   maxNumSeqs?: number;
   prefillChunk: number;
@@ -199,7 +204,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     metricsHost: flags.metricsHost,
     apiKeys: flags.apiKey ?? [],
     allowNoKey: flags.insecureNoAuth,
-    servedModelName: flags.servedModelName,
+    servedModelNames: flags.servedModelName ?? [],
     maxModelLength: flags.maxModelLen,
     maxSequences: flags.maxNumSeqs,
     prefillChunkTokens: flags.prefillChunk,

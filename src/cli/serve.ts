@@ -39,7 +39,8 @@ export type ServeOptions = StartWishes & {
   readonly metricsHost: string;
   readonly apiKeys: readonly string[];
   readonly allowNoKey: boolean;
-  readonly servedModelName: string | undefined;
+  /** Empty: the checkpoint's folder name. */
+  readonly servedModelNames: readonly string[];
   readonly maxWaiting: number;
   readonly defaultThinking: boolean;
   /** Milliseconds; 0: any time. */
@@ -68,7 +69,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   say(`ernie-vl ${programVersion()}`);
   await probeAddresses([options, metricsAddress(options)]);
   const { model, memory, vision, engine, hardware } = await loadEngine(options, say);
-  const modelId = options.servedModelName ?? model.manifest.source.name;
+  const [modelId = model.manifest.source.name, ...modelAliases] = options.servedModelNames;
   const chat = startChat({ ...model, memory, vision, engine }, options);
   const tracing = await startTracing(modelId, log);
   const metrics = watchEngine(engine, modelId, memory.kv.slotCount);
@@ -77,6 +78,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const app = createApp(chat.service, {
     ...toAppSettings(options, model),
     modelId,
+    modelAliases,
     contextLength: memory.kv.capacity,
     takesVideoFiles: vision.takesVideoFiles,
     media,

@@ -7,6 +7,7 @@ describe("models", () => {
     object: "model",
     created: 1_700_000_000,
     owned_by: "ernie-vl",
+    root: "ernie",
     context_length: 4096,
     input_modalities: ["text", "image"],
     output_modalities: ["text"],
@@ -29,7 +30,52 @@ describe("models", () => {
 
     const response = await app.request(`/v1/models/${id}`);
 
-    expect(await response.json()).toEqual({ ...model, id: "baidu/ernie-4.5" });
+    expect(await response.json()).toEqual({ ...model, id: "baidu/ernie-4.5", root: "baidu/ernie-4.5" });
+  });
+
+  test("each of several names is listed and found, with the first as its root", async () => {
+    const { app } = makeApp([], { modelAliases: ["gpt-4o"] });
+
+    const list = await app.request("/v1/models");
+    const alias = await app.request("/v1/models/gpt-4o");
+
+    expect(await list.json()).toEqual({ object: "list", data: [model, { ...model, id: "gpt-4o" }] });
+    expect(await alias.json()).toEqual({ ...model, id: "gpt-4o" });
+  });
+
+  test("Anthropic's clients find each of several names too", async () => {
+    const { app } = makeApp([], { modelAliases: ["claude"] });
+    const headers = { "anthropic-version": "2023-06-01" };
+
+    const list = await app.request("/v1/models", { headers });
+    const alias = await app.request("/v1/models/claude", { headers });
+
+    expect(await list.json()).toMatchObject({ data: [{ id: "ernie" }, { id: "claude" }], first_id: "ernie", last_id: "claude" });
+    expect(await alias.json()).toMatchObject({ id: "claude" });
+  });
+
+  test.each<[string, object]>([
+    [chatPath, userSays("Hi")],
+    ["/v1/completions", { prompt: "Hi" }],
+    ["/v1/responses", { input: "Hi" }],
+    ["/v1/messages", userSays("Hi", { max_tokens: 9 })],
+  ])("%s takes any of several names and answers under the first", async (path, body) => {
+    const { app } = makeApp(helloEvents, { modelAliases: ["gpt-4o"] });
+
+    const response = await app.request(path, post({ ...body, model: "gpt-4o" }));
+
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ model: "ernie" });
+  });
+
+  test("a 404 says all names that there are", async () => {
+    const { app } = makeApp([], { modelAliases: ["gpt-4o"] });
+
+    const response = await app.request(chatPath, post(userSays("Hi", { model: "gpt-9" })));
+
+    expect(((await response.json()) as Envelope).error.message).toBe(
+      'model: expected "ernie" or "gpt-4o", the model this server has, got "gpt-9"',
+    );
   });
 
   test("another name is a 404", async () => {

@@ -38,7 +38,12 @@ export type LogLine = { readonly level: "info" | "error"; readonly fields: Recor
 /** What the service gives for one request: its events, or a generator of its own. An Error in the list is thrown. */
 export type Script = readonly (ChatEvent | Error)[] | ((call: Call) => AsyncIterable<ChatEvent>);
 
-export function makeApp(script: Script = helloEvents, options: Partial<AppOptions> = {}) {
+/** `onEncode` is awaited before a prompt's tokens are counted. */
+export function makeApp(
+  script: Script = helloEvents,
+  options: Partial<AppOptions> = {},
+  onEncode?: (signal: AbortSignal) => Promise<void>,
+) {
   const calls: Call[] = [];
   const chats: Chat[] = [];
   const textCalls: TextCall[] = [];
@@ -55,8 +60,9 @@ export function makeApp(script: Script = helloEvents, options: Partial<AppOption
       const call = { chat: { messages: [], thinking: false }, options, signal, onEvent };
       return typeof script === "function" ? script(call) : play(script, call);
     },
-    async encodeChat(chat) {
+    async encodeChat(chat, signal = staying) {
       chats.push(chat);
+      if (onEncode) await onEncode(signal);
       return [1, 2, 3];
     },
     tokens: {
@@ -109,8 +115,9 @@ async function* play(script: readonly (ChatEvent | Error)[], { options, onEvent 
 /** Ends by throwing when the signal aborts, as the real service does. */
 export function untilAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    if (signal.aborted) reject(new Error("aborted"));
-    signal.addEventListener("abort", () => reject(new Error("aborted")));
+    const leave = (): void => reject(signal.reason as Error);
+    if (signal.aborted) leave();
+    signal.addEventListener("abort", leave);
   });
 }
 

@@ -92,7 +92,7 @@ test("our objects are the client's types", async () => {
   const message: Anthropic.Message = await collectMessage(listed(callEvents), writer);
   const events: MessageEvent[] = [...new MessageWriter({ id: "msg_1", model: "m", maxTokens: 9 }).write(started)];
   const streamed: (Anthropic.RawMessageStreamEvent | { type: "ping" })[] = events;
-  const info: Anthropic.ModelInfo = toModelInfo({ modelId: "m", created: 0, contextLength: 9 });
+  const info: Anthropic.ModelInfo = toModelInfo("m", { modelId: "m", created: 0, contextLength: 9 });
 
   expect([message.type, streamed[0]?.type, info.type]).toEqual(["message", "message_start", "model"]);
 });

@@ -71,7 +71,7 @@ ANTHROPIC_MODEL=NAME
 ANTHROPIC_DEFAULT_HAIKU_MODEL=NAME
 \`\`\`
 
-where NAME is the served name. Keys come as \`x-api-key\` or as a bearer token; \`anthropic-version\`, \`anthropic-beta\` and \`?beta=true\` mean nothing
+where NAME is a served name. Keys come as \`x-api-key\` or as a bearer token; \`anthropic-version\`, \`anthropic-beta\` and \`?beta=true\` mean nothing
 here, but that a request with \`anthropic-version\` gets models and errors in Anthropic's form on every route.
 
 ## Answers

@@ -42,7 +42,7 @@ export const requestFields = {
   },
   model: {
     does: "refused",
-    values: "the served name, or nothing",
+    values: "a served name, or nothing",
     note: "another name is a 404",
     sent: { model: "claude" },
     accepted: { model: "ernie" },

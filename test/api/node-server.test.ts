@@ -17,7 +17,8 @@ async function listen(...args: Parameters<typeof makeApp>) {
   closers.push(() => server.close());
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  return { ...made, port, url: `http://127.0.0.1:${port}${chatPath}` };
+  const origin = `http://127.0.0.1:${port}`;
+  return { ...made, port, origin, url: origin + chatPath };
 }
 
 test("an endless chunked upload is cut at the limit, with an answer", async () => {
@@ -48,6 +49,22 @@ test.each([false, true])("a client that hangs up aborts its request, stream: %s"
   await expect(answer).rejects.toThrow();
   await expect.poll(() => calls[0]?.signal.aborted).toBe(true);
   await expect.poll(() => lines).toEqual([expect.objectContaining({ fields: expect.objectContaining({ status: 499 }) })]);
+});
+
+test.each(["/tokenize", "/v1/messages/count_tokens"])("a client of %s that hangs up ends the counting", async (path) => {
+  const signals: AbortSignal[] = [];
+  const { origin, lines } = await listen([], {}, async (signal) => {
+    signals.push(signal);
+    await untilAborted(signal);
+  });
+  const client = new AbortController();
+  const answer = fetch(origin + path, { ...post(userSays("Hi")), signal: client.signal });
+  await expect.poll(() => signals.length).toBe(1);
+
+  client.abort();
+
+  await expect(answer).rejects.toThrow();
+  await expect.poll(() => lines).toEqual([expect.objectContaining({ level: "info", fields: expect.objectContaining({ status: 499 }) })]);
 });
 
 test("a client that hangs up while it uploads is no failure of the server", async () => {

@@ -49,7 +49,7 @@ export const requestFields = {
   },
   model: {
     does: "refused",
-    values: "the served name, or nothing",
+    values: "a served name, or nothing",
     note: "another name is a 404",
     sent: { model: "gpt-9" },
     accepted: { model: "ernie" },

@@ -121,6 +121,13 @@ describe("complete", () => {
   });
 });
 
+test("counting tokens is given up with its signal", async () => {
+  const chat = { messages: [{ role: "user", content: [{ type: "image", bytes: new Uint8Array(), param: "" }] }], thinking: false } as const;
+  const loadImage: ChatServiceDeps["loadImage"] = (...[, , signal]) => Promise.reject(signal.reason as Error);
+  const left = AbortSignal.abort();
+  await expect(makeService(new FakeEngine([]), { loadImage }).encodeChat(chat, left)).rejects.toBe(left.reason);
+});
+
 describe("tools", () => {
   const toolUse = (choice: ToolChoice = "auto", allowsParallelCalls = true): ToolUse => ({
     tools: [{ name: "clock" }, { name: "get_weather" }],

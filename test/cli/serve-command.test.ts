@@ -55,10 +55,37 @@ describe("a name, address or folder", () => {
   });
 
   test("is taken as it is", () => {
-    expect(parse(["--served-model-name", "baidu/ernie 4.5"])).toMatchObject({ servedModelName: "baidu/ernie 4.5" });
+    expect(parse(["--host", "my host"])).toMatchObject({ host: "my host" });
     expect(parse([])).toMatchObject({ allowMediaPath: [] });
     expect(parse(["--allow-media-path", "a", ""])).toContain("Expected some text, got none");
     expect(parse(["--allow-media-path", "a", "b", "--allow-media-path", "c"])).toMatchObject({ allowMediaPath: ["a", "b", "c"] });
+  });
+});
+
+describe("names of the model", () => {
+  test.each([
+    [["baidu/ernie 4.5"], ["baidu/ernie 4.5"]],
+    [
+      ["a", "b", "c"],
+      ["a", "b", "c"],
+    ],
+    [
+      ["a", "--served-model-name", "b"],
+      ["a", "b"],
+    ],
+    [
+      ["a", "b", "--port", "1"],
+      ["a", "b"],
+    ],
+  ])("are those before the next flag, in their order: %j", (args, names) => {
+    const port = args.includes("--port") ? 1 : 8000;
+    expect(parse(["--served-model-name", ...args])).toMatchObject({ servedModelName: names, port });
+  });
+
+  test("are each given once", () => {
+    expect(parse(["--served-model-name", "a", "b", "a"])).toContain("'a' is invalid. Expected each name once.");
+    expect(parse(["--served-model-name", "a", ""])).toContain("Expected some text, got none");
+    expect(parse(["--served-model-name", "--port", "1"])).not.toMatchObject({ port: 1 });
   });
 });
 

@@ -9,7 +9,10 @@ const apiKey = "e2e-key";
 const contextLength = 512;
 let server: RunningServer;
 beforeAll(async () => {
-  server = await startServer(["--api-key", apiKey, "--max-model-len", String(contextLength), "--served-model-name", "tiny"], apiKey);
+  server = await startServer(
+    ["--api-key", apiKey, "--max-model-len", String(contextLength), "--served-model-name", "tiny", "gpt-4o"],
+    apiKey,
+  );
 });
 afterAll(async () => {
   await server?.stop();
@@ -32,10 +35,19 @@ const refusal = async (answer: Promise<unknown>): Promise<unknown> => {
   return error;
 };
 
-test("the models list shows name and context", async () => {
+test("the models list shows each name, and the context", async () => {
   const { data } = await server.client.models.list();
 
-  expect(data).toMatchObject([{ id: "tiny", context_length: contextLength }]);
+  expect(data).toMatchObject(["tiny", "gpt-4o"].map((id) => ({ id, root: "tiny", context_length: contextLength })));
+});
+
+test("a request may give the second name; the answer and the metrics bear the first", async () => {
+  const { model } = await ask("Hi", { model: "gpt-4o" });
+  const metrics = await (await fetch(`${server.url}/metrics`, { headers: { "x-api-key": apiKey } })).text();
+
+  expect(model).toBe("tiny");
+  expect(metrics).toMatch(/generation_tokens_total\{model_name="tiny"\} [1-9]/);
+  expect(metrics).not.toContain("gpt-4o");
 });
 
 test("a wrong key is a 401, and health needs none", async () => {

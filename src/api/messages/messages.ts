@@ -21,7 +21,7 @@ export function createMessage(service: ChatService, options: AppOptions): Handle
   return async function answerMessage(c) {
     refuseUnlessReady(options.isReady);
     const request = parseMessageRequest(await readJsonObject(c, limits.bodyBytes));
-    refuseOtherModel(request.model, options.modelId);
+    refuseOtherModel(request.model, options);
     const exchange = new Exchange(c);
     const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));
     const generation = toOptions(request, chat.toolUse, options.generationDefaults, c.get("cacheSalt"));
@@ -36,10 +36,11 @@ export function createMessage(service: ChatService, options: AppOptions): Handle
 export function countTokens(service: ChatService, options: AppOptions): Handler<AppEnv> {
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerCount(c) {
-    const media = new MediaParts(limits, options.media, c.req.raw.signal);
+    const { signal } = new Exchange(c);
+    const media = new MediaParts(limits, options.media, signal);
     const request = parsePromptRequest(await readJsonObject(c, limits.bodyBytes));
-    refuseOtherModel(request.model, options.modelId);
-    const tokens = await service.encodeChat(await toChat(request, options.defaultThinking, media));
+    refuseOtherModel(request.model, options);
+    const tokens = await service.encodeChat(await toChat(request, options.defaultThinking, media), signal);
     return c.json({ input_tokens: tokens.length });
   };
 }

@@ -1,13 +1,14 @@
-// The one model this server serves, as Anthropic's clients list it.
+// The one model this server serves, under each of its names, as Anthropic's clients list it.
 
 import type { AppOptions } from "../app-options.ts";
 
 type ModelFacts = Pick<AppOptions, "modelId" | "created" | "contextLength">;
 
-export function toModelInfo({ modelId, created, contextLength }: ModelFacts) {
+/** `id` is one of the model's names. */
+export function toModelInfo(id: string, { modelId, created, contextLength }: ModelFacts) {
   return {
     type: "model" as const,
-    id: modelId,
+    id,
     display_name: modelId,
     created_at: new Date(created * 1000).toISOString(),
     max_input_tokens: contextLength,
@@ -20,6 +21,6 @@ export function toModelInfo({ modelId, created, contextLength }: ModelFacts) {
   };
 }
 
-export function toModelPage(options: ModelFacts) {
-  return { data: [toModelInfo(options)], has_more: false, first_id: options.modelId, last_id: options.modelId };
+export function toModelPage(ids: readonly string[], options: ModelFacts) {
+  return { data: ids.map((id) => toModelInfo(id, options)), has_more: false, first_id: ids[0], last_id: ids.at(-1) };
 }

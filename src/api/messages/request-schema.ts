@@ -46,7 +46,7 @@ const outputFormat = optional(z.object({ type: z.literal("json_schema", '"json_s
 
 /** What makes the prompt: all that count_tokens reads. */
 const promptFields = {
-  model: optional(text, "The served name, or nothing."),
+  model: optional(text, "A served name, or nothing."),
   system: optional(contentOf(textBlock), "What the model is told before the conversation."),
   messages: z
     .array(message, "an array of messages")

@@ -133,6 +133,7 @@ export const model = z.strictObject({
   object: z.literal("model"),
   created: unixTime,
   owned_by: z.literal("ernie-vl"),
+  root: text.describe("The first of the model's names, which answers bear."),
   context_length: count.describe("Tokens that prompt and answer may have together."),
   input_modalities: z.array(text),
   output_modalities: z.array(text),

@@ -32,7 +32,7 @@ const messages = [{ role: "user", content: question }];
 const doneMark = "The stream ends with `data: [DONE]`. An error in the middle is a frame in the error envelope.";
 const namedEvents = "Events are named by their type.";
 const responseId = { id: "The id of a response that is kept in memory." };
-const modelName = { id: "The served name; slashes in it as they are, or escaped." };
+const modelName = { id: "A served name; slashes in it as they are, or escaped." };
 const inDialect = "With the header `anthropic-version`, in Anthropic's form.";
 
 export const operations: Readonly<Record<string, Operation>> = {

@@ -26,7 +26,7 @@ export function createResponse(service: ChatService, options: AppOptions, store:
   return async function answerWithResponse(c) {
     refuseUnlessReady(options.isReady);
     const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes));
-    refuseOtherModel(request.model, options.modelId);
+    refuseOtherModel(request.model, options);
     const client = c.get("cacheSalt");
     const exchange = new Exchange(c);
     const input = placeInput(request, store, client);
