@@ -2,6 +2,7 @@
 // known fields it cannot honour are in unsupported-fields.ts.
 
 import { z } from "zod";
+import { maxConversationItems } from "../chat/json-bounds.ts";
 import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
@@ -44,7 +45,11 @@ const message = z.discriminatedUnion(
 
 export const chatRequest = z.object({
   model: optional(text, "A served name, or nothing."),
-  messages: z.array(message, "an array of messages").min(1, "at least one message").describe("The conversation so far, oldest first."),
+  messages: z
+    .array(message, "an array of messages")
+    .min(1, "at least one message")
+    .max(maxConversationItems, `at most ${maxConversationItems} messages`)
+    .describe("The conversation so far, oldest first."),
   ...samplingFields,
   max_completion_tokens: optional(
     tokenLimit(),

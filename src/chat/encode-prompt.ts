@@ -10,6 +10,7 @@ import type { ImageRequest } from "../vision/load-image.ts";
 import type { VideoRequest } from "../vision/load-video.ts";
 import { createPixelBudget } from "../vision/pixel-budget.ts";
 import { assignPositions, type PromptRun } from "../vision/positions.ts";
+import { maxConversationItems } from "./json-bounds.ts";
 import type { PromptSegment } from "./marked-texts.ts";
 import type { ChatTemplate } from "./template.ts";
 import type { PromptText, Tokenizer } from "./tokenizer.ts";
@@ -37,12 +38,12 @@ type PromptPiece = { readonly type: "ids"; readonly ids: readonly number[] } | {
 type Visual = { readonly type: "image" | "video"; readonly patches: ImagePatches };
 
 /**
- * Throws RequestError: `context_length_exceeded`, a picture or video at fault, or a conversation that the template refuses. When
- * `signal` aborts, what waits to be decoded is given up.
+ * Throws RequestError: `context_length_exceeded`, a picture or video at fault, or a conversation that the template refuses or would walk
+ * over for too long. When `signal` aborts, what waits to be decoded is given up.
  */
 export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps, signal = new AbortController().signal): Promise<EncodedPrompt> {
   const { tokenizer, template, tokens, contextLength } = deps;
-  refuseLongPrompt({ text: chat.messages.length, isLowerBound: true }, contextLength); // each has a token; before any is rendered
+  refuseManyItems(chat); // before any is rendered
   const segments = template.render(chat);
   const textLength = segments.reduce((sum, segment) => sum + ("text" in segment ? segment.text.length : 0), 0);
   refuseLongPrompt({ text: tokenizer.minTokenCount(textLength), isLowerBound: true }, contextLength); // before any text is tokenized
@@ -56,6 +57,14 @@ export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps, signal =
   const { tokenIds, spans, runs } = layOut(pieces, visuals, tokens, textTokenCount + visualTokenCount);
   const { positions, positionDelta } = assignPositions(runs);
   return { tokenIds, positions, positionDelta, visionExpert: markVisionExperts(tokenIds, tokens), spans };
+}
+
+/** Their tokens would not bound them: an empty part has none, and neighbours share one. */
+function refuseManyItems({ messages }: Chat): void {
+  const count = messages.reduce((sum, { content, toolCalls = [] }) => sum + 1 + content.length + toolCalls.length, 0);
+  if (count <= maxConversationItems) return;
+  const message = `messages: expected at most ${maxConversationItems} messages, parts and tool calls together, got ${count}; shorten the conversation`;
+  throw new RequestError(message, { code: "invalid_value", param: "messages" });
 }
 
 function tokenizePieces(segments: readonly PromptSegment[], tokenizer: Tokenizer): PromptPiece[] {

@@ -101,6 +101,10 @@ describe("what is refused", () => {
     ["messages: expected an array of messages, got nothing", { max_tokens: 1 }],
     ["messages: expected at least one message", says("Hi", { messages: [] })],
     [
+      "messages: expected at most 10000 messages",
+      says("Hi", { messages: Array.from({ length: 10_001 }, () => ({ role: "user", content: "" })) }),
+    ],
+    [
       'messages[0].role: expected one of "user", "assistant", "system", got "tool"',
       says("Hi", { messages: [{ role: "tool", content: "" }] }),
     ],

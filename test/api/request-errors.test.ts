@@ -45,6 +45,11 @@ const wrongFields: [body: object, param: string, words: string][] = [
   [{ messages: null }, "messages", "got null"],
   [{ messages: "hi" }, "messages", 'got "hi"'],
   [{ messages: [] }, "messages", "expected at least one message, got an empty array"],
+  [
+    { messages: Array.from({ length: 10_001 }, () => ({ role: "user", content: "" })) },
+    "messages",
+    "expected at most 10000 messages, got an array",
+  ],
   [{ messages: ["hi"] }, "messages[0]", "expected an object with role and content"],
   [
     { messages: [{ content: "hi" }] },

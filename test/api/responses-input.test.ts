@@ -105,6 +105,7 @@ test("beside tools, a form is that of an answer without calls; both are known by
 test.each<[string, object, string, string]>([
   ["no input", { input: undefined }, "input", "missing_required_parameter"],
   ["an empty input", { input: [] }, "input", "invalid_value"],
+  ["very many items", { input: Array.from({ length: 10_001 }, () => ({ role: "user", content: "" })) }, "input", "invalid_value"],
   ["an unknown role", { input: [{ role: "pirate", content: "a" }] }, "input[0].role", "invalid_value"],
   ["an unknown item", { input: [{ type: "web_search_call" }] }, "input[0].type", "invalid_value"],
   [

@@ -158,20 +158,31 @@ describe("encodePrompt", () => {
     await expect(encode(longestPiece * 4000)).rejects.toThrow("tokenized");
   });
 
-  test("refuses a conversation of as many messages as the context has tokens, before it is rendered", async () => {
+  const part = { type: "text", text: "" } as const;
+  const call = { id: "call", name: "f", arguments: "{}" };
+
+  test.each<[string, (count: number) => ChatMessage[]]>([
+    ["messages", (count) => Array.from({ length: count }, () => ({ role: "system", content: [] }))],
+    ["parts", (count) => [{ role: "user", content: Array<typeof part>(count - 1).fill(part) }]],
+    ["calls", (count) => [{ role: "assistant", content: [], toolCalls: Array<typeof call>(count - 1).fill(call) }]],
+  ])("refuses a conversation of very many %s before it is rendered", async (_, toMessages) => {
     const renderer = loadTemplate(nanoFolder);
     renderer.render = () => {
       throw new Error("rendered");
     };
-    const [message] = makeChat("").messages;
-    const encode = (count: number) =>
-      encodePrompt(
-        { messages: Array<ChatMessage>(count).fill(message!), thinking: false },
-        makeDeps({ template: renderer, contextLength: 50 }),
-      );
+    const encode = (count: number) => encodePrompt({ messages: toMessages(count), thinking: false }, makeDeps({ template: renderer }));
 
-    await expect(encode(50)).rejects.toMatchObject({ code: "context_length_exceeded" });
-    await expect(encode(49)).rejects.toThrow("rendered");
+    await expect(encode(10_001)).rejects.toMatchObject({ status: 400, code: "invalid_value", param: "messages" });
+    await expect(encode(10_001)).rejects.toThrow("expected at most 10000 messages, parts and tool calls together, got 10001");
+    await expect(encode(10_000)).rejects.toThrow("rendered");
+  });
+
+  test("takes more messages than the context has tokens where they share tokens", async () => {
+    const messages = Array.from({ length: 60 }, (): ChatMessage => ({ role: "system", content: [] }));
+
+    const { tokenIds } = await encodePrompt({ messages, thinking: false }, makeDeps({ contextLength: 50 }));
+
+    expect(tokenIds.length).toBeLessThan(50);
   });
 
   test("decodes no picture of a prompt whose text is too long already", async () => {

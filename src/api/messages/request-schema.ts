@@ -2,6 +2,7 @@
 // ignored: clients send many that mean something to Anthropic's own service only.
 
 import { z } from "zod";
+import { maxConversationItems } from "../../chat/json-bounds.ts";
 import { RequestError } from "../../core/errors.ts";
 import { chatRequest } from "../openai-schema.ts";
 import { maxStopStrings, stopString } from "../sampling-fields.ts";
@@ -51,6 +52,7 @@ const promptFields = {
   messages: z
     .array(message, "an array of messages")
     .min(1, "at least one message")
+    .max(maxConversationItems, `at most ${maxConversationItems} messages`)
     .describe("The conversation so far, oldest first; the last message is not the assistant's."),
   ...toolFields,
   thinking: optional(

@@ -2,6 +2,7 @@
 // them back.
 
 import { z } from "zod";
+import { maxConversationItems } from "../../chat/json-bounds.ts";
 import { oneOf, optional, text } from "../schema-fields.ts";
 import { toolName } from "../tool-schema.ts";
 
@@ -65,8 +66,11 @@ const item = z.preprocess(
 
 /** The field `input` of a request. */
 export const inputField = z.union(
-  [text.min(1, "at least one character"), z.array(item, "an array of items").min(1, "at least one item")],
-  "a string or an array of items",
+  [
+    text.min(1, "at least one character"),
+    z.array(item, "an array of items").min(1, "at least one item").max(maxConversationItems, `at most ${maxConversationItems} items`),
+  ],
+  `a string or an array of 1 to ${maxConversationItems} items`,
 );
 
 type AnyItem = z.infer<typeof item>;
