@@ -163,8 +163,8 @@ describe("encodePrompt", () => {
 
   test.each<[string, (count: number) => ChatMessage[]]>([
     ["messages", (count) => Array.from({ length: count }, () => ({ role: "system", content: [] }))],
-    ["parts", (count) => [{ role: "user", content: Array<typeof part>(count - 1).fill(part) }]],
-    ["calls", (count) => [{ role: "assistant", content: [], toolCalls: Array<typeof call>(count - 1).fill(call) }]],
+    ["parts", (count) => [{ role: "user", content: Array.from({ length: count - 1 }, () => part) }]],
+    ["calls", (count) => [{ role: "assistant", content: [], toolCalls: Array.from({ length: count - 1 }, () => call) }]],
   ])("refuses a conversation of very many %s before it is rendered", async (_, toMessages) => {
     const renderer = loadTemplate(nanoFolder);
     renderer.render = () => {
