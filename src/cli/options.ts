@@ -1,5 +1,7 @@
 // Values of command-line options: parsed once, refused with a sentence that says what is allowed.
 
+import { existsSync } from "node:fs";
+import { isAbsolute } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { UserError } from "../core/errors.ts";
 
@@ -18,19 +20,22 @@ export function notEmpty(text: string): string {
   throw new InvalidArgumentError("Expected some text, got none; is a variable of your shell unset?");
 }
 
-/** For commander: one name more, none twice. */
+/** For commander: one name more, none twice. A folder behind a name was meant for --model, as vLLM takes it. */
 export function modelName(text: string, before: readonly string[] = []): readonly string[] {
+  if (isPath(text)) throw new InvalidArgumentError("Expected a name, got a folder; --model takes it.");
   if (!before.includes(text)) return [...before, notEmpty(text)];
   throw new InvalidArgumentError("Expected each name once.");
 }
+
+const isPath = (text: string): boolean => /^(\.\.?|~)\//.test(text) || (isAbsolute(text) && existsSync(text));
 
 /**
  * For commander: one key more. Throws UserError where no client could send it; above all, an empty one protects nothing. The message does
  * not repeat it.
  */
 export function apiKey(text: string, before: readonly string[] = []): readonly string[] {
-  if (/^[\x21-\x7e]+$/.test(text)) return [...before, text];
-  const got = text === "" ? "an empty text" : "one with other characters";
+  if (/^[\x21-\x7e]+$/.test(text) && !isPath(text)) return [...before, text];
+  const got = text === "" ? "an empty text" : isPath(text) ? "a path" : "one with other characters";
   throw new UserError(`--api-key (or ERNIE_VL_API_KEY): expected a key of letters, digits and signs, without spaces, got ${got}`);
 }
 

@@ -89,6 +89,11 @@ describe("names of the model", () => {
   });
 });
 
+test.each(["./model", "../model", "~/model", process.cwd()])("a folder behind a name or a key is none: %s", (folder) => {
+  expect(parse(["--served-model-name", "a", folder])).toContain("Expected a name, got a folder; --model takes it.");
+  expect(parse(["--api-key", "a", folder])).toContain("expected a key of letters, digits and signs, without spaces, got a path");
+});
+
 describe("a number", () => {
   test.each(["", " ", "0x10", "1e3", "1.5", "-1", "port"])("that is none is refused, an unset variable of a shell too: %j", (text) => {
     expect(parse(["--port", text])).toContain("Expected a whole number from 0 to 65535.");
