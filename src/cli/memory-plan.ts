@@ -8,7 +8,7 @@ import { planKvBudget, type KvBudget } from "../model/kv-budget.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { ComputeDevice } from "./choose-device.ts";
-import { cudaReserveBytes, defaultPrefillChunk, weightsByKind, workspaceBytes } from "./memory-report.ts";
+import { cudaReserveBytes, defaultPrefillChunk, planWorkspace, weightsByKind, type Workspace } from "./memory-report.ts";
 import { formatBytes } from "./options.ts";
 
 export type MemoryWishes = {
@@ -39,6 +39,8 @@ export type MemoryPlan = {
   readonly usableBytes: number;
   readonly weightBytes: number;
   readonly workspaceBytes: number;
+  /** What the workspace is for. `features`: of pictures seen before; `unpacking`: of an int8 cache. */
+  readonly workspace: Workspace & { readonly features: number; readonly unpacking: number };
   readonly kv: KvBudget;
   readonly kvDataType: DataType;
   readonly kvBytesPerToken: number;
@@ -74,8 +76,9 @@ export function planMemory(
     canBeInt8: kvDataType !== "int8",
   });
   const bytes = kv.slotCount * kv.capacity * perToken;
-  const scratch = kv.bytes - bytes;
-  return { usableBytes, weightBytes, workspaceBytes: workspace + scratch, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken };
+  const parts = { ...workspace, unpacking: kv.bytes - bytes };
+  const sizes = { usableBytes, weightBytes, workspaceBytes: sumOf(parts) };
+  return { ...sizes, workspace: parts, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken };
 }
 
 /** Why not even the weights fit, with what is needed, what is there and what to do; undefined when they do. */
@@ -96,8 +99,8 @@ export function tooLittleMemory(
     device.kind === "cpu" ? "end other programs" : "end other programs on the GPU, raise --gpu-memory-utilization",
   ];
   return (
-    `too little memory: the model needs ${formatBytes(weightBytes + workspace)} (${formatBytes(weightBytes)} weights, ` +
-    `${formatBytes(workspace)} workspace) and a KV cache, ${where}; ${advice.join(", or ")}`
+    `too little memory: the model needs ${formatBytes(weightBytes + sumOf(workspace))} (${formatBytes(weightBytes)} weights, ` +
+    `${describeWorkspace(workspace)}) and a KV cache, ${where}; ${advice.join(", or ")}`
   );
 }
 
@@ -106,10 +109,12 @@ function shareOut(
   device: ComputeDevice,
   wishes: MemoryWishes,
   hostBytes: number,
-): { readonly usableBytes: number; readonly workspace: number; readonly left: number } {
+): { readonly usableBytes: number; readonly workspace: Omit<MemoryPlan["workspace"], "unpacking">; readonly left: number } {
   const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
-  const workspace = workspaceBytes(config, settings.activations, wishes.prefillChunkTokens) + imageCacheBytes;
-  return { usableBytes, workspace, left: usableBytes - weightBytes - workspace };
+  const { prefillChunkTokens, maxSequences: sequences } = wishes;
+  const sizes = { prefillChunkTokens, ...(sequences !== undefined && { sequences }) };
+  const workspace = { ...planWorkspace(config, settings.activations, sizes), features: imageCacheBytes };
+  return { usableBytes, workspace, left: usableBytes - weightBytes - sumOf(workspace) };
 }
 
 /** The budget in one line each. */
@@ -125,9 +130,19 @@ export function describeMemory(
       `${kv.slotCount} sequences × ${kv.capacity} tokens (of ${config.text.maxPositions}), ` +
       `KV cache ${formatBytes(kv.bytes)}, ${formatBytes(plan.kvBytesPerToken)} a token in ${plan.kvDataType}`,
     memory:
-      `${formatBytes(weightBytes)} weights + ${formatBytes(plan.workspaceBytes)} workspace + ${formatBytes(kv.bytes)} KV cache ` +
+      `${formatBytes(weightBytes)} weights + ${describeWorkspace(plan.workspace)} + ${formatBytes(kv.bytes)} KV cache ` +
       `= ${formatBytes(total)} of ${formatBytes(usableBytes)} that may be used`,
   };
+}
+
+/** "2.1 GiB workspace (pictures 1.3 GiB, …)": the sum and its parts, without those that are nothing. */
+function describeWorkspace(parts: Readonly<Record<string, number>>): string {
+  const named = Object.entries(parts).filter(([, bytes]) => bytes > 0);
+  return `${formatBytes(sumOf(parts))} workspace (${named.map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(", ")})`;
+}
+
+function sumOf(parts: Readonly<Record<string, number>>): number {
+  return Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
 }
 
 export function memoryBytes({ weightBytes, workspaceBytes, kv, usableBytes }: MemoryPlan) {

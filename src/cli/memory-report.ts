@@ -1,10 +1,12 @@
 // Where a model's memory goes: weights by part and format, KV cache, workspace, and how many sequences fit on which GPU.
 
+import { maxScoredTokens } from "../core/batch.ts";
 import { elementBytes, elementCount } from "../core/data-type.ts";
 import { activationDataType, type ActivationFormat, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { hubTensors, modelParts, type ModelPart } from "../convert/hub-tensors.ts";
 import { planConversion } from "../convert/plan.ts";
+import { defaultSequences } from "../model/kv-budget.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { formatBytes } from "./options.ts";
 import { alignColumns, formatCount } from "./table.ts";
@@ -53,24 +55,61 @@ function sumByPart(entries: readonly (readonly [ModelPart, number])[]): PerPart 
   return new Map(modelParts.flatMap((part) => (sums.has(part) ? [[part, sums.get(part)!]] : [])));
 }
 
+/** Bytes by what they are for. Each session of ONNX Runtime has an arena of its own and keeps what it took: they add up. */
+export type Workspace = {
+  /** The vision tower's, for the largest picture. */
+  readonly pictures: number;
+  /** The decoder's, for prefill chunks and for decode steps. */
+  readonly steps: number;
+  /** The sampler's, and the logits. */
+  readonly sampling: number;
+};
+
+/** `sequences`: the most that are computed at the same time. */
+export type StepSizes = { readonly prefillChunkTokens?: number; readonly sequences?: number };
+
 /**
- * Estimate of what one step needs beside weights and cache: the larger of a prefill chunk and the largest picture, each with the tensors of
- * its widest layer that live at the same time. Attention scores are not stored. A CPU took 0.8 GiB for the picture of a synthetic `mini`
- * where this says 0.6.
+ * Estimate of what the sessions keep beside weights and cache, at least what the emulated GPU counts (docs/kv-cache.md). Attention scores are
+ * not stored. What does not compute in fp32 is taken for a GPU.
  */
-export function workspaceBytes(
-  { text, moe, vision, image }: ModelConfig,
-  activations: ActivationFormat,
-  prefillChunkTokens = defaultPrefillChunk,
-): number {
+export function planWorkspace(config: ModelConfig, activations: ActivationFormat, sizes: StepSizes = {}): Workspace {
+  const { prefillChunkTokens = defaultPrefillChunk, sequences = defaultSequences } = sizes;
   const activationBytes = elementBytes[activationDataType[activations]];
-  const widestMlp = Math.max(text.denseWidth, moe.topK * Math.max(moe.textWidth, moe.visionWidth), moe.sharedWidth);
-  const decoder = prefillChunkTokens * (8 * text.hiddenSize + 3 * widestMlp) * activationBytes;
+  return {
+    pictures: towerBytes(config, activationBytes),
+    steps:
+      decoderBytes(config, activationBytes, prefillChunkTokens) + (activations === "fp32" ? 0 : writtenOutBytes(config, activationBytes)),
+    // Logits, scaled ones, and two copies while the largest are searched; also those of a prompt's tokens that are scored.
+    sampling: 4 * Math.max(sequences, 1 + maxScoredTokens) * config.text.vocabSize * elementBytes.float32,
+  };
+}
+
+export function workspaceBytes(config: ModelConfig, activations: ActivationFormat, sizes: StepSizes = {}): number {
+  const { pictures, steps, sampling } = planWorkspace(config, activations, sizes);
+  return pictures + steps + sampling;
+}
+
+/** The tensors of the widest layer that live at the same time. */
+function towerBytes({ vision, image }: ModelConfig, activationBytes: number): number {
   const pixelBytes = 3 * (3 * vision.patchSize ** 2) * elementBytes.float32;
-  const widestTower = Math.max(vision.mlpWidth, 3 * vision.hiddenSize);
+  const widest = Math.max(vision.mlpWidth, 3 * vision.hiddenSize);
   const patches = image.maxPixels / vision.patchSize ** 2;
-  const tower = patches * (pixelBytes + (8 * vision.hiddenSize + 3 * widestTower) * activationBytes);
-  return Math.ceil(Math.max(decoder, tower));
+  return Math.ceil(patches * (pixelBytes + (8 * vision.hiddenSize + 3 * widest) * activationBytes));
+}
+
+/** The same, and the experts' partial sums twice: an arena seldom gives a large piece out again whole. */
+function decoderBytes({ text, moe }: ModelConfig, activationBytes: number, tokens: number): number {
+  const widestExpert = Math.max(moe.textWidth, moe.visionWidth);
+  const widest = Math.max(text.denseWidth, moe.topK * widestExpert, moe.sharedWidth);
+  const layer = (8 * text.hiddenSize + 3 * widest) * activationBytes;
+  const experts = moe.topK * (text.hiddenSize * elementBytes.float32 + widestExpert * activationBytes);
+  return tokens * (layer + 2 * experts);
+}
+
+/** For many rows the CUDA provider writes int8 matrices out: a layer's, and of the LM head 32,768 rows at a time. */
+function writtenOutBytes({ text }: ModelConfig, activationBytes: number): number {
+  const attention = (text.queryHeadCount + 2 * text.kvHeadCount) * text.headDim;
+  return (2 * text.denseWidth + attention + Math.min(text.vocabSize, 32_768)) * text.hiddenSize * activationBytes;
 }
 
 /** Bytes of weights that a converted model holds. */

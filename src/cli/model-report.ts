@@ -175,7 +175,7 @@ function sections(config: ModelConfig, cpu: readonly ConversionSettings[], gpu: 
       title: "Beside the weights",
       lines: [
         `KV cache   ${each(perToken)}, ${perTokenInt8} in int8, per token`,
-        `workspace  ${each((format) => formatBytes(workspaceBytes(config, format)))}, about; the largest picture decides`,
+        `workspace  ${each((format) => formatBytes(workspaceBytes(config, format)))}, about: the largest picture, steps and sampling`,
       ],
     },
     {

@@ -17,7 +17,8 @@ export type KvBudgetRequest = {
 
 export type KvBudget = { readonly slotCount: number; readonly capacity: number; readonly bytes: number };
 
-const defaultSequences = 16;
+/** The most, unless told otherwise. */
+export const defaultSequences = 16;
 /** Rather than slots shorter than this, fewer of them; unless the operator chose the length. */
 const comfortableLength = 32_768;
 /** Rather than fewer slots than this, shorter ones. */

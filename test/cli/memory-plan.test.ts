@@ -41,6 +41,18 @@ describe("on a GPU", () => {
     expect(left - kv.bytes).toBeLessThan(kv.slotCount * perToken.bf16);
   });
 
+  test("what each session keeps adds up: a longer chunk or more sequences leave less for the KV cache", () => {
+    const { workspace, workspaceBytes: sum } = plan(gpuOf(80));
+    const longer = plan(gpuOf(80), { prefillChunkTokens: 2048 }).workspace;
+    const more = plan(gpuOf(80), { maxSequences: 64 }).workspace;
+
+    expect(sum).toBe(workspace.pictures + workspace.steps + workspace.sampling + workspace.features + workspace.unpacking);
+    expect(longer).toEqual({ ...workspace, steps: longer.steps });
+    expect(longer.steps).toBeGreaterThan(workspace.steps);
+    expect(more).toEqual({ ...workspace, sampling: more.sampling });
+    expect(more.sampling).toBeGreaterThan(workspace.sampling);
+  });
+
   test("what other processes use counts to the share", () => {
     expect(plan(gpuOf(80, 60)).usableBytes).toBe(plan(gpuOf(80)).usableBytes - 20 * gibibyte);
     expect(plan(gpuOf(80), { gpuMemoryUtilization: 0.5 }).usableBytes).toBe(39 * gibibyte);
@@ -69,7 +81,7 @@ describe("on a GPU", () => {
       "a small GPU",
       gpuOf(16),
       {},
-      /needs 1\d\.\d GiB \(17\.0 GiB weights, .* workspace\) and a KV cache, 13\.4 GiB of the GPU's 16\.0 GiB may be used/,
+      /needs 1\d\.\d GiB \(17\.0 GiB weights, 2\.1 GiB workspace \(.*\)\) and a KV cache, 13\.4 GiB of the GPU's 16\.0 GiB may be used/,
     ],
     ["a full GPU", gpuOf(80, 20), {}, /may be used; end other programs on the GPU, raise --gpu-memory-utilization$/],
     [
@@ -115,6 +127,8 @@ test("the budget is shown: weights by kind, slots and their length, bytes a toke
   expect(describeMemory(plan(gpuOf(80)), { config, settings: int4 })).toEqual({
     weights: expect.stringMatching(/^17\.0 GiB: experts 1\d\.\d GiB, vision .*, embedding and LM head .*, attention .*, other/),
     context: expect.stringMatching(/^\d+ sequences × \d+ tokens \(of 131072\), KV cache \d+\.\d GiB, 56\.0 KiB a token in bfloat16$/),
-    memory: expect.stringMatching(/^17\.0 GiB weights \+ .* workspace \+ .* KV cache = .* of 71\.0 GiB that may be used$/),
+    memory: expect.stringMatching(
+      /^17\.0 GiB weights \+ 2\.1 GiB workspace \(pictures 1\.3 GiB, steps 431\.5 MiB, sampling 52\.1 MiB, features 256\.0 MiB\) \+ .* KV cache = .* of 71\.0 GiB that may be used$/,
+    ),
   });
 });

@@ -8,6 +8,7 @@ import {
   capacityTable,
   memoryTable,
   parametersByPart,
+  planWorkspace,
   sequencesThatFit,
   totalOf,
   weightBytesByPart,
@@ -57,6 +58,41 @@ describe("weightBytesByPart", () => {
     }
     expect(bytes.get("routers")).toBe(4 * parameters.get("routers")!);
     expect(bytes.get("vision experts")).toBe(3 * 2 * parameters.get("vision experts")!); // 1536 / 512
+  });
+});
+
+describe("planWorkspace", () => {
+  // MiB that each session took on the emulated GPU with rising addresses, bf16, weights int4: the picture with its inputs and features, the
+  // chunks of all lengths and then the decode steps, the sampler with its logits.
+  test.each([
+    ["28b-slice", 512, 16, { pictures: 1269, steps: 432, sampling: 27 }],
+    ["28b", 1024, 16, { steps: 545 }],
+    ["28b", 2048, 16, { steps: 608 }],
+    ["28b", 512, 64, { steps: 432, sampling: 82 }],
+  ])("%s, chunks of %i tokens, %i sequences: each part covers what a session took, by half at most", (name, chunk, sequences, taken) => {
+    const planned = planWorkspace(openSynthetic(name).config, "bf16", { prefillChunkTokens: chunk, sequences });
+
+    for (const [part, mebibytes] of Object.entries(taken)) {
+      const ratio = planned[part as keyof typeof planned] / 2 ** 20 / mebibytes;
+      expect(ratio, part).toBeGreaterThan(0.995);
+      expect(ratio, part).toBeLessThan(part === "sampling" ? 2 : 1.5);
+    }
+  });
+
+  test("a model of other widths is covered as a whole", () => {
+    expect(workspaceBytes(openSynthetic("mini").config, "bf16")).toBeGreaterThan((266.5 + 33.9 + 0.3) * 2 ** 20);
+  });
+
+  test("on a CPU no matrices are written out: what mini took for a picture and chunks of 2,048 tokens, without memory patterns", () => {
+    const { pictures, steps } = planWorkspace(openSynthetic("mini").config, "fp32", { prefillChunkTokens: 2048 });
+
+    for (const [planned, mebibytes] of [
+      [pictures, 609],
+      [steps, 90],
+    ] as const) {
+      expect(planned).toBeGreaterThan(mebibytes * 2 ** 20);
+      expect(planned).toBeLessThan(1.5 * mebibytes * 2 ** 20);
+    }
   });
 });
 
