@@ -68,6 +68,9 @@ export class Runtime {
     const native = this.api.create("CreateSessionOptions");
     const capturesGraphs = this.#cuda !== undefined && options.capturesGraphs === true;
     try {
+      // From its second run of a shape on, ONNX Runtime would take all tensors of the run in one piece, which the arena has not got: memory that warming
+      // up did not ask for, and that the KV cache has been given meanwhile (254 MiB for a chunk of 2,048 tokens of the 28B, on the emulated GPU).
+      this.api.call("DisableMemPattern", native);
       // On a GPU the CPU's threads would have nothing to do.
       this.api.call("SetIntraOpNumThreads", native, this.#cuda ? 1 : options.threadCount);
       if (this.#cuda) this.#appendCuda(native, this.#cuda, capturesGraphs);
@@ -112,9 +115,6 @@ export class Runtime {
   }
 
   #appendCuda(sessionOptions: Pointer, cuda: CudaDevice, capturesGraphs: boolean): void {
-    // From its second run of a shape on, ONNX Runtime would take all tensors of the run in one piece, which the arena has not got: memory that warming
-    // up did not ask for, and that the KV cache has been given meanwhile (254 MiB for a chunk of 2,048 tokens of the 28B, on the emulated GPU).
-    this.api.call("DisableMemPattern", sessionOptions);
     const settings = { ...providerSettings, enable_cuda_graph: capturesGraphs ? "1" : "0" };
     const provider = this.api.create("CreateCUDAProviderOptions");
     try {

@@ -12,6 +12,8 @@
 //          1 chosen [..., top_k] int32, optional, CPU only: bank · E + expert, the best score first
 // attributes top_k (int), norm_min (float)
 
+#include <memory>
+
 #include "../../common/ort_op.h"
 #include "modality_moe.h"
 
@@ -71,9 +73,13 @@ void runOnCuda(Ort::KernelContext& context, const ModalityMoe& a) {
     const Ort::MemoryInfo device("Cuda", OrtDeviceAllocator, 0, OrtMemTypeDefault);
     OrtAllocator* allocator = nullptr;
     Ort::ThrowOnError(Ort::GetApi().KernelContext_GetAllocator(context.GetOrtKernelContext(), device, &allocator));
-    // The session's arena: freed here, reused by later nodes of the same stream only.
     Ort::Allocator arena(allocator);
-    Ort::MemoryAllocation workspace = arena.GetAllocation(modalityMoeWorkspaceBytes(a));
+    // Of the session's arena, for this stream: freed here, it is reused by later nodes of the stream only. (Taken from the allocator itself it belongs to no
+    // stream, and what the stream has freed is not given out for it.)
+    void* memory = nullptr;
+    Ort::ThrowOnError(Ort::GetApi().KernelContext_GetScratchBuffer(context.GetOrtKernelContext(), device, modalityMoeWorkspaceBytes(a), &memory));
+    const auto give = [&](void* taken) { arena.Free(taken); };
+    const std::unique_ptr<void, decltype(give)> workspace(memory, give);
     modalityMoeCuda(a, workspace.get(), static_cast<CUstream_st*>(context.GetGPUComputeStream()));
 }
 #endif
