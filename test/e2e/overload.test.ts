@@ -61,11 +61,11 @@ test("of 64 clients at once, so many are served, so many wait, and all others ge
 
 test("a client with one request does not wait for another's twenty", async () => {
   server = await startServer(["--max-num-seqs", "1", "--api-key", "crowd", "single"], "crowd");
-  const short = { ...question, max_completion_tokens: 100, ignore_eos: true };
+  const long = { ...question, max_completion_tokens: 400, ignore_eos: true }; // so that the crowd is seen waiting
 
-  const crowd = Array.from({ length: 20 }, () => server.client.chat.completions.create(short));
+  const crowd = Array.from({ length: 20 }, () => server.client.chat.completions.create(long));
   await expect.poll(async () => (await server.health()).waiting, { timeout: 10_000 }).toBeGreaterThan(10);
-  await server.client.withOptions({ apiKey: "single" }).chat.completions.create(short);
+  await server.client.withOptions({ apiKey: "single" }).chat.completions.create(long);
   await Promise.all(crowd);
 
   const answered = () => server.logLines().filter(({ finishReason }) => finishReason === "length");
