@@ -176,13 +176,13 @@ test("a stop signal lets a prompt be computed to its end, and the answer behind 
 test("a stop signal lets requests that wait for a slot have their turn", async () => {
   const server = await startServer(["--max-num-seqs", "1"]);
   const answers = Array.from({ length: 4 }, () =>
-    server.client.chat.completions.create({ ...endless, max_tokens: 1000 } as OpenAI.ChatCompletionCreateParamsNonStreaming),
+    server.client.chat.completions.create({ ...endless, max_tokens: 2000 } as OpenAI.ChatCompletionCreateParamsNonStreaming),
   );
   await expect.poll(async () => (await server.health()).waiting).toBe(3);
 
   const exitCode = server.stop();
 
-  for (const answer of await Promise.all(answers)) expect(answer.usage?.completion_tokens).toBe(1000);
+  for (const answer of await Promise.all(answers)) expect(answer.usage?.completion_tokens).toBe(2000);
   expect(await exitCode).toBe(0);
 });
 
