@@ -105,4 +105,15 @@ void replayAsGraph(Queue queue) {
 }
 #endif
 
+// What queue(y, stream) writes to y, which gets `bytes` bytes.
+template <typename Queue>
+std::vector<uint8_t> runOnDevice(size_t bytes, bool asGraph, Queue queue) {
+    const DeviceArray<uint8_t> y(bytes);
+    const auto queueIt = [&](cudaStream_t to) { queue(y.get(), to); };
+    synchronize();
+    asGraph ? replayAsGraph(queueIt) : queueIt(stream());
+    synchronize();
+    return y.read();
+}
+
 }  // namespace ernie

@@ -1,36 +1,21 @@
 // Where the focus is after what one did, and what who hears the page is told.
 
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type RunningServer, startServer } from "../e2e/start-server.ts";
-import { launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
-import { endless, type Front, refused, startFront, streamed } from "./front.ts";
+import type { Page } from "playwright-core";
+import { beforeEach, describe, expect, test } from "vitest";
+import { openBehindFront } from "./behind-front.ts";
+import { lastAnswer, messageField, send } from "./browser.ts";
+import { endless, type Front, refused, streamed } from "./front.ts";
 
-let server: RunningServer;
 let front: Front;
-let browser: Browser;
-let opened: OpenedPage;
 let page: Page;
 
-beforeAll(async () => {
-  server = await startServer();
-  front = await startFront(server.url);
-  browser = await launchBrowser();
-});
-afterAll(async () => {
-  await browser?.close();
-  await front?.close();
-  await server?.stop();
-});
-beforeEach(async () => {
-  front.answerWith(streamed(["Words."], "done"));
-  opened = await openPage(browser, front.url);
-  page = opened.page;
-});
-afterEach(async () => {
-  expect([opened.faults, opened.strayRequests]).toEqual([[], []]);
-  await opened.close();
-});
+openBehindFront(
+  (readyFront, opened) => {
+    front = readyFront;
+    page = opened.page;
+  },
+  { answer: streamed(["Words."], "done") },
+);
 
 const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent);
 

@@ -3,39 +3,26 @@
 import { writeFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type RunningServer, startServer } from "../e2e/start-server.ts";
-import { launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
-import { type Front, refused, startFront, streamed } from "./front.ts";
+import type { Page } from "playwright-core";
+import { beforeEach, describe, expect, test } from "vitest";
+import { openBehindFront } from "./behind-front.ts";
+import { lastAnswer, messageField, type OpenedPage, send } from "./browser.ts";
+import { type Front, refused, streamed } from "./front.ts";
 
 const apiKey = "only-for-this-test";
 
-let server: RunningServer;
 let front: Front;
-let browser: Browser;
-let opened: OpenedPage;
 let page: Page;
+let opened: OpenedPage;
 
-beforeAll(async () => {
-  server = await startServer(["--api-key", apiKey], apiKey);
-  front = await startFront(server.url);
-  browser = await launchBrowser();
-});
-afterAll(async () => {
-  await browser?.close();
-  await front?.close();
-  await server?.stop();
-});
-beforeEach(async () => {
-  front.answerWith(undefined);
-  opened = await openPage(browser, front.url);
-  page = opened.page;
-});
-afterEach(async () => {
-  expect([opened.faults, opened.strayRequests]).toEqual([[], []]);
-  await opened.close();
-});
+openBehindFront(
+  (readyFront, openedPage) => {
+    front = readyFront;
+    opened = openedPage;
+    page = openedPage.page;
+  },
+  { apiKey },
+);
 
 async function useKey(key: string): Promise<void> {
   await page.getByRole("button", { name: "Enter a key" }).first().click();

@@ -1,37 +1,23 @@
 // Writing: input methods, numbers, what is pasted and dropped, scripts from right to left, and browsers that keep nothing.
 
 import { readFileSync } from "node:fs";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { modelFolder, type RunningServer, startServer } from "../e2e/start-server.ts";
-import { launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
-import { endless, type Front, startFront, streamed } from "./front.ts";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { modelFolder } from "../e2e/start-server.ts";
+import { openBehindFront } from "./behind-front.ts";
+import { lastAnswer, messageField, send } from "./browser.ts";
+import { endless, type Front, streamed } from "./front.ts";
 
-let server: RunningServer;
 let front: Front;
-let browser: Browser;
-let opened: OpenedPage;
 let page: Page;
 
-beforeAll(async () => {
-  server = await startServer();
-  front = await startFront(server.url);
-  browser = await launchBrowser();
-});
-afterAll(async () => {
-  await browser?.close();
-  await front?.close();
-  await server?.stop();
-});
-beforeEach(async () => {
-  front.answerWith(streamed(["Words."], "done"));
-  opened = await openPage(browser, front.url);
-  page = opened.page;
-});
-afterEach(async () => {
-  expect([opened.faults, opened.strayRequests]).toEqual([[], []]);
-  await opened.close();
-});
+openBehindFront(
+  (readyFront, opened) => {
+    front = readyFront;
+    page = opened.page;
+  },
+  { answer: streamed(["Words."], "done") },
+);
 
 const picture = readFileSync(`${modelFolder}/samples/01_describe.png`);
 

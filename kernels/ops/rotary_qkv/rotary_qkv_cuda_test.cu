@@ -8,15 +8,11 @@ using namespace ernie;
 namespace {
 
 Activations runCuda(const RotaryCase& rotary, bool asGraph = false) {
-    const DeviceArray<uint8_t> x(rotary.x.bytes), cosines(rotary.cosines.bytes), sines(rotary.sines.bytes), y(rotary.y.bytes.size());
+    const DeviceArray<uint8_t> x(rotary.x.bytes), cosines(rotary.cosines.bytes), sines(rotary.sines.bytes);
     RotaryQkv a = rotary.args;
-    a.y = y.get(), a.x = x.get(), a.cosines = cosines.get(), a.sines = sines.get();
-    const auto queue = [&](cudaStream_t to) { rotaryQkvCuda(a, to); };
-    synchronize();
-    asGraph ? replayAsGraph(queue) : queue(stream());
-    synchronize();
-    Activations result(a.type, rotary.y.count());
-    result.bytes = y.read();
+    a.x = x.get(), a.cosines = cosines.get(), a.sines = sines.get();
+    Activations result = rotary.y;
+    result.bytes = runOnDevice(result.bytes.size(), asGraph, [&](void* y, cudaStream_t to) { a.y = y, rotaryQkvCuda(a, to); });
     return result;
 }
 

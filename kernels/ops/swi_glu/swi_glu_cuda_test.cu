@@ -8,15 +8,11 @@ using namespace ernie;
 namespace {
 
 Activations runCuda(const SwiGluCase& gate, bool asGraph = false) {
-    const DeviceArray<uint8_t> x(gate.x.bytes), y(gate.y.bytes.size());
+    const DeviceArray<uint8_t> x(gate.x.bytes);
     SwiGlu a = gate.args;
-    a.y = y.get(), a.x = x.get();
-    const auto queue = [&](cudaStream_t to) { swiGluCuda(a, to); };
-    synchronize();
-    asGraph ? replayAsGraph(queue) : queue(stream());
-    synchronize();
-    Activations result(a.type, gate.y.count());
-    result.bytes = y.read();
+    a.x = x.get();
+    Activations result = gate.y;
+    result.bytes = runOnDevice(result.bytes.size(), asGraph, [&](void* y, cudaStream_t to) { a.y = y, swiGluCuda(a, to); });
     return result;
 }
 

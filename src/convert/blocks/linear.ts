@@ -36,6 +36,7 @@ export function rowPieces(tensor: TensorRef, columns: number, w: Weights): TileP
     reads,
     quantize: (tensors) => {
       const narrow = w.quantize(arrange(tensors), ownColumns, bits, "float16");
+      if (ownColumns === columns) return narrow;
       return arrangeRows(
         [narrow],
         Int32Array.from({ length: rows }, (_, row) => row),
