@@ -81,7 +81,7 @@ describe("conversations", () => {
 
   test("the one that was chosen last is shown, however long each takes to load", async () => {
     const { playground, store } = makePlayground();
-    const ids = [];
+    const ids: string[] = [];
     for (const text of ["One?", "Two?"]) {
       playground.startNew();
       playground.send(text, []);
