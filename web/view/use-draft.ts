@@ -51,7 +51,8 @@ export function useDraft({
   useLayoutEffect(() => fitHeight(field.current!), [text]);
   // On a touch screen the focus would bring up the keyboard, over half of the page; who edits has asked for it.
   const isTouch = matchMedia("(pointer: coarse)").matches;
-  useEffect(() => void ((onCancel || !isTouch) && field.current?.focus()), []);
+  // Before the next key: what was clicked to edit is gone, and Enter would meet nothing.
+  useLayoutEffect(() => void ((onCancel || !isTouch) && field.current?.focus()), []);
   // What was clicked to ask (a sample, “Try again”) may have gone, and the focus with it.
   useEffect(() => void (isRunning && !isTouch && document.activeElement === document.body && field.current?.focus()), [isRunning]);
   useEffect(() => void (dropped && add(dropped)), [dropped]);
