@@ -16,7 +16,6 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
             ernie::addModalityMoe(ops);
             ernie::addQuantizedLinear(ops);
             ernie::addRotaryQkv(ops);
-            ernie::addSwiGlu(ops);
             return ops;
         }();
         return api->AddCustomOpDomain(options, domain);

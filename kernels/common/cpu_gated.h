@@ -19,7 +19,7 @@ inline void gatedBlock(const CpuLanes& lanes, const TiledMatrix& gateUp, size_t 
             std::memcpy(up + kTileRows * half, out[2 * half + 1][i], sizeof out[0][0]);
         }
         lanes.swiglu(gate, up, inner);
-        lanes.quantize(inner, 1, gateUp.bits == 4 ? 8 : 128, h[i]);
+        lanes.quantize(inner, 1, gateUp.middle(), h[i]);
     }
 }
 

@@ -22,6 +22,10 @@ void launch(void (*kernel)(Args...), dim3 grid, int threads, size_t sharedBytes,
     CUDA_CHECK(cudaGetLastError());
 }
 
+inline void copyOnDevice(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+    CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream));
+}
+
 __device__ inline char* dynamicShared() {
     extern __shared__ __align__(128) char memory[];
     return memory;
@@ -30,3 +34,9 @@ __device__ inline char* dynamicShared() {
 }  // namespace ernie
 
 #endif
+
+namespace ernie {
+
+__host__ __device__ inline int divideUp(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace ernie

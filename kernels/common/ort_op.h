@@ -7,6 +7,7 @@
 #endif
 #include <onnxruntime_cxx_api.h>
 
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -63,6 +64,26 @@ inline ParallelFor poolOf(Ort::KernelContext& context) {
     return {run, &context};
 }
 
+#ifdef ERNIE_CUDA
+inline CUstream_st* streamOf(Ort::KernelContext& context) { return static_cast<CUstream_st*>(context.GetGPUComputeStream()); }
+
+// Calls body with so many bytes of device memory (null for none) of the session's arena, for this stream: given back here, they are reused by later nodes of the
+// stream only. (Taken from the allocator itself they belong to no stream, and what the stream has freed is not given out for them.)
+template <typename Body>
+void withWorkspace(Ort::KernelContext& context, size_t bytes, Body body) {
+    if (bytes == 0) return body(nullptr);
+    const Ort::MemoryInfo device("Cuda", OrtDeviceAllocator, 0, OrtMemTypeDefault);
+    OrtAllocator* allocator = nullptr;
+    Ort::ThrowOnError(Ort::GetApi().KernelContext_GetAllocator(context.GetOrtKernelContext(), device, &allocator));
+    Ort::Allocator arena(allocator);
+    void* memory = nullptr;
+    Ort::ThrowOnError(Ort::GetApi().KernelContext_GetScratchBuffer(context.GetOrtKernelContext(), device, bytes, &memory));
+    const auto give = [&](void* taken) { arena.Free(taken); };
+    const std::unique_ptr<void, decltype(give)> workspace(memory, give);
+    body(workspace.get());
+}
+#endif
+
 // What an op says of itself for one activation type T and one provider. Op adds the types of inputs and outputs, Kernel computes.
 template <typename Op, typename Kernel>
 struct ActivationOp : Ort::CustomOpBase<Op, Kernel, true> {
@@ -89,15 +110,6 @@ void addForEveryActivation(Ort::CustomOpDomain& domain) {
     }();
     for (const Op& op : ops) domain.Add(&op);
 }
-
-// An op for the CPU alone that computes in float; Kernel is made of the Ort::ConstKernelInfo of a node.
-template <typename Op, typename Kernel>
-struct CpuOp : Ort::CustomOpBase<Op, Kernel, true> {
-    const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-    OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
-        return statusOf([&] { *kernel = new Kernel(Ort::ConstKernelInfo(info)); });
-    }
-};
 
 // A weight of the node. It stays where it is as long as the session lives, so a kernel asks once: a small layer takes as long as looking at shapes.
 inline Ort::ConstValue weightInput(const Ort::ConstKernelInfo& info, size_t input, const char* op) {
@@ -133,6 +145,5 @@ void addGatedMlp(Ort::CustomOpDomain& domain);
 void addModalityMoe(Ort::CustomOpDomain& domain);
 void addQuantizedLinear(Ort::CustomOpDomain& domain);
 void addRotaryQkv(Ort::CustomOpDomain& domain);
-void addSwiGlu(Ort::CustomOpDomain& domain);
 
 }  // namespace ernie

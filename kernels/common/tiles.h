@@ -26,6 +26,7 @@ struct TiledMatrix {
     int rows, columns;       // multiples of kTileRows and kBlockColumns
     int bits;                // 4 or 8
 
+    int middle() const { return bits == 4 ? 8 : 128; }  // the code of zero
     size_t bytes() const { return size_t(rows) * columns * bits / 8 + size_t(rows) * columns / kBlockColumns * 2; }
 };
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "half.h"
+#include "activation_values.h"
 #include "tiles.h"
 
 namespace ernie {
@@ -14,6 +14,12 @@ inline int codeAt(const uint8_t* block, int bits, int r, int c) {
     if (bits == 8) return block[c / 4 * 64 + 4 * r + c % 4] - 128;
     const int byte = block[c / 8 * 64 + 4 * r + c % 4];
     return (c % 8 < 4 ? byte & 15 : byte >> 4) - 8;
+}
+
+inline std::vector<double> loadRow(const void* values, size_t row, size_t columns, ActivationType type) {
+    std::vector<double> x(columns);
+    for (size_t c = 0; c < columns; c++) x[c] = load(values, row * columns + c, type);
+    return x;
 }
 
 // One row of the matrix · x [columns].

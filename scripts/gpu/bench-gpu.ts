@@ -23,13 +23,6 @@ export const benchJobs: readonly Job[] = [
   { name: "convert", question: "making the model, where it is not there yet; bytes by part", limitSeconds: 400, run: convertModel },
   { name: "decode", question: "load time, memory, tokens/s at 1 to 64 streams, floor of each step", limitSeconds: 240, run: measureDecode },
   {
-    name: "decode-fpa-intb-gemm",
-    question: "the same where dense weights are not dequantized first",
-    limitSeconds: 180,
-    env: { ORT_FPA_INTB_GEMM: "1" },
-    run: (context) => measureDecode({ ...context, record: (name, value) => context.record(`${name}WithFpaIntBGemm`, value) }),
-  },
-  {
     name: "prefill",
     question: "tokens/s of prompts of 512 to 32k tokens; one sequence of 131,072",
     limitSeconds: 180,

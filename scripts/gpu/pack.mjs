@@ -80,10 +80,10 @@ function main() {
 function sayCalls(parts) {
   const folder = relative(root, out);
   const enter = ". /tmp/gpu/enter.sh && node --import tsx scripts/gpu";
-  const nvcc = "nvcc -std=c++17 -O3 -arch=native -o /tmp/$op kernels/ops/$op/*.cu kernels/ops/$op/${op}_reference.cc";
+  const nvcc = "nvcc -std=c++17 -O3 -arch=native -o /tmp/$op kernels/common/*.cu kernels/ops/$op/*.cu kernels/ops/$op/${op}_reference.cc";
   const meanwhile = [`for op in ${cudaOps().join(" ")}; do ${nvcc} && /tmp/$op; done`, "/tmp/modality_moe --bench"];
   const unpack = `cp ${folder}/kit.sha256 /tmp/kit/ && bash ${folder}/unpack.sh /tmp/kit /tmp/gpu`;
-  const rest = "environment,stages-*,graphs-*,answers-*,kernel-times,switch-*";
+  const rest = "environment,stages-*,graphs-*,answers-*,kernel-times,variant-*";
   const check = `${enter}/gpu-check.ts --budget 540 --only '${rest}' --out $OUT/gpu-check.json`;
   for (const [i, name] of parts.entries()) {
     const isLast = i === parts.length - 1;
@@ -139,9 +139,12 @@ function packKernels(kit) {
   if (!hasNvcc) return;
   const targets = (flags.gpu === "all" ? ["80", "90"] : [flags.gpu]).flatMap((sm) => ["-gencode", `arch=compute_${sm},code=sm_${sm}`]);
   for (const op of cudaOps()) {
-    const folder = join(root, "kernels", "ops", op);
-    const sources = readdirSync(folder).filter((name) => name.endsWith(".cu") || name === `${op}_reference.cc`);
-    run("nvcc", ["-std=c++17", "-O3", ...targets, "-o", join(build, `${op}_cuda_test`), ...sources], folder);
+    const sourcesOf = (folder) =>
+      readdirSync(folder)
+        .filter((name) => name.endsWith(".cu") || name === `${op}_reference.cc`)
+        .map((name) => join(folder, name));
+    const sources = [join(root, "kernels", "ops", op), join(root, "kernels", "common")].flatMap(sourcesOf);
+    run("nvcc", ["-std=c++17", "-O3", ...targets, "-o", join(build, `${op}_cuda_test`), ...sources]);
   }
 }
 

@@ -30,12 +30,15 @@ async function main() {
   rmSync(build, { recursive: true, force: true });
   mkdirSync(build, { recursive: true });
   const shared = objectsOf(common, "common.cpu", cpuFlags, (name) => name.endsWith(".cc"));
+  const sharedCuda = objectsOf(common, "common.cuda", cudaFlags, (name) => name.endsWith(".cu"));
   const programs = readdirSync(ops).flatMap((op) => {
     const cpu = objectsOf(join(ops, op), `${op}.cpu`, cpuFlags, (name) => name.endsWith(".cc") && !name.endsWith("_op.cc"));
     const cuda = objectsOf(join(ops, op), `${op}.cuda`, cudaFlags, (name) => name.endsWith(".cu") || name.endsWith("_reference.cc"));
     return [
       { path: join(build, `${op}.cpu`), objects: [...cpu, ...shared], flags: cpuFlags },
-      ...(cuda.some(({ source }) => source.endsWith(".cu")) ? [{ path: join(build, `${op}.cuda`), objects: cuda, flags: cudaFlags }] : []),
+      ...(cuda.some(({ source }) => source.endsWith(".cu"))
+        ? [{ path: join(build, `${op}.cuda`), objects: [...cuda, ...sharedCuda], flags: cudaFlags }]
+        : []),
     ];
   });
   await inParallel([...new Set(programs.flatMap(({ objects }) => objects))].map((object) => () => compile(object)));

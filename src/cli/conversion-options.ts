@@ -12,9 +12,6 @@ export const activationsOption = (fallback: string): Option =>
   ).choices(activationFormats);
 
 export const expertsOption = (): Option =>
-  new Option(
-    "--experts <operator>",
-    "what computes the routed experts, and the linear layers on a CPU: our own kernels (npm run kernels:build) or ONNX Runtime's",
-  )
+  new Option("--experts <operator>", "what computes experts and linear layers: our own kernels (npm run kernels:build) or ONNX Runtime's")
     .choices(expertChoices)
     .default("auto");

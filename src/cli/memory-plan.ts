@@ -113,7 +113,7 @@ function shareOut(
   const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
   const { prefillChunkTokens, maxSequences: sequences } = wishes;
   const sizes = { prefillChunkTokens, ...(sequences !== undefined && { sequences }) };
-  const workspace = { ...planWorkspace(config, settings.activations, sizes), features: imageCacheBytes };
+  const workspace = { ...planWorkspace(config, settings, sizes), features: imageCacheBytes };
   return { usableBytes, workspace, left: usableBytes - weightBytes - sumOf(workspace) };
 }
 

@@ -2,7 +2,7 @@
 
 import { maxScoredTokens } from "../core/batch.ts";
 import { elementBytes, elementCount } from "../core/data-type.ts";
-import { activationDataType, type ActivationFormat, type ConversionSettings, type Manifest } from "../core/manifest.ts";
+import { activationDataType, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { hubTensors, modelParts, type ModelPart } from "../convert/hub-tensors.ts";
 import { planConversion } from "../convert/plan.ts";
@@ -65,6 +65,9 @@ export type Workspace = {
   readonly sampling: number;
 };
 
+/** What decides how much of it there is; without `experts` ONNX Runtime's operators compute. */
+export type Computed = Pick<ConversionSettings, "activations" | "experts">;
+
 /** `sequences`: the most that are computed at the same time. */
 export type StepSizes = { readonly prefillChunkTokens?: number; readonly sequences?: number };
 
@@ -72,20 +75,22 @@ export type StepSizes = { readonly prefillChunkTokens?: number; readonly sequenc
  * Estimate of what the sessions keep beside weights and cache, at least what the emulated GPU counts (docs/kv-cache.md). Attention scores are
  * not stored. What does not compute in fp32 is taken for a GPU.
  */
-export function planWorkspace(config: ModelConfig, activations: ActivationFormat, sizes: StepSizes = {}): Workspace {
+export function planWorkspace(config: ModelConfig, { activations, experts }: Computed, sizes: StepSizes = {}): Workspace {
   const { prefillChunkTokens = defaultPrefillChunk, sequences = defaultSequences } = sizes;
   const activationBytes = elementBytes[activationDataType[activations]];
+  const denseBytes = experts === "modality-moe" ? unpackedBytes : writtenOutBytes;
   return {
     pictures: towerBytes(config, activationBytes),
     steps:
-      decoderBytes(config, activationBytes, prefillChunkTokens) + (activations === "fp32" ? 0 : writtenOutBytes(config, activationBytes)),
+      decoderBytes(config, activationBytes, prefillChunkTokens) +
+      (activations === "fp32" ? 0 : denseBytes(config, activationBytes, prefillChunkTokens)),
     // Logits, scaled ones, and two copies while the largest are searched; also those of a prompt's tokens that are scored.
     sampling: 4 * Math.max(sequences, 1 + maxScoredTokens) * config.text.vocabSize * elementBytes.float32,
   };
 }
 
-export function workspaceBytes(config: ModelConfig, activations: ActivationFormat, sizes: StepSizes = {}): number {
-  const { pictures, steps, sampling } = planWorkspace(config, activations, sizes);
+export function workspaceBytes(config: ModelConfig, computed: Computed, sizes: StepSizes = {}): number {
+  const { pictures, steps, sampling } = planWorkspace(config, computed, sizes);
   return pictures + steps + sampling;
 }
 
@@ -104,6 +109,16 @@ function decoderBytes({ text, moe }: ModelConfig, activationBytes: number, token
   const layer = (8 * text.hiddenSize + 3 * widest) * activationBytes;
   const experts = moe.topK * (text.hiddenSize * elementBytes.float32 + widestExpert * activationBytes);
   return tokens * (layer + 2 * experts);
+}
+
+/**
+ * Of our own linear layers for more than 64 tokens: up to 32 MiB of unpacked weights, and what up to 2,048 tokens make of them in fp32 (kernels/common/tiled_linear.cu).
+ * Where prompts grow longer one by one, the arena takes the first anew for each length.
+ */
+function unpackedBytes({ text }: ModelConfig, activationBytes: number, tokens: number): number {
+  const rowBytes = text.hiddenSize * activationBytes;
+  const rows = Math.min(2 * text.denseWidth, Math.floor((32 * 2 ** 20) / rowBytes));
+  return 4 * rows * rowBytes + Math.min(tokens, 2048) * rows * elementBytes.float32;
 }
 
 /** For many rows the CUDA provider writes int8 matrices out: a layer's, and of the LM head 32,768 rows at a time. */
@@ -179,7 +194,7 @@ export function capacityTable(config: ModelConfig, choices: readonly ConversionS
       i === 0 ? `${format}, ${formatBytes(weightBytes)}` : "",
       length % 1024 === 0 ? `${length / 1024}k` : String(length),
       ...gpuGibibytes.map((size) => {
-        const count = sequencesThatFit(config, settings.activations, { gpuBytes: size * 2 ** 30, weightBytes, length });
+        const count = sequencesThatFit(config, settings, { gpuBytes: size * 2 ** 30, weightBytes, length });
         return count?.toLocaleString("en-US") ?? "–";
       }),
     ]);
@@ -190,10 +205,10 @@ export function capacityTable(config: ModelConfig, choices: readonly ConversionS
 /** Sequences of `length` tokens beside weights and workspace; undefined when not even those fit. */
 export function sequencesThatFit(
   config: ModelConfig,
-  activations: ActivationFormat,
+  computed: Computed,
   { gpuBytes, weightBytes, length }: { readonly gpuBytes: number; readonly weightBytes: number; readonly length: number },
 ): number | undefined {
-  const left = gpuBytes - cudaReserveBytes - weightBytes - workspaceBytes(config, activations);
+  const left = gpuBytes - cudaReserveBytes - weightBytes - workspaceBytes(config, computed);
   if (left < 0) return undefined;
-  return Math.floor(left / (length * kvBytesPerToken(config.text, activationDataType[activations])));
+  return Math.floor(left / (length * kvBytesPerToken(config.text, activationDataType[computed.activations])));
 }

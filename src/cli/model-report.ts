@@ -164,18 +164,18 @@ function memoryFinding(folder: string, cuda: CudaProbe): Finding {
 }
 
 function sections(config: ModelConfig, cpu: readonly ConversionSettings[], gpu: readonly ConversionSettings[]): ModelReport["sections"] {
-  const activations = [...new Set([...cpu, ...gpu].map((settings) => settings.activations))];
-  const perToken = (format: (typeof activations)[number]) => formatBytes(kvBytesPerToken(config.text, activationDataType[format]));
-  const each = (bytes: (format: (typeof activations)[number]) => string) =>
-    activations.map((format) => `${bytes(format)} in ${format}`).join(", ");
+  const formats = [...new Map([...cpu, ...gpu].map((settings) => [settings.activations, settings])).values()];
+  const each = (bytes: (settings: ConversionSettings) => number) =>
+    formats.map((settings) => `${formatBytes(bytes(settings))} in ${settings.activations}`).join(", ");
+  const perToken = each(({ activations }) => kvBytesPerToken(config.text, activationDataType[activations]));
   const perTokenInt8 = formatBytes(kvBytesPerToken(config.text, "int8"));
   return [
     { title: `Weights in memory (${cpu[0]!.activations} activations)`, lines: memoryTable(config, cpu) },
     {
       title: "Beside the weights",
       lines: [
-        `KV cache   ${each(perToken)}, ${perTokenInt8} in int8, per token`,
-        `workspace  ${each((format) => formatBytes(workspaceBytes(config, format)))}, about: the largest picture, steps and sampling`,
+        `KV cache   ${perToken}, ${perTokenInt8} in int8, per token`,
+        `workspace  ${each((settings) => workspaceBytes(config, settings))}, about: the largest picture, steps and sampling`,
       ],
     },
     {

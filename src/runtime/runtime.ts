@@ -140,6 +140,6 @@ const providerSettings = { device_id: String(deviceId), arena_extend_strategy: "
 /**
  * Weights are not taken from the arena, so that those which are repacked at load (QMoE) give their memory back. An operator without a CUDA
  * kernel is an error, not a detour through the host in every step. What chooses kernels stays as ONNX Runtime has it until it has been measured on a GPU. Version 1.29.0 takes FlashAttention for prefill and XQA
- * for decode (seen in its own trace), and dequantizes dense weights for more than 16 rows unless ORT_FPA_INTB_GEMM=1 is in the environment.
+ * for decode (seen in its own trace). Not ours, but its own linear layers dequantize weights from 6 rows on, unless ORT_FPA_INTB_GEMM=1 is in the environment.
  */
 const sessionSettings = { "session.use_device_allocator_for_initializers": "1", "session.disable_cpu_ep_fallback": "1" };

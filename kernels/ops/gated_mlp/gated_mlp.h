@@ -1,22 +1,25 @@
 // GatedMlp: y = addend + down · (silu(gate · x) * (up · x)) for every token, silu(z) = z / (1 + exp(-z)): a dense layer, or the shared
 // experts with what the routed ones gave as the addend. Weights in tiles of 4 or 8 bits (common/tiles.h); gateUp has 2·width rows, its tile 2i is
-// gate rows 16i…16i+15, tile 2i+1 up rows 16i…16i+15. CPU only, for the reason quantized_linear.h gives; x and h are rounded to 15 bits.
+// gate rows 16i…16i+15, tile 2i+1 up rows 16i…16i+15. Activations of every type, rounded as quantized_linear.h says; h = silu(…) * … is rounded
+// like x on a CPU, to the type on a GPU, where one beyond ±65504 is clamped for fp16.
 //
 // Limits: hidden and width are multiples of 32 (the converter pads a width with zero weights), tokens ≥ 0. A token with NaN or Inf in x
-// gets NaN; other tokens are not affected.
+// gets NaN on a CPU, and what its numbers come to on a GPU; other tokens are not affected.
 #pragma once
 
 #include "../../common/contract.h"
 #include "../../common/cpu_lanes.h"
+#include "../../common/dense_product.h"
 
 namespace ernie {
 
 struct GatedMlp {
-    float* y;             // [tokens, hidden]; may be the addend
-    const float* x;       // [tokens, hidden]
-    const float* addend;  // [tokens, hidden] or null
-    TiledMatrix gateUp;   // [2·width, hidden]
-    TiledMatrix down;     // [hidden, width]
+    void* y;             // [tokens, hidden]; may be the addend
+    const void* x;       // [tokens, hidden]
+    const void* addend;  // [tokens, hidden] or null
+    ActivationType type;
+    TiledMatrix gateUp;  // [2·width, hidden]
+    TiledMatrix down;    // [hidden, width]
     int tokens;
 };
 
@@ -25,5 +28,10 @@ void gatedMlpReference(const GatedMlp& args);
 
 // Scratch memory belongs to the calling thread and only grows.
 void gatedMlpCpu(const GatedMlp& args, ParallelFor parallelFor, CpuKernel kernel = bestCpuKernel());
+
+size_t gatedMlpWorkspaceBytes(const GatedMlp& args);
+
+// Everything in device memory, the workspace aligned to 256 bytes. Does not wait; a graph that is captured may hold it.
+void gatedMlpCuda(const GatedMlp& args, void* workspace, const QueueProduct& queueProduct, CUstream_st* stream);
 
 }  // namespace ernie

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "../../common/cpu_gated.h"
+#include "../../common/cpu_rows.h"
 #include "../../common/parallel.h"
 #include "gated_mlp.h"
 
@@ -25,15 +26,18 @@ int rowsOf(Block* all, int blocks, int first, int tokens, Block** rows) {
     return n;
 }
 
+template <typename T>
 void runPass(const GatedMlp& a, const ParallelFor& parallelFor, const CpuLanes& lanes, Scratch& scratch) {
     const size_t hidden = a.down.rows;
+    T* y = static_cast<T*>(a.y);
+    const T* addend = static_cast<const T*>(a.addend);
     const int xBlocks = a.gateUp.columns / kBlockColumns, hBlocks = a.down.columns / kBlockColumns;
     ActivationBlock* x = atLeast(scratch.x, size_t(a.tokens) * xBlocks);
     ActivationBlock* h = atLeast(scratch.h, size_t(a.tokens) * hBlocks);
     const size_t groups = (a.tokens + kTokenGroup - 1) / kTokenGroup;
 
-    forEach(parallelFor, a.tokens, a.tokens * hidden * sizeof(float), [&](size_t t) {
-        lanes.quantize(a.x + t * hidden, xBlocks, a.gateUp.bits == 4 ? 8 : 128, x + t * xBlocks);
+    forEach(parallelFor, a.tokens, a.tokens * hidden * sizeof(T), [&](size_t t) {
+        lanes.quantize(floatsOf(static_cast<const T*>(a.x) + t * hidden, hidden), xBlocks, a.gateUp.middle(), x + t * xBlocks);
     });
     forEach(parallelFor, hBlocks, a.gateUp.bytes() * groups, [&](size_t block) {
         for (int first = 0; first < a.tokens; first += kTokenGroup) {
@@ -55,7 +59,7 @@ void runPass(const GatedMlp& a, const ParallelFor& parallelFor, const CpuLanes& 
                 lanes.dotTile(a.down, tile, rows, n, out[0]);
                 for (int i = 0; i < n; i++) {
                     const size_t at = (first + i) * hidden + tile * kTileRows;
-                    for (int row = 0; row < kTileRows; row++) a.y[at + row] = (a.addend ? a.addend[at + row] : 0) + out[i][row];
+                    for (int row = 0; row < kTileRows; row++) y[at + row] = (addend ? float(addend[at + row]) : 0) + out[i][row];
                 }
             }
         }
@@ -66,15 +70,18 @@ void runPass(const GatedMlp& a, const ParallelFor& parallelFor, const CpuLanes& 
 
 void gatedMlpCpu(const GatedMlp& args, ParallelFor parallelFor, CpuKernel kernel) {
     thread_local Scratch scratch;
-    for (int first = 0; first < args.tokens; first += kTokensPerPass) {
-        const size_t offset = size_t(first) * args.down.rows;
-        GatedMlp part = args;
-        part.tokens = std::min(kTokensPerPass, args.tokens - first);
-        part.x += offset;
-        part.y += offset;
-        if (part.addend) part.addend += offset;
-        runPass(part, parallelFor, lanesOf(kernel), scratch);
-    }
+    withElementType(args.type, [&](auto element) {
+        using T = decltype(element);
+        for (int first = 0; first < args.tokens; first += kTokensPerPass) {
+            const size_t offset = size_t(first) * args.down.rows;
+            GatedMlp part = args;
+            part.tokens = std::min(kTokensPerPass, args.tokens - first);
+            part.x = static_cast<const T*>(args.x) + offset;
+            part.y = static_cast<T*>(args.y) + offset;
+            if (args.addend) part.addend = static_cast<const T*>(args.addend) + offset;
+            runPass<T>(part, parallelFor, lanesOf(kernel), scratch);
+        }
+    });
 }
 
 }  // namespace ernie

@@ -1,12 +1,12 @@
-// GatedMlp as an ONNX Runtime op (domain ernie_vl), on the CPU.
+// GatedMlp as an ONNX Runtime op (domain ernie_vl): checks shapes, fills the argument struct, calls the kernel of the session's provider.
 //
-// inputs   0 x [..., H] float
+// inputs   0 x [..., H] T                      T = float, float16, bfloat16
 //          1 gate_up [2I/16, H/32, 64·bits] uint8      2 gate_up_scales [2I/16, H/32, 16] float16
 //          3 down [H/16, I/32, 64·bits] uint8          4 down_scales [H/16, I/32, 16] float16
 //          5 addend, like x, optional; 1…4 are weights
 // outputs  0 y, like x
 
-#include "../../common/ort_op.h"
+#include "../../common/cublas.h"
 #include "gated_mlp.h"
 
 namespace ernie {
@@ -17,8 +17,10 @@ constexpr size_t kAddendInput = 5;
 
 struct Kernel {
     TiledMatrix gateUp, down;
+    ActivationType type;
+    bool isCuda;
 
-    explicit Kernel(const Ort::ConstKernelInfo& info) : gateUp(matrixWeight(info, 1, kName)), down(matrixWeight(info, 3, kName)) {
+    Kernel(const Ort::ConstKernelInfo& info, ActivationType type, bool isCuda) : gateUp(matrixWeight(info, 1, kName)), down(matrixWeight(info, 3, kName)), type(type), isCuda(isCuda) {
         if (gateUp.rows == 2 * down.columns && gateUp.columns == down.rows && down.rows % kBlockColumns == 0) return;
         const auto size = [](int rows, int columns) { return std::to_string(rows) + " × " + std::to_string(columns); };
         throw std::runtime_error("GatedMlp: gate_up of " + size(gateUp.rows, gateUp.columns) + " wants down of " +
@@ -29,33 +31,39 @@ struct Kernel {
         return statusOf([&] {
             Ort::KernelContext context(native);
             const Shape shape = shapeOf(context, 0);
-            GatedMlp a{nullptr, context.GetInput(0).GetTensorData<float>(), nullptr, gateUp, down, tokensOf(shape, gateUp.columns, kName)};
+            GatedMlp a{nullptr, context.GetInput(0).GetTensorRawData(), nullptr, type, gateUp, down, tokensOf(shape, gateUp.columns, kName)};
             if (context.GetInputCount() > kAddendInput) {
                 expectShape(kName, "addend", shapeOf(context, kAddendInput), shape);
-                a.addend = context.GetInput(kAddendInput).GetTensorData<float>();
+                a.addend = context.GetInput(kAddendInput).GetTensorRawData();
             }
-            a.y = context.GetOutput(0, shape).GetTensorMutableData<float>();
+            a.y = context.GetOutput(0, shape).GetTensorMutableRawData();
+            if (a.tokens == 0) return;
+#ifdef ERNIE_CUDA
+            if (isCuda) return withWorkspace(context, gatedMlpWorkspaceBytes(a), [&](void* workspace) { gatedMlpCuda(a, workspace, cublasOf(context), streamOf(context)); });
+#endif
             gatedMlpCpu(a, poolOf(context));
         });
     }
 };
 
-struct Op : CpuOp<Op, Kernel> {
+struct Op : ActivationOp<Op, Kernel> {
+    using ActivationOp::ActivationOp;
+
+    OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
+        return statusOf([&] { *kernel = new Kernel(Ort::ConstKernelInfo(info), activationTypeOf(type), isCuda()); });
+    }
     const char* GetName() const { return kName; }
     size_t GetInputTypeCount() const { return kAddendInput + 1; }
     ONNXTensorElementDataType GetInputType(size_t input) const {
-        return input == 0 || input == kAddendInput ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : matrixInputType(input - 1);
+        return input == 0 || input == kAddendInput ? type : matrixInputType(input - 1);
     }
     OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t input) const { return input == kAddendInput ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED; }
     size_t GetOutputTypeCount() const { return 1; }
-    ONNXTensorElementDataType GetOutputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
+    ONNXTensorElementDataType GetOutputType(size_t) const { return type; }
 };
 
 }  // namespace
 
-void addGatedMlp(Ort::CustomOpDomain& domain) {
-    static const Op op;
-    domain.Add(&op);
-}
+void addGatedMlp(Ort::CustomOpDomain& domain) { addForEveryActivation<Op>(domain); }
 
 }  // namespace ernie

@@ -9,11 +9,11 @@ void gatedMlpReference(const GatedMlp& a) {
     const size_t hidden = a.down.rows, width = a.down.columns;
     std::vector<double> h(width);
     for (size_t t = 0; t < size_t(a.tokens); t++) {
-        const std::vector<double> x(a.x + t * hidden, a.x + (t + 1) * hidden);
+        const std::vector<double> x = loadRow(a.x, t, hidden, a.type);
         for (size_t i = 0; i < width; i++) h[i] = gatedAt(a.gateUp, 0, int(i), x);
         for (size_t row = 0; row < hidden; row++) {
-            const double addend = a.addend ? a.addend[t * hidden + row] : 0;
-            a.y[t * hidden + row] = float(addend + dotRow(a.down, row, h));
+            const double addend = a.addend ? load(a.addend, t * hidden + row, a.type) : 0;
+            store(a.y, t * hidden + row, a.type, addend + dotRow(a.down, row, h));
         }
     }
 }

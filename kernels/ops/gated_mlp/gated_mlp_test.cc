@@ -26,7 +26,7 @@ struct Case {
           addend(randomFloats(size_t(tokens) * hidden, random)),
           y(size_t(tokens) * hidden, -1) {}
 
-    GatedMlp args(int tokens, bool isAdding) { return {y.data(), x.data(), isAdding ? addend.data() : nullptr, gateUp.matrix, down.matrix, tokens}; }
+    GatedMlp args(int tokens, bool isAdding) { return {y.data(), x.data(), isAdding ? addend.data() : nullptr, ActivationType::kFloat32, gateUp.matrix, down.matrix, tokens}; }
 
     std::vector<double> reference(int tokens, bool isAdding) {
         gatedMlpReference(args(tokens, isAdding));
@@ -58,6 +58,19 @@ void matchesReference() {
     Case large(32, 32, 8, 2100, 5);
     const std::vector<double> wanted = large.reference(2100, true);
     check(relativeError(large.run(bestCpuKernel(), kThreads, 2100, true), wanted) < kTolerance, "several passes");
+}
+
+void roundsOnlyTheResultTo16Bits() {
+    for (const ActivationType type : {ActivationType::kFloat16, ActivationType::kBfloat16}) {
+        Case one(64, 96, 8, 33, 7);
+        Activations x(type, one.x.size()), addend = x, y = x, wanted = x;
+        for (size_t i = 0; i < one.x.size(); i++) x.set(i, one.x[i]), addend.set(i, one.addend[i]);
+        GatedMlp a{y.bytes.data(), x.bytes.data(), addend.bytes.data(), type, one.gateUp.matrix, one.down.matrix, 33};
+        gatedMlpCpu(a, kThreads);
+        a.y = wanted.bytes.data();
+        gatedMlpReference(a);
+        check(worstError(y, wanted) <= toleranceOf(type), std::string("activations of ") + nameOf(type));
+    }
 }
 
 void addsInPlace() {
@@ -99,6 +112,7 @@ void keepsBadNumbersToTheirToken() {
 
 int main() {
     matchesReference();
+    roundsOnlyTheResultTo16Bits();
     addsInPlace();
     doesNotDependOnThreadsOrTheBatch();
     keepsBadNumbersToTheirToken();

@@ -71,8 +71,6 @@ __host__ __device__ inline const T* activationRow(const ModalityMoe& a, const Mo
     return static_cast<const T*>(w.hidden) + size_t(pair) * w.widest;
 }
 
-__host__ __device__ inline int divideUp(int a, int b) { return (a + b - 1) / b; }
-
 // Most tiles of `tokensPerTile` that any routing of the pairs makes: every expert ends with one that is not full.
 inline int maxTokenTiles(const ModalityMoe& a, int tokensPerTile) {
     const int pairs = a.tokens * a.topK, usedExperts = pairs < 2 * a.experts ? pairs : 2 * a.experts;

@@ -12,8 +12,6 @@
 //          1 chosen [..., top_k] int32, optional, CPU only: bank · E + expert, the best score first
 // attributes top_k (int), norm_min (float)
 
-#include <memory>
-
 #include "../../common/ort_op.h"
 #include "modality_moe.h"
 
@@ -68,22 +66,6 @@ ModalityMoe fixedArguments(const Ort::ConstKernelInfo& info, ActivationType type
     return a;
 }
 
-#ifdef ERNIE_CUDA
-void runOnCuda(Ort::KernelContext& context, const ModalityMoe& a) {
-    const Ort::MemoryInfo device("Cuda", OrtDeviceAllocator, 0, OrtMemTypeDefault);
-    OrtAllocator* allocator = nullptr;
-    Ort::ThrowOnError(Ort::GetApi().KernelContext_GetAllocator(context.GetOrtKernelContext(), device, &allocator));
-    Ort::Allocator arena(allocator);
-    // Of the session's arena, for this stream: freed here, it is reused by later nodes of the stream only. (Taken from the allocator itself it belongs to no
-    // stream, and what the stream has freed is not given out for it.)
-    void* memory = nullptr;
-    Ort::ThrowOnError(Ort::GetApi().KernelContext_GetScratchBuffer(context.GetOrtKernelContext(), device, modalityMoeWorkspaceBytes(a), &memory));
-    const auto give = [&](void* taken) { arena.Free(taken); };
-    const std::unique_ptr<void, decltype(give)> workspace(memory, give);
-    modalityMoeCuda(a, workspace.get(), static_cast<CUstream_st*>(context.GetGPUComputeStream()));
-}
-#endif
-
 struct Kernel {
     ModalityMoe fixed;
     bool isCuda;
@@ -103,7 +85,7 @@ struct Kernel {
             if (context.GetOutputCount() > kChosenOutput) a.chosen = context.GetOutput(kChosenOutput, shape).GetTensorMutableData<int32_t>();
             if (a.tokens == 0) return;
 #ifdef ERNIE_CUDA
-            if (isCuda) return runOnCuda(context, a);
+            if (isCuda) return withWorkspace(context, modalityMoeWorkspaceBytes(a), [&](void* workspace) { modalityMoeCuda(a, workspace, streamOf(context)); });
 #endif
             modalityMoeCpu(a, poolOf(context));
         });

@@ -1,17 +1,22 @@
-// QuantizedLinear: y = W · x for every token, W in tiles of 4 or 8 bits (common/tiles.h). CPU only: on a GPU ONNX Runtime's MatMulNBits
-// multiplies 16-bit activations, while on a CPU it rounds them to 8 bits. Here they are rounded to 15 bits per block of 32.
+// QuantizedLinear: y = W · x for every token, W in tiles of 4 or 8 bits (common/tiles.h); activations of every type.
 //
-// Limits: tokens ≥ 0. A token with NaN or Inf in x gets NaN; other tokens are not affected.
+// On a CPU activations are rounded to 15 bits per block of 32; ONNX Runtime's MatMulNBits would round them to 8. On a GPU nothing is rounded but y, and
+// for many tokens the weights, to 16 bits.
+//
+// Limits: tokens ≥ 0. A token with NaN or Inf in x gets NaN
+// on a CPU, and what its numbers come to on a GPU; other tokens are not affected.
 #pragma once
 
 #include "../../common/contract.h"
 #include "../../common/cpu_lanes.h"
+#include "../../common/dense_product.h"
 
 namespace ernie {
 
 struct QuantizedLinear {
-    float* y;        // [tokens, weight.rows]
-    const float* x;  // [tokens, weight.columns]
+    void* y;        // [tokens, weight.rows]
+    const void* x;  // [tokens, weight.columns]
+    ActivationType type;
     TiledMatrix weight;
     int tokens;
 };
@@ -21,5 +26,10 @@ void quantizedLinearReference(const QuantizedLinear& args);
 
 // Scratch memory belongs to the calling thread and only grows.
 void quantizedLinearCpu(const QuantizedLinear& args, ParallelFor parallelFor, CpuKernel kernel = bestCpuKernel());
+
+size_t quantizedLinearWorkspaceBytes(const QuantizedLinear& args);
+
+// Everything in device memory, the workspace aligned to 256 bytes. Does not wait; a graph that is captured may hold it.
+void quantizedLinearCuda(const QuantizedLinear& args, void* workspace, const QueueProduct& queueProduct, CUstream_st* stream);
 
 }  // namespace ernie

@@ -1,9 +1,9 @@
 // CPU kernel: round the activations once, then every task takes a few tiles through all tokens.
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
+#include "../../common/cpu_rows.h"
 #include "../../common/parallel.h"
 #include "quantized_linear.h"
 
@@ -13,12 +13,13 @@ namespace {
 constexpr int kTokensPerPass = 1024;  // bounds scratch memory: 6 MB at 2560 columns
 constexpr int kTilesPerTask = 2;
 
+template <typename T>
 void runPass(const QuantizedLinear& a, const ParallelFor& parallelFor, const CpuLanes& lanes, std::vector<ActivationBlock>& scratch) {
     const size_t rows = a.weight.rows, columns = a.weight.columns, blocks = columns / kBlockColumns;
-    const int middle = a.weight.bits == 4 ? 8 : 128;
+    T* y = static_cast<T*>(a.y);
     ActivationBlock* quantized = atLeast(scratch, a.tokens * blocks);
-    forEach(parallelFor, a.tokens, a.tokens * columns * sizeof(float), [&](size_t t) {
-        lanes.quantize(a.x + t * columns, int(blocks), middle, quantized + t * blocks);
+    forEach(parallelFor, a.tokens, a.tokens * columns * sizeof(T), [&](size_t t) {
+        lanes.quantize(floatsOf(static_cast<const T*>(a.x) + t * columns, columns), int(blocks), a.weight.middle(), quantized + t * blocks);
     });
 
     const size_t tiles = rows / kTileRows, groups = (a.tokens + kTokenGroup - 1) / kTokenGroup;
@@ -31,7 +32,7 @@ void runPass(const QuantizedLinear& a, const ParallelFor& parallelFor, const Cpu
             for (size_t tile = firstTile; tile < endTile; tile++) {
                 float out[kTokenGroup][kTileRows];
                 lanes.dotTile(a.weight, tile, x, n, out[0]);
-                for (int i = 0; i < n; i++) std::memcpy(a.y + (first + i) * rows + tile * kTileRows, out[i], sizeof out[0]);
+                for (int i = 0; i < n; i++) std::copy(out[i], out[i] + kTileRows, y + (first + i) * rows + tile * kTileRows);
             }
         }
     });
@@ -41,13 +42,16 @@ void runPass(const QuantizedLinear& a, const ParallelFor& parallelFor, const Cpu
 
 void quantizedLinearCpu(const QuantizedLinear& args, ParallelFor parallelFor, CpuKernel kernel) {
     thread_local std::vector<ActivationBlock> scratch;
-    for (int first = 0; first < args.tokens; first += kTokensPerPass) {
-        QuantizedLinear part = args;
-        part.tokens = std::min(kTokensPerPass, args.tokens - first);
-        part.x += size_t(first) * args.weight.columns;
-        part.y += size_t(first) * args.weight.rows;
-        runPass(part, parallelFor, lanesOf(kernel), scratch);
-    }
+    withElementType(args.type, [&](auto element) {
+        using T = decltype(element);
+        for (int first = 0; first < args.tokens; first += kTokensPerPass) {
+            QuantizedLinear part = args;
+            part.tokens = std::min(kTokensPerPass, args.tokens - first);
+            part.x = static_cast<const T*>(args.x) + size_t(first) * args.weight.columns;
+            part.y = static_cast<T*>(args.y) + size_t(first) * args.weight.rows;
+            runPass<T>(part, parallelFor, lanesOf(kernel), scratch);
+        }
+    });
 }
 
 }  // namespace ernie

@@ -21,7 +21,7 @@ struct Case {
     Case(int rows, int columns, int bits, int tokens, uint64_t seed)
         : random(seed), weight(rows, columns, bits, random), x(randomFloats(size_t(tokens) * columns, random)), y(size_t(tokens) * rows, -1) {}
 
-    QuantizedLinear args(int tokens) { return {y.data(), x.data(), weight.matrix, tokens}; }
+    QuantizedLinear args(int tokens) { return {y.data(), x.data(), ActivationType::kFloat32, weight.matrix, tokens}; }
 
     std::vector<double> run(CpuKernel kernel, const ParallelFor& parallelFor, int tokens) {
         std::fill(y.begin(), y.end(), -1.0f);
@@ -54,6 +54,19 @@ void matchesReferenceInSeveralPasses() {
     check(relativeError(large.run(bestCpuKernel(), kThreads, 2100), wanted) < kTolerance, "several passes");
 }
 
+void roundsOnlyTheResultTo16Bits() {
+    for (const ActivationType type : {ActivationType::kFloat16, ActivationType::kBfloat16}) {
+        Case wide(48, 96, 8, 33, 7);
+        Activations x(type, wide.x.size()), y(type, wide.y.size()), wanted = y;
+        for (size_t i = 0; i < wide.x.size(); i++) x.set(i, wide.x[i]);
+        QuantizedLinear a{y.bytes.data(), x.bytes.data(), type, wide.weight.matrix, 33};
+        quantizedLinearCpu(a, kThreads);
+        a.y = wanted.bytes.data();
+        quantizedLinearReference(a);
+        check(worstError(y, wanted) <= toleranceOf(type), std::string("activations of ") + nameOf(type));
+    }
+}
+
 void doesNotDependOnThreads() {
     for (const CpuKernel kernel : kernelsHere()) {
         Case wide(528, 256, 8, 19, 3);
@@ -81,6 +94,7 @@ void keepsBadNumbersToTheirToken() {
 int main() {
     matchesReference();
     matchesReferenceInSeveralPasses();
+    roundsOnlyTheResultTo16Bits();
     doesNotDependOnThreads();
     keepsBadNumbersToTheirToken();
     return report();

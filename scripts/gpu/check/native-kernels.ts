@@ -34,9 +34,12 @@ function cudaTest(op: string, work: string): string {
   if (existsSync(packed)) return packed;
   const program = join(work, `${op}_cuda_test`);
   if (existsSync(program)) return program;
-  const folder = join(kernels, "ops", op);
-  const sources = readdirSync(folder).filter((name) => name.endsWith(".cu") || name === `${op}_reference.cc`);
-  execFileSync("nvcc", ["-std=c++17", "-O3", "-arch=native", "-o", program, ...sources], { cwd: folder, stdio: "inherit" });
+  const sourcesOf = (folder: string) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith(".cu") || name === `${op}_reference.cc`)
+      .map((name) => join(folder, name));
+  const sources = [join(kernels, "ops", op), join(kernels, "common")].flatMap(sourcesOf);
+  execFileSync("nvcc", ["-std=c++17", "-O3", "-arch=native", "-o", program, ...sources], { stdio: "inherit" });
   return program;
 }
 

@@ -56,7 +56,7 @@ export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInp
   };
   const qkv = linear(g.scope("qkv_proj"), x, projections, w);
   const heads = { query: queryHeadCount, kv: kvHeadCount };
-  const rotated = w.hasModalityMoe ? rotatedPacked(g, qkv, inputs.rotary, heads) : rotatedApart(g, qkv, inputs.rotary, heads, headDim);
+  const rotated = w.hasOwnOperators ? rotatedPacked(g, qkv, inputs.rotary, heads) : rotatedApart(g, qkv, inputs.rotary, heads, headDim);
   const cache = kvCache(g, build, inputs, layer);
   const { attended, presentKey, presentValue } = groupQueryAttention(g, rotated, cache, inputs, heads);
   g.directOutput(presentKey);

@@ -1,4 +1,4 @@
-// Linear layers of the decoder: int8 unless unquantized, for the operator that multiplies best where the graph will run.
+// Linear layers of the decoder: int8 unless unquantized, in tiles for our own operator where it is there.
 
 import { packTiles, quantizedLinear, tiledShapes, tileRows, type TiledMatrix } from "../onnx/custom-ops.ts";
 import type { Graph, TensorRef, Value } from "../onnx/graph.ts";
@@ -15,7 +15,7 @@ export function linear(g: Graph, x: Value, matrix: MatrixParts, w: Weights): Val
   const { parts, columns } = matrix;
   if (!w.isQuantized) return matMul(g, x, w.transposedMatrix(g, matrix, w.activation));
   const isTiled = columns % blockLength === 0 && parts.every(({ rows }) => rows % tileRows === 0);
-  if (!w.hasOwnLinear || !isTiled) return matMulNBits(g, x, w.quantizedMatrix(g, matrix, bits));
+  if (!w.hasOwnOperators || !isTiled) return matMulNBits(g, x, w.quantizedMatrix(g, matrix, bits));
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   const pieces = parts.flatMap(({ name, rows: count }) => rowPieces({ name, shape: [count, columns] }, columns, w));
   return quantizedLinear(g, x, tiledMatrix(g, pieces, rows, columns));

@@ -1,6 +1,6 @@
 // SwiGLU: down( silu(gate(x)) · up(x) ). Dense layers and shared experts are this.
 
-import { alternatingTiles, gatedMlpOfTiles, swiGlu, type TiledMatrix } from "../onnx/custom-ops.ts";
+import { alternatingTiles, gatedMlpOfTiles, type TiledMatrix } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { quickGelu } from "../onnx/microsoft-ops.ts";
 import { add, mul, split } from "../onnx/std-ops.ts";
@@ -19,20 +19,16 @@ export type MlpSource = {
 /** addend + the MLP of x; x and addend [..., hiddenSize] */
 export function gatedMlp(g: Graph, x: Value, source: MlpSource, w: Weights, addend?: Value): Value {
   const { prefix, hiddenSize, width } = source;
-  if (w.hasOwnLinear && hiddenSize % blockLength === 0) {
+  if (w.hasOwnOperators && hiddenSize % blockLength === 0) {
     return gatedMlpOfTiles(g, x, gateUpTiles(g.scope("gate_up_proj"), source, w), downTiles(g.scope("down_proj"), source, w), addend);
   }
   const gateUpParts = ["gate_proj", "up_proj"].map((name) => ({ name: `${prefix}.${name}.weight`, rows: width }));
   const gateUp = linear(g.scope("gate_up_proj"), x, { parts: gateUpParts, columns: hiddenSize }, w);
-  const inner = w.hasModalityMoe ? swiGlu(g, gateUp) : gated(g, gateUp, width);
+  const [gate, up] = split(g, gateUp, [width, width]);
+  const inner = mul(g, quickGelu(g, gate!, 1), up!);
   const down = { parts: [{ name: `${prefix}.down_proj.weight`, rows: hiddenSize }], columns: width };
   const y = linear(g.scope("down_proj"), inner, down, w);
   return addend ? add(g, addend, y) : y;
-}
-
-function gated(g: Graph, gateUp: Value, width: number): Value {
-  const [gate, up] = split(g, gateUp, [width, width]);
-  return mul(g, quickGelu(g, gate!, 1), up!);
 }
 
 /** Whole blocks: more columns are zeros. */

@@ -11,7 +11,7 @@ export type RoutedExperts = (g: Graph, x: Value, layer: number) => Value;
 
 /** visionExpert bool [B, S]: which bank serves the token. */
 export function routedExperts(g: Graph, visionExpert: Value, build: Build): RoutedExperts {
-  return build.weights.hasModalityMoe ? tiledExperts(visionExpert, build) : mergedExperts(g, visionExpert, build);
+  return build.weights.hasOwnOperators ? tiledExperts(visionExpert, build) : mergedExperts(g, visionExpert, build);
 }
 
 export function moe(g: Graph, x: Value, { config, weights }: Build, routed: RoutedExperts, layer: number): Value {

@@ -45,20 +45,16 @@ export class Weights {
   /** Type of activations, norms, scales and unquantized matrices. */
   readonly activation: DataType;
 
-  /** Routed experts, which must be quantized, rotary positions and gates go through our own operators. */
-  readonly hasModalityMoe: boolean;
-
-  /** So do linear layers, where the graph is for a CPU: ONNX Runtime's operator would round their activations to 8 bits there. */
-  readonly hasOwnLinear: boolean;
+  /** Experts and linear layers, which must be quantized, and rotary positions go through our own operators. */
+  readonly hasOwnOperators: boolean;
 
   readonly #scaleRule: ScaleRule;
 
   constructor({ weights, activations, experts }: ConversionSettings, scaleRule: ScaleRule = "searched") {
     this.#scaleRule = scaleRule;
     this.precision = weights;
-    this.hasModalityMoe = experts === "modality-moe" && weights !== "fp32";
+    this.hasOwnOperators = experts === "modality-moe" && weights !== "fp32";
     this.activation = activationDataType[activations];
-    this.hasOwnLinear = this.hasModalityMoe && this.activation === "float32";
   }
 
   get isQuantized(): boolean {

@@ -69,17 +69,17 @@ export type TiledMatrix = {
   readonly scales: Value;
 };
 
-/** x [..., columns] · w [rows, columns] transposed, on a CPU. */
+/** x [..., columns] · w [rows, columns] transposed. */
 export function quantizedLinear(g: Graph, x: Value, w: TiledMatrix): Value {
-  assert(x.dtype === "float32" && x.shape[x.shape.length - 1] === w.columns, `QuantizedLinear wants [*, ${w.columns}], got ${show(x)}`);
+  assert(x.shape[x.shape.length - 1] === w.columns, `QuantizedLinear wants [*, ${w.columns}], got ${show(x)}`);
   const output = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), w.rows] };
   return g.node("QuantizedLinear", [x, w.codes, w.scales], [output], { domain: ernieDomain })[0]!;
 }
 
-/** addend + down( silu(gate · x) · (up · x) ), on a CPU; tiles of gate and up alternate. x and addend [..., H]. */
+/** addend + down( silu(gate · x) · (up · x) ); tiles of gate and up alternate. x and addend [..., H]. */
 export function gatedMlpOfTiles(g: Graph, x: Value, gateUp: TiledMatrix, down: TiledMatrix, addend?: Value): Value {
   const isFitting = gateUp.columns === x.shape[x.shape.length - 1] && gateUp.rows === 2 * down.columns && down.rows === gateUp.columns;
-  assert(x.dtype === "float32" && isFitting, `GatedMlp of ${show(x)}: ${show(gateUp.codes)}, ${show(down.codes)}`);
+  assert(isFitting, `GatedMlp of ${show(x)}: ${show(gateUp.codes)}, ${show(down.codes)}`);
   const inputs = [x, gateUp.codes, gateUp.scales, down.codes, down.scales, ...(addend ? [addend] : [])];
   return g.node("GatedMlp", inputs, [{ dtype: x.dtype, shape: x.shape }], { domain: ernieDomain })[0]!;
 }
@@ -93,13 +93,6 @@ export function rotaryQkv(g: Graph, x: Value, cosines: Value, sines: Value, head
   assert(lastDim(x) === width && x.dtype === cosines.dtype, `RotaryQkv wants [*, ${width}] of ${cosines.dtype}, got ${show(x)}`);
   const attributes = { num_heads: heads.query, kv_num_heads: heads.kv };
   return g.node("RotaryQkv", [x, cosines, sines], [{ dtype: x.dtype, shape: x.shape }], { domain: ernieDomain, attributes })[0]!;
-}
-
-/** x [..., 2 · I], which holds gate | up → silu(gate) · up [..., I]. */
-export function swiGlu(g: Graph, x: Value): Value {
-  const width = Number(lastDim(x));
-  assert(width % 4 === 0, `SwiGlu wants [..., 2I] with an even I, got ${show(x)}`);
-  return g.node("SwiGlu", [x], [{ dtype: x.dtype, shape: [...x.shape.slice(0, -1), width / 2] }], { domain: ernieDomain })[0]!;
 }
 
 /** Shapes of the codes and scales of matrices [rows, columns], as many as `count` says; both must be whole tiles and blocks. */

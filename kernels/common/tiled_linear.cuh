@@ -1,0 +1,39 @@
+// Linear layers over tiled matrices (tiles.h) on CUDA: what QuantizedLinear and GatedMlp queue.
+//
+//   few tokens, 16 bits   weights straight to registers, each read once for up to 32 tokens
+//   else                  a piece of the weights is unpacked at a time and multiplied as a dense matrix
+#pragma once
+
+#include "dense_product.h"
+#include "launch.cuh"
+#include "tiles.h"
+
+namespace ernie {
+
+// What becomes of a row of results. kGate: tiles of gate and up alternate, and silu(gate) · up is what is stored.
+enum class RowUse { kStore, kGate };
+
+// Of weights that are unpacked at a time: the product finds them in the cache.
+constexpr size_t kUnpackedBytes = size_t(32) << 20;
+
+struct TiledLinear {
+    void* y;             // [tokens, rows], or [tokens, rows / 2] for kGate
+    const void* x;       // [tokens, columns]
+    const void* addend;  // like y, may be y; or null, as it is for kGate
+    TiledMatrix weight;
+    ActivationType type;
+    int tokens;
+    size_t unpackedBytes = kUnpackedBytes;  // at most, where a pair of tiles has no more
+};
+
+size_t tiledLinearWorkspaceBytes(const TiledLinear& args, RowUse use);
+
+// `workspace` has that many bytes of device memory, aligned to 256. Sums are fp32; what is rounded to the type is each stored value,
+// kGate's clamped to what fp16 can hold, and, for more than kMaxFewTokens tokens, each weight.
+void launchTiledLinear(const TiledLinear& args, RowUse use, void* workspace, const QueueProduct& queueProduct, cudaStream_t stream);
+
+// Unpacking costs the time of reading five times the bytes of int8 weights, each 32 tokens of the other path that of their activations
+// for every 32 rows, from the cache: computed to be even near 96 tokens on an H200, not measured.
+constexpr int kMaxFewTokens = 64;
+
+}  // namespace ernie
