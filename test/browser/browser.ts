@@ -11,7 +11,7 @@ const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 export async function launchBrowser(): Promise<Browser> {
   if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing; install chromium, or set CHROMIUM to one`);
   // Chromium has no sandbox of its own where everything runs as root, as in a container.
-  return chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
+  return chromium.launch({ executablePath, timeout: 120_000, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
 }
 
 export type OpenedPage = {
@@ -25,6 +25,7 @@ export type OpenedPage = {
   close(): Promise<void>;
 };
 
+/** The page at rest: it listens to keys and drops, and the server has told what it serves, or why not. */
 export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<OpenedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const opened = { strayRequests: [] as string[], requests: [] as string[], faults: [] as string[] };
@@ -40,7 +41,7 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
     if (/content security policy|trusted ?types/i.test(line.text())) opened.faults.push(line.text());
   });
   await page.goto(url);
-  await messageField(page).waitFor();
+  await page.locator(".model:not(.connecting)").waitFor();
   return { page, ...opened, close: () => context.close() };
 }
 

@@ -11,6 +11,8 @@ export type Front = {
   readonly url: string;
   /** Holds for each chat request from now on; undefined: the real server's. */
   answerWith(answer: ChatAnswer | undefined): void;
+  /** Cuts the answers that are being given in place of the server's. */
+  breakOff(): void;
   close(): Promise<void>;
   /** Listens again where it did before. */
   reopen(): Promise<void>;
@@ -18,9 +20,11 @@ export type Front = {
 
 export async function startFront(serverUrl: string): Promise<Front> {
   let answer: ChatAnswer | undefined;
+  const open = new Set<ServerResponse>();
   const handle = (incoming: IncomingMessage, response: ServerResponse) => {
     if (answer && incoming.url === "/v1/chat/completions") {
       incoming.resume();
+      open.add(response.on("close", () => open.delete(response)));
       void answer(response);
       return;
     }
@@ -38,6 +42,7 @@ export async function startFront(serverUrl: string): Promise<Front> {
   return {
     url: `http://127.0.0.1:${port}`,
     answerWith: (next) => void (answer = next),
+    breakOff: () => open.forEach((response) => response.destroy()),
     close: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -50,12 +55,11 @@ export async function startFront(serverUrl: string): Promise<Front> {
 }
 
 /** A stream of chunks with these contents, then an end as told. */
-export function streamed(contents: readonly string[], end: "done" | "cut" | { readonly error: object } | "open"): ChatAnswer {
+export function streamed(contents: readonly string[], end: "done" | { readonly error: object } | "open"): ChatAnswer {
   return (response) => {
     response.writeHead(200, { "content-type": "text/event-stream" });
     for (const content of contents) response.write(frame({ choices: [{ index: 0, delta: { content }, finish_reason: null }] }));
-    if (end === "cut") setTimeout(() => response.destroy(), 100); // after what was written has left
-    else if (end === "done") response.end(`${frame({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}data: [DONE]\n\n`);
+    if (end === "done") response.end(`${frame({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}data: [DONE]\n\n`);
     else if (typeof end === "object") response.end(frame(end));
   };
 }

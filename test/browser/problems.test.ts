@@ -151,8 +151,10 @@ describe("with the key", () => {
   });
 
   test("a stream that breaks keeps what came", async () => {
-    front.answerWith(streamed(["The capital ", "of Ireland"], "cut"));
+    front.answerWith(streamed(["The capital ", "of Ireland"], "open"));
     await send(page, "What is the capital of Ireland?");
+    await page.locator(".markdown", { hasText: /^The capital of Ireland$/ }).waitFor();
+    front.breakOff();
 
     await alert().getByText("The answer broke off").waitFor();
     expect(await page.locator(".turn.answer .markdown").textContent()).toBe("The capital of Ireland");

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { modelFolder } from "../e2e/start-server.ts";
 import { openBehindFront } from "./behind-front.ts";
 import { lastAnswer, messageField, send } from "./browser.ts";
@@ -96,20 +96,38 @@ test("two pictures of one name are two, however coarse the clock of the browser 
   await expect.poll(() => page.locator(".attachments li").count()).toBe(1);
 });
 
-test("a message waits for the pictures that are still being read", async () => {
-  await page.evaluate(() => {
-    const read = FileReader.prototype.readAsDataURL;
-    FileReader.prototype.readAsDataURL = function (file) {
-      setTimeout(() => read.call(this, file), 400);
-    };
+describe("a message waits for the pictures that are still being read", () => {
+  beforeEach(async () => {
+    await page.evaluate(() => {
+      const read = FileReader.prototype.readAsDataURL;
+      FileReader.prototype.readAsDataURL = function (file) {
+        Object.assign(window, { goOn: () => read.call(this, file) });
+      };
+    });
+    await page.locator("input[type=file]").setInputFiles(`${modelFolder}/samples/01_describe.png`);
+    await send(page, "Describe the image.");
+    await page.getByText("Reading", { exact: true }).waitFor();
+    expect(await page.locator(".turn").count()).toBe(0);
   });
-  await page.locator("input[type=file]").setInputFiles(`${modelFolder}/samples/01_describe.png`);
-  const sent = page.waitForRequest("**/v1/chat/completions");
-  await send(page, "Describe the image.");
-  await page.getByRole("button", { name: "Remove 01_describe.png" }).waitFor();
-  if (await page.getByRole("button", { name: "Send" }).isEnabled()) await page.keyboard.press("Enter");
+  const goOn = () => page.evaluate(() => (window as unknown as { goOn(): void }).goOn());
 
-  expect(JSON.stringify((await sent).postDataJSON())).toContain("image_url");
+  test("and is then sent with them", async () => {
+    const sent = page.waitForRequest("**/v1/chat/completions");
+    await goOn();
+
+    expect(JSON.stringify((await sent).postDataJSON())).toContain("image_url");
+    await lastAnswer(page);
+    expect(await messageField(page).inputValue()).toBe("");
+  });
+
+  test("but not where its writer goes on writing", async () => {
+    await messageField(page).press("?");
+    await goOn();
+    await page.getByRole("button", { name: "Remove 01_describe.png" }).waitFor();
+
+    expect(await page.locator(".turn").count()).toBe(0);
+    expect(await messageField(page).inputValue()).toBe("Describe the image.?");
+  });
 });
 
 test("what is written from right to left is shown so, and long words are broken", async () => {
@@ -220,16 +238,17 @@ describe("a browser that keeps", () => {
     await other.goto(front.url);
     await other.getByRole("button", { name: "Hello", exact: true }).click();
     await lastAnswer(other);
+    // Its words come when it is whole: before, an answer that another tab waits for looks as if it were stopped.
     await send(page, "And now?");
-    await other.locator(".turn.answer .answer-foot").nth(1).waitFor();
+    await other.locator(".turn.answer .markdown").nth(1).waitFor();
     await send(other, "In the other tab");
-    await page.locator(".turn.answer .answer-foot").nth(2).waitFor();
+    await page.locator(".turn.answer .markdown").nth(2).waitFor();
 
     expect(await page.locator(".bubble").allTextContents()).toEqual(["Hello", "And now?", "In the other tab"]);
     await page.getByRole("button", { name: "Hello", exact: true }).hover();
     await page.getByRole("button", { name: "Delete Hello" }).click();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
     await other.getByRole("heading", { name: "Ask about a picture" }).waitFor();
-    expect(await other.locator(".entry").count()).toBe(0);
+    await other.locator(".entry").waitFor({ state: "detached" });
   });
 });

@@ -5,8 +5,9 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/browser/**/*.test.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 240_000,
+    expect: { poll: { timeout: 30_000 } }, // as long as the browser itself waits
     fileParallelism: false,
     // .ci/run adds these totals to those of the other tests.
     reporters: process.env["CI"] ? ["default", "json"] : ["default"],

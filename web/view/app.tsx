@@ -1,6 +1,6 @@
 // The whole page: conversations on the left, the conversation in the middle, settings on the right.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type AnswerTurn, type Attachment, type Turn, turnsBefore } from "../chat/conversation.ts";
 import type { Playground } from "../chat/playground.ts";
 import type { PlaygroundState } from "../chat/playground-state.ts";
@@ -14,7 +14,7 @@ import { Chat } from "./chat.tsx";
 import { CodeDialog } from "./code-dialog.tsx";
 import { isComposing } from "./composing.ts";
 import { ConversationList } from "./conversation-list.tsx";
-import { useMedia, usePlayground } from "./hooks.ts";
+import { useMedia, useOnceDrawn, usePlayground } from "./hooks.ts";
 import { PageHeader } from "./page-header.tsx";
 import { RoutingDialog, type RoutingShown } from "./routing-dialog.tsx";
 import { type SettingsTab, SettingsPanel } from "./settings-panel.tsx";
@@ -31,8 +31,9 @@ export function App({ playground, preferences }: AppProps) {
   const [isSettingsOpen, setSettingsOpen] = useState(false);
   const [tab, setTab] = useState<SettingsTab>("answer");
   const [dialog, setDialog] = useState<OpenDialog>();
+  const onceDrawn = useOnceDrawn();
   const { conversation } = state;
-  useEffect(() => setListOpen(!isNarrow), [isNarrow]);
+  useLayoutEffect(() => setListOpen(!isNarrow), [isNarrow]); // else it would come up over the page for a moment
   useEffect(() => {
     preferences.conversationId = conversation.id;
   }, [conversation.id]);
@@ -44,7 +45,7 @@ export function App({ playground, preferences }: AppProps) {
   const openSettings = (chosen: SettingsTab) => {
     setTab(chosen);
     setSettingsOpen(true);
-    if (chosen === "page") requestAnimationFrame(() => document.querySelector<HTMLElement>("#api-key")?.focus());
+    if (chosen === "page") onceDrawn(() => document.querySelector<HTMLElement>("#api-key")?.focus());
   };
   return (
     <>

@@ -1,10 +1,11 @@
 // The conversations this browser keeps: open, rename, export, delete.
 
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ConversationSummary } from "../chat/conversation.ts";
 import type { Playground } from "../chat/playground.ts";
 import type { PlaygroundState } from "../chat/playground-state.ts";
 import { IconButton } from "./buttons.tsx";
+import { useOnceDrawn } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 import { isComposing } from "./composing.ts";
 import { saveFile } from "./save-file.ts";
@@ -56,9 +57,10 @@ type EntryProps = {
 function Entry({ summary: { id, title }, isCurrent, playground, onChosen, onDeleted }: EntryProps) {
   const [mode, setMode] = useState<"shown" | "renaming" | "deleting">("shown");
   const opener = useRef<HTMLButtonElement>(null);
+  const onceDrawn = useOnceDrawn();
   const showAgain = () => {
     setMode("shown");
-    requestAnimationFrame(() => opener.current?.focus());
+    onceDrawn(() => opener.current?.focus());
   };
   if (mode === "renaming") {
     const rename = (name: string) => void playground.rename(id, name);
@@ -126,7 +128,7 @@ function Renaming({ title, onName, onLeave }: RenamingProps) {
     isDone.current = true;
     tell();
   };
-  useEffect(() => field.current?.select(), []);
+  useLayoutEffect(() => field.current?.select(), []); // before the next key
   return (
     <li class="entry">
       <form onSubmit={(event) => (event.preventDefault(), end(() => onName(name)))}>

@@ -1,6 +1,6 @@
 // What several views need of the browser.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Playground } from "../chat/playground.ts";
 import type { PlaygroundState } from "../chat/playground-state.ts";
 
@@ -19,8 +19,20 @@ export function useMedia(query: string): boolean {
   useEffect(() => {
     const list = matchMedia(query);
     const update = () => setMatches(list.matches);
+    update(); // it may have changed since it was drawn
     list.addEventListener("change", update);
     return () => list.removeEventListener("change", update);
   }, [query]);
   return matches;
+}
+
+/** Calls what it is given once the changes of this moment are on the page, and before the next key: for the focus to be where they are. */
+export function useOnceDrawn(): (act: () => void) => void {
+  const acts = useRef<(() => void)[]>([]);
+  const [, draw] = useState(0);
+  useLayoutEffect(() => acts.current.splice(0).forEach((act) => act()));
+  return (act) => {
+    acts.current.push(act);
+    draw((count) => count + 1);
+  };
 }

@@ -14,7 +14,7 @@ type JsonEditorProps = {
 
 export function JsonEditor({ id, label, text, mistake, onInput }: JsonEditorProps) {
   const field = useRef<HTMLTextAreaElement>(null);
-  const heard = useRested(mistake ? mistake.message : "Valid JSON");
+  const heard = useRested(mistake ? mistake.message : "Valid JSON", text);
   return (
     <div class="json-editor">
       <label for={id}>{label}</label>
@@ -48,13 +48,13 @@ export function JsonEditor({ id, label, text, mistake, onInput }: JsonEditorProp
 
 const restMs = 1000;
 
-/** The text as it was when it last did not change for a while: who hears the page is not told of each key. */
-function useRested(text: string): string {
-  const [rested, setRested] = useState(text);
+/** The verdict on what was last not typed on for a while: who hears the page is not told of each key. */
+function useRested(verdict: string, typed: string): string {
+  const [rested, setRested] = useState(verdict);
   useEffect(() => {
-    const timer = setTimeout(() => setRested(text), restMs);
+    const timer = setTimeout(() => setRested(verdict), restMs);
     return () => clearTimeout(timer);
-  }, [text]);
+  }, [typed]);
   return rested;
 }
 

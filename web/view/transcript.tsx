@@ -8,6 +8,7 @@ import { AnswerView } from "./answer-view.tsx";
 import { IconButton } from "./buttons.tsx";
 import { AttachmentView } from "./attachment-list.tsx";
 import { Composer } from "./composer.tsx";
+import { useOnceDrawn } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 import type { SettingsTab } from "./settings-panel.tsx";
 import { useStickToEnd } from "./stick-to-end.ts";
@@ -60,9 +61,10 @@ type MessageProps = { readonly turn: UserTurn; readonly playground: Playground; 
 function UserMessage({ turn, playground, state }: MessageProps) {
   const [isEditing, setEditing] = useState(false);
   const actions = useRef<HTMLDivElement>(null);
+  const onceDrawn = useOnceDrawn();
   const close = () => {
     setEditing(false);
-    requestAnimationFrame(() => actions.current?.querySelector("button")?.focus());
+    onceDrawn(() => actions.current?.querySelector("button")?.focus());
   };
   if (isEditing) {
     return (

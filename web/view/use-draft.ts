@@ -21,22 +21,27 @@ export function useDraft({
   const [complaint, setComplaint] = useState("");
   const [readingCount, setReadingCount] = useState(0);
   const field = useRef<HTMLTextAreaElement>(null);
+  /** Enter came before the files were read. */
+  const isSendWanted = useRef(false);
   const isReading = readingCount > 0;
   // What is still being read belongs to this message, not to the next.
   const canSend = !isReading && !isRunning && (text.trim() !== "" || attachments.length > 0);
   const add = async (files: readonly File[]) => {
+    field.current?.focus(); // not once they are read: by then the person may be elsewhere
     setReadingCount((count) => count + 1);
     const read = await readFiles(files, takesVideo);
     setReadingCount((count) => count - 1);
     setAttachments((before) => [...before, ...read.attachments]);
     setComplaint(read.refusals.join(" "));
-    field.current?.focus();
+    if (read.refusals.length > 0) isSendWanted.current = false; // it would be another message
   };
   const type = (typed: string) => {
+    isSendWanted.current = false;
     setText(typed);
     onType?.(typed);
   };
   const send = () => {
+    isSendWanted.current = isReading;
     if (!canSend) return;
     const refusal = onSend(text, attachments);
     setComplaint(refusal ? describeRefusal(refusal) : "");
@@ -56,6 +61,7 @@ export function useDraft({
   // What was clicked to ask (a sample, “Try again”) may have gone, and the focus with it.
   useEffect(() => void (isRunning && !isTouch && document.activeElement === document.body && field.current?.focus()), [isRunning]);
   useEffect(() => void (dropped && add(dropped)), [dropped]);
+  useLayoutEffect(() => void (!isReading && isSendWanted.current && send()), [isReading]);
   return { text, attachments, complaint, field, isReading, canSend, add, type, send, remove };
 }
 
