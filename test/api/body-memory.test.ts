@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { chatPath, type Envelope, finished, makeApp, post, started, userSays } from "./make-app.ts";
@@ -25,7 +24,7 @@ test("bodies count until their requests are over; one too many is asked to come 
   const { app, ends } = makeHeldApp();
   const held = [app.request(chatPath, post(body)), app.request(chatPath, post(JSON.stringify({ ...JSON.parse(body), stream: true })))];
   const text = Promise.resolve(held[1]!).then((response) => response.text());
-  await sleep(10);
+  await expect.poll(() => ends.length).toBe(2);
 
   const refused = await app.request(chatPath, post(body));
 
@@ -33,12 +32,12 @@ test("bodies count until their requests are over; one too many is asked to come 
   expect(refused.headers.get("retry-after-ms")).toBe("2000");
   expect(((await refused.json()) as Envelope).error.code).toBe("server_busy");
 
-  for (const end of ends) end();
+  for (const end of ends.splice(0)) end();
   expect(await statusOf(held[0]!)).toBe(200);
   expect(await text).toContain("[DONE]");
   const again = app.request(chatPath, post(body));
-  await sleep(10);
-  ends.at(-1)!();
+  await expect.poll(() => ends.length).toBe(1);
+  ends[0]!();
   expect(await statusOf(again)).toBe(200);
 });
 

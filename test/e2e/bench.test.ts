@@ -50,7 +50,7 @@ test("a load that is stopped tells what was done", async () => {
   const child = spawn(process.execPath, [entry, "bench", "--url", server.url, "--requests", "2000", "--output-tokens", "64"]);
   let said = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
-  await expect.poll(async () => (await server.health()).running, { timeout: 30_000 }).toBeGreaterThan(4); // beyond the warm-up of four
+  await expect.poll(async () => (await server.health()).running, { timeout: 120_000 }).toBeGreaterThan(4); // beyond the warm-up of four
   child.kill("SIGINT");
   const [code] = (await once(child, "exit")) as [number];
 

@@ -5,9 +5,9 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { faultEnvironment } from "./start-server.ts";
 
 const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
@@ -15,20 +15,16 @@ const folder = mkdtempSync(join(tmpdir(), "ernie-vl-calibrate-resume-"));
 const undisturbed = join(folder, "undisturbed");
 const chats = join(folder, "chats.jsonl");
 
-/** Runs `ernie-vl convert --calibrate`; kills it as soon as it says `killAt`. Returns what it printed and how it ended. */
-async function convert(target: string, killAt?: string): Promise<{ output: string; code: number | null }> {
+/** Runs `ernie-vl convert --calibrate`, which is killed when it says `killAt`. Returns what it printed and how it ended. */
+async function convert(target: string, killAt?: string): Promise<{ output: string; code: number | null; signal: string | null }> {
   const child = spawn(process.execPath, [main, "convert", nano, "--out", target, "--calibrate", chats, "--experts", "onnxruntime"], {
     stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...(killAt !== undefined && faultEnvironment(`SIGKILL@${killAt}`)) },
   });
-  const exited = once(child, "exit");
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  if (killAt !== undefined) {
-    while (child.exitCode === null && !output.includes(killAt)) await setTimeout(5);
-    child.kill("SIGKILL");
-  }
-  const [code] = (await exited) as [number | null];
-  return { output, code };
+  const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+  return { output, code, signal };
 }
 
 beforeAll(async () => {
@@ -43,7 +39,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 test("killed in each of its steps, a calibrated conversion goes on from there and ends with the same bytes", async () => {
   const target = join(folder, "killed");
 
-  for (const step of ["1/3 convert", "2/3 calibrate", "3/3 convert"]) await convert(target, step);
+  for (const step of ["1/3 convert", "2/3 calibrate", "3/3 convert"]) expect((await convert(target, step)).signal).toBe("SIGKILL");
   const last = await convert(target);
 
   expect(last.output).toContain("1/3 convert and 2/3 calibrate were done earlier");

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ChatCompletion, ChatCompletionCreateParamsNonStreaming, ChatCompletionMessageParam } from "openai/resources";
 import { dataUri, readSamples, type Sample } from "./samples.ts";
-import { type RunningServer, startServer } from "./start-server.ts";
+import { type RunningServer, startBroken, startServer } from "./start-server.ts";
 
 let server: RunningServer;
 beforeAll(async () => {
@@ -159,37 +159,47 @@ test("16 requests at once are answered as each is alone", async () => {
 });
 
 describe("clients that leave", () => {
-  // The end token stands in the prompt, so the penalty keeps the model from ever choosing it.
+  // The end token stands in the prompt, so the penalty keeps the model from ever choosing it. Slowed down, it takes more than a minute.
   const endless = {
+    model,
     messages: [...name, { role: "assistant" as const, content: "A." }, ...name],
+    temperature: 0,
     repetition_penalty: 100,
     max_completion_tokens: 3900,
   };
+  let slow: RunningServer;
+  beforeAll(async () => {
+    slow = await startBroken("slow", ["--weights", "fp32"]);
+  });
+  afterAll(async () => {
+    await slow?.stop();
+  });
 
   const wasLeft = (line: Record<string, unknown>) => line.status === 499 && line.finishReason === undefined;
 
   test("in mid-stream give their slots back", async () => {
     const leave = async () => {
-      const stream = await server.client.chat.completions.create({ model, temperature: 0, ...endless, stream: true });
+      const stream = await slow.client.chat.completions.create({ ...endless, stream: true });
       for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
     };
 
     await Promise.all(Array.from({ length: 24 }, leave));
 
-    await expect.poll(server.health, { timeout: 10_000 }).toEqual({ status: "ok", running: 0, waiting: 0 });
-    await expect.poll(() => server.logLines().filter(wasLeft).length).toBe(24);
-    expect(textOf(await ask({})).content).toBe(nameAnswer);
+    await expect.poll(slow.health).toEqual({ status: "ok", running: 0, waiting: 0 });
+    await expect.poll(() => slow.logLines().filter(wasLeft).length).toBe(24);
+    const after = await slow.client.chat.completions.create({ model, messages: name, temperature: 0 });
+    expect(textOf(after).content).toBe(nameAnswer);
   });
 
   test("while waiting for a whole answer give their slots back", async () => {
     const client = new AbortController();
-    const answer = server.client.chat.completions.create({ model, temperature: 0, ...endless }, { signal: client.signal });
-    await expect.poll(async () => (await server.health()).running).toBe(1);
+    const answer = slow.client.chat.completions.create(endless, { signal: client.signal });
+    await expect.poll(async () => (await slow.health()).running).toBe(1);
 
     client.abort();
 
     await expect(answer).rejects.toThrow("aborted");
-    await expect.poll(() => wasLeft(server.logLines().at(-1)!)).toBe(true);
-    await expect.poll(server.health, { timeout: 10_000 }).toEqual({ status: "ok", running: 0, waiting: 0 });
+    await expect.poll(() => wasLeft(slow.logLines().at(-1)!)).toBe(true);
+    await expect.poll(slow.health).toEqual({ status: "ok", running: 0, waiting: 0 });
   });
 });

@@ -33,7 +33,7 @@ function startConverter(target: string, threads: number): { child: ChildProcess;
   });
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  return { child, output: () => output, exited: once(child, "exit") };
+  return { child, output: () => output, exited: once(child, "close") };
 }
 
 /** Jobs that the journal says are done. */
@@ -77,6 +77,7 @@ describe("a converter that is killed", () => {
     const target = join(folder, "handed-over");
     const first = startConverter(target, 2);
     while (recordedJobs(target) === 0) await setTimeout(5);
+    first.child.kill("SIGSTOP"); // it stays at work until it is killed
     const second = startConverter(target, 2);
     while (second.output() === "") await setTimeout(5);
     first.child.kill("SIGKILL");

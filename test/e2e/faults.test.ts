@@ -84,7 +84,7 @@ test.each([
   ["a thread of the engine that ends", "thread-ends", "", /the engine thread has ended/],
   ["a thread of the engine without memory for JavaScript", "heap-full", "--max-old-space-size=128", /heap out of memory/],
 ])("%s ends what runs with an error, and the server, which says why", { timeout: 60_000 }, async (_, fault, nodeOptions, reason) => {
-  const server = await startBroken(fault, [], nodeOptions);
+  const server = await startBroken(fault, [], { nodeOptions });
 
   const stream = await server.client.chat.completions.create({ ...question, stream: true });
   const consume = async () => {
@@ -126,12 +126,12 @@ test("memory that is missing at the start ends the program with one line", async
 });
 
 test("a step that hangs makes the server not ready, but alive; then it ends with an error for its clients", async () => {
-  const server = await startBroken("hangs", ["--step-timeout", "1"]);
+  const server = await startBroken("hangs", ["--step-timeout", "2"]); // it ends after five times as long
 
   const hanging = ask(server);
   const statusOf = async (path: string) => (await fetch(`${server.url}${path}`)).status;
 
-  await expect.poll(() => statusOf("/health/ready"), { timeout: 5000 }).toBe(503);
+  await expect.poll(() => statusOf("/health/ready")).toBe(503);
   expect(await statusOf("/health/live")).toBe(200);
   expect((await ask(server)).status).toBe(503);
   expect((await hanging).status).toBe(500);

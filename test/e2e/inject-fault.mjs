@@ -1,5 +1,5 @@
 // Preloaded into the program (see startBroken): breaks one of its threads. ERNIE_VL_FAULT names the fault; one of a step comes with the
-// fourth step, `NAME@KIND` with the first step of that kind.
+// fourth step, `NAME@KIND` with the first step of that kind. `SIGNAL@TEXT`: the program gets a signal in the moment it prints this.
 
 import { BroadcastChannel, isMainThread } from "node:worker_threads";
 import koffi from "koffi";
@@ -9,12 +9,24 @@ const goodSteps = kind ? 0 : 3;
 const wire = new BroadcastChannel("fault");
 wire.unref();
 
-if (isMainThread) {
+if (name.startsWith("SIG")) {
+  if (isMainThread) signalAt(kind);
+} else if (isMainThread) {
   wire.addEventListener("message", () => {
     throw new Error("nobody catches this (injected)");
   });
 } else if (name) {
   await breakThread();
+}
+
+function signalAt(text) {
+  const { stdout } = process;
+  const write = stdout.write.bind(stdout);
+  stdout.write = (printed, ...rest) => {
+    const isTaken = write(printed, ...rest);
+    if (String(printed).includes(text)) process.kill(process.pid, name);
+    return isTaken;
+  };
 }
 
 async function breakThread() {

@@ -3,7 +3,7 @@
 import type OpenAI from "openai";
 import { expect, test } from "vitest";
 import { parseMetrics } from "../api/parse-metrics.ts";
-import { type RunningServer, startServer } from "./start-server.ts";
+import { type RunningServer, startBroken, startServer } from "./start-server.ts";
 
 const question = { model: "ernie-vl-nano", messages: [{ role: "user", content: "What is your name?" }], temperature: 0 } as const;
 
@@ -18,7 +18,7 @@ async function settle(server: RunningServer): Promise<void> {
 }
 
 test("the metrics of a few requests are the sums of their usages, one that is aborted counts once, and then nothing runs", async () => {
-  const server = await startServer(["--api-key", "key"], "key");
+  const server = await startBroken("slow", ["--api-key", "key"], { apiKey: "key" });
   try {
     const usages: OpenAI.CompletionUsage[] = [];
     const long = "One, two, three, four, five. ".repeat(20);
@@ -27,7 +27,7 @@ test("the metrics of a few requests are the sums of their usages, one that is ab
       usages.push(answer.usage!);
     }
     const before = await readMetrics(server.url, "key");
-    const stream = await server.client.chat.completions.create({ ...question, stream: true, max_tokens: 500, ignore_eos: true } as never);
+    const stream = await server.client.chat.completions.create({ ...question, stream: true, max_tokens: 3000, ignore_eos: true } as never);
     for await (const _ of stream as unknown as AsyncIterable<unknown>) break;
     await settle(server);
     const after = await readMetrics(server.url, "key");

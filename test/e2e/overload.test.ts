@@ -3,7 +3,7 @@
 import { setMaxListeners } from "node:events";
 import OpenAI, { APIError } from "openai";
 import { afterEach, expect, test } from "vitest";
-import { type RunningServer, startServer } from "./start-server.ts";
+import { type RunningServer, startBroken } from "./start-server.ts";
 
 let server: RunningServer;
 afterEach(async () => {
@@ -14,10 +14,10 @@ const slotCount = 4;
 const maxWaiting = 4;
 const clientCount = 64;
 const question = { model: "ernie-vl-nano", messages: [{ role: "user" as const, content: "Count." }] };
-const endless = { ...question, max_completion_tokens: 3500, ignore_eos: true };
+const endless = { ...question, max_completion_tokens: 3500, ignore_eos: true }; // slowed down, more than a minute
 
 test("of 64 clients at once, so many are served, so many wait, and all others get a 429 with when to retry", async () => {
-  server = await startServer(["--max-num-seqs", String(slotCount), "--max-waiting", String(maxWaiting)]);
+  server = await startBroken("slow", ["--max-num-seqs", String(slotCount), "--max-waiting", String(maxWaiting)]);
   const leave = new AbortController();
   setMaxListeners(clientCount + 1, leave.signal); // each client listens
   const refusals: APIError[] = [];
@@ -30,7 +30,7 @@ test("of 64 clients at once, so many are served, so many wait, and all others ge
   };
 
   const clients = Array.from({ length: clientCount }, ask);
-  await expect.poll(() => refusals.length, { timeout: 30_000 }).toBe(clientCount - slotCount - maxWaiting);
+  await expect.poll(() => refusals.length).toBe(clientCount - slotCount - maxWaiting);
   expect(await server.health()).toMatchObject({ running: slotCount, waiting: maxWaiting });
   for (const { status, code, headers } of refusals) {
     expect({ status, code }).toEqual({ status: 429, code: "queue_full" });
@@ -56,16 +56,16 @@ test("of 64 clients at once, so many are served, so many wait, and all others ge
   expect(statuses.at(-1)).toBe(200);
   expect(answer.choices[0]?.finish_reason).toBe("stop");
   await Promise.all(clients);
-  await expect.poll(server.health, { timeout: 10_000 }).toEqual({ status: "ok", running: 0, waiting: 0 });
+  await expect.poll(server.health).toEqual({ status: "ok", running: 0, waiting: 0 });
 });
 
 test("a client with one request does not wait for another's twenty", async () => {
-  server = await startServer(["--max-num-seqs", "1", "--api-key", "crowd", "single"], "crowd");
-  const long = { ...question, max_completion_tokens: 400, ignore_eos: true }; // so that the crowd is seen waiting
+  server = await startBroken("slow", ["--max-num-seqs", "1", "--api-key", "crowd", "single"], { apiKey: "crowd" });
+  const some = { ...question, max_completion_tokens: 25, ignore_eos: true };
 
-  const crowd = Array.from({ length: 20 }, () => server.client.chat.completions.create(long));
-  await expect.poll(async () => (await server.health()).waiting, { timeout: 10_000 }).toBeGreaterThan(10);
-  await server.client.withOptions({ apiKey: "single" }).chat.completions.create(long);
+  const crowd = Array.from({ length: 20 }, () => server.client.chat.completions.create(some));
+  await expect.poll(async () => (await server.health()).waiting).toBeGreaterThan(10);
+  await server.client.withOptions({ apiKey: "single" }).chat.completions.create(some);
   await Promise.all(crowd);
 
   const answered = () => server.logLines().filter(({ finishReason }) => finishReason === "length");

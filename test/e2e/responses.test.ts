@@ -5,7 +5,7 @@ import type { ResponseInput } from "openai/resources/responses/responses";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { check, complianceCases } from "../api/openresponses-cases.ts";
 import { dataUri, readSamples } from "./samples.ts";
-import { type RunningServer, startServer } from "./start-server.ts";
+import { type RunningServer, startBroken, startServer } from "./start-server.ts";
 
 const model = "ernie-vl-nano";
 let server: RunningServer;
@@ -151,20 +151,22 @@ describe("a stream", () => {
   });
 
   test("is cancelled by id: it ends, and the slot is free", async () => {
-    const stream = await server.client.responses.create({ model, input: "Hello", stream: true, min_tokens: 4000 } as never);
+    const slow = await startBroken("slow"); // so that the answer would take more than a minute
+    const stream = await slow.client.responses.create({ model, input: "Hello", stream: true, min_tokens: 4000 } as never);
     let id = "";
     let last: OpenAI.Responses.ResponseStreamEvent | undefined;
     for await (const event of stream as unknown as AsyncIterable<OpenAI.Responses.ResponseStreamEvent>) {
       if (event.type === "response.created") id = event.response.id;
       if (event.type === "response.output_text.delta" && last?.type !== event.type) {
-        expect((await server.client.responses.cancel(id)).status).toBe("cancelled");
+        expect((await slow.client.responses.cancel(id)).status).toBe("cancelled");
       }
       last = event;
     }
 
     expect(last).toMatchObject({ type: "response.incomplete", response: { id, status: "cancelled" } });
-    expect((await server.client.responses.retrieve(id)).status).toBe("cancelled");
-    await expect.poll(async () => (await server.health()).running).toBe(0);
+    expect((await slow.client.responses.retrieve(id)).status).toBe("cancelled");
+    await expect.poll(async () => (await slow.health()).running).toBe(0);
+    await slow.stop();
   });
 });
 

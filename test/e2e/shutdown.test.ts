@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type OpenAI from "openai";
 import { expect, test } from "vitest";
-import { startBroken, startServer } from "./start-server.ts";
+import { faultEnvironment, startBroken, startServer } from "./start-server.ts";
 
 test.each<NodeJS.Signals>(["SIGTERM", "SIGINT", "SIGHUP"])("%s ends an idle server at once, without an error", async (signal) => {
   const server = await startServer();
@@ -40,12 +40,11 @@ test("a stop signal while the server converts or loads its model ends it, and th
   const stopAt = async (line: string) => {
     const child = spawn(process.execPath, ["dist/main.js", "serve", "--port", "0"], {
       cwd,
-      env: { ...process.env, ERNIE_VL_CACHE: cache },
+      env: { ...process.env, ERNIE_VL_CACHE: cache, ...faultEnvironment(`SIGTERM@${line}`) },
     });
     let printed = "";
-    child.stderr.on("data", (text: Buffer) => (printed += text.toString()));
-    child.stdout.on("data", (text: Buffer) => (printed += text.toString()).includes(line) && child.kill("SIGTERM"));
-    const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+    for (const output of [child.stdout, child.stderr]) output.on("data", (text: Buffer) => (printed += text.toString()));
+    const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
     return { printed, code, signal };
   };
   try {
@@ -121,7 +120,7 @@ async function startEndless(args: readonly string[]) {
       body: JSON.stringify(endless),
     }),
   );
-  await expect.poll(() => server.health(), { timeout: 10_000 }).toMatchObject({ running: 1, waiting: 1 });
+  await expect.poll(() => server.health()).toMatchObject({ running: 1, waiting: 1 });
   return { server, running: running!, waiting: waiting! };
 }
 
@@ -158,8 +157,8 @@ test("a second stop signal ends the server at once, whatever runs", async () => 
 });
 
 test("a stop signal lets a prompt be computed to its end, and the answer behind it", async () => {
-  const server = await startBroken("slow@prefill", ["--prefill-chunk", "16"]);
-  const long = "One, two, three, four, five. ".repeat(100);
+  const server = await startBroken("slow@prefill", ["--prefill-chunk", "4", "--shutdown-timeout", "120"]);
+  const long = "One, two, three, four, five. ".repeat(100); // more than 200 steps
   const running = fetch(`${server.url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -174,20 +173,20 @@ test("a stop signal lets a prompt be computed to its end, and the answer behind 
 });
 
 test("a stop signal lets requests that wait for a slot have their turn", async () => {
-  const server = await startServer(["--max-num-seqs", "1"]);
+  const server = await startBroken("slow", ["--max-num-seqs", "1", "--shutdown-timeout", "120"]);
   const answers = Array.from({ length: 4 }, () =>
-    server.client.chat.completions.create({ ...endless, max_tokens: 2000 } as OpenAI.ChatCompletionCreateParamsNonStreaming),
+    server.client.chat.completions.create({ ...endless, max_tokens: 150 } as OpenAI.ChatCompletionCreateParamsNonStreaming),
   );
   await expect.poll(async () => (await server.health()).waiting).toBe(3);
 
   const exitCode = server.stop();
 
-  for (const answer of await Promise.all(answers)) expect(answer.usage?.completion_tokens).toBe(2000);
+  for (const answer of await Promise.all(answers)) expect(answer.usage?.completion_tokens).toBe(150);
   expect(await exitCode).toBe(0);
 });
 
 test("a request that takes too long ends with an error that clients do not repeat", async () => {
-  const { server, running, waiting } = await startEndless(["--request-timeout", "2"]);
+  const { server, running, waiting } = await startEndless(["--request-timeout", "10"]); // until then they are seen to run and wait
 
   for (const answer of [await running, await waiting]) {
     expect(answer.status).toBe(504);

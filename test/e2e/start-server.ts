@@ -60,11 +60,10 @@ export async function startServer(
     health: async () => (await fetch(`${url}/health`)).json() as ReturnType<RunningServer["health"]>,
     printed: () => printed,
     logLines: () =>
-      log
-        .split("\n")
+      wholeLines(log)
         .filter((line) => line.startsWith("{"))
         .map((line) => JSON.parse(line) as Record<string, unknown>),
-    strayLines: () => log.split("\n").filter((line) => line !== "" && !line.startsWith("{")),
+    strayLines: () => wholeLines(log).filter((line) => line !== "" && !line.startsWith("{")),
     pid: child.pid!,
     kill: (signal) => void child.kill(signal),
     ended: exited.then(([code, signal]) => ({ code, signal })),
@@ -76,9 +75,23 @@ export async function startServer(
   };
 }
 
+/** The last one may still be on its way. */
+function wholeLines(text: string): string[] {
+  return text.split("\n").slice(0, -1);
+}
+
 const preload = fileURLToPath(new URL("inject-fault.mjs", import.meta.url));
 
-/** The same with a part that breaks in the middle of an answer; `inject-fault.mjs` knows how. */
-export function startBroken(fault: string, args: readonly string[] = [], nodeOptions = ""): Promise<RunningServer> {
-  return startServer(args, "unused", { NODE_OPTIONS: `--import=${preload} ${nodeOptions}`, ERNIE_VL_FAULT: fault });
+/** The environment of a program that breaks as told; `inject-fault.mjs` knows how. */
+export function faultEnvironment(fault: string, nodeOptions = ""): Readonly<Record<string, string>> {
+  return { NODE_OPTIONS: `--import=${preload} ${nodeOptions}`, ERNIE_VL_FAULT: fault };
+}
+
+/** A server that breaks in the middle of an answer. */
+export function startBroken(
+  fault: string,
+  args: readonly string[] = [],
+  { apiKey = "unused", nodeOptions = "" } = {},
+): Promise<RunningServer> {
+  return startServer(args, apiKey, faultEnvironment(fault, nodeOptions));
 }

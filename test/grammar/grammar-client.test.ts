@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import { EngineError, RequestError } from "../../src/core/errors.ts";
@@ -23,8 +22,9 @@ function fromSources(): Worker {
   return new Worker(script, { eval: true, workerData: vocabulary });
 }
 
+/** Without options nothing compiles for too long, however busy the machine is. */
 function makeClient(options: Partial<GrammarClientOptions> = {}): GrammarClient {
-  const client = new GrammarClient(vocabulary, { createWorker: fromSources, ...options });
+  const client = new GrammarClient(vocabulary, { createWorker: fromSources, compileTimeoutMs: 60_000, ...options });
   clients.push(client);
   return client;
 }
@@ -60,7 +60,7 @@ describe("the grammar's thread", () => {
       }
       constraint.close();
     }
-  }, 30_000);
+  });
 
   it("refuses what cannot be compiled with the field at fault, and goes on", async () => {
     const client = makeClient();
@@ -70,7 +70,7 @@ describe("the grammar's thread", () => {
     const handle = await client.open(choice("a"), never);
 
     expect(new RemoteMatcher(handle).mask()).toBeInstanceOf(Uint32Array);
-  }, 30_000);
+  });
 
   it("fails an answer whose token the grammar does not allow, and no other", async () => {
     const client = makeClient();
@@ -82,17 +82,17 @@ describe("the grammar's thread", () => {
 
     expect(() => wrong!.mask()).toThrow(EngineError);
     expect(right!.mask()).toBeInstanceOf(Uint32Array);
-  }, 30_000);
+  });
 
   it("is ended when it misses the deadline, and replaced", async () => {
     let started = 0;
     const createWorker = () => (started++ === 1 ? scripted("for (;;);")() : fromSources()); // the second tries new grammars
-    const client = makeClient({ createWorker, compileTimeoutMs: 2_000 });
+    const client = makeClient({ createWorker, compileTimeoutMs: 5_000 });
 
     await expect(client.open(choice("a"), never)).rejects.toMatchObject({ status: 400, code: "grammar_too_complex" });
     await expect(client.open(choice("a"), never)).resolves.toBeDefined();
     expect(started).toBe(3);
-  }, 30_000);
+  });
 
   it("is replaced when it dies, and answers under way learn of it", async () => {
     const client = makeClient({
@@ -104,17 +104,16 @@ describe("the grammar's thread", () => {
 
     expect(constraint.readyMask()).toBeUndefined();
     await expect(client.open(choice("b"), never)).rejects.toThrow("the grammar thread failed: out of memory");
-    await sleep(100);
 
     expect(() => constraint.mask()).toThrow("the grammar's thread has ended");
     await expect(client.open(choice("c"), never)).resolves.toBeDefined();
-  }, 30_000);
+  });
 
   it("that a new grammar keeps busy for ever leaves the answers and grammars of before alone", async () => {
     let started = 0;
     const busyAtSecond = 'if (m.id > 0) for (;;); parentPort.postMessage({ type: "opened", id: m.id });';
     const createWorker = () => (started++ === 1 ? scripted(busyAtSecond)() : fromSources());
-    const client = makeClient({ createWorker, quickCompileMs: 60_000 });
+    const client = makeClient({ createWorker, quickCompileMs: 60_000, compileTimeoutMs: 5_000 });
     const constraint = new RemoteMatcher(await client.open(anyJson, never));
     const order: string[] = [];
     const endless = client.open(choice("a"), never).catch(({ code }: RequestError) => order.push(code!));
@@ -126,14 +125,14 @@ describe("the grammar's thread", () => {
     await endless;
 
     expect(order).toEqual(["opened", "grammar_too_complex"]);
-  }, 30_000);
+  });
 
   it("waits no longer than told for a mask that does not come", async () => {
     const client = makeClient({ createWorker: scripted('parentPort.postMessage({ type: "opened", id: m.id });') });
     const handle = await client.open(choice("a"), never);
 
     expect(() => new RemoteMatcher(handle, 120).mask()).toThrow("gave no mask within 120 ms");
-  }, 30_000);
+  });
 
   it("takes no time for who gave up while others were before it", async () => {
     const seen =
@@ -145,7 +144,7 @@ describe("the grammar's thread", () => {
 
     await expect(leaving).rejects.toThrow("gone");
     await expect(Promise.all([busy, client.open(choice("busy"), never)])).resolves.toHaveLength(2);
-  }, 30_000);
+  });
 
   it("turns requests away when too many wait", async () => {
     const client = makeClient({ createWorker: scripted("for (;;);"), compileTimeoutMs: 100, maxWaiting: 2 });
@@ -155,5 +154,5 @@ describe("the grammar's thread", () => {
 
     await expect(client.open(choice("c"), never)).rejects.toMatchObject({ status: 429 });
     expect(await Promise.all(waiting)).toEqual([400, 400]);
-  }, 30_000);
+  });
 });

@@ -110,7 +110,7 @@ describe("a connection", () => {
   test("that is refused has the name of its error", async () => {
     const connection = new Connection("http://127.0.0.1:1", undefined);
 
-    const { failure } = await sendRequest(connection, body, { path: "/", timeoutMs: 1000, signal: new AbortController().signal });
+    const { failure } = await sendRequest(connection, body, { path: "/", timeoutMs: 10_000, signal: new AbortController().signal });
 
     expect(failure?.kind).toBe("ECONNREFUSED");
   });
@@ -122,7 +122,7 @@ describe("a connection", () => {
       onTestFinished(() => connection.close());
 
       expect(connection.baseUrl).toBe(server.url);
-      expect(await connection.json("GET", "/v1/models", undefined, { timeoutMs: 1000 })).toMatchObject({ status: 200 });
+      expect(await connection.json("GET", "/v1/models", undefined, { timeoutMs: 10_000 })).toMatchObject({ status: 200 });
     }
   });
 

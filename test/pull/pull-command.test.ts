@@ -69,14 +69,13 @@ test("says what it will download, then that all is verified; the token is in no 
 });
 
 test("goes on after a kill with what had arrived", async () => {
-  hub.pieceDelayMs = 10;
+  hub.fail(weights, { type: "silence", afterBytes: 1_000_000 });
   const killed = start();
   await arrival(killed.child, 500_000);
   killed.child.kill("SIGKILL");
   await killed.ended;
   const arrived = partBytes();
   hub.requests.length = 0;
-  hub.pieceDelayMs = 0;
 
   const { code } = await start().ended;
 
@@ -87,7 +86,7 @@ test("goes on after a kill with what had arrived", async () => {
 });
 
 test.each(["SIGINT", "SIGTERM"] as const)("on %s keeps the parts, says so in one line and exits with 1", async (signal) => {
-  hub.pieceDelayMs = 10;
+  hub.fail(weights, { type: "silence", afterBytes: 1_000_000 });
   const { child, ended } = start();
   await arrival(child, 100_000);
   child.kill(signal);

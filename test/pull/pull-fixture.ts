@@ -1,6 +1,6 @@
 // A hub with a small checkpoint, a folder to pull it into, and what the pull told.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
@@ -32,6 +32,7 @@ export class PullFixture {
 
   async start(): Promise<this> {
     await this.hub.start();
+    this.hub.arrivedBytes = (name) => statSync(this.partOf(name), { throwIfNoEntry: false })?.size ?? 0;
     this.hub.put("config.json", '{"model_type":"ernie4_5_moe_vl"}').put("README.md", "").put("tokenizer.model", shard(9), true);
     this.hub.put("model.safetensors.index.json", "{}");
     shards.forEach((name, i) => this.hub.put(name, shard(i), true));

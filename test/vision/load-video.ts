@@ -9,7 +9,10 @@ import { type ImageRequest, loadImage } from "../../src/vision/load-image.ts";
 import { createVideoLoader, type VideoLimits } from "../../src/vision/load-video.ts";
 import { createPixelBudget } from "../../src/vision/pixel-budget.ts";
 import { toVideoConfig, type VideoConfig } from "../../src/vision/video-config.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 import { ffmpeg } from "./make-videos.ts";
+
+process.env["TMPDIR"] = temporaryFolder(); // what other tests and servers leave in the system's is none of ours
 
 export const param = "messages[0].content[1].video_url";
 export const config = toVideoConfig({ size: { shortest_edge: 784, longest_edge: 50_176 }, draw_on_frames: false });
