@@ -15,7 +15,6 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
             ernie::addGatedMlp(ops);
             ernie::addModalityMoe(ops);
             ernie::addQuantizedLinear(ops);
-            ernie::addRotaryQkv(ops);
             return ops;
         }();
         return api->AddCustomOpDomain(options, domain);

@@ -144,6 +144,5 @@ inline int tokensOf(const Shape& x, int columns, const char* op) {
 void addGatedMlp(Ort::CustomOpDomain& domain);
 void addModalityMoe(Ort::CustomOpDomain& domain);
 void addQuantizedLinear(Ort::CustomOpDomain& domain);
-void addRotaryQkv(Ort::CustomOpDomain& domain);
 
 }  // namespace ernie

@@ -17,6 +17,14 @@ constexpr int kThreads = 256;
 template <int kBits, int kTiles>
 constexpr int kAhead = 32 / kBits / kTiles;
 
+// What rows `row`, which is even, and row + 1 become.
+__device__ inline float2 rotated(const Rotation& r, int token, int row, float2 y) {
+    if (!r.cosines || row >= r.rows) return y;
+    const size_t angle = size_t(token) * (r.headDim / 2) + row % r.headDim / 2;
+    const float cosine = r.cosines[angle], sine = r.sines[angle];
+    return {y.x * cosine - y.y * sine, y.x * sine + y.y * cosine};
+}
+
 // One block per kTiles tiles of rows × 8·kTokenTiles tokens. Bound by weight bytes. The warps split the columns, each keeps kAhead blocks of
 // codes and activations in flight; sums meet in shared memory in fixed order, the same for any number of tokens.
 template <typename T, int kBits, int kTokenTiles, int kTiles, RowUse kUse>
@@ -91,10 +99,12 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) fewTokensKernel(TiledLinear
         } else {
             for (int tile = 0; tile < kTiles && firstTile + tile < tiles; tile++) {
                 const size_t at = size_t(token) * a.weight.rows + (firstTile + tile) * kTileRows + row;
-                float2 addend = {0, 0};
-                if (a.addend) addend = Pair16<T>::toFloat2(*reinterpret_cast<const uint32_t*>(static_cast<const T*>(a.addend) + at));
-                *reinterpret_cast<uint32_t*>(static_cast<T*>(a.y) + at) =
-                    Pair16<T>::fromFloat2(addend.x + total[tile].x, addend.y + total[tile].y);
+                float2 y = rotated(a.rotation, token, (firstTile + tile) * kTileRows + row, total[tile]);
+                if (a.addend) {
+                    const float2 addend = Pair16<T>::toFloat2(*reinterpret_cast<const uint32_t*>(static_cast<const T*>(a.addend) + at));
+                    y = {addend.x + y.x, addend.y + y.y};
+                }
+                *reinterpret_cast<uint32_t*>(static_cast<T*>(a.y) + at) = Pair16<T>::fromFloat2(y.x, y.y);
             }
         }
     }
@@ -159,6 +169,16 @@ __global__ void __launch_bounds__(kThreads) gateKernel(const float2* product, in
     storeClamped(y + (token * yStride + column) / 2, swiglu(gate.x, up.x), swiglu(gate.y, up.y));
 }
 
+// The rotation of y [tokens, rows], where it lies.
+template <typename Pair>
+__global__ void __launch_bounds__(kThreads) rotateKernel(Rotation r, int rows, Pair* y) {
+    const int pair = blockIdx.y * kThreads + threadIdx.x, token = blockIdx.x;
+    if (2 * pair >= r.rows) return;
+    Pair* at = y + size_t(token) * (rows / 2) + pair;
+    const float2 values = rotated(r, token, 2 * pair, toFloats(*at));
+    storePair(at, values.x, values.y);
+}
+
 size_t elementBytes(ActivationType type) { return type == ActivationType::kFloat32 ? 4 : 2; }
 size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
 bool hasFewTokens(const TiledLinear& a) { return a.tokens <= kMaxFewTokens && a.type != ActivationType::kFloat32; }
@@ -201,6 +221,11 @@ void launchDense(const TiledLinear& a, RowUse use, char* workspace, const QueueP
             launch(gateKernel<Pair>, pairs, kThreads, 0, stream, reinterpret_cast<const float2*>(product), a.tokens, rows, reinterpret_cast<Pair*>(y), a.weight.rows / 2);
         });
     }
+    if (!a.rotation.cosines) return;
+    withPairType(a.type, [&](auto pair) {
+        using Pair = decltype(pair);
+        launch(rotateKernel<Pair>, dim3(a.tokens, divideUp(a.rotation.rows / 2, kThreads)), kThreads, 0, stream, a.rotation, a.weight.rows, static_cast<Pair*>(a.y));
+    });
 }
 
 }  // namespace

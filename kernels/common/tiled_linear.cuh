@@ -6,6 +6,7 @@
 
 #include "dense_product.h"
 #include "launch.cuh"
+#include "rotation.h"
 #include "tiles.h"
 
 namespace ernie {
@@ -23,6 +24,7 @@ struct TiledLinear {
     TiledMatrix weight;
     ActivationType type;
     int tokens;
+    Rotation rotation = {};  // kStore only
     size_t unpackedBytes = kUnpackedBytes;  // at most, where a pair of tiles has no more
 };
 

@@ -83,6 +83,36 @@ describe.skipIf(library === undefined)(
       expect(relativeError(y, product(x, rounded(all, columns), columns))).toBeLessThan(limit);
     });
 
+    test("rotates the first heads by the tables of each token", () => {
+      const [tokens, columns, headDim, headCount] = [5, 64, 32, 3];
+      const parts = ["q", "k", "v"].map((name, i) => ({ name, rows: 64 - 32 * Math.min(i, 1) }));
+      const tensors = Object.fromEntries(parts.map(({ name, rows }, i) => [name, randomNumbers(rows * columns, i, 0.3)]));
+      const [x, angles] = [randomNumbers(tokens * columns, 4), randomNumbers((tokens * headDim) / 2, 5, Math.PI)];
+      const inputs = {
+        x: { shape: [tokens, columns], values: x },
+        cosines: { shape: [tokens, headDim / 2], values: angles.map(Math.cos) },
+        sines: { shape: [tokens, headDim / 2], values: angles.map(Math.sin) },
+      };
+      const graph = new Graph();
+      const input = (name: string, width: number) => graph.input(name, "float32", ["tokens", width]);
+      const rotation = { cosines: input("cosines", headDim / 2), sines: input("sines", headDim / 2), headCount };
+      graph.output("y", linear(graph, input("x", columns), { parts, columns }, forCpu, rotation));
+
+      const y = runGraph(graph, library!, inputs, [tokens, 128], tensors);
+
+      const all = Float32Array.from(parts.flatMap(({ name }) => [...tensors[name]!]));
+      const wanted = product(x, rounded(all, columns), columns).map((value, i, plain) => {
+        const row = i % 128;
+        if (row >= headCount * headDim) return value;
+        const angle = angles[(Math.floor(i / 128) * headDim) / 2 + ((row % headDim) >> 1)]!;
+        const other = plain[i ^ 1]!;
+        return value * Math.cos(angle) + (row % 2 === 0 ? -other : other) * Math.sin(angle);
+      });
+      expect(relativeError(y, wanted)).toBeLessThan(tolerance);
+      const short = { ...inputs, sines: { shape: [4, headDim / 2], values: angles.slice(0, 64) } };
+      expect(() => runGraph(graph, library!, short, [tokens, 128], tensors)).toThrow("QuantizedLinear: sines wants [5, 16], got [4, 16]");
+    });
+
     test.each([
       [64, "added to what the others gave"],
       [80, "alone"],

@@ -1,4 +1,5 @@
-// QuantizedLinear: y = W · x for every token, W in tiles of 4 or 8 bits (common/tiles.h); activations of every type.
+// QuantizedLinear: y = W · x for every token, W in tiles of 4 or 8 bits (common/tiles.h); activations of every type. The first rows may be heads
+// that are rotated by the token's position (common/rotation.h), as q and k of a packed projection q | k | v are.
 //
 // On a CPU activations are rounded to 15 bits per block of 32; ONNX Runtime's MatMulNBits would round them to 8. On a GPU nothing is rounded but y, and
 // for many tokens the weights, to 16 bits.
@@ -10,6 +11,7 @@
 #include "../../common/contract.h"
 #include "../../common/cpu_lanes.h"
 #include "../../common/dense_product.h"
+#include "../../common/rotation.h"
 
 namespace ernie {
 
@@ -19,6 +21,7 @@ struct QuantizedLinear {
     ActivationType type;
     TiledMatrix weight;
     int tokens;
+    Rotation rotation = {};
 };
 
 // Obvious loops, double sums, one thread.

@@ -13,6 +13,16 @@ namespace {
 constexpr int kTokensPerPass = 1024;  // bounds scratch memory: 6 MB at 2560 columns
 constexpr int kTilesPerTask = 2;
 
+// One tile of a token's results, from `row` on.
+void rotate(const Rotation& r, size_t token, int row, float* y) {
+    for (int i = 0; i < kTileRows && row + i < r.rows; i += 2) {
+        const size_t angle = token * (r.headDim / 2) + (row + i) % r.headDim / 2;
+        const float even = y[i], odd = y[i + 1], cosine = r.cosines[angle], sine = r.sines[angle];
+        y[i] = even * cosine - odd * sine;
+        y[i + 1] = even * sine + odd * cosine;
+    }
+}
+
 template <typename T>
 void runPass(const QuantizedLinear& a, const ParallelFor& parallelFor, const CpuLanes& lanes, std::vector<ActivationBlock>& scratch) {
     const size_t rows = a.weight.rows, columns = a.weight.columns, blocks = columns / kBlockColumns;
@@ -32,7 +42,10 @@ void runPass(const QuantizedLinear& a, const ParallelFor& parallelFor, const Cpu
             for (size_t tile = firstTile; tile < endTile; tile++) {
                 float out[kTokenGroup][kTileRows];
                 lanes.dotTile(a.weight, tile, x, n, out[0]);
-                for (int i = 0; i < n; i++) std::copy(out[i], out[i] + kTileRows, y + (first + i) * rows + tile * kTileRows);
+                for (int i = 0; i < n; i++) {
+                    if (a.rotation.cosines) rotate(a.rotation, first + i, int(tile) * kTileRows, out[i]);
+                    std::copy(out[i], out[i] + kTileRows, y + (first + i) * rows + tile * kTileRows);
+                }
             }
         }
     });
@@ -49,6 +62,10 @@ void quantizedLinearCpu(const QuantizedLinear& args, ParallelFor parallelFor, Cp
             part.tokens = std::min(kTokensPerPass, args.tokens - first);
             part.x = static_cast<const T*>(args.x) + size_t(first) * args.weight.columns;
             part.y = static_cast<T*>(args.y) + size_t(first) * args.weight.rows;
+            if (args.rotation.cosines) {
+                part.rotation.cosines += size_t(first) * args.rotation.headDim / 2;
+                part.rotation.sines += size_t(first) * args.rotation.headDim / 2;
+            }
             runPass<T>(part, parallelFor, lanesOf(kernel), scratch);
         }
     });

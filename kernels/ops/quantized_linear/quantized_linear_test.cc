@@ -67,6 +67,23 @@ void roundsOnlyTheResultTo16Bits() {
     }
 }
 
+void rotatesTheFirstRows() {
+    const int heads[][2] = {{32, 3}, {8, 2}, {6, 9}, {96, 1}};  // rows of a head, heads
+    for (const auto& [headDim, count] : heads)
+        for (const int tokens : {1, 9, 1100}) {
+            Case one(112, 32, 8, tokens, headDim);
+            std::vector<float> angles = randomFloats(size_t(tokens) * headDim / 2, one.random), cosines = angles, sines = angles;
+            for (size_t i = 0; i < angles.size(); i++) cosines[i] = std::cos(angles[i]), sines[i] = std::sin(angles[i]);
+            QuantizedLinear a = one.args(tokens);
+            a.rotation = {cosines.data(), sines.data(), headDim, headDim * count};
+            quantizedLinearReference(a);
+            const std::vector<double> wanted = doublesOf(one.y);
+            quantizedLinearCpu(a, kThreads);
+            const double error = relativeError(doublesOf(one.y), wanted);
+            check(error < kTolerance, std::to_string(count) + " heads of " + std::to_string(headDim) + ", " + std::to_string(tokens) + " tokens: relative error " + std::to_string(error));
+        }
+}
+
 void doesNotDependOnThreads() {
     for (const CpuKernel kernel : kernelsHere()) {
         Case wide(528, 256, 8, 19, 3);
@@ -95,6 +112,7 @@ int main() {
     matchesReference();
     matchesReferenceInSeveralPasses();
     roundsOnlyTheResultTo16Bits();
+    rotatesTheFirstRows();
     doesNotDependOnThreads();
     keepsBadNumbersToTheirToken();
     return report();

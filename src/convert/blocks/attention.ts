@@ -2,12 +2,11 @@
 
 import { decoderIo } from "../../core/graph-io.ts";
 import type { TextConfig } from "../../core/model-config.ts";
-import { rotaryQkv } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { groupQueryAttention, type KvCache, type Qkv } from "../onnx/microsoft-ops.ts";
 import { cast, cos, gather, int64s, mul, rotaryEmbeddingPerToken, sin, split, transpose } from "../onnx/std-ops.ts";
-import { linear } from "./linear.ts";
-import type { Build } from "./weights.ts";
+import { hasOwnLinear, linear } from "./linear.ts";
+import type { Build, MatrixParts } from "./weights.ts";
 
 export type RotaryTables = { readonly cosines: Value; readonly sines: Value };
 
@@ -39,12 +38,13 @@ export function rotaryTables(g: Graph, positions: Value, config: TextConfig, dty
  *                 ├─ k ─ rope3d ─┼─ GroupQueryAttention ── o_proj ── y
  *                 └─ v ──────────┘   (writes k, v into the slots)
  *
- * With our own operators one node rotates q and k where they lie, and GroupQueryAttention takes the three packed.
+ * With our own operators qkv_proj rotates q and k itself, and GroupQueryAttention takes the three packed.
  */
 export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInputs, layer: number): Value {
   const { weights: w } = build;
   const { hiddenSize, headDim, queryHeadCount, kvHeadCount } = build.config.text;
   const [queryWidth, kvWidth] = [queryHeadCount * headDim, kvHeadCount * headDim];
+  const heads = { query: queryHeadCount, kv: kvHeadCount };
   const name = (projection: string) => `model.layers.${layer}.self_attn.${projection}.weight`;
   const projections = {
     parts: [
@@ -54,9 +54,7 @@ export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInp
     ],
     columns: hiddenSize,
   };
-  const qkv = linear(g.scope("qkv_proj"), x, projections, w);
-  const heads = { query: queryHeadCount, kv: kvHeadCount };
-  const rotated = w.hasOwnOperators ? rotatedPacked(g, qkv, inputs.rotary, heads) : rotatedApart(g, qkv, inputs.rotary, heads, headDim);
+  const rotated = rotatedProjections(g, x, projections, build, inputs.rotary, heads);
   const cache = kvCache(g, build, inputs, layer);
   const { attended, presentKey, presentValue } = groupQueryAttention(g, rotated, cache, inputs, heads);
   g.directOutput(presentKey);
@@ -66,15 +64,16 @@ export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInp
 
 type Heads = { readonly query: number; readonly kv: number };
 
-function rotatedPacked(g: Graph, qkv: Value, { cosines, sines }: RotaryTables, heads: Heads): Qkv {
-  return [rotaryQkv(g.scope("rope"), qkv, cosines, sines, heads)];
-}
-
-function rotatedApart(g: Graph, qkv: Value, { cosines, sines }: RotaryTables, heads: Heads, headDim: number): Qkv {
-  const [queryWidth, kvWidth] = [heads.query * headDim, heads.kv * headDim];
-  const [q, k, v] = split(g, qkv, [queryWidth, kvWidth, kvWidth]) as [Value, Value, Value];
-  const rotatedQ = rotaryEmbeddingPerToken(g.scope("rope_q"), q, cosines, sines, heads.query);
-  return [rotatedQ, rotaryEmbeddingPerToken(g.scope("rope_k"), k, cosines, sines, heads.kv), v];
+function rotatedProjections(g: Graph, x: Value, matrix: MatrixParts, { weights: w }: Build, tables: RotaryTables, heads: Heads): Qkv {
+  const scope = g.scope("qkv_proj");
+  if (hasOwnLinear(matrix, w)) return [linear(scope, x, matrix, w, { ...tables, headCount: heads.query + heads.kv })];
+  const widths = matrix.parts.map(({ rows }) => rows);
+  const [q, k, v] = split(g, linear(scope, x, matrix, w), widths) as [Value, Value, Value];
+  const rotate = (label: string, part: Value, headCount: number) => {
+    const angles = g.scope(label);
+    return rotaryEmbeddingPerToken(angles, part, cast(angles, tables.cosines, x.dtype), cast(angles, tables.sines, x.dtype), headCount);
+  };
+  return [rotate("rope_q", q, heads.query), rotate("rope_k", k, heads.kv), v];
 }
 
 function kvCache(g: Graph, { config, weights }: Build, { cacheType }: AttentionInputs, layer: number): KvCache {

@@ -31,7 +31,7 @@ export function buildDecoder(build: Build, { cacheType = "activation", exposesRo
   const embedded = insertVision(g.scope("embed_tokens"), table.lookUp(inputs.inputIds), inputs.visionFeatures, inputs.visionRow);
   if (inspect) g.output(inspectIo.inputsEmbeds, embedded);
   const attentionInputs: AttentionInputs = {
-    rotary: rotaryTables(g.scope("rope3d"), inputs.positions, text, w.activation),
+    rotary: rotaryTables(g.scope("rope3d"), inputs.positions, text, w.hasOwnOperators ? "float32" : w.activation),
     seqlensK: inputs.seqlensK,
     total: inputs.total,
     cacheType,

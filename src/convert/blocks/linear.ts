@@ -1,6 +1,7 @@
 // Linear layers of the decoder: int8 unless unquantized, in tiles for our own operator where it is there.
 
-import { packTiles, quantizedLinear, tiledShapes, tileRows, type TiledMatrix } from "../onnx/custom-ops.ts";
+import { assert } from "../../core/errors.ts";
+import { packTiles, quantizedLinear, tiledShapes, tileRows, type RowRotation, type TiledMatrix } from "../onnx/custom-ops.ts";
 import type { Graph, TensorRef, Value } from "../onnx/graph.ts";
 import { matMulNBits } from "../onnx/microsoft-ops.ts";
 import { matMul } from "../onnx/std-ops.ts";
@@ -10,15 +11,21 @@ import { encodeFloats, splitRows, type MatrixParts, type Weights } from "./weigh
 
 const bits = 8;
 
-/** x [..., columns] → [..., Σ rows] */
-export function linear(g: Graph, x: Value, matrix: MatrixParts, w: Weights): Value {
+/** x [..., columns] → [..., Σ rows]; `rotation` is for what our own operator computes. */
+export function linear(g: Graph, x: Value, matrix: MatrixParts, w: Weights, rotation?: RowRotation): Value {
   const { parts, columns } = matrix;
-  if (!w.isQuantized) return matMul(g, x, w.transposedMatrix(g, matrix, w.activation));
-  const isTiled = columns % blockLength === 0 && parts.every(({ rows }) => rows % tileRows === 0);
-  if (!w.hasOwnOperators || !isTiled) return matMulNBits(g, x, w.quantizedMatrix(g, matrix, bits));
-  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-  const pieces = parts.flatMap(({ name, rows: count }) => rowPieces({ name, shape: [count, columns] }, columns, w));
-  return quantizedLinear(g, x, tiledMatrix(g, pieces, rows, columns));
+  if (hasOwnLinear(matrix, w)) {
+    const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+    const pieces = parts.flatMap(({ name, rows: count }) => rowPieces({ name, shape: [count, columns] }, columns, w));
+    return quantizedLinear(g, x, tiledMatrix(g, pieces, rows, columns), rotation);
+  }
+  assert(!rotation, "only our own operator rotates what it computes");
+  return w.isQuantized ? matMulNBits(g, x, w.quantizedMatrix(g, matrix, bits)) : matMul(g, x, w.transposedMatrix(g, matrix, w.activation));
+}
+
+/** Whether our own operator computes the layer: it must be there, and the matrix made of whole tiles. */
+export function hasOwnLinear({ parts, columns }: MatrixParts, w: Weights): boolean {
+  return w.hasOwnOperators && columns % blockLength === 0 && parts.every(({ rows }) => rows % tileRows === 0);
 }
 
 /** Some whole tiles of a matrix: what is read for them, and their rows. */

@@ -69,11 +69,27 @@ export type TiledMatrix = {
   readonly scales: Value;
 };
 
-/** x [..., columns] · w [rows, columns] transposed. */
-export function quantizedLinear(g: Graph, x: Value, w: TiledMatrix): Value {
-  assert(x.shape[x.shape.length - 1] === w.columns, `QuantizedLinear wants [*, ${w.columns}], got ${show(x)}`);
+/** Rotary positions of the first rows of a linear layer: heads whose adjacent pairs are rotated. */
+export type RowRotation = {
+  /** float32 [..., headDim / 2], a row per token */
+  readonly cosines: Value;
+  readonly sines: Value;
+  readonly headCount: number;
+};
+
+/** x [..., columns] · w [rows, columns] transposed, the first heads of the result rotated where that is wanted. */
+export function quantizedLinear(g: Graph, x: Value, w: TiledMatrix, rotation?: RowRotation): Value {
+  assert(lastDim(x) === w.columns, `QuantizedLinear wants [*, ${w.columns}], got ${show(x)}`);
   const output = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), w.rows] };
-  return g.node("QuantizedLinear", [x, w.codes, w.scales], [output], { domain: ernieDomain })[0]!;
+  if (!rotation) return g.node("QuantizedLinear", [x, w.codes, w.scales], [output], { domain: ernieDomain })[0]!;
+  const { cosines, sines, headCount } = rotation;
+  const rotatedRows = headCount * 2 * Number(lastDim(cosines));
+  assert(
+    cosines.dtype === "float32" && rotatedRows <= w.rows,
+    `QuantizedLinear of ${w.rows} rows cannot rotate ${rotatedRows} by ${show(cosines)}`,
+  );
+  const inputs = [x, w.codes, w.scales, cosines, sines];
+  return g.node("QuantizedLinear", inputs, [output], { domain: ernieDomain, attributes: { rotated_heads: headCount } })[0]!;
 }
 
 /** addend + down( silu(gate · x) · (up · x) ); tiles of gate and up alternate. x and addend [..., H]. */
@@ -82,17 +98,6 @@ export function gatedMlpOfTiles(g: Graph, x: Value, gateUp: TiledMatrix, down: T
   assert(isFitting, `GatedMlp of ${show(x)}: ${show(gateUp.codes)}, ${show(down.codes)}`);
   const inputs = [x, gateUp.codes, gateUp.scales, down.codes, down.scales, ...(addend ? [addend] : [])];
   return g.node("GatedMlp", inputs, [{ dtype: x.dtype, shape: x.shape }], { domain: ernieDomain })[0]!;
-}
-
-/**
- * Rotates the heads of q and k inside a projection q | k | v, which stays packed, as GroupQueryAttention takes it:
- * x [B, S, (heads + 2 · kvHeads) · D] with cos and sin [B, S, D / 2]; adjacent pairs are rotated.
- */
-export function rotaryQkv(g: Graph, x: Value, cosines: Value, sines: Value, heads: { readonly query: number; readonly kv: number }): Value {
-  const width = (heads.query + 2 * heads.kv) * 2 * Number(lastDim(cosines));
-  assert(lastDim(x) === width && x.dtype === cosines.dtype, `RotaryQkv wants [*, ${width}] of ${cosines.dtype}, got ${show(x)}`);
-  const attributes = { num_heads: heads.query, kv_num_heads: heads.kv };
-  return g.node("RotaryQkv", [x, cosines, sines], [{ dtype: x.dtype, shape: x.shape }], { domain: ernieDomain, attributes })[0]!;
 }
 
 /** Shapes of the codes and scales of matrices [rows, columns], as many as `count` says; both must be whole tiles and blocks. */
