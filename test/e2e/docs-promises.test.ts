@@ -26,21 +26,17 @@ describe("a home folder in which nothing was", () => {
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(home.length + 1));
 
-  it(
-    "holds a conversion and nothing else when a server has answered: no device id, no database of events",
-    { timeout: 60_000 },
-    async () => {
-      const server = await startServer([], "unused", userEnvironment(home));
-      const messages = [{ role: "user" as const, content: "What is the capital of France?" }];
-      await server.client.chat.completions.create({ model: "ernie-vl-nano", messages });
-      await server.stop();
+  it("holds a conversion and nothing else when a server has answered: no device id, no database of events", async () => {
+    const server = await startServer([], "unused", userEnvironment(home));
+    const messages = [{ role: "user" as const, content: "What is the capital of France?" }];
+    await server.client.chat.completions.create({ model: "ernie-vl-nano", messages });
+    await server.stop();
 
-      expect(written().length).toBeGreaterThan(0);
-      expect(written().filter((path) => !path.startsWith(".cache/ernie-vl/ernie-vl-nano-int4-fp32-"))).toEqual([]);
-    },
-  );
+    expect(written().length).toBeGreaterThan(0);
+    expect(written().filter((path) => !path.startsWith(".cache/ernie-vl/ernie-vl-nano-int4-fp32-"))).toEqual([]);
+  });
 
-  it("gets nothing more from doctor and from a conversion to another folder", { timeout: 60_000 }, () => {
+  it("gets nothing more from doctor and from a conversion to another folder", () => {
     const before = written();
 
     for (const args of [["doctor"], ["convert", "models/ernie-vl-nano", "--out", join(folder, "converted")]]) {

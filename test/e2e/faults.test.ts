@@ -83,7 +83,7 @@ test.each([
   ["a device that is lost", "device-lost", "", /the GPU has failed/],
   ["a thread of the engine that ends", "thread-ends", "", /the engine thread has ended/],
   ["a thread of the engine without memory for JavaScript", "heap-full", "--max-old-space-size=128", /heap out of memory/],
-])("%s ends what runs with an error, and the server, which says why", { timeout: 60_000 }, async (_, fault, nodeOptions, reason) => {
+])("%s ends what runs with an error, and the server, which says why", async (_, fault, nodeOptions, reason) => {
   const server = await startBroken(fault, [], { nodeOptions });
 
   const stream = await server.client.chat.completions.create({ ...question, stream: true });

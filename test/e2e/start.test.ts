@@ -12,7 +12,7 @@ import { startServer } from "./start-server.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 function serve(...args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
-  return spawnSync(process.execPath, ["dist/main.js", "serve", "--port", "0", ...args], { cwd: root, encoding: "utf8", timeout: 60_000 });
+  return spawnSync(process.execPath, ["dist/main.js", "serve", "--port", "0", ...args], { cwd: root, encoding: "utf8", timeout: 150_000 });
 }
 
 const openBind = /^ernie-vl: --host \S+ is reachable from other machines; give --api-key KEY .+\n$/;
@@ -62,7 +62,7 @@ test.each([
   other.close();
 });
 
-test("an int8 KV cache reads pictures and texts as the other does", { timeout: 60_000 }, async () => {
+test("an int8 KV cache reads pictures and texts as the other does", async () => {
   const server = await startServer(["--kv-cache-dtype", "int8"]);
   const ask = async (content: Parameters<typeof server.client.chat.completions.create>[0]["messages"][0]["content"]) => {
     const messages = [{ role: "user" as const, content: content as string }];

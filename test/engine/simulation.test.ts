@@ -175,7 +175,7 @@ function check(condition: boolean, promise: string): void {
 const scenariosPerBlock = 1000;
 
 describe("random traffic", () => {
-  test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])("ends well in a thousand scenarios (%s)", { timeout: 60_000 }, (block) => {
+  test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])("ends well in a thousand scenarios (%s)", (block) => {
     const ends = {
       finished: 0,
       failed: 0,
