@@ -8,10 +8,13 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 /** Debian's; another one by CHROMIUM. */
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
+/** What takes longer on a busy machine will not come. */
+const patienceMs = 120_000;
+
 export async function launchBrowser(): Promise<Browser> {
   if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing; install chromium, or set CHROMIUM to one`);
   // Chromium has no sandbox of its own where everything runs as root, as in a container.
-  return chromium.launch({ executablePath, timeout: 120_000, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
+  return chromium.launch({ executablePath, timeout: patienceMs, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
 }
 
 export type OpenedPage = {
@@ -28,6 +31,7 @@ export type OpenedPage = {
 /** The page at rest: it listens to keys and drops, and the server has told what it serves, or why not. */
 export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<OpenedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(patienceMs);
   const opened = { strayRequests: [] as string[], requests: [] as string[], faults: [] as string[] };
   await context.route("**/*", async (route) => {
     const address = new URL(route.request().url());

@@ -5,9 +5,9 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/browser/**/*.test.ts"],
-    testTimeout: 180_000,
+    testTimeout: 240_000,
     hookTimeout: 240_000,
-    expect: { poll: { timeout: 30_000 } }, // as long as the browser itself waits
+    expect: { poll: { timeout: 60_000 } },
     fileParallelism: false,
     // .ci/run adds these totals to those of the other tests.
     reporters: process.env["CI"] ? ["default", "json"] : ["default"],
