@@ -48,7 +48,7 @@ export async function runSoak(server: RunningServer, options: SoakOptions): Prom
   const seconds = (performance.now() - start) / 1000;
   clearInterval(sampling);
   tally.problems.push(...(await settle(server)));
-  const handlesAfter = openHandles(server.pid);
+  const handlesAfter = await settledHandles(server.pid, handlesBefore);
   if (handlesAfter.sockets > handlesBefore.sockets) {
     tally.problems.push(`${handlesAfter.sockets - handlesBefore.sockets} sockets are still open`);
   }
@@ -106,6 +106,16 @@ async function settle(server: RunningServer): Promise<string[]> {
   }
   await sleep(500); // connections that our side has closed
   return [];
+}
+
+/** Waits until no more sockets are open than before; those that are after a while stay so. */
+async function settledHandles(pid: number, before: Handles): Promise<Handles> {
+  const end = performance.now() + settleMs;
+  for (;;) {
+    const handles = openHandles(pid);
+    if (handles.sockets <= before.sockets || performance.now() > end) return handles;
+    await sleep(100);
+  }
 }
 
 /** One line for each request and none that is about a failure of the server; nothing beside the log. */
