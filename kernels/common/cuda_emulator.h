@@ -68,7 +68,7 @@ struct Block {
     std::vector<Warp> warps;
     Barrier barrier;
     Fiber* current = nullptr;
-    dim3 blockIndex, blockSize;
+    dim3 blockIndex, blockSize, gridSize;
     std::vector<char> dynamicShared;
     std::function<void()> body;
 };
@@ -191,6 +191,7 @@ template <typename... Args>
 void launch(void (*kernel)(Args...), dim3 grid, int threads, size_t sharedBytes, cudaStream_t, Args... args) {
     emulator::Block& block = emulator::block;
     block.blockSize = dim3(threads);
+    block.gridSize = grid;
     block.body = [&] { kernel(args...); };
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
@@ -271,6 +272,7 @@ void copyAsyncWait() {
 #define threadIdx (::ernie::emulator::block.current->threadIndex)
 #define blockIdx (::ernie::emulator::block.blockIndex)
 #define blockDim (::ernie::emulator::block.blockSize)
+#define gridDim (::ernie::emulator::block.gridSize)
 
 inline void __syncthreads() {
     ernie::emulator::wait(ernie::emulator::block.barrier, ernie::emulator::block.current->blockPhase);

@@ -20,7 +20,9 @@ inline void* allocate(size_t bytes) {
     return memory;
 }
 inline void release(void* memory) { std::free(memory); }
-inline void copy(void* to, const void* from, size_t bytes) { memcpy(to, from, bytes); }
+inline void copy(void* to, const void* from, size_t bytes) {
+    if (bytes > 0) memcpy(to, from, bytes);
+}
 inline void synchronize() {}
 inline bool skipsWithoutDevice() { return false; }
 #else

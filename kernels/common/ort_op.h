@@ -130,6 +130,13 @@ inline TiledMatrix matrixWeight(const Ort::ConstKernelInfo& info, size_t first, 
             int(codes[0]) * kTileRows, int(codes[1]) * kBlockColumns, int(codes[2] / 64)};
 }
 
+// gate_up [2·width, hidden] and down [hidden, width].
+inline void expectMlp(const char* op, const TiledMatrix& gateUp, const TiledMatrix& down) {
+    if (gateUp.rows == 2 * down.columns && gateUp.columns == down.rows && down.rows % kBlockColumns == 0) return;
+    const auto size = [](int rows, int columns) { return std::to_string(rows) + " × " + std::to_string(columns); };
+    throw std::runtime_error(std::string(op) + ": gate_up of " + size(gateUp.rows, gateUp.columns) + " wants down of " + size(gateUp.columns, gateUp.rows / 2) + ", got " + size(down.rows, down.columns));
+}
+
 inline ONNXTensorElementDataType matrixInputType(size_t input) {
     return input % 2 == 0 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
 }

@@ -118,7 +118,7 @@ function decoderBytes({ text, moe }: ModelConfig, activationBytes: number, token
 function unpackedBytes({ text }: ModelConfig, activationBytes: number, tokens: number): number {
   const rowBytes = text.hiddenSize * activationBytes;
   const rows = Math.min(2 * text.denseWidth, Math.floor((32 * 2 ** 20) / rowBytes));
-  return 4 * rows * rowBytes + Math.min(tokens, 2048) * rows * elementBytes.float32;
+  return 7 * rows * rowBytes + Math.min(tokens, 2048) * rows * elementBytes.float32;
 }
 
 /** For many rows the CUDA provider writes int8 matrices out: a layer's, and of the LM head 32,768 rows at a time. */

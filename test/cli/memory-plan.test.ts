@@ -81,7 +81,7 @@ describe("on a GPU", () => {
       "a small GPU",
       gpuOf(16),
       {},
-      /needs 1\d\.\d GiB \(17\.0 GiB weights, 1\.9 GiB workspace \(.*\)\) and a KV cache, 13\.4 GiB of the GPU's 16\.0 GiB may be used/,
+      /needs 1\d\.\d GiB \(17\.0 GiB weights, 2\.0 GiB workspace \(.*\)\) and a KV cache, 13\.4 GiB of the GPU's 16\.0 GiB may be used/,
     ],
     ["a full GPU", gpuOf(80, 20), {}, /may be used; end other programs on the GPU, raise --gpu-memory-utilization$/],
     [
@@ -128,7 +128,7 @@ test("the budget is shown: weights by kind, slots and their length, bytes a toke
     weights: expect.stringMatching(/^17\.0 GiB: experts 1\d\.\d GiB, vision .*, embedding and LM head .*, attention .*, other/),
     context: expect.stringMatching(/^\d+ sequences × \d+ tokens \(of 131072\), KV cache \d+\.\d GiB, 56\.0 KiB a token in bfloat16$/),
     memory: expect.stringMatching(
-      /^17\.0 GiB weights \+ 1\.9 GiB workspace \(pictures 1\.3 GiB, steps 274\.8 MiB, sampling 52\.1 MiB, features 256\.0 MiB\) \+ .* KV cache = .* of 71\.0 GiB that may be used$/,
+      /^17\.0 GiB weights \+ 2\.0 GiB workspace \(pictures 1\.3 GiB, steps 370\.8 MiB, sampling 52\.1 MiB, features 256\.0 MiB\) \+ .* KV cache = .* of 71\.0 GiB that may be used$/,
     ),
   });
 });

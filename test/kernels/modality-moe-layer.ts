@@ -2,7 +2,14 @@
 // weights as they were before packing.
 
 import { Graph, type Value } from "../../src/convert/onnx/graph.ts";
-import { alternatingTiles, modalityMoe, packTiles, tiledShapes, type TiledExperts } from "../../src/convert/onnx/custom-ops.ts";
+import {
+  alternatingTiles,
+  modalityMoe,
+  packTiles,
+  tiledShapes,
+  type TiledExperts,
+  type TiledMlp,
+} from "../../src/convert/onnx/custom-ops.ts";
 import { arrangeRows } from "../../src/convert/quantize/arrange-rows.ts";
 import { dequantizeBlockwise, quantizeBlockwise, type QuantizedRows } from "../../src/convert/quantize/blockwise.ts";
 import { roundToFloat16, toFloat16 } from "../../src/core/half.ts";
@@ -14,6 +21,8 @@ export type LayerSizes = {
   readonly topK: number;
   readonly widths: readonly [text: number, vision: number];
   readonly bits: 4 | 8;
+  /** Of the shared experts, int8; 0: none. */
+  readonly sharedWidth?: number;
 };
 
 type Expert = { readonly gate: Float32Array; readonly up: Float32Array; readonly down: Float32Array };
@@ -26,6 +35,7 @@ export type Layer = {
   readonly correctionBias: Float32Array;
   /** Per bank and expert, as checkpoints have them: gate and up [I, H], down [H, I]. */
   readonly banks: readonly (readonly Expert[])[];
+  readonly shared: Expert | undefined;
 };
 
 const normMin = 1e-12;
@@ -40,18 +50,18 @@ export function randomNumbers(count: number, seed: number, size = 1): Float32Arr
 }
 
 export function makeLayer(sizes: LayerSizes, seed = 1): Layer {
-  const { hidden, experts } = sizes;
-  const banks = sizes.widths.map((width, bank) =>
-    Array.from({ length: experts }, (_, e) => {
-      const matrix = (index: number) => randomNumbers(width * hidden, seed + 1000 * bank + 3 * e + index, 0.3);
-      return { gate: matrix(0), up: matrix(1), down: matrix(2) };
-    }),
-  );
+  const { hidden, experts, sharedWidth = 0 } = sizes;
+  const expert = (width: number, firstSeed: number): Expert => {
+    const matrix = (index: number) => randomNumbers(width * hidden, firstSeed + index, 0.3);
+    return { gate: matrix(0), up: matrix(1), down: matrix(2) };
+  };
+  const banks = sizes.widths.map((width, bank) => Array.from({ length: experts }, (_, e) => expert(width, seed + 1000 * bank + 3 * e)));
   return {
     sizes,
     router: randomNumbers(2 * experts * hidden, seed + 7, 0.3),
     correctionBias: randomNumbers(2 * experts, seed + 8, 0.1),
     banks,
+    shared: sharedWidth > 0 ? expert(sharedWidth, seed + 5000) : undefined,
   };
 }
 
@@ -66,17 +76,23 @@ export function layerGraph(layer: Layer, activation: DataType, exposesChosen = f
     correctionBias: g.constant("float32", [2, experts], layer.correctionBias),
   };
   const [text, vision] = layer.banks.map((bank, i) => tiledExperts(g, layer.sizes, widths[i]!, bank));
-  const banked = { text: text!, vision: vision! };
-  const { y, chosen } = modalityMoe(g, { x, visionExpert }, router, banked, { topK, normMin, exposesChosen });
+  const all = { text: text!, vision: vision!, shared: tiledMlp(g, layer) };
+  const { y, chosen } = modalityMoe(g, { x, visionExpert }, router, all, { topK, normMin, exposesChosen });
   g.output("y", y);
   if (chosen) g.output("chosen", chosen);
   return g;
 }
 
-function tiledExperts(g: Graph, { hidden, experts, bits }: LayerSizes, width: number, bank: readonly Expert[]): TiledExperts {
+function tiledExperts(
+  g: Graph,
+  { hidden, experts, bits }: LayerSizes,
+  width: number,
+  bank: readonly Expert[],
+  count: readonly number[] = [experts],
+): TiledExperts {
   const quantize = (matrix: Float32Array, columns: number) => quantizeBlockwise(matrix, columns, bits, { roundScale: roundToFloat16 });
   const tensors = (matrices: QuantizedRows[], rows: number, columns: number): [Value, Value] => {
-    const shapes = tiledShapes([experts], rows, columns, bits);
+    const shapes = tiledShapes(count, rows, columns, bits);
     const packed = matrices.map((matrix) => packTiles(matrix, columns, bits));
     const codes = Buffer.concat(packed.map(({ data }) => data));
     const scales = toFloat16(Float32Array.from(packed.flatMap((tiles) => [...tiles.scales])));
@@ -92,9 +108,19 @@ function tiledExperts(g: Graph, { hidden, experts, bits }: LayerSizes, width: nu
   return { gateUp, gateUpScales, down, downScales };
 }
 
+function tiledMlp(g: Graph, { sizes, shared }: Layer): TiledMlp | undefined {
+  const { hidden, sharedWidth = 0 } = sizes;
+  if (!shared) return undefined;
+  const { gateUp, gateUpScales, down, downScales } = tiledExperts(g, { ...sizes, bits: 8 }, sharedWidth, [shared], []);
+  return {
+    gateUp: { rows: 2 * sharedWidth, columns: hidden, codes: gateUp, scales: gateUpScales },
+    down: { rows: hidden, columns: sharedWidth, codes: down, scales: downScales },
+  };
+}
+
 /** y [tokens, H] for x [tokens, H], after spec §3.4, in double precision. */
 export function expectedOutput(layer: Layer, x: Float32Array, visionExpert: readonly boolean[]): Float64Array {
-  const { hidden, widths } = layer.sizes;
+  const { hidden, widths, sharedWidth = 0 } = layer.sizes;
   const y = new Float64Array(x.length);
   const kept = new Map<string, Expert>();
   const expertOf = (bank: number, e: number) => {
@@ -102,12 +128,13 @@ export function expectedOutput(layer: Layer, x: Float32Array, visionExpert: read
     kept.set(`${bank}/${e}`, known);
     return known;
   };
+  const shared = layer.shared && { weight: 1, width: sharedWidth, expert: dequantized(layer.shared, hidden, sharedWidth, 8) };
   visionExpert.forEach((isVision, t) => {
     const bank = isVision ? 1 : 0;
     const row = x.subarray(t * hidden, (t + 1) * hidden);
-    for (const { expert, weight } of route(layer, bank, row)) {
-      const { gate, up, down } = expertOf(bank, expert);
-      const width = widths[bank]!;
+    const routed = route(layer, bank, row).map(({ expert, weight }) => ({ weight, width: widths[bank]!, expert: expertOf(bank, expert) }));
+    for (const { weight, width, expert } of shared ? [...routed, shared] : routed) {
+      const { gate, up, down } = expert;
       const h = Float64Array.from({ length: width }, (_, i) => {
         const z = dot(gate, i * hidden, row);
         return (z / (1 + Math.exp(-z))) * dot(up, i * hidden, row);

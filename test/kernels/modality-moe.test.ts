@@ -102,32 +102,36 @@ describe.skipIf(!isBuilt)(
     };
 
     test.each([
-      [4, "float32", 1e-4],
-      [8, "float32", 1e-4],
-      [4, "float16", 4e-4],
-      [4, "bfloat16", 3e-3],
-    ] as const)("int%i weights and %s activations agree with the specification", (bits, activation, tolerance) => {
-      const layer = makeLayer({ ...small, bits });
-      const session = open(layer, activation);
-      for (const [tokens, share] of [
-        [1, 0],
-        [1, 1],
-        [5, 0.5],
-        [40, 0],
-        [40, 1],
-        [130, 0.3],
-      ] as const) {
-        const { encode, decode } = formats[activation];
-        const x = decode(encode(randomNumbers(tokens * small.hidden, tokens, 2)));
-        const visionExpert = [...randomNumbers(tokens, tokens + 1)].map((value) => (value + 1) / 2 < share);
+      [4, 0, "float32", 1e-4],
+      [4, 160, "float32", 1e-4],
+      [8, 160, "float32", 1e-4],
+      [4, 160, "float16", 4e-4],
+      [4, 0, "bfloat16", 3e-3],
+    ] as const)(
+      "int%i weights, shared experts of width %i and %s activations agree with the specification",
+      (bits, sharedWidth, activation, tolerance) => {
+        const layer = makeLayer({ ...small, bits, sharedWidth });
+        const session = open(layer, activation);
+        for (const [tokens, share] of [
+          [1, 0],
+          [1, 1],
+          [5, 0.5],
+          [40, 0],
+          [40, 1],
+          [130, 0.3],
+        ] as const) {
+          const { encode, decode } = formats[activation];
+          const x = decode(encode(randomNumbers(tokens * small.hidden, tokens, 2)));
+          const visionExpert = [...randomNumbers(tokens, tokens + 1)].map((value) => (value + 1) / 2 < share);
 
-        const y = run(session, x, visionExpert, activation);
+          const y = run(session, x, visionExpert, activation);
 
-        // Activations are rounded to 15 bits per block of 32, the result to its own type.
-        expect(relativeError(y, expectedOutput(layer, x, visionExpert)), `${tokens} tokens, ${share} vision`).toBeLessThan(tolerance);
-      }
-      session.dispose();
-    });
+          // Activations are rounded to 15 bits per block of 32, the result to its own type.
+          expect(relativeError(y, expectedOutput(layer, x, visionExpert)), `${tokens} tokens, ${share} vision`).toBeLessThan(tolerance);
+        }
+        session.dispose();
+      },
+    );
 
     test("tells which experts it chose, numbered over both banks, and computes the same then", () => {
       const layer = makeLayer(small);

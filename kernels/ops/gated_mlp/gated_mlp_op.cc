@@ -21,10 +21,7 @@ struct Kernel {
     bool isCuda;
 
     Kernel(const Ort::ConstKernelInfo& info, ActivationType type, bool isCuda) : gateUp(matrixWeight(info, 1, kName)), down(matrixWeight(info, 3, kName)), type(type), isCuda(isCuda) {
-        if (gateUp.rows == 2 * down.columns && gateUp.columns == down.rows && down.rows % kBlockColumns == 0) return;
-        const auto size = [](int rows, int columns) { return std::to_string(rows) + " × " + std::to_string(columns); };
-        throw std::runtime_error("GatedMlp: gate_up of " + size(gateUp.rows, gateUp.columns) + " wants down of " +
-                                 size(gateUp.columns, gateUp.rows / 2) + ", got " + size(down.rows, down.columns));
+        expectMlp(kName, gateUp, down);
     }
 
     OrtStatusPtr ComputeV2(OrtKernelContext* native) {

@@ -3,13 +3,20 @@
 
 #include <algorithm>
 
+#include "../../common/tiled_linear.cuh"
 #include "modality_moe_cuda.cuh"
 
 namespace ernie {
 namespace {
 
-// Longer prompts run in chunks, so that the workspace (partial results: 40 or 60 KB a token at 28B size) stays bounded.
-constexpr int kMaxChunkTokens = 4096;
+// Longer prompts run in chunks, so that the workspace (partial results: 60 KB a token at 28B size) stays bounded.
+constexpr int kMaxChunkTokens = 2048;
+
+bool isDecode(const ModalityMoe& a) { return a.type != ActivationType::kFloat32 && a.tokens <= kMaxDecodeTokens; }
+
+// The shared experts where they are not part of the decode kernels.
+TiledLinear sharedGateUpOf(const ModalityMoe& a, void* inner) { return {inner, a.x, nullptr, a.sharedGateUp, a.type, a.tokens}; }
+TiledLinear sharedDownOf(const ModalityMoe& a, const void* inner) { return {a.y, inner, a.y, a.sharedDown, a.type, a.tokens}; }
 
 // The workspace of one chunk at `base`, and where it ends.
 MoeWorkspace layOut(const ModalityMoe& a, uintptr_t base, size_t* bytes) {
@@ -26,7 +33,10 @@ MoeWorkspace layOut(const ModalityMoe& a, uintptr_t base, size_t* bytes) {
     w.pairExpert = static_cast<int*>(take(pairs * sizeof(int)));
     w.pairWeight = static_cast<float*>(take(pairs * sizeof(float)));
     w.hidden = take(pairs * w.widest * elementBytes);
-    w.partial = static_cast<float*>(take(pairs * a.hidden * sizeof(float)));
+    w.sharedWidth = a.sharedDown.columns;
+    w.sharedHidden = take(size_t(a.tokens) * w.sharedWidth * elementBytes);
+    const size_t sharedParts = w.sharedWidth > 0 && isDecode(a) ? size_t(a.tokens) * kSharedParts : 0;
+    w.partial = static_cast<float*>(take((pairs + sharedParts) * a.hidden * sizeof(float)));
     w.arrived = static_cast<int*>(take(size_t(a.tokens) * (a.hidden / kPairRows) * sizeof(int)));
     w.sortedPairs = static_cast<int*>(take(pairs * sizeof(int)));
     w.tiles = static_cast<TokenTile*>(take(maxTokenTiles(a, kSmallTile) * sizeof(TokenTile)));
@@ -53,19 +63,27 @@ size_t modalityMoeWorkspaceBytes(const ModalityMoe& a) {
     return bytes;
 }
 
-void modalityMoeCuda(const ModalityMoe& args, void* workspace, cudaStream_t stream) {
+size_t modalityMoeDenseBytes(const ModalityMoe& a) {
+    if (!a.hasShared() || isDecode(a)) return 0;
+    const ModalityMoe chunk = chunkOf(a, 0, std::min(a.tokens, kMaxChunkTokens));
+    return std::max(tiledLinearWorkspaceBytes(sharedGateUpOf(chunk, nullptr), RowUse::kGate), tiledLinearWorkspaceBytes(sharedDownOf(chunk, nullptr), RowUse::kStore));
+}
+
+void modalityMoeCuda(const ModalityMoe& args, void* workspace, void* dense, const QueueProduct& queueProduct, cudaStream_t stream) {
     for (int first = 0; first < args.tokens; first += kMaxChunkTokens) {
         const ModalityMoe a = chunkOf(args, first, std::min(kMaxChunkTokens, args.tokens - first));
         size_t bytes;
         const MoeWorkspace w = layOut(a, reinterpret_cast<uintptr_t>(workspace), &bytes);
         launchRoute(a, w, stream);
-        const bool isFloat = a.type == ActivationType::kFloat32;
-        if (!isFloat && a.tokens <= kMaxDecodeTokens) {
+        if (isDecode(a)) {
             launchDecode(a, w, stream);
             continue;
         }
-        isFloat ? launchFloat(a, w, stream) : launchGrouped(a, w, stream);
+        a.type == ActivationType::kFloat32 ? launchFloat(a, w, stream) : launchGrouped(a, w, stream);
         launchCombine(a, w, stream);
+        if (w.sharedWidth == 0) continue;
+        launchTiledLinear(sharedGateUpOf(a, w.sharedHidden), RowUse::kGate, dense, queueProduct, stream);
+        launchTiledLinear(sharedDownOf(a, w.sharedHidden), RowUse::kStore, dense, queueProduct, stream);
     }
 }
 

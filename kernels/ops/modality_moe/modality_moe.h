@@ -1,22 +1,24 @@
-// ModalityMoe: the routed experts of one layer. Every token is routed inside its own bank (text or vision) and gets the
-// weighted sum of its topK best experts. Shared experts are not part of it. This header is the contract of all kernels.
+// ModalityMoe: the experts of one layer. Every token is routed inside its own bank (text or vision) and gets the weighted sum of its
+// topK best experts and, where there are any, what the shared experts give. This header is the contract of all kernels.
 //
 // For token t with bank m = visionExpert[t] (0 text, 1 vision), everything in fp32:
 //   p      = softmax over e of (x[t] · router[m, e])
 //   chosen = the topK experts with the largest p[e] + correctionBias[m, e]; of equal ones the lower index
 //   w[e]   = p[e] / max(sum of p over the chosen, normMin)
 //   y[t]   = sum over the chosen of w[e] · down_e · (silu(gate_e · x[t]) * (up_e · x[t])),   silu(z) = z / (1 + exp(-z))
+//            + down · (silu(gate · x[t]) * (up · x[t])) of the shared experts, which are one matrix each
 //
 // Weights are tiles of 16 rows (common/tiles.h) of 4 or 8 bits.
 // gateUp has 2·width rows: tile 2i is gate rows 16i…16i+15, tile 2i+1 is up rows 16i…16i+15.
 //
-// Limits: hidden and both widths are multiples of 32 (the converter pads a width with zero weights), experts ≤ kMaxExperts,
+// Limits: hidden and all widths are multiples of 32 (the converter pads a width with zero weights), experts ≤ kMaxExperts,
 // topK ≤ min(experts, kMaxTopK), tokens ≥ 0. A token with NaN or Inf in x gets unspecified values (NaN where the format
 // has them); other tokens are not affected and nothing else happens.
 #pragma once
 
 #include "../../common/contract.h"
 #include "../../common/cpu_lanes.h"
+#include "../../common/dense_product.h"
 #include "../../common/tiles.h"
 
 namespace ernie {
@@ -44,8 +46,11 @@ struct ModalityMoe {
     int tokens, hidden, experts, topK;
     int bits;  // 4 or 8, both banks
     float normMin;
+    TiledMatrix sharedGateUp = {}, sharedDown = {};  // [2·width, hidden], [hidden, width]; no codes: no shared experts
     // [tokens, topK] bank · experts + expert, the best score first; null: not wanted. Written by the CPU kernel only.
     int32_t* chosen = nullptr;
+
+    bool hasShared() const { return sharedGateUp.codes != nullptr; }
 };
 
 // Both matrices of all experts of a bank, one below the other.
@@ -59,9 +64,11 @@ void modalityMoeReference(const ModalityMoe& args, ActivationType hiddenType = A
 // modality_moe_cpu.cc: host pointers; scratch memory belongs to the calling thread and only grows.
 void modalityMoeCpu(const ModalityMoe& args, ParallelFor parallelFor, CpuKernel kernel = bestCpuKernel());
 
-// modality_moe.cu: device pointers. The workspace holds at least modalityMoeWorkspaceBytes bytes, 256-byte aligned; nothing
-// is allocated, nothing synchronised, and which kernels run depends on shapes only, so a CUDA graph can capture it.
+// modality_moe.cu: device pointers. The workspaces hold at least so many bytes, 256-byte aligned (two, because an arena then finds the second, which is
+// as large as that of any linear layer, among what it has); nothing is allocated, nothing synchronised, and which kernels run depends on shapes
+// only, so a CUDA graph can capture it.
 size_t modalityMoeWorkspaceBytes(const ModalityMoe& args);
-void modalityMoeCuda(const ModalityMoe& args, void* workspace, CUstream_st* stream);
+size_t modalityMoeDenseBytes(const ModalityMoe& args);
+void modalityMoeCuda(const ModalityMoe& args, void* workspace, void* dense, const QueueProduct& queueProduct, CUstream_st* stream);
 
 }  // namespace ernie

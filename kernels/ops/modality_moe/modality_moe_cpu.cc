@@ -14,7 +14,7 @@
 namespace ernie {
 namespace {
 
-constexpr int kTokensPerPass = 1024;   // bounds scratch memory: 28 MB at 28B sizes
+constexpr int kTokensPerPass = 1024;   // bounds scratch memory: 40 MB at 28B sizes
 constexpr int kExpertsPerTask = 16;    // router rows
 constexpr int kDownTilesPerTask = 2;
 
@@ -23,16 +23,22 @@ struct Assignment {
     float weight;
 };
 
-// Assignments first…last−1 of the pass belong to this expert.
+// Assignments first…last−1 of the pass belong to this expert; the shared ones are an expert with all tokens.
 struct ExpertRun {
-    int bank, expert, first, last;
+    TiledMatrix gateUp, down;
+    size_t firstGateUpTile, firstDownTile;
+    const ActivationBlock* x;  // of all tokens, for codes of as many bits
+    int first, last;
     int firstTask;  // of the gate and up phase: one task per block of 32 intermediate columns
+    size_t firstH;  // where its hidden states start
+
+    int hBlocks() const { return down.columns / kBlockColumns; }
 };
 
 // Kept by each calling thread, shared by all layers.
 struct Scratch {
     std::vector<float> x, y, logits;
-    std::vector<ActivationBlock> quantizedX, quantizedH;
+    std::vector<ActivationBlock> quantizedX, sharedX, quantizedH;
     std::vector<int> chosen;
     std::vector<float> chosenWeights;
     std::vector<Assignment> assignments;
@@ -45,14 +51,13 @@ class Pass {
     Pass(const ModalityMoe& args, ParallelFor parallelFor, CpuKernel kernel, Scratch& scratch)
         : a(args), parallelFor(parallelFor), lanes(lanesOf(kernel)), s(scratch), middle(args.bits == 4 ? 8 : 128) {
         xBlocks = a.hidden / kBlockColumns;
-        hBlocks = std::max(a.banks[0].width, a.banks[1].width) / kBlockColumns;
         const size_t slots = size_t(a.tokens) * a.topK;
         atLeast(s.logits, size_t(a.tokens) * a.experts);
         atLeast(s.quantizedX, size_t(a.tokens) * xBlocks);
-        atLeast(s.quantizedH, slots * hBlocks);
+        if (hasSharedX()) atLeast(s.sharedX, size_t(a.tokens) * xBlocks);
         atLeast(s.chosen, slots);
         atLeast(s.chosenWeights, slots);
-        atLeast(s.assignments, slots);
+        atLeast(s.assignments, slots + a.tokens);
         const size_t elements = size_t(a.tokens) * a.hidden;
         x = static_cast<const float*>(a.x);
         y = static_cast<float*>(a.y);
@@ -85,6 +90,7 @@ class Pass {
             for (int c = 0; c < a.hidden; c++) row[c] = isFloat16 ? floatFromHalf(half[c]) : floatFromBfloat16(half[c]);
         }
         lanes.quantize(x + first, xBlocks, middle, s.quantizedX.data() + t * xBlocks);
+        if (hasSharedX()) lanes.quantize(x + first, xBlocks, a.sharedGateUp.middle(), s.sharedX.data() + t * xBlocks);
         std::memset(y + first, 0, sizeof(float) * a.hidden);
     }
 
@@ -126,36 +132,49 @@ class Pass {
         for (int t = 0; t < a.tokens; t++)
             for (int k = 0; k < a.topK; k++) starts[rankOf(t, k) + 1]++;
         s.runs.clear();
-        gateUpTasks = downBytes = 0;
+        gateUpTasks = downBytes = hiddenBlocks = 0;
         for (int rank = 0; rank < 2 * a.experts; rank++) {
             const int count = starts[rank + 1];
             starts[rank + 1] += starts[rank];
             if (count == 0) continue;
-            const int bank = rank / a.experts;
-            s.runs.push_back({bank, rank % a.experts, starts[rank], starts[rank + 1], int(gateUpTasks)});
-            gateUpTasks += a.banks[bank].width / kBlockColumns;
-            downBytes += downOf(a, a.banks[bank]).bytes() / a.experts * ((count + kTokenGroup - 1) / kTokenGroup);
+            const ExpertBank& bank = a.banks[rank / a.experts];
+            const size_t expert = rank % a.experts;
+            addRun({gateUpOf(a, bank), downOf(a, bank), expert * 2 * bank.width / kTileRows, expert * a.hidden / kTileRows, s.quantizedX.data(), starts[rank], starts[rank + 1], 0, 0});
         }
         for (int t = 0; t < a.tokens; t++)
             for (int k = 0; k < a.topK; k++) s.assignments[starts[rankOf(t, k)]++] = {t, s.chosenWeights[t * a.topK + k]};
+        if (a.hasShared()) {
+            const int first = a.tokens * a.topK;
+            for (int t = 0; t < a.tokens; t++) s.assignments[first + t] = {t, 1};
+            addRun({a.sharedGateUp, a.sharedDown, 0, 0, hasSharedX() ? s.sharedX.data() : s.quantizedX.data(), first, first + a.tokens, 0, 0});
+        }
+        atLeast(s.quantizedH, hiddenBlocks);
+    }
+
+    void addRun(ExpertRun run) {
+        const size_t count = run.last - run.first;
+        run.firstTask = int(gateUpTasks);
+        run.firstH = hiddenBlocks;
+        s.runs.push_back(run);
+        gateUpTasks += run.hBlocks();
+        hiddenBlocks += count * run.hBlocks();
+        downBytes += size_t(a.hidden) * run.down.columns * run.down.bits / 8 * ((count + kTokenGroup - 1) / kTokenGroup);
     }
 
     // One block of h, for all tokens of the expert.
     void gateUp(size_t task) {
         const auto after = std::upper_bound(s.runs.begin(), s.runs.end(), int(task), [](int i, const ExpertRun& r) { return i < r.firstTask; });
         const ExpertRun& run = *(after - 1);
-        const ExpertBank& bank = a.banks[run.bank];
         const int block = int(task) - run.firstTask;
-        const size_t firstTile = size_t(run.expert) * 2 * bank.width / kTileRows;
         for (int first = run.first; first < run.last; first += kTokenGroup) {
             const int n = std::min(kTokenGroup, run.last - first);
             const ActivationBlock* rows[kTokenGroup];
             ActivationBlock* h[kTokenGroup];
             for (int i = 0; i < n; i++) {
-                rows[i] = s.quantizedX.data() + size_t(s.assignments[first + i].token) * xBlocks;
-                h[i] = s.quantizedH.data() + size_t(first + i) * hBlocks + block;
+                rows[i] = run.x + size_t(s.assignments[first + i].token) * xBlocks;
+                h[i] = hiddenStateOf(run, first + i) + block;
             }
-            gatedBlock(lanes, gateUpOf(a, bank), firstTile, block, rows, n, h);
+            gatedBlock(lanes, run.gateUp, run.firstGateUpTile, block, rows, n, h);
         }
     }
 
@@ -165,14 +184,12 @@ class Pass {
         const int tiles = std::min(kDownTilesPerTask, a.hidden / kTileRows - firstTile);
         float out[kTokenGroup][kTileRows];
         for (const ExpertRun& run : s.runs) {
-            const ExpertBank& bank = a.banks[run.bank];
             for (int first = run.first; first < run.last; first += kTokenGroup) {
                 const int n = std::min(kTokenGroup, run.last - first);
                 const ActivationBlock* rows[kTokenGroup];
-                for (int i = 0; i < n; i++) rows[i] = s.quantizedH.data() + size_t(first + i) * hBlocks;
+                for (int i = 0; i < n; i++) rows[i] = hiddenStateOf(run, first + i);
                 for (int tile = firstTile; tile < firstTile + tiles; tile++) {
-                    const size_t expertTile = size_t(run.expert) * a.hidden / kTileRows + tile;
-                    lanes.dotTile(downOf(a, bank), expertTile, rows, n, out[0]);
+                    lanes.dotTile(run.down, run.firstDownTile + tile, rows, n, out[0]);
                     for (int i = 0; i < n; i++) {
                         const Assignment& assignment = s.assignments[first + i];
                         lanes.addScaled(y + size_t(assignment.token) * a.hidden + tile * kTileRows, out[i], assignment.weight);
@@ -189,6 +206,9 @@ class Pass {
         for (int c = 0; c < a.hidden; c++) half[c] = isFloat16 ? halfFromFloat(row[c]) : bfloat16FromFloat(row[c]);
     }
 
+    // Shared experts of other bits want activations of their own: an ActivationBlock knows the codes' zero point.
+    bool hasSharedX() const { return a.hasShared() && a.sharedGateUp.bits != a.bits; }
+    ActivationBlock* hiddenStateOf(const ExpertRun& run, int assignment) const { return s.quantizedH.data() + run.firstH + size_t(assignment - run.first) * run.hBlocks(); }
     int bankOf(size_t t) const { return a.visionExpert[t] ? 1 : 0; }
     int rankOf(size_t t, int k) const { return bankOf(t) * a.experts + s.chosen[t * a.topK + k]; }
 
@@ -199,8 +219,8 @@ class Pass {
     const int middle;
     const float* x;  // [tokens, hidden]
     float* y;        // [tokens, hidden]
-    int xBlocks, hBlocks, expertChunks;
-    size_t gateUpTasks, downBytes;  // bytes as often as they are read
+    int xBlocks, expertChunks;
+    size_t gateUpTasks, downBytes, hiddenBlocks;  // bytes as often as they are read
 };
 
 }  // namespace

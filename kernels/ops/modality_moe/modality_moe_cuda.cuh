@@ -2,11 +2,13 @@
 //
 //   route     router logits, then per token its topK experts and their weights        modality_moe_route.cu
 //   experts   gateUp (SwiGLU in the epilogue) and down, per pair of token and expert: partial[pair]
-//               decode   few tokens: weights straight to registers                    modality_moe_decode.cu
+//               decode   few tokens: weights straight to registers, the shared
+//                        experts in the same launches                                 modality_moe_decode.cu
 //               grouped  many tokens: pairs sorted by expert, tiles of tokens         modality_moe_grouped.cu
 //               float    fp32 activations, plain                                      modality_moe_float.cu
 //   combine   y[token] = sum over k of weight · partial, k ascending, so that equal runs give equal bits. In decode the block of
 //             down that brings the last partial result does it, else a kernel of its own
+//   shared    but in decode: added to y by common/tiled_linear.cuh
 //
 // Pair p = token · topK + k.
 #pragma once
@@ -22,6 +24,10 @@ enum class Phase { kGateUp, kDown };
 // Rows of down that a pair of tiles covers.
 constexpr int kPairRows = 2 * kTileRows;
 
+// In decode blocks of down share the columns of the shared experts, as if these were so many experts (which they were); each has partial results of its
+// own, after those of the pairs. At 28B size and T = 1 that makes 640 blocks, all at once on an H200, with two parts; four would be 800.
+constexpr int kSharedParts = 2;
+
 struct TokenTile {
     int expert;  // bank · experts + expert
     int first;   // into sortedPairs
@@ -33,12 +39,14 @@ struct MoeWorkspace {
     int* pairExpert;       // [pairs] bank · experts + expert
     float* pairWeight;     // [pairs]
     void* hidden;          // [pairs, widest] of the activation type: silu(gate) · up
-    float* partial;        // [pairs, hidden] expert outputs before weighting
+    void* sharedHidden;    // [tokens, sharedWidth] of the activation type: the shared experts' silu(gate) · up
+    float* partial;        // [pairs, hidden] expert outputs before weighting; decode: then [tokens, kSharedParts, hidden]
     int* arrived;          // [tokens, hidden / kPairRows] how many of a token's partial results are there (decode)
     int* sortedPairs;      // [pairs] by expert, then ascending
     TokenTile* tiles;      // [maxTokenTiles]
     int* tileCount;        // [1]
     int widest;            // row stride of hidden: the larger width
+    int sharedWidth;       // 0: no shared experts
 };
 
 // Matrix [16 · tiles, 32 · blocks] of one expert.
@@ -57,6 +65,13 @@ __host__ __device__ inline ExpertMatrix expertMatrix(const ModalityMoe& a, int b
     const size_t firstBlock = size_t(expert) * tiles * blocks;
     return {(gateUp ? b.gateUp : b.down) + firstBlock * 64 * a.bits,
             (gateUp ? b.gateUpScales : b.downScales) + firstBlock * kTileRows, tiles, blocks};
+}
+
+// The shared experts' matrix, of 8 bits.
+template <Phase kPhase>
+__host__ __device__ inline ExpertMatrix sharedMatrix(const ModalityMoe& a) {
+    const TiledMatrix& m = kPhase == Phase::kGateUp ? a.sharedGateUp : a.sharedDown;
+    return {m.codes, m.scales, m.rows / kTileRows, m.columns / kBlockColumns};
 }
 
 // Where a pair's partial result of a pair of tiles begins.

@@ -83,11 +83,11 @@ void bench() {
                 device.fill(a);
                 const DeviceArray<uint8_t> flags(vision);
                 const DeviceArray<uint16_t> deviceX(encoded), deviceY(x.size());
-                const DeviceArray<char> workspace(modalityMoeWorkspaceBytes(a));
+                const DeviceArray<char> workspace(modalityMoeWorkspaceBytes(a)), dense(modalityMoeDenseBytes(a));
                 a.visionExpert = flags.get();
                 a.x = deviceX.get();
                 a.y = deviceY.get();
-                const cudaGraphExec_t graph = captureGraph([&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), to); });
+                const cudaGraphExec_t graph = captureGraph([&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), dense.get(), plainProducts(to), to); });
                 const double us = medianMicroseconds(graph, flush.get(), flushBytes, 30);
                 CUDA_CHECK(cudaGraphExecDestroy(graph));
                 const double bytes = double(chosenExpertBytes(layer, x, std::min(tokens, 256)));

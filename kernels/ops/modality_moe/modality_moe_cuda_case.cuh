@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "../../common/dense_product_test.cuh"
 #include "../../common/device_array.cuh"
 #include "../../common/half.h"
 #include "modality_moe.h"
@@ -18,37 +19,40 @@ namespace {
 using namespace ernie;
 
 struct Shape {
-    int hidden, widths[2], experts, topK;
+    int hidden, widths[2], experts, topK, sharedWidth = 0;
 };
 
 // One layer's weights: random codes, scales that keep the numbers near 1.
 struct Layer {
     Shape shape;
     int bits;
-    std::vector<uint8_t> gateUp[2], down[2];
-    std::vector<uint16_t> gateUpScales[2], downScales[2];
+    std::vector<uint8_t> gateUp[3], down[3];  // text, vision, shared
+    std::vector<uint16_t> gateUpScales[3], downScales[3];
     std::vector<float> router, bias;
 
     Layer(const Shape& s, int bits, uint32_t seed) : shape(s), bits(bits) {
         std::mt19937 random(seed);
-        const auto codes = [&](size_t weights) {
+        const auto codes = [&](size_t weights, int bits) {
             std::vector<uint8_t> bytes(weights * bits / 8);
             for (auto& byte : bytes) byte = uint8_t(random());
             return bytes;
         };
-        const auto scales = [&](size_t weights, int columns) {
+        const auto scales = [&](size_t weights, int columns, int bits) {
             const float typical = 1 / (std::sqrt(float(columns)) * (bits == 4 ? 4.6f : 74.f));
             std::vector<uint16_t> values(weights / kBlockColumns);
             for (auto& value : values) value = halfFromFloat(typical * (0.5f + random() % 1024 / 1024.f));
             return values;
         };
-        for (int bank = 0; bank < 2; bank++) {
-            const size_t weights = size_t(s.experts) * s.widths[bank] * s.hidden;
-            gateUp[bank] = codes(2 * weights);
-            gateUpScales[bank] = scales(2 * weights, s.hidden);
-            down[bank] = codes(weights);
-            downScales[bank] = scales(weights, s.widths[bank]);
-        }
+        const auto fill = [&](int bank, int experts, int width, int bits) {
+            const size_t weights = size_t(experts) * width * s.hidden;
+            gateUp[bank] = codes(2 * weights, bits);
+            gateUpScales[bank] = scales(2 * weights, s.hidden, bits);
+            down[bank] = codes(weights, bits);
+            downScales[bank] = scales(weights, width, bits);
+        };
+        fill(0, s.experts, s.widths[0], bits);
+        fill(1, s.experts, s.widths[1], bits);
+        if (s.sharedWidth > 0) fill(2, 1, s.sharedWidth, 8);
         std::normal_distribution<float> normal;
         router.resize(size_t(2) * s.experts * s.hidden);
         for (float& value : router) value = normal(random) * 2 / std::sqrt(float(s.hidden));
@@ -62,25 +66,32 @@ struct Layer {
         for (int bank = 0; bank < 2; bank++)
             a.banks[bank] = {gateUp[bank].data(), gateUpScales[bank].data(), down[bank].data(), downScales[bank].data(),
                              shape.widths[bank]};
+        if (shape.sharedWidth > 0) {
+            a.sharedGateUp = {gateUp[2].data(), gateUpScales[2].data(), 2 * shape.sharedWidth, shape.hidden, 8};
+            a.sharedDown = {down[2].data(), downScales[2].data(), shape.hidden, shape.sharedWidth, 8};
+        }
         return a;
     }
 };
 
 struct DeviceLayer {
-    DeviceArray<uint8_t> gateUp0, gateUp1, down0, down1;
-    DeviceArray<uint16_t> gateUpScales0, gateUpScales1, downScales0, downScales1;
+    DeviceArray<uint8_t> gateUp0, gateUp1, gateUp2, down0, down1, down2;
+    DeviceArray<uint16_t> gateUpScales0, gateUpScales1, gateUpScales2, downScales0, downScales1, downScales2;
     DeviceArray<float> router, bias;
 
     explicit DeviceLayer(const Layer& l)
-        : gateUp0(l.gateUp[0]), gateUp1(l.gateUp[1]), down0(l.down[0]), down1(l.down[1]), gateUpScales0(l.gateUpScales[0]),
-          gateUpScales1(l.gateUpScales[1]), downScales0(l.downScales[0]), downScales1(l.downScales[1]), router(l.router),
-          bias(l.bias) {}
+        : gateUp0(l.gateUp[0]), gateUp1(l.gateUp[1]), gateUp2(l.gateUp[2]), down0(l.down[0]), down1(l.down[1]), down2(l.down[2]),
+          gateUpScales0(l.gateUpScales[0]), gateUpScales1(l.gateUpScales[1]), gateUpScales2(l.gateUpScales[2]),
+          downScales0(l.downScales[0]), downScales1(l.downScales[1]), downScales2(l.downScales[2]), router(l.router), bias(l.bias) {}
 
     void fill(ModalityMoe& a) const {
         a.router = router.get();
         a.correctionBias = bias.get();
         a.banks[0] = {gateUp0.get(), gateUpScales0.get(), down0.get(), downScales0.get(), a.banks[0].width};
         a.banks[1] = {gateUp1.get(), gateUpScales1.get(), down1.get(), downScales1.get(), a.banks[1].width};
+        if (!a.hasShared()) return;
+        a.sharedGateUp.codes = gateUp2.get(), a.sharedGateUp.scales = gateUpScales2.get();
+        a.sharedDown.codes = down2.get(), a.sharedDown.scales = downScales2.get();
     }
 };
 
@@ -118,12 +129,12 @@ std::vector<float> runCuda(const Layer& layer, const DeviceLayer& device, const 
     device.fill(a);
     const DeviceArray<uint8_t> flags(vision);
     a.visionExpert = flags.get();
-    const DeviceArray<char> workspace(modalityMoeWorkspaceBytes(a));
+    const DeviceArray<char> workspace(modalityMoeWorkspaceBytes(a)), dense(modalityMoeDenseBytes(a));
     const auto run = [&](const void* deviceX, void* deviceY) {
         a.x = deviceX;
         a.y = deviceY;
         synchronize();
-        const auto queue = [&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), to); };
+        const auto queue = [&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), dense.get(), plainProducts(to), to); };
         how == How::kGraph ? replayAsGraph(queue) : queue(stream());
         synchronize();
     };

@@ -45,8 +45,13 @@ double worstError(const std::vector<float>& y, const std::vector<float>& referen
 // 2^-8 (bf16) of |y|. And sums in fp32 move a hidden state that lies within their error of the middle between two neighbours
 // to the other one, by 2u of its size; of the n states in a row's sum that is one in a thousand, and one of them weighs about
 // 1/sqrt(n) of the row: another u covers it. fp32: n products summed in fp32, sqrt(n) · 2^-24 = 1.5e-6 for the widest here.
-double toleranceOf(ActivationType type) {
-    return type == ActivationType::kFloat32 ? 4e-6 : type == ActivationType::kFloat16 ? 2 * 0x1p-11 : 2 * 0x1p-8;
+//
+// Shared experts beside more than 32 tokens are added to a y that has been rounded: another u. Beyond 64 tokens their weights are rounded, each of
+// gate, up and down: noise of u each, of which the worst of 131,200 results has 6.0 (seen). fp32: plainProducts adds one by one.
+double toleranceOf(ActivationType type, const Shape& shape, int tokens) {
+    const bool isApart = shape.sharedWidth > 0 && tokens > 32, isUnpacked = shape.sharedWidth > 0 && tokens > 64;
+    if (type == ActivationType::kFloat32) return shape.sharedWidth > 0 ? 8e-6 : 4e-6;
+    return (isUnpacked ? 8 : isApart ? 3 : 2) * (type == ActivationType::kFloat16 ? 0x1p-11 : 0x1p-8);
 }
 
 const ActivationType kTypes[] = {ActivationType::kFloat16, ActivationType::kBfloat16, ActivationType::kFloat32};
@@ -96,11 +101,10 @@ void testParity(const Shape& shape, const std::vector<int>& tokenCounts) {
                     char what[200];
                     std::snprintf(what, sizeof what, "parity: hidden %d, int%d, %s, %d %s tokens: error %.2e", shape.hidden, bits,
                                   nameOf(type), tokens, mix, error);
-                    check(error <= toleranceOf(type), what);
+                    check(error <= toleranceOf(type, shape, tokens), what);
                 }
-            std::printf("hidden %d, widths %d/%d, %d experts, top-%d, int%d, %s: worst error %.2e (limit %.2e), %.2e from exact\n",
-                        shape.hidden, shape.widths[0], shape.widths[1], shape.experts, shape.topK, bits, nameOf(type),
-                        worst.rounded, toleranceOf(type), worst.exact);
+            std::printf("hidden %d, widths %d/%d/%d, %d experts, top-%d, int%d, %s: worst error %.2e, %.2e from exact\n", shape.hidden,
+                        shape.widths[0], shape.widths[1], shape.sharedWidth, shape.experts, shape.topK, bits, nameOf(type), worst.rounded, worst.exact);
         }
     }
 }
@@ -115,7 +119,7 @@ void testTiesGoToTheLowerExpert(const Shape& shape) {
     const std::vector<uint8_t> vision = mixOf(5, "mixed");
     const std::vector<float> reference = referenceOf(layer, x, vision, ActivationType::kFloat16);
     const std::vector<float> y = runCuda(layer, device, x, vision, ActivationType::kFloat16);
-    check(worstError(y, reference, shape.hidden) <= toleranceOf(ActivationType::kFloat16), "ties go to the lower expert");
+    check(worstError(y, reference, shape.hidden) <= toleranceOf(ActivationType::kFloat16, shape, 5), "ties go to the lower expert");
 }
 
 void testNanStaysInItsToken(const Shape& shape, int tokens) {
@@ -160,7 +164,7 @@ void testNeighboursDoNotMatter(const Shape& shape, int tokens) {
 }
 
 void testLongPromptsRunInChunks() {
-    const Shape shape{32, {32, 64}, 4, 1};
+    const Shape shape{32, {32, 64}, 4, 1, 32};
     const int tokens = 4100;
     const Layer layer(shape, 4, 10);
     const DeviceLayer device(layer);
@@ -168,7 +172,7 @@ void testLongPromptsRunInChunks() {
     const std::vector<uint8_t> vision = mixOf(tokens, "mixed");
     const std::vector<float> reference = referenceOf(layer, x, vision, ActivationType::kFloat16);
     const std::vector<float> y = runCuda(layer, device, x, vision, ActivationType::kFloat16);
-    check(worstError(y, reference, shape.hidden) <= toleranceOf(ActivationType::kFloat16), "4100 tokens run in two chunks");
+    check(worstError(y, reference, shape.hidden) <= toleranceOf(ActivationType::kFloat16, shape, tokens), "4100 tokens run in chunks");
 }
 
 }  // namespace
@@ -181,16 +185,16 @@ int main(int count, char** arguments) {
     (void)count, (void)arguments;
 #endif
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
-    const Shape small{96, {64, 32}, 8, 3};
+    const Shape small{96, {64, 32}, 8, 3, 160};
     if (kEmulated) {
         testParity(small, {1, 2, 9, 17, 33, 130});
-        testParity({672, {544, 288}, 4, 2}, {2, 34});  // enough columns for every ring of loads to go round
+        testParity({672, {544, 288}, 4, 2, 1088}, {2, 34});  // enough columns for every ring of loads to go round
         testParity({224, {160, 96}, 6, 2}, {3, 258});
-        testParity({32, {32, 64}, 128, 8}, {4, 33});
+        testParity({32, {32, 64}, 128, 8, 32}, {4, 33});
     } else {
         testParity(small, {1, 2, 3, 4, 7, 16, 17, 32, 33, 128, 300, 5000});
-        testParity({512, {256, 96}, 64, 6}, {1, 2, 3, 4, 7, 16, 17, 33, 128, 300});
-        testParity({2560, {1536, 512}, 64, 6}, {1, 5, 40});
+        testParity({512, {256, 96}, 64, 6, 384}, {1, 2, 3, 4, 7, 16, 17, 33, 128, 300});
+        testParity({2560, {1536, 512}, 64, 6, 3072}, {1, 5, 40});
         testParity({32, {32, 64}, 128, 8}, {1, 4, 33, 300});
     }
     testTiesGoToTheLowerExpert(small);

@@ -163,8 +163,8 @@ __global__ void __launch_bounds__(kThreads, 2) groupedKernel(ModalityMoe a, MoeW
         for (int r = 0; r < 2; r++) {
             const int token = firstToken + 8 * j + fragmentToken(lane, r);
             if (token >= tile.count) continue;
-            storeRows<T, kPhase>(a, w, w.sortedPairs[tile.first + token], (firstTile + tileInBlock) / 2, fragmentRow(lane, r),
-                                 {sum[0][j][r], sum[0][j][r + 2]}, {sum[1][j][r], sum[1][j][r + 2]});
+            void* rows = resultRows<T, kPhase>(a, w, w.sortedPairs[tile.first + token], (firstTile + tileInBlock) / 2);
+            storeRows<T, kPhase>(rows, fragmentRow(lane, r), {sum[0][j][r], sum[0][j][r + 2]}, {sum[1][j][r], sum[1][j][r + 2]});
         }
 }
 

@@ -7,19 +7,22 @@
 //          3 correction_bias [2, E] float
 //          4 text_gate_up [E, 2I/16, H/32, 64·bits] uint8        5 text_gate_up_scales [E, 2I/16, H/32, 16] float16
 //          6 text_down [E, H/16, I/32, 64·bits] uint8            7 text_down_scales [E, H/16, I/32, 16] float16
-//          8…11 the same of the vision bank, with its own I; 2…11 are weights
+//          8…11 the same of the vision bank, with its own I
+//          12 shared_gate_up [2I/16, H/32, 512] uint8, 13 shared_gate_up_scales [2I/16, H/32, 16] float16, 14 shared_down and
+//          15 shared_down_scales [H/16, I/32, …]: the shared experts, optional, with their own I; 2…15 are weights
 // outputs  0 y, like x
 //          1 chosen [..., top_k] int32, optional, CPU only: bank · E + expert, the best score first
 // attributes top_k (int), norm_min (float)
 
-#include "../../common/ort_op.h"
+#include "../../common/cublas.h"
 #include "modality_moe.h"
 
 namespace ernie {
 namespace {
 
 constexpr const char* kName = "ModalityMoe";
-constexpr size_t kInputCount = 12;
+constexpr size_t kInputCount = 16;
+constexpr size_t kSharedInput = 12;
 constexpr size_t kFirstBankInput = 4;
 constexpr size_t kChosenOutput = 1;
 
@@ -63,6 +66,13 @@ ModalityMoe fixedArguments(const Ort::ConstKernelInfo& info, ActivationType type
     a.correctionBias = bias.GetTensorData<float>();
     a.banks[0] = bankWeights(info, kFirstBankInput, a);
     a.banks[1] = bankWeights(info, kFirstBankInput + 4, a);
+    if (info.GetInputCount() <= kSharedInput) return a;
+    a.sharedGateUp = matrixWeight(info, kSharedInput, kName);
+    a.sharedDown = matrixWeight(info, kSharedInput + 2, kName);
+    expectMlp(kName, a.sharedGateUp, a.sharedDown);
+    if (a.sharedDown.rows != a.hidden || a.sharedGateUp.bits != 8 || a.sharedDown.bits != 8) {
+        throw std::runtime_error("ModalityMoe: shared experts want 8 bits and " + std::to_string(a.hidden) + " rows of down, got " + std::to_string(a.sharedDown.bits) + " and " + std::to_string(a.sharedDown.rows));
+    }
     return a;
 }
 
@@ -85,7 +95,11 @@ struct Kernel {
             if (context.GetOutputCount() > kChosenOutput) a.chosen = context.GetOutput(kChosenOutput, shape).GetTensorMutableData<int32_t>();
             if (a.tokens == 0) return;
 #ifdef ERNIE_CUDA
-            if (isCuda) return withWorkspace(context, modalityMoeWorkspaceBytes(a), [&](void* workspace) { modalityMoeCuda(a, workspace, streamOf(context)); });
+            if (isCuda) {
+                return withWorkspace(context, modalityMoeDenseBytes(a), [&](void* dense) {
+                    withWorkspace(context, modalityMoeWorkspaceBytes(a), [&](void* workspace) { modalityMoeCuda(a, workspace, dense, cublasOf(context), streamOf(context)); });
+                });
+            }
 #endif
             modalityMoeCpu(a, poolOf(context));
         });
@@ -107,9 +121,9 @@ struct Op : ActivationOp<Op, Kernel> {
     ONNXTensorElementDataType GetInputType(size_t input) const {
         if (input == 0) return type;
         if (input == 1) return ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
-        if (input < kFirstBankInput) return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-        return input % 2 == 0 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+        return input < kFirstBankInput ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : matrixInputType(input);
     }
+    OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t input) const { return input >= kSharedInput ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED; }
     size_t GetOutputTypeCount() const { return 2; }
     ONNXTensorElementDataType GetOutputType(size_t output) const { return output == kChosenOutput ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 : type; }
     OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t output) const {

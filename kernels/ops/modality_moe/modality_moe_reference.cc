@@ -5,7 +5,6 @@
 #include <numeric>
 #include <vector>
 
-#include "../../common/activation_values.h"
 #include "../../common/tiles_reference.h"
 #include "modality_moe.h"
 
@@ -18,11 +17,12 @@ double rounded(double value, ActivationType type) {
     return value;
 }
 
-std::vector<double> expertOutput(const ModalityMoe& a, const ExpertBank& bank, size_t expert, const std::vector<double>& x, ActivationType hiddenType) {
-    std::vector<double> h(bank.width), y(a.hidden);
-    for (int i = 0; i < bank.width; i++) h[i] = rounded(gatedAt(gateUpOf(a, bank), 2 * expert * bank.width, i, x), hiddenType);
-    for (int row = 0; row < a.hidden; row++) y[row] = dotRow(downOf(a, bank), expert * a.hidden + row, h);
-    return y;
+// y += weight · what one of the experts in gateUp and down gives.
+void addExpert(std::vector<double>& y, double weight, const TiledMatrix& gateUp, const TiledMatrix& down, size_t expert, const std::vector<double>& x, ActivationType hiddenType) {
+    const size_t width = down.columns, hidden = y.size();
+    std::vector<double> h(width);
+    for (size_t i = 0; i < width; i++) h[i] = rounded(gatedAt(gateUp, 2 * expert * width, int(i), x), hiddenType);
+    for (size_t row = 0; row < hidden; row++) y[row] += weight * dotRow(down, expert * hidden + row, h);
 }
 
 std::vector<double> probabilities(const ModalityMoe& a, int bank, const std::vector<double>& x) {
@@ -41,8 +41,8 @@ std::vector<double> probabilities(const ModalityMoe& a, int bank, const std::vec
 void modalityMoeReference(const ModalityMoe& a, ActivationType hiddenType) {
     for (int t = 0; t < a.tokens; t++) {
         const int bank = a.visionExpert[t] ? 1 : 0;
-        std::vector<double> x(a.hidden), y(a.hidden, 0);
-        for (int c = 0; c < a.hidden; c++) x[c] = load(a.x, size_t(t) * a.hidden + c, a.type);
+        const std::vector<double> x = loadRow(a.x, t, a.hidden, a.type);
+        std::vector<double> y(a.hidden, 0);
 
         const std::vector<double> p = probabilities(a, bank, x);
         std::vector<int> order(a.experts);
@@ -54,9 +54,9 @@ void modalityMoeReference(const ModalityMoe& a, ActivationType hiddenType) {
 
         for (int k = 0; k < a.topK; k++) {
             const double weight = p[order[k]] / std::max(sum, double(a.normMin));
-            const std::vector<double> out = expertOutput(a, a.banks[bank], order[k], x, hiddenType);
-            for (int c = 0; c < a.hidden; c++) y[c] += weight * out[c];
+            addExpert(y, weight, gateUpOf(a, a.banks[bank]), downOf(a, a.banks[bank]), order[k], x, hiddenType);
         }
+        if (a.hasShared()) addExpert(y, 1, a.sharedGateUp, a.sharedDown, 0, x, hiddenType);
         for (int c = 0; c < a.hidden; c++) store(a.y, size_t(t) * a.hidden + c, a.type, y[c]);
     }
 }

@@ -21,7 +21,7 @@ using namespace ernie;
 namespace {
 
 struct Sizes {
-    int hidden, experts, topK, widths[2], bits;
+    int hidden, experts, topK, widths[2], bits, sharedWidth = 0, sharedBits = 8;
 };
 
 // A layer with random weights and the activations of one call; owns what ModalityMoe points at. Buffers have their exact size,
@@ -31,6 +31,7 @@ struct Layer {
     std::vector<uint8_t> codes[4], x, y, visionExpert;
     std::vector<uint16_t> scales[4];
     std::vector<float> router, correctionBias;
+    std::unique_ptr<RandomMatrix> sharedGateUp, sharedDown;
 
     Layer(const Sizes& sizes, ActivationType type, int tokens, double visionShare, uint64_t seed) {
         std::mt19937_64 random(seed);
@@ -58,6 +59,11 @@ struct Layer {
             args.banks[b] = {codes[i].data(), scales[i].data(), codes[i + 1].data(), scales[i + 1].data(), sizes.widths[b]};
         }
         for (size_t i = 0; i < size_t(tokens) * sizes.hidden; i++) setX(i, normal(random));
+        if (sizes.sharedWidth == 0) return;
+        sharedGateUp = std::make_unique<RandomMatrix>(2 * sizes.sharedWidth, sizes.hidden, sizes.sharedBits, random);
+        sharedDown = std::make_unique<RandomMatrix>(sizes.hidden, sizes.sharedWidth, sizes.sharedBits, random);
+        args.sharedGateUp = sharedGateUp->matrix;
+        args.sharedDown = sharedDown->matrix;
     }
 
     void setX(size_t index, float value) {
@@ -108,7 +114,7 @@ void compare(const Sizes& sizes, ActivationType type, int tokens, double visionS
 }
 
 void matchesReference() {
-    const Sizes small4{64, 8, 3, {64, 32}, 4}, small8{64, 8, 3, {64, 32}, 8}, odd{96, 5, 5, {32, 96}, 4}, wide{32, 128, 8, {32, 32}, 8};
+    const Sizes small4{64, 8, 3, {64, 32}, 4, 96}, small8{64, 8, 3, {64, 32}, 8}, odd{96, 5, 5, {32, 96}, 4, 32, 4}, wide{32, 128, 8, {32, 32}, 8, 64};
     for (const double visionShare : {0.0, 0.5, 1.0})
         for (const int tokens : {1, 2, 3, 7, 8, 9, 16, 17, 33, 100, 300})
             for (const Sizes& sizes : {small4, small8, odd}) compare(sizes, ActivationType::kFloat32, tokens, visionShare, tokens);
@@ -136,7 +142,7 @@ void matchesReferenceAtEveryCount() {
 
 // A token's result must not depend on what else is in the batch, nor on the number of threads.
 void isTheSameInAnyBatch() {
-    const Sizes sizes{64, 8, 3, {64, 32}, 4};
+    const Sizes sizes{64, 8, 3, {64, 32}, 4, 96};
     for (const CpuKernel kernel : kernelsHere()) {
         Layer layer(sizes, ActivationType::kFloat32, 37, 0.4, 3);
         const std::vector<double> together = layer.kernel(kernel, kThreads);
@@ -170,7 +176,7 @@ void breaksTiesDownwards() {
 }
 
 void survivesBadNumbers() {
-    const Sizes sizes{64, 8, 3, {64, 32}, 4};
+    const Sizes sizes{64, 8, 3, {64, 32}, 4, 96};
     const float bad[] = {std::numeric_limits<float>::quiet_NaN(), INFINITY, -INFINITY, 3e38f, 1e-40f};
     for (const CpuKernel kernel : kernelsHere()) {
         for (const float value : bad) {

@@ -8,7 +8,7 @@ import { add, cast, concat, gather, greaterOrEqual, int64, matMulTransposed, max
 import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
 import { linear } from "./linear.ts";
 import { gatedMlp } from "./mlp.ts";
-import { moe, routedExperts, type RoutedExperts } from "./moe.ts";
+import { allExperts, type Experts } from "./moe.ts";
 import type { Build, Weights } from "./weights.ts";
 
 export type DecoderVariant = {
@@ -38,7 +38,7 @@ export function buildDecoder(build: Build, { cacheType = "activation", exposesRo
   };
   const chosen: Value[] = [];
   const routing = exposesRouting ? { ...build, onChosen: (value: Value) => void chosen.push(value) } : build;
-  const routed = routedExperts(g.scope("modality"), inputs.visionExpert, routing);
+  const experts = allExperts(g.scope("modality"), inputs.visionExpert, routing);
 
   let residual = embedded;
   let branch: Value | undefined;
@@ -51,7 +51,7 @@ export function buildDecoder(build: Build, { cacheType = "activation", exposesRo
     const middle = normalise(scope.scope("post_attention_layernorm"), attended, before.residual, norm, w, config);
     if (build.probe && config.moe.sparseLayers[layer]) g.output(calibrationIo.expertInput(layer), middle.normed);
     residual = middle.residual;
-    branch = feedForward(scope.scope("mlp"), middle.normed, build, routed, layer);
+    branch = feedForward(scope.scope("mlp"), middle.normed, build, experts, layer);
   }
   if (inspect) g.output(inspectIo.hidden(text.layerCount - 1), add(g, branch!, residual));
   const row = (label: string, x: Value) => {
@@ -64,9 +64,9 @@ export function buildDecoder(build: Build, { cacheType = "activation", exposesRo
   return g;
 }
 
-function feedForward(g: Graph, x: Value, build: Build, routed: RoutedExperts, layer: number): Value {
+function feedForward(g: Graph, x: Value, build: Build, experts: Experts, layer: number): Value {
   const { hiddenSize, denseWidth } = build.config.text;
-  if (build.config.moe.sparseLayers[layer]) return moe(g, x, build, routed, layer);
+  if (build.config.moe.sparseLayers[layer]) return experts(g, x, layer);
   return gatedMlp(g, x, { prefix: `model.layers.${layer}.mlp`, hiddenSize, width: denseWidth }, build.weights);
 }
 

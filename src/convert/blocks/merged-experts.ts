@@ -18,7 +18,7 @@ import {
   topK as topKOf,
 } from "../onnx/std-ops.ts";
 import { blockLength } from "../quantize/blockwise.ts";
-import type { RoutedExperts } from "./moe.ts";
+import type { Experts } from "./moe.ts";
 import { quantizedExpert, type ExpertLayout } from "./quantized-expert.ts";
 import { wholeTensor, type Build, type RowSource } from "./weights.ts";
 
@@ -28,7 +28,7 @@ const cudaWidthMultiple = 64;
 /** Far below any logit: its softmax is exactly 0 in float32. */
 const masked = -1e4;
 
-export function mergedExperts(g: Graph, visionExpert: Value, build: Build): RoutedExperts {
+export function mergedExperts(g: Graph, visionExpert: Value, build: Build): Experts {
   const { config, weights: w } = build;
   const { expertCount, topK } = config.moe;
   // For each token the columns [2·E] of the other bank masked; every layer uses it.

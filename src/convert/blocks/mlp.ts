@@ -1,6 +1,7 @@
 // SwiGLU: down( silu(gate(x)) · up(x) ). Dense layers and shared experts are this.
 
-import { alternatingTiles, gatedMlpOfTiles, type TiledMatrix } from "../onnx/custom-ops.ts";
+import type { ModelConfig } from "../../core/model-config.ts";
+import { alternatingTiles, gatedMlpOfTiles, type TiledMatrix, type TiledMlp } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { quickGelu } from "../onnx/microsoft-ops.ts";
 import { add, mul, split } from "../onnx/std-ops.ts";
@@ -16,12 +17,16 @@ export type MlpSource = {
   readonly width: number;
 };
 
+/** Where the checkpoint has the shared experts, which are one MLP. */
+export function sharedExperts({ moe, text }: ModelConfig, layer: number): MlpSource | undefined {
+  if (moe.sharedWidth === 0) return undefined;
+  return { prefix: `model.layers.${layer}.mlp.shared_experts`, hiddenSize: text.hiddenSize, width: moe.sharedWidth };
+}
+
 /** addend + the MLP of x; x and addend [..., hiddenSize] */
 export function gatedMlp(g: Graph, x: Value, source: MlpSource, w: Weights, addend?: Value): Value {
   const { prefix, hiddenSize, width } = source;
-  if (w.hasOwnOperators && hiddenSize % blockLength === 0) {
-    return gatedMlpOfTiles(g, x, gateUpTiles(g.scope("gate_up_proj"), source, w), downTiles(g.scope("down_proj"), source, w), addend);
-  }
+  if (w.hasOwnOperators && hiddenSize % blockLength === 0) return gatedMlpOfTiles(g, x, mlpTiles(g, source, w), addend);
   const gateUpParts = ["gate_proj", "up_proj"].map((name) => ({ name: `${prefix}.${name}.weight`, rows: width }));
   const gateUp = linear(g.scope("gate_up_proj"), x, { parts: gateUpParts, columns: hiddenSize }, w);
   const [gate, up] = split(g, gateUp, [width, width]);
@@ -29,6 +34,11 @@ export function gatedMlp(g: Graph, x: Value, source: MlpSource, w: Weights, adde
   const down = { parts: [{ name: `${prefix}.down_proj.weight`, rows: hiddenSize }], columns: width };
   const y = linear(g.scope("down_proj"), inner, down, w);
   return addend ? add(g, addend, y) : y;
+}
+
+/** For our own operators; hiddenSize is a multiple of 32. */
+export function mlpTiles(g: Graph, source: MlpSource, w: Weights): TiledMlp {
+  return { gateUp: gateUpTiles(g.scope("gate_up_proj"), source, w), down: downTiles(g.scope("down_proj"), source, w) };
 }
 
 /** Whole blocks: more columns are zeros. */

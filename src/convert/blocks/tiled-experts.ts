@@ -1,27 +1,30 @@
-// The routed experts as our own operator (kernels/ops/modality_moe): routing and both banks in one node, no padding of one bank to
-// the width of the other, weights in tiles.
+// The experts as our own operator (kernels/ops/modality_moe): routing, both banks and the shared experts in one node, no padding of one bank
+// to the width of the other, weights in tiles.
 
 import { alternatingTiles, modalityMoe, packTiles, tiledShapes, type ModalityRouter, type TiledExperts } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { reshape } from "../onnx/std-ops.ts";
 import { blockLength } from "../quantize/blockwise.ts";
-import type { RoutedExperts } from "./moe.ts";
+import { mlpTiles, sharedExperts } from "./mlp.ts";
+import type { Experts } from "./moe.ts";
 import { quantizedExpert, type ExpertLayout } from "./quantized-expert.ts";
 import { wholeTensor, type Build, type RowSource } from "./weights.ts";
 
 type Bank = { readonly firstExpert: number; readonly ownWidth: number };
 
-export function tiledExperts(visionExpert: Value, build: Build): RoutedExperts {
+export function tiledExperts(visionExpert: Value, build: Build): Experts {
   const { expertCount, textWidth, visionWidth, topK, normMin } = build.config.moe;
   return (g, x, layer) => {
     const prefix = `model.layers.${layer}.mlp`;
     const scope = g.scope("experts");
-    const banks = {
+    const shared = sharedExperts(build.config, layer);
+    const experts = {
       text: bankWeights(scope.scope("text"), layer, { firstExpert: 0, ownWidth: textWidth }, build),
       vision: bankWeights(scope.scope("vision"), layer, { firstExpert: expertCount, ownWidth: visionWidth }, build),
+      shared: shared && mlpTiles(g.scope("shared_experts"), shared, build.weights),
     };
     const options = { topK, normMin, exposesChosen: build.onChosen !== undefined };
-    const { y, chosen } = modalityMoe(scope, { x, visionExpert }, routerWeights(g.scope("router"), prefix, build), banks, options);
+    const { y, chosen } = modalityMoe(scope, { x, visionExpert }, routerWeights(g.scope("router"), prefix, build), experts, options);
     if (chosen) build.onChosen?.(reshape(g, chosen, [-1, topK], ["tokens", topK]));
     return y;
   };

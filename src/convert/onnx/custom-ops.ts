@@ -29,26 +29,37 @@ export type ModalityRouter = {
   readonly correctionBias: Value;
 };
 
+/** An MLP: gate and up [2·I, H], whose tiles alternate, and down [H, I]. */
+export type TiledMlp = { readonly gateUp: TiledMatrix; readonly down: TiledMatrix };
+
 /**
- * Routes each token inside its bank and adds up its `topK` best experts: y. x [..., H], visionExpert bool with one element per token.
- * With `exposesChosen` it says which these were, too: chosen int32 [..., topK], bank · E + expert.
+ * Routes each token inside its bank and adds up its `topK` best experts, and what the shared ones give: y. x [..., H], visionExpert bool with
+ * one element per token. With `exposesChosen` it says which were chosen, too: int32 [..., topK], bank · E + expert.
  */
 export function modalityMoe(
   g: Graph,
   { x, visionExpert }: { readonly x: Value; readonly visionExpert: Value },
   router: ModalityRouter,
-  banks: { readonly text: TiledExperts; readonly vision: TiledExperts },
+  experts: { readonly text: TiledExperts; readonly vision: TiledExperts; readonly shared?: TiledMlp | undefined },
   options: { readonly topK: number; readonly normMin: number; readonly exposesChosen?: boolean },
 ): { readonly y: Value; readonly chosen: Value | undefined } {
   const hidden = x.shape[x.shape.length - 1];
-  const experts = router.weight.shape[1];
+  const count = router.weight.shape[1];
   assert(router.weight.shape[2] === hidden, `ModalityMoe wants a router [2, E, ${hidden}], got ${show(router.weight)}`);
   assert(visionExpert.dtype === "bool", `ModalityMoe wants vision_expert as bool, got ${show(visionExpert)}`);
   const inputs = [x, visionExpert, router.weight, router.correctionBias];
-  for (const { gateUp, gateUpScales, down, downScales } of [banks.text, banks.vision]) {
-    assert(gateUp.shape[0] === experts && gateUp.shape[2] === Number(hidden) / blockLength, `ModalityMoe: gate_up is ${show(gateUp)}`);
+  for (const { gateUp, gateUpScales, down, downScales } of [experts.text, experts.vision]) {
+    assert(gateUp.shape[0] === count && gateUp.shape[2] === Number(hidden) / blockLength, `ModalityMoe: gate_up is ${show(gateUp)}`);
     assert(down.shape[1] === Number(hidden) / tileRows, `ModalityMoe: down is ${show(down)}`);
     inputs.push(gateUp, gateUpScales, down, downScales);
+  }
+  if (experts.shared) {
+    const { gateUp, down } = experts.shared;
+    assert(
+      gateUp.columns === hidden && isMlp(experts.shared),
+      `ModalityMoe: shared experts are ${show(gateUp.codes)}, ${show(down.codes)}`,
+    );
+    inputs.push(gateUp.codes, gateUp.scales, down.codes, down.scales);
   }
   const chosenShape = { dtype: "int32" as const, shape: [...x.shape.slice(0, -1), options.topK] };
   const outputs = [{ dtype: x.dtype, shape: x.shape }, ...(options.exposesChosen ? [chosenShape] : [])];
@@ -93,12 +104,14 @@ export function quantizedLinear(g: Graph, x: Value, w: TiledMatrix, rotation?: R
 }
 
 /** addend + down( silu(gate · x) · (up · x) ); tiles of gate and up alternate. x and addend [..., H]. */
-export function gatedMlpOfTiles(g: Graph, x: Value, gateUp: TiledMatrix, down: TiledMatrix, addend?: Value): Value {
-  const isFitting = gateUp.columns === x.shape[x.shape.length - 1] && gateUp.rows === 2 * down.columns && down.rows === gateUp.columns;
-  assert(isFitting, `GatedMlp of ${show(x)}: ${show(gateUp.codes)}, ${show(down.codes)}`);
+export function gatedMlpOfTiles(g: Graph, x: Value, mlp: TiledMlp, addend?: Value): Value {
+  const { gateUp, down } = mlp;
+  assert(gateUp.columns === lastDim(x) && isMlp(mlp), `GatedMlp of ${show(x)}: ${show(gateUp.codes)}, ${show(down.codes)}`);
   const inputs = [x, gateUp.codes, gateUp.scales, down.codes, down.scales, ...(addend ? [addend] : [])];
   return g.node("GatedMlp", inputs, [{ dtype: x.dtype, shape: x.shape }], { domain: ernieDomain })[0]!;
 }
+
+const isMlp = ({ gateUp, down }: TiledMlp): boolean => gateUp.rows === 2 * down.columns && down.rows === gateUp.columns;
 
 /** Shapes of the codes and scales of matrices [rows, columns], as many as `count` says; both must be whole tiles and blocks. */
 export function tiledShapes(count: readonly number[], rows: number, columns: number, bits: 4 | 8): { codes: number[]; scales: number[] } {
