@@ -202,8 +202,6 @@ void launch(void (*kernel)(Args...), dim3 grid, int threads, size_t sharedBytes,
             }
 }
 
-inline void copyOnDevice(void* to, const void* from, size_t bytes, cudaStream_t) { memcpy(to, from, bytes); }
-
 inline char* dynamicShared() {
     const uintptr_t start = reinterpret_cast<uintptr_t>(emulator::block.dynamicShared.data());
     return reinterpret_cast<char*>((start + 127) / 128 * 128);

@@ -22,10 +22,6 @@ void launch(void (*kernel)(Args...), dim3 grid, int threads, size_t sharedBytes,
     CUDA_CHECK(cudaGetLastError());
 }
 
-inline void copyOnDevice(void* to, const void* from, size_t bytes, cudaStream_t stream) {
-    CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream));
-}
-
 __device__ inline char* dynamicShared() {
     extern __shared__ __align__(128) char memory[];
     return memory;

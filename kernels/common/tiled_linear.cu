@@ -99,12 +99,10 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) fewTokensKernel(TiledLinear
         } else {
             for (int tile = 0; tile < kTiles && firstTile + tile < tiles; tile++) {
                 const size_t at = size_t(token) * a.weight.rows + (firstTile + tile) * kTileRows + row;
-                float2 y = rotated(a.rotation, token, (firstTile + tile) * kTileRows + row, total[tile]);
-                if (a.addend) {
-                    const float2 addend = Pair16<T>::toFloat2(*reinterpret_cast<const uint32_t*>(static_cast<const T*>(a.addend) + at));
-                    y = {addend.x + y.x, addend.y + y.y};
-                }
-                *reinterpret_cast<uint32_t*>(static_cast<T*>(a.y) + at) = Pair16<T>::fromFloat2(y.x, y.y);
+                uint32_t* y = reinterpret_cast<uint32_t*>(static_cast<T*>(a.y) + at);
+                const float2 before = a.adds ? Pair16<T>::toFloat2(*y) : float2{0, 0};
+                const float2 result = rotated(a.rotation, token, (firstTile + tile) * kTileRows + row, total[tile]);
+                *y = Pair16<T>::fromFloat2(before.x + result.x, before.y + result.y);
             }
         }
     }
@@ -204,7 +202,6 @@ TiledMatrix rowsOf(const TiledMatrix& m, int first, int rows) {
 void launchDense(const TiledLinear& a, RowUse use, char* workspace, const QueueProduct& queueProduct, cudaStream_t stream) {
     float* product = reinterpret_cast<float*>(workspace + pieceBytes(a));
     const bool isGate = use == RowUse::kGate;
-    if (a.addend && a.addend != a.y) copyOnDevice(a.y, a.addend, size_t(a.tokens) * a.weight.rows * elementBytes(a.type), stream);
     for (int first = 0; first < a.weight.rows; first += pieceRows(a)) {
         const int rows = std::min(pieceRows(a), a.weight.rows - first), width = rows / 2;
         char* y = static_cast<char*>(a.y) + (isGate ? first / 2 : first) * elementBytes(a.type);
@@ -213,7 +210,7 @@ void launchDense(const TiledLinear& a, RowUse use, char* workspace, const QueueP
             const dim3 grid((size_t(rows) * a.weight.columns / 8 + kThreads - 1) / kThreads);
             launch(unpackKernel<Pair>, grid, kThreads, 0, stream, rowsOf(a.weight, first, rows), reinterpret_cast<Pair*>(workspace));
             if (!isGate) {
-                queueProduct({y, a.x, workspace, a.type, a.type, a.tokens, rows, a.weight.columns, a.weight.rows, a.addend != nullptr});
+                queueProduct({y, a.x, workspace, a.type, a.type, a.tokens, rows, a.weight.columns, a.weight.rows, a.adds});
                 return;
             }
             queueProduct({product, a.x, workspace, a.type, ActivationType::kFloat32, a.tokens, rows, a.weight.columns, rows, false});

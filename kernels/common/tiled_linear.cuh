@@ -18,13 +18,13 @@ enum class RowUse { kStore, kGate };
 constexpr size_t kUnpackedBytes = size_t(32) << 20;
 
 struct TiledLinear {
-    void* y;             // [tokens, rows], or [tokens, rows / 2] for kGate
-    const void* x;       // [tokens, columns]
-    const void* addend;  // like y, may be y; or null, as it is for kGate
+    void* y;        // [tokens, rows], or [tokens, rows / 2] for kGate
+    const void* x;  // [tokens, columns]
     TiledMatrix weight;
     ActivationType type;
     int tokens;
-    Rotation rotation = {};  // kStore only
+    bool adds = false;       // kStore only: to what y holds
+    Rotation rotation = {};  // kStore only, not beside adds
     size_t unpackedBytes = kUnpackedBytes;  // at most, where a pair of tiles has no more
 };
 

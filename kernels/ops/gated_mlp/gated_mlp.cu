@@ -8,7 +8,7 @@
 namespace ernie {
 namespace {
 
-// Longer prompts run in chunks, so that the workspace stays bounded: 93 MB for the shared experts at 28B size, 144 MB for the dense layer.
+// Longer prompts run in chunks, so that the workspace stays bounded: 144 MB at 28B size.
 constexpr int kMaxChunkTokens = 2048;
 
 size_t rowBytes(const GatedMlp& a, int columns) { return size_t(columns) * (a.type == ActivationType::kFloat32 ? 4 : 2); }
@@ -18,13 +18,12 @@ GatedMlp chunkOf(const GatedMlp& a, int first) {
     GatedMlp chunk = a;
     chunk.y = static_cast<char*>(a.y) + offset;
     chunk.x = static_cast<const char*>(a.x) + offset;
-    if (a.addend) chunk.addend = static_cast<const char*>(a.addend) + offset;
     chunk.tokens = std::min(kMaxChunkTokens, a.tokens - first);
     return chunk;
 }
 
-TiledLinear gateUpOf(const GatedMlp& a, void* inner) { return {inner, a.x, nullptr, a.gateUp, a.type, a.tokens}; }
-TiledLinear downOf(const GatedMlp& a, const void* inner) { return {a.y, inner, a.addend, a.down, a.type, a.tokens}; }
+TiledLinear gateUpOf(const GatedMlp& a, void* inner) { return {inner, a.x, a.gateUp, a.type, a.tokens}; }
+TiledLinear downOf(const GatedMlp& a, const void* inner) { return {a.y, inner, a.down, a.type, a.tokens}; }
 
 // Of the chunk's silu(gate) · up, where the workspace starts.
 size_t innerBytes(const GatedMlp& chunk) { return (chunk.tokens * rowBytes(chunk, chunk.down.columns) + 255) / 256 * 256; }

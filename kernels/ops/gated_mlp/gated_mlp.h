@@ -1,5 +1,4 @@
-// GatedMlp: y = addend + down · (silu(gate · x) * (up · x)) for every token, silu(z) = z / (1 + exp(-z)): a dense layer, or the shared
-// experts with what the routed ones gave as the addend. Weights in tiles of 4 or 8 bits (common/tiles.h); gateUp has 2·width rows, its tile 2i is
+// GatedMlp: y = down · (silu(gate · x) * (up · x)) for every token, silu(z) = z / (1 + exp(-z)): a dense layer. Weights in tiles of 4 or 8 bits (common/tiles.h); gateUp has 2·width rows, its tile 2i is
 // gate rows 16i…16i+15, tile 2i+1 up rows 16i…16i+15. Activations of every type, rounded as quantized_linear.h says; h = silu(…) * … is rounded
 // like x on a CPU, to the type on a GPU, where one beyond ±65504 is clamped for fp16.
 //
@@ -14,9 +13,8 @@
 namespace ernie {
 
 struct GatedMlp {
-    void* y;             // [tokens, hidden]; may be the addend
-    const void* x;       // [tokens, hidden]
-    const void* addend;  // [tokens, hidden] or null
+    void* y;        // [tokens, hidden]
+    const void* x;  // [tokens, hidden]
     ActivationType type;
     TiledMatrix gateUp;  // [2·width, hidden]
     TiledMatrix down;    // [hidden, width]

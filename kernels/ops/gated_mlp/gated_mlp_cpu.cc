@@ -30,7 +30,6 @@ template <typename T>
 void runPass(const GatedMlp& a, const ParallelFor& parallelFor, const CpuLanes& lanes, Scratch& scratch) {
     const size_t hidden = a.down.rows;
     T* y = static_cast<T*>(a.y);
-    const T* addend = static_cast<const T*>(a.addend);
     const int xBlocks = a.gateUp.columns / kBlockColumns, hBlocks = a.down.columns / kBlockColumns;
     ActivationBlock* x = atLeast(scratch.x, size_t(a.tokens) * xBlocks);
     ActivationBlock* h = atLeast(scratch.h, size_t(a.tokens) * hBlocks);
@@ -57,10 +56,7 @@ void runPass(const GatedMlp& a, const ParallelFor& parallelFor, const CpuLanes& 
             for (size_t tile = firstTile; tile < endTile; tile++) {
                 float out[kTokenGroup][kTileRows];
                 lanes.dotTile(a.down, tile, rows, n, out[0]);
-                for (int i = 0; i < n; i++) {
-                    const size_t at = (first + i) * hidden + tile * kTileRows;
-                    for (int row = 0; row < kTileRows; row++) y[at + row] = (addend ? float(addend[at + row]) : 0) + out[i][row];
-                }
+                for (int i = 0; i < n; i++) std::copy(out[i], out[i] + kTileRows, y + (first + i) * hidden + tile * kTileRows);
             }
         }
     });
@@ -78,7 +74,6 @@ void gatedMlpCpu(const GatedMlp& args, ParallelFor parallelFor, CpuKernel kernel
             part.tokens = std::min(kTokensPerPass, args.tokens - first);
             part.x = static_cast<const T*>(args.x) + offset;
             part.y = static_cast<T*>(args.y) + offset;
-            if (args.addend) part.addend = static_cast<const T*>(args.addend) + offset;
             runPass<T>(part, parallelFor, lanesOf(kernel), scratch);
         }
     });

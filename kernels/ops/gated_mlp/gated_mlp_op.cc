@@ -2,8 +2,7 @@
 //
 // inputs   0 x [..., H] T                      T = float, float16, bfloat16
 //          1 gate_up [2I/16, H/32, 64·bits] uint8      2 gate_up_scales [2I/16, H/32, 16] float16
-//          3 down [H/16, I/32, 64·bits] uint8          4 down_scales [H/16, I/32, 16] float16
-//          5 addend, like x, optional; 1…4 are weights
+//          3 down [H/16, I/32, 64·bits] uint8          4 down_scales [H/16, I/32, 16] float16; 1…4 are weights
 // outputs  0 y, like x
 
 #include "../../common/cublas.h"
@@ -13,7 +12,6 @@ namespace ernie {
 namespace {
 
 constexpr const char* kName = "GatedMlp";
-constexpr size_t kAddendInput = 5;
 
 struct Kernel {
     TiledMatrix gateUp, down;
@@ -28,11 +26,7 @@ struct Kernel {
         return statusOf([&] {
             Ort::KernelContext context(native);
             const Shape shape = shapeOf(context, 0);
-            GatedMlp a{nullptr, context.GetInput(0).GetTensorRawData(), nullptr, type, gateUp, down, tokensOf(shape, gateUp.columns, kName)};
-            if (context.GetInputCount() > kAddendInput) {
-                expectShape(kName, "addend", shapeOf(context, kAddendInput), shape);
-                a.addend = context.GetInput(kAddendInput).GetTensorRawData();
-            }
+            GatedMlp a{nullptr, context.GetInput(0).GetTensorRawData(), type, gateUp, down, tokensOf(shape, gateUp.columns, kName)};
             a.y = context.GetOutput(0, shape).GetTensorMutableRawData();
             if (a.tokens == 0) return;
 #ifdef ERNIE_CUDA
@@ -50,11 +44,8 @@ struct Op : ActivationOp<Op, Kernel> {
         return statusOf([&] { *kernel = new Kernel(Ort::ConstKernelInfo(info), activationTypeOf(type), isCuda()); });
     }
     const char* GetName() const { return kName; }
-    size_t GetInputTypeCount() const { return kAddendInput + 1; }
-    ONNXTensorElementDataType GetInputType(size_t input) const {
-        return input == 0 || input == kAddendInput ? type : matrixInputType(input - 1);
-    }
-    OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t input) const { return input == kAddendInput ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED; }
+    size_t GetInputTypeCount() const { return 5; }
+    ONNXTensorElementDataType GetInputType(size_t input) const { return input == 0 ? type : matrixInputType(input - 1); }
     size_t GetOutputTypeCount() const { return 1; }
     ONNXTensorElementDataType GetOutputType(size_t) const { return type; }
 };

@@ -11,10 +11,7 @@ void gatedMlpReference(const GatedMlp& a) {
     for (size_t t = 0; t < size_t(a.tokens); t++) {
         const std::vector<double> x = loadRow(a.x, t, hidden, a.type);
         for (size_t i = 0; i < width; i++) h[i] = gatedAt(a.gateUp, 0, int(i), x);
-        for (size_t row = 0; row < hidden; row++) {
-            const double addend = a.addend ? load(a.addend, t * hidden + row, a.type) : 0;
-            store(a.y, t * hidden + row, a.type, addend + dotRow(a.down, row, h));
-        }
+        for (size_t row = 0; row < hidden; row++) store(a.y, t * hidden + row, a.type, dotRow(a.down, row, h));
     }
 }
 

@@ -15,8 +15,8 @@ constexpr int kMaxChunkTokens = 2048;
 bool isDecode(const ModalityMoe& a) { return a.type != ActivationType::kFloat32 && a.tokens <= kMaxDecodeTokens; }
 
 // The shared experts where they are not part of the decode kernels.
-TiledLinear sharedGateUpOf(const ModalityMoe& a, void* inner) { return {inner, a.x, nullptr, a.sharedGateUp, a.type, a.tokens}; }
-TiledLinear sharedDownOf(const ModalityMoe& a, const void* inner) { return {a.y, inner, a.y, a.sharedDown, a.type, a.tokens}; }
+TiledLinear sharedGateUpOf(const ModalityMoe& a, void* inner) { return {inner, a.x, a.sharedGateUp, a.type, a.tokens}; }
+TiledLinear sharedDownOf(const ModalityMoe& a, const void* inner) { return {a.y, inner, a.sharedDown, a.type, a.tokens, true}; }
 
 // The workspace of one chunk at `base`, and where it ends.
 MoeWorkspace layOut(const ModalityMoe& a, uintptr_t base, size_t* bytes) {

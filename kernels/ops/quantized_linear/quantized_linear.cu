@@ -6,7 +6,7 @@
 namespace ernie {
 namespace {
 
-TiledLinear linearOf(const QuantizedLinear& a) { return {a.y, a.x, nullptr, a.weight, a.type, a.tokens, a.rotation}; }
+TiledLinear linearOf(const QuantizedLinear& a) { return {a.y, a.x, a.weight, a.type, a.tokens, false, a.rotation}; }
 
 }  // namespace
 

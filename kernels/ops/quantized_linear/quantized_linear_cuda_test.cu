@@ -112,7 +112,7 @@ void unpacksInPieces() {
     for (const ActivationType type : kActivationTypes) {
         Case one(144, 96, 8, 70, type);
         const Activations whole = one.run();
-        TiledLinear linear{nullptr, one.args.x, nullptr, one.args.weight, type, 70, {}, 64 * 96 * 4};
+        TiledLinear linear{nullptr, one.args.x, one.args.weight, type, 70, false, {}, 64 * 96 * 4};
         const Activations pieces = one.run(false, tiledLinearWorkspaceBytes(linear, RowUse::kStore), [&](void* workspace, cudaStream_t stream) {
             linear.y = one.args.y;
             launchTiledLinear(linear, RowUse::kStore, workspace, plainProducts(stream), stream);

@@ -4,7 +4,7 @@ import type { ModelConfig } from "../../core/model-config.ts";
 import { alternatingTiles, gatedMlpOfTiles, type TiledMatrix, type TiledMlp } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { quickGelu } from "../onnx/microsoft-ops.ts";
-import { add, mul, split } from "../onnx/std-ops.ts";
+import { mul, split } from "../onnx/std-ops.ts";
 import { arrangeRows } from "../quantize/arrange-rows.ts";
 import { blockLength } from "../quantize/blockwise.ts";
 import { linear, rowPieces, tiledMatrix, type TilePiece } from "./linear.ts";
@@ -23,17 +23,16 @@ export function sharedExperts({ moe, text }: ModelConfig, layer: number): MlpSou
   return { prefix: `model.layers.${layer}.mlp.shared_experts`, hiddenSize: text.hiddenSize, width: moe.sharedWidth };
 }
 
-/** addend + the MLP of x; x and addend [..., hiddenSize] */
-export function gatedMlp(g: Graph, x: Value, source: MlpSource, w: Weights, addend?: Value): Value {
+/** x [..., hiddenSize] → like x */
+export function gatedMlp(g: Graph, x: Value, source: MlpSource, w: Weights): Value {
   const { prefix, hiddenSize, width } = source;
-  if (w.hasOwnOperators && hiddenSize % blockLength === 0) return gatedMlpOfTiles(g, x, mlpTiles(g, source, w), addend);
+  if (w.hasOwnOperators && hiddenSize % blockLength === 0) return gatedMlpOfTiles(g, x, mlpTiles(g, source, w));
   const gateUpParts = ["gate_proj", "up_proj"].map((name) => ({ name: `${prefix}.${name}.weight`, rows: width }));
   const gateUp = linear(g.scope("gate_up_proj"), x, { parts: gateUpParts, columns: hiddenSize }, w);
   const [gate, up] = split(g, gateUp, [width, width]);
   const inner = mul(g, quickGelu(g, gate!, 1), up!);
   const down = { parts: [{ name: `${prefix}.down_proj.weight`, rows: hiddenSize }], columns: width };
-  const y = linear(g.scope("down_proj"), inner, down, w);
-  return addend ? add(g, addend, y) : y;
+  return linear(g.scope("down_proj"), inner, down, w);
 }
 
 /** For our own operators; hiddenSize is a multiple of 32. */

@@ -1,6 +1,7 @@
 // The feed-forward part of a layer with experts: routed ones, each token in its own modality's bank, and shared ones that see all.
 
 import type { Graph, Value } from "../onnx/graph.ts";
+import { add } from "../onnx/std-ops.ts";
 import { mergedExperts } from "./merged-experts.ts";
 import { gatedMlp, sharedExperts } from "./mlp.ts";
 import { tiledExperts } from "./tiled-experts.ts";
@@ -16,6 +17,6 @@ export function allExperts(g: Graph, visionExpert: Value, build: Build): Experts
   return (scope, x, layer) => {
     const fromRouted = routed(scope, x, layer);
     const shared = sharedExperts(build.config, layer);
-    return shared ? gatedMlp(scope.scope("shared_experts"), x, shared, build.weights, fromRouted) : fromRouted;
+    return shared ? add(scope, fromRouted, gatedMlp(scope.scope("shared_experts"), x, shared, build.weights)) : fromRouted;
   };
 }

@@ -103,11 +103,11 @@ export function quantizedLinear(g: Graph, x: Value, w: TiledMatrix, rotation?: R
   return g.node("QuantizedLinear", inputs, [output], { domain: ernieDomain, attributes: { rotated_heads: headCount } })[0]!;
 }
 
-/** addend + down( silu(gate · x) · (up · x) ); tiles of gate and up alternate. x and addend [..., H]. */
-export function gatedMlpOfTiles(g: Graph, x: Value, mlp: TiledMlp, addend?: Value): Value {
+/** down( silu(gate · x) · (up · x) ) of x [..., H] */
+export function gatedMlpOfTiles(g: Graph, x: Value, mlp: TiledMlp): Value {
   const { gateUp, down } = mlp;
   assert(gateUp.columns === lastDim(x) && isMlp(mlp), `GatedMlp of ${show(x)}: ${show(gateUp.codes)}, ${show(down.codes)}`);
-  const inputs = [x, gateUp.codes, gateUp.scales, down.codes, down.scales, ...(addend ? [addend] : [])];
+  const inputs = [x, gateUp.codes, gateUp.scales, down.codes, down.scales];
   return g.node("GatedMlp", inputs, [{ dtype: x.dtype, shape: x.shape }], { domain: ernieDomain })[0]!;
 }
 
