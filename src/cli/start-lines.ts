@@ -16,7 +16,7 @@ export function sayModel(
   say(`         ${folder}`);
   say(
     settings.experts === "modality-moe"
-      ? `experts  our own kernels${settings.activations === "fp32" ? ", for linear layers too" : ""}`
+      ? "experts  our own kernels, for linear layers too"
       : "experts  ONNX Runtime's operator; npm run kernels:build makes much faster ones, taken at the next start",
   );
   say(`device   ${describeDevice(device)}`);

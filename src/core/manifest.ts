@@ -5,7 +5,7 @@ import type { ModelConfig } from "./model-config.ts";
 export const manifestFileName = "manifest.json";
 export const manifestFormat = "ernie-vl";
 /** Raised whenever a folder written before can no longer be served. */
-export const manifestFormatVersion = 1;
+export const manifestFormatVersion = 2;
 /** The ONNX Runtime that the graphs are written for and tested with. */
 export const onnxRuntimeVersion = "1.29.0";
 
@@ -24,7 +24,7 @@ export const activationDataType = { fp32: "float32", fp16: "float16", bf16: "bfl
 export type ConversionSettings = {
   readonly weights: WeightFormat;
   readonly activations: ActivationFormat;
-  /** Operators of our own library (kernels/) compute the routed experts, and linear layers on a CPU; absent: ONNX Runtime's do. */
+  /** Operators of our own library (kernels/) compute experts and linear layers; absent: ONNX Runtime's do. */
   readonly experts?: "modality-moe";
 };
 

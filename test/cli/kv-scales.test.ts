@@ -6,7 +6,7 @@ import { prepareKvScales, readKvScales, storeKvScales } from "../../src/cli/kv-s
 import { openSynthetic } from "../../src/convert/synthetic.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { graphFiles } from "../../src/core/graph-io.ts";
-import type { Manifest } from "../../src/core/manifest.ts";
+import { manifestFormatVersion, type Manifest } from "../../src/core/manifest.ts";
 
 const { config } = openSynthetic("nano");
 const { layerCount, kvHeadCount, headDim } = config.text;
@@ -27,7 +27,7 @@ function manifestOf(decoderHash: string, names: readonly string[] = [graphFiles.
   const file = { bytes: 1, sha256: decoderHash };
   return {
     format: "ernie-vl",
-    formatVersion: 1,
+    formatVersion: manifestFormatVersion,
     createdBy: "0",
     onnxruntime: "1.29.0",
     source: { name: "nano", layout: "hub", files: {} },

@@ -40,7 +40,7 @@ describe("a folder that cannot be served is refused with one line:", () => {
     [
       "another format version",
       (folder) => editManifest(folder, (manifest) => ({ ...manifest, formatVersion: 9, createdBy: "7.0.0" })),
-      "expected format 1, got format 9, written by ernie-vl 7.0.0; convert again with ernie-vl convert",
+      "expected format 2, got format 9, written by ernie-vl 7.0.0; convert again with ernie-vl convert",
     ],
     [
       "unknown settings",

@@ -4,11 +4,13 @@ import { buildDecoder } from "../../src/convert/blocks/decoder.ts";
 import { buildSampler } from "../../src/convert/blocks/sampler.ts";
 import { buildVision } from "../../src/convert/blocks/vision.ts";
 import { Weights } from "../../src/convert/blocks/weights.ts";
+import { ernieDomain } from "../../src/convert/onnx/custom-ops.ts";
 import { placePieces } from "../../src/convert/onnx/model-file.ts";
 import { planConversion } from "../../src/convert/plan.ts";
 import { readModelConfig } from "../../src/convert/read-config.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { graphFiles } from "../../src/core/graph-io.ts";
+import { manifestFormatVersion } from "../../src/core/manifest.ts";
 import type { ModelConfig } from "../../src/core/model-config.ts";
 
 const nano = readModelConfig(fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url)));
@@ -88,6 +90,31 @@ describe("planConversion", () => {
       const operators = new Set(graphs.flatMap(({ nodes }) => nodes.map(({ op }) => op)));
 
       expect(["MultiHeadAttention", "ReduceLogSumExp", "ReduceMax", "Conv"].filter((op) => operators.has(op))).toEqual([]);
+    });
+  });
+
+  test("a folder says by its format whether the kernels of today can run it: other operators want a manifestFormatVersion of their own", () => {
+    const build = {
+      config: nano,
+      weights: new Weights({ weights: "int4", activations: "fp32", experts: "modality-moe" }),
+      inspect: false,
+      probe: false,
+    };
+    const own = buildDecoder(build).nodes.filter(({ domain }) => domain === ernieDomain);
+    const describeNode = ({ op, inputs, attributes = {} }: (typeof own)[number]) =>
+      [op, `${inputs.length} inputs`, ...(Object.keys(attributes).length > 0 ? [Object.keys(attributes).toSorted().join(" ")] : [])].join(
+        ", ",
+      );
+    const signatures = new Set(own.map(describeNode));
+
+    expect({ version: manifestFormatVersion, operators: [...signatures].toSorted() }).toEqual({
+      version: 2,
+      operators: [
+        "GatedMlp, 5 inputs",
+        "ModalityMoe, 16 inputs, norm_min top_k",
+        "QuantizedLinear, 3 inputs",
+        "QuantizedLinear, 5 inputs, rotated_heads",
+      ],
     });
   });
 
