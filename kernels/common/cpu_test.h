@@ -5,7 +5,6 @@
 
 #include "cpu_lanes.h"
 #include "matrix_test.h"
-#include "native_test.h"
 
 namespace ernie {
 

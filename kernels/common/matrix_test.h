@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "half.h"
+#include "native_test.h"
 #include "tiles.h"
 
 namespace ernie {
@@ -18,6 +19,12 @@ inline double relativeError(const std::vector<double>& got, const std::vector<do
         size += wanted[i] * wanted[i];
     }
     return std::sqrt(difference / size);
+}
+
+inline double relativeError(const Activations& got, const Activations& wanted) {
+    std::vector<double> a, b;
+    for (size_t i = 0; i < wanted.count(); i++) a.push_back(got.at(i)), b.push_back(wanted.at(i));
+    return relativeError(a, b);
 }
 
 // Every code at random; buffers have their exact size, so that the address sanitizer sees any read beyond them.

@@ -63,7 +63,7 @@ struct Activations {
     std::vector<uint8_t> bytes;
 
     // Starts as NaN, so that what nobody wrote shows.
-    Activations(ActivationType type, size_t count) : type(type), bytes(count * (type == ActivationType::kFloat32 ? 4 : 2), 0xff) {}
+    Activations(ActivationType type, size_t count) : type(type), bytes(count * elementBytes(type), 0xff) {}
 
     static Activations random(ActivationType type, size_t count, uint32_t seed) {
         Activations values(type, count);
@@ -73,7 +73,7 @@ struct Activations {
         return values;
     }
 
-    size_t count() const { return bytes.size() / (type == ActivationType::kFloat32 ? 4 : 2); }
+    size_t count() const { return bytes.size() / elementBytes(type); }
     double at(size_t index) const { return load(bytes.data(), index, type); }
     void set(size_t index, double value) { store(bytes.data(), index, type, value); }
     bool operator==(const Activations& other) const { return bytes == other.bytes; }

@@ -177,7 +177,6 @@ __global__ void __launch_bounds__(kThreads) rotateKernel(Rotation r, int rows, P
     storePair(at, values.x, values.y);
 }
 
-size_t elementBytes(ActivationType type) { return type == ActivationType::kFloat32 ? 4 : 2; }
 size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
 bool hasFewTokens(const TiledLinear& a) { return a.tokens <= kMaxFewTokens && a.type != ActivationType::kFloat32; }
 

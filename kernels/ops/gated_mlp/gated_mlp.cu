@@ -11,7 +11,7 @@ namespace {
 // Longer prompts run in chunks, so that the workspace stays bounded: 144 MB at 28B size.
 constexpr int kMaxChunkTokens = 2048;
 
-size_t rowBytes(const GatedMlp& a, int columns) { return size_t(columns) * (a.type == ActivationType::kFloat32 ? 4 : 2); }
+size_t rowBytes(const GatedMlp& a, int columns) { return columns * elementBytes(a.type); }
 
 GatedMlp chunkOf(const GatedMlp& a, int first) {
     const size_t offset = first * rowBytes(a, a.down.rows);

@@ -2,9 +2,7 @@
 // chunks, hidden states beyond what fp16 can hold.
 
 #include "../../common/dense_product_test.cuh"
-#include "../../common/device_array.cuh"
-#include "../../common/matrix_test.h"
-#include "../../common/native_test.h"
+#include "../../common/device_matrix_test.cuh"
 #include "gated_mlp.h"
 
 using namespace ernie;
@@ -15,8 +13,7 @@ struct Case {
     std::mt19937_64 random;
     RandomMatrix gateUp, down;
     Activations x, wanted;
-    DeviceArray<uint8_t> gateUpCodes, downCodes;
-    DeviceArray<uint16_t> gateUpScales, downScales;
+    DeviceMatrix deviceGateUp, deviceDown;
     GatedMlp args;
 
     Case(int hidden, int width, int bits, int tokens, ActivationType type)
@@ -25,14 +22,12 @@ struct Case {
           down(hidden, width, bits, random),
           x(Activations::random(type, size_t(tokens) * hidden, width)),
           wanted(type, size_t(tokens) * hidden),
-          gateUpCodes(gateUp.codes),
-          downCodes(down.codes),
-          gateUpScales(gateUp.scales),
-          downScales(down.scales) {
+          deviceGateUp(gateUp),
+          deviceDown(down) {
         args = {wanted.bytes.data(), x.bytes.data(), type, gateUp.matrix, down.matrix, tokens};
         gatedMlpReference(args);
-        args.gateUp.codes = gateUpCodes.get(), args.gateUp.scales = gateUpScales.get();
-        args.down.codes = downCodes.get(), args.down.scales = downScales.get();
+        args.gateUp = deviceGateUp.matrix;
+        args.down = deviceDown.matrix;
     }
 
     Activations run(bool asGraph = false) {
@@ -48,12 +43,6 @@ struct Case {
     }
 };
 
-double errorOf(const Activations& got, const Activations& wanted) {
-    std::vector<double> a, b;
-    for (size_t i = 0; i < wanted.count(); i++) a.push_back(got.at(i)), b.push_back(wanted.at(i));
-    return relativeError(a, b);
-}
-
 // Root mean square, as a share of the result's: h and y are rounded once each, and for many tokens each weight.
 double toleranceOfRows(ActivationType type) { return type == ActivationType::kFloat32 ? 2e-6 : type == ActivationType::kFloat16 ? 8e-4 : 6e-3; }
 
@@ -65,7 +54,7 @@ void matchesReference() {
                 for (const int tokens : {1, 8, 9, 17, 64, 65}) {
                     Case one(hidden, width, bits, tokens, type);
                     const Activations y = one.run();
-                    const double error = errorOf(y, one.wanted);
+                    const double error = relativeError(y, one.wanted);
                     check(error < toleranceOfRows(type), "hidden " + std::to_string(hidden) + ", width " + std::to_string(width) + ", int" + std::to_string(bits) + ", " + nameOf(type) + ", " +
                                                              std::to_string(tokens) + " tokens: relative error " + std::to_string(error));
                     check(one.run(true) == y, "a captured graph gives equal bits");
@@ -75,7 +64,7 @@ void matchesReference() {
 void worksInChunks() {
     for (const int tokens : {2048 + 3, 2048 + 70}) {
         Case one(32, 32, 8, tokens, ActivationType::kBfloat16);
-        check(errorOf(one.run(), one.wanted) < toleranceOfRows(ActivationType::kBfloat16), "several chunks");
+        check(relativeError(one.run(), one.wanted) < toleranceOfRows(ActivationType::kBfloat16), "several chunks");
     }
 }
 

@@ -26,15 +26,15 @@ MoeWorkspace layOut(const ModalityMoe& a, uintptr_t base, size_t* bytes) {
         end += (size + 255) / 256 * 256;
         return start;
     };
-    const size_t pairs = size_t(a.tokens) * a.topK, elementBytes = a.type == ActivationType::kFloat32 ? 4 : 2;
+    const size_t pairs = size_t(a.tokens) * a.topK;
     MoeWorkspace w;
     w.widest = std::max(a.banks[0].width, a.banks[1].width);
     w.logits = static_cast<float*>(take(size_t(a.tokens) * a.experts * sizeof(float)));
     w.pairExpert = static_cast<int*>(take(pairs * sizeof(int)));
     w.pairWeight = static_cast<float*>(take(pairs * sizeof(float)));
-    w.hidden = take(pairs * w.widest * elementBytes);
+    w.hidden = take(pairs * w.widest * elementBytes(a.type));
     w.sharedWidth = a.sharedDown.columns;
-    w.sharedHidden = take(size_t(a.tokens) * w.sharedWidth * elementBytes);
+    w.sharedHidden = take(size_t(a.tokens) * w.sharedWidth * elementBytes(a.type));
     const size_t sharedParts = w.sharedWidth > 0 && isDecode(a) ? size_t(a.tokens) * kSharedParts : 0;
     w.partial = static_cast<float*>(take((pairs + sharedParts) * a.hidden * sizeof(float)));
     w.arrived = static_cast<int*>(take(size_t(a.tokens) * (a.hidden / kPairRows) * sizeof(int)));
@@ -46,7 +46,7 @@ MoeWorkspace layOut(const ModalityMoe& a, uintptr_t base, size_t* bytes) {
 }
 
 ModalityMoe chunkOf(const ModalityMoe& a, int first, int tokens) {
-    const size_t rowBytes = size_t(a.hidden) * (a.type == ActivationType::kFloat32 ? 4 : 2);
+    const size_t rowBytes = a.hidden * elementBytes(a.type);
     ModalityMoe chunk = a;
     chunk.y = static_cast<char*>(a.y) + first * rowBytes;
     chunk.x = static_cast<const char*>(a.x) + first * rowBytes;

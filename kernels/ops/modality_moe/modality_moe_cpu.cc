@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "../../common/cpu_gated.h"
-#include "../../common/half.h"
+#include "../../common/elements.h"
 #include "../../common/parallel.h"
 #include "modality_moe.h"
 
@@ -49,7 +49,7 @@ struct Scratch {
 class Pass {
   public:
     Pass(const ModalityMoe& args, ParallelFor parallelFor, CpuKernel kernel, Scratch& scratch)
-        : a(args), parallelFor(parallelFor), lanes(lanesOf(kernel)), s(scratch), middle(args.bits == 4 ? 8 : 128) {
+        : a(args), parallelFor(parallelFor), lanes(lanesOf(kernel)), s(scratch), middle(gateUpOf(args, args.banks[0]).middle()) {
         xBlocks = a.hidden / kBlockColumns;
         const size_t slots = size_t(a.tokens) * a.topK;
         atLeast(s.logits, size_t(a.tokens) * a.experts);
@@ -84,10 +84,10 @@ class Pass {
     void prepareToken(size_t t) {
         const size_t first = t * a.hidden;
         if (a.type != ActivationType::kFloat32) {
-            const uint16_t* half = static_cast<const uint16_t*>(a.x) + first;
-            float* row = s.x.data() + first;
-            const bool isFloat16 = a.type == ActivationType::kFloat16;
-            for (int c = 0; c < a.hidden; c++) row[c] = isFloat16 ? floatFromHalf(half[c]) : floatFromBfloat16(half[c]);
+            withElementType(a.type, [&](auto element) {
+                const auto* row = static_cast<const decltype(element)*>(a.x) + first;
+                std::copy(row, row + a.hidden, s.x.data() + first);
+            });
         }
         lanes.quantize(x + first, xBlocks, middle, s.quantizedX.data() + t * xBlocks);
         if (hasSharedX()) lanes.quantize(x + first, xBlocks, a.sharedGateUp.middle(), s.sharedX.data() + t * xBlocks);
@@ -201,9 +201,7 @@ class Pass {
 
     void storeToken(size_t t) {
         const float* row = y + t * a.hidden;
-        uint16_t* half = static_cast<uint16_t*>(a.y) + t * a.hidden;
-        const bool isFloat16 = a.type == ActivationType::kFloat16;
-        for (int c = 0; c < a.hidden; c++) half[c] = isFloat16 ? halfFromFloat(row[c]) : bfloat16FromFloat(row[c]);
+        withElementType(a.type, [&](auto element) { std::copy(row, row + a.hidden, static_cast<decltype(element)*>(a.y) + t * a.hidden); });
     }
 
     // Shared experts of other bits want activations of their own: an ActivationBlock knows the codes' zero point.
@@ -227,9 +225,8 @@ class Pass {
 
 void modalityMoeCpu(const ModalityMoe& args, ParallelFor parallelFor, CpuKernel kernel) {
     thread_local Scratch scratch;
-    const size_t elementBytes = args.type == ActivationType::kFloat32 ? 4 : 2;
     for (int first = 0; first < args.tokens; first += kTokensPerPass) {
-        const size_t offset = size_t(first) * args.hidden * elementBytes;
+        const size_t offset = size_t(first) * args.hidden * elementBytes(args.type);
         ModalityMoe part = args;
         part.tokens = std::min(kTokensPerPass, args.tokens - first);
         part.x = static_cast<const char*>(args.x) + offset;

@@ -36,7 +36,6 @@ struct Layer {
     Layer(const Sizes& sizes, ActivationType type, int tokens, double visionShare, uint64_t seed) {
         std::mt19937_64 random(seed);
         std::normal_distribution<float> normal;
-        const size_t elementBytes = type == ActivationType::kFloat32 ? 4 : 2;
         for (int i = 0; i < 4; i++) {
             const size_t weights = size_t(sizes.experts) * sizes.widths[i / 2] * sizes.hidden * (i % 2 ? 1 : 2);
             codes[i].resize(weights * sizes.bits / 8);
@@ -50,7 +49,7 @@ struct Layer {
         for (float& value : correctionBias) value = normal(random) * 0.1f;
         visionExpert.resize(tokens);
         for (uint8_t& flag : visionExpert) flag = std::uniform_real_distribution<>(0, 1)(random) < visionShare;
-        x.resize(size_t(tokens) * sizes.hidden * elementBytes);
+        x.resize(size_t(tokens) * sizes.hidden * elementBytes(type));
         y.assign(x.size(), 0xee);
         args = {y.data(), x.data(), visionExpert.data(), router.data(), correctionBias.data(), {}, type, tokens,
                 sizes.hidden, sizes.experts, sizes.topK, sizes.bits, 1e-12f};

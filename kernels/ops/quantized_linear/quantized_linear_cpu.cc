@@ -15,8 +15,11 @@ constexpr int kTilesPerTask = 2;
 
 // One tile of a token's results, from `row` on.
 void rotate(const Rotation& r, size_t token, int row, float* y) {
-    for (int i = 0; i < kTileRows && row + i < r.rows; i += 2) {
-        const size_t angle = token * (r.headDim / 2) + (row + i) % r.headDim / 2;
+    const size_t firstAngle = token * (r.headDim / 2);
+    int inHead = row % r.headDim;
+    for (int i = 0; i < kTileRows && row + i < r.rows; i += 2, inHead += 2) {
+        if (inHead == r.headDim) inHead = 0;
+        const size_t angle = firstAngle + inHead / 2;
         const float even = y[i], odd = y[i + 1], cosine = r.cosines[angle], sine = r.sines[angle];
         y[i] = even * cosine - odd * sine;
         y[i + 1] = even * sine + odd * cosine;

@@ -2,9 +2,7 @@
 // kernel, rows that end within a pair of tiles, columns enough for the ring of loads to go round.
 
 #include "../../common/dense_product_test.cuh"
-#include "../../common/device_array.cuh"
-#include "../../common/matrix_test.h"
-#include "../../common/native_test.h"
+#include "../../common/device_matrix_test.cuh"
 #include "../../common/tiled_linear.cuh"
 #include "quantized_linear.h"
 
@@ -16,8 +14,8 @@ struct Case {
     std::mt19937_64 random;
     RandomMatrix weight;
     Activations x, wanted;
-    DeviceArray<uint8_t> codes, deviceX;
-    DeviceArray<uint16_t> scales;
+    DeviceMatrix deviceWeight;
+    DeviceArray<uint8_t> deviceX;
     std::vector<float> angles;  // cosines and sines, as far as the formula is concerned
     DeviceArray<float> deviceAngles;
     QuantizedLinear args;
@@ -28,9 +26,8 @@ struct Case {
           weight(rows, columns, bits, random),
           x(Activations::random(type, size_t(tokens) * columns, rows)),
           wanted(type, size_t(tokens) * rows),
-          codes(weight.codes),
+          deviceWeight(weight),
           deviceX(x.bytes),
-          scales(weight.scales),
           angles(randomFloats(size_t(2) * tokens * 16, random)),
           deviceAngles(angles) {
         args = {wanted.bytes.data(), x.bytes.data(), type, weight.matrix, tokens};
@@ -39,8 +36,7 @@ struct Case {
         quantizedLinearReference(args);
         if (rotatedHeads > 0) args.rotation = rotation(deviceAngles.get());
         args.x = deviceX.get();
-        args.weight.codes = codes.get();
-        args.weight.scales = scales.get();
+        args.weight = deviceWeight.matrix;
     }
 
     template <typename Queue>
@@ -62,12 +58,6 @@ struct Case {
 // Root mean square, as a share of the result's: y is rounded once, and for many tokens each weight.
 double toleranceOfRows(ActivationType type) { return type == ActivationType::kFloat32 ? 1e-6 : type == ActivationType::kFloat16 ? 5e-4 : 4e-3; }
 
-double errorOf(const Activations& got, const Activations& wanted) {
-    std::vector<double> a, b;
-    for (size_t i = 0; i < wanted.count(); i++) a.push_back(got.at(i)), b.push_back(wanted.at(i));
-    return relativeError(a, b);
-}
-
 void matchesReference() {
     const int sizes[][2] = {{16, 32}, {48, 288}, {80, 1120}};
     for (const auto& [rows, columns] : sizes)
@@ -76,7 +66,7 @@ void matchesReference() {
                 for (const int tokens : {1, 8, 9, 16, 17, 33, 64, 65, 70}) {
                     Case one(rows, columns, bits, tokens, type);
                     const Activations y = one.run();
-                    const double error = errorOf(y, one.wanted);
+                    const double error = relativeError(y, one.wanted);
                     check(error < toleranceOfRows(type), std::to_string(rows) + " × " + std::to_string(columns) + ", int" + std::to_string(bits) + ", " + nameOf(type) + ", " +
                                                              std::to_string(tokens) + " tokens: relative error " + std::to_string(error));
                     check(one.run(true) == y, "a captured graph gives equal bits");
@@ -89,7 +79,7 @@ void rotatesTheFirstRows() {
             for (const int tokens : {1, 12, 64, 65}) {
                 Case one(112, 96, 8, tokens, type, rotatedHeads);
                 // For many tokens of 16 bits y is rounded twice.
-                check(errorOf(one.run(), one.wanted) < 1.5 * toleranceOfRows(type), std::to_string(rotatedHeads) + " heads rotated, " + nameOf(type) + ", " + std::to_string(tokens) + " tokens");
+                check(relativeError(one.run(), one.wanted) < 1.5 * toleranceOfRows(type), std::to_string(rotatedHeads) + " heads rotated, " + nameOf(type) + ", " + std::to_string(tokens) + " tokens");
             }
 }
 
