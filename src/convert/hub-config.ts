@@ -1,7 +1,7 @@
 // The config.json that Baidu publishes: text keys at the top level, `vision_config` inside, pairs [text, vision] for the two expert banks.
 
 import { z } from "zod";
-import { decoderKeys, type ModelSizes } from "./model-sizes.ts";
+import { decoderKeys, mropeSection, type ModelSizes } from "./model-sizes.ts";
 import { absent, count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
 
@@ -19,8 +19,11 @@ const hubConfig = z.object({
   tie_word_embeddings: z.boolean().default(true),
   rope_theta: positive.default(500_000),
   rope_3d: only(true),
-  rope_scaling: absent("no rope scaling"),
-  freq_allocation: count.default(20),
+  // Published as { type: "default", mrope_section: [22, 22, 20] }, which scales nothing.
+  rope_scaling: z
+    .object({ type: only("default"), rope_type: only("default"), mrope_section: mropeSection.optional() }, "no rope scaling")
+    .nullish(),
+  freq_allocation: count.nullish(),
   quantization_config: absent("no quantization (only unquantized checkpoints can be converted)"),
   mm_vocab_size: only(0),
   moe_num_experts: pair(count, "an expert count, or one for each of [text, vision]"),
@@ -50,11 +53,11 @@ const hubConfig = z.object({
 });
 
 type HubConfig = z.output<typeof hubConfig>;
+type RopePairs = ModelSizes["text"]["ropePairs"];
 
 export function readHubConfig(path: string): ModelSizes {
   const config = readJson(path, hubConfig);
   const headDim = config.head_dim ?? config.hidden_size / config.num_attention_heads;
-  const spatialPairs = (headDim / 2 - config.freq_allocation) / 2;
   return {
     text: {
       hiddenSize: config.hidden_size,
@@ -66,7 +69,7 @@ export function readHubConfig(path: string): ModelSizes {
       vocabSize: config.vocab_size,
       rmsEpsilon: config.rms_norm_eps,
       ropeTheta: config.rope_theta,
-      ropePairs: { height: spatialPairs, width: spatialPairs, time: config.freq_allocation },
+      ropePairs: ropePairs(path, config, headDim),
       maxPositions: config.max_position_embeddings,
       tiedEmbedding: config.tie_word_embeddings,
     },
@@ -75,6 +78,19 @@ export function readHubConfig(path: string): ModelSizes {
     // Videos are filled with the same placeholder as pictures.
     tokens: { ...config, image_token_id: config.im_patch_id, video_token_id: config.im_patch_id },
   };
+}
+
+/** How many frequency pairs each axis turns: `freq_allocation` for time, what remains shared by height and width. */
+function ropePairs(path: string, { freq_allocation: declared, rope_scaling: scaling }: HubConfig, headDim: number): RopePairs {
+  const section = scaling?.mrope_section;
+  const time = declared ?? section?.[2] ?? 20;
+  const spatial = (headDim / 2 - time) / 2;
+  const pairs = [spatial, spatial, time];
+  // An uneven split is refused where all sizes are checked.
+  if (section && Number.isInteger(spatial) && section.join() !== pairs.join()) {
+    rejectValue(path, "rope_scaling.mrope_section", `[${pairs.join(", ")}] by head_dim and freq_allocation`, section);
+  }
+  return { height: spatial, width: spatial, time };
 }
 
 function moeConfig(path: string, config: HubConfig): ModelSizes["moe"] {

@@ -8,6 +8,8 @@ import type { DeclaredTokens } from "./special-tokens.ts";
 
 export type ModelSizes = Pick<ModelConfig, "text" | "moe" | "vision"> & { readonly tokens: DeclaredTokens };
 
+export const mropeSection = z.tuple([count, count, count], "frequency pairs of [height, width, time]");
+
 /** What both spellings of config.json say of the decoder in the same words. */
 export const decoderKeys = {
   hidden_size: count,

@@ -1,11 +1,9 @@
 // The config.json that transformers v5 writes: `text_config` and `vision_config` inside, one expert count for both banks.
 
 import { z } from "zod";
-import { decoderKeys, type ModelSizes } from "./model-sizes.ts";
+import { decoderKeys, mropeSection, type ModelSizes } from "./model-sizes.ts";
 import { absent, count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
-
-const mropeSection = z.tuple([count, count, count], "frequency pairs of [height, width, time]");
 
 const textConfig = z.object({
   ...decoderKeys,

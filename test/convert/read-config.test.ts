@@ -7,52 +7,84 @@ import type { ModelConfig } from "../../src/core/model-config.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { hubConfig, nativeConfig, type Json } from "./tiny-checkpoint.ts";
 
-/** Values of Baidu's 28B config as far as the model spec (1.1, 1.2) establishes them. */
+/** config.json of baidu/ERNIE-4.5-VL-28B-A3B-Base-PT as it is on the hub, keys that only training reads included; -PT and -Thinking say the same. */
 const published: Json = {
   architectures: ["Ernie4_5_VLMoeForConditionalGeneration"],
-  model_type: "ernie4_5_moe_vl",
+  auto_map: { AutoConfig: "configuration_ernie4_5_vl.Ernie4_5_VLMoEConfig" },
+  pad_token_id: 0,
+  bos_token_id: 1,
+  eos_token_id: 2,
+  torch_dtype: "bfloat16",
+  hidden_act: "silu",
   hidden_size: 2560,
   intermediate_size: 12288,
-  num_hidden_layers: 28,
-  num_attention_heads: 20,
-  num_key_value_heads: 4,
-  vocab_size: 103424,
+  im_patch_id: 100295,
+  image_start_token_id: 101304,
+  image_end_token_id: 101305,
+  video_start_token_id: 101306,
+  video_end_token_id: 101307,
   max_position_embeddings: 131072,
-  rms_norm_eps: 1e-5,
-  rope_theta: 500000,
-  rope_3d: true,
-  rope_scaling: null,
-  freq_allocation: 20,
-  use_bias: false,
-  tie_word_embeddings: true,
-  moe_num_experts: [64, 64],
+  model_type: "ernie4_5_moe_vl",
+  moe_capacity: [128, 128, 128],
+  moe_gate: "topk",
   moe_intermediate_size: [1536, 512],
   moe_k: 6,
-  moe_num_shared_experts: 2,
-  moe_layer_start_index: [1, 1],
   moe_layer_end_index: [29, 28],
   moe_layer_interval: 1,
-  moe_gate: "topk",
+  moe_layer_start_index: [1, 1],
+  moe_multimodal_dispatch_use_allgather: "v2-alltoall-unpad-text",
+  moe_num_experts: [64, 64],
+  moe_num_shared_experts: 2,
   moe_use_aux_free: true,
-  moe_norm_gate_logits: true,
-  moe_capacity: [64, 64, 64],
-  mm_vocab_size: 0,
+  num_attention_heads: 20,
+  num_hidden_layers: 28,
+  num_key_value_heads: 4,
+  pixel_hidden_size: 1280,
+  rms_norm_eps: 1e-5,
+  rope_3d: true,
+  rope_theta: 500000,
   spatial_conv_size: 2,
   temporal_conv_size: 2,
-  use_temporal_conv: true,
-  pixel_hidden_size: 1280,
-  im_patch_id: 100295,
+  vocab_size: 103424,
+  tie_word_embeddings: true,
+  use_cache: true,
+  use_rmsnorm: true,
+  use_bias: false,
+  rope_scaling: { type: "default", mrope_section: [22, 22, 20] },
   vision_config: {
+    attn_implementation: "eager",
     depth: 32,
     embed_dim: 1280,
-    hidden_size: 1280,
     hidden_act: "quick_gelu",
+    hidden_size: 1280,
     in_channels: 3,
+    in_chans: 3,
     mlp_ratio: 4,
     num_heads: 16,
     patch_size: 14,
     spatial_merge_size: 2,
+    spatial_patch_size: 14,
+    vit_first_fwd_bsz: 128,
+    attn_sep: true,
   },
+};
+
+/** Where the 424B differs on the hub: one range of layers for both banks, and no key for shared experts. */
+const published424B: Json = {
+  ...published,
+  hidden_size: 8192,
+  intermediate_size: 28672,
+  num_hidden_layers: 54,
+  num_attention_heads: 64,
+  num_key_value_heads: 8,
+  moe_k: 8,
+  moe_intermediate_size: [3584, 1536],
+  moe_layer_start_index: 3,
+  moe_layer_end_index: 53,
+  moe_num_shared_experts: undefined,
+  moe_use_hard_gate: true,
+  freq_allocation: 20,
+  tie_word_embeddings: false,
 };
 
 function read(config: Json, files: Json = {}): ModelConfig {
@@ -123,6 +155,32 @@ test("Baidu's published config gives the published model", () => {
       mean: [0.48145466, 0.4578275, 0.40821073],
       std: [0.26862954, 0.26130258, 0.27577711],
     },
+  });
+});
+
+test("the published config of the 424B gives that model", () => {
+  const { text, moe } = read(published424B);
+
+  expect(text).toMatchObject({
+    hiddenSize: 8192,
+    layerCount: 54,
+    headDim: 128,
+    ropePairs: { height: 22, width: 22, time: 20 },
+    tiedEmbedding: false,
+  });
+  expect(moe).toMatchObject({ topK: 8, textWidth: 3584, visionWidth: 1536, sharedWidth: 0 });
+  expect(moe.sparseLayers).toEqual(Array.from({ length: 54 }, (_, layer) => layer >= 3));
+});
+
+describe("frequencies of the rotary embedding", () => {
+  const silent = { ...hubConfig, freq_allocation: undefined };
+
+  test.each([
+    ["freq_allocation", hubConfig],
+    ["mrope_section", { ...silent, rope_scaling: { type: "default", mrope_section: [1, 1, 2] } }],
+    ["both", { ...hubConfig, rope_scaling: { rope_type: "default", mrope_section: [1, 1, 2] } }],
+  ])("are shared out as %s says", (_, config) => {
+    expect(read(config).text.ropePairs).toEqual({ height: 1, width: 1, time: 2 });
   });
 });
 
@@ -251,7 +309,14 @@ describe("a config that cannot be served is refused with key, expectation and va
     ["freq_allocation", 4, "freq_allocation: expected a split of 4 frequency pairs"],
     ["freq_allocation", undefined, "freq_allocation: expected a split of 4 frequency pairs"],
     ["rope_3d", false, "rope_3d: expected true, the only supported value, got false"],
-    ["rope_scaling", { type: "yarn" }, 'rope_scaling: expected no rope scaling, got {"type":"yarn"}'],
+    ["rope_scaling", "yarn", 'rope_scaling: expected no rope scaling, got "yarn"'],
+    ["rope_scaling", { type: "yarn" }, 'rope_scaling.type: expected "default", the only supported value, got "yarn"'],
+    ["rope_scaling", { rope_type: "linear" }, 'rope_scaling.rope_type: expected "default", the only supported value, got "linear"'],
+    [
+      "rope_scaling",
+      { mrope_section: [2, 1, 1] },
+      "rope_scaling.mrope_section: expected [1, 1, 2] by head_dim and freq_allocation, got [2,1,1]",
+    ],
     ["use_bias", true, "use_bias: expected false, the only supported value, got true"],
     ["hidden_act", "gelu", 'hidden_act: expected "silu", the only supported value, got "gelu"'],
     ["mm_vocab_size", 8, "mm_vocab_size: expected 0, the only supported value, got 8"],
