@@ -81,6 +81,7 @@ class LoadedChatService implements ChatService {
   readonly #tokenizer: Tokenizer;
   readonly #encoder: PromptEncoderDeps;
   readonly #thinkingEnd: ThinkingEnd | undefined;
+  readonly #endTokenIds: readonly number[];
   #grammar: Pick<GrammarClient, "open"> | undefined;
 
   constructor(deps: ChatServiceDeps) {
@@ -91,6 +92,9 @@ class LoadedChatService implements ChatService {
     this.#tokenizer = tokenizer;
     this.tokens = createTokenCodec(tokenizer);
     this.#encoder = { tokenizer, template, tokens: config.tokens, loadImage, ...(loadVideo && { loadVideo }), contextLength };
+    // Turns of the history close with it, so an answer ends there too; no json need name it, where it is a plain piece (model spec, 6.2).
+    const turnEndId = tokenizer.controlTokenId("<|end_of_sentence|>");
+    this.#endTokenIds = [...new Set([...config.tokens.eos, ...(turnEndId === undefined ? [] : [turnEndId])])];
     const thinkEndId = tokenizer.controlTokenId("</think>");
     // As templates write it (model spec, 6.2 and 6.3).
     this.#thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, closingIds: tokenizer.encodeTemplate("\n</think>\n\n") };
@@ -153,7 +157,7 @@ class LoadedChatService implements ChatService {
     onEvent: OnEvent | undefined,
   ): AsyncGenerator<ChatEvent, void> {
     const { sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false } = options;
-    const endTokenIds = [...(ignoresEndTokens ? [] : this.#deps.config.tokens.eos), ...stopTokenIds];
+    const endTokenIds = [...(ignoresEndTokens ? [] : this.#endTokenIds), ...stopTokenIds];
     const output = new OutputParser(this.#tokenizer, {
       promptTokenIds: prompt.tokenIds,
       stopStrings,
@@ -184,8 +188,8 @@ class LoadedChatService implements ChatService {
   }
 
   #openConstraint(constraint: OutputConstraint, signal: AbortSignal): Promise<ConstraintHandle> {
-    const { startGrammar, vocabSize, config } = this.#deps;
-    this.#grammar ??= startGrammar(readVocabulary(this.#tokenizer, vocabSize, config.tokens.eos, Object.values(toolCallTokens)));
+    const { startGrammar, vocabSize } = this.#deps;
+    this.#grammar ??= startGrammar(readVocabulary(this.#tokenizer, vocabSize, this.#endTokenIds, Object.values(toolCallTokens)));
     return this.#grammar.open(constraint, signal);
   }
 }

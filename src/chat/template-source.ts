@@ -11,14 +11,15 @@ export type TemplateSource = {
   readonly jinja: string;
   /** File it comes from, for error messages. */
   readonly path: string;
-  readonly bosToken: string;
-  readonly eosToken: string;
+  /** Variable → text, as transformers offers them to a template: `bos_token`, `cls_token`, … where the tokenizer has one. */
+  readonly tokens: Readonly<Record<string, string>>;
 };
 
 const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]).nullish();
 const namedTemplates = z.array(z.object({ name: z.string(), template: z.string() }));
 const templateSchema = z.object({ chat_template: z.union([z.string(), namedTemplates]).nullish() });
-const configSchema = templateSchema.extend({ bos_token: tokenText, eos_token: tokenText });
+const tokenNames = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"] as const;
+const tokensSchema = z.object(Object.fromEntries(tokenNames.map((name) => [name, tokenText])));
 const manifestSchema = z.object({ source: z.object({ name: z.string() }).optional() });
 
 /**
@@ -29,17 +30,21 @@ export function readTemplateSource(folder: string): TemplateSource {
   const jinjaPath = join(folder, "chat_template.jinja");
   const jsonPath = join(folder, "chat_template.json");
   const configPath = join(folder, "tokenizer_config.json");
-  const config = readJsonIfThere(configPath, configSchema);
-  const tokens = { bosToken: config?.bos_token ?? "", eosToken: config?.eos_token ?? "" };
+  const tokens = { ...readTokens(join(folder, "special_tokens_map.json")), ...readTokens(configPath) };
 
   const ownFile = readTextIfThere(jinjaPath);
-  if (ownFile !== undefined) return { jinja: ownFile, path: jinjaPath, ...tokens };
+  if (ownFile !== undefined) return { jinja: ownFile, path: jinjaPath, tokens };
   const inJson = defaultOf(readJsonIfThere(jsonPath, templateSchema), jsonPath);
-  if (inJson !== undefined) return { jinja: inJson, path: jsonPath, ...tokens };
-  const inConfig = defaultOf(config, configPath);
-  if (inConfig !== undefined) return { jinja: inConfig, path: configPath, ...tokens };
+  if (inJson !== undefined) return { jinja: inJson, path: jsonPath, tokens };
+  const inConfig = defaultOf(readJsonIfThere(configPath, templateSchema), configPath);
+  if (inConfig !== undefined) return { jinja: inConfig, path: configPath, tokens };
   const format = guessFormat(folder);
-  return { jinja: builtInTemplates[format], path: `built-in template ${format}`, ...tokens };
+  return { jinja: builtInTemplates[format], path: `built-in template ${format}`, tokens };
+}
+
+function readTokens(path: string): Record<string, string> {
+  const tokens = Object.entries(readJsonIfThere(path, tokensSchema) ?? {});
+  return Object.fromEntries(tokens.flatMap(([name, text]) => (text ? [[name, text]] : [])));
 }
 
 function defaultOf(file: z.output<typeof templateSchema> | undefined, path: string): string | undefined {

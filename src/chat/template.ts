@@ -111,13 +111,12 @@ export class ChatTemplate {
   /** The template sees these variables and no others: nothing a client sends can name one. */
   #run({ messages, thinking, tools }: TemplateInput): string {
     return this.#template.render({
+      ...this.#source.tokens,
       messages,
       tools: tools ?? null,
       add_generation_prompt: true,
       enable_thinking: thinking,
       options: { thinking_mode: thinking ? "open" : "close" }, // the switch of ERNIE-4.5-VL-Thinking (model spec, 6.3)
-      bos_token: this.#source.bosToken,
-      eos_token: this.#source.eosToken,
     });
   }
 }

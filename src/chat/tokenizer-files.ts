@@ -33,7 +33,9 @@ const configSchema = specialTokensSchema.extend({ added_tokens_decoder: decoderS
 
 /** Throws UserError when there is no tokenizer, or it is broken or of an unsupported kind. */
 export function readTokenizerFiles(folder: string): TokenizerData {
-  const data = readTokenizerJson(join(folder, "tokenizer.json")) ?? readAnySentencePieceModel(folder);
+  const tokenizerJson = readTokenizerJson(join(folder, "tokenizer.json"));
+  const isSentencePiece = tokenizerJson === undefined;
+  const data = tokenizerJson ?? readAnySentencePieceModel(folder);
   const { added_tokens_decoder: decoder = {}, ...configTokens } =
     readJsonIfThere(join(folder, "tokenizer_config.json"), configSchema) ?? {};
   const moreTokens = readJsonIfThere(join(folder, "added_tokens.json"), z.record(z.string().min(1), tokenId)) ?? {};
@@ -48,12 +50,27 @@ export function readTokenizerFiles(folder: string): TokenizerData {
     add({ id: Number(id), content, isControl: special || isControlText(content) });
   }
   for (const [content, id] of Object.entries(moreTokens)) add({ id, content, isControl: isControlText(content) });
-  const names = [...Object.values(configTokens), ...Object.values(specialTokens)].flat();
-  for (const content of [...names, ...framingTokens]) {
+  const named = [...Object.values(configTokens), ...Object.values(specialTokens)].flat();
+  if (isSentencePiece) numberListedTokens(named, { ...data, addedTokens: [...tokens.values()] }).forEach(add);
+  for (const content of [...named, ...framingTokens]) {
     const id = content ? (tokens.get(content)?.id ?? data.vocabulary.get(content)) : undefined;
     if (content && id !== undefined) tokens.set(content, { id, content, isControl: true });
   }
   return { ...data, addedTokens: [...tokens.values()] };
+}
+
+/**
+ * Baidu publishes most added tokens as a list of texts: transformers gives those that have no id yet the ids behind the vocabulary, in the
+ * order of the list, so `<|IMAGE_PLACEHOLDER|>` becomes 100295, the first id after the 100295 pieces.
+ */
+function numberListedTokens(
+  named: readonly (string | null | undefined)[],
+  { vocabulary, addedTokens }: Pick<TokenizerData, "vocabulary" | "addedTokens">,
+): AddedToken[] {
+  const known = new Set([...vocabulary.keys(), ...addedTokens.map(({ content }) => content)]);
+  const listed = new Set(named.filter((content) => !!content && !known.has(content)) as string[]);
+  const largest = [...vocabulary.values(), ...addedTokens.map(({ id }) => id)].reduce((a, b) => Math.max(a, b), -1);
+  return [...listed].map((content, index) => ({ id: largest + 1 + index, content, isControl: true }));
 }
 
 function readAnySentencePieceModel(folder: string): TokenizerData {

@@ -64,6 +64,24 @@ describe("the tokens beside a SentencePiece model", () => {
     expect(tokenizer.encodeText(`a${text}b`).filter((token) => tokenizer.isSpecial(token))).toEqual([]);
   });
 
+  test("that are only listed get the ids behind the vocabulary, in the order of the list (model spec, 1.4)", () => {
+    const folder = makeFolder(makeModel([{ text: "a" }, { text: "<mask:1>", kind: "control" }]));
+    const listed = ["<|IMAGE_PLACEHOLDER|>", "<mask:1>", "<|AUDIO_PLACEHOLDER|>", "<|IMAGE_START|>"];
+    writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify({ mask_token: "<mask:1>", additional_special_tokens: null }));
+    writeFileSync(join(folder, "special_tokens_map.json"), JSON.stringify({ unk_token: "<unk>", additional_special_tokens: listed }));
+
+    expect(loadTokenizer(folder).encodeTemplate(`a${listed.join("")}`)).toEqual([259, 261, 260, 262, 263]);
+  });
+
+  test("that are only listed come behind those that have an id of their own", () => {
+    const folder = makeFolder(makeModel([{ text: "a" }]));
+    const listed = ["<|IMAGE_PLACEHOLDER|>", "<|IMAGE_START|>"];
+    writeFileSync(join(folder, "added_tokens.json"), '{"<|IMAGE_PLACEHOLDER|>": 260}');
+    writeFileSync(join(folder, "special_tokens_map.json"), JSON.stringify({ additional_special_tokens: listed }));
+
+    expect(loadTokenizer(folder).encodeTemplate(listed.join(""))).toEqual([260, 261]);
+  });
+
   test("follow the published order: unknown, begin, end, digits, bytes", () => {
     expect(tokenizer.encodeText("0123456789\n")).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 23]);
   });

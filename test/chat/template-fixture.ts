@@ -15,7 +15,7 @@ export function builtInTemplate(name: "pt" | "thinking"): ChatTemplate {
 }
 
 export function makeTemplate(jinja: string): ChatTemplate {
-  return new ChatTemplate({ jinja, path: "some.jinja", bosToken: "<b>", eosToken: "<e>" });
+  return new ChatTemplate({ jinja, path: "some.jinja", tokens: { bos_token: "<b>", eos_token: "<e>" } });
 }
 
 export function makeConversation(turns: readonly (readonly [ChatMessage["role"], string])[]): Chat {

@@ -310,6 +310,16 @@ describe("the template of a folder", () => {
     expect(show(loadTemplate(folder).render(makeChat("a")))).toBe(expected);
   });
 
+  test("gets the tokens that the tokenizer's files name, as Baidu's templates ask for them", () => {
+    const jinja = "{{ cls_token }}{{ messages[0].content }}{{ sep_token }}{% if mask_token is defined %}no{% endif %}";
+    const folder = write({
+      "tokenizer_config.json": { chat_template: jinja, cls_token: "<|begin_of_sentence|>", mask_token: null },
+      "special_tokens_map.json": { cls_token: "<cls>", sep_token: { content: "<|end_of_sentence|>" } },
+    });
+
+    expect(show(loadTemplate(folder).render(makeChat("a")))).toBe("<|begin_of_sentence|>a<|end_of_sentence|>");
+  });
+
   test("is refused when there are several and none is the default", () => {
     const folder = write({ "tokenizer_config.json": { chat_template: named.slice(0, 1) } });
     expect(() => loadTemplate(folder)).toThrow(UserError);
