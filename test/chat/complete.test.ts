@@ -54,17 +54,6 @@ describe("complete", () => {
     expect(hashes[1]).toBe(hashes[3]);
   });
 
-  test("ends where a turn ends, even where no file says that answers do", async () => {
-    const engine = new FakeEngine([...tokenizer.encodeText("A cat."), end]);
-    const service = makeService(engine, { config: { tokens: { ...nanoTokens, eos: [2] } } });
-
-    const events: ChatEvent[] = [];
-    for await (const event of service.complete(makeChat("What is it?"), makeOptions(), new AbortController().signal)) events.push(event);
-
-    expect(textOf(events, "content")).toBe("A cat.");
-    expect(engine.requests[0]!.stopTokenIds).toEqual([2, end]);
-  });
-
   test("ends at a stop string and takes no more tokens", async () => {
     const engine = new FakeEngine(tokenizer.encodeText("one, two, three"));
     const events = await collect(engine, { stopStrings: [", t"] });
