@@ -2,8 +2,10 @@
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { checkSpecialTokens } from "../chat/check-special-tokens.ts";
 import { loadTemplate } from "../chat/template.ts";
 import { loadTokenizer } from "../chat/tokenizer.ts";
+import { checkIndex } from "../convert/check-index.ts";
 import { cacheFolderFor } from "../convert/conversion-cache.ts";
 import { convert, type ConvertOptions } from "../convert/convert.ts";
 import { readModelConfig } from "../convert/read-config.ts";
@@ -136,10 +138,14 @@ export async function convertShown(
   }
 }
 
-/** Reads the small files as a server will: the end of a long conversion would be a bad moment to learn what is wrong with them. */
-function checkCompanions(folder: string): void {
-  readModelConfig(folder);
-  loadTokenizer(folder);
+/**
+ * Reads the small files as a server will: the end of a long download or conversion would be a bad moment to learn what is wrong with
+ * them. Throws UserError.
+ */
+export function checkCompanions(folder: string): void {
+  const config = readModelConfig(folder);
+  checkIndex(folder, config);
+  checkSpecialTokens(folder, loadTokenizer(folder), config.tokens);
   loadTemplate(folder);
   readVideoConfig(folder);
 }

@@ -8,6 +8,7 @@ import { pullRepository } from "../pull/pull-repository.ts";
 import { isWeights, type Listing } from "../pull/repository-files.ts";
 import { parseRepositoryName } from "../pull/repository-name.ts";
 import { formatBytes } from "./options.ts";
+import { checkCompanions } from "./prepare-model.ts";
 import { PullProgress } from "./pull-progress.ts";
 
 export type PullOptions = {
@@ -32,7 +33,7 @@ export async function pull(options: PullOptions, say: (line: string) => void): P
   say(`Asking ${access.endpoint} for ${options.repo}, revision ${options.revision}`);
   try {
     await pullRepository(
-      { repository, revision: options.revision, folder, access, signal: abort.signal },
+      { repository, revision: options.revision, folder, access, signal: abort.signal, inspect: checkCompanions },
       {
         note: (line) => (progress ? progress.note(line) : say(`  ${line}`)),
         planned: (listing, plan, freeBytes) => {

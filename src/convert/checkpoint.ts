@@ -12,13 +12,13 @@ import {
   type Manifest,
 } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
-import { toNative, toPieces, type NativeTensor, type TensorPiece } from "./native-layout.ts";
+import { toPieces, type NativeTensor, type TensorPiece } from "./native-layout.ts";
 import { readModelConfig } from "./read-config.ts";
 import type { TensorEntry } from "./safetensors.ts";
 import { openShards, type Shards, type StoredTensor } from "./shards.ts";
+import { headName, isSpare, layoutOf, locateTensor } from "./stored-names.ts";
 
 const embeddingName = "model.embed_tokens.weight";
-const headName = "lm_head.weight";
 
 /**
  * Reads config.json and the headers of all shards; a config that came out of this before is taken as it is. Throws a UserError when
@@ -52,7 +52,7 @@ export class Checkpoint {
     this.#shards = shards;
     this.config = config;
     this.notes = [];
-    this.layout = [...shards.tensors.keys()].some((name) => name.startsWith("model.language_model.")) ? "native" : "hub";
+    this.layout = layoutOf(shards.tensors);
     if (checkHead && config.text.tiedEmbedding && this.has(headName) && !this.#headEqualsEmbedding()) {
       this.config = { ...config, text: { ...config.text, tiedEmbedding: false } };
       this.notes = ["config.json ties the LM head to the embedding, but lm_head.weight differs from it: the stored LM head is used"];
@@ -125,11 +125,7 @@ export class Checkpoint {
   }
 
   #locate(hubName: string): NativeTensor {
-    if (this.layout === "native") return toNative(hubName, this.config.moe.expertCount);
-    // transformers saves the hub's names with the vision tower below `model.`
-    const below = `model.${hubName}`;
-    const name = hubName.startsWith("vision_model.") && this.#shards.tensors.has(below) ? below : hubName;
-    return { type: "whole", name };
+    return locateTensor(this.#shards.tensors, this.layout, hubName, this.config.moe.expertCount);
   }
 
   /** Where the tensor is stored; throws unless all of it is, in the right shape. */
@@ -151,8 +147,7 @@ export class Checkpoint {
   }
 
   #isUsed({ name, elementCount }: TensorEntry): boolean {
-    // Multi-token-prediction layers serve training only, and a tied head is a copy.
-    if (name.includes("mtp") || (name === headName && this.tiedEmbedding)) return true;
+    if (isSpare(name, this.tiedEmbedding)) return true;
     const usedCount = [...(this.#used.get(name)?.values() ?? [])].reduce((sum, count) => sum + count, 0);
     return usedCount === elementCount && this.#used.has(name);
   }

@@ -48,10 +48,19 @@ export function openShards(folder: string): Shards {
 /** Tensor name → file name, or undefined where a single file holds everything. */
 function readPlacement(folder: string): Map<string, string> | undefined {
   if (existsSync(join(folder, singleFile))) return undefined;
-  const path = join(folder, indexFile);
+  const path = indexPath(folder);
   if (!existsSync(path)) {
     throw new UserError(`${folder}: expected weights in ${singleFile} or ${indexFile}, got neither; download the safetensors files`);
   }
+  return readIndex(path);
+}
+
+export function indexPath(folder: string): string {
+  return join(folder, indexFile);
+}
+
+/** Tensor name → file name. Throws a UserError when the file cannot be read, or names a file elsewhere. */
+export function readIndex(path: string): Map<string, string> {
   return new Map(Object.entries(readJson(path, index).weight_map));
 }
 

@@ -6,9 +6,9 @@ import { downloadMissing, type DownloadObserver } from "./download-missing.ts";
 import { toFileError } from "./file-error.ts";
 import type { HubAccess } from "./hub-access.ts";
 import { HubClient } from "./hub-client.ts";
-import { freeDiskBytes, missingBytes, planPull, removeStaleParts, type PullPlan } from "./pull-plan.ts";
+import { freeDiskBytes, missingBytes, planPull, removeStaleParts, type MissingFile, type PullPlan } from "./pull-plan.ts";
 import { PullRecord } from "./pull-record.ts";
-import { listRepository, type Listing } from "./repository-files.ts";
+import { isWeights, listRepository, type Listing } from "./repository-files.ts";
 import type { RepositoryName } from "./repository-name.ts";
 
 type PullRequest = {
@@ -18,6 +18,8 @@ type PullRequest = {
   readonly folder: string;
   readonly access: HubAccess;
   readonly signal: AbortSignal;
+  /** Called when all files but the weights are in the folder. What it throws ends the pull before the weights are fetched. */
+  readonly inspect: (folder: string) => void;
 };
 
 export type TransferSettings = {
@@ -50,7 +52,7 @@ export async function pullRepository(
 }
 
 async function pullListed(
-  { repository: { owner, name }, folder, revision, signal, access }: PullRequest,
+  { repository: { owner, name }, folder, revision, signal, access, inspect }: PullRequest,
   observer: PullObserver,
   transfer: TransferSettings,
 ): Promise<void> {
@@ -73,15 +75,19 @@ async function pullListed(
     );
   }
 
-  await downloadMissing(folder, plan.missing, {
-    client,
-    patience,
-    stallMs: transfer.stallMs,
-    parallelFiles: transfer.parallelFiles,
-    record,
-    observer,
-    urlOf: (file) => `${access.endpoint}/${repository}/resolve/${listing.commit}/${encodeURIComponent(file.name)}`,
-  });
+  const download = (missing: readonly MissingFile[]): Promise<void> =>
+    downloadMissing(folder, missing, {
+      client,
+      patience,
+      stallMs: transfer.stallMs,
+      parallelFiles: transfer.parallelFiles,
+      record,
+      observer,
+      urlOf: (file) => `${access.endpoint}/${repository}/resolve/${listing.commit}/${encodeURIComponent(file.name)}`,
+    });
+  await download(plan.missing.filter(({ file }) => !isWeights(file.name)));
+  inspect(folder);
+  await download(plan.missing.filter(({ file }) => isWeights(file.name)));
   for (const file of plan.complete) if (!record.matches(file)) record.add(file);
   for (const outdated of record.removeOutdated(listing.files)) observer.note(`${outdated} is no longer in the repository and was deleted`);
 }

@@ -2,9 +2,12 @@
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 
 type HubFile = { readonly content: Buffer; readonly isLfs: boolean };
 
@@ -65,6 +68,14 @@ export class HubServer {
 
   put(name: string, content: Buffer | string, isLfs = false): this {
     this.files.set(name, { content: Buffer.from(content), isLfs });
+    return this;
+  }
+
+  /** Small files of a model that can be served: the pull command looks at them before it fetches weights. */
+  putServable(): this {
+    const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
+    for (const name of ["config.json", "tokenizer.json"]) this.put(name, readFileSync(join(nano, name)));
+    this.files.delete("model.safetensors.index.json");
     return this;
   }
 

@@ -68,6 +68,7 @@ async function pull(env: Record<string, string>): Promise<string | undefined> {
 
 /** In a process of its own, as only there its environment is what Node reads. */
 async function pullByCommand(env: Record<string, string>): Promise<void> {
+  hub.putServable();
   const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), script, hub.repository, "model"], {
     cwd: root,
     env: { PATH: process.env["PATH"], HOME: root, ...environment, ...env },

@@ -22,7 +22,7 @@ beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), "ernie-vl-pull-"));
   folder = join(root, "ERNIE-4.5-VL-tiny-PT");
   hub = await new HubServer().start();
-  hub.put("config.json", "{}").put("old.pdparams", "x".repeat(2048)).put(weights, Buffer.alloc(4_000_000, "weights"), true);
+  hub.putServable().put("old.pdparams", "x".repeat(2048)).put(weights, Buffer.alloc(4_000_000, "weights"), true);
 });
 
 afterEach(async () => {
@@ -60,12 +60,23 @@ test("says what it will download, then that all is verified; the token is in no 
   const { code, out, err } = await start().ended;
 
   expect({ code, err }).toEqual({ code: 0, err: "" });
-  expect(out).toContain(`Commit ${hub.commit}: 2 files, 3.8 MiB (weights: 1 file, 3.8 MiB)`);
+  expect(out).toContain(`Commit ${hub.commit}: 3 files, 3.9 MiB (weights: 1 file, 3.8 MiB)`);
   expect(out).toContain("not needed, left out: 1 file, 2.0 KiB");
-  expect(out).toMatch(/to download: 3.8 MiB to ERNIE-4.5-VL-tiny-PT, .* free on its disk/);
+  expect(out).toMatch(/to download: 3.9 MiB to ERNIE-4.5-VL-tiny-PT, .* free on its disk/);
   expect(out).toContain(`${weights}: 3.8 MiB, verified`);
   expect(out).toContain("Serve it with: ernie-vl serve --model ERNIE-4.5-VL-tiny-PT");
   expect(out).not.toContain(token);
+});
+
+test("a checkpoint that could not be served is refused before its weights are fetched", async () => {
+  const config = JSON.parse(hub.files.get("config.json")!.content.toString()) as { text_config: object };
+  hub.put("config.json", JSON.stringify({ ...config, text_config: { ...config.text_config, use_bias: true } }));
+
+  const { code, err } = await start().ended;
+
+  expect(code).toBe(1);
+  expect(err).toMatch(/^ernie-vl: .*config\.json: text_config\.use_bias: expected false, the only supported value, got true\n$/);
+  expect(hub.downloads(weights)).toEqual([]);
 });
 
 test("goes on after a kill with what had arrived", async () => {

@@ -21,6 +21,7 @@ type Asked = {
   revision?: string;
   observer?: Partial<PullObserver>;
   transfer?: Partial<TransferSettings>;
+  inspect?: (folder: string) => void;
 };
 
 export class PullFixture {
@@ -44,13 +45,14 @@ export class PullFixture {
     rmSync(this.root, { recursive: true, force: true });
   }
 
-  async pull({ token, access, signal, revision = "main", observer, transfer }: Asked = {}): Promise<void> {
+  async pull({ token, access, signal, revision = "main", observer, transfer, inspect = () => {} }: Asked = {}): Promise<void> {
     const request = {
       repository: parseRepositoryName(this.hub.repository),
       revision,
       folder: this.folder,
       access: access ?? { endpoint: this.hub.endpoint, token, proxies: { http: "", https: "", except: "" } },
       signal: signal ?? new AbortController().signal,
+      inspect,
     };
     const remember: PullObserver = {
       note: (line) => this.notes.push(line),

@@ -1,6 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { UserError } from "../../src/core/errors.ts";
+import { recordFileName } from "../../src/pull/pull-record.ts";
 import type { PullObserver } from "../../src/pull/pull-repository.ts";
 import { PullFixture, shard, shardBytes, shards } from "./pull-fixture.ts";
 
@@ -18,6 +20,22 @@ describe("downloading", () => {
 
     fixture.expectComplete();
     expect(fixture.hub.downloads()).toHaveLength(fixture.hub.files.size - 1); // the empty README.md needs no download
+  });
+
+  test("has everything but the weights looked at before it fetches them", async () => {
+    const refuse = (folder: string) => {
+      expect(readdirSync(folder).toSorted()).toEqual(
+        [recordFileName, "README.md", "config.json", "model.safetensors.index.json", "tokenizer.model"].toSorted(),
+      );
+      throw new UserError("config.json: not this one");
+    };
+
+    await expect(fixture.pull({ inspect: refuse })).rejects.toThrow("config.json: not this one");
+    expect(shards.flatMap((name) => fixture.hub.downloads(name))).toEqual([]);
+
+    await fixture.pull();
+    fixture.expectComplete();
+    expect(fixture.hub.downloads("tokenizer.model")).toHaveLength(1);
   });
 
   test("downloads nothing the second time", async () => {

@@ -1,0 +1,32 @@
+// The tensor names of a checkpoint's index against those that its config.json implies: what can be known before the weights are there.
+
+import { existsSync } from "node:fs";
+import { UserError } from "../core/errors.ts";
+import type { ModelConfig } from "../core/model-config.ts";
+import { hubTensors } from "./hub-tensors.ts";
+import { refusePaddleTensors } from "./paddle-format.ts";
+import { indexPath, readIndex } from "./shards.ts";
+import { isSpare, layoutOf, locateTensor } from "./stored-names.ts";
+
+/** Throws a UserError that names what is missing or unknown. A checkpoint in one file has no index, and is not looked at. */
+export function checkIndex(folder: string, config: ModelConfig): void {
+  const path = indexPath(folder);
+  if (!existsSync(path)) return;
+  const placement = readIndex(path);
+  refusePaddleTensors(folder, placement.keys());
+  const layout = layoutOf(placement);
+  const wanted = new Set(
+    hubTensors(config).flatMap(({ name }) => {
+      const tensor = locateTensor(placement, layout, name, config.moe.expertCount);
+      return tensor.type === "rows" ? tensor.names : [tensor.name];
+    }),
+  );
+  const missing = [...wanted].filter((name) => !placement.has(name));
+  if (missing.length > 0) throw new UserError(`${path}: expected the tensors of config.json, got none of the name ${listed(missing)}`);
+  const unknown = [...placement.keys()].filter((name) => !wanted.has(name) && !isSpare(name, config.text.tiedEmbedding));
+  if (unknown.length > 0) throw new UserError(`${path}: expected only the tensors of config.json, got also ${listed(unknown)}`);
+}
+
+function listed(names: readonly string[]): string {
+  return names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
+}

@@ -1,0 +1,25 @@
+// Which stored tensors stand for one of the hub's layout, by their names alone.
+
+import type { CheckpointLayout } from "../core/manifest.ts";
+import { toNative, type NativeTensor } from "./native-layout.ts";
+
+export const headName = "lm_head.weight";
+
+/** Names of the tensors of a checkpoint. */
+type Names = { keys(): Iterable<string>; has(name: string): boolean };
+
+export function layoutOf(names: Names): CheckpointLayout {
+  return [...names.keys()].some((name) => name.startsWith("model.language_model.")) ? "native" : "hub";
+}
+
+export function locateTensor(names: Names, layout: CheckpointLayout, hubName: string, expertCount: number): NativeTensor {
+  if (layout === "native") return toNative(hubName, expertCount);
+  // transformers saves the hub's names with the vision tower below `model.`
+  const below = `model.${hubName}`;
+  return { type: "whole", name: hubName.startsWith("vision_model.") && names.has(below) ? below : hubName };
+}
+
+/** Stored tensors that no graph reads: layers that serve training only, tables that are computed, and a tied head, which is a copy. */
+export function isSpare(name: string, tiedEmbedding: boolean): boolean {
+  return name.includes("mtp") || name.endsWith("rotary_emb.inv_freq") || (name === headName && tiedEmbedding);
+}
