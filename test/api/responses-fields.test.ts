@@ -63,10 +63,27 @@ const first = await client.responses.create({ model: "ernie-vl-nano", input: "Wh
 const second = await client.responses.create({ model: "ernie-vl-nano", input: "And in Oslo?", previous_response_id: first.id });
 \`\`\`
 
+For Codex, start the server with a model that calls tools and a context that holds long prompts (\`--max-model-len\`), and write in its \`config.toml\`
+
+\`\`\`
+model = "NAME"
+model_provider = "ernie"
+model_context_window = 131072        # as /v1/models tells it
+
+[model_providers.ernie]
+name = "ERNIE"
+base_url = "http://127.0.0.1:8000/v1"
+wire_api = "responses"
+\`\`\`
+
+where NAME is a served name; \`env_key\` names the variable that holds the key, where the server has one. Its tools work, those of MCP servers too: their
+namespaces are part of the names that the model knows, and come back as \`namespace\`. What OpenAI runs (web search, making pictures) is left out.
+
 ## Answers
 
 - \`output\` holds items in the order in which the model wrote them: \`reasoning\` with what it thought, in full, as \`reasoning_text\`; \`message\`;
-  \`function_call\`. They can be sent back as they are. \`status\` is \`completed\`, \`incomplete\` (the limit or the context ended), \`failed\` or \`cancelled\`.
+  \`function_call\` and \`custom_tool_call\`. They can be sent back as they are. \`status\` is \`completed\`, \`incomplete\` (the limit or the context ended), \`failed\` or \`cancelled\`.
+- \`POST /v1/responses/input_tokens\` takes the same body and tells the length of its prompt, without an answer.
 - A stream has OpenAI's events, each under its name and numbered; the last one is \`response.completed\`, \`response.incomplete\` or
   \`response.failed\`, without \`[DONE]\`. Where the server fails, an event \`error\` comes first, at which the SDK throws. Its last response is the
   one that would have come without a stream.

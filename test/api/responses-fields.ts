@@ -11,6 +11,7 @@ const e2e = "test/e2e/responses.test.ts";
 const client = "test/api/responses.test.ts";
 const store = "test/api/responses-store.test.ts";
 const items = "test/api/responses-input.test.ts";
+const tools = "test/api/responses-tools.test.ts";
 
 /** Stands for the id of a response made before, in the examples. */
 export const anEarlierId = "resp_earlier";
@@ -110,16 +111,16 @@ export const requestFields = {
   },
   tools: {
     does: "effective",
-    values: "up to 128 of type function",
-    note: "`strict` holds all calls to their schemas, and is false by default; tools that OpenAI runs (`web_search`, `mcp`, …) are a 400",
-    sent: { tools: [weatherTool] },
+    values: "up to 128: function, custom, and namespace with up to 128 of these",
+    note: "`strict` holds all calls to their schemas, and is false by default; a custom tool's grammar is shown to the model, not enforced; all others (`web_search`, `mcp`, …) are left out: the model is not told of them, and `tools` of the response does not have them",
+    sent: { tools: [weatherTool, { type: "web_search" }] },
     effect: { chat: { toolUse: { tools: [{ name: "get_weather" }], choice: "auto" } } },
-    proof: [e2e, "calls a function, gets its result by hand and answers"],
+    proof: [tools, "the model knows functions alone: custom tools take a text, those of a namespace bear both names, others are left out"],
   },
   tool_choice: {
     does: "effective",
-    values: '"none", "auto", "required", a function, "allowed_tools"',
-    note: "required and a function: the answer is calls whose arguments follow the schema, thinking or not",
+    values: '"none", "auto", "required", a function, a custom tool, "allowed_tools"',
+    note: "required and a tool: the answer is calls whose arguments follow the schema, thinking or not",
     sent: { tools: [weatherTool], tool_choice: { type: "function", name: "get_weather" } },
     effect: { chat: { toolUse: { choice: { name: "get_weather" } } } },
   },
@@ -267,7 +268,7 @@ export const itemFields = {
   },
   function_call: {
     does: "effective",
-    values: "`call_id`, `name`, `arguments`",
+    values: "`call_id`, `name`, `arguments`, `namespace`",
     sent: asks(call, hi),
     effect: { chat: { messages: [{ toolCalls: [{ id: "c", name: "f" }] }, {}] } },
     proof: oneTurn,
@@ -278,6 +279,18 @@ export const itemFields = {
     sent: asks(call, { type: "function_call_output", call_id: "c", output: "1" }),
     effect: { chat: { messages: [{}, { role: "tool", toolCallId: "c" }] } },
     proof: oneTurn,
+  },
+  "custom_tool_call, custom_tool_call_output": {
+    does: "effective",
+    values: "likewise, with `input` in the place of `arguments`",
+    sent: asks(
+      { type: "custom_tool_call", call_id: "c", name: "f", input: "a" },
+      { type: "custom_tool_call_output", call_id: "c", output: "1" },
+    ),
+    effect: {
+      chat: { messages: [{ toolCalls: [{ id: "c", name: "f", arguments: '{"input":"a"}' }] }, { role: "tool", toolCallId: "c" }] },
+    },
+    proof: [tools, "calls come back in the form of what was declared, and are input as they are"],
   },
   item_reference: {
     does: "effective",

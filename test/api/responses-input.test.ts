@@ -102,6 +102,20 @@ test("beside tools, a form is that of an answer without calls; both are known by
   });
 });
 
+test("the tokens of an input are counted without an answer, with what was said before it", async () => {
+  const { client, calls, chats } = makeResponsesApp(helloEvents);
+  const first = await client.responses.create(ask);
+
+  const counted = await client.responses.inputTokens.count({ ...ask, input: "And?", previous_response_id: first.id, tools: [weatherTool] });
+
+  expect(counted).toEqual({ object: "response.input_tokens", input_tokens: 3 });
+  expect(calls).toHaveLength(1);
+  expect(chats[0]).toMatchObject({
+    messages: [{ role: "user" }, { role: "assistant", content: text("Hello.") }, { role: "user", content: text("And?") }],
+    toolUse: { tools: [{ name: "get_weather" }] },
+  });
+});
+
 test.each<[string, object, string, string]>([
   ["no input", { input: undefined }, "input", "missing_required_parameter"],
   ["an empty input", { input: [] }, "input", "invalid_value"],
@@ -136,7 +150,6 @@ test.each<[string, object, string, string]>([
   ["background", { background: true }, "background", "unsupported_parameter"],
   ["a prompt", { prompt: { id: "p" } }, "prompt", "unsupported_parameter"],
   ["a conversation", { conversation: "c" }, "conversation", "unsupported_parameter"],
-  ["a tool of the server", { tools: [{ type: "web_search" }] }, "tools[0].type", "invalid_value"],
   ["a tool twice", { tools: [weatherTool, weatherTool] }, "tools[1].name", "invalid_value"],
   ["an unknown tool", { tools: [weatherTool], tool_choice: { type: "function", name: "g" } }, "tool_choice.name", "invalid_value"],
   [

@@ -72,6 +72,15 @@ export const operations: Readonly<Record<string, Operation>> = {
     streamEnd: `${namedEvents} The last is \`response.completed\`, \`response.incomplete\` or \`response.failed\`.`,
     isGenerating: true,
   },
+  "POST /v1/responses/input_tokens": {
+    id: "countInputTokens",
+    group: "Responses",
+    summary: "Count the tokens of what a response would be asked",
+    request: "ResponsesRequest",
+    example: { input: question },
+    answers: ["ResponseInputTokens"],
+    errors: [429],
+  },
   "GET /v1/responses/:id": {
     id: "getResponse",
     group: "Responses",

@@ -6,7 +6,7 @@ import { modelPageSchema } from "../messages/message-schema.ts";
 import { messageRequest, promptRequest, unsupportedFields as unsupportedInMessages } from "../messages/request-schema.ts";
 import { chatRequest } from "../openai-schema.ts";
 import { responsesRequest, unsupportedFields as unsupportedInResponses } from "../responses/request.ts";
-import { deletedSchema, eventSchema, inputItemsSchema, responseSchema } from "../responses/response-schema.ts";
+import { deletedSchema, eventSchema, inputItemsSchema, inputTokensSchema, responseSchema } from "../responses/response-schema.ts";
 import { pageFields } from "../responses/stored-responses.ts";
 import { detokenizeRequest, tokenizeRequest } from "../tokenize.ts";
 import { unsupportedInChats, unsupportedInTexts } from "../unsupported-fields.ts";
@@ -32,6 +32,7 @@ const answerSchemas = {
   Response: responseSchema,
   ResponseEvent: eventSchema,
   ResponseInputItems: inputItemsSchema,
+  ResponseInputTokens: inputTokensSchema,
   DeletedResponse: deletedSchema,
   Message: messageSchema,
   MessageEvent: messageEventSchema,

@@ -5,17 +5,18 @@ import { RequestError } from "../../core/errors.ts";
 import type { OutputFormat, TextFormat } from "../../core/structured-output.ts";
 import type { AnswerFields } from "../from-openai.ts";
 import type { ResponsesRequest } from "./request.ts";
+import type { ToldTool } from "./tools.ts";
 
 /** What has no place in a response. `metadata` is the client's own here, not a switch. */
 const absent = { n: undefined, max_tokens: undefined, stream_options: undefined, return_token_ids: undefined, metadata: undefined };
 
-export function toChatTerms(request: ResponsesRequest): AnswerFields {
-  const { tools, max_output_tokens: maxTokens, reasoning, include = [], top_logprobs: topLogprobs = 0 } = request;
+export function toChatTerms(request: ResponsesRequest, tools: readonly ToldTool[]): AnswerFields {
+  const { max_output_tokens: maxTokens, reasoning, include = [], top_logprobs: topLogprobs = 0 } = request;
   return {
     ...request,
     ...absent,
     max_completion_tokens: maxTokens,
-    tools: tools?.map(({ type, ...declaration }) => ({ type, function: declaration })),
+    tools: tools.map(({ declaration }) => ({ type: "function", function: declaration })),
     tool_choice: toChatChoice(request.tool_choice),
     response_format: toResponseFormat(request.text?.format),
     reasoning_effort: reasoning?.effort,
@@ -26,8 +27,8 @@ export function toChatTerms(request: ResponsesRequest): AnswerFields {
 
 function toChatChoice(choice: ResponsesRequest["tool_choice"]): AnswerFields["tool_choice"] {
   if (choice === undefined || typeof choice === "string") return choice;
-  if (choice.type === "function") return { type: "function", function: { name: choice.name } };
-  const tools = choice.tools.map(({ type, name }) => ({ type, function: { name } }));
+  if (choice.type !== "allowed_tools") return { type: "function", function: { name: choice.name } };
+  const tools = choice.tools.map(({ name }) => ({ type: "function" as const, function: { name } }));
   return { type: "allowed_tools", allowed_tools: { mode: choice.mode, tools } };
 }
 
@@ -37,35 +38,36 @@ function toResponseFormat(format: NonNullable<ResponsesRequest["text"]>["format"
 }
 
 /** Paths of a chat request → paths of this one. */
-function inOwnTerms(text: string): string {
+function inOwnTerms(text: string, tools: readonly ToldTool[]): string {
   return text
-    .replaceAll(/\b(tools\[\d+\]|tool_choice)\.function\b/g, "$1")
+    .replaceAll(/\btools\[(\d+)\]\.function\b/g, (_, index: string) => tools[Number(index)]!.param)
+    .replaceAll("tool_choice.function", "tool_choice")
     .replaceAll("tool_choice.allowed_tools.tools", "tool_choice.tools")
     .replaceAll("response_format.json_schema", "text.format")
     .replaceAll("response_format", "text.format")
     .replace(/^messages(\[\d+\])?/, "input");
 }
 
-export function toOwnError(error: unknown): unknown {
+export function toOwnError(error: unknown, tools: readonly ToldTool[]): unknown {
   if (!(error instanceof RequestError)) return error;
   const { status, code, param, retryAfterMs, cause } = error;
-  return new RequestError(inOwnTerms(error.message), {
+  return new RequestError(inOwnTerms(error.message, tools), {
     status,
     cause,
     ...(code !== undefined && { code }),
-    ...(param !== undefined && { param: inOwnTerms(param) }),
+    ...(param !== undefined && { param: inOwnTerms(param, tools) }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   });
 }
 
 /** Errors about the form name fields by these paths. */
-export function toOwnFormat(format: OutputFormat): OutputFormat {
+export function toOwnFormat(format: OutputFormat, told: readonly ToldTool[]): OutputFormat {
   if (format.type !== "tool_calls") return toOwnTextFormat(format);
   const { otherwise } = format;
-  const tools = format.tools.map((tool) => ({ ...tool, param: inOwnTerms(tool.param) }));
+  const tools = format.tools.map((tool) => ({ ...tool, param: inOwnTerms(tool.param, told) }));
   return { ...format, tools, ...(otherwise && { otherwise: toOwnTextFormat(otherwise) }) };
 }
 
 function toOwnTextFormat(format: TextFormat): TextFormat {
-  return "param" in format ? { ...format, param: inOwnTerms(format.param) } : format;
+  return "param" in format ? { ...format, param: inOwnTerms(format.param, []) } : format;
 }

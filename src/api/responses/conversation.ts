@@ -4,6 +4,7 @@ import type { ChatMessage, ContentPart as ChatPart, ToolCall } from "../../core/
 import { RequestError } from "../../core/errors.ts";
 import type { MediaParts } from "../media-parts.ts";
 import type { ContentPart, Item } from "./input-items.ts";
+import { toArguments, toldName } from "./tools.ts";
 
 /** `param`: where the item stands in the request, for error messages. */
 export type PlacedItem = { readonly item: Item; readonly param: string };
@@ -42,9 +43,14 @@ function addItem(turns: Turn[], { item, param }: PlacedItem): void {
       break;
     }
     case "function_call":
-      assistantTurn(turns, () => true).toolCalls.push({ id: item.call_id, name: item.name, arguments: item.arguments });
+    case "custom_tool_call": {
+      const written = item.type === "function_call" ? item.arguments : toArguments(item.input);
+      const name = toldName(item.name, item.namespace);
+      assistantTurn(turns, () => true).toolCalls.push({ id: item.call_id, name, arguments: written });
       break;
+    }
     case "function_call_output":
+    case "custom_tool_call_output":
       turns.push({ role: "tool", content: { parts: item.output, param: `${param}.output` }, toolCalls: [], toolCallId: item.call_id });
   }
 }
@@ -84,10 +90,10 @@ async function toPart(part: ContentPart, param: string, media: MediaParts): Prom
 function refuseUncalledResults(items: readonly PlacedItem[]): void {
   const calls = new Set<string>();
   for (const { item, param } of items) {
-    if (item.type === "function_call") calls.add(item.call_id);
-    if (item.type !== "function_call_output" || calls.has(item.call_id)) continue;
+    if (item.type === "function_call" || item.type === "custom_tool_call") calls.add(item.call_id);
+    if ((item.type !== "function_call_output" && item.type !== "custom_tool_call_output") || calls.has(item.call_id)) continue;
     throw new RequestError(
-      `${param}.call_id: expected the call_id of a function_call before it, got ${JSON.stringify(item.call_id.slice(0, 100))}; ` +
+      `${param}.call_id: expected the call_id of a call before it, got ${JSON.stringify(item.call_id.slice(0, 100))}; ` +
         "send the call too, or previous_response_id",
       { code: "invalid_value", param: `${param}.call_id` },
     );

@@ -2,24 +2,22 @@
 
 import type { Handler } from "hono";
 import type { ChatService } from "../../chat/complete.ts";
-import type { Chat, GenerationOptions } from "../../core/chat.ts";
 import type { ChatEvent } from "../../core/events.ts";
 import { type AppOptions, defaultLimits } from "../app-options.ts";
 import { Exchange, refuseUnlessReady, type StreamWriter } from "../exchange.ts";
-import { toChat, toGenerationOptions } from "../from-openai.ts";
 import { MediaParts } from "../media-parts.ts";
 import { refuseOtherModel } from "../models.ts";
-import { toOutputFormat } from "../output-format.ts";
 import { readJsonObject } from "../read-json.ts";
 import type { AppEnv } from "../request-record.ts";
 import { toFrame } from "../sse.ts";
-import { toChatTerms, toOwnError, toOwnFormat } from "./chat-terms.ts";
-import { type PlacedItem, toMessages } from "./conversation.ts";
-import { type Item, toItems } from "./input-items.ts";
-import { parseResponsesRequest, type ResponsesRequest } from "./request.ts";
+import { toOwnError } from "./chat-terms.ts";
+import type { Item } from "./input-items.ts";
+import { readQuestion } from "./question.ts";
+import { parseResponsesRequest } from "./request.ts";
 import { ResponseBuilder, type ResponseEvent } from "./response-builder.ts";
 import { itemId, type ResponseObject, toResponseHead } from "./response-object.ts";
 import type { ResponseStore } from "./response-store.ts";
+import type { ToldTool } from "./tools.ts";
 
 export function createResponse(service: ChatService, options: AppOptions, store: ResponseStore): Handler<AppEnv> {
   const limits = { ...defaultLimits, ...options.limits };
@@ -29,19 +27,12 @@ export function createResponse(service: ChatService, options: AppOptions, store:
     refuseOtherModel(request.model, options);
     const client = c.get("cacheSalt");
     const exchange = new Exchange(c);
-    const input = placeInput(request, store, client);
-    const history = request.previous_response_id === undefined ? [] : store.conversation(client, request.previous_response_id);
-    const { chat, generation } = await toQuestion(
-      request,
-      [...history, ...input],
-      new MediaParts(limits, options.media, exchange.signal),
-      options,
-      client,
-    );
+    const media = new MediaParts(limits, options.media, exchange.signal);
+    const { chat, generation, input, tools } = await readQuestion(request, { store, client, media, options });
 
     const isStored = store.capacity > 0 && (request.store ?? true);
     const head = toResponseHead(request, generation, options.modelId, isStored);
-    const builder = new ResponseBuilder(head);
+    const builder = new ResponseBuilder(head, tools);
     const keep = (): ResponseObject => {
       const { response } = builder;
       if (isStored) store.keep(client, { response, input: input.map(({ item }, index) => withId(item, head.id, index)) });
@@ -54,11 +45,11 @@ export function createResponse(service: ChatService, options: AppOptions, store:
       builder.cancel();
       return keep();
     });
-    const events = untilCancelled(
-      exchange.complete(service, chat, generation, AbortSignal.any([exchange.signal, cancelling.signal])),
-      cancelling.signal,
-      stopRunning,
-    );
+    const events = untilCancelled(exchange.complete(service, chat, generation, AbortSignal.any([exchange.signal, cancelling.signal])), {
+      signal: cancelling.signal,
+      onEnd: stopRunning,
+      tools,
+    });
     if (request.stream) return exchange.stream(events, toStreamWriter(builder, keep));
     return exchange.answer(events, async (all) => {
       for await (const event of all) builder.push(event);
@@ -68,56 +59,28 @@ export function createResponse(service: ChatService, options: AppOptions, store:
   };
 }
 
-type Question = { readonly chat: Chat; readonly generation: GenerationOptions };
-
-async function toQuestion(
-  request: ResponsesRequest,
-  items: readonly PlacedItem[],
-  media: MediaParts,
-  options: AppOptions,
-  client: string | undefined,
-): Promise<Question> {
-  const fields = toChatTerms(request);
-  try {
-    const withoutMessages = await toChat({ ...fields, messages: [] }, options.defaultThinking, media);
-    const format = toOutputFormat(fields, withoutMessages.toolUse);
-    const instructions = request.instructions ? [instructionsItem(request.instructions)] : [];
-    return {
-      chat: { ...withoutMessages, messages: await toMessages([...instructions, ...items], media) },
-      generation: {
-        ...toGenerationOptions(fields, options.generationDefaults, client),
-        ...(format && { format: toOwnFormat(format) }),
-      },
-    };
-  } catch (error) {
-    throw toOwnError(error);
-  }
-}
-
-function instructionsItem(content: string): PlacedItem {
-  return { item: { type: "message", id: undefined, role: "system", content }, param: "instructions" };
-}
-
-/** The request's own items, with those that it only refers to put in place. */
-function placeInput({ input }: ResponsesRequest, store: ResponseStore, client: string | undefined): PlacedItem[] {
-  return toItems(input).map((item, index) => {
-    const param = `input[${index}]`;
-    return { item: item.type === "item_reference" ? store.item(client, item, param) : item, param };
-  });
-}
-
-const idPrefixes = { message: "msg", reasoning: "rs", function_call: "fc", function_call_output: "fco" } as const;
+const idPrefixes = {
+  message: "msg",
+  reasoning: "rs",
+  function_call: "fc",
+  function_call_output: "fco",
+  custom_tool_call: "ctc",
+  custom_tool_call_output: "ctco",
+} as const;
 
 function withId(item: Item, responseId: string, index: number): Item {
   return { ...item, id: item.id ?? itemId(idPrefixes[item.type], responseId, `in${index}`) };
 }
 
 /** Errors come in the words of this API. Cancelled, the events end as if they were all. */
-async function* untilCancelled(events: AsyncIterable<ChatEvent>, signal: AbortSignal, onEnd: () => void): AsyncGenerator<ChatEvent> {
+async function* untilCancelled(
+  events: AsyncIterable<ChatEvent>,
+  { signal, onEnd, tools }: { readonly signal: AbortSignal; readonly onEnd: () => void; readonly tools: readonly ToldTool[] },
+): AsyncGenerator<ChatEvent> {
   try {
     yield* events;
   } catch (error) {
-    if (!signal.aborted) throw toOwnError(error);
+    if (!signal.aborted) throw toOwnError(error, tools);
   } finally {
     onEnd();
   }

@@ -40,14 +40,13 @@ const message = z.discriminatedUnion(
   { error: 'a message with a role: "user", "assistant", "system" or "developer"' },
 );
 
-const functionCall = z.object({ type: z.literal("function_call"), id, call_id: text, name: toolName, arguments: text });
+const namespace = optional(toolName, "The one that the tool was declared in.").optional();
+const functionCall = z.object({ type: z.literal("function_call"), id, call_id: text, name: toolName, namespace, arguments: text });
+const customCall = z.object({ type: z.literal("custom_tool_call"), id, call_id: text, name: toolName, namespace, input: text });
 
-const functionCallOutput = z.object({
-  type: z.literal("function_call_output"),
-  id,
-  call_id: text,
-  output: z.union([text, z.array(inputPart)], "a string or an array of parts"),
-});
+const result = { id, call_id: text, output: z.union([text, z.array(inputPart)], "a string or an array of parts") };
+const functionCallOutput = z.object({ type: z.literal("function_call_output"), ...result });
+const customCallOutput = z.object({ type: z.literal("custom_tool_call_output"), ...result });
 
 const reasoning = z.object({
   type: z.literal("reasoning"),
@@ -59,8 +58,10 @@ const itemReference = z.object({ type: inferredType("item_reference"), id: text 
 
 const item = z.preprocess(
   withType,
-  z.discriminatedUnion("type", [message, functionCall, functionCallOutput, reasoning, itemReference], {
-    error: 'an item of type "message", "function_call", "function_call_output", "reasoning" or "item_reference"',
+  z.discriminatedUnion("type", [message, functionCall, functionCallOutput, customCall, customCallOutput, reasoning, itemReference], {
+    error:
+      'an item of type "message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", ' +
+      '"reasoning" or "item_reference"',
   }),
 );
 

@@ -5,8 +5,9 @@ import { RequestError } from "../../core/errors.ts";
 import { chatRequest } from "../openai-schema.ts";
 import { jsonSchema } from "../output-format.ts";
 import { describe, flag, integer, oneOf, optional, schemaError, text } from "../schema-fields.ts";
-import { functionFields, maxTools, toolName } from "../tool-schema.ts";
+import { toolName } from "../tool-schema.ts";
 import { inputField } from "./input-items.ts";
+import { toolsField } from "./tools.ts";
 
 const maxMetadata = 16;
 
@@ -43,9 +44,10 @@ const sharedFields = chatRequest.pick({
   chat_template_kwargs: true,
 }).shape;
 
-const functionType = z.literal("function", '"function", the only type of tools here');
-const tool = z.object({ type: functionType, ...functionFields }, "an object with a type and a name");
-const namedTool = z.object({ type: functionType, name: toolName }, "an object with a type and a name");
+const namedTool = z.object(
+  { type: z.literal(["function", "custom"], '"function" or "custom"'), name: toolName },
+  "an object with a type and a name",
+);
 
 const toolChoice = z.union(
   [
@@ -57,7 +59,7 @@ const toolChoice = z.union(
       tools: z.array(namedTool, "an array of tools").min(1, "at least one tool"),
     }),
   ],
-  '"none", "auto", "required", {"type": "function", …} or {"type": "allowed_tools", …}',
+  '"none", "auto", "required", {"type": "function", …}, {"type": "custom", …} or {"type": "allowed_tools", …}',
 );
 
 const textFormat = z.discriminatedUnion(
@@ -90,7 +92,7 @@ export const responsesRequest = z.object({
   instructions: optional(text, "What the model is told before the conversation; not kept for the next response."),
   previous_response_id: optional(text, "Goes on with the conversation that this stored response ended."),
   max_output_tokens: optional(integer(1), "Tokens that the answer may have, thinking included; by default, what the context has room for."),
-  tools: optional(z.array(tool, "an array of tools").max(maxTools, `at most ${maxTools} tools`), "Functions that the model may call."),
+  tools: optional(toolsField, "What the model may call: functions and custom tools, in namespaces too."),
   tool_choice: optional(toolChoice, "Whether the model calls, and what; by default as it likes."),
   text: optional(z.object({ format: optional(textFormat) }, "an object"), "The form of the answer, enforced token by token."),
   reasoning: optional(z.object({ effort }, "an object"), "Whether the model thinks first."),

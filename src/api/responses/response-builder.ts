@@ -6,21 +6,22 @@ import { endedEarly, newCallId } from "../answer.ts";
 import { toErrorAnswer } from "../error-envelope.ts";
 import { toTokenLogprob } from "../to-openai.ts";
 import { itemId, type OutputItem, type Progress, type ResponseHead, type ResponseObject, toResponseUsage } from "./response-object.ts";
-import type { OutputText, ReasoningText, TokenLogprob } from "./response-object.ts";
+import type { CallHead, OutputText, ReasoningText, TokenLogprob } from "./response-object.ts";
+import { type CallForm, toInput, type ToldTool } from "./tools.ts";
 
 /** The item being written. */
 type Draft = {
   readonly type: OutputItem["type"];
   readonly id: string;
-  /** Of a function call. */
-  readonly call: { readonly call_id: string; readonly name: string };
+  /** Of a call. */
+  readonly call: CallHead;
   /** Of a message, of thinking, or the arguments of a call. */
   text: string;
   /** Of a message. */
   readonly logprobs: TokenLogprob[];
 };
 
-const idPrefixes = { reasoning: "rs", message: "msg", function_call: "fc" } as const;
+const idPrefixes = { reasoning: "rs", message: "msg", function_call: "fc", custom_tool_call: "ctc" } as const;
 const noCall = { call_id: "", name: "" };
 
 export type ResponseEvent = ReturnType<ResponseBuilder["push"] | ResponseBuilder["end"] | ResponseBuilder["fail"]>[number];
@@ -28,6 +29,8 @@ export type ResponseEvent = ReturnType<ResponseBuilder["push"] | ResponseBuilder
 /** One response. Every call of `push`, `end` and `fail` gives the next events of the stream. */
 export class ResponseBuilder {
   readonly #head: ResponseHead;
+  /** By the names that the model knows. */
+  readonly #forms: ReadonlyMap<string, CallForm>;
   #progress: Progress = { status: "in_progress", completed_at: null, incomplete_details: null, error: null, output: [], usage: null };
   #draft: Draft | undefined;
   #finished: { readonly reason: AnswerEnd; readonly usage: Usage } | undefined;
@@ -36,8 +39,9 @@ export class ResponseBuilder {
   /** Log-probabilities of tokens whose text has not come yet. */
   #waiting: TokenLogprob[] = [];
 
-  constructor(head: ResponseHead) {
+  constructor(head: ResponseHead, tools: readonly ToldTool[] = []) {
     this.#head = head;
+    this.#forms = new Map(tools.map(({ declaration, form }) => [declaration.name, form]));
   }
 
   /** As it stands. */
@@ -65,7 +69,7 @@ export class ResponseBuilder {
         return [...this.#enter("message"), ...this.#addText(event.text)];
       case "tool-call":
         this.#waiting = [];
-        return [...this.#close("completed"), ...this.#open("function_call", { call_id: newCallId(), name: event.name })];
+        return [...this.#close("completed"), ...this.#openCall(event.name)];
       case "tool-arguments":
         this.#waiting = [];
         return this.#addText(event.text);
@@ -124,19 +128,23 @@ export class ResponseBuilder {
     return this.#draft?.type === type ? [] : [...this.#close("completed"), ...this.#open(type, noCall)];
   }
 
+  #openCall(toldName: string) {
+    const { type, name, namespace } = this.#forms.get(toldName) ?? { type: "function_call", name: toldName, namespace: undefined };
+    return this.#open(type, { call_id: newCallId(), name, ...(namespace !== undefined && { namespace }) });
+  }
+
   #open(type: Draft["type"], call: Draft["call"]) {
     const place = String(this.#progress.output.length);
     const draft: Draft = { type, id: itemId(idPrefixes[type], this.#head.id, place), call, text: "", logprobs: [] };
     this.#draft = draft;
     const added = this.#event("response.output_item.added", { output_index: this.#index, item: toItem(draft, "in_progress") });
-    return type === "function_call"
-      ? [added]
-      : [added, this.#event("response.content_part.added", { ...this.#place(draft), part: toPart(draft) })];
+    return isCall(type) ? [added] : [added, this.#event("response.content_part.added", { ...this.#place(draft), part: toPart(draft) })];
   }
 
   #addText(delta: string) {
     const draft = this.#draft!;
     draft.text += delta;
+    if (draft.type === "custom_tool_call") return []; // its input is known when its JSON is complete
     if (draft.type === "function_call") {
       return [this.#event("response.function_call_arguments.delta", { item_id: draft.id, output_index: this.#index, delta })];
     }
@@ -160,6 +168,12 @@ export class ResponseBuilder {
       const fields = { item_id: id, output_index, name: call.name, arguments: text };
       return [this.#event("response.function_call_arguments.done", fields), done()];
     }
+    if (item.type === "custom_tool_call") {
+      const fields = { item_id: id, output_index };
+      const { input } = item;
+      const delta = input === "" ? [] : [this.#event("response.custom_tool_call_input.delta", { ...fields, delta: input })];
+      return [...delta, this.#event("response.custom_tool_call_input.done", { ...fields, input }), done()];
+    }
     const whole =
       draft.type === "reasoning"
         ? this.#event("response.reasoning_text.done", { ...place, text })
@@ -182,11 +196,16 @@ export class ResponseBuilder {
   }
 }
 
+function isCall(type: Draft["type"]): boolean {
+  return type === "function_call" || type === "custom_tool_call";
+}
+
 /** An item that is just being added has no content yet. */
 function toItem(draft: Draft, status: OutputItem["status"]): OutputItem {
   const { type, id, call, text } = draft;
   const isNew = status === "in_progress";
   if (type === "function_call") return { type, id, ...call, arguments: text, status };
+  if (type === "custom_tool_call") return { type, id, ...call, input: toInput(text), status };
   if (type === "reasoning") return { type, id, summary: [], content: isNew ? [] : [{ type: "reasoning_text", text }], status };
   return { type, id, role: "assistant", content: isNew ? [] : [toTextPart(draft)], status };
 }

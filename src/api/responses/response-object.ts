@@ -5,6 +5,7 @@ import type { GenerationOptions } from "../../core/chat.ts";
 import type { Usage } from "../../core/events.ts";
 import type { toTokenLogprob } from "../to-openai.ts";
 import type { ResponsesRequest } from "./request.ts";
+import { ownTools } from "./tools.ts";
 
 export type TokenLogprob = ReturnType<typeof toTokenLogprob>;
 
@@ -22,7 +23,10 @@ type ItemHead<T extends string> = { readonly type: T; readonly id: string; reado
 export type OutputItem =
   | (ItemHead<"reasoning"> & { readonly summary: never[]; readonly content: ReasoningText[] })
   | (ItemHead<"message"> & { readonly role: "assistant"; readonly content: OutputText[] })
-  | (ItemHead<"function_call"> & { readonly call_id: string; readonly name: string; readonly arguments: string });
+  | (ItemHead<"function_call"> & CallHead & { readonly arguments: string })
+  | (ItemHead<"custom_tool_call"> & CallHead & { readonly input: string });
+
+export type CallHead = { readonly call_id: string; readonly name: string; readonly namespace?: string };
 
 type ResponseStatus = "in_progress" | "completed" | "incomplete" | "cancelled" | "failed";
 
@@ -45,7 +49,7 @@ function newResponseId(): string {
 }
 
 /** Ids of items hold the id of their response, which is how a reference to one is found. `place` is unique in the response. */
-export function itemId(prefix: "rs" | "msg" | "fc" | "fco", responseId: string, place: string): string {
+export function itemId(prefix: "rs" | "msg" | "fc" | "fco" | "ctc" | "ctco", responseId: string, place: string): string {
   return `${prefix}_${responseId.slice("resp_".length)}_${place}`;
 }
 
@@ -57,7 +61,7 @@ export function responseIdOf(id: string): string | undefined {
 
 /** What was asked for, defaults filled in. `isStored`: the response can be had again by its id. */
 export function toResponseHead(request: ResponsesRequest, { sampling }: GenerationOptions, model: string, isStored: boolean) {
-  const { instructions, tools = [], tool_choice: toolChoice, text, reasoning } = request;
+  const { instructions, tools, tool_choice: toolChoice, text, reasoning } = request;
   return {
     id: newResponseId(),
     object: "response" as const,
@@ -82,7 +86,7 @@ export function toResponseHead(request: ResponsesRequest, { sampling }: Generati
     top_logprobs: request.top_logprobs ?? 0,
     text: { format: toTextFormat(text?.format), verbosity: "medium" as const },
     tool_choice: toolChoice ?? ("auto" as const),
-    tools: tools.map(toEchoedTool),
+    tools: ownTools(tools).map(toEchoedTool),
     truncation: "disabled" as const,
   };
 }
@@ -93,7 +97,21 @@ function toTextFormat(format: NonNullable<ResponsesRequest["text"]>["format"]) {
   return { type: format.type, name, ...(description !== undefined && { description }), schema: { ...schema }, strict };
 }
 
-function toEchoedTool({ type, name, description, parameters, strict }: NonNullable<ResponsesRequest["tools"]>[number]) {
+type OwnTool = ReturnType<typeof ownTools>[number];
+type Callable = Exclude<OwnTool, { type: "namespace" }>;
+
+function toEchoedTool(tool: OwnTool) {
+  if (tool.type !== "namespace") return toEchoedCallable(tool);
+  const { type, name, description, tools } = tool;
+  return { type, name, description: description ?? "", tools: tools.map(toEchoedCallable) };
+}
+
+function toEchoedCallable(tool: Callable) {
+  if (tool.type === "custom") {
+    const { type, name, description, format = { type: "text" as const } } = tool;
+    return { type, name, ...(description !== undefined && { description }), format };
+  }
+  const { type, name, description, parameters, strict } = tool;
   return { type, name, description: description ?? null, parameters: parameters ? { ...parameters } : null, strict: strict ?? false };
 }
 

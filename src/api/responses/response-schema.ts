@@ -14,6 +14,12 @@ const logprobs = z.array(z.strictObject({ ...topLogprob.shape, top_logprobs: z.a
 const outputText = z.strictObject({ type: z.literal("output_text"), text, annotations: nothing, logprobs });
 const reasoningText = z.strictObject({ type: z.literal("reasoning_text"), text });
 
+const callHead = {
+  call_id: text.regex(/^call_/),
+  name: text.min(1),
+  namespace: text.optional().describe("Of a tool that was declared in one."),
+};
+
 const item = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("message"),
@@ -29,24 +35,30 @@ const item = z.discriminatedUnion("type", [
     summary: nothing,
     content: z.array(reasoningText),
   }),
-  z.strictObject({
-    type: z.literal("function_call"),
-    id: text.regex(/^fc_/),
-    status: itemStatus,
-    call_id: text.regex(/^call_/),
-    name: text.min(1),
-    arguments: text,
-  }),
+  z.strictObject({ type: z.literal("function_call"), id: text.regex(/^fc_/), status: itemStatus, ...callHead, arguments: text }),
+  z.strictObject({ type: z.literal("custom_tool_call"), id: text.regex(/^ctc_/), status: itemStatus, ...callHead, input: text }),
 ]);
 
-const tool = z.strictObject({
+const functionTool = z.strictObject({
   type: z.literal("function"),
   name: text,
   description: nullableText,
   parameters: z.record(text, z.unknown()).nullable(),
   strict: z.boolean(),
 });
-const namedTool = z.strictObject({ type: z.literal("function"), name: text });
+const customTool = z.strictObject({
+  type: z.literal("custom"),
+  name: text,
+  description: text.optional(),
+  format: z.union([
+    z.strictObject({ type: z.literal("text") }),
+    z.strictObject({ type: z.literal("grammar"), syntax: z.enum(["lark", "regex"]), definition: text }),
+  ]),
+});
+const callableTool = z.discriminatedUnion("type", [functionTool, customTool]);
+const namespaceTool = z.strictObject({ type: z.literal("namespace"), name: text, description: text, tools: z.array(callableTool) });
+const tool = z.discriminatedUnion("type", [functionTool, customTool, namespaceTool]);
+const namedTool = z.strictObject({ type: z.enum(["function", "custom"]), name: text });
 
 const usage = z
   .strictObject({
@@ -98,6 +110,7 @@ export const responseSchema = z.strictObject({
 
 const place = { item_id: text, output_index: count, content_index: z.literal(0) };
 const call = { item_id: text.regex(/^fc_/), output_index: count };
+const customCall = { item_id: text.regex(/^ctc_/), output_index: count };
 const part = z.union([outputText, reasoningText]);
 
 function event<const T extends string>(type: T, fields: z.ZodRawShape) {
@@ -115,6 +128,8 @@ export const eventSchema = z.discriminatedUnion("type", [
   event("response.output_text.done", { ...place, text, logprobs }),
   event("response.function_call_arguments.delta", { ...call, delta: text.min(1) }),
   event("response.function_call_arguments.done", { ...call, name: text, arguments: text }),
+  event("response.custom_tool_call_input.delta", { ...customCall, delta: text.min(1) }),
+  event("response.custom_tool_call_input.done", { ...customCall, input: text }),
   event("response.content_part.done", { ...place, part }),
   event("response.output_item.done", { output_index: count, item }),
   event("response.completed", { response: responseSchema }),
@@ -138,6 +153,9 @@ const inputParts = z.array(
   ]),
 );
 
+const listedCall = { id: text, status, call_id: text, name: text, namespace: text.optional() };
+const listedResult = { id: text, status, call_id: text, output: z.union([text, inputParts]) };
+
 /** What GET /v1/responses/{id}/input_items answers. */
 export const inputItemsSchema = z.strictObject({
   object: z.literal("list"),
@@ -150,14 +168,10 @@ export const inputItemsSchema = z.strictObject({
         role: z.enum(["user", "assistant", "system", "developer"]),
         content: inputParts,
       }),
-      z.strictObject({ type: z.literal("function_call"), id: text, status, call_id: text, name: text, arguments: text }),
-      z.strictObject({
-        type: z.literal("function_call_output"),
-        id: text,
-        status,
-        call_id: text,
-        output: z.union([text, inputParts]),
-      }),
+      z.strictObject({ type: z.literal("function_call"), ...listedCall, arguments: text }),
+      z.strictObject({ type: z.literal("custom_tool_call"), ...listedCall, input: text }),
+      z.strictObject({ type: z.literal("function_call_output"), ...listedResult }),
+      z.strictObject({ type: z.literal("custom_tool_call_output"), ...listedResult }),
       z.strictObject({ type: z.literal("reasoning"), id: text, status, summary: nothing, content: z.array(reasoningText) }),
     ]),
   ),
@@ -165,6 +179,9 @@ export const inputItemsSchema = z.strictObject({
   last_id: nullableText,
   has_more: z.boolean(),
 });
+
+/** What POST /v1/responses/input_tokens answers. */
+export const inputTokensSchema = z.strictObject({ object: z.literal("response.input_tokens"), input_tokens: count });
 
 /** What DELETE /v1/responses/{id} answers. */
 export const deletedSchema = z.strictObject({ id: text, object: z.literal("response"), deleted: z.literal(true) });

@@ -3,6 +3,7 @@
 import type { ChatService } from "../../chat/complete.ts";
 import { type AppOptions, defaultResponseStore } from "../app-options.ts";
 import type { Route } from "../route.ts";
+import { countInputTokens } from "./count-input-tokens.ts";
 import { createResponse } from "./create-response.ts";
 import { ResponseStore } from "./response-store.ts";
 import { cancelResponse, deleteResponse, listInputItems, showResponse } from "./stored-responses.ts";
@@ -11,6 +12,7 @@ export function responseRoutes(service: ChatService, options: AppOptions): Route
   const store = new ResponseStore(options.responseStore ?? defaultResponseStore);
   return [
     ["POST", "/v1/responses", createResponse(service, options, store)],
+    ["POST", "/v1/responses/input_tokens", countInputTokens(service, options, store)],
     ["GET", "/v1/responses/:id", showResponse(store)],
     ["DELETE", "/v1/responses/:id", deleteResponse(store)],
     ["POST", "/v1/responses/:id/cancel", cancelResponse(store)],
