@@ -52,7 +52,7 @@ export class StepBench {
   #entry(slot: number, start: number, count: number): BatchEntry {
     const tokenIds = Int32Array.from({ length: count }, () => this.#nextTokenId());
     const positions = Int32Array.from({ length: 3 * count }, (_, i) => start + (i % count));
-    const draw = { params: greedy, drawIndex: 0, tokenIds, promptLength: count };
+    const draw = { params: greedy, drawIndex: 0 };
     return { slot: slot as SlotId, start, tokenIds, positions, visionExpert: new Uint8Array(count), spans: [], draw };
   }
 

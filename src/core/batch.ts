@@ -13,9 +13,8 @@ export type TokenDraw = {
   readonly params: SamplingParams;
   /** Number of tokens generated so far: with the seed, it fixes the random number. */
   readonly drawIndex: number;
-  /** All ids of the sequence (prompt, then answer), read only when a penalty is on. */
-  readonly tokenIds: Int32Array;
-  readonly promptLength: number;
+  /** Set when there is a bias or a penalty. */
+  readonly changes?: LogitChanges | undefined;
   /**
    * uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may be drawn; at least one must be set. Absent: all may. To be read
    * after the forward pass, in drawing for this entry: reading throws EngineError when no mask came.
@@ -26,6 +25,22 @@ export type TokenDraw = {
   /** Set when log-probabilities are wanted, those of so many best tokens too. */
   readonly logprobCount?: number;
 };
+
+/**
+ * What bias and penalties do to the logits of a sequence as it is now. To ask takes no time by the length of the sequence. Logits are scaled
+ * here: multiplied by `inverseTemperature`.
+ */
+export interface LogitChanges {
+  /** Tokens whose logits may change. */
+  readonly count: number;
+  /** They, each once. */
+  tokenIds(): Iterable<number>;
+  /** Those of them that may become likelier. */
+  risingIds(): Iterable<number>;
+  has(tokenId: number): boolean;
+  /** What becomes of the scaled logit of one of them; never more than it was unless it is one of `risingIds`. */
+  changed(tokenId: number, scaled: number, inverseTemperature: number): number;
+}
 
 /** Prompt tokens of one step whose successors are scored: each takes a row of logits. */
 export const maxScoredTokens = 32;

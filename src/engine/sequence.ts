@@ -7,6 +7,7 @@ import type { EncodedPrompt, VisionSpan } from "../core/prompt.ts";
 import type { FinishReason } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, SequenceId } from "./engine-protocol.ts";
+import { createLogitChanges, type SequenceLogitChanges } from "./logit-changes.ts";
 import type { SlotContent, SpanKey } from "./prefix-match.ts";
 import type { RoutingRecord } from "./routing-record.ts";
 
@@ -43,6 +44,8 @@ export class Sequence {
   readonly #prompt: Omit<EncodedPrompt, "spans">;
   readonly #request: Omit<EngineRequest, "prompt">;
   readonly #constraint: TokenConstraint | undefined;
+  /** Made for the first draw. */
+  #logitChanges: SequenceLogitChanges | undefined;
   readonly #spanKeys: readonly SpanKey[];
   #spans: readonly VisionSpan[];
   #tokenBuffer: Int32Array;
@@ -88,6 +91,7 @@ export class Sequence {
       this.#tokenBuffer = grown;
     }
     this.#tokenBuffer[this.#length++] = tokenId;
+    this.#logitChanges?.add(tokenId);
   }
 
   /** Has the mask behind the last token computed, which did not end the answer. */
@@ -159,11 +163,11 @@ export class Sequence {
   #nextDraw(): TokenDraw {
     const { sampling, notBefore, logprobCount } = this.#request;
     const drawIndex = this.#length - this.promptLength;
+    if (drawIndex === 0) this.#logitChanges = createLogitChanges(sampling, this.#prompt.tokenIds);
     const draw = {
       params: sampling,
       drawIndex,
-      tokenIds: this.#tokenBuffer.subarray(0, this.#length),
-      promptLength: this.promptLength,
+      ...(this.#logitChanges && { changes: this.#logitChanges }),
       ...(notBefore && drawIndex < notBefore.tokenCount && { bannedIds: notBefore.tokenIds }),
       ...(logprobCount !== undefined && { logprobCount }),
     };

@@ -20,8 +20,10 @@ import type { VisionEncoder } from "./vision-encoder.ts";
 export type DecoderOutput = {
   /** Memory of `logits`, which begin at its first byte. */
   readonly memory: Memory;
-  /** float32 [entries, vocab]. In memory, the rows of scored prompt tokens lie behind them. */
+  /** float32 [entries, vocab] */
   readonly logits: Tensor;
+  /** float32 [count, vocab]: rows of the memory from `first` on. Those of scored prompt tokens lie behind the entries'. */
+  readonly logitsOf: (first: number, count: number) => Tensor;
   /** float32 [entries, 1] */
   readonly inverseTemperature: Tensor;
 };
@@ -135,6 +137,7 @@ export class Decoder {
     return {
       memory: logits.memory,
       logits: logits.shaped(entryCount!, this.#config.vocabSize),
+      logitsOf: (first, count) => logits.rows(first, count, this.#config.vocabSize),
       inverseTemperature: tensors.inverseTemperature,
     };
   }

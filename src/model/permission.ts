@@ -6,6 +6,8 @@ export type Permission = {
   readonly mayCome: (tokenId: number) => boolean;
   /** Tokens that may come. */
   readonly count: number;
+  /** int32 [count]: which, ascending. */
+  readonly tokenIds: () => Int32Array;
 };
 
 /** Undefined: all may come. Banned tokens come when no other may: an answer that must end ends. */
@@ -15,7 +17,10 @@ export function findPermission({ allowed, bannedIds = [] }: TokenDraw, vocabSize
     return others.count > 0 ? others : permitByMask(allowed, vocabSize);
   }
   if (bannedIds.length === 0) return undefined;
-  return { mayCome: (id) => !bannedIds.includes(id), count: vocabSize - new Set(bannedIds).size };
+  const banned = new Set(bannedIds.filter((id) => id < vocabSize));
+  const mayCome = (id: number): boolean => !banned.has(id);
+  const count = vocabSize - banned.size;
+  return { mayCome, count, tokenIds: () => idsWhere(mayCome, count) };
 }
 
 function permitByMask(mask: Uint32Array, vocabSize: number): Permission {
@@ -23,7 +28,18 @@ function permitByMask(mask: Uint32Array, vocabSize: number): Permission {
   const lastBits = (1 << (vocabSize & 31)) - 1; // bits beyond the vocabulary mean nothing
   let count = bitCount((mask[wholeWords] ?? 0) & lastBits);
   for (let i = 0; i < wholeWords; i++) count += bitCount(mask[i]!);
-  return { mayCome: (id) => ((mask[id >>> 5]! >>> (id & 31)) & 1) === 1, count };
+  const mayCome = (id: number): boolean => ((mask[id >>> 5]! >>> (id & 31)) & 1) === 1;
+  return { mayCome, count, tokenIds: () => idsWhere(mayCome, count, (id) => mask[id >>> 5] === 0) };
+}
+
+/** The first `count` ids for which the claim holds. `isEmptyWord`: it holds for none of the 32 from this multiple of 32 on. */
+function idsWhere(holds: (id: number) => boolean, count: number, isEmptyWord: (id: number) => boolean = () => false): Int32Array {
+  const ids = new Int32Array(count);
+  for (let id = 0, found = 0; found < count; id++) {
+    if ((id & 31) === 0 && isEmptyWord(id)) id += 31;
+    else if (holds(id)) ids[found++] = id;
+  }
+  return ids;
 }
 
 function without(allowed: Uint32Array, bannedIds: readonly number[]): Uint32Array {

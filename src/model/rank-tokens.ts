@@ -17,12 +17,14 @@ const idRange = 2 ** 21;
  */
 export function rankTokens(logits: Float32Array, floor: number): RankedTokens {
   const bits = new Uint32Array(logits.buffer, logits.byteOffset, logits.length);
-  const keys = new Float64Array(logits.length);
+  let most = 0;
+  for (let id = 0; id < logits.length; id++) if (logits[id]! >= floor) most++;
+  const keys = new Float64Array(most);
   let count = 0;
   for (let id = 0; id < logits.length; id++) {
     if (logits[id]! >= floor) keys[count++] = (2 ** 32 - 1 - sortableBits(bits[id]!)) * idRange + id;
   }
-  const sorted = keys.subarray(0, count).toSorted();
+  const sorted = keys.toSorted();
   const tokenIds = new Int32Array(count);
   const ranked = new Float32Array(count);
   for (let i = 0; i < count; i++) {

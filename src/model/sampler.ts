@@ -1,48 +1,39 @@
-// The sampler graph and the host's part of sampling: rows of logits → one token each.
+// The sampler graph and the host's part of sampling: rows of logits → one token each, and how likely tokens are.
 
-import { samplerCandidates, samplerIo } from "../core/graph-io.ts";
 import type { PromptScoring, StepResult, TokenDraw } from "../core/batch.ts";
 import { DeviceLostError, EngineError } from "../core/errors.ts";
 import type { PromptTokenLogprobs, TokenLogprobs } from "../core/sampling.ts";
 import { isHostMemory, type HostMemory, type Memory } from "../runtime/device.ts";
-import { Mirror } from "../runtime/mirror.ts";
 import { buildOwned } from "../runtime/owned.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { Binding, Session } from "../runtime/session.ts";
+import type { Session } from "../runtime/session.ts";
 import type { DecoderOutput } from "./decoder.ts";
-import { drawFromRow, drawToken, isGreedy } from "./draw-token.ts";
-import { packedBytes, TensorPack } from "./tensor-pack.ts";
+import { drawFromRow, drawToken } from "./draw-token.ts";
+import { inverseTemperature, isGreedy } from "./row-view.ts";
+import { type BestOfRow, SamplerRun } from "./sampler-run.ts";
+import { DeviceBuffer, typedArray } from "./tensor-buffer.ts";
 import { rankOf, tokenLogprobs } from "./token-logprobs.ts";
 
-/** R rows with K candidates each. */
-function fieldsOf(R: number, K: number) {
-  return {
-    values: { dtype: "float32", shape: [R, K] },
-    tokenIds: { dtype: "int64", shape: [R, K] },
-    logSumExp: { dtype: "float32", shape: [R, 1] },
-  } as const;
-}
-
-type DrawRow = (row: number, draw: TokenDraw) => number;
+type RowsOf<T> = (row: number) => T;
 type Outcome = { readonly tokenId?: number; readonly logprobs?: TokenLogprobs; readonly error?: EngineError };
-type OutputPack = TensorPack<ReturnType<typeof fieldsOf>>;
 
 export class Sampler {
   readonly #runtime: Runtime;
   readonly #vocabSize: number;
-  readonly #candidateCount: number;
+  readonly #maxRows: number;
   readonly #parts;
-  /** By row count. */
-  readonly #packs = new Map<number, OutputPack>();
 
   constructor(runtime: Runtime, session: Session, vocabSize: number, maxRows: number) {
     this.#runtime = runtime;
     this.#vocabSize = vocabSize;
-    this.#candidateCount = Math.min(samplerCandidates, vocabSize);
+    this.#maxRows = maxRows;
     const { device } = runtime;
     this.#parts = buildOwned((owned) => ({
-      binding: owned.add(session.createBinding()),
-      mirror: owned.add(new Mirror(device, packedBytes(fieldsOf(maxRows, this.#candidateCount)))),
+      /** Of the logits as they are drawn from. */
+      scaled: owned.add(new SamplerRun(runtime, session, vocabSize, maxRows)),
+      /** Of the logits as the model gives them. */
+      plain: owned.add(new SamplerRun(runtime, session, vocabSize, maxRows)),
+      ones: owned.add(ones(runtime, maxRows)),
       // On a CPU the logits are in host memory already.
       row: device.kind === "cpu" ? undefined : owned.add(device.allocateHost(vocabSize * Float32Array.BYTES_PER_ELEMENT)),
     }));
@@ -50,11 +41,11 @@ export class Sampler {
 
   /**
    * Waits for the decoder, and draws a token from row i of its logits for each draw that is asked for. A row that none can be drawn
-   * from fails alone. Log-probabilities come from the whole row: the graph's sum is one of scaled logits.
+   * from fails alone.
    */
   draw(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): StepResult {
-    const drawRow = this.#prepare(output, draws);
-    const outcomes = draws.map((draw, row) => (draw ? this.#outcome(output, row, draw, drawRow) : {}));
+    const { scaled, logprobs } = this.#rank(output, draws);
+    const outcomes = draws.map((draw, row) => (draw ? this.#outcome(output, row, draw, scaled, logprobs) : {}));
     return {
       tokenIds: outcomes.map(({ tokenId }) => tokenId),
       ...(outcomes.some(({ logprobs }) => logprobs) && { logprobs: outcomes.map(({ logprobs }) => logprobs) }),
@@ -63,88 +54,90 @@ export class Sampler {
   }
 
   /** Of a prefill that was waited for: how likely each token of the prompt was to come next. Throws EngineError for logits that are not finite. */
-  score({ memory }: DecoderOutput, { nextIds, topCount }: PromptScoring): PromptTokenLogprobs[] {
-    return Array.from(nextIds, (tokenId, i) => {
-      const row = this.#fetchRow(memory, 1 + i);
-      const scored = tokenLogprobs(row, tokenId, topCount);
-      if (Number.isNaN(scored.logprob)) throw new EngineError("the logits of the prompt are not finite");
-      return { ...scored, rank: rankOf(row, tokenId) };
-    });
+  score({ memory, logitsOf }: DecoderOutput, { nextIds, topCount }: PromptScoring): PromptTokenLogprobs[] {
+    const scores: PromptTokenLogprobs[] = [];
+    for (let first = 0; first < nextIds.length; first += this.#maxRows) {
+      const count = Math.min(this.#maxRows, nextIds.length - first);
+      const best = this.#parts.plain.run(logitsOf(1 + first, count), this.#parts.ones.shaped(count, 1));
+      for (let i = 0; i < count; i++) {
+        const row = best(i);
+        const tokenId = nextIds[first + i]!;
+        if (!Number.isFinite(row.logSumExp)) throw new EngineError("the logits of the prompt are not finite");
+        const logprobs = tokenLogprobs(row, tokenId, topCount, () => this.#fetchLogit(memory, 1 + first + i, tokenId));
+        scores.push({ ...logprobs, rank: rankOf(row, tokenId, () => this.#fetchRow(memory, 1 + first + i)) });
+      }
+    }
+    return scores;
   }
 
-  #outcome({ memory }: DecoderOutput, row: number, draw: TokenDraw, drawRow: DrawRow): Outcome {
+  dispose(): void {
+    this.#parts.owned.dispose();
+  }
+
+  /** Runs the graph as often as the draws need it: greedy ones on a CPU do not, and logits that nothing scales are ranked once for both. */
+  #rank({ memory, logits, inverseTemperature: factors }: DecoderOutput, draws: readonly (TokenDraw | undefined)[]) {
+    const { scaled, plain, ones } = this.#parts;
+    const scored = draws.filter((draw) => draw?.logprobCount !== undefined);
+    const isScaled = scored.some((draw) => draw && inverseTemperature(draw.params) !== 1);
+    const needsSums = !isHostMemory(memory) || draws.some((draw) => draw && !isGreedy(draw.params));
+    const ofScaled = needsSums || (scored.length > 0 && !isScaled) ? scaled.run(logits, factors) : undefined;
+    const ofPlain = isScaled ? plain.run(logits, ones.shaped(draws.length, 1)) : ofScaled;
+    return { scaled: needsSums ? ofScaled : undefined, logprobs: ofPlain };
+  }
+
+  #outcome(
+    { memory }: DecoderOutput,
+    row: number,
+    draw: TokenDraw,
+    scaled: RowsOf<BestOfRow> | undefined,
+    plain: RowsOf<BestOfRow> | undefined,
+  ): Outcome {
     try {
-      const tokenId = drawRow(row, draw);
-      if (draw.logprobCount === undefined) return { tokenId };
-      return { tokenId, logprobs: tokenLogprobs(this.#fetchRow(memory, row), tokenId, draw.logprobCount) };
+      const fullRow = (): Float32Array => this.#fetchRow(memory, row);
+      const tokenId = scaled ? drawToken({ ...scaled(row), fullRow }, draw) : drawFromRow(fullRow(), draw);
+      if (draw.logprobCount === undefined || !plain) return { tokenId };
+      return { tokenId, logprobs: tokenLogprobs(plain(row), tokenId, draw.logprobCount, () => this.#fetchLogit(memory, row, tokenId)) };
     } catch (error) {
       if (!(error instanceof EngineError) || error instanceof DeviceLostError) throw error;
       return { error };
     }
   }
 
-  /** Computes what all rows need. */
-  #prepare(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): DrawRow {
-    const { memory } = output;
-    if (isHostMemory(memory) && draws.every((draw) => !draw || isGreedy(draw.params))) {
-      return (row, draw) => drawFromRow(this.#rowIn(memory, row), draw); // needs no sums over the vocabulary
-    }
-    const { values, tokenIds, logSumExp } = this.#run(output, draws.length);
-    return (row, draw) => {
-      const slice = [row * this.#candidateCount, (row + 1) * this.#candidateCount] as const;
-      return drawToken(
-        {
-          values: values.subarray(...slice),
-          tokenIds: tokenIds.subarray(...slice),
-          logSumExp: logSumExp[row]!,
-          vocabSize: this.#vocabSize,
-          fullRow: () => this.#fetchRow(memory, row),
-        },
-        draw,
-      );
-    };
-  }
-
-  dispose(): void {
-    for (const pack of this.#packs.values()) pack.dispose();
-    this.#parts.owned.dispose();
-  }
-
-  #run(output: DecoderOutput, rows: number): OutputPack["arrays"] {
-    const pack = this.#packFor(rows);
-    const { binding } = this.#parts;
-    bindOutputs(binding, pack);
-    binding.input(samplerIo.logits, output.logits);
-    binding.input(samplerIo.inverseTemperature, output.inverseTemperature);
-    binding.run();
-    pack.download();
-    this.#runtime.device.synchronize();
-    return pack.arrays;
-  }
-
-  #packFor(rows: number): OutputPack {
-    let pack = this.#packs.get(rows);
-    if (!pack) this.#packs.set(rows, (pack = new TensorPack(this.#runtime, this.#parts.mirror, fieldsOf(rows, this.#candidateCount))));
-    return pack;
-  }
-
-  /** The unscaled logits of a row, until the next row is fetched. */
+  /** The unscaled logits of a row, until the next are fetched. */
   #fetchRow(memory: Memory, row: number): Float32Array {
-    if (isHostMemory(memory)) return this.#rowIn(memory, row);
-    const target = this.#parts.row!;
-    const rowBytes = this.#vocabSize * Float32Array.BYTES_PER_ELEMENT;
-    this.#runtime.device.copy({ memory: target, offset: 0 }, { memory, offset: row * rowBytes }, rowBytes);
-    this.#runtime.device.synchronize();
-    return this.#rowIn(target, 0);
+    return this.#fetch(memory, row * this.#vocabSize, this.#vocabSize);
   }
 
-  #rowIn({ bytes }: HostMemory, row: number): Float32Array {
-    return new Float32Array(bytes, row * this.#vocabSize * Float32Array.BYTES_PER_ELEMENT, this.#vocabSize);
+  #fetchLogit(memory: Memory, row: number, tokenId: number): number {
+    return this.#fetch(memory, row * this.#vocabSize + tokenId, 1)[0]!;
+  }
+
+  #fetch(memory: Memory, start: number, count: number): Float32Array {
+    const offset = start * Float32Array.BYTES_PER_ELEMENT;
+    if (isHostMemory(memory)) return floats(memory, offset, count);
+    const target = this.#parts.row!;
+    this.#runtime.device.copy({ memory: target, offset: 0 }, { memory, offset }, count * Float32Array.BYTES_PER_ELEMENT);
+    this.#runtime.device.synchronize();
+    return floats(target, 0, count);
   }
 }
 
-function bindOutputs(binding: Binding, { tensors }: OutputPack): void {
-  binding.output(samplerIo.values, tensors.values);
-  binding.output(samplerIo.tokenIds, tensors.tokenIds);
-  binding.output(samplerIo.logSumExp, tensors.logSumExp);
+function floats({ bytes }: HostMemory, offset: number, count: number): Float32Array {
+  return new Float32Array(bytes, offset, count);
+}
+
+/** float32 [count] */
+function ones(runtime: Runtime, count: number): DeviceBuffer {
+  const { device } = runtime;
+  const byteLength = count * Float32Array.BYTES_PER_ELEMENT;
+  const host = device.allocateHost(byteLength);
+  try {
+    const buffer = DeviceBuffer.allocate(runtime, "float32", count);
+    typedArray(host, "float32", 0, count).fill(1);
+    device.copy({ memory: buffer.memory, offset: 0 }, { memory: host, offset: 0 }, byteLength);
+    device.synchronize();
+    return buffer;
+  } finally {
+    host.dispose();
+  }
 }

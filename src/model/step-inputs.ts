@@ -4,7 +4,7 @@ import type { BatchEntry } from "../core/batch.ts";
 import { assert } from "../core/errors.ts";
 import { Mirror } from "../runtime/mirror.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { inverseTemperature } from "./draw-token.ts";
+import { inverseTemperature } from "./row-view.ts";
 import { packedBytes, TensorPack } from "./tensor-pack.ts";
 
 /** B entries of S tokens each, and R rows of logits. */

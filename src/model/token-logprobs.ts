@@ -1,16 +1,26 @@
-// What the model itself says of a token that was drawn: log-probabilities from the unscaled logits of a row.
+// What the model itself says of a token: log-probabilities from the best of a row of unscaled logits and their log-sum-exp.
 
 import type { TokenLogprobs } from "../core/sampling.ts";
+import { orderTies } from "./row-view.ts";
+import type { BestOfRow } from "./sampler-run.ts";
 
-/** Of the logits [vocab] as the model gave them; the `count` best tokens, best first, the lower id among equals. */
-export function tokenLogprobs(logits: Float32Array, tokenId: number, count: number): TokenLogprobs {
-  const logSum = logSumExp(logits);
-  const top = bestIds(logits, count).map((id) => ({ tokenId: id, logprob: logits[id]! - logSum }));
-  return { logprob: logits[tokenId]! - logSum, top };
+/** With the `count` best tokens, best first, the lower id among equals. `logitOf` fetches the token's own logit. */
+export function tokenLogprobs(row: BestOfRow, tokenId: number, count: number, logitOf: () => number): TokenLogprobs {
+  const { values, logSumExp } = row;
+  const ids = orderTies(values, row.tokenIds, values.length);
+  const place = ids.indexOf(tokenId);
+  // The sum is rounded: a token of all but the whole probability is not to have more.
+  const logprobOf = (logit: number): number => Math.min(0, logit - logSumExp);
+  const top = Array.from(ids.subarray(0, count), (id, i) => ({ tokenId: id, logprob: logprobOf(values[i]!) }));
+  return { logprob: logprobOf(place < 0 ? logitOf() : values[place]!), top };
 }
 
-/** The place of a token among all by their logits [vocab], 1 for the best; the lower id goes first among equals. */
-export function rankOf(logits: Float32Array, tokenId: number): number {
+/** The place of a token among all by their logits, 1 for the best; the lower id goes first among equals. `fullRow` fetches all logits [vocab]. */
+export function rankOf({ values, tokenIds, vocabSize }: BestOfRow, tokenId: number, fullRow: () => Float32Array): number {
+  const place = orderTies(values, tokenIds, values.length).indexOf(tokenId);
+  // Of those equal to the last of the list, some may not be in it.
+  if (place >= 0 && (values.length === vocabSize || values[place]! > values.at(-1)!)) return place + 1;
+  const logits = fullRow();
   const own = logits[tokenId]!;
   let before = 0;
   for (let id = 0; id < logits.length; id++) {
@@ -18,27 +28,4 @@ export function rankOf(logits: Float32Array, tokenId: number): number {
     if (logit > own || (logit === own && id < tokenId)) before++;
   }
   return before + 1;
-}
-
-// Plain loops: array methods take several times as long, which shows for a vocabulary of 10^5.
-
-function logSumExp(logits: Float32Array): number {
-  let best = -Infinity;
-  for (let id = 0; id < logits.length; id++) if (logits[id]! > best) best = logits[id]!;
-  let sum = 0;
-  for (let id = 0; id < logits.length; id++) sum += Math.exp(logits[id]! - best);
-  return best + Math.log(sum);
-}
-
-function bestIds(logits: Float32Array, count: number): number[] {
-  const ids: number[] = [];
-  if (count === 0) return ids;
-  for (let id = 0; id < logits.length; id++) {
-    const logit = logits[id]!;
-    if (ids.length === count && logit <= logits[ids[count - 1]!]!) continue;
-    let place = Math.min(ids.length, count - 1);
-    for (; place > 0 && logits[ids[place - 1]!]! < logit; place--) ids[place] = ids[place - 1]!;
-    ids[place] = id;
-  }
-  return ids;
 }

@@ -38,6 +38,6 @@ function blankEntry(slot: number, start: number, length: number): BatchEntry {
     positions: Int32Array.from({ length: 3 * length }, (_, i) => start + (i % length)),
     visionExpert: new Uint8Array(length),
     spans: [],
-    draw: { params: greedy, drawIndex: 0, tokenIds, promptLength: length },
+    draw: { params: greedy, drawIndex: 0 },
   };
 }

@@ -62,6 +62,11 @@ export class FakeModel implements ModelRunner {
     this.log.push(describe(batch));
     if (batch.type === "decode")
       check(entries.length > 0 && entries.every(isDecodeEntry), "decode entries are one token each, in slots 0 …");
+    const isFirst = batch.type === "prefill";
+    check(
+      entries.every(({ draw }) => !draw || (draw.drawIndex === 0) === isFirst),
+      "draws are counted from the end of the prompt",
+    );
     this.onStep(batch);
     if (this.failNext === "step") {
       this.failNext = undefined;
@@ -155,8 +160,6 @@ export class FakeModel implements ModelRunner {
     check(tokenIds.length > 0 && cells.length <= this.slotCapacity, "a step computes at least one token and stays within the slot");
     this.#slots[slot] = cells;
     if (!draw) return undefined;
-    check(draw.tokenIds.length === cells.length, "a draw comes after the last token");
-    check(draw.drawIndex === draw.tokenIds.length - draw.promptLength, "draws are counted from the end of the prompt");
     const tokenId = this.#nextToken(cells, draw.drawIndex);
     return draw.allowed === undefined || isAllowed(draw.allowed, tokenId) ? tokenId : lowestAllowed(draw.allowed);
   }

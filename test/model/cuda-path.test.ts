@@ -1,3 +1,4 @@
+import { createLogitChanges } from "../../src/engine/logit-changes.ts";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -97,8 +98,11 @@ describe("the model on a GPU", () => {
 });
 
 /** Entry i of a decode batch: one token after `start` others. */
-function decodeEntry(slot: number, start: number, sampling: Partial<SamplingParams> = {}): BatchEntry {
+function decodeEntry(slot: number, start: number, sampling: Partial<SamplingParams> = {}, logprobCount?: number): BatchEntry {
   const tokenIds = Int32Array.of(40 + slot);
+  const params = { ...greedy, ...sampling };
+  const changes = createLogitChanges(params, tokenIds);
+  changes?.add(7);
   return {
     slot: slot as SlotId,
     start,
@@ -106,7 +110,7 @@ function decodeEntry(slot: number, start: number, sampling: Partial<SamplingPara
     positions: Int32Array.of(start, start, start),
     visionExpert: new Uint8Array(1),
     spans: [],
-    draw: { params: { ...greedy, ...sampling }, drawIndex: 0, tokenIds, promptLength: 0 },
+    draw: { params, drawIndex: 1, changes, ...(logprobCount !== undefined && { logprobCount }) },
   };
 }
 
@@ -116,7 +120,7 @@ test.each(["cpu", "cuda"])("a row that no token can be drawn from fails alone (%
   const batchOf = (...changes: ((entry: BatchEntry) => BatchEntry)[]) =>
     model.step({ type: "decode", entries: changes.map((change, slot) => change(decodeEntry(slot, 0))) });
   const same = (entry: BatchEntry) => entry;
-  const notFinite = (entry: BatchEntry) => ({ ...entry, draw: { ...entry.draw!, params: { ...greedy, logitBias: [[7, NaN]] as const } } });
+  const notFinite = (entry: BatchEntry) => ({ ...entry, draw: { ...entry.draw!, params: { ...greedy, temperature: NaN } } });
   const withoutMask = (entry: BatchEntry) => ({
     ...entry,
     draw: {
@@ -133,7 +137,7 @@ test.each(["cpu", "cuda"])("a row that no token can be drawn from fails alone (%
   expect(tokenIds).toEqual([good[0], undefined, undefined]);
   expect(errors?.map((error) => error?.message)).toEqual([
     undefined,
-    expect.stringMatching(/not finite: that of token 7 is NaN/),
+    expect.stringMatching(/not finite: their log-sum-exp is NaN/),
     "no mask came",
   ]);
   model.dispose();
@@ -142,22 +146,35 @@ test.each(["cpu", "cuda"])("a row that no token can be drawn from fails alone (%
 });
 
 describe("a decode step on a GPU", () => {
-  const cases: [string, Partial<SamplingParams>[], object][] = [
+  const penalties = { presencePenalty: 1, frequencyPenalty: 0.5, repetitionPenalty: 1.2 };
+  const once = { run: 2, download: 1, synchronize: 1 };
+  const cases: [string, BatchEntry[], object][] = [
     [
       "takes one copy up, two runs, one copy down and one synchronization",
-      [{}, { temperature: 1, topK: 40 }],
-      { download: 1, synchronize: 1 },
+      [decodeEntry(0, 0), decodeEntry(1, 0, { temperature: 1, topK: 40 })],
+      once,
     ],
-    ["fetches the row of each penalised sequence", [{}, { presencePenalty: 1 }, { presencePenalty: 1 }], { download: 3, synchronize: 3 }],
+    ["takes no more for penalties", [decodeEntry(0, 0, penalties), decodeEntry(1, 0, { ...penalties, temperature: 1, topK: 5 })], once],
+    ["takes no more for log-probabilities of logits that nothing scales", [decodeEntry(0, 0, {}, 20), decodeEntry(1, 0, {}, 20)], once],
+    [
+      "ranks the logits once more for log-probabilities beside a temperature, however many sequences want them",
+      [0, 1, 2].map((slot) => decodeEntry(slot, 0, { temperature: 0.5, topK: 5 }, 20)),
+      { run: 3, download: 2, synchronize: 2 },
+    ],
+    [
+      "fetches the row of each sequence with a token that a bias raises",
+      [0, 1, 2].map((slot) => decodeEntry(slot, 0, slot === 0 ? {} : { logitBias: [[9, 1]] })),
+      { run: 2, download: 3, synchronize: 3 },
+    ],
   ];
-  test.each(cases)("%s", (_, samplings, counts) => {
+  test.each(cases)("%s", (_, entries, counts) => {
     const { cuda, runtime } = makeFakeGpu();
     const model = makeModel(runtime, folder, manifest);
     cuda.takeCounts();
 
-    model.step({ type: "decode", entries: samplings.map((sampling, slot) => decodeEntry(slot, 0, sampling)) });
+    model.step({ type: "decode", entries });
 
-    expect(cuda.takeCounts()).toEqual({ upload: 1, run: 2, onDevice: 0, rows: 0, ...counts });
+    expect(cuda.takeCounts()).toEqual({ upload: 1, onDevice: 0, rows: 0, ...counts });
     model.dispose();
     runtime.dispose();
     cuda.dispose();

@@ -3,12 +3,19 @@ import { describe, expect, test } from "vitest";
 import type { TokenDraw } from "../../src/core/batch.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { greedy, type SamplingParams } from "../../src/core/sampling.ts";
-import { drawToken, inverseTemperature, randomUnit, type SamplerRow } from "../../src/model/draw-token.ts";
+import { createLogitChanges } from "../../src/engine/logit-changes.ts";
+import { drawFromRow, drawToken, randomUnit } from "../../src/model/draw-token.ts";
+import { inverseTemperature, type SamplerRow } from "../../src/model/row-view.ts";
 
 const plain: SamplingParams = { ...greedy, temperature: 1 };
 
-function makeDraw(params: Partial<SamplingParams>, { drawIndex = 0, prompt = [0], answer = [] as number[] } = {}): TokenDraw {
-  return { params: { ...plain, ...params }, drawIndex, tokenIds: Int32Array.from([...prompt, ...answer]), promptLength: prompt.length };
+type TestDraw = TokenDraw & { readonly prompt: readonly number[]; readonly answer: readonly number[] };
+
+function makeDraw(params: Partial<SamplingParams>, { drawIndex = 0, prompt = [0], answer = [] as number[] } = {}): TestDraw {
+  const all = { ...plain, ...params };
+  const changes = createLogitChanges(all, Int32Array.from(prompt));
+  for (const tokenId of answer) changes?.add(tokenId);
+  return { params: all, drawIndex, changes, prompt, answer };
 }
 
 function maskOf(tokenIds: readonly number[], vocabSize: number): Uint32Array {
@@ -38,16 +45,16 @@ function makeRow(logits: Float32Array, params: SamplingParams, candidateCount: n
 }
 
 /** The definition, as plainly as it can be written. */
-function reference(logits: Float32Array, draw: TokenDraw): number {
-  const { params, drawIndex, tokenIds, promptLength } = draw;
-  const answer = [...tokenIds.subarray(promptLength)];
-  const penalised = logits.map((logit, id) => {
-    for (const [biasedId, bias] of params.logitBias ?? []) if (biasedId === id) logit = Math.fround(logit + bias);
-    if (tokenIds.includes(id)) logit = Math.fround(logit > 0 ? logit / params.repetitionPenalty : logit * params.repetitionPenalty);
+function reference(logits: Float32Array, draw: TestDraw): number {
+  const { params, drawIndex, prompt, answer } = draw;
+  const factor = inverseTemperature(params);
+  const scaled = logits.map((unscaled, id) => {
+    const biases = (params.logitBias ?? []).filter(([biasedId]) => biasedId === id).map(([, bias]) => bias);
+    let logit = Math.fround(unscaled * factor) + factor * biases.reduce((sum, bias) => sum + bias, 0);
+    if ([...prompt, ...answer].includes(id)) logit = logit > 0 ? logit / params.repetitionPenalty : logit * params.repetitionPenalty;
     const count = answer.filter((other) => other === id).length;
-    return count > 0 ? logit - params.presencePenalty - count * params.frequencyPenalty : logit;
+    return count > 0 ? logit - factor * (params.presencePenalty + count * params.frequencyPenalty) : logit;
   });
-  const scaled = penalised.map((logit) => logit * inverseTemperature(params));
   const order = possibleIds(logits, draw).toSorted((a, b) => scaled[b]! - scaled[a]! || a - b);
   if (params.temperature === 0) return order[0]!;
 
@@ -132,6 +139,22 @@ describe("drawing a token", () => {
     );
   });
 
+  test("looks few rows up beside penalties, and draws what the whole row gives", () => {
+    const vocabSize = 5000;
+    const logits = Float32Array.from({ length: vocabSize }, (_, id) => 6 * gaussian(id));
+    const byLogit = [...logits.keys()].toSorted((a, b) => logits[b]! - logits[a]!);
+    const said = Array.from({ length: 300 }, (_, i) => (i % 3 === 0 ? byLogit[i]! : (i * 7) % vocabSize));
+    const wishes = [{ presencePenalty: 0.7, frequencyPenalty: 0.3 }, { repetitionPenalty: 1.2 }, { presencePenalty: 1, topP: 0.8 }];
+    for (const params of [...wishes, { ...greedy, presencePenalty: 2 }]) {
+      const row = makeRow(logits, { ...plain, ...params }, 256);
+      for (let drawIndex = 0; drawIndex < 300; drawIndex++) {
+        const draw = makeDraw(params, { prompt: said, answer: said, drawIndex });
+        expect(drawToken(row, draw)).toBe(drawFromRow(logits, draw));
+      }
+      expect(row.fetches).toBeLessThan(30);
+    }
+  });
+
   test("draws from the tokens that may come as if there were no others", () => {
     const places = fc.array(fc.nat(59), { maxLength: 60 });
     fc.assert(
@@ -139,7 +162,7 @@ describe("drawing a token", () => {
         const [values, params, penalty, allowedPlaces, bannedPlaces, candidateCount] = drawn;
         const logits = Float32Array.from(values);
         const within = (ids: readonly number[]) => ids.map((id) => id % logits.length);
-        const draw: TokenDraw = {
+        const draw: TestDraw = {
           ...makeDraw({ ...params, ...(values.length % 3 === 0 && penalty) }),
           ...(allowedPlaces && { allowed: maskOf(within(allowedPlaces), logits.length) }),
           bannedIds: within(bannedPlaces),
@@ -171,9 +194,15 @@ describe("drawing a token", () => {
     const logits = Float32Array.from({ length: 100 }, (_, id) => -id);
     for (const params of [plain, greedy]) {
       const row = makeRow(logits, params, 10);
-      expect(drawToken(row, { ...makeDraw(params), allowed: maskOf([77], 100) })).toBe(77);
+      expect(drawToken(row, { ...makeDraw({ ...params, topK: 1 }), allowed: maskOf([77, 78], 100) })).toBe(77);
       expect(row.fetches).toBe(1);
     }
+  });
+
+  test("looks nothing up for the only token that may come", () => {
+    const row = makeRow(Float32Array.of(5, 4, 3, 2, 1), plain, 2);
+    expect(drawToken(row, { ...makeDraw({}), allowed: maskOf([4], 5) })).toBe(4);
+    expect(row.fetches).toBe(0);
   });
 
   test("counts what may come but is no candidate, however far below a forbidden token", () => {
@@ -194,7 +223,7 @@ describe("drawing a token", () => {
     const logits = Float32Array.from({ length: vocabSize }, (_, id) => 3 * gaussian(id));
     const params = { ...plain, temperature: 0.5 };
     const row = makeRow(logits, params, 256);
-    const roundedSum = row.logSumExp + direction * 0.9 * vocabSize * 2 ** -24;
+    const roundedSum = row.logSumExp + direction * 0.9 * (vocabSize / 8) * 2 ** -24;
     const scaled = logits
       .map((logit) => logit * 2)
       .toSorted()
@@ -295,10 +324,10 @@ describe("broken logits never become a token", () => {
     ["NaN", Float32Array.of(1, Number.NaN, 0)],
     ["infinite", Float32Array.of(1, Infinity, 0)],
     ["all minus infinite", new Float32Array(3).fill(-Infinity)],
-  ])("a row with a logit that is %s, with a penalty on", (_, logits) => {
-    const broken = { ...row, fullRow: () => logits };
+  ])("a row with a logit that is %s, with a penalty on or that of the only token that may come", (_, logits) => {
     for (const temperature of [0, 1]) {
-      expect(() => drawToken(broken, makeDraw({ temperature, presencePenalty: 1 }))).toThrow(/not finite/);
+      expect(() => drawFromRow(logits, makeDraw({ temperature, presencePenalty: 1 }))).toThrow(/not finite/);
+      expect(() => drawFromRow(logits, { ...makeDraw({ temperature }), allowed: maskOf([1], 3) })).toThrow(/not finite/);
     }
   });
 });
