@@ -8,7 +8,7 @@ import { toModelInfo, toModelPage } from "./messages/model-info.ts";
 
 type Names = Pick<AppOptions, "modelId" | "modelAliases">;
 
-/** `root`, a field of vLLM, is the same for all names: they are one model. */
+/** `root` and `max_model_len` are fields of vLLM. The root is the same for all names: they are one model. */
 function modelCard(id: string, { modelId, created, contextLength, takesVideoFiles, exposesRouting }: AppOptions) {
   return {
     id,
@@ -17,6 +17,7 @@ function modelCard(id: string, { modelId, created, contextLength, takesVideoFile
     owned_by: "ernie-vl",
     root: modelId,
     context_length: contextLength,
+    max_model_len: contextLength,
     input_modalities: ["text", "image", ...(takesVideoFiles ? ["video"] : [])],
     output_modalities: ["text"],
     ...(exposesRouting && { routing: true }),

@@ -21,6 +21,13 @@ const part = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, vi
   error: (issue) => (issue.code === "invalid_union" ? partTypes : `an object with a type, ${partTypes}`),
 });
 const parts = z.array(part);
+/** What an answer refused, as OpenAI's clients send it back: a text like others. */
+const refusalPart = z
+  .object({ type: z.literal("refusal"), refusal: text })
+  .transform(({ refusal }) => ({ type: "text" as const, text: refusal }));
+const assistantPart = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, videoPart, refusalPart], {
+  error: (issue) => (issue.code === "invalid_union" ? `${partTypes}, or "refusal"` : `an object with a type, ${partTypes}, or "refusal"`),
+});
 const expectedContent = "a string or an array of parts";
 const content = z.union([text, parts.min(1, "at least one part")], expectedContent);
 
@@ -30,12 +37,16 @@ const message = z.discriminatedUnion(
     z.object({ role: z.enum(["system", "developer", "user"]), content }),
     z.object({
       role: z.literal("assistant"),
-      content: optional(z.union([text, parts], expectedContent), "May be missing or empty beside calls."),
+      content: optional(z.union([text, z.array(assistantPart)], expectedContent), "May be missing or empty beside calls."),
       reasoning_content: optional(text, "What was thought before; the template decides whether the model sees it."),
       reasoning: optional(text, "Another name of `reasoning_content`."),
       tool_calls: optional(z.array(toolCall, "an array of tool calls"), "Calls that the model made, as it made them."),
     }),
-    z.object({ role: z.literal("tool"), content, tool_call_id: text.describe("The id of the call that this is the result of.") }),
+    z.object({
+      role: z.literal("tool"),
+      content: z.union([text, parts], expectedContent),
+      tool_call_id: text.describe("The id of the call that this is the result of."),
+    }),
   ],
   {
     error: (issue) =>

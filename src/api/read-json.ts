@@ -12,6 +12,10 @@ export async function readJsonObject(c: Context<AppEnv>, maxBytes: number): Prom
   if (!/^application\/json\s*(;|$)/i.test(contentType ?? "")) {
     throw new RequestError(`expected the header "Content-Type: application/json", got ${JSON.stringify(contentType ?? "none")}`);
   }
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity") {
+    throw new RequestError(`expected a body without compression, got the header "Content-Encoding: ${encoding.slice(0, 100)}"`);
+  }
   const text = decodeUtf8(await readBytes(request, maxBytes, (bytes) => c.get("record").holdBody(bytes)));
   if (text.trim() === "") throw new RequestError("expected a JSON object as the body, got an empty body");
   const value = parseJson(text);

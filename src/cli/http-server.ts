@@ -43,7 +43,8 @@ export function createHttpServer(
     keepAlive: true,
     keepAliveInitialDelay: probeSilentMs,
   };
-  const server = createAdaptorServer({ fetch, serverOptions }) as Server; // of node:http: nothing else was asked for
+  // `hostname` is for requests that name none: load balancers probe in HTTP/1.0.
+  const server = createAdaptorServer({ fetch, serverOptions, hostname: "localhost" }) as Server; // of node:http: nothing else was asked for
   const answers = new OpenAnswers(server);
   server.closeIdleConnections = () => answers.closeOthers();
   disconnectStalledClients(server, answers, stalledMs);

@@ -9,6 +9,7 @@ describe("models", () => {
     owned_by: "ernie-vl",
     root: "ernie",
     context_length: 4096,
+    max_model_len: 4096,
     input_modalities: ["text", "image"],
     output_modalities: ["text"],
   };

@@ -249,6 +249,45 @@ test.each<[string, string, object]>([
       client_metadata: { turn: "1" },
     },
   ],
+  [
+    "Claude Code with tool search",
+    "/v1/messages?beta=true",
+    {
+      model: "ernie",
+      max_tokens: 32_000,
+      system: [{ type: "text", text: "You are.", cache_control: { type: "ephemeral" } }],
+      tools: [
+        { name: "ToolSearch", description: "Finds", input_schema: parameters },
+        { name: "mcp__a__b", description: "", input_schema: parameters, defer_loading: true, eager_input_streaming: true },
+      ],
+      messages: [
+        { role: "user", content: [{ type: "text", text: "Do it.", cache_control: { type: "ephemeral" } }] },
+        {
+          role: "system",
+          content: [
+            { type: "text", text: "Tools: mcp__a__b" },
+            { type: "tool_addition", tool: { type: "tool_reference", name: "mcp__a__b" } },
+          ],
+        },
+        {
+          role: "assistant",
+          content: [
+            { type: "thinking", thinking: "Hm.", signature: "unsigned" },
+            { type: "tool_use", id: "toolu_1", name: "ToolSearch", input: { query: "b" }, caller: { type: "direct" } },
+          ],
+        },
+        {
+          role: "user",
+          content: [{ type: "tool_result", tool_use_id: "toolu_1", content: [{ type: "tool_reference", tool_name: "mcp__a__b" }] }],
+        },
+      ],
+      thinking: { type: "adaptive", display: "omitted" },
+      output_config: { effort: "high" },
+      context_management: { edits: [{ type: "clear_thinking_20251015", keep: "all" }] },
+      metadata: { user_id: "u" },
+      stream: true,
+    },
+  ],
   ["LM Studio's examples", chatPath, { model: "ernie", messages: hi, temperature: 0.7, max_tokens: -1, stream: false }],
   ["Together's and llama.cpp's schema", chatPath, { messages: hi, response_format: { type: "json_object", schema: parameters } }],
 ])("%s", async (_, path, body) => {

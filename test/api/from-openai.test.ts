@@ -56,6 +56,32 @@ describe("messages", () => {
     expect(chat.messages[0]).toEqual({ role: "assistant", content: [{ type: "text", text: "A." }], reasoning });
   });
 
+  test("what an answer refused comes back as its text, and a tool's result may be empty", async () => {
+    const chat = await chatOf({
+      messages: [
+        {
+          role: "assistant",
+          content: [
+            { type: "text", text: "Hm. " },
+            { type: "refusal", refusal: "No." },
+          ],
+        },
+        { role: "tool", content: [], tool_call_id: "1" },
+      ],
+    });
+
+    expect(chat.messages).toEqual([
+      {
+        role: "assistant",
+        content: [
+          { type: "text", text: "Hm. " },
+          { type: "text", text: "No." },
+        ],
+      },
+      { role: "tool", toolCallId: "1", content: [] },
+    ]);
+  });
+
   test("an assistant message without content is empty", async () => {
     const chat = await chatOf({ messages: [{ role: "assistant", content: null }] });
 

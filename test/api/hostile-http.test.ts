@@ -150,6 +150,7 @@ describe("on a socket", () => {
     ["two lengths that differ", `${head}content-length: 5\r\ncontent-length: 6\r\n\r\n${body}`, 400],
     ["a body shorter than its JSON", `${head}content-length: ${body.length - 3}\r\n\r\n${body}`, 400],
     ["a compressed body, which is not opened", `${head}content-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x0b\x08\x00`, 400],
+    ["a load balancer's probe, in HTTP/1.0 and to no host", "GET /health HTTP/1.0\r\n\r\n", 200],
     ["two content types", `${head}content-type: text/plain\r\ncontent-length: ${body.length}\r\n\r\n${body}`, 400],
     ["a path that climbs", "GET /assets/../../../../etc/passwd HTTP/1.1\r\nhost: localhost\r\n\r\n", 404],
     ["a path that climbs, escaped", "GET /assets/..%2f..%2fetc%2fpasswd HTTP/1.1\r\nhost: localhost\r\n\r\n", 404],

@@ -103,7 +103,7 @@ export const requestFields = {
   tools: {
     does: "effective",
     values: "up to 1,024 with `name` and `input_schema`",
-    note: "`strict` holds all calls to their schemas; `cache_control`, `defer_loading`, `eager_input_streaming`, `input_examples` and `allowed_callers` are ignored; tools of Anthropic's own (`bash_…`, `web_search_…`) are refused",
+    note: "`strict` holds all calls to their schemas; `cache_control`, `eager_input_streaming`, `input_examples` and `allowed_callers` are ignored, and so is `defer_loading`: the model is told of all tools from the beginning, and the prompt stays cached; tools of Anthropic's own (`bash_…`, `web_search_…`) are refused",
     sent: { tools: [{ ...clock, cache_control: { type: "ephemeral" }, defer_loading: true }] },
     effect: { chat: { toolUse: { tools: [{ name: "clock", parameters: { type: "object" } }], choice: "auto" } } },
     proof: [e2e, "is called, and its result answered: %o"],
@@ -247,11 +247,30 @@ export const blockFields = {
     sent: afterAnswer({ type: "thinking", thinking: "hm", signature: "x" }),
     effect: { chat: { messages: [{ reasoning: "hm" }, {}] } },
   },
-  redacted_thinking: {
+  "tool_addition, tool_removal": {
+    does: "effective",
+    values: "in messages of system and user; `tool` a reference to one declared before, or a definition",
+    note: "the tools at the end of the conversation are those that the model is told of",
+    sent: {
+      tools: [clock, { ...clock, name: "watch" }],
+      ...asks({ type: "tool_removal", tool: { type: "tool_reference", name: "watch" } }, textBlock),
+    },
+    effect: { chat: { toolUse: { tools: [{ name: "clock" }] } } },
+    proof: [aboutMessages, "tools that are added and taken away in the middle"],
+  },
+  tool_reference: {
+    does: "effective",
+    values: "`tool_name`, in a result",
+    note: "the model reads that this tool can be called now; it was told of it before",
+    sent: asks({ type: "tool_result", tool_use_id: "1", content: [{ type: "tool_reference", tool_name: "clock" }] }),
+    effect: { chat: { messages: [{ role: "tool", content: [{ text: "The tool clock can be called now.\n" }] }] } },
+    proof: [aboutMessages, "tools that a search found, by their names; where another model had taken over is nothing to this one"],
+  },
+  "redacted_thinking, fallback": {
     does: "effective",
     values: "anything",
     note: "left out: nobody here can read it",
-    sent: afterAnswer({ type: "redacted_thinking", data: "x" }, textBlock),
+    sent: afterAnswer({ type: "redacted_thinking", data: "x" }, { type: "fallback", to: { model: "m" } }, textBlock),
     effect: { chat: { messages: [{ role: "assistant", content: [textBlock] }, {}] } },
   },
   "document, search_result, server_tool_use, …": {

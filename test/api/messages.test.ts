@@ -7,6 +7,7 @@ import { chatPath, makeApp, pngBase64, post, type Script, started, thinkingEvent
 
 const path = "/v1/messages";
 const says = (content: unknown, fields: object = {}) => ({ max_tokens: 100, messages: [{ role: "user", content }], ...fields });
+const reference = (name: string) => ({ type: "tool_reference", name });
 const tool = (fields: object = {}) => ({ name: "f", input_schema: { type: "object" }, ...fields });
 
 async function ask(body: object, script?: Script) {
@@ -77,6 +78,77 @@ describe("what a request means", () => {
     else expect(calls[0]?.options.format).toMatchObject(format);
   });
 
+  test("tools that are added and taken away in the middle", async () => {
+    const { calls } = await ask({
+      max_tokens: 100,
+      tools: [tool(), tool({ name: "g", defer_loading: true }), tool({ name: "h" })],
+      tool_choice: { type: "any" },
+      messages: [
+        { role: "user", content: "Hi" },
+        {
+          role: "system",
+          content: [
+            { type: "text", text: "More tools." },
+            { type: "tool_addition", tool: reference("g"), cache_control: { type: "ephemeral" } },
+            { type: "tool_addition", tool: { type: "tool_definition", definition: tool({ name: "i" }) } },
+            { type: "tool_removal", tool: reference("f") },
+            { type: "tool_removal", tool: reference("h") },
+          ],
+        },
+        {
+          role: "user",
+          content: [
+            { type: "text", text: "Go." },
+            { type: "tool_addition", tool: reference("h") },
+          ],
+        },
+      ],
+    });
+
+    expect(calls[0]?.chat.messages).toEqual([
+      { role: "user", content: [{ type: "text", text: "Hi" }] },
+      { role: "system", content: [{ type: "text", text: "More tools." }] },
+      { role: "user", content: [{ type: "text", text: "Go." }] },
+    ]);
+    expect(calls[0]?.chat.toolUse?.tools.map(({ name }) => name)).toEqual(["g", "i", "h"]);
+    expect(calls[0]?.options.format).toMatchObject({
+      tools: [
+        { name: "g", param: "tools[1].input_schema" },
+        { name: "i", param: "messages[1].content[2].tool.definition.input_schema" },
+        { name: "h", param: "tools[2].input_schema" },
+      ],
+    });
+  });
+
+  test("tools that a search found, by their names; where another model had taken over is nothing to this one", async () => {
+    const found = ["f", "g"].map((name) => ({ type: "tool_reference", tool_name: name }));
+    const { calls } = await ask({
+      ...says([{ type: "tool_result", tool_use_id: "1", content: found }]),
+      messages: [
+        {
+          role: "assistant",
+          content: [
+            { type: "fallback", to: { model: "m" } },
+            { type: "tool_use", id: "1", name: "search", input: {} },
+          ],
+        },
+        ...says([{ type: "tool_result", tool_use_id: "1", content: found }]).messages,
+      ],
+    });
+
+    expect(calls[0]?.chat.messages).toEqual([
+      { role: "assistant", content: [], toolCalls: [{ id: "1", name: "search", arguments: "{}" }] },
+      {
+        role: "tool",
+        toolCallId: "1",
+        content: [
+          { type: "text", text: "The tool f can be called now.\n" },
+          { type: "text", text: "The tool g can be called now.\n" },
+        ],
+      },
+    ]);
+  });
+
   test("none: of no tools, and a form may hold the answer", async () => {
     const output_config = { format: { type: "json_schema", schema: { type: "object" } } };
     const { calls } = await ask(says("Hi", { tools: [tool()], tool_choice: { type: "none" }, output_config }));
@@ -109,10 +181,16 @@ describe("what is refused", () => {
       says("Hi", { messages: [{ role: "tool", content: "" }] }),
     ],
     ["messages[0].content: expected a string or an array of blocks, got nothing", says(undefined)],
-    ['messages[0].content[0].type: expected one of "text", "image", "tool_result", got "document"', says([{ type: "document" }])],
-    ['messages[0].content[0].type: expected one of "text", "image", "tool_result", got "thinking"', says([{ type: "thinking" }])],
     [
-      'messages[0].content[0].content[0].type: expected one of "text", "image", got "document"',
+      'messages[0].content[0].type: expected one of "text", "image", "tool_result", "tool_addition", "tool_removal", got "document"',
+      says([{ type: "document" }]),
+    ],
+    [
+      'messages[0].content[0].type: expected one of "text", "image", "tool_result", "tool_addition", "tool_removal", got "thinking"',
+      says([{ type: "thinking" }]),
+    ],
+    [
+      'messages[0].content[0].content[0].type: expected one of "text", "image", "tool_reference", got "document"',
       says([{ type: "tool_result", tool_use_id: "1", content: [{ type: "document" }] }]),
     ],
     ['messages[0].content[0].source: expected an object with a type, "base64" or "url"', says([{ type: "image" }])],
@@ -143,6 +221,18 @@ describe("what is refused", () => {
     ],
     ["stop_sequences[0]: expected a string of at least one character", says("Hi", { stop_sequences: [""] })],
     ["container: this server supports none", says("Hi", { container: "c" })],
+    [
+      'messages[0].content[0].tool.name: expected the name of a tool declared before, got "g"',
+      says([{ type: "tool_removal", tool: reference("g") }], { tools: [tool()] }),
+    ],
+    [
+      'messages[0].content[0].tool.type: expected an object with a type, "tool_reference" or "tool_definition", got "mcp_toolset_reference"',
+      says([{ type: "tool_addition", tool: { type: "mcp_toolset_reference", server_name: "s" } }]),
+    ],
+    [
+      "tool_choice.name: expected the name of one of the 0 tools",
+      says([{ type: "tool_removal", tool: reference("f") }], { tools: [tool()], tool_choice: { type: "tool", name: "f" } }),
+    ],
   ])("%s", async (message, body) => {
     const { response, text, calls } = await ask(body);
 

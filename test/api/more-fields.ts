@@ -282,6 +282,18 @@ export const messageFields = {
     effect: { chat: { messages: [{ content: [{ drawsTimestamps: false }] }] } },
     proof: ["test/vision/load-video.test.ts", "with the time of each frame drawn before it is scaled, unless that is not wanted"],
   },
+  "content: refusal": {
+    does: "effective",
+    values: "text, in the assistant's messages",
+    sent: {
+      messages: [
+        { role: "assistant", content: [{ type: "refusal", refusal: "No." }] },
+        { role: "user", content: "Hi" },
+      ],
+    },
+    effect: { chat: { messages: [{ content: [{ type: "text", text: "No." }] }, {}] } },
+    proof: ["test/api/from-openai.test.ts", "what an answer refused comes back as its text, and a tool's result may be empty"],
+  },
   "content: input_audio, file": {
     does: "refused",
     values: "—",

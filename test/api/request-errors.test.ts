@@ -40,6 +40,17 @@ test.each(["text/plain", "application/x-www-form-urlencoded", "application/jsonx
   expect(error.message).toContain(`got "${type}"`);
 });
 
+test.each(["gzip", "zstd", "br, gzip"])("content encoding %s is refused as what it is, and not as broken text", async (encoding) => {
+  const error = await refusal(userSays("hi"), { "content-encoding": encoding });
+
+  expect(error.status).toBe(400);
+  expect(error.message).toBe(`expected a body without compression, got the header "Content-Encoding: ${encoding}"`);
+});
+
+test("content encoding identity is none", async () => {
+  expect((await makeApp().app.request(chatPath, post(userSays("hi"), { "content-encoding": "identity" }))).status).toBe(200);
+});
+
 const wrongFields: [body: object, param: string, words: string][] = [
   [{}, "messages", "expected an array of messages, got nothing"],
   [{ messages: null }, "messages", "got null"],

@@ -7,7 +7,7 @@ import { toGenerationOptions, wantsThinking } from "../from-openai.ts";
 import type { MediaParts } from "../media-parts.ts";
 import { toolFormat } from "../output-format.ts";
 import type { Block, BlockOf, MessageRequest, PromptRequest, RequestMessage } from "./request-schema.ts";
-import { toToolUse } from "./tools.ts";
+import { offeredTools, toToolUse } from "./tools.ts";
 
 /** Throws RequestError when tools contradict each other, or a picture cannot be taken from the request. */
 export async function toChat(request: PromptRequest, defaultThinking: boolean, media: MediaParts): Promise<Chat> {
@@ -38,7 +38,7 @@ async function fromUser(blocks: readonly Block[], path: string, media: MediaPart
       // Templates know of no failed call.
       const mark = block.is_error ? [Promise.resolve({ type: "text" as const, text: "Error: " })] : [];
       drafts.push({ head: { role: "tool", toolCallId: block.tool_use_id }, parts: [...mark, ...parts] });
-    } else {
+    } else if (block.type === "text" || block.type === "image") {
       if (drafts.at(-1)?.head.role !== "user") drafts.push({ head: { role: "user" }, parts: [] });
       drafts.at(-1)!.parts.push(toPart(block, blockPath, media));
     }
@@ -62,7 +62,7 @@ function fromAssistant(blocks: readonly Block[]): ChatMessage {
 /** How Claude Code's system prompt begins. The line is for Anthropic's books and new in each request: behind it, no prefix would be known. */
 const billingLine = /^x-anthropic-billing-header:[^\n]*\n*/;
 
-function fromSystem(system: NonNullable<PromptRequest["system"]>): ChatMessage[] {
+function fromSystem(system: string | readonly Block[]): ChatMessage[] {
   const texts = ofType(toBlocks(system), "text").map(({ text }) => text.replace(billingLine, ""));
   const content = texts.filter((text) => text !== "").map((text) => ({ type: "text" as const, text }));
   return content.length > 0 ? [{ role: "system", content }] : [];
@@ -70,6 +70,7 @@ function fromSystem(system: NonNullable<PromptRequest["system"]>): ChatMessage[]
 
 async function toPart(block: Block, path: string, media: MediaParts): Promise<ContentPart> {
   if (block.type === "text") return block;
+  if (block.type === "tool_reference") return { type: "text", text: `The tool ${block.tool_name} can be called now.\n` };
   const { source } = block as BlockOf<"image">;
   if (source.type === "url") return media.image({ url: source.url, param: `${path}.source.url` });
   return media.image({ url: `data:;base64,${source.data}`, param: `${path}.source.data` });
@@ -97,11 +98,13 @@ export function toOptions(
   return { ...toGenerationOptions(fields, defaults, clientSalt), ...(format && { format }) };
 }
 
-function toFormat({ output_config: config, output_format: older }: MessageRequest, toolUse: ToolUse | undefined): OutputFormat | undefined {
+function toFormat(request: MessageRequest, toolUse: ToolUse | undefined): OutputFormat | undefined {
+  const { output_config: config, output_format: older } = request;
   const field = config?.format ? "output_config.format" : "output_format";
   const schema = (config?.format ?? older)?.schema;
   const format: TextFormat | undefined =
     schema && ({ type: "json_schema", schema, isStrict: true, whitespace: "flexible", param: `${field}.schema` } as const);
   if (!toolUse) return format;
-  return toolFormat(toolUse, (name) => `tools[${toolUse.tools.findIndex((tool) => tool.name === name)}].input_schema`, format);
+  const offered = offeredTools(request);
+  return toolFormat(toolUse, (name) => `${offered.find(({ tool }) => tool.name === name)!.param}.input_schema`, format);
 }

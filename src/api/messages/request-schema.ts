@@ -9,7 +9,7 @@ import { maxStopStrings, stopString } from "../sampling-fields.ts";
 import { jsonSchema } from "../output-format.ts";
 import { describe, flag, integer, optional, schemaError, text } from "../schema-fields.ts";
 import { boundedObject } from "../tool-schema.ts";
-import { toolFields, toolName } from "./tools.ts";
+import { toolChangeBlocks, toolFields, toolName } from "./tools.ts";
 
 const textBlock = z.object({ type: z.literal("text"), text });
 const imageBlock = z.object({
@@ -20,23 +20,30 @@ const imageBlock = z.object({
     'an object with a type, "base64" or "url"',
   ),
 });
+/** What a search of the client's found: a tool that it declared. */
+const toolReferenceBlock = z.object({ type: z.literal("tool_reference"), tool_name: text });
 const toolResultBlock = z.object({
   type: z.literal("tool_result"),
   tool_use_id: text,
-  content: optional(contentOf(textBlock, imageBlock), "What came back."),
+  content: optional(contentOf(textBlock, imageBlock, toolReferenceBlock), "What came back."),
   is_error: optional(flag, "The call failed: the model reads `Error: ` first."),
 });
 const toolUseBlock = z.object({ type: z.literal("tool_use"), id: text, name: toolName, input: boundedObject });
 /** Signatures are not looked at: this server has none to check. */
 const thinkingBlock = z.object({ type: z.literal("thinking"), thinking: text });
 const redactedThinkingBlock = z.object({ type: z.literal("redacted_thinking") });
+/** Where another model had taken over. */
+const fallbackBlock = z.object({ type: z.literal("fallback") });
 
 const message = z.discriminatedUnion(
   "role",
   [
-    z.object({ role: z.literal("user"), content: contentOf(textBlock, imageBlock, toolResultBlock) }),
-    z.object({ role: z.literal("assistant"), content: contentOf(textBlock, thinkingBlock, redactedThinkingBlock, toolUseBlock) }),
-    z.object({ role: z.literal("system"), content: contentOf(textBlock) }),
+    z.object({ role: z.literal("user"), content: contentOf(textBlock, imageBlock, toolResultBlock, ...toolChangeBlocks) }),
+    z.object({
+      role: z.literal("assistant"),
+      content: contentOf(textBlock, thinkingBlock, redactedThinkingBlock, toolUseBlock, fallbackBlock),
+    }),
+    z.object({ role: z.literal("system"), content: contentOf(textBlock, ...toolChangeBlocks) }),
   ],
   {
     error: (issue) => (issue.code === "invalid_union" ? 'one of "user", "assistant", "system"' : "an object with role and content"),
@@ -95,7 +102,10 @@ export const messageRequest = z.object({
 export type PromptRequest = z.infer<typeof promptRequest>;
 export type MessageRequest = z.infer<typeof messageRequest>;
 export type RequestMessage = PromptRequest["messages"][number];
-export type Block = Exclude<RequestMessage["content"], string>[number];
+type MessageBlock = Exclude<RequestMessage["content"], string>[number];
+type ResultBlock = Exclude<NonNullable<Extract<MessageBlock, { type: "tool_result" }>["content"]>, string>[number];
+/** Of a message, or in a tool's result. */
+export type Block = MessageBlock | ResultBlock;
 export type BlockOf<Type extends Block["type"]> = Extract<Block, { type: Type }>;
 
 /** Throws RequestError for the first field that is wrong or cannot be honoured. */

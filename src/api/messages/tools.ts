@@ -41,23 +41,80 @@ export const toolFields = {
   tool_choice: optional(toolChoice, "Whether the model uses tools, and which; by default as it likes."),
 };
 
+const toolReference = z.object({ type: z.literal("tool_reference"), name: text });
+const toolDefinition = z.object({ type: z.literal("tool_definition"), definition: tool });
+
+/** Blocks by which a client adds a tool in the middle of a conversation, or takes one away. */
+export const toolChangeBlocks = [
+  z.object({
+    type: z.literal("tool_addition"),
+    tool: z.discriminatedUnion("type", [toolReference, toolDefinition], 'an object with a type, "tool_reference" or "tool_definition"'),
+  }),
+  z.object({
+    type: z.literal("tool_removal"),
+    tool: z.discriminatedUnion("type", [toolReference], 'an object with a type, "tool_reference"'),
+  }),
+] as const;
+
+type ToolChange = z.infer<(typeof toolChangeBlocks)[number]>;
+
 const toolRequest = z.object(toolFields);
 
+/** What of a request tells which tools there are. */
+export type ToolRequest = z.infer<typeof toolRequest> & {
+  readonly messages: readonly { readonly content: string | readonly (ToolChange | { readonly type: string })[] }[];
+};
+
+/** `param`: where the tool stands in the request. */
+type OfferedTool = { readonly tool: Tool; readonly param: string };
+
 /** Undefined when the model is to know of no tools. Throws RequestError when fields contradict each other. */
-export function toToolUse({ tools: declared = [], tool_choice: chosen }: z.infer<typeof toolRequest>): ToolUse | undefined {
-  const tools = declared.map(toTool);
-  const known = new Set<string>();
-  for (const [index, { name }] of tools.entries()) {
-    if (known.has(name)) throw contradiction(`tools[${index}].name`, `a name of its own, got "${name}" a second time`);
-    known.add(name);
-  }
+export function toToolUse(request: ToolRequest): ToolUse | undefined {
+  const { tool_choice: chosen } = request;
+  const tools = offeredTools(request).map(({ tool }) => tool);
   const valueCount = tools.reduce((sum, { parameters }) => sum + (countJsonValues(parameters) ?? Infinity), 0);
   if (valueCount > maxJsonValues) throw contradiction("tools", `at most ${maxJsonValues} values in all input_schema, got ${valueCount}`);
   if (chosen?.type === "none") return undefined;
-  const choice = toChoice(chosen, known);
+  const choice = toChoice(chosen, new Set(tools.map(({ name }) => name)));
   if (tools.length > 0) return { tools, choice, allowsParallelCalls: !chosen?.disable_parallel_tool_use };
   if (choice === "auto") return undefined;
   throw contradiction("tool_choice", `"auto" or "none" where no tools are given, got "${chosen!.type}"`);
+}
+
+/**
+ * The tools at the end of the conversation. One that is declared is told of from the beginning, whether it is to be loaded later or not:
+ * the prompt then begins alike in each request, and what was computed of it stays good.
+ */
+export function offeredTools({ tools: declared = [], messages }: ToolRequest): OfferedTool[] {
+  const known = new Map<string, OfferedTool>();
+  for (const [index, entry] of declared.entries()) {
+    const param = `tools[${index}]`;
+    if (known.has(entry.name)) throw contradiction(`${param}.name`, `a name of its own, got "${entry.name}" a second time`);
+    known.set(entry.name, { tool: toTool(entry), param });
+  }
+  const offered = new Map(known);
+  for (const { change, param } of toolChanges(messages)) {
+    const { tool } = change;
+    if (tool.type === "tool_definition") known.set(tool.definition.name, { tool: toTool(tool.definition), param: `${param}.definition` });
+    const name = tool.type === "tool_definition" ? tool.definition.name : tool.name;
+    const found = known.get(name);
+    if (!found) throw contradiction(`${param}.name`, `the name of a tool declared before, got ${JSON.stringify(name.slice(0, 100))}`);
+    if (change.type === "tool_removal") offered.delete(name);
+    else offered.set(name, found);
+  }
+  return [...offered.values()];
+}
+
+function toolChanges(messages: ToolRequest["messages"]): { readonly change: ToolChange; readonly param: string }[] {
+  return messages.flatMap(({ content }, index) =>
+    typeof content === "string"
+      ? []
+      : content.flatMap((block, at) => (isToolChange(block) ? [{ change: block, param: `messages[${index}].content[${at}].tool` }] : [])),
+  );
+}
+
+function isToolChange(block: { readonly type: string }): block is ToolChange {
+  return block.type === "tool_addition" || block.type === "tool_removal";
 }
 
 function toChoice(chosen: z.infer<typeof toolRequest>["tool_choice"], known: ReadonlySet<string>): ToolChoice {

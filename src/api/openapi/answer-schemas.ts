@@ -135,6 +135,7 @@ export const model = z.strictObject({
   owned_by: z.literal("ernie-vl"),
   root: text.describe("The first of the model's names, which answers bear."),
   context_length: count.describe("Tokens that prompt and answer may have together."),
+  max_model_len: count.describe("vLLM's name of the same."),
   input_modalities: z.array(text),
   output_modalities: z.array(text),
 });
