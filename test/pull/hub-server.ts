@@ -1,4 +1,5 @@
-// A small Hugging Face hub on loopback, with a second server as its storage host, and failures on command.
+// A small Hugging Face hub on loopback, with a second server as its storage host, and failures on command. As the real one, it sends
+// small files by way of its own cache, large ones by way of the other host, and says how Xet's clients would fetch those.
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -110,7 +111,7 @@ export class HubServer {
 
   async #answerHub(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = this.#see("hub", request);
-    const failure = url.pathname.startsWith("/api/") ? this.apiFailures.shift() : undefined;
+    const failure = url.pathname.startsWith("/api/models/") ? this.apiFailures.shift() : undefined;
     if (failure?.type === "status") return void response.writeHead(failure.status, failure.headers).end();
     if (this.refusal) {
       const { status, code } = this.refusal;
@@ -123,9 +124,11 @@ export class HubServer {
     const file = this.#fileOf(url.pathname);
     if (!file) return void response.writeHead(404, { "x-error-code": "RepoNotFound" }).end();
     const name = nameOf(url.pathname);
-    if (!file.isLfs) return this.#sendContent(name, file, request, response);
+    if (url.pathname.startsWith(this.#cachePath)) return this.#sendContent(name, file, request, response);
+    if (!file.isLfs) return void response.writeHead(307, { location: `${this.#cachePath}${encodeURIComponent(name)}?etag=%22x%22` }).end();
     response.writeHead(302, {
       location: `${this.#storageAddress}/signed/${name}?signature=secret`,
+      "x-xet-hash": sha256(file.content),
       "x-linked-etag": `"${sha256(file.content)}"`,
       "x-linked-size": file.content.length,
     });
@@ -158,7 +161,13 @@ export class HubServer {
     const entries = [...this.files].map(([path, { content, isLfs }]) => {
       const size = this.listedSize.get(path) ?? content.length;
       const lfs = { oid: sha256(content), size, pointerSize: 135 };
-      return { type: "file", path, size, oid: gitSha1(isLfs ? Buffer.from(`pointer to ${lfs.oid}`) : content), ...(isLfs && { lfs }) };
+      return {
+        type: "file",
+        path,
+        size,
+        oid: gitSha1(isLfs ? Buffer.from(`pointer to ${lfs.oid}`) : content),
+        ...(isLfs && { lfs, xetHash: lfs.oid }),
+      };
     });
     const all = [{ type: "directory", path: "images", size: 0, oid: "0".repeat(40) }, ...entries];
     const next = start + this.pageSize;
@@ -193,8 +202,13 @@ export class HubServer {
     response.destroy();
   }
 
+  get #cachePath(): string {
+    return `/api/resolve-cache/models/${this.repository}/${this.commit}/`;
+  }
+
   #fileOf(path: string): HubFile | undefined {
-    return path.startsWith(`/${this.repository}/resolve/${this.commit}/`) ? this.files.get(nameOf(path)) : undefined;
+    const folders = [`/${this.repository}/resolve/${this.commit}/`, this.#cachePath];
+    return folders.some((folder) => path.startsWith(folder)) ? this.files.get(nameOf(path)) : undefined;
   }
 }
 
