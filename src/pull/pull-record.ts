@@ -1,4 +1,4 @@
-// What earlier pulls put into a folder: later ones trust a file of the same size, time and hash instead of reading 57 GB again.
+// What earlier pulls put into a folder: later ones trust a file of the same size, time and hash instead of reading 59 GB again.
 
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

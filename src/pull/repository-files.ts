@@ -99,7 +99,7 @@ function toListing(commit: string, entries: readonly z.infer<typeof file>[]): Li
   return { commit, files, leftOut: { count: others.length, bytes: sum } };
 }
 
-/** Better now than after 57 GB. */
+/** Better now than after 59 GB. */
 function checkListing(repository: string, modelType: string | undefined, listing: Listing): Listing {
   if (modelType !== undefined && !/ernie4_5.*vl/.test(modelType)) {
     throw new UserError(`${repository}: expected an ERNIE-4.5-VL checkpoint, got model type ${JSON.stringify(modelType)}; check the name`);

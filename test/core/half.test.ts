@@ -29,6 +29,15 @@ describe("float16", () => {
     expect(toFloat16(fromFloat16(patterns))).toEqual(patterns);
   });
 
+  test("keeps every bit of a bfloat16 weight from 2^-17 to its largest, and is at most 2^-25 off below", () => {
+    const patterns = Uint16Array.from({ length: 1 << 15 }, (_, i) => i);
+    const weights = fromBfloat16(patterns).filter((value) => value <= 65504);
+    const stored = fromFloat16(toFloat16(weights));
+
+    expect(weights.filter((value, i) => value >= 2 ** -17 && stored[i] !== value)).toHaveLength(0);
+    expect(weights.filter((value, i) => Math.abs(stored[i]! - value) > 2 ** -25)).toHaveLength(0);
+  });
+
   test("encodes NaN as NaN", () => {
     expect(roundToFloat16(Number.NaN)).toBeNaN();
   });
