@@ -74,8 +74,8 @@ export type BatchEntry = {
 
 /**
  * `prefill`: one entry of any length. `decode`: entries of one token each, in slots 0 … entries.length − 1, in that order
- * (the slots of one batch are one contiguous piece of the cache). `encode`: one picture, or some frames of a video, ahead of the prefill
- * over their placeholders, so that sequences which decode get a turn in between.
+ * (the slots of one batch are one contiguous piece of the cache). `encode`: one picture, or a piece of a video, ahead of the prefill
+ * over its placeholders, so that sequences which decode get a turn in between.
  */
 export type Batch =
   | { readonly type: "prefill"; readonly entry: BatchEntry }
@@ -96,8 +96,6 @@ export type StepResult = {
    * others are as good as ever. Absent: none failed.
    */
   readonly errors?: readonly (EngineError | undefined)[];
-  /** `encode`: there are frames of the video left, for steps of their own. */
-  readonly hasMore?: boolean;
   /** Per entry, undefined where none were asked for. Absent: nobody asked. */
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
   /** `prefill`: of `nextIds`, where they were to be scored. */
@@ -109,7 +107,7 @@ export type StepResult = {
 /** What one step of the engine was, failed ones too. */
 export type StepReport = {
   readonly kind: Batch["type"];
-  /** What was computed: prompt tokens, one token of each decoding sequence, or the placeholders of a picture; of a video, with its last frames. */
+  /** What was computed: prompt tokens, one token of each decoding sequence, or the placeholders of a picture. */
   readonly tokenCount: number;
   /** Of the whole step: planned, run, booked. */
   readonly durationMs: number;
@@ -119,6 +117,8 @@ export interface ModelRunner {
   readonly slotCount: number;
   /** Tokens one slot can hold. */
   readonly slotCapacity: number;
+  /** Patches of the largest picture: a step takes no more of a video, unless two of its frames have more. */
+  readonly maxPatches: number;
   /** Absent: its steps do not tell which experts were chosen. */
   readonly routing?: RoutingShape | undefined;
   /** Whether a prefill over this picture finds its features computed. */

@@ -52,8 +52,8 @@ export class Engine {
     const startMs = performance.now();
     const batch = this.#scheduler.plan();
     if (batch) {
-      const result = this.#run(batch);
-      this.#stepReport = { kind: batch.type, tokenCount: result?.hasMore ? 0 : tokensIn(batch), durationMs: performance.now() - startMs };
+      this.#run(batch);
+      this.#stepReport = { kind: batch.type, tokenCount: tokensIn(batch), durationMs: performance.now() - startMs };
     }
     if (!this.hasWork()) this.#scheduler.checkIntegrity();
     return this.#scheduler.takeEvents();
@@ -75,8 +75,7 @@ export class Engine {
     this.#scheduler.checkIntegrity();
   }
 
-  /** Undefined when the step failed. */
-  #run(batch: Batch): StepResult | undefined {
+  #run(batch: Batch): void {
     let result: StepResult;
     try {
       result = this.#model.step(batch);
@@ -84,11 +83,10 @@ export class Engine {
       if (error instanceof DeviceLostError) throw error;
       this.#scheduler.fail(batch, error);
       this.#probe();
-      return undefined;
+      return;
     }
     this.#failedProbes = 0;
     this.#scheduler.commit(batch, result);
-    return result;
   }
 
   /** After a failed step: is it the step, or can nothing be computed any more? Throws DeviceLostError when so. */

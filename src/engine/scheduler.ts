@@ -4,10 +4,10 @@ import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, 
 import { monotonicMs } from "../core/clock.ts";
 import { assert, EngineError, RequestError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
-import type { ImagePatches } from "../core/prompt.ts";
 import type { TokenLogprobs } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
+import { cutVideo } from "./cut-video.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { KvSlots, SlotMoveError, type SlotMemory } from "./kv-slots.ts";
 import { RoutingRecord } from "./routing-record.ts";
@@ -29,7 +29,7 @@ const retryMs = { least: 1000, most: 60_000 };
 const newestShare = 0.2;
 
 /** What the scheduler asks the model, without running it. */
-type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures" | "routing">;
+type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures" | "maxPatches" | "routing">;
 
 type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequence[] };
 
@@ -50,8 +50,6 @@ export class Scheduler {
   #lastStep: Batch["type"] = "decode";
   /** The last prefill step was that of the oldest prompt: the next goes to the shortest. */
   #isShortestNext = false;
-  /** Its video has frames left to encode. */
-  #encoding: Sequence | undefined;
   /** Milliseconds that a sequence has its slot, on average of the latest. */
   #meanRunMs = 0;
   #events: SequenceEvent[] = [];
@@ -68,9 +66,11 @@ export class Scheduler {
   submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint, sentMs = monotonicMs()): void {
     try {
       this.#refuseUnfit(request);
-      const sequence = new Sequence(id, request, this.#slotCapacity, constraint, sentMs);
-      const { routing } = this.#model;
-      if (request.wantsRouting && routing) sequence.routing = new RoutingRecord(routing, request.prompt.spans);
+      const { routing, maxPatches } = this.#model;
+      const { prompt } = request;
+      const spans = prompt.spans.flatMap((span) => cutVideo(span, maxPatches));
+      const sequence = new Sequence(id, { ...request, prompt: { ...prompt, spans } }, this.#slotCapacity, constraint, sentMs);
+      if (request.wantsRouting && routing) sequence.routing = new RoutingRecord(routing, prompt.spans);
       this.#queue.push(sequence);
     } catch (error) {
       constraint?.close();
@@ -114,7 +114,7 @@ export class Scheduler {
       return;
     }
     const sequences = this.#takePlanned(batch);
-    if (batch.type === "encode") this.#bookPicture(batch.image, sequences[0]!, result.hasMore ?? false);
+    if (batch.type === "encode") sequences[0]?.encodedImages.add(batch.image.hash);
     let firstToken = 0;
     for (const [i, entry] of entries.entries()) {
       this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
@@ -228,12 +228,10 @@ export class Scheduler {
   }
 
   /**
-   * By turns the oldest prompt, so that none waits for ever, and the shortest, so that it need not wait for a long one. But a video that
-   * has begun comes first: the model keeps what it has of one only.
+   * By turns the oldest prompt, so that none waits for ever, and the shortest, so that it need not wait for a long one.
    */
   #nextPrefilling(): Sequence | undefined {
     const prefilling = this.#running.filter(({ status }) => status === "prefilling");
-    if (this.#encoding) return this.#encoding;
     const isShortest = this.#isShortestNext;
     this.#isShortestNext = !isShortest;
     if (!isShortest) return prefilling[0];
@@ -261,11 +259,6 @@ export class Scheduler {
     this.#lastStep = batch.type;
     this.#counts.steps++;
     return sequences;
-  }
-
-  #bookPicture({ hash }: ImagePatches, sequence: Sequence, hasMore: boolean): void {
-    this.#encoding = hasMore && sequence.slot !== undefined ? sequence : undefined; // else aborted meanwhile
-    if (!hasMore) sequence.encodedImages.add(hash);
   }
 
   #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined, logprobs: TokenLogprobs | undefined): void {
@@ -306,7 +299,6 @@ export class Scheduler {
       this.#meanRunMs = this.#meanRunMs === 0 ? runMs : this.#meanRunMs + newestShare * (runMs - this.#meanRunMs);
     }
     sequence.status = "finished";
-    if (this.#encoding === sequence) this.#encoding = undefined;
     this.#queue.leave(sequence);
     this.#running = this.#running.filter((other) => other !== sequence);
   }

@@ -41,6 +41,7 @@ export type ErnieModelOptions = {
 export class ErnieModel implements ModelRunner {
   readonly slotCount: number;
   readonly slotCapacity: number;
+  readonly maxPatches: number;
   readonly routing: RoutingShape | undefined;
   readonly #runtime: Runtime;
   readonly #prefillChunkTokens: number;
@@ -54,6 +55,7 @@ export class ErnieModel implements ModelRunner {
   constructor(runtime: Runtime, folder: string, config: ModelConfig, dtype: DataType, options: ErnieModelOptions) {
     this.slotCount = options.slotCount;
     this.slotCapacity = options.slotCapacity;
+    this.maxPatches = Math.floor(config.image.maxPixels / config.vision.patchSize ** 2);
     this.routing = options.routingDecoder && routingShape(config.moe);
     this.#runtime = runtime;
     this.#prefillChunkTokens = options.prefillChunkTokens;
@@ -87,7 +89,8 @@ export class ErnieModel implements ModelRunner {
   step(batch: Batch, extraOutputs?: (binding: Binding) => void): StepResult {
     const { vision, decoder, sampler, routing } = this.#parts;
     if (batch.type === "encode") {
-      return { tokenIds: [], hasMore: !vision.encodeNext(batch.image) };
+      vision.encode(batch.image);
+      return { tokenIds: [] };
     }
     const output = batch.type === "prefill" ? decoder.prefill(batch.entry, extraOutputs) : decoder.decode(batch.entries);
     const draws = entriesOf(batch).map((entry) => entry.draw);

@@ -24,16 +24,20 @@ export class FeatureCache {
     return features;
   }
 
-  /** Takes over features that it does not hold yet. They stay, however large, until the next ones; what is too much then goes. */
-  add(hash: string, features: DeviceBuffer): void {
-    this.#entries.set(hash, features);
-    this.#bytes += features.memory.byteLength;
+  /** Lets go of what has not been asked for longest, as far as features of so many bytes need; of all when they are larger than the limit. */
+  makeRoom(byteLength: number): void {
     for (const [oldest, entry] of this.#entries) {
-      if (this.#bytes <= this.#maxBytes || oldest === hash) return;
+      if (this.#bytes + byteLength <= this.#maxBytes) return;
       this.#entries.delete(oldest);
       this.#bytes -= entry.memory.byteLength;
       entry.dispose();
     }
+  }
+
+  /** Takes over features that it does not hold yet, and for which room was made. */
+  add(hash: string, features: DeviceBuffer): void {
+    this.#entries.set(hash, features);
+    this.#bytes += features.memory.byteLength;
   }
 
   dispose(): void {

@@ -146,31 +146,33 @@ describe("pictures", () => {
     ]);
   });
 
-  test("of a film are several steps, between which running answers get tokens but no other prompt is begun", () => {
-    const { engine, model, submit } = makeEngine({ keptImages: 0 });
-    submit([1], { maxTokens: 6 });
+  test("of a film are a step for each piece, when the prefill comes to it, and running answers and other prompts have their turns between", () => {
+    const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 2 });
+    submit([1], { maxTokens: 9 });
     step(engine);
-    submit(["film", 2, 3], { maxTokens: 1 });
-    step(engine);
-    step(engine);
-    submit(["film two", 2], { maxTokens: 1 });
-    submit([4], { maxTokens: 1 });
+    submit(["film", 2], { maxTokens: 1 });
+    submit([3], { maxTokens: 1 });
     runToEnd(engine);
-    const steps = model.log.filter((line) => !line.startsWith("swap"));
-    expect(steps.slice(1, 7)).toEqual(["decode 0", "encode film", "decode 0", "encode film", "decode 0", "encode film"]);
-    expect(steps.filter((line) => line === "encode film two")).toHaveLength(3);
-    expect(model.restartedFilms).toBe(0);
+    expect(model.log.filter((line) => !/^swap|^decode/.test(line))).toEqual([
+      "prefill 0[0..1)",
+      "prefill 2[0..1)", // the shortest
+      "encode film frames 0 to 1",
+      "encode film frames 2 to 3",
+      "prefill 1[0..2)",
+      "encode film frames 4 to 5",
+      "prefill 1[2..4)",
+    ]);
   });
 
-  test("of a film that nobody wants any more are given up for the next one's", () => {
-    const { engine, model, submit } = makeEngine();
-    const id = submit(["film", 2], { maxTokens: 1 });
-    step(engine);
-    engine.abort(id);
-    submit(["film two", 2], { maxTokens: 1 });
+  test("of a film that is larger than all that is kept are encoded again piece by piece at most, whatever others need between", () => {
+    const { engine, model, submit } = makeEngine({ keptImages: 1, slotCount: 2 }, { prefillChunkTokens: 1 });
+    submit(["film", ...count(0, 20)], { maxTokens: 1 });
+    for (const picture of ["cat", "cow", "dog", "hen", "owl", "fox"]) submit([picture], { maxTokens: 1 });
     runToEnd(engine);
-    expect(model.log).toEqual(["encode film", "encode film two", "encode film two", "encode film two", "prefill 0[0..4)"]);
-    expect(model.restartedFilms).toBe(1);
+    expect(model.log.filter((line) => line.startsWith("encode film"))).toHaveLength(3);
+    const again = model.encodedInPrefill.filter((hash) => hash.startsWith("film"));
+    expect(again.length).toBeGreaterThan(0);
+    expect(new Set(again).size).toBe(again.length);
   });
 
   test("of a film that nobody wants any more are not kept", async () => {

@@ -42,11 +42,12 @@ export class FakeModel implements ModelRunner {
   onStep = (_batch: Batch): void => {};
   readonly #slots: number[][];
   readonly #keptImages: number;
+  /** Of a film, two frames. */
+  readonly maxPatches = 8;
+  /** What a prefill had to encode, because its features were not kept. */
+  readonly encodedInPrefill: string[] = [];
   /** Hashes of encoded pictures, the latest last. */
   #features: string[] = [];
-  /** Films that were begun and given up for another picture. */
-  restartedFilms = 0;
-  #film: { readonly hash: string; steps: number } | undefined;
   readonly #nextToken;
 
   constructor({ slotCount = 4, slotCapacity = 64, keptImages = 2, nextToken = hashToken }: FakeModelOptions = {}) {
@@ -73,7 +74,15 @@ export class FakeModel implements ModelRunner {
       for (const { slot, start } of entries) this.#slots[slot]!.splice(start, Infinity, ...garbage(this.slotCapacity - start));
       throw new Error("the device is on fire");
     }
-    if (batch.type === "encode") return { tokenIds: [], hasMore: !this.#encode(batch.image.hash) };
+    if (batch.type === "encode") {
+      this.#remember(batch.image.hash);
+      return { tokenIds: [] };
+    }
+    for (const { image } of entries.flatMap(({ spans }) => spans)) {
+      if (this.hasFeatures(image)) continue;
+      this.encodedInPrefill.push(image.hash);
+      this.#remember(image.hash);
+    }
     const failing = this.failNext === "row" ? entries[this.rowToFail % entries.length] : undefined;
     if (failing?.draw) this.failNext = undefined;
     const outcomes = entries.map((entry) => this.#outcome(entry, entry === failing));
@@ -85,16 +94,8 @@ export class FakeModel implements ModelRunner {
     };
   }
 
-  /** Films take three steps, of which only those of one film are kept. */
-  #encode(hash: string): boolean {
-    if (this.#film?.hash !== hash) {
-      if (this.#film) this.restartedFilms++;
-      this.#film = { hash, steps: 0 };
-    }
-    if (hash.startsWith("film") && ++this.#film.steps < 3) return false;
-    this.#film = undefined;
-    this.#remember(hash);
-    return true;
+  #remember(hash: string): void {
+    this.#features = [...this.#features, hash].slice(-this.#keptImages);
   }
 
   #score({ slot, start, tokenIds }: BatchEntry, { nextIds }: PromptScoring): number[] {
@@ -118,10 +119,6 @@ export class FakeModel implements ModelRunner {
 
   hasFeatures(image: ImagePatches): boolean {
     return this.#features.includes(image.hash);
-  }
-
-  #remember(hash: string): void {
-    this.#features = [...this.#features, hash].slice(-this.#keptImages);
   }
 
   swapSlots(a: SlotId, lengthA: number, b: SlotId, lengthB: number): void {
@@ -233,8 +230,12 @@ export function makePrompt(content: readonly (number | string)[]): EncodedPrompt
   };
 }
 
+/** A film is a video of six frames, two to a token. */
 function makeImage(hash: string): ImagePatches {
-  return { hash, patches: new Uint8Array(0), frameCount: 1, patchRows: 2, patchColumns: 6 };
+  const size = hash.startsWith("film")
+    ? { frameCount: 6, patchRows: 2, patchColumns: 2 }
+    : { frameCount: 1, patchRows: 2, patchColumns: 6 };
+  return { hash, patches: new Uint8Array(0), ...size };
 }
 
 function cellsOf({
@@ -253,9 +254,14 @@ function cellsOf({
   return [...tokenIds].map((tokenId, i) => {
     const span = spans.find((span) => span.start <= start + i && start + i < span.start + span.length);
     check((tokenId === imageToken) === (span !== undefined), `token ${start + i} has a span if it belongs to a picture`);
-    const picture = span ? [hashText(span.image.hash), start + i - span.start] : [0, 0];
+    const picture = span ? [hashText(span.image.hash.split(" frames ")[0]!), framesBefore(span) / 2 + start + i - span.start] : [0, 0];
     return cell([tokenId, positions[i]!, positions[count + i]!, positions[2 * count + i]!, visionExpert[i]!, ...picture]);
   });
+}
+
+/** Of the film that this is a piece of. */
+function framesBefore({ image }: VisionSpan): number {
+  return Number(/ frames (\d+) to/.exec(image.hash)?.[1] ?? 0);
 }
 
 /** One number for all that a token's keys and values depend on, but for the tokens before it. */

@@ -10,7 +10,10 @@ function makeCache(maxBytes: number) {
   const cuda = new FakeCuda();
   const runtime = new Runtime(new FakeCudaApi(cuda), new Cudart(cuda));
   const cache = new FeatureCache(maxBytes);
-  const add = (hash: string, bytes: number) => cache.add(hash, DeviceBuffer.allocate(runtime, "uint8", bytes));
+  const add = (hash: string, bytes: number) => {
+    cache.makeRoom(bytes);
+    cache.add(hash, DeviceBuffer.allocate(runtime, "uint8", bytes));
+  };
   const held = () => ["a", "b", "c", "d"].filter((hash) => cache.has(hash));
   return { cuda, cache, add, held };
 }
@@ -27,6 +30,19 @@ test("features that were not asked for longest make room, and their memory is fr
   expect(cuda.live).toEqual(["1000 bytes device", "1500 bytes device", "stream"]);
   cache.dispose();
   expect(cuda.live).toEqual(["stream"]);
+  cuda.dispose();
+});
+
+test("room is made before the memory for new features is taken, so that the limit holds at any time", () => {
+  const { cuda, cache, add, held } = makeCache(3000);
+  add("a", 1000);
+  add("b", 2000);
+
+  cache.makeRoom(500);
+
+  expect(held()).toEqual(["b"]);
+  expect(cuda.live).toEqual(["2000 bytes device", "stream"]);
+  cache.dispose();
   cuda.dispose();
 });
 

@@ -1,4 +1,4 @@
-// A video that is encoded in several steps.
+// A video that is encoded in pieces.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,6 +10,7 @@ import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { graphFiles } from "../../src/core/graph-io.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
 import { spanLength } from "../../src/core/prompt.ts";
+import { cutVideo } from "../../src/engine/cut-video.ts";
 import { VisionEncoder } from "../../src/model/vision-encoder.ts";
 import { isHostMemory, type Memory } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
@@ -18,7 +19,6 @@ const folder = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.
 const work = mkdtempSync(join(tmpdir(), "ernie-vl-vision-"));
 const images = readReference(folder).cases.flatMap(({ prompt }) => prompt.spans.map(({ image }) => image));
 const videos = images.filter(({ frameCount }) => frameCount > 2);
-const picture = images.find(({ frameCount }) => frameCount === 1)!;
 let manifest: Manifest;
 
 beforeAll(async () => {
@@ -28,12 +28,10 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(work, { recursive: true }));
 
-/** `maxPixels`: of the largest picture, and so of the frames of one step. */
-function makeEncoder(maxPixels: number) {
+function makeEncoder() {
   const runtime = new Runtime();
   const session = runtime.openSession(join(work, graphFiles.vision), { threadCount: 1 });
-  const config = { ...manifest.config, image: { ...manifest.config.image, maxPixels } };
-  return new VisionEncoder(runtime, session, config, "float32", 1 << 24);
+  return new VisionEncoder(runtime, session, manifest.config, "float32", 1 << 24);
 }
 
 function valuesOf(memory: Memory, rows: number): Float32Array {
@@ -41,36 +39,22 @@ function valuesOf(memory: Memory, rows: number): Float32Array {
   return new Float32Array(memory.bytes, 0, rows * manifest.config.text.hiddenSize).slice();
 }
 
-test("has the features that it has when encoded at once, whatever came between or before", () => {
+test("the pieces of a video have the features that it has as a whole", () => {
   expect(videos.length).toBeGreaterThan(0);
   for (const video of videos) {
-    const pair = 2 * video.patchRows * video.patchColumns * manifest.config.vision.patchSize ** 2;
-    const encoder = makeEncoder(pair);
-    const rows = spanLength(video);
+    const encoder = makeEncoder();
     const whole = encoder.run(video);
-    const expected = valuesOf(whole.memory, rows);
+    const expected = valuesOf(whole.memory, spanLength(video));
     whole.dispose();
 
-    expect(encoder.encodeNext(video)).toBe(false);
-    encoder.encode(picture); // the video starts anew
-    let steps = 1;
-    while (!encoder.encodeNext(video)) {
-      expect(encoder.has(video)).toBe(false);
-      steps++;
-    }
+    const pieces = cutVideo({ start: 0, length: spanLength(video), image: video }, 2 * video.patchRows * video.patchColumns);
+    const features = pieces.flatMap(({ image, length }) => [...valuesOf(encoder.encode(image), length)]);
 
-    expect(steps).toBe(video.frameCount / 2);
-    expect(encoder.has(video)).toBe(true);
-    const features = valuesOf(encoder.encode(video), rows);
+    expect(pieces).toHaveLength(video.frameCount / 2);
+    expect(pieces.every(({ image }) => encoder.has(image))).toBe(true);
+    expect(features).toHaveLength(expected.length);
     // Kernels may sum in another order for another number of rows.
     features.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-5));
     encoder.dispose();
   }
-});
-
-test("takes one step where its frames have no more pixels than a picture may have", () => {
-  const encoder = makeEncoder(1e9);
-
-  expect(videos.map((video) => encoder.encodeNext(video))).toEqual(videos.map(() => true));
-  encoder.dispose();
 });
