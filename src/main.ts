@@ -1,14 +1,12 @@
 #!/usr/bin/env node
-// The command line: parses it, and is the one place where errors become exit codes.
+// The command line: parses it, and is the one place where errors become exit codes. What a command works with is loaded when it runs: --help
+// and a misspelt flag need none of it.
 
 import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
 import { Argument, Command, Option } from "commander";
 import { benchCommand } from "./cli/bench-command.ts";
-import { createLogger } from "./cli/create-logger.ts";
 import { activationsOption, expertsOption, weightsOption } from "./cli/conversion-options.ts";
-import { doctor } from "./cli/doctor.ts";
-import { chooseSettings, convertWithProgress } from "./cli/prepare-model.ts";
 import { serveCommand } from "./cli/serve-command.ts";
 import { notEmpty } from "./cli/options.ts";
 import type { Source } from "./convert/source.ts";
@@ -25,7 +23,7 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 type ConvertFlags = {
   out: string;
   synthetic?: string;
-  weights: WeightFormat;
+  weights?: WeightFormat;
   activations?: ActivationFormat;
   experts: ExpertChoice;
   /** A file, or true when none is named. */
@@ -61,12 +59,13 @@ function convertCommand(): Command {
     .option("--overwrite", "replace an earlier conversion in that folder", false)
     .addHelpText("after", convertExamples)
     .action(async (checkpoint: string | undefined, flags: ConvertFlags) => {
-      const { weights, activations = "fp32", experts, calibrate, overwrite } = flags;
+      const { weights = "int4", activations = "fp32", experts, calibrate, overwrite } = flags;
       const source = toSource(checkpoint, flags.synthetic);
+      const { chooseSettings, convertWithProgress } = await import("./cli/prepare-model.ts");
       const options = { settings: chooseSettings(weights, activations, experts), programVersion: programVersion(), overwrite };
       const target = resolve(flags.out);
       if (calibrate === undefined) return convertWithProgress(source, target, options, say);
-      const { convertCalibrated } = await import("./cli/calibrate.ts"); // the engine and its libraries take a while to load
+      const { convertCalibrated } = await import("./cli/calibrate.ts");
       await convertCalibrated(source, target, { ...options, chatFile: calibrate === true ? undefined : calibrate }, say);
     });
 }
@@ -100,7 +99,7 @@ function pullCommand(): Command {
     .option("--out <dir>", "folder to write (default: the repository's name)", notEmpty)
     .addHelpText("after", pullHelp)
     .action(async (repo: string, { revision, out }: { revision: string; out: string | undefined }) => {
-      const { pull } = await import("./cli/pull.ts"); // the hub's client library takes a while to load
+      const { pull } = await import("./cli/pull.ts");
       await pull({ repo, revision, out }, say);
     });
 }
@@ -114,6 +113,7 @@ function doctorCommand(): Command {
     .addArgument(new Argument("[dir]", "converted model or checkpoint").argParser(notEmpty).default(nanoModel, "the nano model"))
     .addHelpText("after", "\nExample:\n  ernie-vl doctor ./ERNIE-4.5-VL-28B-A3B-PT")
     .action(async (folder: string) => {
+      const { doctor } = await import("./cli/doctor.ts");
       if (!(await doctor(folder, say))) process.exitCode = 1;
     });
 }
@@ -138,7 +138,7 @@ const program = new Command("ernie-vl")
   .description("Serve ERNIE-4.5-VL on your own hardware, with the APIs of OpenAI and Anthropic.")
   .version(programVersion())
   .addHelpText("after", programHelp)
-  .addCommand(serveCommand(nanoModel, createLogger, say), { isDefault: true })
+  .addCommand(serveCommand(nanoModel, say), { isDefault: true })
   .addCommand(pullCommand())
   .addCommand(convertCommand())
   .addCommand(benchCommand(say))

@@ -23,7 +23,7 @@ export function benchCommand(say: (line: string) => void): Command {
   addLoadOptions(command);
   addPromptOptions(command);
   return command.addHelpText("after", examples).action(async (flags: BenchFlags) => {
-    const { bench } = await import("./bench.ts"); // sharp takes a while to load
+    const { bench } = await import("./bench.ts");
     await bench(toBenchOptions(flags), say);
   });
 }

@@ -18,7 +18,7 @@ import { calibrationTokens, encodePrompts, type CalibrationPrompts, type Encoded
 import { gatherSequences } from "./calibration/gather-sequences.ts";
 import { calibrationContextLength, ProbeModel } from "./calibration/probe-model.ts";
 import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
-import { formatBytes } from "./options.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import { convertShown, refuseConverted, untilInterrupted } from "./prepare-model.ts";
 
 export type CalibrateOptions = {

@@ -5,10 +5,8 @@ import { UserError } from "../core/errors.ts";
 import type { ActivationFormat } from "../core/manifest.ts";
 import { probeCuda, type CudaGpu, type CudaProbe } from "../runtime/cuda/probe.ts";
 import { availableMemory } from "./available-memory.ts";
-import { formatBytes } from "./options.ts";
-
-export const deviceChoices = ["auto", "cpu", "cuda"] as const;
-export type DeviceChoice = (typeof deviceChoices)[number];
+import { formatBytes } from "../core/format-bytes.ts";
+import type { DeviceChoice } from "./options.ts";
 
 export type ComputeDevice = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonly gpu: CudaGpu };
 

@@ -4,7 +4,8 @@ import { Option } from "commander";
 import { activationFormats, expertChoices, weightFormats } from "../core/manifest.ts";
 
 export const weightsOption = (): Option =>
-  new Option("--weights <format>", "precision of the weights when a checkpoint is converted").choices(weightFormats).default("int4");
+  new Option("--weights <format>", "precision of the weights when a checkpoint is converted (default: int4)").choices(weightFormats);
+
 export const activationsOption = (fallback: string): Option =>
   new Option(
     "--activations <format>",

@@ -2,7 +2,7 @@
 
 import { SingleBar } from "cli-progress";
 import { TransferRate } from "../pull/transfer-rate.ts";
-import { formatBytes } from "./options.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import { formatDuration } from "./pull-progress.ts";
 
 const lineEveryMs = 30_000;

@@ -1,13 +1,14 @@
 // Scales of an int8 KV cache for a converted model: measured at the first start that wants them, then kept in the cache folder.
 
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
 import { cacheRoot } from "../convert/conversion-cache.ts";
 import { assert, EngineError, UserError } from "../core/errors.ts";
 import { graphFiles } from "../core/graph-io.ts";
+import { makeFolders, systemReason } from "../core/file-system.ts";
 import type { Manifest } from "../core/manifest.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import type { KvScales } from "../model/kv-cache.ts";
@@ -60,7 +61,7 @@ export function storeKvScales(manifest: Manifest, scales: KvScales, env: NodeJS.
   const path = scalesPath(manifest, env);
   const temporary = `${path}.${randomUUID()}`;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolders(dirname(path));
     try {
       writeFileSync(temporary, JSON.stringify({ decoder: decoderHash(manifest), createdBy: programVersion(), scales: [...scales] }));
       renameSync(temporary, path);
@@ -69,7 +70,7 @@ export function storeKvScales(manifest: Manifest, scales: KvScales, env: NodeJS.
     }
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return `cannot write ${path}: ${systemReason(error)}`;
   }
 }
 

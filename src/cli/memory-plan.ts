@@ -9,7 +9,7 @@ import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { ComputeDevice } from "./choose-device.ts";
 import { cudaReserveBytes, defaultPrefillChunk, planWorkspace, weightsByKind, type Workspace } from "./memory-report.ts";
-import { formatBytes } from "./options.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 
 export type MemoryWishes = {
   readonly kvCacheType: KvCacheType;

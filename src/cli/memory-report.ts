@@ -8,7 +8,7 @@ import { hubTensors, modelParts, type ModelPart } from "../convert/hub-tensors.t
 import { planConversion } from "../convert/plan.ts";
 import { defaultSequences } from "../model/kv-budget.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
-import { formatBytes } from "./options.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import { alignColumns, formatCount } from "./table.ts";
 
 export type PerPart = ReadonlyMap<ModelPart, number>;

@@ -14,7 +14,7 @@ import { companionFindings } from "./companion-findings.ts";
 import { bad, find, type Finding } from "./finding.ts";
 import { defaultMemoryWishes, describeMemory } from "./memory-plan.ts";
 import { activeParameters, capacityTable, dataBytes, memoryTable, parametersByPart, totalOf, workspaceBytes } from "./memory-report.ts";
-import { formatBytes } from "./options.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import { planStart, type StartWishes } from "./plan-start.ts";
 import { chooseSettings } from "./prepare-model.ts";
 import { formatCount } from "./table.ts";
@@ -149,7 +149,7 @@ function faultOf(look: () => unknown): string[] {
 /** What `serve` would plan on this machine now. */
 function memoryFinding(folder: string, cuda: CudaProbe): Finding {
   return find("memory", () => {
-    const wishes: StartWishes = { ...defaultMemoryWishes, device: "auto", weights: "int4", activations: undefined, experts: "auto" };
+    const wishes: StartWishes = { ...defaultMemoryWishes, device: "auto", weights: undefined, activations: undefined, experts: "auto" };
     const notes: string[] = [];
     const { device, model, memory } = planStart(
       folder,

@@ -5,6 +5,9 @@ import { isAbsolute } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { UserError } from "../core/errors.ts";
 
+export const deviceChoices = ["auto", "cpu", "cuda"] as const;
+export type DeviceChoice = (typeof deviceChoices)[number];
+
 /** For commander: a whole number in a range. */
 export function wholeNumber(low: number, high: number): (text: string) => number {
   return (text) => {
@@ -44,16 +47,4 @@ export function fraction(text: string): number {
   const value = Number(text);
   if (value > 0 && value <= 1) return value;
   throw new InvalidArgumentError("Expected a number above 0 and at most 1.");
-}
-
-/** 1234567 → "1.2 MiB" */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

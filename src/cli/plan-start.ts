@@ -5,14 +5,16 @@ import { UserError } from "../core/errors.ts";
 import type { ActivationFormat, ConversionSettings, ExpertChoice, WeightFormat } from "../core/manifest.ts";
 import { classifyFolder, readManifest } from "../model-folder.ts";
 import { probeCuda, type CudaProbe } from "../runtime/cuda/probe.ts";
-import { canCompute, chooseDevice, defaultActivations, type ComputeDevice, type DeviceChoice } from "./choose-device.ts";
+import { canCompute, chooseDevice, defaultActivations, type ComputeDevice } from "./choose-device.ts";
 import { planMemory, tooLittleMemory, type MemoryPlan, type MemoryWishes, type PlannedModel } from "./memory-plan.ts";
 import { dataBytes, totalOf, weightBytesByPart } from "./memory-report.ts";
+import type { DeviceChoice } from "./options.ts";
 import { chooseSettings, requireCudaKernels } from "./prepare-model.ts";
 
 export type StartWishes = MemoryWishes & {
   readonly device: DeviceChoice;
-  readonly weights: WeightFormat;
+  /** Undefined: int4, or what the model was converted to. */
+  readonly weights: WeightFormat | undefined;
   /** Undefined: what the device computes best. */
   readonly activations: ActivationFormat | undefined;
   readonly experts: ExpertChoice;
@@ -52,17 +54,31 @@ type Model = PlannedModel & { readonly weightBytes: number };
 /** The model as each device would have it; `converted` are the activations of a model that is converted already. */
 function readModel(
   folder: string,
-  { weights, activations, experts }: StartWishes,
+  wishes: StartWishes,
 ): { readonly converted?: ActivationFormat; readonly on: (device: ComputeDevice) => Model } {
   if (classifyFolder(folder) === "converted") {
     const manifest = readManifest(folder);
+    refuseOtherSettings(manifest.settings, wishes);
     return { converted: manifest.settings.activations, on: () => ({ ...manifest, weightBytes: dataBytes(manifest) }) };
   }
   const config = readModelConfig(folder);
+  const { weights = "int4", activations, experts } = wishes;
   return {
     on: ({ kind }) => {
       const settings = chooseSettings(weights, activations ?? defaultActivations(kind), experts, kind);
       return { config, settings, weightBytes: totalOf(weightBytesByPart(config, settings)) };
     },
   };
+}
+
+/** A flag that cannot have an effect on a converted model any more says so, instead of being passed over. */
+function refuseOtherSettings(settings: ConversionSettings, wishes: StartWishes): void {
+  const converted = { ...settings, experts: settings.experts ?? "onnxruntime" };
+  for (const name of ["weights", "activations", "experts"] as const) {
+    const wish = wishes[name];
+    if (wish === undefined || wish === "auto" || wish === converted[name]) continue;
+    throw new UserError(
+      `--${name} ${wish}: this model was converted for ${converted[name]} already; leave the flag out, or convert the checkpoint again`,
+    );
+  }
 }

@@ -1,7 +1,7 @@
 // A model argument → a converted model folder: checkpoints are converted once, into a cache, with a progress bar.
 
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { accessSync, constants, existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { checkSpecialTokens } from "../chat/check-special-tokens.ts";
 import { loadTemplate } from "../chat/template.ts";
 import { loadTokenizer } from "../chat/tokenizer.ts";
@@ -11,13 +11,14 @@ import { convert, type ConvertOptions } from "../convert/convert.ts";
 import { readModelConfig } from "../convert/read-config.ts";
 import type { Source } from "../convert/source.ts";
 import { UserError } from "../core/errors.ts";
+import { formatBytes } from "../core/format-bytes.ts";
+import { makeFolders, systemReason } from "../core/file-system.ts";
 import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
 import { classifyFolder, readManifest } from "../model-folder.ts";
 import { hasCudaCode } from "../runtime/cuda/elf.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { converterFingerprint, programVersion } from "../version.ts";
 import { ConvertProgress } from "./convert-progress.ts";
-import { formatBytes } from "./options.ts";
 import { readVideoConfig } from "./vision-loaders.ts";
 
 /** Settings from the command line, with "auto" decided. Only a GPU computes bf16. */
@@ -59,6 +60,7 @@ export async function prepareModel(folder: string, settings: ConversionSettings,
   const cached = cacheFolderFor(path, settings, converterFingerprint());
   const known = readCached(cached, say);
   if (known) return { folder: cached, manifest: known };
+  openCache(dirname(cached));
   await convertWithProgress(
     { type: "checkpoint", folder: path },
     cached,
@@ -74,6 +76,18 @@ function requireKernels(model: PreparedModel): PreparedModel {
   throw new UserError(
     `${model.folder} was converted for the ModalityMoe kernel, which is not built here; run npm run kernels:build, or convert again with --experts onnxruntime`,
   );
+}
+
+/** The user that a service runs as often has no folder of its own. */
+function openCache(root: string): void {
+  try {
+    makeFolders(root);
+    accessSync(root, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new UserError(`cannot keep conversions in ${root}: ${systemReason(error)}; name another folder with ERNIE_VL_CACHE`, {
+      cause: error,
+    });
+  }
 }
 
 /** Undefined when there is nothing usable; a damaged conversion is made again. */

@@ -4,7 +4,7 @@ import { MultiBar, type SingleBar } from "cli-progress";
 import type { DownloadObserver } from "../pull/download-missing.ts";
 import type { MissingFile } from "../pull/pull-plan.ts";
 import { TransferRate } from "../pull/transfer-rate.ts";
-import { formatBytes } from "./options.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 
 const lineEveryMs = 30_000;
 const measureEveryMs = 500;

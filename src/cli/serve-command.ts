@@ -1,15 +1,13 @@
 // The `serve` command: its options, and what they mean to the server.
 
 import { Command, Option } from "commander";
-import type { Logger } from "pino";
 import { defaultResponseStore } from "../api/app-options.ts";
 import { UserError } from "../core/errors.ts";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manifest.ts";
-import { deviceChoices, type DeviceChoice } from "./choose-device.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
 import { defaultMemoryWishes, kvCacheTypes, type KvCacheType } from "./memory-plan.ts";
-import { apiKey, fraction, modelName, notEmpty, wholeNumber } from "./options.ts";
-import { serve, type ServeOptions } from "./serve.ts";
+import { apiKey, deviceChoices, fraction, modelName, notEmpty, wholeNumber, type DeviceChoice } from "./options.ts";
+import type { ServeOptions } from "./serve.ts";
 
 const serveExamples = `
 Examples:
@@ -22,7 +20,7 @@ Examples:
 Lengths are in tokens, times in seconds. Variables and advice: docs/configuration.md, docs/tuning.md`;
 
 /** `defaultModel` is served when the operator names none. */
-export function serveCommand(defaultModel: string, createLogger: () => Logger, say: (line: string) => void): Command {
+export function serveCommand(defaultModel: string, say: (line: string) => void): Command {
   const command = new Command("serve").description("Serve a model with the APIs of OpenAI and Anthropic, and a page for browsers.");
   addModelOptions(command, defaultModel);
   addServerOptions(command);
@@ -32,11 +30,12 @@ export function serveCommand(defaultModel: string, createLogger: () => Logger, s
   return command
     .addHelpText("after", serveExamples)
     .allowExcessArguments()
-    .action((flags: ServeFlags) => {
+    .action(async (flags: ServeFlags) => {
       const [extra] = command.args; // a command that does not exist ends here too, since serve is the default one
       if (extra !== undefined)
         throw new UserError(`expected a command or a flag, got ${extra}; a model is named by --model, and --help lists all commands`);
-      return serve(toServeOptions(flags), createLogger(), say);
+      const [{ createLogger }, { serve }] = await Promise.all([import("./create-logger.ts"), import("./serve.ts")]);
+      await serve(toServeOptions(flags), createLogger(), say);
     });
 }
 
@@ -157,7 +156,7 @@ function addTimeOptions(command: Command): void {
 
 type ServeFlags = {
   model: string;
-  weights: WeightFormat;
+  weights?: WeightFormat;
   activations?: ActivationFormat;
   experts: ExpertChoice;
   device: DeviceChoice;

@@ -2,8 +2,9 @@
 
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, userInfo } from "node:os";
 import { basename, isAbsolute, join, resolve } from "node:path";
+import { UserError } from "../core/errors.ts";
 import { manifestFormatVersion, type ConversionSettings } from "../core/manifest.ts";
 import { reading } from "./file-errors.ts";
 
@@ -45,11 +46,23 @@ export function hashCheckpoint(folder: string): string {
   return hash.digest("hex");
 }
 
-/** $ERNIE_VL_CACHE, else ernie-vl in the user's cache folder (XDG Base Directory Specification: relative paths do not count). */
+/**
+ * $ERNIE_VL_CACHE, else ernie-vl in the user's cache folder (XDG Base Directory Specification: relative paths do not count). Throws a UserError
+ * where there is neither.
+ */
 export function cacheRoot(env: NodeJS.ProcessEnv): string {
   if (env["ERNIE_VL_CACHE"]) return resolve(env["ERNIE_VL_CACHE"]);
   const userCache = env["XDG_CACHE_HOME"];
-  return join(userCache && isAbsolute(userCache) ? userCache : join(homedir(), ".cache"), "ernie-vl");
+  return join(userCache && isAbsolute(userCache) ? userCache : join(homeFolder(), ".cache"), "ernie-vl");
+}
+
+/** Of the user, where $HOME is empty too. A user id without an entry in the system's list, as containers have it, has none. */
+function homeFolder(): string {
+  try {
+    return homedir() || userInfo().homedir;
+  } catch (error) {
+    throw new UserError("there is no home folder to keep conversions in; name a folder with ERNIE_VL_CACHE", { cause: error });
+  }
 }
 
 /** Files a conversion can depend on, in a fixed order. */

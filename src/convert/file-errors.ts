@@ -2,13 +2,14 @@
 
 import { lstatSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
+import { systemReason } from "../core/file-system.ts";
 
 /** Runs a file system call that reads `path`; its failure becomes a UserError. */
 export function reading<Result>(path: string, action: () => Result): Result {
   try {
     return action();
   } catch (error) {
-    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
+    throw new UserError(`cannot read ${path}: ${systemReason(error)}`, { cause: error });
   }
 }
 
@@ -29,8 +30,8 @@ export function refuseDeadLink(path: string): void {
 }
 
 export function writeError(path: string, error: unknown): UserError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return new UserError(`cannot write ${path}: ${message}; ${advice[code ?? ""] ?? "check the folder and its permissions"}`, {
+  const { code } = error as NodeJS.ErrnoException;
+  return new UserError(`cannot write ${path}: ${systemReason(error)}; ${advice[code ?? ""] ?? "check the folder and its permissions"}`, {
     cause: error,
   });
 }

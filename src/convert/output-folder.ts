@@ -17,6 +17,7 @@ import {
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { assert, UserError } from "../core/errors.ts";
+import { makeFolders } from "../core/file-system.ts";
 import { manifestFileName, manifestFormat, type Manifest } from "../core/manifest.ts";
 import type { FileDigest } from "./hash-file.ts";
 import { Journal } from "./journal.ts";
@@ -35,7 +36,7 @@ export function prepareTarget(target: string, overwrite: boolean): string {
   const path = existsSync(target) ? realpathSync(target) : resolve(target);
   refuseDeadLink(path);
   refuseOccupied(path, overwrite);
-  writing(path, () => mkdirSync(dirname(path), { recursive: true }));
+  writing(path, () => makeFolders(dirname(path)));
   refuseMountPoint(path);
   return path;
 }

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
+import { systemReason } from "../core/file-system.ts";
 import { parseJson } from "../core/parse-json.ts";
 
 export type Message = { readonly role: string; readonly content: unknown };
@@ -67,6 +68,6 @@ function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new UserError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    throw new UserError(`cannot read ${path}: ${systemReason(error)}`);
   }
 }

@@ -119,7 +119,7 @@ describe("what keeps ernie-vl bench from starting is one line", () => {
   test.each([
     ["a wrong key", ["--api-key", "wrong"], "refuses the key (HTTP 401)"],
     ["an unknown model", ["--api-key", "right", "--model", "other"], "has no model other; it has fake"],
-    ["a dataset that is none", ["--api-key", "right", "--dataset", "/nowhere"], "cannot read /nowhere: ENOENT"],
+    ["a dataset that is none", ["--api-key", "right", "--dataset", "/nowhere"], "cannot read /nowhere: no such file or directory"],
   ])("%s", async (_name, args, message) => {
     const server = await startFakeServer(answerWell(), { key: "right", tokenize: countWords });
     const lines = benchCommand(() => {}).exitOverride();

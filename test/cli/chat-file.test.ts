@@ -47,7 +47,11 @@ describe("a file of chats", () => {
     ["a list", `${hello}\n[1]`, /line 2: expected an object such as \{"messages": \[\.\.\.\]\}, got \[1\]/],
     ["a line without messages", '{"prompt": "Hello"}', /line 1: messages: expected an array of messages, got nothing/],
     ["a role that does not exist", '{"messages": [{"role": "robot", "content": ""}]}', /line 1: messages\[0\]\.role: expected one of/],
-    ["a picture that is missing", `${hello}\n\n${withPicture("no.png")}`, /line 3: cannot read the picture no\.png: ENOENT/],
+    [
+      "a picture that is missing",
+      `${hello}\n\n${withPicture("no.png")}`,
+      /line 3: cannot read the picture no\.png: no such file or directory/,
+    ],
     ["a picture on the network", withPicture("https://example.com/a.png"), /line 1: .* downloads are not allowed/],
     ["no chat at all", "\n\n", /chats\.jsonl: expected a chat on each line, got an empty file/],
   ])("with %s is refused in one line that says where", async (_name, text, message) => {
@@ -58,6 +62,6 @@ describe("a file of chats", () => {
   });
 
   test("that does not exist is refused by name", async () => {
-    await expect(readChatFile(join(folder, "none.jsonl"))).rejects.toThrow(/^cannot read .*none\.jsonl: ENOENT/);
+    await expect(readChatFile(join(folder, "none.jsonl"))).rejects.toThrow(/^cannot read .*none\.jsonl: no such file or directory$/);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { chooseDevice, defaultActivations, describeDevice, type DeviceChoice } from "../../src/cli/choose-device.ts";
+import { chooseDevice, defaultActivations, describeDevice } from "../../src/cli/choose-device.ts";
+import type { DeviceChoice } from "../../src/cli/options.ts";
 import { UserError } from "../../src/core/errors.ts";
 import type { ActivationFormat } from "../../src/core/manifest.ts";
 import type { CudaProbe } from "../../src/runtime/cuda/probe.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import type { DeviceChoice } from "../../src/cli/choose-device.ts";
+import type { DeviceChoice } from "../../src/cli/options.ts";
 import { defaultMemoryWishes } from "../../src/cli/memory-plan.ts";
 import { planStart, type StartWishes } from "../../src/cli/plan-start.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
@@ -84,9 +84,24 @@ describe("a checkpoint", () => {
 });
 
 describe("a converted model", () => {
-  test("runs where its activations can be computed, whatever the flags say", () => {
-    expect(plan(converted("bf16"), "auto", gpuOf(24), { activations: "fp32" })).toMatchObject({ kind: "cuda", activations: "bf16" });
+  test("runs where its activations can be computed", () => {
+    expect(plan(converted("bf16"), "auto", gpuOf(24))).toMatchObject({ kind: "cuda", activations: "bf16" });
     expect(plan(converted("fp32"), "auto", gpuOf(24))).toMatchObject({ kind: "cpu", activations: "fp32" });
+  });
+
+  test.each<[Partial<StartWishes>, string]>([
+    [{ weights: "int8" }, "--weights int8: this model was converted for int4 already"],
+    [{ activations: "fp16" }, "--activations fp16: this model was converted for fp32 already"],
+    [{ experts: "modality-moe" }, "--experts modality-moe: this model was converted for onnxruntime already"],
+  ])("takes no flag that asks for another conversion: %j", (wishes, message) => {
+    expect(() => plan(converted("fp32"), "cpu", noGpu, wishes)).toThrow(
+      new UserError(`${message}; leave the flag out, or convert the checkpoint again`),
+    );
+  });
+
+  test("takes flags that it agrees with, and none", () => {
+    expect(plan(converted("fp32"), "cpu", noGpu, { weights: "int4", activations: "fp32" }).kind).toBe("cpu");
+    expect(plan(converted("fp32"), "cpu", noGpu, { weights: undefined, experts: "auto" }).kind).toBe("cpu");
   });
 
   test("that only a GPU computes is refused with the reason why the GPU cannot have it", () => {
@@ -116,7 +131,9 @@ describe("with a kernel library that was built without CUDA", () => {
     const settings = { weights: "int4", activations: "bf16", experts: "modality-moe" } as const;
     await convertCheckpoint(nano, folder, { settings, programVersion: "0" });
 
-    expect(() => plan(folder, "cuda", gpuOf(24))).toThrow(/built without CUDA; run npm run kernels:build where nvcc is installed/);
+    expect(() => plan(folder, "cuda", gpuOf(24), { experts: "auto" })).toThrow(
+      /built without CUDA; run npm run kernels:build where nvcc is installed/,
+    );
     expect(() => plan(nano, "cuda", gpuOf(24), { experts: "modality-moe" })).toThrow(/built without CUDA/);
   });
 });

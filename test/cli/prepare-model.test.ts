@@ -2,12 +2,13 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, describe, expect, test } from "vitest";
-import { convertWithProgress } from "../../src/cli/prepare-model.ts";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+import { convertWithProgress, prepareModel } from "../../src/cli/prepare-model.ts";
 
 const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-prepare-"));
 afterAll(() => rmSync(root, { recursive: true }));
+afterEach(() => vi.unstubAllEnvs());
 
 const options = { settings: { weights: "fp32", activations: "fp32" }, programVersion: "1.0.0" } as const;
 
@@ -42,4 +43,18 @@ describe("a checkpoint is refused before anything is converted when", () => {
     expect(existsSync(target)).toBe(false);
     expect(readdirSync(root).filter((entry) => entry.endsWith(".partial"))).toEqual([]);
   });
+});
+
+test("a cache folder that cannot be had is refused before anything is converted, with the variable that names another", async () => {
+  const file = join(root, "file");
+  writeFileSync(file, "");
+  vi.stubEnv("ERNIE_VL_CACHE", join(file, "cache"));
+  const said: string[] = [];
+
+  const prepared = prepareModel(nano, options.settings, (line) => said.push(line));
+
+  await expect(prepared).rejects.toThrow(
+    `cannot keep conversions in ${file}/cache: not a directory; name another folder with ERNIE_VL_CACHE`,
+  );
+  expect(said).toEqual([]);
 });

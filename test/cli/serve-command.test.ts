@@ -1,4 +1,3 @@
-import type { Logger } from "pino";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { UserError } from "../../src/core/errors.ts";
 import { serveCommand } from "../../src/cli/serve-command.ts";
@@ -7,11 +6,7 @@ afterEach(() => vi.unstubAllEnvs());
 
 /** What the options come to, or what is said about them. */
 function parse(args: readonly string[]): Record<string, unknown> | string {
-  const command = serveCommand(
-    "nano",
-    () => ({}) as Logger,
-    () => {},
-  );
+  const command = serveCommand("nano", () => {});
   let said = "";
   command
     .exitOverride()

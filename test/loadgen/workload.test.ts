@@ -167,6 +167,6 @@ describe("a dataset", () => {
   });
 
   test("that is missing is refused", () => {
-    expect(() => readDataset("/nowhere/chats.jsonl")).toThrow("cannot read /nowhere/chats.jsonl: ENOENT");
+    expect(() => readDataset("/nowhere/chats.jsonl")).toThrow("cannot read /nowhere/chats.jsonl: no such file or directory");
   });
 });

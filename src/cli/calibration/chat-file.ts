@@ -6,6 +6,7 @@ import { toChat } from "../../api/from-openai.ts";
 import { MediaParts } from "../../api/media-parts.ts";
 import { parseChatRequest, type ChatRequest, type RequestMessage } from "../../api/openai-schema.ts";
 import { RequestError, UserError } from "../../core/errors.ts";
+import { systemReason } from "../../core/file-system.ts";
 import { createMediaReader } from "../../media/media-reader.ts";
 import type { CalibrationChat } from "./calibration-chat.ts";
 
@@ -37,7 +38,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
+    throw new UserError(`cannot read ${path}: ${systemReason(error)}`, { cause: error });
   }
 }
 
@@ -82,6 +83,6 @@ function embed(url: string, folder: string): string {
   try {
     return `data:;base64,${readFileSync(resolve(folder, url)).toString("base64")}`;
   } catch (error) {
-    throw new RequestError(`cannot read the picture ${basename(url)}: ${(error as Error).message}`, { cause: error });
+    throw new RequestError(`cannot read the picture ${basename(url)}: ${systemReason(error)}`, { cause: error });
   }
 }

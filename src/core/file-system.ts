@@ -1,0 +1,24 @@
+// What Node's file system does not do well by itself: making folders, and saying what went wrong.
+
+import { mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { getSystemErrorMap } from "node:util";
+
+/** "permission denied": Node's own message has the name of the call and the path around it, which the caller names itself. */
+export function systemReason(error: unknown): string {
+  const { errno, message } = error as NodeJS.ErrnoException;
+  return (errno !== undefined && getSystemErrorMap().get(errno)?.[1]) || message;
+}
+
+/** Makes a folder and those above it. Node's `recursive` tries for ever where a system's folder, such as /proc, denies with ENOENT. */
+export function makeFolders(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const parent = dirname(path);
+  if (parent !== path) makeFolders(parent);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
+}
