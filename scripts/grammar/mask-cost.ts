@@ -121,7 +121,7 @@ async function measureWaits(): Promise<void> {
   for (let step = 0; step < 200 && rows.length > 0; step++) {
     await sleep(stepMs); // the forward pass
     start = performance.now();
-    const masks = rows.map((row) => row.mask());
+    const masks = rows.map((row) => row.mask(60_000));
     waits.push(performance.now() - start);
     for (let i = rows.length - 1; i >= 0; i--) {
       const id = drawToken(masks[i]!, random);

@@ -16,11 +16,12 @@ export type TokenDraw = {
   /** Set when there is a bias or a penalty. */
   readonly changes?: LogitChanges | undefined;
   /**
-   * uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may be drawn; at least one must be set. Absent: all may. To be read
-   * after the forward pass, in drawing for this entry: reading throws EngineError when no mask came.
+   * Gives uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may be drawn; at least one is set. Absent: all may. To be called
+   * after the forward pass, in drawing for this entry; waits no longer than told, and gives undefined when the mask is not there then. Throws
+   * EngineError when it will not come.
    */
-  readonly allowed?: Uint32Array | undefined;
-  /** Few ids that may not be drawn, unless `allowed` leaves no other. */
+  readonly mask?: (patienceMs: number) => Uint32Array | undefined;
+  /** Few ids that may not be drawn, unless the mask leaves no other. */
   readonly bannedIds?: readonly number[];
   /** Set when log-probabilities are wanted, those of so many best tokens too. */
   readonly logprobCount?: number;
@@ -89,13 +90,15 @@ export function entriesOf(batch: Batch): readonly BatchEntry[] {
 }
 
 export type StepResult = {
-  /** Per entry: the drawn token, or undefined where no draw was asked for or none was possible. */
+  /** Per entry: the drawn token, or undefined where no draw was asked for, none was possible, or its mask was not there yet. */
   readonly tokenIds: readonly (number | undefined)[];
   /**
    * Per entry: why no token could be drawn (logits that are not finite, a mask that did not come), undefined where nothing failed. The
    * others are as good as ever. Absent: none failed.
    */
   readonly errors?: readonly (EngineError | undefined)[];
+  /** Per entry: whether nothing was drawn because its mask was not there yet. Its last token is to come again. Absent: all were. */
+  readonly postponed?: readonly boolean[];
   /** Per entry, undefined where none were asked for. Absent: nobody asked. */
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
   /** `prefill`: of `nextIds`, where they were to be scored. */

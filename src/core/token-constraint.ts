@@ -13,12 +13,11 @@ export type ConstraintHandle = {
 
 export interface TokenConstraint {
   /**
-   * uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may come next. Undefined while it is being computed. Valid
-   * until the next `accept`.
+   * uint32 [⌈vocab / 32⌉]: bit t of the whole says whether token t may come next. Waits for it no longer than told; undefined when it is
+   * still being computed then. Valid until the next `accept`. Throws EngineError when it does not come at all, or when an accepted token
+   * was not allowed.
    */
-  readyMask(): Uint32Array | undefined;
-  /** The same, waiting for it. Throws EngineError when it does not come in time, or when an accepted token was not allowed. */
-  mask(): Uint32Array;
+  mask(patienceMs: number): Uint32Array | undefined;
   /** The token that was drawn; what may follow it is computed from now on. Not to be called for an end token. */
   accept(tokenId: number): void;
   /** The answer is over, or given up. */

@@ -116,12 +116,13 @@ export class Scheduler {
     const sequences = this.#takePlanned(batch);
     if (batch.type === "encode") sequences[0]?.encodedImages.add(batch.image.hash);
     let firstToken = 0;
-    for (const [i, entry] of entries.entries()) {
-      this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
+    for (const [i, planned] of entries.entries()) {
       const sequence = sequences[i];
       assert(sequence, "every entry is that of a sequence");
+      const entry = result.postponed?.[i] ? withoutLast(planned) : planned;
+      this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
       if (result.chosenExperts) sequence.routing?.add(entry, result.chosenExperts, firstToken);
-      firstToken += entry.tokenIds.length;
+      firstToken += planned.tokenIds.length;
       const error = result.errors?.[i];
       if (error) this.#failAll([sequence], [entry.slot], error);
       if (error || sequence.slot === undefined) continue; // or aborted meanwhile
@@ -263,7 +264,7 @@ export class Scheduler {
 
   #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined, logprobs: TokenLogprobs | undefined): void {
     sequence.computedLength = entry.start + entry.tokenIds.length;
-    if (tokenId === undefined) return; // the prompt goes on
+    if (tokenId === undefined) return; // the prompt goes on, or its last token comes again
     sequence.append(tokenId);
     this.#queue.charge(sequence, 1);
     sequence.status = "decoding";
@@ -308,10 +309,18 @@ export class Scheduler {
   }
 }
 
-/** Whether there is a token or an error for every entry that asks for a token, and neither for any other; likewise for a prompt's scores. */
-function answers({ tokenIds, errors, promptLogprobs }: StepResult, entries: readonly BatchEntry[]): boolean {
+/** Whether every entry that asks for a token has one, an error or to come again, and no other has any; likewise for a prompt's scores. */
+function answers({ tokenIds, errors, postponed, promptLogprobs }: StepResult, entries: readonly BatchEntry[]): boolean {
   if (tokenIds.length !== entries.length || promptLogprobs?.length !== entries[0]?.scoring?.nextIds.length) return false;
-  return entries.every(({ draw }, i) => (draw ? (tokenIds[i] === undefined) !== !errors?.[i] : tokenIds[i] === undefined && !errors?.[i]));
+  return entries.every(({ draw }, i) => {
+    const outcomes = [tokenIds[i] !== undefined, errors?.[i] !== undefined, postponed?.[i] === true].filter(Boolean).length;
+    return outcomes === (draw ? 1 : 0);
+  });
+}
+
+/** What is computed for good when the mask for the draw behind it was not there: the last token is computed once more. */
+function withoutLast(entry: BatchEntry): BatchEntry {
+  return { ...entry, tokenIds: entry.tokenIds.subarray(0, -1) };
 }
 
 function isUntouched(sequence: Sequence): boolean {

@@ -172,18 +172,12 @@ export class Sequence {
       ...(logprobCount !== undefined && { logprobCount }),
     };
     if (!this.#constraint) return draw;
-    const allowed = () => this.#allowed();
-    return {
-      ...draw,
-      // Waited for when the sampler asks: it is computed during the forward pass.
-      get allowed() {
-        return allowed();
-      },
-    };
+    return { ...draw, mask: (patienceMs: number) => this.#mask(patienceMs) };
   }
 
-  #allowed(): Uint32Array | undefined {
-    const mask = this.#constraint?.mask();
+  /** Computed by the grammar's thread during the forward pass. */
+  #mask(patienceMs: number): Uint32Array | undefined {
+    const mask = this.#constraint?.mask(patienceMs);
     if (mask?.every((word) => word === 0)) throw new EngineError("the answer's grammar allows no token");
     return mask;
   }

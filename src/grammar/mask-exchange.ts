@@ -20,7 +20,7 @@ export function createMaskMemory(vocabSize: number): SharedArrayBuffer {
   return memory;
 }
 
-/** The engine's end. Never blocks but in `mask`. */
+/** The engine's end. Never blocks but in `mask`, no longer than told. */
 export class RemoteMatcher implements TokenConstraint {
   readonly #port: MessagePort;
   readonly #header: Int32Array;
@@ -28,6 +28,8 @@ export class RemoteMatcher implements TokenConstraint {
   readonly #ended: Int32Array;
   readonly #timeoutMs: number;
   #acceptedCount = 0;
+  /** When the next mask was first asked for, and was not there. */
+  #missedSinceMs: number | undefined;
 
   constructor({ port, shared, ended }: ConstraintHandle, timeoutMs = maskTimeoutMs) {
     this.#port = port;
@@ -37,32 +39,37 @@ export class RemoteMatcher implements TokenConstraint {
     this.#timeoutMs = timeoutMs;
   }
 
-  readyMask(): Uint32Array | undefined {
-    if (Atomics.load(this.#header, failureWord) !== 0) throw new EngineError("the answer's grammar could not be followed");
-    return Atomics.load(this.#header, tokensWord) === this.#acceptedCount ? this.#mask : undefined;
-  }
-
-  mask(): Uint32Array {
-    const deadline = performance.now() + this.#timeoutMs;
-    for (;;) {
-      const mask = this.readyMask();
+  mask(patienceMs: number): Uint32Array | undefined {
+    const startMs = performance.now();
+    for (let nowMs = startMs; ; nowMs = performance.now()) {
+      const mask = this.#readyMask();
       if (mask) return mask;
-      const left = deadline - performance.now();
       if (Atomics.load(this.#ended, 0) !== 0) throw new EngineError("the grammar's thread has ended");
-      if (left <= 0) throw new EngineError(`the grammar's thread gave no mask within ${this.#timeoutMs} ms`);
+      this.#missedSinceMs ??= startMs;
+      const leftMs = this.#missedSinceMs + this.#timeoutMs - nowMs;
+      if (leftMs <= 0) throw new EngineError(`the grammar's thread gave no mask within ${this.#timeoutMs} ms`);
+      const patienceLeftMs = startMs + patienceMs - nowMs;
+      if (patienceLeftMs <= 0) return undefined;
       const current = Atomics.load(this.#header, tokensWord);
-      if (current !== this.#acceptedCount) Atomics.wait(this.#header, tokensWord, current, Math.min(left, waitSliceMs));
+      const waitMs = Math.min(leftMs, patienceLeftMs, waitSliceMs);
+      if (current !== this.#acceptedCount) Atomics.wait(this.#header, tokensWord, current, waitMs);
     }
   }
 
   accept(tokenId: number): void {
     this.#acceptedCount++;
+    this.#missedSinceMs = undefined;
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port, not a window
     this.#port.postMessage(tokenId);
   }
 
   close(): void {
     this.#port.close();
+  }
+
+  #readyMask(): Uint32Array | undefined {
+    if (Atomics.load(this.#header, failureWord) !== 0) throw new EngineError("the answer's grammar could not be followed");
+    return Atomics.load(this.#header, tokensWord) === this.#acceptedCount ? this.#mask : undefined;
   }
 }
 

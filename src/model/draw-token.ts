@@ -1,9 +1,8 @@
 // The host's part of sampling: from the best logits of a row, and from the whole row when they do not decide, to one token id.
 
-import type { TokenDraw } from "../core/batch.ts";
 import { EngineError } from "../core/errors.ts";
 import { choose, exactly, roundingError, weigh } from "./candidates.ts";
-import { findPermission, type Permission } from "./permission.ts";
+import { findPermission, type MaskedDraw, type Permission } from "./permission.ts";
 import { rankTokens } from "./rank-tokens.ts";
 import { inverseTemperature, isGreedy, type KnownToken, lookAt, lookUp, type SamplerRow } from "./row-view.ts";
 
@@ -25,7 +24,7 @@ const someTokens = 8192;
  * whole row: sums that only the whole row can tell are kept as bounds, and where the bounds disagree the row is gone through. Throws
  * EngineError when the logits are not finite, or nothing may come.
  */
-export function drawToken(row: SamplerRow, draw: TokenDraw): number {
+export function drawToken(row: SamplerRow, draw: MaskedDraw): number {
   const { params, changes } = draw;
   if (!Number.isFinite(row.logSumExp)) throw new EngineError(`logits are not finite: their log-sum-exp is ${row.logSumExp}`);
   const permission = findPermission(draw, row.vocabSize);
@@ -63,11 +62,11 @@ export function randomUnit(seed: number, drawIndex: number): number {
 }
 
 /** Draws from the unscaled logits [vocab] alone, which it does not change. */
-export function drawFromRow(logits: Float32Array, draw: TokenDraw): number {
+export function drawFromRow(logits: Float32Array, draw: MaskedDraw): number {
   return drawFromPermitted(logits, draw, findPermission(draw, logits.length));
 }
 
-function drawFromPermitted(logits: Float32Array, draw: TokenDraw, permission: Permission | undefined): number {
+function drawFromPermitted(logits: Float32Array, draw: MaskedDraw, permission: Permission | undefined): number {
   if (permission && permission.count > 0 && permission.count <= fewTokens) return drawFromFew(logits, draw, permission.tokenIds());
   const { params, changes } = draw;
   if (isGreedy(params) && !permission && !changes) return argmax(logits);
@@ -92,7 +91,7 @@ function drawFromPermitted(logits: Float32Array, draw: TokenDraw, permission: Pe
 }
 
 /** The same where no other tokens may come than these (ascending). */
-function drawFromFew(logits: Float32Array, { params, changes, drawIndex }: TokenDraw, tokenIds: Int32Array): number {
+function drawFromFew(logits: Float32Array, { params, changes, drawIndex }: MaskedDraw, tokenIds: Int32Array): number {
   const factor = inverseTemperature(params);
   const scaled = Float32Array.from(tokenIds, (tokenId) => {
     const own = Math.fround(logits[tokenId]! * factor);

@@ -2,6 +2,9 @@
 
 import type { TokenDraw } from "../core/batch.ts";
 
+/** A draw whose mask is there, if it has one. */
+export type MaskedDraw = Omit<TokenDraw, "mask"> & { readonly allowed?: Uint32Array | undefined };
+
 export type Permission = {
   readonly mayCome: (tokenId: number) => boolean;
   /** Tokens that may come. */
@@ -11,7 +14,7 @@ export type Permission = {
 };
 
 /** Undefined: all may come. Banned tokens come when no other may: an answer that must end ends. */
-export function findPermission({ allowed, bannedIds = [] }: TokenDraw, vocabSize: number): Permission | undefined {
+export function findPermission({ allowed, bannedIds = [] }: MaskedDraw, vocabSize: number): Permission | undefined {
   if (allowed) {
     const others = permitByMask(without(allowed, bannedIds), vocabSize);
     return others.count > 0 ? others : permitByMask(allowed, vocabSize);

@@ -1,10 +1,10 @@
 // What the device's list of a row's best logits tells of a draw, after bias and penalties and without what may not come.
 
-import type { LogitChanges, TokenDraw } from "../core/batch.ts";
+import type { LogitChanges } from "../core/batch.ts";
 import { EngineError } from "../core/errors.ts";
 import type { SamplingParams } from "../core/sampling.ts";
 import { type Candidates, exactly, firstPlace, loosely, type Range, roundingError, weigh } from "./candidates.ts";
-import type { Permission } from "./permission.ts";
+import type { MaskedDraw, Permission } from "./permission.ts";
 import type { RankedTokens } from "./rank-tokens.ts";
 
 /** One row as the sampler graph leaves it. Scaled means: multiplied by `inverseTemperature`, in float32. */
@@ -37,7 +37,7 @@ export function isGreedy({ temperature }: SamplingParams): boolean {
 export function lookAt(
   row: SamplerRow,
   limit: number,
-  { changes, params }: TokenDraw,
+  { changes, params }: MaskedDraw,
   permission: Permission | undefined,
   looked: readonly KnownToken[],
 ): { candidates: Candidates; total: Range } {

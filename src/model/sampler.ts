@@ -9,13 +9,22 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { Session } from "../runtime/session.ts";
 import type { DecoderOutput } from "./decoder.ts";
 import { drawFromRow, drawToken } from "./draw-token.ts";
+import type { MaskedDraw } from "./permission.ts";
 import { inverseTemperature, isGreedy } from "./row-view.ts";
 import { type BestOfRow, SamplerRun } from "./sampler-run.ts";
 import { DeviceBuffer, typedArray } from "./tensor-buffer.ts";
 import { rankOf, tokenLogprobs } from "./token-logprobs.ts";
 
 type RowsOf<T> = (row: number) => T;
-type Outcome = { readonly tokenId?: number; readonly logprobs?: TokenLogprobs; readonly error?: EngineError };
+type Outcome = {
+  readonly tokenId?: number;
+  readonly logprobs?: TokenLogprobs;
+  readonly error?: EngineError;
+  readonly isPostponed?: boolean;
+};
+
+/** For how long the draws of a step wait for masks, all together. Those whose masks come later are made in a later step: others go on. */
+const maskPatienceMs = 10;
 
 export class Sampler {
   readonly #runtime: Runtime;
@@ -41,15 +50,26 @@ export class Sampler {
 
   /**
    * Waits for the decoder, and draws a token from row i of its logits for each draw that is asked for. A row that none can be drawn
-   * from fails alone.
+   * from fails alone, one whose mask is late is postponed.
    */
   draw(output: DecoderOutput, draws: readonly (TokenDraw | undefined)[]): StepResult {
     const { scaled, logprobs } = this.#rank(output, draws);
-    const outcomes = draws.map((draw, row) => (draw ? this.#outcome(output, row, draw, scaled, logprobs) : {}));
+    const deadlineMs = performance.now() + maskPatienceMs;
+    const outcomes = draws.map((draw, row): Outcome => {
+      if (!draw) return {};
+      try {
+        const allowed = draw.mask?.(Math.max(0, deadlineMs - performance.now()));
+        return draw.mask && !allowed ? { isPostponed: true } : this.#drawOne(output, row, { ...draw, allowed }, scaled, logprobs);
+      } catch (error) {
+        if (!(error instanceof EngineError) || error instanceof DeviceLostError) throw error;
+        return { error };
+      }
+    });
     return {
       tokenIds: outcomes.map(({ tokenId }) => tokenId),
       ...(outcomes.some(({ logprobs }) => logprobs) && { logprobs: outcomes.map(({ logprobs }) => logprobs) }),
       ...(outcomes.some(({ error }) => error) && { errors: outcomes.map(({ error }) => error) }),
+      ...(outcomes.some(({ isPostponed }) => isPostponed) && { postponed: outcomes.map(({ isPostponed = false }) => isPostponed) }),
     };
   }
 
@@ -85,22 +105,17 @@ export class Sampler {
     return { scaled: needsSums ? ofScaled : undefined, logprobs: ofPlain };
   }
 
-  #outcome(
+  #drawOne(
     { memory }: DecoderOutput,
     row: number,
-    draw: TokenDraw,
+    draw: MaskedDraw,
     scaled: RowsOf<BestOfRow> | undefined,
     plain: RowsOf<BestOfRow> | undefined,
   ): Outcome {
-    try {
-      const fullRow = (): Float32Array => this.#fetchRow(memory, row);
-      const tokenId = scaled ? drawToken({ ...scaled(row), fullRow }, draw) : drawFromRow(fullRow(), draw);
-      if (draw.logprobCount === undefined || !plain) return { tokenId };
-      return { tokenId, logprobs: tokenLogprobs(plain(row), tokenId, draw.logprobCount, () => this.#fetchLogit(memory, row, tokenId)) };
-    } catch (error) {
-      if (!(error instanceof EngineError) || error instanceof DeviceLostError) throw error;
-      return { error };
-    }
+    const fullRow = (): Float32Array => this.#fetchRow(memory, row);
+    const tokenId = scaled ? drawToken({ ...scaled(row), fullRow }, draw) : drawFromRow(fullRow(), draw);
+    if (draw.logprobCount === undefined || !plain) return { tokenId };
+    return { tokenId, logprobs: tokenLogprobs(plain(row), tokenId, draw.logprobCount, () => this.#fetchLogit(memory, row, tokenId)) };
   }
 
   /** The unscaled logits of a row, until the next are fetched. */

@@ -8,30 +8,31 @@ import { Engine } from "../../src/engine/engine.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
 import { runEngineLoop } from "../../src/engine/engine-loop.ts";
 import type { EngineRequest, SequenceEvent, SequenceId } from "../../src/engine/engine-protocol.ts";
-import { answerAlone, endToken, FakeModel, makeRequest } from "./fake-model.ts";
+import { answerAlone, endToken, FakeModel, makeRequest, scoresAlone } from "./fake-model.ts";
 
-/** Demands one token after the other; the mask behind `failsAfter` of them does not come. */
+/** Demands one token after the other; the mask behind `failsAfter` of them does not come, the others when they were asked for `misses` times. */
 class Script implements TokenConstraint {
   readonly accepted: number[] = [];
   closeCount = 0;
   readonly #tokenIds: readonly number[];
   readonly #failsAfter: number;
+  readonly #misses: number;
+  #askedCount = 0;
 
-  constructor(tokenIds: readonly number[], failsAfter = Infinity) {
+  constructor(tokenIds: readonly number[], { failsAfter = Infinity, misses = 0 } = {}) {
     this.#tokenIds = tokenIds;
     this.#failsAfter = failsAfter;
+    this.#misses = misses;
   }
 
-  readyMask(): Uint32Array {
+  mask(_patienceMs: number): Uint32Array | undefined {
+    if (this.accepted.length >= this.#failsAfter) throw new EngineError("no mask came");
+    if (this.#askedCount++ < this.#misses) return undefined;
+    this.#askedCount = 0;
     const tokenId = this.#tokenIds[this.accepted.length]!;
     const mask = new Uint32Array(4);
     mask[tokenId >>> 5] = 1 << (tokenId & 31);
     return mask;
-  }
-
-  mask(): Uint32Array {
-    if (this.accepted.length >= this.#failsAfter) throw new EngineError("no mask came");
-    return this.readyMask();
   }
 
   accept(tokenId: number): void {
@@ -84,7 +85,7 @@ describe("a constrained answer", () => {
   test.each([0, 1, 3])("fails alone when the mask behind %i tokens does not come", (failsAfter) => {
     const engine = new Engine(new FakeModel());
     const others = [makeRequest([4, 5], { maxTokens: 6 }), makeRequest([6], { maxTokens: 6 })];
-    const script = new Script([70, 3, 99, 41], failsAfter);
+    const script = new Script([70, 3, 99, 41], { failsAfter });
     engine.submit(id(0), others[0]!);
     engine.submit(id(1), makeRequest([1, 2, 3], { maxTokens: 4 }), script);
     engine.submit(id(2), others[1]!);
@@ -98,11 +99,65 @@ describe("a constrained answer", () => {
   });
 });
 
+describe("a mask that is late", () => {
+  test("keeps nobody else waiting, and costs its answer nothing but time", () => {
+    const model = new FakeModel();
+    const engine = new Engine(model, { prefillChunkTokens: 8 });
+    const free = makeRequest([4, 5], { maxTokens: 12 });
+    const script = new Script([70, 3, 99, 41], { misses: 3 });
+    engine.submit(id(0), free);
+    engine.submit(id(1), makeRequest(["cat", 1, 2, 3], { maxTokens: 4 }), script);
+
+    const events = runToEnd(engine);
+
+    expect(tokensOf(eventsOf(events, id(0)))).toEqual(answerAlone(free, 64));
+    expect(tokensOf(eventsOf(events, id(1)))).toEqual([70, 3, 99, 41]);
+    expect(script.accepted).toEqual([70, 3, 99]);
+    const order = events.filter(([, { type }]) => type === "token").map(([eventId]) => Number(eventId));
+    expect(order.indexOf(1)).toBeGreaterThan(3); // the free answer went on before the first mask came
+    expect(model.log.filter((line) => line.startsWith("prefill"))).toEqual([
+      "prefill 0[0..2)",
+      "prefill 1[0..6)",
+      "prefill 1[5..6)", // the token whose successor is to be drawn, again
+      "prefill 1[5..6)",
+      "prefill 1[5..6)",
+    ]);
+    expect(engine.stats()).toMatchObject({ prefillTokens: 8, decodeTokens: 11 + 3 });
+  });
+
+  test("that never comes ends its own answer", () => {
+    const engine = new Engine(new FakeModel());
+    const free = makeRequest([4, 5], { maxTokens: 6 });
+    const script = new Script([70]);
+    let asked = 0;
+    script.mask = () => {
+      if (asked++ < 9) return undefined;
+      throw new EngineError("no mask came");
+    };
+    engine.submit(id(0), free);
+    engine.submit(id(1), makeRequest([1, 2, 3]), script);
+    const events = runToEnd(engine);
+    expect(eventsOf(events, id(1)).at(-1)).toEqual({ type: "failed", message: "no mask came" });
+    expect(tokensOf(eventsOf(events, id(0)))).toEqual(answerAlone(free, 64));
+    expect(script.closeCount).toBe(1);
+  });
+
+  test("does not tell the scores of the prompt twice", () => {
+    const engine = new Engine(new FakeModel(), { prefillChunkTokens: 2 });
+    const request = makeRequest([4, 5, 6, 7, 8], { maxTokens: 2, promptLogprobCount: 0 });
+    engine.submit(id(0), request, new Script([70, 3], { misses: 2 }));
+    const events = eventsOf(runToEnd(engine), id(0));
+    const scores = events.flatMap((event) => (event.type === "prompt-logprobs" ? event.logprobs.map(({ logprob }) => logprob) : []));
+    expect(scores).toEqual(scoresAlone(request));
+    expect(tokensOf(events)).toEqual([70, 3]);
+  });
+});
+
 test("an answer whose grammar allows no token fails alone", () => {
   const engine = new Engine(new FakeModel());
   const free = makeRequest([4, 5], { maxTokens: 6 });
   const script = new Script([70]);
-  script.readyMask = () => new Uint32Array(4);
+  script.mask = () => new Uint32Array(4);
   engine.submit(id(0), free);
   engine.submit(id(1), makeRequest([1, 2, 3]), script);
   const events = runToEnd(engine);

@@ -89,6 +89,7 @@ export class FakeModel implements ModelRunner {
     const scores = entries[0]?.scoring && this.#score(entries[0], entries[0].scoring);
     return {
       tokenIds: outcomes.map(({ tokenId }) => tokenId),
+      postponed: outcomes.map(({ tokenId, error }, i) => entries[i]!.draw !== undefined && tokenId === undefined && !error),
       errors: outcomes.map(({ error }) => error),
       ...(scores && { promptLogprobs: scores.map((logprob) => ({ logprob, rank: 1, top: [] })) }),
     };
@@ -158,7 +159,9 @@ export class FakeModel implements ModelRunner {
     this.#slots[slot] = cells;
     if (!draw) return undefined;
     const tokenId = this.#nextToken(cells, draw.drawIndex);
-    return draw.allowed === undefined || isAllowed(draw.allowed, tokenId) ? tokenId : lowestAllowed(draw.allowed);
+    if (!draw.mask) return tokenId;
+    const mask = draw.mask(0);
+    return !mask || isAllowed(mask, tokenId) ? mask && tokenId : lowestAllowed(mask);
   }
 }
 

@@ -1,10 +1,11 @@
-// Random traffic of several clients with few slots, aborts at any moment and a failing device: whatever happens, every answer is the one
+// Random traffic of several clients with few slots, aborts at any moment, masks that are late and a failing device: whatever happens, every answer is the one
 // its request gets alone, everybody ends once, nobody waits for ever, no slot is lost, and nothing crosses from one client to another.
 
 import { describe, expect, test } from "vitest";
 import { maxScoredTokens } from "../../src/core/batch.ts";
 import { RequestError } from "../../src/core/errors.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
+import type { TokenConstraint } from "../../src/core/token-constraint.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import type { EngineRequest, SequenceId } from "../../src/engine/engine-protocol.ts";
 import { randomUnit } from "../../src/model/draw-token.ts";
@@ -19,12 +20,42 @@ type Client = {
   /** Of the prompt, as far as told. */
   readonly scores: number[];
   cachedTokens: number | undefined;
+  readonly constraint: AnyToken | undefined;
+  /** Was told that its answer is long enough. */
+  hasEnough: boolean;
   end: Exclude<GenerationEvent["type"], "started" | "prompt-logprobs" | "token"> | "aborted" | undefined;
   reason: string;
 };
 
 const clientIds = [undefined, "ann", "bob", "eve"];
 const faults = ["step", "move", "row"] as const;
+
+/** Allows every token, but its masks are late. */
+class AnyToken implements TokenConstraint {
+  readonly #isLate: () => boolean;
+  readonly accepted: number[] = [];
+  closeCount = 0;
+  lateCount = 0;
+
+  constructor(isLate: () => boolean) {
+    this.#isLate = isLate;
+  }
+
+  mask(): Uint32Array | undefined {
+    if (!this.#isLate()) return new Uint32Array(2).fill(0xffff_ffff);
+    this.lateCount++;
+    return undefined;
+  }
+
+  accept(tokenId: number): void {
+    check(this.closeCount === 0, "no token comes after the end");
+    this.accepted.push(tokenId);
+  }
+
+  close(): void {
+    this.closeCount++;
+  }
+}
 
 class Simulation {
   readonly model: FakeModel;
@@ -52,6 +83,7 @@ class Simulation {
     for (let i = 0; i < 25; i++) {
       while (this.#random(3) === 0) this.#arrive();
       if (this.#random(10) === 0) this.#abortSomebody();
+      if (this.#random(10) === 0) this.#finishSomebody();
       if (this.#isFaulty && this.#random(6) === 0) this.#injectFault();
       this.#step();
     }
@@ -87,10 +119,13 @@ class Simulation {
   #submit(content: Content, options: Partial<EngineRequest>): void {
     const request = makeRequest(content, options);
     const id = this.#submittedCount++ as SequenceId;
+    const constraint = this.#random(4) === 0 ? new AnyToken(() => this.#random(3) === 0) : undefined;
+    const untold = { tokens: [], scores: [], cachedTokens: undefined, hasEnough: false, end: undefined, reason: "" };
     try {
-      this.#engine.submit(id, request);
-      this.clients.set(id, { content, request, tokens: [], scores: [], cachedTokens: undefined, end: undefined, reason: "" });
+      this.#engine.submit(id, request, constraint);
+      this.clients.set(id, { content, request, constraint, ...untold });
     } catch (error) {
+      check((constraint?.closeCount ?? 1) === 1, "the constraint of a refused request is closed");
       check(error instanceof RequestError && (error.code !== "queue_full" || !request.isFollowUp), `a request is refused: ${error}`);
       this.refusedCount++;
     }
@@ -102,6 +137,13 @@ class Simulation {
     if (!entry || entry[1].end) return;
     this.#engine.abort(entry[0]);
     entry[1].end = "aborted";
+  }
+
+  #finishSomebody(): void {
+    const entry = [...this.clients][this.#random(this.clients.size)];
+    if (!entry || entry[1].tokens.length === 0) return;
+    this.#engine.finish(entry[0]);
+    entry[1].hasEnough = true;
   }
 
   #step(): void {
@@ -143,7 +185,7 @@ class Simulation {
     return Math.max(0, ...shared);
   }
 
-  #checkAnswer({ request, tokens, scores, end, reason }: Client): void {
+  #checkAnswer({ request, tokens, scores, constraint, hasEnough, end, reason }: Client): void {
     const known = request.promptLogprobCount !== undefined ? scoresAlone(request) : [];
     check(
       scores.every((score, i) => score === known[i]),
@@ -157,7 +199,16 @@ class Simulation {
       `the tokens ${tokens} are those of the request alone: ${alone}`,
     );
     check(end !== undefined, "an answer ends");
-    if (end === "finished") check(isWhole && reason === (request.stopTokenIds.includes(alone.at(-1)!) ? "stop" : "length"), "it is whole");
+    if (constraint) {
+      check(constraint.closeCount === 1, "a constraint is closed once");
+      const { accepted } = constraint;
+      check(
+        accepted.every((tokenId, i) => tokenId === tokens[i]) && accepted.length >= tokens.length - 1,
+        "a constraint is told of every token but the last",
+      );
+    }
+    if (end === "finished" && !hasEnough)
+      check(isWhole && reason === (request.stopTokenIds.includes(alone.at(-1)!) ? "stop" : "length"), "it is whole");
     if (end === "failed") check(/on fire|not finite/.test(reason), `it fails for a reason of the device, not ${reason}`);
   }
 }
@@ -184,6 +235,8 @@ describe("random traffic", () => {
       reused: 0,
       scored: 0,
       followUps: 0,
+      late: 0,
+      cut: 0,
       fire: 0,
       row: 0,
       swap: 0,
@@ -197,7 +250,9 @@ describe("random traffic", () => {
       } catch (error) {
         throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
       }
-      for (const { end, cachedTokens = 0, scores, request, reason } of simulation.clients.values()) {
+      for (const { end, cachedTokens = 0, scores, request, reason, constraint, hasEnough } of simulation.clients.values()) {
+        if ((constraint?.lateCount ?? 0) > 0) ends.late++;
+        if (end === "finished" && hasEnough) ends.cut++;
         ends[end!]++;
         if (cachedTokens > 0) ends.reused++;
         if (scores.length > maxScoredTokens) ends.scored++;

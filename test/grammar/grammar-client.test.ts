@@ -11,6 +11,8 @@ const anyJson: OutputConstraint = { format: { type: "json_object", whitespace: "
 const broken: OutputConstraint = { format: { type: "regex", pattern: "(", param: "response_format.regex" }, followsThinking: false };
 
 const never = new AbortController().signal;
+/** For masks that come or fail. */
+const patienceMs = 60_000;
 
 const clients: GrammarClient[] = [];
 afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
@@ -49,8 +51,8 @@ describe("the grammar's thread", () => {
       let state = local.start;
       const random = randomSource(i);
       for (let count = 0; count < 40; count++) {
-        const mask = constraint.mask();
-        expect(constraint.readyMask()).toBe(mask);
+        const mask = constraint.mask(patienceMs)!;
+        expect(constraint.mask(0)).toBe(mask);
         expect(allowedTokens(mask)).toEqual(allowedTokens(local.maskOf(state)));
         const ids = allowedTokens(mask).filter((id) => id !== endId);
         if (ids.length === 0) break;
@@ -69,7 +71,7 @@ describe("the grammar's thread", () => {
     await expect(client.open(broken, never)).rejects.toMatchObject({ status: 400, param: "response_format.regex" });
     const handle = await client.open(choice("a"), never);
 
-    expect(new RemoteMatcher(handle).mask()).toBeInstanceOf(Uint32Array);
+    expect(new RemoteMatcher(handle).mask(patienceMs)).toBeInstanceOf(Uint32Array);
   });
 
   it("fails an answer whose token the grammar does not allow, and no other", async () => {
@@ -80,8 +82,8 @@ describe("the grammar's thread", () => {
 
     wrong!.accept(endId);
 
-    expect(() => wrong!.mask()).toThrow(EngineError);
-    expect(right!.mask()).toBeInstanceOf(Uint32Array);
+    expect(() => wrong!.mask(patienceMs)).toThrow(EngineError);
+    expect(right!.mask(patienceMs)).toBeInstanceOf(Uint32Array);
   });
 
   it("is ended when it misses the deadline, and replaced", async () => {
@@ -102,10 +104,10 @@ describe("the grammar's thread", () => {
     const handle = await client.open(choice("a"), never);
     const constraint = new RemoteMatcher(handle);
 
-    expect(constraint.readyMask()).toBeUndefined();
+    expect(constraint.mask(0)).toBeUndefined();
     await expect(client.open(choice("b"), never)).rejects.toThrow("the grammar thread failed: out of memory");
 
-    expect(() => constraint.mask()).toThrow("the grammar's thread has ended");
+    expect(() => constraint.mask(patienceMs)).toThrow("the grammar's thread has ended");
     await expect(client.open(choice("c"), never)).resolves.toBeDefined();
   });
 
@@ -118,8 +120,8 @@ describe("the grammar's thread", () => {
     const order: string[] = [];
     const endless = client.open(choice("a"), never).catch(({ code }: RequestError) => order.push(code!));
 
-    constraint.accept(allowedTokens(constraint.mask()).find((id) => id !== endId)!);
-    expect(constraint.mask()).toBeInstanceOf(Uint32Array);
+    constraint.accept(allowedTokens(constraint.mask(patienceMs)!).find((id) => id !== endId)!);
+    expect(constraint.mask(patienceMs)).toBeInstanceOf(Uint32Array);
     await client.open(anyJson, never);
     order.push("opened");
     await endless;
@@ -131,7 +133,10 @@ describe("the grammar's thread", () => {
     const client = makeClient({ createWorker: scripted('parentPort.postMessage({ type: "opened", id: m.id });') });
     const handle = await client.open(choice("a"), never);
 
-    expect(() => new RemoteMatcher(handle, 120).mask()).toThrow("gave no mask within 120 ms");
+    const constraint = new RemoteMatcher(handle, 120);
+    expect(constraint.mask(0)).toBeUndefined();
+    expect(constraint.mask(10)).toBeUndefined();
+    expect(() => constraint.mask(patienceMs)).toThrow("gave no mask within 120 ms");
   });
 
   it("takes no time for who gave up while others were before it", async () => {

@@ -125,7 +125,7 @@ test.each(["cpu", "cuda"])("a row that no token can be drawn from fails alone (%
     ...entry,
     draw: {
       ...entry.draw!,
-      get allowed(): Uint32Array {
+      mask: () => {
         throw new EngineError("no mask came");
       },
     },
@@ -140,6 +140,30 @@ test.each(["cpu", "cuda"])("a row that no token can be drawn from fails alone (%
     expect.stringMatching(/not finite: their log-sum-exp is NaN/),
     "no mask came",
   ]);
+  model.dispose();
+  runtime.dispose();
+  cuda?.dispose();
+});
+
+test.each(["cpu", "cuda"])("a draw whose mask is late is postponed, and the others are made (%s)", (device) => {
+  const { cuda, runtime } = device === "cuda" ? makeFakeGpu() : { cuda: undefined, runtime: new Runtime() };
+  const model = makeModel(runtime, folder, manifest);
+  const patiences: number[] = [];
+  const late = (entry: BatchEntry): BatchEntry => ({
+    ...entry,
+    draw: { ...entry.draw!, mask: (patienceMs) => void patiences.push(patienceMs) },
+  });
+  const only9 = (entry: BatchEntry): BatchEntry => ({ ...entry, draw: { ...entry.draw!, mask: () => Uint32Array.of(1 << 9) } });
+
+  const entries = [late(decodeEntry(0, 0)), only9(decodeEntry(1, 0)), late(decodeEntry(2, 0))];
+  const { tokenIds, errors, postponed } = model.step({ type: "decode", entries });
+
+  expect({ tokenIds, errors, postponed }).toEqual({
+    tokenIds: [undefined, 9, undefined],
+    errors: undefined,
+    postponed: [true, false, true],
+  });
+  expect(patiences.every((patienceMs) => patienceMs >= 0 && patienceMs <= 10)).toBe(true);
   model.dispose();
   runtime.dispose();
   cuda?.dispose();

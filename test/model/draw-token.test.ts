@@ -1,15 +1,15 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { TokenDraw } from "../../src/core/batch.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { greedy, type SamplingParams } from "../../src/core/sampling.ts";
 import { createLogitChanges } from "../../src/engine/logit-changes.ts";
 import { drawFromRow, drawToken, randomUnit } from "../../src/model/draw-token.ts";
+import type { MaskedDraw } from "../../src/model/permission.ts";
 import { inverseTemperature, type SamplerRow } from "../../src/model/row-view.ts";
 
 const plain: SamplingParams = { ...greedy, temperature: 1 };
 
-type TestDraw = TokenDraw & { readonly prompt: readonly number[]; readonly answer: readonly number[] };
+type TestDraw = MaskedDraw & { readonly prompt: readonly number[]; readonly answer: readonly number[] };
 
 function makeDraw(params: Partial<SamplingParams>, { drawIndex = 0, prompt = [0], answer = [] as number[] } = {}): TestDraw {
   const all = { ...plain, ...params };
@@ -71,7 +71,7 @@ function reference(logits: Float32Array, draw: TestDraw): number {
   return tokens.find((_, i) => sum(tokens.slice(0, i + 1)) > target)!.id;
 }
 
-function possibleIds(logits: Float32Array, { allowed, bannedIds = [] }: TokenDraw): number[] {
+function possibleIds(logits: Float32Array, { allowed, bannedIds = [] }: MaskedDraw): number[] {
   const allowedIds = [...logits.keys()].filter((id) => !allowed || Math.floor(allowed[Math.floor(id / 32)]! / 2 ** (id % 32)) % 2 === 1);
   const others = allowedIds.filter((id) => !bannedIds.includes(id));
   return others.length > 0 ? others : allowedIds;
