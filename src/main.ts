@@ -64,9 +64,12 @@ function convertCommand(): Command {
       const { chooseSettings, convertWithProgress } = await import("./cli/prepare-model.ts");
       const options = { settings: chooseSettings(weights, activations, experts), programVersion: programVersion(), overwrite };
       const target = resolve(flags.out);
-      if (calibrate === undefined) return convertWithProgress(source, target, options, say);
-      const { convertCalibrated } = await import("./cli/calibrate.ts");
-      await convertCalibrated(source, target, { ...options, chatFile: calibrate === true ? undefined : calibrate }, say);
+      if (calibrate === undefined) await convertWithProgress(source, target, options, say);
+      else {
+        const { convertCalibrated } = await import("./cli/calibrate.ts");
+        await convertCalibrated(source, target, { ...options, chatFile: calibrate === true ? undefined : calibrate }, say);
+      }
+      say(`Serve it with: ernie-vl serve --model ${flags.out}`);
     });
 }
 

@@ -1,8 +1,10 @@
 // `ernie-vl bench`: asks the server what it is, makes prompts, sends them, and tells what came back.
 
-import { writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, writeFileSync } from "node:fs";
 import { cpus, platform, release } from "node:os";
+import { dirname } from "node:path";
 import { UserError } from "../core/errors.ts";
+import { systemReason } from "../core/file-system.ts";
 import { poissonArrivals } from "../loadgen/arrivals.ts";
 import { compareBlocks, cutIntoBlocks, joinBlocks, type Ratio } from "../loadgen/comparison.ts";
 import { Connection } from "../loadgen/connection.ts";
@@ -68,6 +70,7 @@ const interruptedExitCode = 130;
  * asked at all.
  */
 export async function bench(options: BenchOptions, say: Say): Promise<void> {
+  if (options.jsonFile !== undefined) requireWritable(options.jsonFile);
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   const sides = await prepareSides(options, say);
@@ -208,6 +211,19 @@ type Figures = {
   readonly clientBusy: number;
 };
 
+/** The end of a long measurement would be a bad moment to learn it. */
+function requireWritable(path: string): void {
+  writing(path, () => accessSync(existsSync(path) ? path : dirname(path), constants.W_OK));
+}
+
+function writing(path: string, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    throw new UserError(`cannot write ${path}: ${systemReason(error)}`, { cause: error });
+  }
+}
+
 function writeReport(path: string, figures: Figures, options: BenchOptions): void {
   const { load, prompts, answers, serviceLevel } = options; // no keys
   const settings = { ...load, concurrency: Number.isFinite(load.concurrency) ? load.concurrency : "unlimited" };
@@ -227,9 +243,5 @@ function writeReport(path: string, figures: Figures, options: BenchOptions): voi
     comparison: figures.comparison,
   };
   const microseconds = (_key: string, value: unknown) => (typeof value === "number" ? Math.round(value * 1000) / 1000 : value);
-  try {
-    writeFileSync(path, `${JSON.stringify(content, microseconds, 1)}\n`);
-  } catch (error) {
-    throw new UserError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-  }
+  writing(path, () => writeFileSync(path, `${JSON.stringify(content, microseconds, 1)}\n`));
 }

@@ -7,6 +7,7 @@ import { prepareTarget } from "../convert/output-folder.ts";
 import { planConversion } from "../convert/plan.ts";
 import { hashSource, openSource, type Source, type TensorSource } from "../convert/source.ts";
 import { UserError } from "../core/errors.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import type { ConversionSettings } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { converterFingerprint } from "../version.ts";
@@ -18,7 +19,6 @@ import { calibrationTokens, encodePrompts, type CalibrationPrompts, type Encoded
 import { gatherSequences } from "./calibration/gather-sequences.ts";
 import { calibrationContextLength, ProbeModel } from "./calibration/probe-model.ts";
 import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
-import { formatBytes } from "../core/format-bytes.ts";
 import { convertShown, refuseConverted, untilInterrupted } from "./prepare-model.ts";
 
 export type CalibrateOptions = {

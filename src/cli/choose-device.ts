@@ -2,10 +2,10 @@
 
 import { availableParallelism, totalmem } from "node:os";
 import { UserError } from "../core/errors.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import type { ActivationFormat } from "../core/manifest.ts";
 import { probeCuda, type CudaGpu, type CudaProbe } from "../runtime/cuda/probe.ts";
 import { availableMemory } from "./available-memory.ts";
-import { formatBytes } from "../core/format-bytes.ts";
 import type { DeviceChoice } from "./options.ts";
 
 export type ComputeDevice = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonly gpu: CudaGpu };

@@ -1,8 +1,8 @@
 // Shows a conversion or a calibration: a bar on a terminal, else a line twice a minute; both with rate and time left.
 
 import { SingleBar } from "cli-progress";
-import { TransferRate } from "../pull/transfer-rate.ts";
 import { formatBytes } from "../core/format-bytes.ts";
+import { TransferRate } from "../pull/transfer-rate.ts";
 import { formatDuration } from "./pull-progress.ts";
 
 const lineEveryMs = 30_000;

@@ -2,6 +2,7 @@
 
 import { elementBytes, type DataType } from "../core/data-type.ts";
 import { UserError } from "../core/errors.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import { activationDataType, type ConversionSettings } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { planKvBudget, type KvBudget } from "../model/kv-budget.ts";
@@ -9,7 +10,6 @@ import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { ComputeDevice } from "./choose-device.ts";
 import { cudaReserveBytes, defaultPrefillChunk, planWorkspace, weightsByKind, type Workspace } from "./memory-report.ts";
-import { formatBytes } from "../core/format-bytes.ts";
 
 export type MemoryWishes = {
   readonly kvCacheType: KvCacheType;

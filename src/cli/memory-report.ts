@@ -2,13 +2,13 @@
 
 import { maxScoredTokens } from "../core/batch.ts";
 import { elementBytes, elementCount } from "../core/data-type.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import { activationDataType, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { hubTensors, modelParts, type ModelPart } from "../convert/hub-tensors.ts";
 import { planConversion } from "../convert/plan.ts";
 import { defaultSequences } from "../model/kv-budget.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
-import { formatBytes } from "../core/format-bytes.ts";
 import { alignColumns, formatCount } from "./table.ts";
 
 export type PerPart = ReadonlyMap<ModelPart, number>;

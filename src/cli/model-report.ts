@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { openCheckpoint, type Checkpoint } from "../convert/checkpoint.ts";
 import { hubTensors } from "../convert/hub-tensors.ts";
 import { planConversion } from "../convert/plan.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import { activationDataType, type CheckpointLayout, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
@@ -11,10 +12,10 @@ import type { CudaProbe } from "../runtime/cuda/probe.ts";
 import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { companionFindings } from "./companion-findings.ts";
+import { canCompute } from "./choose-device.ts";
 import { bad, find, type Finding } from "./finding.ts";
 import { defaultMemoryWishes, describeMemory } from "./memory-plan.ts";
 import { activeParameters, capacityTable, dataBytes, memoryTable, parametersByPart, totalOf, workspaceBytes } from "./memory-report.ts";
-import { formatBytes } from "../core/format-bytes.ts";
 import { planStart, type StartWishes } from "./plan-start.ts";
 import { chooseSettings } from "./prepare-model.ts";
 import { formatCount } from "./table.ts";
@@ -169,6 +170,7 @@ function sections(config: ModelConfig, cpu: readonly ConversionSettings[], gpu: 
     formats.map((settings) => `${formatBytes(bytes(settings))} in ${settings.activations}`).join(", ");
   const perToken = each(({ activations }) => kvBytesPerToken(config.text, activationDataType[activations]));
   const perTokenInt8 = formatBytes(kvBytesPerToken(config.text, "int8"));
+  const onGpu = gpu.filter(({ activations }) => canCompute("cuda", activations)); // a model that is converted for a CPU runs on none
   return [
     { title: `Weights in memory (${cpu[0]!.activations} activations)`, lines: memoryTable(config, cpu) },
     {
@@ -178,9 +180,9 @@ function sections(config: ModelConfig, cpu: readonly ConversionSettings[], gpu: 
         `workspace  ${each((settings) => workspaceBytes(config, settings))}, about: the largest picture, steps and sampling`,
       ],
     },
-    {
-      title: `Sequences that fit on one GPU (${gpu[0]!.activations} activations and KV cache, 1 GiB kept for CUDA)`,
-      lines: capacityTable(config, gpu),
-    },
+    ...onGpu.slice(0, 1).map(({ activations }) => ({
+      title: `Sequences that fit on one GPU (${activations} activations and KV cache, 1 GiB kept for CUDA)`,
+      lines: capacityTable(config, onGpu),
+    })),
   ];
 }

@@ -1,10 +1,10 @@
 // Shows a pull: bars per file and in total on a terminal, else a line per finished file and a total twice a minute.
 
 import { MultiBar, type SingleBar } from "cli-progress";
+import { formatBytes } from "../core/format-bytes.ts";
 import type { DownloadObserver } from "../pull/download-missing.ts";
 import type { MissingFile } from "../pull/pull-plan.ts";
 import { TransferRate } from "../pull/transfer-rate.ts";
-import { formatBytes } from "../core/format-bytes.ts";
 
 const lineEveryMs = 30_000;
 const measureEveryMs = 500;

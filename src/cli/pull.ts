@@ -2,12 +2,12 @@
 
 import { relative, resolve } from "node:path";
 import { UserError } from "../core/errors.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import { readHubAccess } from "../pull/hub-access.ts";
 import { missingBytes, type PullPlan } from "../pull/pull-plan.ts";
 import { pullRepository } from "../pull/pull-repository.ts";
 import { isWeights, type Listing } from "../pull/repository-files.ts";
 import { parseRepositoryName } from "../pull/repository-name.ts";
-import { formatBytes } from "../core/format-bytes.ts";
 import { checkCompanions } from "./prepare-model.ts";
 import { PullProgress } from "./pull-progress.ts";
 

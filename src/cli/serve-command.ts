@@ -32,11 +32,16 @@ export function serveCommand(defaultModel: string, say: (line: string) => void):
     .allowExcessArguments()
     .action(async (flags: ServeFlags) => {
       const [extra] = command.args; // a command that does not exist ends here too, since serve is the default one
-      if (extra !== undefined)
-        throw new UserError(`expected a command or a flag, got ${extra}; a model is named by --model, and --help lists all commands`);
+      if (extra !== undefined) throw new UserError(`expected a command or a flag, got ${extra}; ${whatThereIs(command)}`);
       const [{ createLogger }, { serve }] = await Promise.all([import("./create-logger.ts"), import("./serve.ts")]);
       await serve(toServeOptions(flags), createLogger(), say);
     });
+}
+
+/** To one who misspelt a command, or named a model as an argument. */
+function whatThereIs({ parent }: Command): string {
+  const names = parent?.commands.map((sibling) => sibling.name()) ?? [];
+  return `commands are ${names.join(", ")}; a model is named by --model, and --help says more`;
 }
 
 function addModelOptions(command: Command, defaultModel: string): void {

@@ -54,11 +54,18 @@ async function ask(connection: Connection, method: "GET" | "POST", path: string,
   try {
     return await connection.json(method, path, body, { timeoutMs });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
     throw new UserError(
-      `no answer from ${connection.baseUrl}: ${code === "ECONNREFUSED" ? "nothing listens there" : message}; start the server, or give its address with --url`,
+      `no answer from ${connection.baseUrl}: ${connectionProblem(error)}; start the server, or give its address with --url`,
     );
   }
+}
+
+function connectionProblem(error: unknown): string {
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  if (code === "ECONNREFUSED") return "nothing listens there";
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "there is no such host";
+  if (code === "EPROTO") return "it does not speak TLS, perhaps http:// is meant"; // OpenSSL's words are several lines
+  return message;
 }
 
 function modelIds(body: unknown): string[] {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { benchCommand } from "../../src/cli/bench-command.ts";
+import { UserError } from "../../src/core/errors.ts";
 import { answerWell, json, promptOf, startFakeServer } from "../loadgen/fake-server.ts";
 
 const countWords = (text: string) => text.split(" ").length;
@@ -109,6 +110,7 @@ describe("what keeps ernie-vl bench from starting is one line", () => {
     ["no server", ["--url", "http://127.0.0.1:1"], "no answer from http://127.0.0.1:1: nothing listens there"],
     ["no address", ["--url", "nonsense"], "expected an address such as http://localhost:8000, got nonsense"],
     ["a condition that is none", ["--slo", "ttft"], "Expected conditions in milliseconds"],
+    ["a report that cannot be written", ["--json", "/nowhere/report.json"], "cannot write /nowhere/report.json: no such file or directory"],
     ["a size that is none", ["--image-size", "big"], "Expected WIDTHxHEIGHT in pixels"],
     ["a rate of nothing", ["--rate", "0"], "Expected a number above 0"],
     ["prompts from two sources", ["--dataset", "x", "--images", "1"], "cannot be used with option"],
@@ -125,6 +127,17 @@ describe("what keeps ernie-vl bench from starting is one line", () => {
     const lines = benchCommand(() => {}).exitOverride();
 
     await expect(lines.parseAsync(["--url", server.url, ...args], { from: "user" })).rejects.toThrow(message);
+  });
+
+  test("an address with https: of a server that speaks no TLS", async () => {
+    const { url } = await startFakeServer(answerWell());
+    const secured = url.replace("http:", "https:");
+
+    await expect(bench("--url", secured)).rejects.toThrow(
+      new UserError(
+        `no answer from ${secured}: it does not speak TLS, perhaps http:// is meant; start the server, or give its address with --url`,
+      ),
+    );
   });
 
   test("a warm-up that the server refuses", async () => {

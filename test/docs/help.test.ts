@@ -38,7 +38,7 @@ describe("--help", () => {
 });
 
 it.each([
-  [["sevre"], /^ernie-vl: expected a command or a flag, got sevre; .*--help.*\n$/],
+  [["sevre"], /^ernie-vl: expected a command or a flag, got sevre; commands are serve, pull, convert, bench, doctor; .*--help.*\n$/],
   [["serve", "ERNIE-4.5-VL-28B-A3B-PT"], /^ernie-vl: .* a model is named by --model, .*\n$/],
   [["serve", "--prot", "1"], /^error: unknown option '--prot'\n\(Did you mean --port\?\)\n.*--help/],
   [["pull"], /^error: missing required argument 'repo'\n.*--help/],
