@@ -28,7 +28,7 @@ const hubConfig = z.object({
   mm_vocab_size: only(0),
   moe_num_experts: pair(count, "an expert count, or one for each of [text, vision]"),
   moe_layer_start_index: pair(layerIndex, "a layer number, or one for each of [text, vision]"),
-  moe_layer_end_index: pair(layerIndex, "a layer number, or one for each of [text, vision]"),
+  moe_layer_end_index: pair(layerIndex, "a layer number, or one for each of [text, vision]").default([-1, -1]),
   moe_layer_interval: count.default(1),
   moe_gate: only("topk"),
   moe_use_aux_free: only(true),

@@ -19,7 +19,7 @@ export const decoderKeys = {
   num_key_value_heads: count,
   head_dim: count.nullish(),
   vocab_size: count,
-  max_position_embeddings: count,
+  max_position_embeddings: count.default(131_072),
   rms_norm_eps: positive.default(1e-5),
   hidden_act: only("silu"),
   use_bias: only(false),

@@ -5,87 +5,8 @@ import { readModelConfig } from "../../src/convert/read-config.ts";
 import { UserError } from "../../src/core/errors.ts";
 import type { ModelConfig } from "../../src/core/model-config.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
+import { published, published424B } from "./published-config.ts";
 import { hubConfig, nativeConfig, type Json } from "./tiny-checkpoint.ts";
-
-/** config.json of baidu/ERNIE-4.5-VL-28B-A3B-Base-PT as it is on the hub, keys that only training reads included; -PT and -Thinking say the same. */
-const published: Json = {
-  architectures: ["Ernie4_5_VLMoeForConditionalGeneration"],
-  auto_map: { AutoConfig: "configuration_ernie4_5_vl.Ernie4_5_VLMoEConfig" },
-  pad_token_id: 0,
-  bos_token_id: 1,
-  eos_token_id: 2,
-  torch_dtype: "bfloat16",
-  hidden_act: "silu",
-  hidden_size: 2560,
-  intermediate_size: 12288,
-  im_patch_id: 100295,
-  image_start_token_id: 101304,
-  image_end_token_id: 101305,
-  video_start_token_id: 101306,
-  video_end_token_id: 101307,
-  max_position_embeddings: 131072,
-  model_type: "ernie4_5_moe_vl",
-  moe_capacity: [128, 128, 128],
-  moe_gate: "topk",
-  moe_intermediate_size: [1536, 512],
-  moe_k: 6,
-  moe_layer_end_index: [29, 28],
-  moe_layer_interval: 1,
-  moe_layer_start_index: [1, 1],
-  moe_multimodal_dispatch_use_allgather: "v2-alltoall-unpad-text",
-  moe_num_experts: [64, 64],
-  moe_num_shared_experts: 2,
-  moe_use_aux_free: true,
-  num_attention_heads: 20,
-  num_hidden_layers: 28,
-  num_key_value_heads: 4,
-  pixel_hidden_size: 1280,
-  rms_norm_eps: 1e-5,
-  rope_3d: true,
-  rope_theta: 500000,
-  spatial_conv_size: 2,
-  temporal_conv_size: 2,
-  vocab_size: 103424,
-  tie_word_embeddings: true,
-  use_cache: true,
-  use_rmsnorm: true,
-  use_bias: false,
-  rope_scaling: { type: "default", mrope_section: [22, 22, 20] },
-  vision_config: {
-    attn_implementation: "eager",
-    depth: 32,
-    embed_dim: 1280,
-    hidden_act: "quick_gelu",
-    hidden_size: 1280,
-    in_channels: 3,
-    in_chans: 3,
-    mlp_ratio: 4,
-    num_heads: 16,
-    patch_size: 14,
-    spatial_merge_size: 2,
-    spatial_patch_size: 14,
-    vit_first_fwd_bsz: 128,
-    attn_sep: true,
-  },
-};
-
-/** Where the 424B differs on the hub: one range of layers for both banks, and no key for shared experts. */
-const published424B: Json = {
-  ...published,
-  hidden_size: 8192,
-  intermediate_size: 28672,
-  num_hidden_layers: 54,
-  num_attention_heads: 64,
-  num_key_value_heads: 8,
-  moe_k: 8,
-  moe_intermediate_size: [3584, 1536],
-  moe_layer_start_index: 3,
-  moe_layer_end_index: 53,
-  moe_num_shared_experts: undefined,
-  moe_use_hard_gate: true,
-  freq_allocation: 20,
-  tie_word_embeddings: false,
-};
 
 function read(config: Json, files: Json = {}): ModelConfig {
   const folder = join(temporaryFolder(), "checkpoint");
@@ -184,6 +105,13 @@ describe("frequencies of the rotary embedding", () => {
   });
 });
 
+test("Paddle's config, which leaves out context and tokens, gives the same model", () => {
+  const tokens = ["im_patch_id", "image_start_token_id", "image_end_token_id", "video_start_token_id", "video_end_token_id"];
+  const absent = ["max_position_embeddings", "rope_scaling", "pad_token_id", "bos_token_id", "eos_token_id", ...tokens];
+
+  expect(read({ ...published, ...Object.fromEntries(absent.map((key) => [key, undefined])) })).toEqual(read(published));
+});
+
 test("both layouts of one model give one config", () => {
   expect(read(nativeConfig)).toEqual(read(hubConfig));
 });
@@ -203,6 +131,11 @@ describe("layers with experts", () => {
       [false, false, true, true, true],
     ],
     ["inside a range", { moe_layer_start_index: 1, moe_layer_end_index: 3 }, [false, true, true, true, false]],
+    [
+      "up to the last layer where no end is given",
+      { moe_layer_start_index: 3, moe_layer_end_index: undefined },
+      [false, false, false, true, true],
+    ],
     ["up to the last layer for −1", { moe_layer_start_index: 3, moe_layer_end_index: -1 }, [false, false, false, true, true]],
     ["every second layer", { moe_layer_start_index: 0, moe_layer_end_index: 4, moe_layer_interval: 2 }, [false, true, false, true, false]],
   ])("%s", (_, changes, expected) => {
@@ -337,7 +270,7 @@ describe("a config that cannot be served is refused with key, expectation and va
       [0, 1],
       "expected layers with experts for text and vision alike (layer 0 has one kind only), got [[0,1],[2,1]]",
     ],
-    ["moe_layer_end_index", undefined, "moe_layer_end_index: expected a layer number, or one for each of [text, vision], got nothing"],
+    ["moe_layer_end_index", "9", 'moe_layer_end_index: expected a layer number, or one for each of [text, vision], got "9"'],
     ["spatial_conv_size", 3, "spatial_conv_size: expected vision_config.spatial_merge_size 2, got 3"],
     ["temporal_conv_size", 4, "temporal_conv_size: expected 2, the only supported value, got 4"],
     ["use_temporal_conv", false, "use_temporal_conv: expected true, the only supported value, got false"],
