@@ -124,8 +124,8 @@ class Answer {
     const missing = (options.minTokens ?? 0) - this.generatedIds.length;
     const request: EngineRequest = {
       prompt,
-      // The engine counts draws from 0 in each run: with the same seed, the second would repeat the random numbers of the first.
-      sampling: isFirst ? options.sampling : { ...options.sampling, seed: Number.MAX_SAFE_INTEGER - options.sampling.seed },
+      sampling: options.sampling,
+      ...(!isFirst && { generatedCount: prompt.tokenIds.length - this.#promptTokens }),
       maxTokens: Math.min(tokenLimit, this.remaining),
       stopTokenIds: [...endTokenIds, ...moreEndIds],
       ...(options.logprobCount !== undefined && { logprobCount: options.logprobCount }),

@@ -11,7 +11,7 @@ export type SlotId = number & { readonly brand: "SlotId" };
 /** How the next token of a sequence is to be drawn. */
 export type TokenDraw = {
   readonly params: SamplingParams;
-  /** Number of tokens generated so far: with the seed, it fixes the random number. */
+  /** Number of tokens of the answer so far: with the seed, it fixes the random number. */
   readonly drawIndex: number;
   /** Set when there is a bias or a penalty. */
   readonly changes?: LogitChanges | undefined;

@@ -3,11 +3,19 @@
 import type { LogitChanges } from "../core/batch.ts";
 import type { SamplingParams } from "../core/sampling.ts";
 
-/** Undefined: the logits stay as they are. */
-export function createLogitChanges(params: SamplingParams, promptTokenIds: Int32Array): SequenceLogitChanges | undefined {
+/** Undefined: the logits stay as they are. The last `generatedCount` tokens of the prompt are the answer's. */
+export function createLogitChanges(
+  params: SamplingParams,
+  promptTokenIds: Int32Array,
+  generatedCount = 0,
+): SequenceLogitChanges | undefined {
   const { logitBias = [], repetitionPenalty, presencePenalty, frequencyPenalty } = params;
   const isPenalised = repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
-  return isPenalised || logitBias.length > 0 ? new SequenceLogitChanges(params, promptTokenIds) : undefined;
+  if (!isPenalised && logitBias.length === 0) return undefined;
+  const questionLength = promptTokenIds.length - generatedCount;
+  const changes = new SequenceLogitChanges(params, promptTokenIds.subarray(0, questionLength));
+  for (const tokenId of promptTokenIds.subarray(questionLength)) changes.add(tokenId);
+  return changes;
 }
 
 /** Bias, then repetition as transformers has it, then presence and frequency as OpenAI has them. */

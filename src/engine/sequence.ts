@@ -161,14 +161,14 @@ export class Sequence {
   }
 
   #nextDraw(): TokenDraw {
-    const { sampling, notBefore, logprobCount } = this.#request;
-    const drawIndex = this.#length - this.promptLength;
-    if (drawIndex === 0) this.#logitChanges = createLogitChanges(sampling, this.#prompt.tokenIds);
+    const { sampling, notBefore, logprobCount, generatedCount = 0 } = this.#request;
+    const answerLength = this.#length - this.promptLength;
+    if (answerLength === 0) this.#logitChanges ??= createLogitChanges(sampling, this.#prompt.tokenIds, generatedCount);
     const draw = {
       params: sampling,
-      drawIndex,
+      drawIndex: generatedCount + answerLength,
       ...(this.#logitChanges && { changes: this.#logitChanges }),
-      ...(notBefore && drawIndex < notBefore.tokenCount && { bannedIds: notBefore.tokenIds }),
+      ...(notBefore && answerLength < notBefore.tokenCount && { bannedIds: notBefore.tokenIds }),
       ...(logprobCount !== undefined && { logprobCount }),
     };
     if (!this.#constraint) return draw;

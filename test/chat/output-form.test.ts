@@ -116,7 +116,8 @@ describe("the grammar", () => {
     expect([first.constraint, second.constraint !== undefined]).toEqual([undefined, true]);
     expect(first.stopTokenIds).toContain(endThink);
     expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought]);
-    expect(second.sampling.seed).not.toBe(first.sampling.seed);
+    expect(second.sampling).toEqual(first.sampling);
+    expect([first.generatedCount, second.generatedCount]).toEqual([undefined, thought.length]);
   });
 
   test("is satisfied although the model would have ended within its thinking", async () => {

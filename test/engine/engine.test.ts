@@ -2,7 +2,8 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { entriesOf } from "../../src/core/batch.ts";
 import { RequestError } from "../../src/core/errors.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
-import type { SequenceId } from "../../src/engine/engine-protocol.ts";
+import { greedy } from "../../src/core/sampling.ts";
+import type { EngineRequest, SequenceId } from "../../src/engine/engine-protocol.ts";
 import { collectGarbage } from "../collect-garbage.ts";
 import { answerAlone, makeRequest } from "./fake-model.ts";
 import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
@@ -119,6 +120,31 @@ describe("steps", () => {
     expect(engine.step()).toEqual([]);
     expect(model.log).toEqual([]);
   });
+});
+
+test("an answer in two runs draws and is penalised as one in a single run is", () => {
+  const draws = (requests: readonly EngineRequest[]) => {
+    const seen: { drawIndex: number; changed: number[] }[] = [];
+    const { engine, model } = makeEngine({ nextToken: (cells) => cells.length % 7 });
+    model.onStep = (batch) => {
+      for (const { draw } of entriesOf(batch)) {
+        if (!draw) continue;
+        const ids = [...draw.changes!.tokenIds()].toSorted((a, b) => a - b);
+        seen.push({ drawIndex: draw.drawIndex, changed: ids.map((id) => draw.changes!.changed(id, 1, 1)) });
+      }
+    };
+    requests.forEach((request, id) => {
+      engine.submit(id as SequenceId, request);
+      runToEnd(engine);
+    });
+    return seen;
+  };
+  const sampling = { ...greedy, presencePenalty: 1, frequencyPenalty: 0.5, repetitionPenalty: 1.5 };
+  const question = [30, 31, 32, 33];
+  const first = makeRequest(question, { sampling, maxTokens: 3 });
+  const second = makeRequest([...question, 4, 5, 6], { sampling, maxTokens: 5, generatedCount: 3 });
+
+  expect(draws([first, second])).toEqual(draws([makeRequest(question, { sampling, maxTokens: 8 })]));
 });
 
 describe("pictures", () => {
