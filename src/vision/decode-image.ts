@@ -10,7 +10,7 @@ import type { RgbImage } from "./rgb-image.ts";
 import { maxAspectRatio, type Size } from "./smart-resize.ts";
 
 /** Of the file, before it is scaled down. */
-const maxSourcePixels = 40_000_000;
+export const maxSourcePixels = 40_000_000;
 
 /** Of native code alone; what is slower has been made to be (40 megapixels of AVIF take 2 s on a busy core). */
 const maxDecodeSeconds = 10;

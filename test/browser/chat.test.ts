@@ -88,14 +88,22 @@ describe("pictures", () => {
     expect(await page.getByRole("img", { name: "pasted.png" }).count()).toBe(0);
   });
 
-  test("beyond the server's limit are made smaller before they are sent", async () => {
-    const noise = randomBytes(3000 * 2600 * 3);
-    const large = await sharp(noise, { raw: { width: 3000, height: 2600, channels: 3 } })
+  const noise = (): Promise<Buffer> =>
+    sharp(randomBytes(3000 * 2600 * 3), { raw: { width: 3000, height: 2600, channels: 3 } })
       .png({ compressionLevel: 0 })
       .toBuffer();
-    expect(large.length).toBeGreaterThan(defaultLimits.imageBytes);
-    await page.locator("input[type=file]").setInputFiles({ name: "noise.png", mimeType: "image/png", buffer: large });
-    await page.getByRole("img", { name: "noise.png" }).waitFor();
+  const plain = (): Promise<Buffer> =>
+    sharp({ create: { width: 8000, height: 6000, channels: 3, background: "red" } })
+      .png()
+      .toBuffer();
+  test.each([
+    ["bytes", noise],
+    ["pixels", plain],
+  ])("beyond the server's limit of %s are made smaller before they are sent", async (unit, make) => {
+    const large = await make();
+    expect(large.length > defaultLimits.imageBytes).toBe(unit === "bytes");
+    await page.locator("input[type=file]").setInputFiles({ name: "large.png", mimeType: "image/png", buffer: large });
+    await page.getByRole("img", { name: "large.png" }).waitFor();
     const sent = page.waitForRequest("**/v1/chat/completions");
     await send(page, "Describe the image.");
 

@@ -2,9 +2,11 @@
 
 import { expect, test } from "vitest";
 import { defaultLimits } from "../../src/api/app-options.ts";
-import { maxPictureBytes, readFiles } from "../../web/view/attachments.ts";
+import { maxSourcePixels } from "../../src/vision/decode-image.ts";
+import { maxPictureBytes, maxPicturePixels, readFiles } from "../../web/view/attachments.ts";
 
-test("pictures are made smaller at the limit of the server", () => {
+test("pictures are made smaller at the limits of the server", () => {
+  expect(maxPicturePixels).toBe(maxSourcePixels);
   expect(maxPictureBytes).toBe(defaultLimits.imageBytes);
 });
 
@@ -12,6 +14,10 @@ test.each([
   ["notes.txt", "text/plain", false, "notes.txt is no picture."],
   ["notes.txt", "text/plain", true, "notes.txt is no picture and no video."],
   ["film.mp4", "video/mp4", false, "film.mp4 is a video, which this model does not take."],
+  ["empty.jpg", "image/jpeg", true, "empty.jpg is empty."],
 ])("%s is refused in words", async (name, type, takesVideo, words) => {
-  expect(await readFiles([new File(["x"], name, { type })], takesVideo)).toEqual({ attachments: [], refusals: [words] });
+  expect(await readFiles([new File(name.startsWith("empty") ? [] : ["x"], name, { type })], takesVideo)).toEqual({
+    attachments: [],
+    refusals: [words],
+  });
 });

@@ -6,6 +6,9 @@ import { createId } from "../chat/create-id.ts";
 /** What the server takes of one picture (`imageBytes` in src/api/app-options.ts). */
 export const maxPictureBytes = 20 * 2 ** 20;
 
+/** `maxSourcePixels` in src/vision/decode-image.ts; telephones make pictures of 50 to 200 megapixels. */
+export const maxPicturePixels = 40_000_000;
+
 /** The files of a clipboard, and whether it has text beside them: office programs copy words with a picture of them, and a file has its name. */
 export function pastedFrom(clipboard: DataTransfer | null): { readonly files: readonly File[]; readonly hasText: boolean } {
   const files = [...(clipboard?.files ?? [])];
@@ -26,6 +29,7 @@ export async function readFiles(files: readonly File[], takesVideo: boolean): Pr
   for (const file of files) {
     const kind = kindOf(file);
     if (kind === undefined) read.refusals.push(`${file.name} is no picture${takesVideo ? " and no video" : ""}.`);
+    else if (file.size === 0) read.refusals.push(`${file.name} is empty.`);
     else if (kind === "video" && !takesVideo) read.refusals.push(`${file.name} is a video, which this model does not take.`);
     else {
       try {
@@ -39,7 +43,7 @@ export async function readFiles(files: readonly File[], takesVideo: boolean): Pr
 }
 
 export async function toAttachment(file: File, kind: Attachment["kind"]): Promise<Attachment> {
-  const fitting = kind === "image" && file.size > maxPictureBytes ? await shrink(file, maxPictureBytes) : file;
+  const fitting = kind === "image" && (await isTooLarge(file)) ? await shrink(file, maxPictureBytes) : file;
   return { id: createId(), kind, name: file.name || "pasted.png", url: await toDataUri(fitting) };
 }
 
@@ -55,6 +59,28 @@ function toDataUri(file: Blob): Promise<string> {
     reader.addEventListener("error", () => reject(reader.error ?? new Error("the file could not be read")));
     reader.readAsDataURL(file);
   });
+}
+
+async function isTooLarge(file: File): Promise<boolean> {
+  return file.size > maxPictureBytes || (await pixelCountOf(file)) > maxPicturePixels;
+}
+
+/** From its first bytes; 0 where the browser does not know the format, which the server may. */
+async function pixelCountOf(file: Blob): Promise<number> {
+  const image = new Image();
+  const url = URL.createObjectURL(file);
+  try {
+    await new Promise((resolve, reject) => {
+      image.addEventListener("load", resolve);
+      image.addEventListener("error", reject);
+      image.src = url;
+    });
+    return image.naturalWidth * image.naturalHeight;
+  } catch {
+    return 0;
+  } finally {
+    URL.revokeObjectURL(url);
+  }
 }
 
 /** On a phone a canvas beyond this stays empty, without an error (Safari: 4096 × 4096). */
