@@ -2,13 +2,8 @@
 
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { checkSpecialTokens } from "../chat/check-special-tokens.ts";
-import { loadTemplate } from "../chat/template.ts";
-import { loadTokenizer } from "../chat/tokenizer.ts";
-import { checkIndex } from "../convert/check-index.ts";
 import { cacheFolderFor } from "../convert/conversion-cache.ts";
 import { convert, type ConvertOptions } from "../convert/convert.ts";
-import { readModelConfig } from "../convert/read-config.ts";
 import type { Source } from "../convert/source.ts";
 import { UserError } from "../core/errors.ts";
 import { makeFolders, systemReason } from "../core/file-system.ts";
@@ -18,8 +13,8 @@ import { classifyFolder, readManifest } from "../model-folder.ts";
 import { hasCudaCode } from "../runtime/cuda/elf.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { converterFingerprint, programVersion } from "../version.ts";
+import { checkCompanions } from "./check-companions.ts";
 import { ConvertProgress } from "./convert-progress.ts";
-import { readVideoConfig } from "./vision-loaders.ts";
 
 /** Settings from the command line, with "auto" decided. Only a GPU computes bf16. */
 export function chooseSettings(
@@ -150,18 +145,6 @@ export async function convertShown(
   } finally {
     progress.stop();
   }
-}
-
-/**
- * Reads the small files as a server will: the end of a long download or conversion would be a bad moment to learn what is wrong with
- * them. Throws UserError.
- */
-export function checkCompanions(folder: string): void {
-  const config = readModelConfig(folder);
-  checkIndex(folder, config);
-  checkSpecialTokens(folder, loadTokenizer(folder), config.tokens);
-  loadTemplate(folder);
-  readVideoConfig(folder);
 }
 
 /** Throws a UserError for a folder that is not to be converted once more. */

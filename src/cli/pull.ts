@@ -8,7 +8,7 @@ import { missingBytes, type PullPlan } from "../pull/pull-plan.ts";
 import { pullRepository } from "../pull/pull-repository.ts";
 import { isWeights, type Listing } from "../pull/repository-files.ts";
 import { parseRepositoryName } from "../pull/repository-name.ts";
-import { checkCompanions } from "./prepare-model.ts";
+import { checkCompanions } from "./check-companions.ts";
 import { PullProgress } from "./pull-progress.ts";
 
 export type PullOptions = {

@@ -1,18 +1,20 @@
 // The tensor names of a checkpoint's index against those that its config.json implies: what can be known before the weights are there.
 
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { UserError } from "../core/errors.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { hubTensors } from "./hub-tensors.ts";
 import { refusePaddleTensors } from "./paddle-format.ts";
-import { indexPath, readIndex } from "./shards.ts";
+import { indexFile, readIndex, singleFile } from "./shards.ts";
 import { isSpare, layoutOf, locateTensor } from "./stored-names.ts";
 
-/** Throws a UserError that names what is missing or unknown. A checkpoint in one file has no index, and is not looked at. */
+/** Throws a UserError that names what is missing or unknown. A checkpoint in one file needs no index, and is not looked at. */
 export function checkIndex(folder: string, config: ModelConfig): void {
-  const path = indexPath(folder);
-  if (!existsSync(path)) return;
-  const placement = readIndex(path);
+  if (existsSync(join(folder, singleFile))) return;
+  const placement = readIndex(folder);
+  if (!placement) return;
+  const path = join(folder, indexFile);
   refusePaddleTensors(folder, placement.keys());
   const layout = layoutOf(placement);
   const wanted = new Set(

@@ -16,8 +16,8 @@ export type Shards = {
   close(): void;
 };
 
-const singleFile = "model.safetensors";
-const indexFile = "model.safetensors.index.json";
+export const singleFile = "model.safetensors";
+export const indexFile = "model.safetensors.index.json";
 
 // A shard is a file beside the index: a path could lead anywhere on the machine.
 const shardName = z.string().regex(/^[^/\\]+$/, "the name of a file in the same folder");
@@ -48,20 +48,15 @@ export function openShards(folder: string): Shards {
 /** Tensor name → file name, or undefined where a single file holds everything. */
 function readPlacement(folder: string): Map<string, string> | undefined {
   if (existsSync(join(folder, singleFile))) return undefined;
-  const path = indexPath(folder);
-  if (!existsSync(path)) {
-    throw new UserError(`${folder}: expected weights in ${singleFile} or ${indexFile}, got neither; download the safetensors files`);
-  }
-  return readIndex(path);
+  const placement = readIndex(folder);
+  if (placement) return placement;
+  throw new UserError(`${folder}: expected weights in ${singleFile} or ${indexFile}, got neither; download the safetensors files`);
 }
 
-export function indexPath(folder: string): string {
-  return join(folder, indexFile);
-}
-
-/** Tensor name → file name. Throws a UserError when the file cannot be read, or names a file elsewhere. */
-export function readIndex(path: string): Map<string, string> {
-  return new Map(Object.entries(readJson(path, index).weight_map));
+/** Tensor name → file name; undefined where there is no index. Throws a UserError when it cannot be read, or names a file elsewhere. */
+export function readIndex(folder: string): Map<string, string> | undefined {
+  const path = join(folder, indexFile);
+  return existsSync(path) ? new Map(Object.entries(readJson(path, index).weight_map)) : undefined;
 }
 
 /** Names every missing file at once: a broken download seldom lacks only one. */

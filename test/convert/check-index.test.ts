@@ -57,9 +57,12 @@ describe("an index is refused that", () => {
   });
 });
 
-test("a checkpoint in one file has no index, and is not looked at", () => {
+test("a checkpoint in one file needs no index, and is not looked at", () => {
   const folder = temporaryFolder();
   writeFileSync(join(folder, "config.json"), JSON.stringify(hubConfig));
+  expect(() => checkIndex(folder, readModelConfig(folder))).not.toThrow();
 
+  writeFileSync(join(folder, "model.safetensors"), "");
+  writeFileSync(join(folder, "model.safetensors.index.json"), '{"weight_map":{}}');
   expect(() => checkIndex(folder, readModelConfig(folder))).not.toThrow();
 });

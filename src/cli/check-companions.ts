@@ -1,0 +1,17 @@
+// The files of a checkpoint that are no weights, read as a server will read them.
+
+import { checkSpecialTokens } from "../chat/check-special-tokens.ts";
+import { loadTemplate } from "../chat/template.ts";
+import { loadTokenizer } from "../chat/tokenizer.ts";
+import { checkIndex } from "../convert/check-index.ts";
+import { readModelConfig } from "../convert/read-config.ts";
+import { readVideoConfig } from "./vision-loaders.ts";
+
+/** The end of a long download or conversion would be a bad moment to learn what is wrong with them. Throws UserError. */
+export function checkCompanions(folder: string): void {
+  const config = readModelConfig(folder);
+  checkIndex(folder, config);
+  checkSpecialTokens(folder, loadTokenizer(folder), config.tokens);
+  loadTemplate(folder);
+  readVideoConfig(folder);
+}
