@@ -5,7 +5,7 @@ import type { TextPrompt } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
-import { describe, flag, integer, optional, schemaError, text } from "./schema-fields.ts";
+import { describe, flag, integer, optional, schemaError, text, tokenIds } from "./schema-fields.ts";
 import { refuseUnsupportedDecoding } from "./unsupported-fields.ts";
 
 const maxPrompts = 64;
@@ -14,14 +14,15 @@ const maxAnswers = 128;
 /** As OpenAI's; clients that want more say so. */
 const defaultMaxTokens = 16;
 
-const tokenIds = z.array(integer(0), "an array of token ids");
+const someTokenIds = tokenIds.refine((ids) => ids.length > 0, "at least one token id").meta({ minItems: 1 });
 const expectedPrompt = "a string, an array of strings, an array of token ids or an array of such arrays";
-const severalPrompts = (item: z.ZodType) => z.array(item).min(1, "at least one prompt");
+/** Who sends more is told so before any is looked at. */
+const severalPrompts = (item: z.ZodType) => z.array(item).min(1, "at least one prompt").max(maxPrompts, { abort: true });
 
 export const completionRequest = z.object({
   model: optional(text, "A served name, or nothing."),
   prompt: z
-    .union([text, severalPrompts(text), tokenIds.min(1, "at least one token id"), severalPrompts(tokenIds)], expectedPrompt)
+    .union([text, severalPrompts(text), someTokenIds, severalPrompts(tokenIds)], expectedPrompt)
     .describe(`What the model goes on with. Texts are ordinary text: control tokens in them are not. At most ${maxPrompts} prompts.`),
   ...samplingFields,
   max_tokens: optional(
@@ -44,6 +45,7 @@ export type CompletionRequest = Omit<Parsed, "max_tokens" | "prompt"> & {
 /** The request with every field checked. Throws RequestError for the first field that is wrong or cannot be honoured. */
 export function parseCompletionRequest(body: object): CompletionRequest {
   refuseUnsupportedDecoding(body);
+  refuseManyPrompts((body as { readonly prompt?: unknown }).prompt);
   const parsed = completionRequest.safeParse(body);
   if (!parsed.success) throw schemaError(parsed.error, body);
   const { prompt, max_tokens: maxTokens = defaultMaxTokens, ...request } = parsed.data;
@@ -54,11 +56,15 @@ export function parseCompletionRequest(body: object): CompletionRequest {
   if (bestOf !== n) throw refuse("best_of", `the same as n (${n}), or nothing`, bestOf);
   if (suffix !== "") throw refuse("suffix", "nothing: the model goes on with a text, it cannot fill a gap", suffix);
   const prompts = toPrompts(prompt as Prompt);
-  if (prompts.length > maxPrompts) throw refuse("prompt", `at most ${maxPrompts} prompts in one request`, `${prompts.length}`);
   if (prompts.length * n > maxAnswers) {
     throw refuse("n", `at most ${maxAnswers} answers in one request (${prompts.length} prompts times n)`, n);
   }
   return { ...request, max_tokens: maxTokens, prompts };
+}
+
+function refuseManyPrompts(prompt: unknown): void {
+  if (!Array.isArray(prompt) || typeof prompt[0] === "number" || prompt.length <= maxPrompts) return;
+  throw refuse("prompt", `at most ${maxPrompts} prompts in one request`, prompt.length);
 }
 
 type Prompt = string | readonly string[] | readonly number[] | readonly (readonly number[])[];

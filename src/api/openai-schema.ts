@@ -6,7 +6,7 @@ import { maxConversationItems } from "../chat/json-bounds.ts";
 import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
-import { flag, integer, oneOf, optional, schemaError, text, tokenLimit } from "./schema-fields.ts";
+import { flag, integer, oneOf, optional, schemaError, text, textOrArray, tokenLimit } from "./schema-fields.ts";
 import { toolCall, toolFields } from "./tool-schema.ts";
 import { refuseUnsupportedFields } from "./unsupported-fields.ts";
 import { videoPart, videoUrlPart } from "./video-schema.ts";
@@ -20,7 +20,7 @@ const partTypes = '"text", "image_url", "video_url" or "video"';
 const part = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, videoPart], {
   error: (issue) => (issue.code === "invalid_union" ? partTypes : `an object with a type, ${partTypes}`),
 });
-const parts = z.array(part);
+const someParts = <Part extends z.ZodType>(parts: z.ZodArray<Part>) => textOrArray(parts, maxConversationItems, "parts");
 /** What an answer refused, as OpenAI's clients send it back: a text like others. */
 const refusalPart = z
   .object({ type: z.literal("refusal"), refusal: text })
@@ -28,8 +28,7 @@ const refusalPart = z
 const assistantPart = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, videoPart, refusalPart], {
   error: (issue) => (issue.code === "invalid_union" ? `${partTypes}, or "refusal"` : `an object with a type, ${partTypes}, or "refusal"`),
 });
-const expectedContent = "a string or an array of parts";
-const content = z.union([text, parts.min(1, "at least one part")], expectedContent);
+const content = someParts(z.array(part).min(1, "at least one part"));
 
 const message = z.discriminatedUnion(
   "role",
@@ -37,14 +36,17 @@ const message = z.discriminatedUnion(
     z.object({ role: z.enum(["system", "developer", "user"]), content }),
     z.object({
       role: z.literal("assistant"),
-      content: optional(z.union([text, z.array(assistantPart)], expectedContent), "May be missing or empty beside calls."),
+      content: optional(someParts(z.array(assistantPart)), "May be missing or empty beside calls."),
       reasoning_content: optional(text, "What was thought before; the template decides whether the model sees it."),
       reasoning: optional(text, "Another name of `reasoning_content`."),
-      tool_calls: optional(z.array(toolCall, "an array of tool calls"), "Calls that the model made, as it made them."),
+      tool_calls: optional(
+        z.array(toolCall, "an array of tool calls").max(maxConversationItems, `at most ${maxConversationItems} tool calls`),
+        "Calls that the model made, as it made them.",
+      ),
     }),
     z.object({
       role: z.literal("tool"),
-      content: z.union([text, parts], expectedContent),
+      content: someParts(z.array(part)),
       tool_call_id: text.describe("The id of the call that this is the result of."),
     }),
   ],

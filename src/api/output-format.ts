@@ -10,7 +10,8 @@ import { flag, oneOf, optional, text } from "./schema-fields.ts";
 export const jsonSchema = z
   .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), "a JSON Schema")
   .meta({ type: "object", description: "A JSON Schema." });
-const texts = z.array(text, "an array of strings");
+const maxTexts = 10_000;
+const texts = z.array(text, "an array of strings").max(maxTexts, `at most ${maxTexts} strings`);
 
 const responseFormat = z.object(
   {

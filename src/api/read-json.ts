@@ -2,6 +2,7 @@
 
 import type { Context } from "hono";
 import { RequestError } from "../core/errors.ts";
+import { refuseManyValues } from "./json-size.ts";
 import type { AppEnv } from "./request-record.ts";
 
 /** The parsed body. Throws RequestError: 413 when it is too large, 429 when those of all requests together are, else 400. */
@@ -16,7 +17,9 @@ export async function readJsonObject(c: Context<AppEnv>, maxBytes: number): Prom
   if (encoding.toLowerCase() !== "identity") {
     throw new RequestError(`expected a body without compression, got the header "Content-Encoding: ${encoding.slice(0, 100)}"`);
   }
-  const text = decodeUtf8(await readBytes(request, maxBytes, (bytes) => c.get("record").holdBody(bytes)));
+  const bytes = await readBytes(request, maxBytes, (count) => c.get("record").holdBody(count));
+  refuseManyValues(bytes);
+  const text = decodeUtf8(bytes);
   if (text.trim() === "") throw new RequestError("expected a JSON object as the body, got an empty body");
   const value = parseJson(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { RequestError } from "../core/errors.ts";
-import { flag, integer, number, optional, text } from "./schema-fields.ts";
+import { fewEntries, flag, integer, number, optional, text } from "./schema-fields.ts";
 
 const maxChoices = 8;
 export const maxStopStrings = 16;
@@ -18,14 +18,17 @@ export const stopString = text
 
 const tokenIdName = /^\d{1,9}$/;
 
-const logitBias = z
-  .record(z.string(), number(-100, 100), "an object of token ids and their biases")
-  .superRefine((biases, context) => {
-    const wrong = Object.keys(biases).find((id) => !tokenIdName.test(id));
-    if (wrong !== undefined) context.addIssue({ code: "custom", path: [wrong], message: "the id of a token as the name of a bias" });
-  })
-  .refine((biases) => Object.keys(biases).length <= maxBiases, `at most ${maxBiases} token ids`)
-  .meta({ propertyNames: { pattern: tokenIdName.source }, maxProperties: maxBiases });
+const logitBias = fewEntries(
+  z
+    .record(z.string(), number(-100, 100), "an object of token ids and their biases")
+    .superRefine((biases, context) => {
+      const wrong = Object.keys(biases).find((id) => !tokenIdName.test(id));
+      if (wrong !== undefined) context.addIssue({ code: "custom", path: [wrong], message: "the id of a token as the name of a bias" });
+    })
+    .meta({ propertyNames: { pattern: tokenIdName.source }, maxProperties: maxBiases }),
+  maxBiases,
+  `at most ${maxBiases} token ids`,
+);
 
 export const samplingFields = {
   n: optional(integer(1, maxChoices), "How many answers, 1 by default. They share one prefill; their seeds are counted up."),

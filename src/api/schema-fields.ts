@@ -27,6 +27,31 @@ export function tokenLimit() {
     .transform((value) => (value === -1 ? undefined : value));
 }
 
+/** Ids of tokens. Not an array of integers to zod, which would take seconds for as many as a body can hold. */
+export const tokenIds = z
+  .custom<readonly number[]>((value) => Array.isArray(value), "an array of token ids")
+  .superRefine((ids, context) => {
+    const wrong = ids.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
+    if (wrong >= 0) context.addIssue({ code: "custom", path: [wrong], message: "an integer of at least 0", continue: false });
+  })
+  .meta({ type: "array", items: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } });
+
+/** A text, or at most so many `things`. */
+export function textOrArray<T extends z.ZodType>(items: z.ZodArray<T>, max: number, things: string) {
+  return z.union([text, items.max(max)], {
+    error: ({ input }) => (Array.isArray(input) && input.length > max ? `at most ${max} ${things}` : `a string or an array of ${things}`),
+  });
+}
+
+/** What `schema` takes, with at most so many entries; they are counted before it looks at any. */
+export function fewEntries<T extends z.ZodType>(schema: T, max: number, message: string) {
+  return z.preprocess((value, context) => {
+    if (typeof value !== "object" || value === null || Object.keys(value).length <= max) return value;
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  }, schema);
+}
+
 export const text = z.string("a string");
 export const flag = z.boolean("true or false");
 

@@ -12,7 +12,7 @@ import { refuseOtherModel } from "./models.ts";
 import { chatRequest, parseChatRequest } from "./openai-schema.ts";
 import { readJsonObject } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
-import { flag, integer, optional, schemaError, text } from "./schema-fields.ts";
+import { flag, optional, schemaError, text, tokenIds } from "./schema-fields.ts";
 
 /** About what the longest context holds. Tokenizing so much takes part of a second, in which the server does nothing else. */
 const maxCharacters = 2 ** 19;
@@ -29,7 +29,10 @@ const tokenizeFields = z.object({
 });
 export const detokenizeRequest = z.object({
   ...common,
-  tokens: z.array(integer(0), "an array of token ids").max(maxTokenIds, `at most ${maxTokenIds} ids`).describe("Ids of tokens, in order."),
+  tokens: tokenIds
+    .refine((ids) => ids.length <= maxTokenIds, `at most ${maxTokenIds} ids`)
+    .meta({ maxItems: maxTokenIds })
+    .describe("Ids of tokens, in order."),
 });
 
 /** What the route reads besides the fields of a chat, for the API's own documents. */

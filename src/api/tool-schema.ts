@@ -37,7 +37,10 @@ const toolChoice = z.union(
     z.object({
       type: z.literal("allowed_tools"),
       allowed_tools: z.object(
-        { mode: oneOf("auto", "required"), tools: z.array(namedTool, "an array of tools").min(1, "at least one tool") },
+        {
+          mode: oneOf("auto", "required"),
+          tools: z.array(namedTool, "an array of tools").min(1, "at least one tool").max(maxTools, `at most ${maxTools} tools`),
+        },
         "an object with mode and tools",
       ),
     }),

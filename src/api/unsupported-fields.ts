@@ -37,7 +37,7 @@ const chatRules: Rules = {
   best_of: rule("1", "use n", z.literal(1)),
   functions: rule("no functions", "use tools", z.union([emptyList, z.strictObject({})])),
   function_call: rule('"none" or "auto"', "use tool_choice", z.literal(["none", "auto"])),
-  modalities: rule('["text"]', leaveOut, z.array(z.literal("text"))),
+  modalities: rule('["text"]', leaveOut, z.array(z.literal("text")).max(1)),
   audio: rule("nothing", leaveOut),
   suffix: rule("nothing", leaveOut, z.literal("")),
   echo: rule("false", leaveOut, z.literal(false)),

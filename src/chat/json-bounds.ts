@@ -12,11 +12,18 @@ export const maxJsonValues = 10_000;
  */
 export function countJsonValues(value: unknown): number | undefined {
   let level: unknown[] = [value];
-  let count = 0;
+  let count = 1;
   for (let depth = 0; level.length > 0; depth++) {
-    count += level.length;
-    if (depth > maxJsonDepth || count > maxJsonValues) return undefined;
-    level = level.flatMap((item) => (typeof item === "object" && item !== null ? Object.values(item) : []));
+    if (depth > maxJsonDepth) return undefined;
+    const next: unknown[] = [];
+    for (const item of level) {
+      if (typeof item !== "object" || item === null) continue;
+      const inner: unknown[] = Object.values(item);
+      count += inner.length;
+      if (count > maxJsonValues) return undefined;
+      for (const one of inner) next.push(one);
+    }
+    level = next;
   }
   return count;
 }

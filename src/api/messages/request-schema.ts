@@ -7,7 +7,7 @@ import { RequestError } from "../../core/errors.ts";
 import { chatRequest } from "../openai-schema.ts";
 import { maxStopStrings, stopString } from "../sampling-fields.ts";
 import { jsonSchema } from "../output-format.ts";
-import { describe, flag, integer, optional, schemaError, text } from "../schema-fields.ts";
+import { describe, flag, integer, optional, schemaError, text, textOrArray } from "../schema-fields.ts";
 import { boundedObject } from "../tool-schema.ts";
 import { toolChangeBlocks, toolFields, toolName } from "./tools.ts";
 
@@ -157,7 +157,7 @@ function contentOf<const Blocks extends readonly [TypedBlock, ...TypedBlock[]]>(
   const block = z.discriminatedUnion("type", blocks, {
     error: (issue) => (issue.code === "invalid_union" ? one : `a block with a type, ${one}`),
   });
-  return z.union([text, z.array(block)], "a string or an array of blocks");
+  return textOrArray(z.array(block), maxConversationItems, "blocks");
 }
 
 type TypedBlock = z.ZodObject<{ type: z.ZodLiteral<string> }>;

@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { maxConversationItems } from "../../chat/json-bounds.ts";
-import { oneOf, optional, text } from "../schema-fields.ts";
+import { oneOf, optional, text, textOrArray } from "../schema-fields.ts";
 import { toolName } from "../tool-schema.ts";
 
 const inputText = z.object({ type: z.literal("input_text"), text });
@@ -22,8 +22,9 @@ const assistantPart = z.discriminatedUnion("type", [outputText, refusal, inputTe
   error: 'a part of type "output_text" or "refusal"',
 });
 
-const inputContent = z.union([text, z.array(inputPart).min(1, "at least one part")], "a string or an array of parts");
-const assistantContent = z.union([text, z.array(assistantPart)], "a string or an array of parts");
+const someParts = <Part extends z.ZodType>(parts: z.ZodArray<Part>) => textOrArray(parts, maxConversationItems, "parts");
+const inputContent = someParts(z.array(inputPart).min(1, "at least one part"));
+const assistantContent = someParts(z.array(assistantPart));
 
 const id = optional(text);
 
@@ -44,14 +45,18 @@ const namespace = optional(toolName, "The one that the tool was declared in.").o
 const functionCall = z.object({ type: z.literal("function_call"), id, call_id: text, name: toolName, namespace, arguments: text });
 const customCall = z.object({ type: z.literal("custom_tool_call"), id, call_id: text, name: toolName, namespace, input: text });
 
-const result = { id, call_id: text, output: z.union([text, z.array(inputPart)], "a string or an array of parts") };
+const result = { id, call_id: text, output: someParts(z.array(inputPart)) };
 const functionCallOutput = z.object({ type: z.literal("function_call_output"), ...result });
 const customCallOutput = z.object({ type: z.literal("custom_tool_call_output"), ...result });
 
 const reasoning = z.object({
   type: z.literal("reasoning"),
   id,
-  content: optional(z.array(z.object({ type: z.literal("reasoning_text"), text }), "an array of parts of type reasoning_text")),
+  content: optional(
+    z
+      .array(z.object({ type: z.literal("reasoning_text"), text }), "an array of parts of type reasoning_text")
+      .max(maxConversationItems, `at most ${maxConversationItems} parts`),
+  ),
 });
 
 const itemReference = z.object({ type: inferredType("item_reference"), id: text }).meta({ required: ["id"] });

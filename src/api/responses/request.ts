@@ -4,12 +4,13 @@ import { z } from "zod";
 import { RequestError } from "../../core/errors.ts";
 import { chatRequest } from "../openai-schema.ts";
 import { jsonSchema } from "../output-format.ts";
-import { describe, flag, integer, oneOf, optional, schemaError, text } from "../schema-fields.ts";
-import { toolName } from "../tool-schema.ts";
+import { describe, fewEntries, flag, integer, oneOf, optional, schemaError, text } from "../schema-fields.ts";
+import { maxTools, toolName } from "../tool-schema.ts";
 import { inputField } from "./input-items.ts";
 import { toolsField } from "./tools.ts";
 
 const maxMetadata = 16;
+const maxIncluded = 100;
 
 /** Fields that mean the same in both requests. */
 const sharedFields = chatRequest.pick({
@@ -56,7 +57,7 @@ const toolChoice = z.union(
     z.object({
       type: z.literal("allowed_tools"),
       mode: oneOf("auto", "required"),
-      tools: z.array(namedTool, "an array of tools").min(1, "at least one tool"),
+      tools: z.array(namedTool, "an array of tools").min(1, "at least one tool").max(maxTools, `at most ${maxTools} tools`),
     }),
   ],
   '"none", "auto", "required", {"type": "function", …}, {"type": "custom", …} or {"type": "allowed_tools", …}',
@@ -78,10 +79,13 @@ const textFormat = z.discriminatedUnion(
   { error: 'an object with a type: "text", "json_object" or "json_schema"' },
 );
 
-const metadata = z
-  .record(text.max(64, "names of at most 64 characters"), text.max(512, "a string of at most 512 characters"), "an object of strings")
-  .refine((value) => Object.keys(value).length <= maxMetadata, `at most ${maxMetadata} entries`)
-  .meta({ maxProperties: maxMetadata });
+const metadata = fewEntries(
+  z
+    .record(text.max(64, "names of at most 64 characters"), text.max(512, "a string of at most 512 characters"), "an object of strings")
+    .meta({ maxProperties: maxMetadata }),
+  maxMetadata,
+  `at most ${maxMetadata} entries`,
+);
 
 const effort = chatRequest.shape.reasoning_effort;
 const label = optional(text.max(512, "a string of at most 512 characters"));
@@ -96,7 +100,10 @@ export const responsesRequest = z.object({
   tool_choice: optional(toolChoice, "Whether the model calls, and what; by default as it likes."),
   text: optional(z.object({ format: optional(textFormat) }, "an object"), "The form of the answer, enforced token by token."),
   reasoning: optional(z.object({ effort }, "an object"), "Whether the model thinks first."),
-  include: optional(z.array(text, "an array of strings"), "`message.output_text.logprobs` adds log-probabilities; others are ignored."),
+  include: optional(
+    z.array(text, "an array of strings").max(maxIncluded, `at most ${maxIncluded} strings`),
+    "`message.output_text.logprobs` adds log-probabilities; others are ignored.",
+  ),
   store: optional(flag, "Whether the response is kept in memory, for a while, to be read or built upon; true by default."),
   metadata: optional(metadata, "The client's own; comes back with the response."),
   truncation: optional(oneOf("auto", "disabled"), "Means nothing here: what does not fit the context is a 400."),
