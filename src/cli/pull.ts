@@ -1,6 +1,7 @@
 // `ernie-vl pull`: a checkpoint from a Hugging Face hub into a folder. The only command that uses the network by itself.
 
 import { relative, resolve } from "node:path";
+import { checkShardNames } from "../convert/check-index.ts";
 import { UserError } from "../core/errors.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import { readHubAccess } from "../pull/hub-access.ts";
@@ -33,7 +34,7 @@ export async function pull(options: PullOptions, say: (line: string) => void): P
   say(`Asking ${access.endpoint} for ${options.repo}, revision ${options.revision}`);
   try {
     await pullRepository(
-      { repository, revision: options.revision, folder, access, signal: abort.signal, inspect: checkCompanions },
+      { repository, revision: options.revision, folder, access, signal: abort.signal, inspect },
       {
         note: (line) => (progress ? progress.note(line) : say(`  ${line}`)),
         planned: (listing, plan, freeBytes) => {
@@ -50,6 +51,11 @@ export async function pull(options: PullOptions, say: (line: string) => void): P
     process.off("SIGINT", stop).off("SIGTERM", stop);
   }
   say(`Complete and verified. Serve it with: ernie-vl serve --model ${shown}`);
+}
+
+function inspect(folder: string, weights: readonly string[]): void {
+  checkCompanions(folder);
+  checkShardNames(folder, weights);
 }
 
 function describePlan({ commit, files, leftOut }: Listing, plan: PullPlan, freeBytes: number | undefined, shown: string): string[] {

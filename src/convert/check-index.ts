@@ -29,6 +29,17 @@ export function checkIndex(folder: string, config: ModelConfig): void {
   if (unknown.length > 0) throw new UserError(`${path}: expected only the tensors of config.json, got also ${listed(unknown)}`);
 }
 
+/** Throws a UserError when the index names a file that will not be among `fileNames`. */
+export function checkShardNames(folder: string, fileNames: readonly string[]): void {
+  if (fileNames.includes(singleFile)) return;
+  const missing = new Set(readIndex(folder)?.values());
+  for (const name of fileNames) missing.delete(name);
+  if (missing.size === 0) return;
+  throw new UserError(
+    `${join(folder, indexFile)}: expected all files of weights that the index names, the hub lacks ${listed([...missing])}; try again later, or another hub`,
+  );
+}
+
 function listed(names: readonly string[]): string {
   return names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
 }

@@ -95,7 +95,7 @@ export class HubClient {
     const hasToken = this.#access.token !== undefined;
     if (status === 401 || status === 403) {
       const advice = hasToken
-        ? "the token (HF_TOKEN or the stored login) is invalid or may not read it"
+        ? "the token (HF_TOKEN or the stored login) is invalid or may not read it; a public repository needs none"
         : "check the name; if it is private or gated, set HF_TOKEN";
       if (code !== "GatedRepo") return new UserError(`${repository}: access refused (${status}); ${advice}`);
       return new UserError(`${repository} is gated: accept its licence on ${page}, then set HF_TOKEN to a token of that account`);

@@ -18,8 +18,8 @@ type PullRequest = {
   readonly folder: string;
   readonly access: HubAccess;
   readonly signal: AbortSignal;
-  /** Called when all files but the weights are in the folder. What it throws ends the pull before the weights are fetched. */
-  readonly inspect: (folder: string) => void;
+  /** Called when all files but the weights are in the folder; told what those will be. What it throws ends the pull before they are fetched. */
+  readonly inspect: (folder: string, weights: readonly string[]) => void;
 };
 
 export type TransferSettings = {
@@ -86,7 +86,7 @@ async function pullListed(
       urlOf: (file) => `${access.endpoint}/${repository}/resolve/${listing.commit}/${encodeURIComponent(file.name)}`,
     });
   await download(plan.missing.filter(({ file }) => !isWeights(file.name)));
-  inspect(folder);
+  inspect(folder, listing.files.map(({ name }) => name).filter(isWeights));
   await download(plan.missing.filter(({ file }) => isWeights(file.name)));
   for (const file of plan.complete) if (!record.matches(file)) record.add(file);
   for (const outdated of record.removeOutdated(listing.files)) observer.note(`${outdated} is no longer in the repository and was deleted`);

@@ -46,13 +46,13 @@ const bytes = z.int().min(0);
 const gitId = z.string().regex(/^[0-9a-f]{40}$/);
 const info = z.object({
   sha: gitId,
-  config: z.looseObject({ model_type: z.string().optional() }).optional(),
+  config: z.looseObject({ model_type: z.string().nullish() }).nullish(),
 });
 const file = z.object({
   path: z.string(),
   size: bytes,
   oid: gitId,
-  lfs: z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size: bytes }).optional(),
+  lfs: z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size: bytes }).nullish(),
 });
 
 export function isWeights(name: string): boolean {
@@ -79,7 +79,7 @@ export async function listRepository(
     for await (const entry of listFiles({ repo: { type: "model", name: repository }, revision: commit, hubUrl, fetch })) {
       if (entry.type === "file") entries.push(file.parse(entry));
     }
-    return checkListing(repository, config?.model_type, toListing(commit, entries));
+    return checkListing(repository, config?.model_type ?? undefined, toListing(commit, entries));
   } catch (error) {
     if (!(error instanceof z.ZodError || error instanceof SyntaxError)) throw error;
     throw new UserError(`${hubUrl}: expected the answers of a Hugging Face hub, got something else; check HF_ENDPOINT`, { cause: error });

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { checkIndex } from "../../src/convert/check-index.ts";
+import { checkIndex, checkShardNames } from "../../src/convert/check-index.ts";
 import { readModelConfig } from "../../src/convert/read-config.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { hubConfig, hubTensors, nativeConfig, nativeTensors, type Json } from "./tiny-checkpoint.ts";
@@ -65,4 +65,15 @@ test("a checkpoint in one file needs no index, and is not looked at", () => {
   writeFileSync(join(folder, "model.safetensors"), "");
   writeFileSync(join(folder, "model.safetensors.index.json"), '{"weight_map":{}}');
   expect(() => checkIndex(folder, readModelConfig(folder))).not.toThrow();
+});
+
+test("files that the index names and the hub does not have are told", () => {
+  const folder = temporaryFolder();
+  const shards = [1, 2, 3].map((shard) => `model-0000${shard}-of-00003.safetensors`);
+  expect(() => checkShardNames(folder, shards)).not.toThrow();
+
+  writeFileSync(join(folder, "model.safetensors.index.json"), JSON.stringify({ weight_map: { a: shards[0], b: shards[1], c: shards[2] } }));
+  expect(() => checkShardNames(folder, shards)).not.toThrow();
+  expect(() => checkShardNames(folder, ["model.safetensors"])).not.toThrow();
+  expect(() => checkShardNames(folder, shards.slice(0, 1))).toThrow(`the hub lacks ${shards[1]}, ${shards[2]}; try again later`);
 });

@@ -21,7 +21,7 @@ type Asked = {
   revision?: string;
   observer?: Partial<PullObserver>;
   transfer?: Partial<TransferSettings>;
-  inspect?: (folder: string) => void;
+  inspect?: (folder: string, weights: readonly string[]) => void;
 };
 
 export class PullFixture {

@@ -23,7 +23,8 @@ describe("downloading", () => {
   });
 
   test("has everything but the weights looked at before it fetches them", async () => {
-    const refuse = (folder: string) => {
+    const refuse = (folder: string, weights: readonly string[]) => {
+      expect(weights).toEqual(shards);
       expect(readdirSync(folder).toSorted()).toEqual(
         [recordFileName, "README.md", "config.json", "model.safetensors.index.json", "tokenizer.model"].toSorted(),
       );
