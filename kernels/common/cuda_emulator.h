@@ -1,7 +1,8 @@
 // Runs our CUDA kernels on the CPU, for tests on machines without a GPU (define ERNIE_CUDA_EMULATOR, compile with g++).
 // Every thread of a block is a fiber; barriers and warp collectives are the points where fibers switch, so the code between
 // two of them runs whole. Blocks run one after the other. Stricter than a GPU on purpose: shared memory starts as NaN
-// bits, cp.async data arrives no sooner than the wait that asks for it, and `shuffleSeed` varies the order of the fibers.
+// bits, cp.async data arrives no sooner than the wait that asks for it, `shuffleSeed` varies the order of the fibers, and two threads that touch the same
+// shared memory without a barrier between them, one of them to write, are an error in whatever order they ran (emulator/shared_races_test.cc).
 // Not modelled: timing, memory ordering between blocks, the tensor cores' exact order of fp32 sums.
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "emulated_types.h"
@@ -26,6 +28,12 @@ constexpr int kWarpSize = 32;
 constexpr unsigned kFullWarp = 0xffffffffu;
 
 namespace emulator {
+
+// Notes what the running thread does with memory, and whether another may have done otherwise at the same time (emulator/shared_races_test.cc).
+enum class Access { kRead, kWrite, kAtomic };
+void noteAccess(const void* address, size_t bytes, Access access);
+void startRaceDetection();     // of a block
+std::string findRace();        // in the block that ends; empty: none
 
 struct Copy {
     void* to;
@@ -47,6 +55,7 @@ struct Fiber {
     int thread = 0;
     bool done = false;
     unsigned blockPhase = 0, warpPhase = 0;  // barriers passed
+    unsigned warpOrder = 0;                  // of them __syncwarp, which orders memory: shuffles, votes and mma do not
     const Barrier* awaited = nullptr;        // and the phase it must reach
     unsigned awaitedPhase = 0;
     std::vector<Copy> openCopies;
@@ -158,7 +167,7 @@ inline void startThread(Fiber& fiber, int thread) {
     fiber.thread = thread;
     fiber.threadIndex = dim3(thread, 0, 0);
     fiber.done = false;
-    fiber.blockPhase = fiber.warpPhase = 0;
+    fiber.blockPhase = fiber.warpPhase = fiber.warpOrder = 0;
     fiber.openCopies.clear();
     fiber.copyGroups.clear();
 }
@@ -183,6 +192,7 @@ inline void runBlock(int threads) {
         }
         if (hangs) throw std::runtime_error("emulated block hangs at a barrier");
     }
+    block.current = nullptr;
 }
 
 }  // namespace emulator
@@ -198,7 +208,9 @@ void launch(void (*kernel)(Args...), dim3 grid, int threads, size_t sharedBytes,
             for (unsigned x = 0; x < grid.x; x++) {
                 block.blockIndex = {x, y, z};
                 block.dynamicShared.assign(sharedBytes + 128, char(0xff));
+                emulator::startRaceDetection();
                 emulator::runBlock(threads);
+                if (const std::string race = emulator::findRace(); !race.empty()) throw std::runtime_error(race);
             }
 }
 
@@ -248,6 +260,7 @@ void mma16816(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, T
 inline void copyAsync16(void* shared, const void* global, bool present) {
     if (reinterpret_cast<uintptr_t>(shared) % 16 || reinterpret_cast<uintptr_t>(global) % 16)
         throw std::runtime_error("cp.async needs 16-byte alignment");
+    emulator::noteAccess(shared, 16, emulator::Access::kWrite);  // from now on, at any time
     emulator::block.current->openCopies.push_back({shared, global, present});
 }
 
@@ -261,8 +274,10 @@ template <int kPending>
 void copyAsyncWait() {
     auto& groups = emulator::block.current->copyGroups;
     for (; groups.size() > kPending; groups.pop_front())
-        for (const emulator::Copy& copy : groups.front())
+        for (const emulator::Copy& copy : groups.front()) {
+            emulator::noteAccess(copy.to, 16, emulator::Access::kWrite);
             copy.present ? memcpy(copy.to, copy.from, 16) : memset(copy.to, 0, 16);
+        }
 }
 
 }  // namespace ernie
@@ -274,6 +289,11 @@ void copyAsyncWait() {
 
 inline void __syncthreads() {
     ernie::emulator::wait(ernie::emulator::block.barrier, ernie::emulator::block.current->blockPhase);
+}
+
+inline void __syncwarp() {
+    ernie::emulator::collective(0, [](const auto&, int) { return 0; });
+    ernie::emulator::block.current->warpOrder++;
 }
 
 template <typename T>
@@ -298,7 +318,10 @@ inline int __popc(unsigned value) { return __builtin_popcount(value); }
 inline int __ffs(int value) { return __builtin_ffs(value); }
 inline void __threadfence() {}  // blocks run one after the other
 inline float __ldcg(const float* address) { return *address; }
-inline int atomicAdd(int* address, int value) { return (*address += value) - value; }
+__attribute__((no_sanitize("thread"))) inline int atomicAdd(int* address, int value) {
+    ernie::emulator::noteAccess(address, sizeof *address, ernie::emulator::Access::kAtomic);
+    return (*address += value) - value;
+}
 
 inline unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {
     const uint64_t bytes = uint64_t(high) << 32 | low;

@@ -1,6 +1,6 @@
 // Builds the kernels' native tests and runs them; needs g++ only: `node scripts/kernels/test.mjs`. Per op, both with sanitizers:
 //   *.cc  the CPU kernels
-//   *.cu  the CUDA kernels, run on the CPU by kernels/common/cuda_emulator.h
+//   *.cu  the CUDA kernels, run on the CPU by kernels/common/cuda_emulator.h, which looks for races in shared memory
 
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
@@ -18,6 +18,8 @@ const undefinedBehaviour = ["-fsanitize=undefined,float-cast-overflow", "-fno-sa
 // The address sanitizer does not follow the emulator from stack to stack.
 const cpuFlags = ["-std=c++17", "-O1", "-g1", ...warnings, ...undefinedBehaviour, "-fsanitize=address"];
 const cudaFlags = ["-std=c++17", "-O2", "-g1", ...warnings, ...undefinedBehaviour, "-DERNIE_CUDA_EMULATOR"];
+// Every access of a kernel calls a function, which kernels/common/emulator/shared_races_test.cc has instead of the sanitizer's library.
+const kernelFlags = [...cudaFlags, "-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0"];
 
 try {
   await main();
@@ -30,10 +32,16 @@ async function main() {
   rmSync(build, { recursive: true, force: true });
   mkdirSync(build, { recursive: true });
   const shared = objectsOf(common, "common.cpu", cpuFlags, (name) => name.endsWith(".cc"));
-  const sharedCuda = objectsOf(common, "common.cuda", cudaFlags, (name) => name.endsWith(".cu"));
+  const emulator = join(common, "emulator");
+  const detector = objectsOf(emulator, "emulator", cudaFlags, (name) => name === "shared_races_test.cc");
+  const emulatorTest = objectsOf(emulator, "emulator", kernelFlags, (name) => name === "emulator_test.cc");
+  const sharedCuda = [...objectsOf(common, "common.cuda", kernelFlags, (name) => name.endsWith(".cu")), ...detector];
   const programs = readdirSync(ops).flatMap((op) => {
     const cpu = objectsOf(join(ops, op), `${op}.cpu`, cpuFlags, (name) => name.endsWith(".cc") && !name.endsWith("_op.cc"));
-    const cuda = objectsOf(join(ops, op), `${op}.cuda`, cudaFlags, (name) => name.endsWith(".cu") || name.endsWith("_reference.cc"));
+    const cuda = [
+      ...objectsOf(join(ops, op), `${op}.cuda`, kernelFlags, (name) => name.endsWith(".cu")),
+      ...objectsOf(join(ops, op), `${op}.cuda`, cudaFlags, (name) => name.endsWith("_reference.cc")),
+    ];
     return [
       { path: join(build, `${op}.cpu`), objects: [...cpu, ...shared], flags: cpuFlags },
       ...(cuda.some(({ source }) => source.endsWith(".cu"))
@@ -41,6 +49,7 @@ async function main() {
         : []),
     ];
   });
+  programs.push({ path: join(build, "emulator"), objects: [...emulatorTest, ...detector], flags: cudaFlags });
   await inParallel([...new Set(programs.flatMap(({ objects }) => objects))].map((object) => () => compile(object)));
   await inParallel(programs.map((program) => () => linkAndRun(program)));
 }

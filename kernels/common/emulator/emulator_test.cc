@@ -1,0 +1,101 @@
+// The emulator finds races in shared memory, and only those.
+
+#include "../device_array.cuh"
+#include "../native_test.h"
+#include "../tensor_core.cuh"
+
+using namespace ernie;
+
+namespace {
+
+enum class Order { kNone, kWarp, kBlock };
+
+__device__ void wait(Order order) {
+    if (order == Order::kWarp) __syncwarp();
+    if (order == Order::kBlock) __syncthreads();
+}
+
+// Each thread writes a word and reads that of the thread `distance` on, over and over. (A template: compilers place their variables differently.)
+template <int kRounds>
+__global__ void shiftKernel(int* out, int distance, Order beforeRead, Order beforeWrite) {
+    __shared__ int words[64];
+    const int next = (threadIdx.x + distance) % 64;
+    int value = threadIdx.x;
+    for (int round = 0; round < kRounds; round++) {
+        words[threadIdx.x] = value;
+        wait(beforeRead);
+        value = words[next];
+        wait(beforeWrite);
+    }
+    out[threadIdx.x] = value;
+}
+
+// Lanes of a warp copy 16 bytes each and read the next lane's; then the ring is filled again.
+__global__ void copyKernel(const int* in, int* out, Order beforeRead, Order beforeCopy) {
+    auto* words = reinterpret_cast<int*>(dynamicShared());
+    const int lane = threadIdx.x;
+    int sum = 0;
+    for (int round = 0; round < 2; round++) {
+        copyAsync16(words + 4 * lane, in + 4 * lane, true);
+        copyAsyncCommit();
+        copyAsyncWait<0>();
+        wait(beforeRead);
+        sum += words[(4 * lane + 4) % 128];
+        wait(beforeCopy);
+    }
+    out[lane] = sum;
+}
+
+__global__ void countKernel(int* out, Order beforeRead) {
+    __shared__ int count;
+    if (threadIdx.x == 0) count = 0;
+    __syncthreads();
+    atomicAdd(&count, 1);
+    wait(beforeRead);
+    out[threadIdx.x] = count;
+}
+
+// A shuffle orders no memory.
+__global__ void shuffleKernel(int* out) {
+    __shared__ int words[32];
+    words[threadIdx.x] = threadIdx.x;
+    const int other = __shfl_sync(kFullWarp, int(threadIdx.x), 31 - threadIdx.x);
+    out[threadIdx.x] = words[other];
+}
+
+template <typename Run>
+bool hasRace(Run run) {
+    try {
+        run();
+        return false;
+    } catch (const std::runtime_error&) {
+        return true;
+    }
+}
+
+}  // namespace
+
+int main() {
+    const DeviceArray<int> in(128), out(64);
+    const auto shifts = [&](int distance, Order read, Order write) {
+        return hasRace([&] { launch(shiftKernel<2>, dim3(2), 64, 0, stream(), out.get(), distance, read, write); });
+    };
+    const auto copies = [&](Order read, Order write) {
+        return hasRace([&] { launch(copyKernel, dim3(2), 32, 512, stream(), static_cast<const int*>(in.get()), out.get(), read, write); });
+    };
+    const auto counts = [&](Order read) {
+        return hasRace([&] { launch(countKernel, dim3(2), 64, 0, stream(), out.get(), read); });
+    };
+    check(!shifts(1, Order::kBlock, Order::kBlock), "barriers on both sides are no race");
+    check(!shifts(0, Order::kNone, Order::kNone), "a thread's own words are no race");
+    check(shifts(1, Order::kNone, Order::kBlock), "a read may come before the write");
+    check(shifts(1, Order::kBlock, Order::kNone), "the next write may come before the read");
+    check(shifts(1, Order::kWarp, Order::kWarp), "__syncwarp does not order two warps");
+    check(!copies(Order::kWarp, Order::kWarp), "__syncwarp orders a warp's copies");
+    check(copies(Order::kNone, Order::kWarp), "another lane's copy may not be there");
+    check(copies(Order::kWarp, Order::kNone), "a copy may come before the read");
+    check(!counts(Order::kBlock), "atomics are no race");
+    check(counts(Order::kNone), "an atomic and a read are a race");
+    check(hasRace([&] { launch(shuffleKernel, dim3(1), 32, 0, stream(), out.get()); }), "a shuffle orders no memory");
+    return report();
+}
