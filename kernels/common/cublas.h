@@ -26,6 +26,7 @@ inline QueueProduct cublasOf(Ort::KernelContext& context) {
     constexpr int kResourceVersion = 3, kCublasHandle = 10002;
     void* handle = nullptr;
     Ort::ThrowOnError(Ort::GetApi().KernelContext_GetResource(context.GetOrtKernelContext(), kResourceVersion, kCublasHandle, &handle));
+    if (!handle) throw std::runtime_error("the CUDA provider gives no cuBLAS handle; the library is for ONNX Runtime 1.29");
     return [handle](const DenseProduct& p) {
         constexpr int kPlain = 0, kTransposed = 1, kFloatSums = 68, kExactFloatSums = 69, kDefaultAlgorithm = -1;
         const auto typeOf = [](ActivationType type) { return type == ActivationType::kFloat32 ? 0 : type == ActivationType::kFloat16 ? 2 : 14; };
