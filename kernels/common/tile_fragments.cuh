@@ -17,45 +17,47 @@ namespace ernie {
 __device__ inline int fragmentRow(int lane, int r) { return 2 * (lane / 4) + r / 2; }
 __device__ inline int fragmentToken(int lane, int r) { return 2 * (lane % 4) + r % 2; }
 
-// Where lane's codes of a block start: `half` picks the second 8 bytes, which only 8 bits have.
+// Where piece `piece` of 16 bytes of a block's codes goes in shared memory, in such pieces. Of 8 bits, the segments of 64 bytes that a warp reads at once then
+// lie side by side: no two lanes meet in a bank.
 template <int kBits>
-__device__ inline int laneCodeByte(int lane, int half) {
-    const int g = lane / 4, i = lane % 4;
-    return kBits == 4 ? 64 * i + 8 * g : 64 * (2 * i + half) + 8 * g;
+__device__ inline int stagedPiece(int piece) {
+    return kBits == 8 ? (piece / 8 + piece / 4 % 2 * 4) * 4 + piece % 4 : piece;
 }
 
-// Two codes, one in each half of the register, as T: q − middle, exactly.
+// Two codes as T, one in each half of the register: q − middle, exactly. `picks`: which bytes of the word, for __byte_perm, whose bytes 4…7 are all kMagic.
 template <typename T>
 struct Dequantize;
 
 template <>
 struct Dequantize<half> {
     // 0x6400 is 1024 and its last bit is worth 1, so 0x6400 | q is 1024 + q.
-    __device__ static uint32_t fromNibbles(uint32_t q) { return subtract2<half>(q | 0x64006400, 0x64086408); }
-    __device__ static uint32_t fromBytes(uint32_t q) { return subtract2<half>(q | 0x64006400, 0x64806480); }
+    static constexpr uint32_t kMagic = 0x64646464;
+    __device__ static uint32_t fromNibbles(uint32_t q, uint32_t picks) { return subtract2<half>(__byte_perm(q, kMagic, picks), 0x64086408); }
+    __device__ static uint32_t fromBytes(uint32_t q, uint32_t picks) { return subtract2<half>(__byte_perm(q, kMagic, picks), 0x64806480); }
 };
 
 template <>
 struct Dequantize<__nv_bfloat16> {
     // 0x4300 is 128 and its last bit is worth 1. A byte needs two steps: 128 + its low 7 bits, less 128 or (top bit 0) 256.
-    __device__ static uint32_t fromNibbles(uint32_t q) {
-        return subtract2<__nv_bfloat16>(q | 0x43004300, 0x43084308);
-    }
-    __device__ static uint32_t fromBytes(uint32_t q) {
-        return subtract2<__nv_bfloat16>((q & 0x007f007f) | 0x43004300, (~q & 0x00800080) | 0x43004300);
+    static constexpr uint32_t kMagic = 0x43434343;
+    __device__ static uint32_t fromNibbles(uint32_t q, uint32_t picks) { return subtract2<__nv_bfloat16>(__byte_perm(q, kMagic, picks), 0x43084308); }
+    __device__ static uint32_t fromBytes(uint32_t q, uint32_t picks) {
+        const uint32_t sums = __byte_perm(q, kMagic, picks);
+        return subtract2<__nv_bfloat16>(sums & 0xff7fff7f, (sums & 0x00800080) ^ 0x43804380);
     }
 };
 
-// A lane's share of one 16×32 block as stored: words of rows 2g and 2g+1, and both rows' scales.
+// A lane's share of one 16×32 block: words of rows 2g and 2g+1, and both rows' scales.
 template <int kBits>
 struct CodeBlock {
-    uint2 words[kBits / 4];  // .x row 2g, .y row 2g+1
+    uint2 words[kBits / 4];  // .x row 2g, .y row 2g+1; of 8 bits columns 8i…8i+3, then 8i+4…8i+7
     uint32_t scales;         // half2
 
-    __device__ void load(const uint8_t* codes, const uint16_t* blockScales, int lane) {
-        for (int h = 0; h < kBits / 4; h++)
-            words[h] = *reinterpret_cast<const uint2*>(codes + laneCodeByte<kBits>(lane, h));
-        scales = *reinterpret_cast<const uint32_t*>(blockScales + 2 * (lane / 4));
+    // From shared memory, codes where stagedPiece puts them.
+    __device__ void load(const void* codes, const void* blockScales, int lane) {
+        const char* first = static_cast<const char*>(codes) + 64 * (lane % 4) + 8 * (lane / 4);
+        for (int h = 0; h < kBits / 4; h++) words[h] = *reinterpret_cast<const uint2*>(first + 256 * h);
+        scales = *reinterpret_cast<const uint32_t*>(static_cast<const char*>(blockScales) + 4 * (lane / 4));
     }
 };
 
@@ -66,19 +68,17 @@ struct WeightFragments {
 
     __device__ explicit WeightFragments(const CodeBlock<kBits>& block) {
         for (int row = 0; row < 2; row++) {
-            if (kBits == 4) {
-                // Bytes 0 2 1 3, so that one mask picks neighbouring columns.
-                const uint32_t w = __byte_perm(row ? block.words[0].y : block.words[0].x, 0, 0x3120);
-                for (int s = 0; s < 2; s++) {
-                    a[s][row] = Dequantize<T>::fromNibbles((w >> 4 * s) & 0x000f000f);
-                    a[s][row + 2] = Dequantize<T>::fromNibbles((w >> (4 * s + 8)) & 0x000f000f);
-                }
-            } else {
-                for (int s = 0; s < 2; s++) {
-                    const uint2 words = block.words[s * (kBits / 4 - 1)];
-                    const uint32_t w = row ? words.y : words.x;
-                    a[s][row] = Dequantize<T>::fromBytes(__byte_perm(w, 0, 0x4140));
-                    a[s][row + 2] = Dequantize<T>::fromBytes(__byte_perm(w, 0, 0x4342));
+            constexpr uint32_t kFirstTwo = 0x4140, kLastTwo = 0x4342;
+            for (int s = 0; s < 2; s++) {
+                const uint2 words = block.words[kBits == 8 ? s : 0];
+                const uint32_t w = row ? words.y : words.x;
+                if (kBits == 4) {
+                    const uint32_t nibbles = w >> 4 * s & 0x0f0f0f0f;
+                    a[s][row] = Dequantize<T>::fromNibbles(nibbles, kFirstTwo);
+                    a[s][row + 2] = Dequantize<T>::fromNibbles(nibbles, kLastTwo);
+                } else {
+                    a[s][row] = Dequantize<T>::fromBytes(w, kFirstTwo);
+                    a[s][row + 2] = Dequantize<T>::fromBytes(w, kLastTwo);
                 }
             }
         }

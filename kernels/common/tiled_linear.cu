@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "activation_pair.cuh"
-#include "tile_fragments.cuh"
+#include "tile_stream.cuh"
 #include "tiled_linear.cuh"
 
 namespace ernie {
@@ -13,10 +13,6 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int kThreads = 256;
 
-// Column blocks on their way per warp: about 2.2 KB for one tile or two.
-template <int kBits, int kTiles>
-constexpr int kAhead = 32 / kBits / kTiles;
-
 // What rows `row`, which is even, and row + 1 become.
 __device__ inline float2 rotated(const Rotation& r, int token, int row, float2 y) {
     if (!r.cosines || row >= r.rows) return y;
@@ -25,61 +21,34 @@ __device__ inline float2 rotated(const Rotation& r, int token, int row, float2 y
     return {y.x * cosine - y.y * sine, y.x * sine + y.y * cosine};
 }
 
-// One block per kTiles tiles of rows × 8·kTokenTiles tokens. Bound by weight bytes. The warps split the columns, each keeps kAhead blocks of
-// codes and activations in flight; sums meet in shared memory in fixed order, the same for any number of tokens.
+// One block per kTiles tiles of rows × 8·kTokenTiles tokens. Bound by weight bytes. The warps split the columns; sums meet in shared memory in fixed
+// order, the same for any number of tokens.
 template <typename T, int kBits, int kTokenTiles, int kTiles, RowUse kUse>
 __global__ void __launch_bounds__(kWarps* kWarpSize) fewTokensKernel(TiledLinear a) {
-    __shared__ float sums[kWarps][kTiles][4 * kTokenTiles][kWarpSize];
-    struct Ahead {
-        CodeBlock<kBits> codes[kTiles];
-        uint4 tokens[kTokenTiles];
-    };
+    using Stream = TileStream<kBits, kTiles, kWarps>;
+    __shared__ uint4 rings[kWarps][Stream::kRingBytes / sizeof(uint4)];
     const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
     const int tiles = a.weight.rows / kTileRows, blocks = a.weight.columns / kBlockColumns;
     const int firstToken = blockIdx.x * 8 * kTokenTiles, firstTile = blockIdx.y * kTiles;
+    const size_t position = size_t(firstTile) * blocks;
+    // Beyond the last tile of an odd number: the last once more, which nobody stores.
+    const int tileStride = firstTile + 1 < tiles ? blocks : 0;
+    Stream stream(rings[warp], a.weight.codes + position * 64 * kBits, a.weight.scales + position * kTileRows, tileStride, 0, blocks, warp, lane);
 
-    const T* x[kTokenTiles];  // columns 8i… of this lane's token in every tile of 8, or null
+    const T* x[kTokenTiles];  // columns 8i… of this lane's token in every tile of 8
     for (int j = 0; j < kTokenTiles; j++) {
         const int token = firstToken + 8 * j + lane / 4;
-        x[j] = token < a.tokens ? static_cast<const T*>(a.x) + size_t(token) * a.weight.columns + 8 * (lane % 4) : nullptr;
+        x[j] = static_cast<const T*>(a.x) + size_t(token < a.tokens ? token : firstToken) * a.weight.columns + 8 * (lane % 4);
     }
-    const auto load = [&](Ahead& ahead, int block) {
-#pragma unroll
-        for (int tile = 0; tile < kTiles; tile++) {
-            // Beyond the last tile of an odd number: the last once more, which nobody stores.
-            const size_t position = size_t(min(firstTile + tile, tiles - 1)) * blocks + block;
-            ahead.codes[tile].load(a.weight.codes + position * 64 * kBits, a.weight.scales + position * kTileRows, lane);
-        }
-#pragma unroll
-        for (int j = 0; j < kTokenTiles; j++)
-            ahead.tokens[j] = x[j] ? *reinterpret_cast<const uint4*>(x[j] + block * kBlockColumns) : uint4{0, 0, 0, 0};
-    };
-
-    constexpr int kDepth = kAhead<kBits, kTiles>;
-    Ahead ahead[kDepth];
-#pragma unroll
-    for (int u = 0; u < kDepth; u++)
-        if (warp + u * kWarps < blocks) load(ahead[u], warp + u * kWarps);
     float sum[kTiles][kTokenTiles][4] = {};
-    for (int first = warp; first < blocks; first += kDepth * kWarps) {
-#pragma unroll
-        for (int u = 0; u < kDepth; u++) {
-            const int block = first + u * kWarps;
-            if (block >= blocks) break;
-#pragma unroll
-            for (int tile = 0; tile < kTiles; tile++) {
-                const WeightFragments<T, kBits> fragments(ahead[u].codes[tile]);
-                const float2 scale = Pair16<half>::toFloat2(ahead[u].codes[tile].scales);
-#pragma unroll
-                for (int j = 0; j < kTokenTiles; j++) multiplyBlock(sum[tile][j], fragments, scale, ahead[u].tokens[j]);
-            }
-            if (block + kDepth * kWarps < blocks) load(ahead[u], block + kDepth * kWarps);
-        }
-    }
+    multiplyStream(sum, stream, x, a.tokens - firstToken);
 
+    // Each warp's sums take the place of its ring, which is empty.
+    static_assert(sizeof sum * kWarpSize <= Stream::kRingBytes, "fits");
+    const auto sumsOf = [&](int from) { return reinterpret_cast<float(*)[4 * kTokenTiles][kWarpSize]>(rings[from]); };
     for (int tile = 0; tile < kTiles; tile++)
         for (int j = 0; j < kTokenTiles; j++)
-            for (int r = 0; r < 4; r++) sums[warp][tile][4 * j + r][lane] = sum[tile][j][r];
+            for (int r = 0; r < 4; r++) sumsOf(warp)[tile][4 * j + r][lane] = sum[tile][j][r];
     __syncthreads();
     // Thread → lane `source`, token tile j and column r of the fragment; its two rows are values r and r + 2.
     for (int task = threadIdx.x; task < kTokenTiles * 2 * kWarpSize; task += kWarps * kWarpSize) {
@@ -89,8 +58,8 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) fewTokensKernel(TiledLinear
         float2 total[kTiles] = {};
         for (int part = 0; part < kWarps; part++)
             for (int tile = 0; tile < kTiles; tile++) {
-                total[tile].x += sums[part][tile][4 * j + r][source];
-                total[tile].y += sums[part][tile][4 * j + r + 2][source];
+                total[tile].x += sumsOf(part)[tile][4 * j + r][source];
+                total[tile].y += sumsOf(part)[tile][4 * j + r + 2][source];
             }
         if constexpr (kUse == RowUse::kGate) {
             T* out = static_cast<T*>(a.y) + size_t(token) * (a.weight.rows / 2) + firstTile / 2 * kTileRows + row;

@@ -1,6 +1,6 @@
 // Linear layers over tiled matrices (tiles.h) on CUDA: what QuantizedLinear and GatedMlp queue.
 //
-//   few tokens, 16 bits   weights straight to registers, each read once for up to 32 tokens
+//   few tokens, 16 bits   weights through rings in shared memory (tile_stream.cuh), each read once for up to 32 tokens
 //   else                  a piece of the weights is unpacked at a time and multiplied as a dense matrix
 #pragma once
 

@@ -2,8 +2,8 @@
 //
 //   route     router logits, then per token its topK experts and their weights        modality_moe_route.cu
 //   experts   gateUp (SwiGLU in the epilogue) and down, per pair of token and expert: partial[pair]
-//               decode   few tokens: weights straight to registers, the shared
-//                        experts in the same launches                                 modality_moe_decode.cu
+//               decode   few tokens: weights through a ring of each warp's, the
+//                        shared experts in the same launches                          modality_moe_decode.cu
 //               grouped  many tokens: pairs sorted by expert, tiles of tokens         modality_moe_grouped.cu
 //               float    fp32 activations, plain                                      modality_moe_float.cu
 //   combine   y[token] = sum over k of weight · partial, k ascending, so that equal runs give equal bits. In decode the block of

@@ -188,7 +188,8 @@ int main(int count, char** arguments) {
     const Shape small{96, {64, 32}, 8, 3, 160};
     if (kEmulated) {
         testParity(small, {1, 2, 9, 17, 33, 130});
-        testParity({672, {544, 288}, 4, 2, 1088}, {2, 34});  // enough columns for every ring of loads to go round
+        testParity({672, {544, 288}, 4, 2, 1088}, {2, 34});
+        testParity({1184, {1184, 32}, 2, 1}, {2});  // enough columns for every ring to go round
         testParity({224, {160, 96}, 6, 2}, {3, 258});
         testParity({32, {32, 64}, 128, 8, 32}, {4, 33});
     } else {

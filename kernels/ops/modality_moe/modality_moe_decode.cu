@@ -1,5 +1,6 @@
-// Experts for few tokens: every needed expert's weights are read once, straight into registers.
+// Experts for few tokens: every needed expert's weights are read once (common/tile_stream.cuh).
 
+#include "../../common/tile_stream.cuh"
 #include "modality_moe_tile.cuh"
 
 namespace ernie {
@@ -7,24 +8,33 @@ namespace {
 
 // Four warps a block: at T = 1 the 576 gateUp blocks of 28B (96 tile pairs × 6 experts) are on an H200 or A100 all at once.
 constexpr int kWarps = 4;
-// Column blocks on their way per warp. 4 warps × 4 × 2 tiles × 288 bytes (int8: 2 × 544) = 9 KiB a block, so about 40 KiB a
-// multiprocessor at T = 1; 4.8 TB/s at 700 ns latency wants 25.
-template <int kBits>
-constexpr int kAhead = 16 / kBits;
 
-// Lists, in ascending order, the pairs that share `leader`'s expert; 0 when a lower pair leads them. One warp.
-__device__ inline int gatherPairs(const int* pairExpert, int pairs, int leader, int lane, int* members) {
-    const int expert = pairExpert[leader];
-    int count = 0;
-    for (int base = 0; base < pairs; base += kWarpSize) {
-        const int pair = base + lane;
-        const bool same = pair < pairs && pairExpert[pair] == expert;
-        const unsigned mask = __ballot_sync(kFullWarp, same);
-        if (count == 0 && mask != 0 && base + __ffs(mask) - 1 != leader) return 0;
-        if (same) members[count + __popc(mask & ((1u << lane) - 1))] = pair;
-        count += __popc(mask);
+// Which pairs share `leader`'s expert: bit `lane` of masks[r] is pair 32r + lane. Returns how many; 0 when a lower pair leads them. One warp; all
+// ids are on their way at once.
+template <int kRounds>
+__device__ inline int gatherPairs(const int* pairExpert, int pairs, int leader, int expert, int lane, unsigned (&masks)[kRounds]) {
+    int ids[kRounds], count = 0;
+#pragma unroll
+    for (int r = 0; r < kRounds; r++) ids[r] = r * kWarpSize + lane < pairs ? pairExpert[r * kWarpSize + lane] : -1;
+    bool leads = true;
+#pragma unroll
+    for (int r = 0; r < kRounds; r++) {
+        masks[r] = __ballot_sync(kFullWarp, ids[r] == expert);
+        if (count == 0 && masks[r] != 0) leads = r * kWarpSize + __ffs(masks[r]) - 1 == leader;
+        count += __popc(masks[r]);
     }
-    return count;
+    return leads ? count : 0;
+}
+
+// Lists them in ascending order.
+template <int kRounds>
+__device__ inline void listPairs(const unsigned (&masks)[kRounds], int lane, int* members) {
+    int before = 0;
+#pragma unroll
+    for (int r = 0; r < kRounds; r++) {
+        if (masks[r] >> lane & 1) members[before + __popc(masks[r] & ((1u << lane) - 1))] = r * kWarpSize + lane;
+        before += __popc(masks[r]);
+    }
 }
 
 // y's 32 rows of each of these tokens whose last partial result this block has brought, k ascending. `isLast` is shared memory. The
@@ -55,48 +65,11 @@ __device__ inline void combineArrived(const ModalityMoe& a, const MoeWorkspace& 
     }
 }
 
-// sum += two tiles · each token's x, columns of blocks `first`…`end` − 1. The warps split them, each keeps kAhead blocks in flight; mma's do
-// the arithmetic of up to 8·kTokenTiles tokens on weights that were unpacked once. x: columns 8i… of this lane's token in every tile of 8, or null.
-template <typename T, int kBits, int kTokenTiles>
-__device__ inline void multiplyTilePair(float (&sum)[2][kTokenTiles][4], const ExpertMatrix& matrix, int tilePair, int first, int end,
-                                        const T* const (&x)[kTokenTiles], int tokens) {
-    const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
-    const uint8_t* codes = matrix.codes + size_t(2 * tilePair) * matrix.blocks * 64 * kBits;
-    const uint16_t* scales = matrix.scales + size_t(2 * tilePair) * matrix.blocks * kTileRows;
-    const auto load = [&](CodeBlock<kBits>(&blocks)[2], int block) {
-        for (int tile = 0; tile < 2; tile++) {
-            const size_t position = size_t(tile) * matrix.blocks + block;
-            blocks[tile].load(codes + position * 64 * kBits, scales + position * kTileRows, lane);
-        }
-    };
-
-    constexpr int kDepth = kAhead<kBits>;
-    CodeBlock<kBits> ahead[kDepth][2];
-#pragma unroll
-    for (int u = 0; u < kDepth; u++)
-        if (first + warp + u * kWarps < end) load(ahead[u], first + warp + u * kWarps);
-    for (int base = first + warp; base < end; base += kDepth * kWarps) {
-#pragma unroll
-        for (int u = 0; u < kDepth; u++) {
-            const int block = base + u * kWarps;
-            if (block >= end) break;
-            uint4 rows[kTokenTiles];  // from L1, while the codes are unpacked
-#pragma unroll
-            for (int j = 0; j < kTokenTiles; j++)
-                rows[j] = x[j] ? *reinterpret_cast<const uint4*>(x[j] + block * kBlockColumns) : uint4{0, 0, 0, 0};
-            const WeightFragments<T, kBits> fragments[2] = {WeightFragments<T, kBits>(ahead[u][0]),
-                                                           WeightFragments<T, kBits>(ahead[u][1])};
-            const float2 scale[2] = {Pair16<half>::toFloat2(ahead[u][0].scales),
-                                     Pair16<half>::toFloat2(ahead[u][1].scales)};
-            if (block + kDepth * kWarps < end) load(ahead[u], block + kDepth * kWarps);
-#pragma unroll
-            for (int j = 0; j < kTokenTiles; j++) {
-                if (8 * j >= tokens) break;
-                multiplyBlock(sum[0][j], fragments[0], scale[0], rows[j]);
-                multiplyBlock(sum[1][j], fragments[1], scale[1], rows[j]);
-            }
-        }
-    }
+// One warp's share of two tiles, columns of blocks `first`…`end` − 1.
+template <int kBits>
+__device__ inline TileStream<kBits, 2, kWarps> streamOf(void* ring, const ExpertMatrix& matrix, int tilePair, int first, int end, int warp, int lane) {
+    const size_t position = size_t(2 * tilePair) * matrix.blocks;
+    return {ring, matrix.codes + position * 64 * kBits, matrix.scales + position * kTileRows, matrix.blocks, first, end, warp, lane};
 }
 
 // Rows of blocks (y of the grid) for the shared experts, before those of the pairs: gateUp may have more tile pairs than the grid is wide.
@@ -110,48 +83,54 @@ __host__ __device__ inline int sharedBlockRows(const MoeWorkspace& w, int gridWi
 // blocks leave at once), and for the shared experts, whose members are all tokens. Bound by weight bytes. The sums of its warps meet in shared memory in fixed order.
 template <typename T, int kBits, int kTokenTiles, Phase kPhase>
 __global__ void __launch_bounds__(kWarps* kWarpSize) decodeKernel(ModalityMoe a, MoeWorkspace w) {
+    constexpr int kPairRounds = 8 * kTokenTiles * kMaxTopK / kWarpSize;
+    constexpr size_t kRingBytes = TileStream<4, 2, kWarps>::kRingBytes;  // those of 8 bits have fewer scales
+    __shared__ uint4 rings[kWarps][kRingBytes / sizeof(uint4)];
     __shared__ int members[8 * kTokenTiles];  // pairs
-    __shared__ int memberCount;
     __shared__ bool isLast[8 * kTokenTiles];
-    __shared__ float sums[kWarps][2][kTokenTiles * 4][kWarpSize];
     const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
     const int sharedRows = sharedBlockRows<kPhase>(w, gridDim.x), leader = int(blockIdx.y) - sharedRows;
     const bool isShared = leader < 0, isSharedGateUp = isShared && kPhase == Phase::kGateUp;
     const int tilePair = isSharedGateUp ? blockIdx.y * gridDim.x + blockIdx.x : blockIdx.x;
     const int part = isShared && kPhase == Phase::kDown ? blockIdx.y : 0;
-    const ExpertMatrix matrix = isShared ? sharedMatrix<kPhase>(a) : expertMatrix<kPhase>(a, w.pairExpert[leader]);
-    if (2 * tilePair >= matrix.tiles) return;
-    if (isShared) {
-        if (threadIdx.x == 0) memberCount = a.tokens;
-    } else if (warp == 0) {
-        const int count = gatherPairs(w.pairExpert, a.tokens * a.topK, leader, lane, members);
-        if (lane == 0) memberCount = count;
-    }
-    __syncthreads();
-    if (memberCount == 0) return;
-
-    const auto tokenOf = [&](int member) { return isShared ? member : members[member] / a.topK; };
-    const T* x[kTokenTiles];
-    for (int j = 0; j < kTokenTiles; j++) {
-        const int member = 8 * j + lane / 4;
-        x[j] = nullptr;
-        if (member >= memberCount) continue;
-        const T* row = !isShared                     ? activationRow<T, kPhase>(a, w, members[member])
-                       : kPhase == Phase::kGateUp ? static_cast<const T*>(a.x) + size_t(member) * a.hidden
-                                                  : static_cast<const T*>(w.sharedHidden) + size_t(member) * w.sharedWidth;
-        x[j] = row + 8 * (lane % 4);
-    }
     float sum[2][kTokenTiles][4] = {};
-    if (!isShared) {
-        multiplyTilePair<T, kBits, kTokenTiles>(sum, matrix, tilePair, 0, matrix.blocks, x, memberCount);
+    const T* x[kTokenTiles];  // columns 8i… of this lane's token in every tile of 8
+    int memberCount = a.tokens;
+    if (isShared) {
+        const ExpertMatrix matrix = sharedMatrix<kPhase>(a);
+        if (2 * tilePair >= matrix.tiles) return;
+        const int parts = kPhase == Phase::kDown ? kSharedParts : 1, end = (part + 1) * matrix.blocks / parts;
+        TileStream<8, 2, kWarps> stream = streamOf<8>(rings[warp], matrix, tilePair, part * matrix.blocks / parts, end, warp, lane);
+        const T* rows = static_cast<const T*>(kPhase == Phase::kGateUp ? a.x : w.sharedHidden);
+        const int width = kPhase == Phase::kGateUp ? a.hidden : w.sharedWidth;
+        for (int j = 0; j < kTokenTiles; j++) {
+            const int member = 8 * j + lane / 4;
+            x[j] = rows + size_t(member < memberCount ? member : 0) * width + 8 * (lane % 4);
+        }
+        multiplyStream(sum, stream, x, memberCount);
     } else {
-        const int parts = kPhase == Phase::kDown ? kSharedParts : 1;
-        multiplyTilePair<T, 8, kTokenTiles>(sum, matrix, tilePair, part * matrix.blocks / parts, (part + 1) * matrix.blocks / parts, x, memberCount);
+        unsigned masks[kPairRounds];
+        const int expert = w.pairExpert[leader];
+        memberCount = gatherPairs(w.pairExpert, a.tokens * a.topK, leader, expert, lane, masks);
+        const ExpertMatrix matrix = expertMatrix<kPhase>(a, expert);
+        if (memberCount == 0 || 2 * tilePair >= matrix.tiles) return;
+        TileStream<kBits, 2, kWarps> stream = streamOf<kBits>(rings[warp], matrix, tilePair, 0, matrix.blocks, warp, lane);
+        if (warp == 0) listPairs(masks, lane, members);
+        __syncthreads();
+        for (int j = 0; j < kTokenTiles; j++) {
+            const int member = 8 * j + lane / 4;
+            x[j] = activationRow<T, kPhase>(a, w, members[member < memberCount ? member : 0]) + 8 * (lane % 4);
+        }
+        multiplyStream(sum, stream, x, memberCount);
     }
+    const auto tokenOf = [&](int member) { return isShared ? member : members[member] / a.topK; };
 
+    // Each warp's sums take the place of its ring, which is empty.
+    static_assert(sizeof sum * kWarpSize <= kRingBytes, "fits");
+    const auto sumsOf = [&](int from) { return reinterpret_cast<float(*)[kTokenTiles * 4][kWarpSize]>(rings[from]); };
     for (int tile = 0; tile < 2; tile++)
         for (int j = 0; j < kTokenTiles; j++)
-            for (int r = 0; r < 4; r++) sums[warp][tile][4 * j + r][lane] = sum[tile][j][r];
+            for (int r = 0; r < 4; r++) sumsOf(warp)[tile][4 * j + r][lane] = sum[tile][j][r];
     __syncthreads();
     // Thread → lane `source`, token tile j and column r of the fragment; its two rows are values r and r + 2.
     for (int task = threadIdx.x; task < kTokenTiles * 2 * kWarpSize; task += kWarps * kWarpSize) {
@@ -161,8 +140,8 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) decodeKernel(ModalityMoe a,
         float2 total[2] = {};
         for (int from = 0; from < kWarps; from++)
             for (int tile = 0; tile < 2; tile++) {
-                total[tile].x += sums[from][tile][4 * j + r][source];
-                total[tile].y += sums[from][tile][4 * j + r + 2][source];
+                total[tile].x += sumsOf(from)[tile][4 * j + r][source];
+                total[tile].y += sumsOf(from)[tile][4 * j + r + 2][source];
             }
         void* rows = !isShared        ? resultRows<T, kPhase>(a, w, members[member], tilePair)
                      : isSharedGateUp ? static_cast<void*>(static_cast<T*>(w.sharedHidden) + size_t(member) * w.sharedWidth + tilePair * kTileRows)

@@ -76,6 +76,7 @@ struct StageLoader {
     bool tokenPresent[kTokenRounds];
     const uint8_t* codes;
     const uint16_t* scales;
+    int codesTarget;
     bool hasCodes, hasScales;
 
     __device__ StageLoader(const ModalityMoe& a, const MoeWorkspace& w, const ExpertMatrix& m, const TokenTile& tile,
@@ -89,6 +90,7 @@ struct StageLoader {
         const int codeTile = thread / (4 * kBits), scaleTile = thread / 2;
         hasCodes = thread < kCodeChunks && firstTile + codeTile < m.tiles;
         hasScales = scaleTile < kTilesPerBlock && firstTile + scaleTile < m.tiles;
+        codesTarget = codeTile * 4 * kBits + stagedPiece<kBits>(thread % (4 * kBits));
         codes = m.codes + size_t(firstTile + codeTile) * m.blocks * 64 * kBits + thread % (4 * kBits) * 16;
         scales = m.scales + size_t(firstTile + scaleTile) * m.blocks * kTileRows + thread % 2 * 8;
     }
@@ -99,7 +101,7 @@ struct StageLoader {
             if (kTokenChunks % kThreads == 0 || chunk < kTokenChunks)
                 copyAsync16(&stage.tokens[0][0] + chunk, tokens[round] + size_t(block) * 64, tokenPresent[round]);
         }
-        if (hasCodes) copyAsync16(&stage.codes[0][0] + thread, codes + size_t(block) * 64 * kBits, true);
+        if (hasCodes) copyAsync16(&stage.codes[0][0] + codesTarget, codes + size_t(block) * 64 * kBits, true);
         if (hasScales) copyAsync16(&stage.scales[0][0] + thread, scales + size_t(block) * kTileRows, true);
     }
 };
@@ -109,9 +111,7 @@ template <typename T, int kBits, int kTokens, int kTokenTiles>
 __device__ inline void multiplyStage(float (&sum)[2][kTokenTiles][4], const Stage<kBits, kTokens>& stage, int tileInBlock,
                                      int firstToken, int count, int lane) {
     CodeBlock<kBits> blocks[2];
-    for (int tile = 0; tile < 2; tile++)
-        blocks[tile].load(reinterpret_cast<const uint8_t*>(stage.codes[tileInBlock + tile]),
-                          reinterpret_cast<const uint16_t*>(stage.scales[tileInBlock + tile]), lane);
+    for (int tile = 0; tile < 2; tile++) blocks[tile].load(stage.codes[tileInBlock + tile], stage.scales[tileInBlock + tile], lane);
     const WeightFragments<T, kBits> fragments[2] = {WeightFragments<T, kBits>(blocks[0]), WeightFragments<T, kBits>(blocks[1])};
     const float2 scale[2] = {Pair16<half>::toFloat2(blocks[0].scales), Pair16<half>::toFloat2(blocks[1].scales)};
 #pragma unroll

@@ -1,5 +1,5 @@
 // The CUDA kernels against the reference, on a GPU or, compiled with ERNIE_CUDA_EMULATOR, on the CPU: both paths, on both sides of every change of
-// kernel, rows that end within a pair of tiles, columns enough for the ring of loads to go round.
+// kernel, rows that end within a pair of tiles, columns enough for the ring of weights to go round.
 
 #include "../../common/dense_product_test.cuh"
 #include "../../common/device_matrix_test.cuh"
@@ -73,6 +73,15 @@ void matchesReference() {
                 }
 }
 
+void goesRoundTheRing() {
+    for (const int bits : {4, 8})
+        for (const ActivationType type : {ActivationType::kFloat16, ActivationType::kBfloat16})
+            for (const int tokens : {3, 9, 20}) {
+                Case one(48, 145 * 32, bits, tokens, type);
+                check(relativeError(one.run(), one.wanted) < toleranceOfRows(type), "145 column blocks, int" + std::to_string(bits) + ", " + nameOf(type) + ", " + std::to_string(tokens) + " tokens");
+            }
+}
+
 void rotatesTheFirstRows() {
     for (const int rotatedHeads : {1, 3})
         for (const ActivationType type : kActivationTypes)
@@ -131,6 +140,7 @@ void keepsBadNumbersToTheirToken() {
 int main() {
     if (skipsWithoutDevice()) return 0;
     matchesReference();
+    goesRoundTheRing();
     rotatesTheFirstRows();
     doesNotDependOnTheBatch();
     unpacksInPieces();
