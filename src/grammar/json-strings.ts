@@ -20,15 +20,28 @@ type StringHooks = {
 /** Throws RequestError for broken patterns. */
 export function constrainedString(node: SchemaObject, path: string, hooks: StringHooks): Expression {
   const lengths = { min: (node["minLength"] as number | undefined) ?? 0, max: (node["maxLength"] as number | undefined) ?? Infinity };
-  const source = sourceOf(node, hooks.ignore);
-  if (source === undefined) return isAny(lengths) ? rule("string") : jsonString(lengths.min, lengths.max);
+  const sources = sourcesOf(node, hooks.ignore);
+  if (sources.length === 0) return isAny(lengths) ? rule("string") : jsonString(lengths.min, lengths.max);
   const param = `${path}.pattern`;
-  const parsed = parseRegex(source, param);
-  if (hasLookAhead(parsed)) return quoted(lookingAhead(parsed, lengths, hooks, source) ?? refuseLookAheads(param));
+  const parsed = allOf(sources.map((source) => parseRegex(source, param)));
+  if (hasLookAhead(parsed)) {
+    const what = sources.length > 1 ? `${sources.length} patterns of one string combine` : undefined;
+    return quoted(lookingAhead(parsed, lengths, hooks, JSON.stringify(sources)) ?? refuseLookAheads(param, what));
+  }
   const regex = resolveAnchors(parsed, true, param);
   const narrowed = withLengths(regex, lengths);
   if (!narrowed) ignoreLengths(lengths, lengthsOf(regex), hooks.ignore);
   return quoted(toExpression(narrowed ?? regex, spellInString));
+}
+
+/** What each of them finds somewhere in the text. */
+function allOf(patterns: readonly RegexNode[]): RegexNode {
+  const [only] = patterns;
+  if (patterns.length === 1) return only!;
+  const claims = patterns.map((pattern): RegexNode => {
+    return { type: "look", item: { type: "sequence", items: [anything, pattern] }, isNegative: false };
+  });
+  return { type: "sequence", items: [{ type: "start" }, ...claims] };
 }
 
 /** Undefined: too large, even without the lengths. */
@@ -55,8 +68,9 @@ function ignoreLengths(lengths: LengthRange, own: LengthRange, ignore: (keyword:
 }
 
 /** Beside a pattern, `format` is the annotation that JSON Schema takes it for: libraries write both to say the same. */
-function sourceOf({ pattern, format }: SchemaObject, ignore: (keyword: string) => void): string | undefined {
+function sourcesOf({ pattern, format }: SchemaObject, ignore: (keyword: string) => void): string[] {
+  if (pattern !== undefined) return [pattern].flat() as string[];
   const known = stringFormats.get(format as string);
-  if (format !== undefined && !known && pattern === undefined) ignore("format");
-  return pattern === undefined ? known : (pattern as string);
+  if (format !== undefined && known === undefined) ignore("format");
+  return known === undefined ? [] : [known];
 }

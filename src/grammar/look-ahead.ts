@@ -29,8 +29,8 @@ export function lookAheadExpression(regex: RegexNode, spell: (ranges: readonly C
   }
 }
 
-export function refuseLookAheads(param: string): never {
-  throw new RequestError(`${param}: its look-aheads combine too many states; simplify the regular expression`, { param });
+export function refuseLookAheads(param: string, what = "its look-aheads combine"): never {
+  throw new RequestError(`${param}: ${what} too many states; simplify the regular expression`, { param });
 }
 
 /** Without the states that lead to no end. */

@@ -19,6 +19,8 @@ const merges: Readonly<Record<string, Merge>> = {
   required: (a, b) => [...new Set([...(a as string[]), ...(b as string[])])],
   allOf: (a, b) => [...(a as unknown[]), ...(b as unknown[])],
   anyOf: (a, b) => pairs(a as unknown[], b as unknown[]),
+  // A list stands for all of its patterns. No client's schema has one: keywords are checked before schemas are merged.
+  pattern: (a, b) => [...new Set([a, b].flat())],
   items: both,
   minimum: larger,
   exclusiveMinimum: larger,

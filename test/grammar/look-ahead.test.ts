@@ -42,6 +42,33 @@ function compilePossible(format: OutputFormat): CompiledGrammar | undefined {
   }
 }
 
+describe("two patterns of one string", () => {
+  it("match what both of JavaScript's match", () => {
+    const counts = { possible: 0, matched: 0 };
+    const plain = patterns.filter((pattern) => !/\(\?[=!]/.test(pattern));
+    const property = (pair: readonly [string, string], candidates: readonly string[], seed: number): void => {
+      const grammar = compilePossible(schemaFormat({ allOf: pair.map((pattern) => ({ pattern })) }));
+      const references = pair.map((pattern) => new RegExp(`^[^]*?(?:${pattern})`, "u"));
+      const isExpected = (text: string) => references.every((reference) => reference.test(text));
+
+      if (grammar) counts.possible++;
+      for (const text of candidates) {
+        if (isExpected(text)) counts.matched++;
+        expect(grammar !== undefined && matches(grammar, JSON.stringify(text)), JSON.stringify(text)).toBe(isExpected(text));
+      }
+      const answer = grammar && drawAnswer(grammar, seed, 30);
+      if (answer !== undefined) expect(isExpected(JSON.parse(answer) as string), answer).toBe(true);
+    };
+    // Anchors in the middle are for patterns with look-aheads, and for these.
+    fc.assert(fc.property(fc.tuple(plain, plain), fc.array(texts, { minLength: 10, maxLength: 20 }), fc.nat(), property), {
+      numRuns: 300,
+      seed: 6,
+    });
+    expect(counts.possible).toBeGreaterThan(100);
+    expect(counts.matched).toBeGreaterThan(300);
+  }, 120_000);
+});
+
 describe("random look-aheads", () => {
   it.each(["regular expression", "schema", "schema with lengths"])(
     "of a %s match what JavaScript's match",
