@@ -6,6 +6,9 @@ import { LogWriter } from "./log-writer.ts";
 
 const levels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 
+/** For pino-pretty: a line per request here too; errors keep the lines of their stack. */
+export const terminalFormat = { destination: 2, ignore: "pid,hostname", translateTime: "HH:MM:ss", singleLine: true };
+
 /** Throws UserError when $LOG_LEVEL is no level; empty counts as not set. */
 export function createLogger(env: NodeJS.ProcessEnv = process.env): Logger {
   const level = (env["LOG_LEVEL"] || "info").toLowerCase();
@@ -15,8 +18,5 @@ export function createLogger(env: NodeJS.ProcessEnv = process.env): Logger {
     process.once("exit", () => destination.flushSync());
     return pino({ level }, destination);
   }
-  return pino({
-    level,
-    transport: { target: "pino-pretty", options: { destination: 2, ignore: "pid,hostname", translateTime: "HH:MM:ss" } },
-  });
+  return pino({ level, transport: { target: "pino-pretty", options: terminalFormat } });
 }

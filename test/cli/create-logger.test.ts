@@ -1,5 +1,6 @@
+import { prettyFactory } from "pino-pretty";
 import { expect, test } from "vitest";
-import { createLogger } from "../../src/cli/create-logger.ts";
+import { createLogger, terminalFormat } from "../../src/cli/create-logger.ts";
 import { UserError } from "../../src/core/errors.ts";
 
 test.each([
@@ -15,4 +16,21 @@ test("a level that there is not is the operator's error", () => {
   expect(() => createLogger({ LOG_LEVEL: "verbose" })).toThrow(
     new UserError('LOG_LEVEL: expected trace, debug, info, warn, error, fatal, silent, got "verbose"'),
   );
+});
+
+test("a request is one line on a terminal", () => {
+  const record = {
+    level: 30,
+    time: 0,
+    pid: 1,
+    hostname: "here",
+    id: "req_1",
+    route: "POST /v1/chat/completions",
+    status: 200,
+    msg: "request",
+  };
+
+  const text = prettyFactory({ ...terminalFormat, colorize: false })(JSON.stringify(record));
+
+  expect(text).toMatch(/^\[[\d:]+\] INFO: request {"id":"req_1","route":"POST \/v1\/chat\/completions","status":200}\n$/);
 });
