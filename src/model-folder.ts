@@ -1,11 +1,13 @@
 // A converted model folder as the server finds it: its manifest, and whether its files are the ones that were written.
 
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, statSync } from "node:fs";
+import { accessSync, constants, createReadStream, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { reading } from "./convert/file-errors.ts";
 import { readJson } from "./convert/read-json.ts";
 import { UserError } from "./core/errors.ts";
+import { systemReason } from "./core/file-system.ts";
 import {
   activationFormats,
   checkpointLayouts,
@@ -97,11 +99,12 @@ const origin = z.object({ format: z.unknown().optional(), formatVersion: z.unkno
 
 /** Whether the server can load the folder as it is or has to convert it first. Throws a UserError when it is neither. */
 export function classifyFolder(folder: string): "converted" | "checkpoint" {
-  const stat = statSync(folder, { throwIfNoEntry: false });
+  const stat = reading(folder, () => statSync(folder, { throwIfNoEntry: false }));
   if (!stat) {
     throw new UserError(`${folder}: expected a model folder, got nothing of that name; check the path, or download it with ernie-vl pull`);
   }
   if (!stat.isDirectory()) throw new UserError(`${folder}: expected a model folder, got a file; name the folder that it lies in`);
+  reading(folder, () => accessSync(folder, constants.R_OK | constants.X_OK));
   if (existsSync(join(folder, manifestFileName))) return "converted";
   if (existsSync(join(folder, "config.json"))) return "checkpoint";
   throw new UserError(
@@ -133,6 +136,19 @@ export function readManifest(folder: string): Manifest {
 
 const readBytes = 4 * 2 ** 20;
 
+async function readHash(path: string, onRead: (byteCount: number) => void): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: readBytes }) as AsyncIterable<Buffer>) {
+      hash.update(chunk);
+      onRead(chunk.length);
+    }
+  } catch (error) {
+    throw new UserError(`cannot read ${path}: ${systemReason(error)}`, { cause: error });
+  }
+  return hash.digest("hex");
+}
+
 /** Reads every file and compares it with the manifest's SHA-256. Throws a UserError at the first that differs. */
 export async function verifyFiles(
   folder: string,
@@ -142,15 +158,8 @@ export async function verifyFiles(
   const totalBytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
   let doneBytes = 0;
   for (const [name, { sha256 }] of Object.entries(files)) {
-    const hash = createHash("sha256");
-    for await (const chunk of createReadStream(join(folder, name), { highWaterMark: readBytes })) {
-      hash.update(chunk as Buffer);
-      doneBytes += (chunk as Buffer).length;
-      onProgress(doneBytes, totalBytes);
-    }
-    const got = hash.digest("hex");
-    if (got !== sha256) {
-      throw new UserError(`${join(folder, name)}: expected SHA-256 ${sha256}, got ${got}; copy the folder again or convert again`);
-    }
+    const path = join(folder, name);
+    const got = await readHash(path, (readByteCount) => onProgress((doneBytes += readByteCount), totalBytes));
+    if (got !== sha256) throw new UserError(`${path}: expected SHA-256 ${sha256}, got ${got}; copy the folder again or convert again`);
   }
 }

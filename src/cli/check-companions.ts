@@ -5,6 +5,7 @@ import { loadTemplate } from "../chat/template.ts";
 import { loadTokenizer } from "../chat/tokenizer.ts";
 import { checkIndex } from "../convert/check-index.ts";
 import { readModelConfig } from "../convert/read-config.ts";
+import { readGenerationDefaults } from "./generation-config.ts";
 import { readVideoConfig } from "./vision-loaders.ts";
 
 /** The end of a long download or conversion would be a bad moment to learn what is wrong with them. Throws UserError. */
@@ -14,4 +15,5 @@ export function checkCompanions(folder: string): void {
   checkSpecialTokens(folder, loadTokenizer(folder), config.tokens);
   loadTemplate(folder);
   readVideoConfig(folder);
+  readGenerationDefaults(folder);
 }

@@ -1,10 +1,12 @@
 // The small files of a model folder, each looked at as the server would load it: what is missing and what stands in for it.
 
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
+import { z } from "zod";
 import { readTemplateSource } from "../chat/template-source.ts";
 import { loadTemplate } from "../chat/template.ts";
 import { loadTokenizer } from "../chat/tokenizer.ts";
+import { readJson } from "../convert/read-json.ts";
 import { find, type Finding } from "./finding.ts";
 
 export function companionFindings(folder: string): Finding[] {
@@ -28,7 +30,7 @@ export function companionFindings(folder: string): Finding[] {
 function optional(folder: string, name: string, file: string, instead: string): Finding {
   if (!existsSync(join(folder, file))) return { mark: "note", name, lines: [`no ${file}: ${instead}`] };
   return find(name, () => {
-    JSON.parse(readFileSync(join(folder, file), "utf8"));
+    readJson(join(folder, file), z.looseObject({}));
     return { mark: "ok", lines: [file] };
   });
 }

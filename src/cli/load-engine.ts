@@ -13,6 +13,7 @@ import { prepareKvScales } from "./kv-scales.ts";
 import { describeMemory, imageCacheBytes, memoryBytes, planMemory } from "./memory-plan.ts";
 import { dataBytes } from "./memory-report.ts";
 import { planStart } from "./plan-start.ts";
+import { verifyFiles } from "../model-folder.ts";
 import { prepareModel, type PreparedModel } from "./prepare-model.ts";
 import type { ServeOptions } from "./serve.ts";
 import { describeMedia, sayModel } from "./start-lines.ts";
@@ -62,6 +63,12 @@ async function startEngine(
   const progress = new ConvertProgress(say, warmUp);
   try {
     return await EngineClient.start(worker, progress.update);
+  } catch (error) {
+    progress.stop();
+    if (error instanceof UserError) throw error;
+    say("The model cannot be loaded; comparing its files with their checksums");
+    await verifyFiles(model.folder, model.manifest); // a damaged file is the likeliest cause, and one that the operator can mend
+    throw error;
   } finally {
     progress.stop();
   }

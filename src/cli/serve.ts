@@ -1,13 +1,9 @@
 // `ernie-vl serve`: model → engine thread → HTTP, and an orderly end.
 
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import { createApp } from "../api/app.ts";
-import type { GenerationDefaults } from "../api/app-options.ts";
-import { toGenerationDefaults } from "../api/generation-defaults.ts";
 import { createChatService } from "../chat/complete.ts";
 import { UserError } from "../core/errors.ts";
 import { EngineClient } from "../engine/engine-client.ts";
@@ -17,6 +13,7 @@ import { startTracing } from "./tracing.ts";
 import { exitNow } from "../runtime/exit-now.ts";
 import { programVersion } from "../version.ts";
 import { createHttpServer } from "./http-server.ts";
+import { readGenerationDefaults } from "./generation-config.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
 import type { StartWishes } from "./plan-start.ts";
 import { listen, probeAddresses } from "./listen.ts";
@@ -154,10 +151,4 @@ function refuseOpenBind({ host, apiKeys, allowNoKey }: ServeOptions): void {
   throw new UserError(
     `--host ${host} is reachable from other machines; give --api-key KEY (or --insecure-no-auth if the network is yours)`,
   );
-}
-
-/** Sampling that the checkpoint recommends; a checkpoint need not. */
-function readGenerationDefaults(folder: string): GenerationDefaults {
-  const path = join(folder, "generation_config.json");
-  return existsSync(path) ? toGenerationDefaults(JSON.parse(readFileSync(path, "utf8")) as object) : {};
 }

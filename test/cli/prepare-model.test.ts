@@ -25,6 +25,11 @@ describe("a checkpoint is refused before anything is converted when", () => {
     ],
     ["its chat template is broken", (folder) => writeFileSync(join(folder, "chat_template.jinja"), "{% if %}"), /chat_template\.jinja/],
     [
+      "its recommended sampling is broken",
+      (folder) => writeFileSync(join(folder, "generation_config.json"), "{"),
+      /generation_config\.json: expected JSON, got other text/,
+    ],
+    [
       "its settings of videos are broken",
       (folder) => writeFileSync(join(folder, "video_preprocessor_config.json"), '{"fps": -1}'),
       /video_preprocessor_config\.json: .*fps/,

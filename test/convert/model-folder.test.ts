@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { hashFile } from "../../src/convert/hash-file.ts";
@@ -99,6 +99,17 @@ describe("verification", () => {
   });
 });
 
+test("a file that cannot be read is the operator's error", async () => {
+  const folder = writeModel();
+  const manifest = readManifest(folder);
+  rmSync(join(folder, "decoder.onnx"));
+  mkdirSync(join(folder, "decoder.onnx"));
+
+  await expect(verifyFiles(folder, manifest)).rejects.toThrow(
+    new UserError(`cannot read ${join(folder, "decoder.onnx")}: illegal operation on a directory`),
+  );
+});
+
 describe("a folder given by the operator", () => {
   test("is told apart by its files", () => {
     const folder = temporaryFolder();
@@ -113,6 +124,13 @@ describe("a folder given by the operator", () => {
     expect(() => classifyFolder(file)).toThrow(
       new UserError(`${file}: expected a model folder, got a file; name the folder that it lies in`),
     );
+  });
+
+  test("is refused when the system does not let us look", () => {
+    const loop = join(temporaryFolder(), "loop");
+    symlinkSync(loop, loop);
+
+    expect(() => classifyFolder(loop)).toThrow(new UserError(`cannot read ${loop}: too many symbolic links encountered`));
   });
 
   test("is refused when it is neither, or not there", () => {

@@ -2,14 +2,19 @@
 
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { probeCuda } from "../../src/runtime/cuda/probe.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 import { dataUri } from "./samples.ts";
 import { startServer } from "./start-server.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
+const nano = join(root, "models/ernie-vl-nano");
 
 function serve(...args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
   return spawnSync(process.execPath, ["dist/main.js", "serve", "--port", "0", ...args], { cwd: root, encoding: "utf8", timeout: 150_000 });
@@ -45,6 +50,18 @@ describe("what cannot be had ends the program with one line", () => {
     expect(status).toBe(1);
     expect(stderr).toMatch(message);
   });
+});
+
+test("a damaged graph of a converted model is named, instead of what ONNX Runtime thinks of it", async () => {
+  const folder = join(temporaryFolder(), "damaged");
+  await convertCheckpoint(nano, folder, { settings: { weights: "int4", activations: "fp32" }, programVersion: "0" });
+  const graph = join(folder, "decoder.onnx");
+  writeFileSync(graph, readFileSync(graph).fill("x", 0, 64));
+
+  const { status, stderr } = serve("--model", folder, "--device", "cpu");
+
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^ernie-vl: .*decoder\.onnx: expected SHA-256 \w+, got \w+; copy the folder again or convert again\n$/);
 });
 
 test.each([
