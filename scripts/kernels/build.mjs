@@ -57,6 +57,7 @@ async function main(isCpuOnly) {
 
   const sources = sourcesUnder(kernels).filter((path) => !/_test\.(cc|cu)$|\/bench\//.test(path) && (withCuda || path.endsWith(".cc")));
   const objects = sources.map((path) => join(build, `${relative(kernels, path).replaceAll("/", ".")}.o`));
+  console.log(`compiling ${sources.length} files with ${withCuda ? "g++ and nvcc, which takes minutes" : "g++"}`);
   const jobs = sources.map((path, i) => () => compile(path, objects[i], withCuda));
   await Promise.all(
     Array.from({ length: availableParallelism() }, async () => {
