@@ -44,6 +44,7 @@ const rgb = z.tuple([z.number(), z.number(), z.number()], "three numbers");
 const rescaleFactor = z.number("1/255").refine((factor) => Math.abs(factor * 255 - 1) < 1e-4, "1/255, the only supported value");
 
 const preprocessor = z.object({
+  image_processor_type: z.string().nullish(),
   min_pixels: count.nullish(),
   max_pixels: count.nullish(),
   size: z.object({ shortest_edge: count.nullish(), longest_edge: count.nullish() }).nullish(),
@@ -58,6 +59,11 @@ const preprocessor = z.object({
   merge_size: count.nullish(),
 });
 
+const processor = z.object({ image_min_pixels: count.nullish(), image_max_pixels: count.nullish() });
+
+/** Baidu's own code reads no limits from preprocessor_config.json, whatever it says: its processor tells its image processor what to keep to. */
+const baidusImageProcessor = "Ernie4_5_VLImageProcessor";
+
 /** Without the file, the published settings hold (model spec, 5). */
 function readImageConfig(folder: string, vision: ModelConfig["vision"]): ImageConfig {
   const path = join(folder, "preprocessor_config.json");
@@ -66,8 +72,22 @@ function readImageConfig(folder: string, vision: ModelConfig["vision"]): ImageCo
   if ((file.patch_size ?? patchSize) !== patchSize) rejectValue(path, "patch_size", `${patchSize} as in config.json`, file.patch_size);
   if ((file.merge_size ?? mergeSize) !== mergeSize) rejectValue(path, "merge_size", `${mergeSize} as in config.json`, file.merge_size);
   const tokenPixels = (patchSize * mergeSize) ** 2;
-  const minPixels = file.min_pixels ?? file.size?.shortest_edge ?? 4 * tokenPixels;
-  const maxPixels = file.max_pixels ?? file.size?.longest_edge ?? 6177 * tokenPixels;
+  const [least, most] = file.image_processor_type === baidusImageProcessor ? readProcessorLimits(folder) : fileLimits(file);
+  const minPixels = least ?? 4 * tokenPixels;
+  const maxPixels = most ?? 6177 * tokenPixels;
   if (minPixels > maxPixels) rejectValue(path, "max_pixels", `at least min_pixels ${minPixels}`, maxPixels);
   return { minPixels, maxPixels, mean: file.image_mean, std: file.image_std };
+}
+
+type Limits = readonly [least: number | null | undefined, most: number | null | undefined];
+
+function fileLimits({ min_pixels: least, max_pixels: most, size }: z.output<typeof preprocessor>): Limits {
+  return [least ?? size?.shortest_edge, most ?? size?.longest_edge];
+}
+
+function readProcessorLimits(folder: string): Limits {
+  const path = join(folder, "processor_config.json");
+  if (!existsSync(path)) return [undefined, undefined];
+  const { image_min_pixels: least, image_max_pixels: most } = readJson(path, processor);
+  return [least, most];
 }

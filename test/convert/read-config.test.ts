@@ -210,6 +210,22 @@ describe("picture settings", () => {
     expect(read(hubConfig, { "preprocessor_config.json": file }).image).toMatchObject({ minPixels: 100, maxPixels: 200 });
   });
 
+  test("leave the limits of Baidu's image processor to its processor, which sets them", () => {
+    const file = {
+      image_processor_type: "Ernie4_5_VLImageProcessor",
+      size: { height: 224, width: 224 },
+      min_pixels: 3136,
+      max_pixels: 4816896,
+    };
+    const processor = { image_min_pixels: 784, image_max_pixels: 12845056 };
+
+    expect(read(hubConfig, { "preprocessor_config.json": file }).image).toMatchObject({ minPixels: 3136, maxPixels: 4842768 });
+    expect(read(hubConfig, { "preprocessor_config.json": file, "processor_config.json": processor }).image).toMatchObject({
+      minPixels: 784,
+      maxPixels: 12845056,
+    });
+  });
+
   test("take mean and standard deviation from the file", () => {
     const { image } = read(hubConfig, { "preprocessor_config.json": { image_mean: [0, 0.5, 1], image_std: [1, 2, 3] } });
 
