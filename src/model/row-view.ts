@@ -15,6 +15,8 @@ export type SamplerRow = {
   readonly tokenIds: ArrayLike<number | bigint>;
   /** Over all scaled logits. */
   readonly logSumExp: number;
+  /** Partial sums, at the least, that its sum was added up from. */
+  readonly sumLanes: number;
   readonly vocabSize: number;
   /** Fetches the unscaled logits [vocabSize]. Not changed. */
   readonly fullRow: () => Float32Array;
@@ -169,15 +171,15 @@ export function orderTies(values: Float32Array, tokenIds: SamplerRow["tokenIds"]
 
 /**
  * Sum of all weights, from the device's log-sum-exp. A sum in float32 loses at most 2^-24 with each addition that a weight goes through, and the
- * result and the exponents are rounded too. ONNX Runtime adds a row up in 8 lanes or more, on any device.
+ * result and the exponents are rounded too.
  */
-function totalWeight({ values, logSumExp, vocabSize }: SamplerRow, { weights, cumulative, restWeight }: Candidates): Range {
+function totalWeight({ values, logSumExp, sumLanes, vocabSize }: SamplerRow, { weights, cumulative, restWeight }: Candidates): Range {
   const known = cumulative[weights.length]!;
   if (restWeight === 0) return exactly(known);
   const error = (additions: number): number => additions * 2 ** -24 + (32 + Math.abs(logSumExp)) * 2 ** -22;
   const total = Math.exp(logSumExp - values[0]!);
   if (total * (1 + error(vocabSize)) < known) throw new EngineError(`log-sum-exp ${logSumExp} is less than that of the best logits`);
-  const relativeError = error(Math.max(vocabSize / 8, Math.min(vocabSize, 64)));
+  const relativeError = error(Math.min(vocabSize, vocabSize / sumLanes + sumLanes));
   const high = Math.min(total * (1 + relativeError), loosely(known + (vocabSize - weights.length) * restWeight));
   return { low: Math.min(Math.max(known, total * (1 - relativeError)), high), high: Math.max(known, high) };
 }

@@ -17,6 +17,9 @@ function fieldsOf(R: number, K: number) {
   } as const;
 }
 
+/** As ONNX Runtime adds up a row: with vectors on a CPU, with blocks of threads on a GPU (not yet run on one). */
+const sumLanes = { cpu: 8, cuda: 128 };
+
 type OutputPack = TensorPack<ReturnType<typeof fieldsOf>>;
 
 /** What the graph says of one row. */
@@ -64,7 +67,7 @@ export class SamplerRun {
   #rowOf({ arrays: { values, tokenIds, logSumExp } }: OutputPack, row: number): BestOfRow {
     const [start, end] = [row * this.#candidateCount, (row + 1) * this.#candidateCount];
     const lists = { values: values.subarray(start, end), tokenIds: tokenIds.subarray(start, end) };
-    return { ...lists, logSumExp: logSumExp[row]!, vocabSize: this.#vocabSize };
+    return { ...lists, logSumExp: logSumExp[row]!, sumLanes: sumLanes[this.#runtime.device.kind], vocabSize: this.#vocabSize };
   }
 
   #packFor(rows: number): OutputPack {

@@ -34,6 +34,7 @@ function makeRow(logits: Float32Array, params: SamplingParams, candidateCount: n
     values: Float32Array.from(order, (id) => scaled[id]!),
     tokenIds: BigInt64Array.from(order, BigInt),
     logSumExp: Math.fround(best + Math.log(scaled.reduce((sum, logit) => Math.fround(sum + Math.exp(logit - best)), 0))),
+    sumLanes: 1,
     vocabSize: logits.length,
     fetches: 0,
     fullRow: () => {
@@ -233,7 +234,7 @@ describe("drawing a token", () => {
     const drawCount = 1500;
 
     for (let drawIndex = 0; drawIndex < drawCount; drawIndex++) {
-      const tokenId = drawToken(Object.assign(row, { logSumExp: roundedSum }), makeDraw(params, { drawIndex }));
+      const tokenId = drawToken(Object.assign(row, { logSumExp: roundedSum, sumLanes: 8 }), makeDraw(params, { drawIndex }));
       const rank = cumulative.findIndex((sum) => sum > randomUnit(0, drawIndex) * cumulative.at(-1)!);
       expect(logits[tokenId]! * 2).toBe(scaled[rank]);
     }

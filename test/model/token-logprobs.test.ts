@@ -11,6 +11,7 @@ function bestOf(row: Float32Array, candidateCount: number): BestOfRow {
     values: Float32Array.from(order, (id) => row[id]!),
     tokenIds: BigInt64Array.from(order, BigInt),
     logSumExp: Math.fround(best + Math.log(row.reduce((sum, logit) => sum + Math.exp(logit - best), 0))),
+    sumLanes: 1,
     vocabSize: row.length,
   };
 }
