@@ -79,6 +79,14 @@ function addTo(draft: AnswerSoFar, event: Exclude<AnswerEvent, { type: "finished
   }
 }
 
+/** What comes of the prompts alone: the model cannot but add a token to each, and nobody wants it. */
+export async function* withoutAnswers(events: AsyncIterable<ChatEvent>): AsyncGenerator<ChatEvent, void> {
+  for await (const event of events) {
+    if (event.type === "started" || event.type === "prompt-token") yield event;
+    if (event.type === "finished") yield { ...event, reason: "length", usage: { ...event.usage, completionTokens: 0, reasoningTokens: 0 } };
+  }
+}
+
 /** What several answers used together: they share one prompt. */
 export function totalUsage(usages: readonly Usage[]): Usage {
   return usages.reduce((total, usage) => ({

@@ -4,8 +4,7 @@ import { randomUUID } from "node:crypto";
 import type { Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
 import type { TextPrompt } from "../core/chat.ts";
-import type { ChatEvent } from "../core/events.ts";
-import { collectAnswers } from "./answer.ts";
+import { collectAnswers, withoutAnswers } from "./answer.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { CompletionStream } from "./completion-stream.ts";
 import { parseCompletionRequest } from "./completions-schema.ts";
@@ -51,14 +50,6 @@ export function completions(service: ChatService, options: AppOptions): Handler<
     if (request.stream) return exchange.stream(events, new CompletionStream(form, request.stream_options?.include_usage ?? false));
     return exchange.answer(events, async (all) => toCompletion(form, await collectAnswers(all, form.echoes.length)));
   };
-}
-
-/** What is known of the prompts: the model cannot but add a token to each, and nobody wants it. */
-async function* withoutAnswers(events: AsyncIterable<ChatEvent>): AsyncGenerator<ChatEvent, void> {
-  for await (const event of events) {
-    if (event.type === "started" || event.type === "prompt-token") yield event;
-    if (event.type === "finished") yield { ...event, reason: "length", usage: { ...event.usage, completionTokens: 0 } };
-  }
 }
 
 function textOf(prompt: TextPrompt, service: ChatService): string {

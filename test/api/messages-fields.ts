@@ -49,8 +49,8 @@ export const requestFields = {
   },
   max_tokens: {
     does: "effective",
-    values: "at least 1; required",
-    note: "thinking counts; more than the context holds is no mistake",
+    values: "at least 0; required",
+    note: "thinking counts; more than the context holds is no mistake; 0: the prompt is computed, which a later request finds in memory, and not answered",
     sent: { max_tokens: 9 },
     effect: { options: { maxTokens: 9 } },
     proof: [e2e, "is not called in part: a call that the limit cuts is text"],

@@ -78,6 +78,19 @@ describe("what a request means", () => {
     else expect(calls[0]?.options.format).toMatchObject(format);
   });
 
+  test("max_tokens 0: the prompt is computed, and nothing is answered", async () => {
+    const { text, calls } = await ask(says("Hi", { max_tokens: 0 }), thinkingEvents);
+
+    expect(calls[0]?.options.maxTokens).toBe(1);
+    expect(JSON.parse(text)).toMatchObject({
+      content: [],
+      stop_reason: "max_tokens",
+      usage: { input_tokens: 8, cache_read_input_tokens: 4, output_tokens: 0, output_tokens_details: { thinking_tokens: 0 } },
+    });
+    const events = (await ask(says("Hi", { max_tokens: 0, stream: true }), thinkingEvents)).text.match(/^event: \w+/gm);
+    expect(events).toEqual(["message_start", "ping", "message_delta", "message_stop"].map((name) => `event: ${name}`));
+  });
+
   test("tools that are added and taken away in the middle", async () => {
     const { calls } = await ask({
       max_tokens: 100,
@@ -168,8 +181,8 @@ describe("what a request means", () => {
 
 describe("what is refused", () => {
   test.each<[message: string, body: object]>([
-    ["max_tokens: expected an integer of at least 1, got nothing", { messages: says("Hi").messages }],
-    ["max_tokens: expected an integer of at least 1, got 0", says("Hi", { max_tokens: 0 })],
+    ["max_tokens: expected an integer of at least 0, got nothing", { messages: says("Hi").messages }],
+    ["max_tokens: expected an integer of at least 0, got -1", says("Hi", { max_tokens: -1 })],
     ["messages: expected an array of messages, got nothing", { max_tokens: 1 }],
     ["messages: expected at least one message", says("Hi", { messages: [] })],
     [

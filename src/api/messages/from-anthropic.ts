@@ -94,7 +94,7 @@ export function toOptions(
   const { thinking, stop_sequences: stop, max_tokens, temperature, top_p, top_k, seed } = request;
   const format = toFormat(request, toolUse);
   const budget = thinking?.type === "enabled" ? thinking.budget_tokens : undefined;
-  const fields = { max_tokens, stop, temperature, top_p, top_k, seed, reasoning_max_tokens: budget };
+  const fields = { max_tokens: Math.max(1, max_tokens), stop, temperature, top_p, top_k, seed, reasoning_max_tokens: budget };
   return { ...toGenerationOptions(fields, defaults, clientSalt), ...(format && { format }) };
 }
 

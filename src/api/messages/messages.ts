@@ -3,6 +3,7 @@
 import type { Handler } from "hono";
 import type { ChatService } from "../../chat/complete.ts";
 import type { ChatEvent } from "../../core/events.ts";
+import { withoutAnswers } from "../answer.ts";
 import { type AppOptions, defaultLimits } from "../app-options.ts";
 import { Exchange, refuseUnlessReady, type StreamWriter } from "../exchange.ts";
 import { MediaParts } from "../media-parts.ts";
@@ -27,7 +28,8 @@ export function createMessage(service: ChatService, options: AppOptions): Handle
     const generation = toOptions(request, chat.toolUse, options.generationDefaults, c.get("cacheSalt"));
 
     const writer = new MessageWriter({ id: `msg_${randomId()}`, model: options.modelId, maxTokens: request.max_tokens });
-    const events = exchange.complete(service, chat, generation);
+    const answered = exchange.complete(service, chat, generation);
+    const events = request.max_tokens === 0 ? withoutAnswers(answered) : answered;
     if (request.stream) return exchange.stream(events, new MessageStream(writer, c.get("record").id));
     return exchange.answer(events, (all) => collectMessage(all, writer));
   };

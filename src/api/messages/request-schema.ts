@@ -82,7 +82,9 @@ export const promptRequest = z.object(promptFields);
 const { temperature, top_p: topP, top_k: topK, seed, stream } = chatRequest.shape;
 export const messageRequest = z.object({
   ...promptFields,
-  max_tokens: integer(1).describe("Tokens that the answer may have, thinking included."),
+  max_tokens: integer(0).describe(
+    "Tokens that the answer may have, thinking included; 0: the prompt is computed for later, and not answered.",
+  ),
   stop_sequences: optional(
     z.array(stopString, "an array of strings").max(maxStopStrings, `at most ${maxStopStrings} strings`),
     "Texts that end the answer before themselves; they hold for text, not for thinking and calls.",
