@@ -3,6 +3,7 @@
 import type { ResponseInput, Tool } from "openai/resources/responses/responses";
 import { describe, expect, test } from "vitest";
 import { responseSchema } from "../../src/api/responses/response-schema.ts";
+import { RequestError } from "../../src/core/errors.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { type Envelope, helloEvents, started, usage } from "./make-app.ts";
 import { readEvents } from "./response-schema.ts";
@@ -142,6 +143,16 @@ test("a custom tool can be demanded", async () => {
   await client.responses.create({ ...ask, tools: agentTools, tool_choice: { type: "custom", name: "apply_patch" } });
 
   expect(calls[0]!.options.format).toMatchObject({ isRequired: true, tools: [{ name: "apply_patch", param: "tools[1].parameters" }] });
+});
+
+test("a path of a tool that a client's text looks like stays as it is", async () => {
+  const message = 'text.format.schema.type: expected one of string, number, got "tools[9].function"';
+  const { send } = makeResponsesApp([new RequestError(message, { param: "response_format.json_schema.schema.type" })]);
+
+  const answer = await send(ask);
+
+  expect(answer.status).toBe(400);
+  expect(((await answer.json()) as Envelope).error).toMatchObject({ message, param: "text.format.schema.type" });
 });
 
 describe("a mistake is named where it stands", () => {

@@ -40,7 +40,7 @@ function toResponseFormat(format: NonNullable<ResponsesRequest["text"]>["format"
 /** Paths of a chat request → paths of this one. */
 function inOwnTerms(text: string, tools: readonly ToldTool[]): string {
   return text
-    .replaceAll(/\btools\[(\d+)\]\.function\b/g, (_, index: string) => tools[Number(index)]!.param)
+    .replaceAll(/\btools\[(\d+)\]\.function\b/g, (path, index: string) => tools[Number(index)]?.param ?? path)
     .replaceAll("tool_choice.function", "tool_choice")
     .replaceAll("tool_choice.allowed_tools.tools", "tool_choice.tools")
     .replaceAll("response_format.json_schema", "text.format")
