@@ -314,6 +314,14 @@ inline unsigned __ballot_sync(unsigned, bool vote) {
     });
 }
 
+inline unsigned __reduce_or_sync(unsigned, unsigned value) {
+    return ernie::emulator::collective(uint32_t(value), [](const auto& w, int half) {
+        unsigned all = 0;
+        for (int lane = 0; lane < 32; lane++) all |= ernie::emulator::offered<uint32_t>(w, half, lane);
+        return all;
+    });
+}
+
 inline int __popc(unsigned value) { return __builtin_popcount(value); }
 inline int __ffs(int value) { return __builtin_ffs(value); }
 inline void __threadfence() {}  // blocks run one after the other

@@ -1,5 +1,7 @@
 // Experts for few tokens: every needed expert's weights are read once (common/tile_stream.cuh).
 
+#include <algorithm>
+
 #include "../../common/tile_stream.cuh"
 #include "modality_moe_tile.cuh"
 
@@ -9,22 +11,46 @@ namespace {
 // Four warps a block: at T = 1 the 576 gateUp blocks of 28B (96 tile pairs × 6 experts) are on an H200 or A100 all at once.
 constexpr int kWarps = 4;
 
-// Which pairs share `leader`'s expert: bit `lane` of masks[r] is pair 32r + lane. Returns how many; 0 when a lower pair leads them. One warp; all
-// ids are on their way at once.
+// Rows of blocks (y of the grid) for the routed experts. Few steps choose more, of whom a block then takes one after the other: a row for each pair would be, at
+// T = 32, twice as many blocks that find nothing to do as blocks that work.
+constexpr int kExpertRows = 64;
+
+// ids: expert of each pair 32r + lane, or -1. The `index`-th of the experts that occur, by number, or -1. One warp.
 template <int kRounds>
-__device__ inline int gatherPairs(const int* pairExpert, int pairs, int leader, int expert, int lane, unsigned (&masks)[kRounds]) {
-    int ids[kRounds], count = 0;
+__device__ inline int chosenExpert(const int (&ids)[kRounds], int bankExperts, int index, int lane) {
+    int expert = -1;
 #pragma unroll
-    for (int r = 0; r < kRounds; r++) ids[r] = r * kWarpSize + lane < pairs ? pairExpert[r * kWarpSize + lane] : -1;
-    bool leads = true;
+    for (int word = 0; word < 2 * kMaxExperts / kWarpSize; word++) {
+        if (word * kWarpSize >= bankExperts) break;
+        unsigned mine = 0;
 #pragma unroll
-    for (int r = 0; r < kRounds; r++) {
-        masks[r] = __ballot_sync(kFullWarp, ids[r] == expert);
-        if (count == 0 && masks[r] != 0) leads = r * kWarpSize + __ffs(masks[r]) - 1 == leader;
-        count += __popc(masks[r]);
+        for (int r = 0; r < kRounds; r++) mine |= ids[r] >> 5 == word ? 1u << (ids[r] & 31) : 0;
+        const unsigned chosen = __reduce_or_sync(kFullWarp, mine);
+        const unsigned found = __ballot_sync(kFullWarp, (chosen >> lane & 1) && __popc(chosen & ((1u << lane) - 1)) == index);
+        if (found) expert = word * kWarpSize + __ffs(found) - 1;
+        index -= __popc(chosen);
     }
-    return leads ? count : 0;
+    return expert;
 }
+
+// The pairs that chose that expert: bit `lane` of masks[r] is pair 32r + lane.
+template <int kRounds>
+struct Chosen {
+    int expert, count = 0;
+    unsigned masks[kRounds];
+
+    __device__ Chosen(const int* pairExpert, int pairs, int bankExperts, int index, int lane) {
+        int ids[kRounds];
+#pragma unroll
+        for (int r = 0; r < kRounds; r++) ids[r] = r * kWarpSize + lane < pairs ? pairExpert[r * kWarpSize + lane] : -1;
+        expert = chosenExpert(ids, bankExperts, index, lane);
+#pragma unroll
+        for (int r = 0; r < kRounds; r++) {
+            masks[r] = __ballot_sync(kFullWarp, ids[r] >= 0 && ids[r] == expert);
+            count += __popc(masks[r]);
+        }
+    }
+};
 
 // Lists them in ascending order.
 template <int kRounds>
@@ -79,82 +105,104 @@ __host__ __device__ inline int sharedBlockRows(const MoeWorkspace& w, int gridWi
     return kPhase == Phase::kDown ? kSharedParts : (w.sharedWidth / kTileRows + gridWidth - 1) / gridWidth;
 }
 
-// One block per (16 or 32 output rows: a tile pair) × (expert, found as the first pair that chose it; the other pairs'
-// blocks leave at once), and for the shared experts, whose members are all tokens. Bound by weight bytes. The sums of its warps meet in shared memory in fixed order.
-template <typename T, int kBits, int kTokenTiles, Phase kPhase>
-__global__ void __launch_bounds__(kWarps* kWarpSize) decodeKernel(ModalityMoe a, MoeWorkspace w) {
-    constexpr int kPairRounds = 8 * kTokenTiles * kMaxTopK / kWarpSize;
-    constexpr size_t kRingBytes = TileStream<4, 2, kWarps>::kRingBytes;  // those of 8 bits have fewer scales
-    __shared__ uint4 rings[kWarps][kRingBytes / sizeof(uint4)];
-    __shared__ int members[8 * kTokenTiles];  // pairs
-    __shared__ bool isLast[8 * kTokenTiles];
-    const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
-    const int sharedRows = sharedBlockRows<kPhase>(w, gridDim.x), leader = int(blockIdx.y) - sharedRows;
-    const bool isShared = leader < 0, isSharedGateUp = isShared && kPhase == Phase::kGateUp;
-    const int tilePair = isSharedGateUp ? blockIdx.y * gridDim.x + blockIdx.x : blockIdx.x;
-    const int part = isShared && kPhase == Phase::kDown ? blockIdx.y : 0;
-    float sum[2][kTokenTiles][4] = {};
-    const T* x[kTokenTiles];  // columns 8i… of this lane's token in every tile of 8
-    int memberCount = a.tokens;
-    if (isShared) {
-        const ExpertMatrix matrix = sharedMatrix<kPhase>(a);
-        if (2 * tilePair >= matrix.tiles) return;
-        const int parts = kPhase == Phase::kDown ? kSharedParts : 1, end = (part + 1) * matrix.blocks / parts;
-        TileStream<8, 2, kWarps> stream = streamOf<8>(rings[warp], matrix, tilePair, part * matrix.blocks / parts, end, warp, lane);
-        const T* rows = static_cast<const T*>(kPhase == Phase::kGateUp ? a.x : w.sharedHidden);
-        const int width = kPhase == Phase::kGateUp ? a.hidden : w.sharedWidth;
-        for (int j = 0; j < kTokenTiles; j++) {
-            const int member = 8 * j + lane / 4;
-            x[j] = rows + size_t(member < memberCount ? member : 0) * width + 8 * (lane % 4);
-        }
-        multiplyStream(sum, stream, x, memberCount);
-    } else {
-        unsigned masks[kPairRounds];
-        const int expert = w.pairExpert[leader];
-        memberCount = gatherPairs(w.pairExpert, a.tokens * a.topK, leader, expert, lane, masks);
-        const ExpertMatrix matrix = expertMatrix<kPhase>(a, expert);
-        if (memberCount == 0 || 2 * tilePair >= matrix.tiles) return;
-        TileStream<kBits, 2, kWarps> stream = streamOf<kBits>(rings[warp], matrix, tilePair, 0, matrix.blocks, warp, lane);
-        if (warp == 0) listPairs(masks, lane, members);
-        __syncthreads();
-        for (int j = 0; j < kTokenTiles; j++) {
-            const int member = 8 * j + lane / 4;
-            x[j] = activationRow<T, kPhase>(a, w, members[member < memberCount ? member : 0]) + 8 * (lane % 4);
-        }
-        multiplyStream(sum, stream, x, memberCount);
-    }
-    const auto tokenOf = [&](int member) { return isShared ? member : members[member] / a.topK; };
+// Shared memory of a block.
+template <int kTokenTiles>
+struct BlockMemory {
+    static constexpr size_t kRingBytes = TileStream<4, 2, kWarps>::kRingBytes;  // those of 8 bits have fewer scales
+    uint4 rings[kWarps][kRingBytes / sizeof(uint4)];
+    int members[8 * kTokenTiles];  // pairs
+    bool isLast[8 * kTokenTiles];
 
-    // Each warp's sums take the place of its ring, which is empty.
-    static_assert(sizeof sum * kWarpSize <= kRingBytes, "fits");
-    const auto sumsOf = [&](int from) { return reinterpret_cast<float(*)[kTokenTiles * 4][kWarpSize]>(rings[from]); };
+    // Each warp's sums take the place of its ring, which is empty then.
+    __device__ auto sumsOf(int warp) { return reinterpret_cast<float(*)[kTokenTiles * 4][kWarpSize]>(rings[warp]); }
+};
+
+// Adds the warps' sums, in fixed order, and stores them where rowsOf(member) points.
+template <typename T, Phase kPhase, int kTokenTiles, typename RowsOf>
+__device__ inline void storeSums(BlockMemory<kTokenTiles>& memory, const float (&sum)[2][kTokenTiles][4], int count, RowsOf rowsOf) {
+    static_assert(sizeof sum * kWarpSize <= BlockMemory<kTokenTiles>::kRingBytes, "fits");
+    const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
     for (int tile = 0; tile < 2; tile++)
         for (int j = 0; j < kTokenTiles; j++)
-            for (int r = 0; r < 4; r++) sumsOf(warp)[tile][4 * j + r][lane] = sum[tile][j][r];
+            for (int r = 0; r < 4; r++) memory.sumsOf(warp)[tile][4 * j + r][lane] = sum[tile][j][r];
     __syncthreads();
     // Thread → lane `source`, token tile j and column r of the fragment; its two rows are values r and r + 2.
     for (int task = threadIdx.x; task < kTokenTiles * 2 * kWarpSize; task += kWarps * kWarpSize) {
         const int source = task % kWarpSize, j = task / kWarpSize / 2, r = task / kWarpSize % 2;
         const int member = 8 * j + fragmentToken(source, r);
-        if (member >= memberCount) continue;
+        if (member >= count) continue;
         float2 total[2] = {};
         for (int from = 0; from < kWarps; from++)
             for (int tile = 0; tile < 2; tile++) {
-                total[tile].x += sumsOf(from)[tile][4 * j + r][source];
-                total[tile].y += sumsOf(from)[tile][4 * j + r + 2][source];
+                total[tile].x += memory.sumsOf(from)[tile][4 * j + r][source];
+                total[tile].y += memory.sumsOf(from)[tile][4 * j + r + 2][source];
             }
-        void* rows = !isShared        ? resultRows<T, kPhase>(a, w, members[member], tilePair)
-                     : isSharedGateUp ? static_cast<void*>(static_cast<T*>(w.sharedHidden) + size_t(member) * w.sharedWidth + tilePair * kTileRows)
-                                      : partialRows(a, w, size_t(a.tokens) * a.topK + size_t(member) * kSharedParts + part, tilePair);
-        storeRows<T, kPhase>(rows, fragmentRow(source, r), total[0], total[1]);
+        storeRows<T, kPhase>(rowsOf(member), fragmentRow(source, r), total[0], total[1]);
     }
-    if (kPhase == Phase::kDown) combineArrived<T>(a, w, tilePair, tokenOf, memberCount, isLast);
+}
+
+// A tile pair of the shared experts, whose members are all tokens.
+template <typename T, int kTokenTiles, Phase kPhase>
+__device__ inline void computeShared(const ModalityMoe& a, const MoeWorkspace& w, BlockMemory<kTokenTiles>& memory, int tilePair, int part) {
+    const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
+    const ExpertMatrix matrix = sharedMatrix<kPhase>(a);
+    if (2 * tilePair >= matrix.tiles) return;
+    const int parts = kPhase == Phase::kDown ? kSharedParts : 1, end = (part + 1) * matrix.blocks / parts;
+    TileStream<8, 2, kWarps> stream = streamOf<8>(memory.rings[warp], matrix, tilePair, part * matrix.blocks / parts, end, warp, lane);
+    const T* rows = static_cast<const T*>(kPhase == Phase::kGateUp ? a.x : w.sharedHidden);
+    const int width = kPhase == Phase::kGateUp ? a.hidden : w.sharedWidth;
+    const T* x[kTokenTiles];
+    for (int j = 0; j < kTokenTiles; j++) x[j] = rows + size_t(8 * j + lane / 4 < a.tokens ? 8 * j + lane / 4 : 0) * width + 8 * (lane % 4);
+    float sum[2][kTokenTiles][4] = {};
+    multiplyStream(sum, stream, x, a.tokens);
+    storeSums<T, kPhase>(memory, sum, a.tokens, [&](int token) -> void* {
+        if (kPhase == Phase::kGateUp) return static_cast<T*>(w.sharedHidden) + size_t(token) * w.sharedWidth + tilePair * kTileRows;
+        return partialRows(a, w, size_t(a.tokens) * a.topK + size_t(token) * kSharedParts + part, tilePair);
+    });
+    if (kPhase == Phase::kDown) combineArrived<T>(a, w, tilePair, [](int token) { return token; }, a.tokens, memory.isLast);
+}
+
+// A tile pair of the `index`-th expert that was chosen. False: there is none.
+template <typename T, int kBits, int kTokenTiles, Phase kPhase>
+__device__ inline bool computeRouted(const ModalityMoe& a, const MoeWorkspace& w, BlockMemory<kTokenTiles>& memory, int tilePair, int index) {
+    const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
+    const Chosen<8 * kTokenTiles * kMaxTopK / kWarpSize> chosen(w.pairExpert, a.tokens * a.topK, 2 * a.experts, index, lane);
+    if (chosen.count == 0) return false;
+    const ExpertMatrix matrix = expertMatrix<kPhase>(a, chosen.expert);
+    if (2 * tilePair >= matrix.tiles) return true;
+    TileStream<kBits, 2, kWarps> stream = streamOf<kBits>(memory.rings[warp], matrix, tilePair, 0, matrix.blocks, warp, lane);
+    if (warp == 0) listPairs(chosen.masks, lane, memory.members);
+    __syncthreads();
+    const T* x[kTokenTiles];
+    for (int j = 0; j < kTokenTiles; j++) x[j] = activationRow<T, kPhase>(a, w, memory.members[8 * j + lane / 4 < chosen.count ? 8 * j + lane / 4 : 0]) + 8 * (lane % 4);
+    float sum[2][kTokenTiles][4] = {};
+    multiplyStream(sum, stream, x, chosen.count);
+    storeSums<T, kPhase>(memory, sum, chosen.count, [&](int member) { return resultRows<T, kPhase>(a, w, memory.members[member], tilePair); });
+    if (kPhase == Phase::kDown) combineArrived<T>(a, w, tilePair, [&](int member) { return memory.members[member] / a.topK; }, chosen.count, memory.isLast);
+    return true;
+}
+
+// One block per (16 or 32 output rows: a tile pair) × (every kExpertRows-th of the chosen experts; or the shared ones). Bound by weight bytes.
+template <typename T, int kBits, int kTokenTiles, Phase kPhase>
+__global__ void __launch_bounds__(kWarps* kWarpSize, kTokenTiles == 1 ? 6 : 4) decodeKernel(ModalityMoe a, MoeWorkspace w) {
+    __shared__ BlockMemory<kTokenTiles> memory;
+    const int sharedRows = sharedBlockRows<kPhase>(w, gridDim.x), expertRows = gridDim.y - sharedRows;
+    int index = int(blockIdx.y) - sharedRows;
+    if (index < 0) {
+        if (kPhase == Phase::kDown) return computeShared<T, kTokenTiles, kPhase>(a, w, memory, blockIdx.x, blockIdx.y);
+        return computeShared<T, kTokenTiles, kPhase>(a, w, memory, blockIdx.y * gridDim.x + blockIdx.x, 0);
+    }
+    while (computeRouted<T, kBits, kTokenTiles, kPhase>(a, w, memory, blockIdx.x, index)) {
+        index += expertRows;
+        if (index >= a.tokens * a.topK) return;
+        __syncthreads();  // all have read what the next one overwrites
+    }
 }
 
 template <typename T, int kBits, int kTokenTiles, Phase kPhase>
 void launchPhase(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
     const int width = maxTilePairs(a, w, kPhase);
-    const dim3 grid(width, sharedBlockRows<kPhase>(w, width) + a.tokens * a.topK);
+    const dim3 grid(width, sharedBlockRows<kPhase>(w, width) + std::min(a.tokens * a.topK, kExpertRows));
     launch(decodeKernel<T, kBits, kTokenTiles, kPhase>, grid, kWarps * kWarpSize, 0, stream, a, w);
 }
 
