@@ -22,9 +22,13 @@ export function createLogitChanges(
 export class SequenceLogitChanges implements LogitChanges {
   readonly #params: SamplingParams;
   readonly #biases = new Map<number, number>();
-  /** Tokens that a penalty concerns → how often they are in the answer. */
+  /** By id: 1 for tokens of the prompt, where the repetition penalty concerns them. To fill a map would hold everybody up for tens of milliseconds. */
+  readonly #isInPrompt: Uint8Array;
+  /** Tokens of the answer, where there is a penalty → how often they are in it. */
   readonly #occurrences = new Map<number, number>();
-  /** Tokens that are in both. */
+  /** Different tokens of the two. */
+  #seenCount = 0;
+  /** Those of them that have a bias. */
   #overlapCount = 0;
   readonly #isPenalised: boolean;
   readonly #mayPenaltyRaise: boolean;
@@ -35,21 +39,29 @@ export class SequenceLogitChanges implements LogitChanges {
     this.#isPenalised = repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
     this.#mayPenaltyRaise = repetitionPenalty < 1 || presencePenalty < 0 || frequencyPenalty < 0;
     for (const [tokenId, bias] of logitBias) this.#biases.set(tokenId, (this.#biases.get(tokenId) ?? 0) + bias);
-    if (repetitionPenalty !== 1) for (const tokenId of promptTokenIds) this.#see(tokenId, 0);
+    this.#isInPrompt = repetitionPenalty === 1 ? new Uint8Array(0) : occurringIds(promptTokenIds);
+    for (let id = 0; id < this.#isInPrompt.length; id++) this.#seenCount += this.#isInPrompt[id]!;
+    for (const tokenId of this.#biases.keys()) if (this.#isInPrompt[tokenId] === 1) this.#overlapCount++;
   }
 
   get count(): number {
-    return this.#biases.size + this.#occurrences.size - this.#overlapCount;
+    return this.#biases.size + this.#seenCount - this.#overlapCount;
   }
 
   /** The answer goes on with this token. */
   add(tokenId: number): void {
-    if (this.#isPenalised) this.#see(tokenId, 1);
+    if (!this.#isPenalised) return;
+    if (!this.#isSeen(tokenId)) {
+      this.#seenCount++;
+      if (this.#biases.has(tokenId)) this.#overlapCount++;
+    }
+    this.#occurrences.set(tokenId, (this.#occurrences.get(tokenId) ?? 0) + 1);
   }
 
   *tokenIds(): Generator<number> {
     yield* this.#biases.keys();
-    for (const tokenId of this.#occurrences.keys()) if (!this.#biases.has(tokenId)) yield tokenId;
+    for (let id = 0; id < this.#isInPrompt.length; id++) if (this.#isInPrompt[id] === 1 && !this.#biases.has(id)) yield id;
+    for (const id of this.#occurrences.keys()) if (this.#isInPrompt[id] !== 1 && !this.#biases.has(id)) yield id;
   }
 
   *risingIds(): Generator<number> {
@@ -58,22 +70,29 @@ export class SequenceLogitChanges implements LogitChanges {
   }
 
   has(tokenId: number): boolean {
-    return this.#biases.has(tokenId) || this.#occurrences.has(tokenId);
+    return this.#biases.has(tokenId) || this.#isSeen(tokenId);
   }
 
   changed(tokenId: number, scaled: number, inverseTemperature: number): number {
     const { repetitionPenalty, presencePenalty, frequencyPenalty } = this.#params;
     let logit = scaled + (this.#biases.get(tokenId) ?? 0) * inverseTemperature;
-    const occurrences = this.#occurrences.get(tokenId);
-    if (occurrences === undefined) return Math.fround(logit);
+    if (!this.#isSeen(tokenId)) return Math.fround(logit);
     logit = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+    const occurrences = this.#occurrences.get(tokenId) ?? 0;
     if (occurrences > 0) logit -= (presencePenalty + occurrences * frequencyPenalty) * inverseTemperature;
     return Math.fround(logit);
   }
 
-  #see(tokenId: number, times: number): void {
-    const before = this.#occurrences.get(tokenId);
-    if (before === undefined && this.#biases.has(tokenId)) this.#overlapCount++;
-    this.#occurrences.set(tokenId, (before ?? 0) + times);
+  #isSeen(tokenId: number): boolean {
+    return this.#isInPrompt[tokenId] === 1 || this.#occurrences.has(tokenId);
   }
+}
+
+/** [largest id + 1]: 1 for the ids that occur. Plain loops: prompts have up to 10^5 tokens. */
+function occurringIds(tokenIds: Int32Array): Uint8Array {
+  let largest = -1;
+  for (let i = 0; i < tokenIds.length; i++) if (tokenIds[i]! > largest) largest = tokenIds[i]!;
+  const occurs = new Uint8Array(largest + 1);
+  for (let i = 0; i < tokenIds.length; i++) occurs[tokenIds[i]!] = 1;
+  return occurs;
 }
