@@ -95,7 +95,7 @@ export function tooLittleMemory(
   const where =
     device.kind === "cpu" ? `this machine has ${has} available` : `${has} of the GPU's ${formatBytes(device.gpu.totalBytes)} may be used`;
   const advice = [
-    ...(settings.weights === "int4" ? [] : ["use --weights int4"]),
+    ...(settings.weights.startsWith("int4") ? [] : ["use --weights int4"]),
     device.kind === "cpu" ? "end other programs" : "end other programs on the GPU, raise --gpu-memory-utilization",
   ];
   return (

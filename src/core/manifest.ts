@@ -9,7 +9,7 @@ export const manifestFormatVersion = 2;
 /** The ONNX Runtime that the graphs are written for and tested with. */
 export const onnxRuntimeVersion = "1.29.0";
 
-export const weightFormats = ["fp32", "int8", "int4"] as const;
+export const weightFormats = ["fp32", "int8", "int4", "int4-all"] as const;
 export const activationFormats = ["fp32", "fp16", "bf16"] as const;
 export const checkpointLayouts = ["hub", "native"] as const;
 

@@ -46,7 +46,7 @@ describe("a transposed matrix", () => {
 test("a quantized matrix is the same in whatever order its pieces are computed", () => {
   const parts = ["q", "k", "v"].map((name, i) => ({ name, rows: 3 + i, values: addTensor(name, 3 + i, 64) }));
   const graph = new Graph();
-  new Weights({ weights: "int4", activations: "fp32" }).quantizedMatrix(graph, { parts, columns: 64 }, 8);
+  new Weights({ weights: "int4", activations: "fp32" }).quantizedMatrix(graph, { parts, columns: 64, bits: 8 });
 
   const pieces = placePieces(graph);
   const file = computeFile(graph, pieces.toReversed());
@@ -68,8 +68,8 @@ test.each([
 test("weights whose scales half precision cannot hold are refused", () => {
   const graph = new Graph();
   tensors.set("huge", new Float32Array(64).fill(1e7));
-  const matrix = { parts: [{ name: "huge", rows: 2 }], columns: 32 };
-  new Weights({ weights: "int8", activations: "fp16" }).quantizedMatrix(graph, matrix, 8);
+  const matrix = { parts: [{ name: "huge", rows: 2 }], columns: 32, bits: 8 as const };
+  new Weights({ weights: "int8", activations: "fp16" }).quantizedMatrix(graph, matrix);
 
   expect(() => computeFile(graph, placePieces(graph))).toThrow(FloatOverflow);
 });

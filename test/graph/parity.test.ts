@@ -16,6 +16,7 @@ describe("the converted model against transformers, stage by stage", () => {
   const ownOperator: [string, ConversionSettings][] = [
     ["hub", { weights: "int8", activations: "fp32", experts: "modality-moe" }],
     ["native", { weights: "int4", activations: "fp32", experts: "modality-moe" }],
+    ["hub", { weights: "int4-all", activations: "fp32", experts: "modality-moe" }],
   ];
   if (!findKernelLibrary()) test.skip("ModalityMoe: NOT TESTED, the kernel library is not built (npm run kernels:build)", () => {});
 

@@ -21,7 +21,7 @@ const tolerance = 1e-4;
 describe("which operator", () => {
   const graphOf = (weights: Weights, rows: number, columns: number) => {
     const graph = new Graph();
-    linear(graph, graph.input("x", weights.activation, ["tokens", columns]), { parts: [{ name: "w", rows }], columns }, weights);
+    linear(graph, graph.input("x", weights.activation, ["tokens", columns]), { parts: [{ name: "w", rows }], columns, bits: 8 }, weights);
     return operators(graph);
   };
 
@@ -39,7 +39,7 @@ describe("which operator", () => {
 
 test("a wide MLP is computed in pieces of whole blocks, with the same rows of gate and up", () => {
   const graph = new Graph();
-  gatedMlp(graph, graph.input("x", "float32", ["tokens", 2560]), { prefix: "mlp", hiddenSize: 2560, width: 12288 }, forCpu);
+  gatedMlp(graph, graph.input("x", "float32", ["tokens", 2560]), { prefix: "mlp", hiddenSize: 2560, width: 12288, bits: 8 }, forCpu);
 
   const [gateUp, down] = graph.productions;
 
@@ -63,24 +63,26 @@ describe.skipIf(library === undefined)(
   library ? "in ONNX Runtime" : "in ONNX Runtime: NOT TESTED, kernels/build/libernie_kernels.so is missing (run npm run kernels:build)",
   () => {
     test.each([
-      [1, "fp32", tolerance],
-      [3, "fp32", tolerance],
-      [40, "fp32", tolerance],
-      [40, "fp16", 1e-3],
-      [40, "bf16", 8e-3],
-    ] as const)("%i tokens in %s through a layer of three parts", (tokens, activations, limit) => {
+      [1, "fp32", 8, tolerance],
+      [3, "fp32", 8, tolerance],
+      [40, "fp32", 8, tolerance],
+      [40, "fp32", 4, tolerance],
+      [40, "fp16", 8, 1e-3],
+      [40, "bf16", 8, 8e-3],
+      [1, "bf16", 4, 8e-3],
+    ] as const)("%i tokens in %s through an int%i layer of three parts", (tokens, activations, bits, limit) => {
       const weights = new Weights({ weights: "int4", activations, experts: "modality-moe" });
       const columns = 96;
       const parts = ["q", "k", "v"].map((name, i) => ({ name, rows: 32 + 16 * i }));
       const tensors = Object.fromEntries(parts.map(({ name, rows }, i) => [name, randomNumbers(rows * columns, i, 0.3)]));
       const graph = new Graph();
-      graph.output("y", linear(graph, graph.input("x", weights.activation, ["tokens", columns]), { parts, columns }, weights));
+      graph.output("y", linear(graph, graph.input("x", weights.activation, ["tokens", columns]), { parts, columns, bits }, weights));
       const x = randomNumbers(tokens * columns, tokens);
 
       const y = runGraph(graph, library!, { x: { shape: [tokens, columns], values: x } }, [tokens, 144], tensors);
 
       const all = Float32Array.from(parts.flatMap(({ name }) => [...tensors[name]!]));
-      expect(relativeError(y, product(x, rounded(all, columns), columns))).toBeLessThan(limit);
+      expect(relativeError(y, product(x, rounded(all, columns, bits), columns))).toBeLessThan(limit);
     });
 
     test("rotates the first heads by the tables of each token", () => {
@@ -96,12 +98,12 @@ describe.skipIf(library === undefined)(
       const graph = new Graph();
       const input = (name: string, width: number) => graph.input(name, "float32", ["tokens", width]);
       const rotation = { cosines: input("cosines", headDim / 2), sines: input("sines", headDim / 2), headCount };
-      graph.output("y", linear(graph, input("x", columns), { parts, columns }, forCpu, rotation));
+      graph.output("y", linear(graph, input("x", columns), { parts, columns, bits: 4 }, forCpu, rotation));
 
       const y = runGraph(graph, library!, inputs, [tokens, 128], tensors);
 
       const all = Float32Array.from(parts.flatMap(({ name }) => [...tensors[name]!]));
-      const wanted = product(x, rounded(all, columns), columns).map((value, i, plain) => {
+      const wanted = product(x, rounded(all, columns, 4), columns).map((value, i, plain) => {
         const row = i % 128;
         if (row >= headCount * headDim) return value;
         const angle = angles[(Math.floor(i / 128) * headDim) / 2 + ((row % headDim) >> 1)]!;
@@ -113,7 +115,12 @@ describe.skipIf(library === undefined)(
       expect(() => runGraph(graph, library!, short, [tokens, 128], tensors)).toThrow("QuantizedLinear: sines wants [5, 16], got [4, 16]");
     });
 
-    test.each([64, 80, 16])("an MLP of width %i", (width) => {
+    test.each([
+      [64, 8],
+      [80, 8],
+      [16, 8],
+      [80, 4],
+    ] as const)("an MLP of width %i, int%i", (width, bits) => {
       const [hidden, tokens] = [64, 11];
       const tensors = {
         "mlp.gate_proj.weight": randomNumbers(width * hidden, 1, 0.3),
@@ -123,15 +130,15 @@ describe.skipIf(library === undefined)(
       const graph = new Graph();
       const x = randomNumbers(tokens * hidden, 4, 2);
       const input = graph.input("x", "float32", ["tokens", hidden]);
-      graph.output("y", gatedMlp(graph, input, { prefix: "mlp", hiddenSize: hidden, width }, forCpu));
+      graph.output("y", gatedMlp(graph, input, { prefix: "mlp", hiddenSize: hidden, width, bits }, forCpu));
 
       const shape = [tokens, hidden];
       const y = runGraph(graph, library!, { x: { shape, values: x } }, shape, tensors);
 
-      const [gate, up] = (["gate", "up"] as const).map((name) => product(x, rounded(tensors[`mlp.${name}_proj.weight`], hidden), hidden));
+      const [gate, up] = (["gate", "up"] as const).map((name) => product(x, rounded(tensors[`mlp.${name}_proj.weight`], hidden, bits), hidden));
       const inner = gate!.map((z, i) => (z / (1 + Math.exp(-z))) * up![i]!);
       expect(operators(graph)).toEqual(["GatedMlp"]);
-      expect(relativeError(y, product(inner, rounded(tensors["mlp.down_proj.weight"], width), width))).toBeLessThan(tolerance);
+      expect(relativeError(y, product(inner, rounded(tensors["mlp.down_proj.weight"], width, bits), width))).toBeLessThan(tolerance);
     });
 
     test("what does not fit is refused with what was expected", () => {
@@ -150,9 +157,9 @@ describe.skipIf(library === undefined)(
   },
 );
 
-/** What int8 leaves of a matrix, with scales in half precision. */
-function rounded(values: Float32Array, columns: number): Float32Array {
-  return dequantizeBlockwise(quantizeBlockwise(values, columns, 8, { roundScale: roundToFloat16 }), columns, 8);
+/** What so many bits leave of a matrix, with scales in half precision. */
+function rounded(values: Float32Array, columns: number, bits: 4 | 8): Float32Array {
+  return dequantizeBlockwise(quantizeBlockwise(values, columns, bits, { roundScale: roundToFloat16 }), columns, bits);
 }
 
 /** x [tokens, columns] · w [rows, columns] transposed, in double precision. */

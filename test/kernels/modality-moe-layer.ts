@@ -21,8 +21,9 @@ export type LayerSizes = {
   readonly topK: number;
   readonly widths: readonly [text: number, vision: number];
   readonly bits: 4 | 8;
-  /** Of the shared experts, int8; 0: none. */
+  /** Of the shared experts; 0: none. */
   readonly sharedWidth?: number;
+  readonly sharedBits?: 4 | 8;
 };
 
 type Expert = { readonly gate: Float32Array; readonly up: Float32Array; readonly down: Float32Array };
@@ -109,9 +110,9 @@ function tiledExperts(
 }
 
 function tiledMlp(g: Graph, { sizes, shared }: Layer): TiledMlp | undefined {
-  const { hidden, sharedWidth = 0 } = sizes;
+  const { hidden, sharedWidth = 0, sharedBits = 8 } = sizes;
   if (!shared) return undefined;
-  const { gateUp, gateUpScales, down, downScales } = tiledExperts(g, { ...sizes, bits: 8 }, sharedWidth, [shared], []);
+  const { gateUp, gateUpScales, down, downScales } = tiledExperts(g, { ...sizes, bits: sharedBits }, sharedWidth, [shared], []);
   return {
     gateUp: { rows: 2 * sharedWidth, columns: hidden, codes: gateUp, scales: gateUpScales },
     down: { rows: hidden, columns: sharedWidth, codes: down, scales: downScales },
@@ -120,7 +121,7 @@ function tiledMlp(g: Graph, { sizes, shared }: Layer): TiledMlp | undefined {
 
 /** y [tokens, H] for x [tokens, H], after spec §3.4, in double precision. */
 export function expectedOutput(layer: Layer, x: Float32Array, visionExpert: readonly boolean[]): Float64Array {
-  const { hidden, widths, sharedWidth = 0 } = layer.sizes;
+  const { hidden, widths, sharedWidth = 0, sharedBits = 8 } = layer.sizes;
   const y = new Float64Array(x.length);
   const kept = new Map<string, Expert>();
   const expertOf = (bank: number, e: number) => {
@@ -128,7 +129,7 @@ export function expectedOutput(layer: Layer, x: Float32Array, visionExpert: read
     kept.set(`${bank}/${e}`, known);
     return known;
   };
-  const shared = layer.shared && { weight: 1, width: sharedWidth, expert: dequantized(layer.shared, hidden, sharedWidth, 8) };
+  const shared = layer.shared && { weight: 1, width: sharedWidth, expert: dequantized(layer.shared, hidden, sharedWidth, sharedBits) };
   visionExpert.forEach((isVision, t) => {
     const bank = isVision ? 1 : 0;
     const row = x.subarray(t * hidden, (t + 1) * hidden);

@@ -102,15 +102,16 @@ describe.skipIf(!isBuilt)(
     };
 
     test.each([
-      [4, 0, "float32", 1e-4],
-      [4, 160, "float32", 1e-4],
-      [8, 160, "float32", 1e-4],
-      [4, 160, "float16", 4e-4],
-      [4, 0, "bfloat16", 3e-3],
+      [4, 0, 8, "float32", 1e-4],
+      [4, 160, 8, "float32", 1e-4],
+      [4, 160, 4, "float32", 1e-4],
+      [8, 160, 8, "float32", 1e-4],
+      [4, 160, 8, "float16", 4e-4],
+      [4, 0, 8, "bfloat16", 3e-3],
     ] as const)(
-      "int%i weights, shared experts of width %i and %s activations agree with the specification",
-      (bits, sharedWidth, activation, tolerance) => {
-        const layer = makeLayer({ ...small, bits, sharedWidth });
+      "int%i weights, shared experts of width %i in int%i and %s activations agree with the specification",
+      (bits, sharedWidth, sharedBits, activation, tolerance) => {
+        const layer = makeLayer({ ...small, bits, sharedWidth, sharedBits });
         const session = open(layer, activation);
         for (const [tokens, share] of [
           [1, 0],

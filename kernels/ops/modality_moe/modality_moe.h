@@ -46,7 +46,7 @@ struct ModalityMoe {
     int tokens, hidden, experts, topK;
     int bits;  // 4 or 8, both banks
     float normMin;
-    TiledMatrix sharedGateUp = {}, sharedDown = {};  // [2·width, hidden], [hidden, width]; no codes: no shared experts
+    TiledMatrix sharedGateUp = {}, sharedDown = {};  // [2·width, hidden], [hidden, width], of 8 or `bits`; no codes: no shared experts
     // [tokens, topK] bank · experts + expert, the best score first; null: not wanted. Written by the CPU kernel only.
     int32_t* chosen = nullptr;
 

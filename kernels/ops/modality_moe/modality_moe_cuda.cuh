@@ -67,7 +67,7 @@ __host__ __device__ inline ExpertMatrix expertMatrix(const ModalityMoe& a, int b
             (gateUp ? b.gateUpScales : b.downScales) + firstBlock * kTileRows, tiles, blocks};
 }
 
-// The shared experts' matrix, of 8 bits.
+// The shared experts' matrix, of 8 bits or as many as the others.
 template <Phase kPhase>
 __host__ __device__ inline ExpertMatrix sharedMatrix(const ModalityMoe& a) {
     const TiledMatrix& m = kPhase == Phase::kGateUp ? a.sharedGateUp : a.sharedDown;

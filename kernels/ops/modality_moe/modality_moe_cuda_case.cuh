@@ -19,7 +19,7 @@ namespace {
 using namespace ernie;
 
 struct Shape {
-    int hidden, widths[2], experts, topK, sharedWidth = 0;
+    int hidden, widths[2], experts, topK, sharedWidth = 0, sharedBits = 8;
 };
 
 // One layer's weights: random codes, scales that keep the numbers near 1.
@@ -52,7 +52,7 @@ struct Layer {
         };
         fill(0, s.experts, s.widths[0], bits);
         fill(1, s.experts, s.widths[1], bits);
-        if (s.sharedWidth > 0) fill(2, 1, s.sharedWidth, 8);
+        if (s.sharedWidth > 0) fill(2, 1, s.sharedWidth, s.sharedBits);
         std::normal_distribution<float> normal;
         router.resize(size_t(2) * s.experts * s.hidden);
         for (float& value : router) value = normal(random) * 2 / std::sqrt(float(s.hidden));
@@ -67,8 +67,8 @@ struct Layer {
             a.banks[bank] = {gateUp[bank].data(), gateUpScales[bank].data(), down[bank].data(), downScales[bank].data(),
                              shape.widths[bank]};
         if (shape.sharedWidth > 0) {
-            a.sharedGateUp = {gateUp[2].data(), gateUpScales[2].data(), 2 * shape.sharedWidth, shape.hidden, 8};
-            a.sharedDown = {down[2].data(), downScales[2].data(), shape.hidden, shape.sharedWidth, 8};
+            a.sharedGateUp = {gateUp[2].data(), gateUpScales[2].data(), 2 * shape.sharedWidth, shape.hidden, shape.sharedBits};
+            a.sharedDown = {down[2].data(), downScales[2].data(), shape.hidden, shape.sharedWidth, shape.sharedBits};
         }
         return a;
     }

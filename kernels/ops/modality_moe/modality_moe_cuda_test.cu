@@ -84,6 +84,7 @@ struct Errors {
 
 void testParity(const Shape& shape, const std::vector<int>& tokenCounts) {
     for (int bits : {4, 8}) {
+        if (shape.sharedBits < bits) continue;
         const Layer layer(shape, bits, 1);
         const DeviceLayer device(layer);
         for (ActivationType type : kTypes) {
@@ -103,8 +104,8 @@ void testParity(const Shape& shape, const std::vector<int>& tokenCounts) {
                                   nameOf(type), tokens, mix, error);
                     check(error <= toleranceOf(type, shape, tokens), what);
                 }
-            std::printf("hidden %d, widths %d/%d/%d, %d experts, top-%d, int%d, %s: worst error %.2e, %.2e from exact\n", shape.hidden,
-                        shape.widths[0], shape.widths[1], shape.sharedWidth, shape.experts, shape.topK, bits, nameOf(type), worst.rounded, worst.exact);
+            std::printf("hidden %d, widths %d/%d/%d, %d experts, top-%d, int%d, shared int%d, %s: worst error %.2e, %.2e from exact\n", shape.hidden,
+                        shape.widths[0], shape.widths[1], shape.sharedWidth, shape.experts, shape.topK, bits, shape.sharedBits, nameOf(type), worst.rounded, worst.exact);
         }
     }
 }
@@ -189,13 +190,15 @@ int main(int count, char** arguments) {
     if (kEmulated) {
         testParity(small, {1, 2, 9, 17, 33, 130});
         testParity({672, {544, 288}, 4, 2, 1088}, {2, 34});
+        testParity({672, {544, 288}, 4, 2, 1088, 4}, {2});
         testParity({1184, {1184, 32}, 2, 1}, {2});  // enough columns for every ring to go round
         testParity({224, {160, 96}, 6, 2}, {3, 258});
-        testParity({32, {32, 64}, 128, 8, 32}, {4, 20, 33});  // 20 tokens choose more experts than decode has rows of blocks
+        testParity({32, {32, 64}, 128, 8, 32, 4}, {4, 20, 33});  // 20 tokens choose more experts than decode has rows of blocks
     } else {
         testParity(small, {1, 2, 3, 4, 7, 16, 17, 32, 33, 128, 300, 5000});
         testParity({512, {256, 96}, 64, 6, 384}, {1, 2, 3, 4, 7, 16, 17, 33, 128, 300});
         testParity({2560, {1536, 512}, 64, 6, 3072}, {1, 5, 40});
+        testParity({2560, {1536, 512}, 64, 6, 3072, 4}, {1, 5, 40});
         testParity({32, {32, 64}, 128, 8}, {1, 4, 20, 33, 300});
     }
     testTiesGoToTheLowerExpert(small);

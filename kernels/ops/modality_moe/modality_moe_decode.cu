@@ -142,13 +142,13 @@ __device__ inline void storeSums(BlockMemory<kTokenTiles>& memory, const float (
 }
 
 // A tile pair of the shared experts, whose members are all tokens.
-template <typename T, int kTokenTiles, Phase kPhase>
+template <typename T, int kSharedBits, int kTokenTiles, Phase kPhase>
 __device__ inline void computeShared(const ModalityMoe& a, const MoeWorkspace& w, BlockMemory<kTokenTiles>& memory, int tilePair, int part) {
     const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
     const ExpertMatrix matrix = sharedMatrix<kPhase>(a);
     if (2 * tilePair >= matrix.tiles) return;
     const int parts = kPhase == Phase::kDown ? kSharedParts : 1, end = (part + 1) * matrix.blocks / parts;
-    TileStream<8, 2, kWarps> stream = streamOf<8>(memory.rings[warp], matrix, tilePair, part * matrix.blocks / parts, end, warp, lane);
+    TileStream<kSharedBits, 2, kWarps> stream = streamOf<kSharedBits>(memory.rings[warp], matrix, tilePair, part * matrix.blocks / parts, end, warp, lane);
     const T* rows = static_cast<const T*>(kPhase == Phase::kGateUp ? a.x : w.sharedHidden);
     const int width = kPhase == Phase::kGateUp ? a.hidden : w.sharedWidth;
     const T* x[kTokenTiles];
@@ -183,14 +183,14 @@ __device__ inline bool computeRouted(const ModalityMoe& a, const MoeWorkspace& w
 }
 
 // One block per (16 or 32 output rows: a tile pair) × (every kExpertRows-th of the chosen experts; or the shared ones). Bound by weight bytes.
-template <typename T, int kBits, int kTokenTiles, Phase kPhase>
+template <typename T, int kBits, int kSharedBits, int kTokenTiles, Phase kPhase>
 __global__ void __launch_bounds__(kWarps* kWarpSize, kTokenTiles == 1 ? 6 : 4) decodeKernel(ModalityMoe a, MoeWorkspace w) {
     __shared__ BlockMemory<kTokenTiles> memory;
     const int sharedRows = sharedBlockRows<kPhase>(w, gridDim.x), expertRows = gridDim.y - sharedRows;
     int index = int(blockIdx.y) - sharedRows;
     if (index < 0) {
-        if (kPhase == Phase::kDown) return computeShared<T, kTokenTiles, kPhase>(a, w, memory, blockIdx.x, blockIdx.y);
-        return computeShared<T, kTokenTiles, kPhase>(a, w, memory, blockIdx.y * gridDim.x + blockIdx.x, 0);
+        if (kPhase == Phase::kDown) return computeShared<T, kSharedBits, kTokenTiles, kPhase>(a, w, memory, blockIdx.x, blockIdx.y);
+        return computeShared<T, kSharedBits, kTokenTiles, kPhase>(a, w, memory, blockIdx.y * gridDim.x + blockIdx.x, 0);
     }
     while (computeRouted<T, kBits, kTokenTiles, kPhase>(a, w, memory, blockIdx.x, index)) {
         index += expertRows;
@@ -199,31 +199,32 @@ __global__ void __launch_bounds__(kWarps* kWarpSize, kTokenTiles == 1 ? 6 : 4) d
     }
 }
 
-template <typename T, int kBits, int kTokenTiles, Phase kPhase>
+template <typename T, int kBits, int kSharedBits, int kTokenTiles, Phase kPhase>
 void launchPhase(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
     const int width = maxTilePairs(a, w, kPhase);
     const dim3 grid(width, sharedBlockRows<kPhase>(w, width) + std::min(a.tokens * a.topK, kExpertRows));
-    launch(decodeKernel<T, kBits, kTokenTiles, kPhase>, grid, kWarps * kWarpSize, 0, stream, a, w);
+    launch(decodeKernel<T, kBits, kSharedBits, kTokenTiles, kPhase>, grid, kWarps * kWarpSize, 0, stream, a, w);
 }
 
-template <typename T, int kBits, int kTokenTiles>
+template <typename T, int kBits, int kSharedBits, int kTokenTiles>
 void launchTiles(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
-    launchPhase<T, kBits, kTokenTiles, Phase::kGateUp>(a, w, stream);
-    launchPhase<T, kBits, kTokenTiles, Phase::kDown>(a, w, stream);
+    launchPhase<T, kBits, kSharedBits, kTokenTiles, Phase::kGateUp>(a, w, stream);
+    launchPhase<T, kBits, kSharedBits, kTokenTiles, Phase::kDown>(a, w, stream);
 }
 
-template <typename T, int kBits>
+template <typename T, int kBits, int kSharedBits>
 void launchBits(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
     // An expert has at most one pair of each token, the shared ones have all tokens.
-    if (a.tokens <= 8) return launchTiles<T, kBits, 1>(a, w, stream);
-    if (a.tokens <= 16) return launchTiles<T, kBits, 2>(a, w, stream);
+    if (a.tokens <= 8) return launchTiles<T, kBits, kSharedBits, 1>(a, w, stream);
+    if (a.tokens <= 16) return launchTiles<T, kBits, kSharedBits, 2>(a, w, stream);
     static_assert(kMaxDecodeTokens == 32, "four tiles of 8");
-    launchTiles<T, kBits, 4>(a, w, stream);
+    launchTiles<T, kBits, kSharedBits, 4>(a, w, stream);
 }
 
 template <typename T>
 void launchType(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
-    a.bits == 4 ? launchBits<T, 4>(a, w, stream) : launchBits<T, 8>(a, w, stream);
+    if (a.bits == 8) return launchBits<T, 8, 8>(a, w, stream);
+    a.hasShared() && a.sharedDown.bits == 8 ? launchBits<T, 4, 8>(a, w, stream) : launchBits<T, 4, 4>(a, w, stream);
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 //          4 text_gate_up [E, 2I/16, H/32, 64·bits] uint8        5 text_gate_up_scales [E, 2I/16, H/32, 16] float16
 //          6 text_down [E, H/16, I/32, 64·bits] uint8            7 text_down_scales [E, H/16, I/32, 16] float16
 //          8…11 the same of the vision bank, with its own I
-//          12 shared_gate_up [2I/16, H/32, 512] uint8, 13 shared_gate_up_scales [2I/16, H/32, 16] float16, 14 shared_down and
-//          15 shared_down_scales [H/16, I/32, …]: the shared experts, optional, with their own I; 2…15 are weights
+//          12 shared_gate_up [2I/16, H/32, 64·bits] uint8, 13 shared_gate_up_scales [2I/16, H/32, 16] float16, 14 shared_down and
+//          15 shared_down_scales [H/16, I/32, …]: the shared experts, optional, with their own I, of 8 bits or as many as the others; 2…15 are weights
 // outputs  0 y, like x
 //          1 chosen [..., top_k] int32, optional, CPU only: bank · E + expert, the best score first
 // attributes top_k (int), norm_min (float)
@@ -70,8 +70,8 @@ ModalityMoe fixedArguments(const Ort::ConstKernelInfo& info, ActivationType type
     a.sharedGateUp = matrixWeight(info, kSharedInput, kName);
     a.sharedDown = matrixWeight(info, kSharedInput + 2, kName);
     expectMlp(kName, a.sharedGateUp, a.sharedDown);
-    if (a.sharedDown.rows != a.hidden || a.sharedGateUp.bits != 8 || a.sharedDown.bits != 8) {
-        throw std::runtime_error("ModalityMoe: shared experts want 8 bits and " + std::to_string(a.hidden) + " rows of down, got " + std::to_string(a.sharedDown.bits) + " and " + std::to_string(a.sharedDown.rows));
+    if (a.sharedDown.rows != a.hidden || a.sharedGateUp.bits != a.sharedDown.bits || (a.sharedDown.bits != 8 && a.sharedDown.bits != a.bits)) {
+        throw std::runtime_error("ModalityMoe: shared experts want 8 bits, or as many as the others, and " + std::to_string(a.hidden) + " rows of down, got " + std::to_string(a.sharedGateUp.bits) + " and " + std::to_string(a.sharedDown.bits) + " bits, " + std::to_string(a.sharedDown.rows) + " rows");
     }
     return a;
 }

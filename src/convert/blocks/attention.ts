@@ -6,7 +6,7 @@ import type { Graph, Value } from "../onnx/graph.ts";
 import { groupQueryAttention, type KvCache, type Qkv } from "../onnx/microsoft-ops.ts";
 import { cast, cos, gather, int64s, mul, rotaryEmbeddingPerToken, sin, split, transpose } from "../onnx/std-ops.ts";
 import { hasOwnLinear, linear } from "./linear.ts";
-import type { Build, MatrixParts } from "./weights.ts";
+import type { Build, LinearSource } from "./weights.ts";
 
 export type RotaryTables = { readonly cosines: Value; readonly sines: Value };
 
@@ -53,18 +53,20 @@ export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInp
       { name: name("v_proj"), rows: kvWidth },
     ],
     columns: hiddenSize,
+    bits: w.linearBits(layer),
   };
   const rotated = rotatedProjections(g, x, projections, build, inputs.rotary, heads);
   const cache = kvCache(g, build, inputs, layer);
   const { attended, presentKey, presentValue } = groupQueryAttention(g, rotated, cache, inputs, heads);
   g.directOutput(presentKey);
   g.directOutput(presentValue);
-  return linear(g.scope("o_proj"), attended, { parts: [{ name: name("o_proj"), rows: hiddenSize }], columns: queryWidth }, w);
+  const output = { parts: [{ name: name("o_proj"), rows: hiddenSize }], columns: queryWidth, bits: w.linearBits(layer) };
+  return linear(g.scope("o_proj"), attended, output, w);
 }
 
 type Heads = { readonly query: number; readonly kv: number };
 
-function rotatedProjections(g: Graph, x: Value, matrix: MatrixParts, { weights: w }: Build, tables: RotaryTables, heads: Heads): Qkv {
+function rotatedProjections(g: Graph, x: Value, matrix: LinearSource, { weights: w }: Build, tables: RotaryTables, heads: Heads): Qkv {
   const scope = g.scope("qkv_proj");
   if (hasOwnLinear(matrix, w)) return [linear(scope, x, matrix, w, { ...tables, headCount: heads.query + heads.kv })];
   const widths = matrix.parts.map(({ rows }) => rows);

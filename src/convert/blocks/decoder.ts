@@ -65,9 +65,10 @@ export function buildDecoder(build: Build, { cacheType = "activation", exposesRo
 }
 
 function feedForward(g: Graph, x: Value, build: Build, experts: Experts, layer: number): Value {
-  const { hiddenSize, denseWidth } = build.config.text;
-  if (build.config.moe.sparseLayers[layer]) return experts(g, x, layer);
-  return gatedMlp(g, x, { prefix: `model.layers.${layer}.mlp`, hiddenSize, width: denseWidth }, build.weights);
+  const { config, weights: w } = build;
+  const { hiddenSize, denseWidth } = config.text;
+  if (config.moe.sparseLayers[layer]) return experts(g, x, layer);
+  return gatedMlp(g, x, { prefix: `model.layers.${layer}.mlp`, hiddenSize, width: denseWidth, bits: w.linearBits(layer) }, w);
 }
 
 function declareInputs(g: Graph, config: ModelConfig, w: Weights) {
@@ -99,7 +100,7 @@ function insertVision(g: Graph, embedded: Value, features: Value, row: Value): V
 
 /**
  * Embedding and LM head. The table is not quantized, because a looked-up row costs next to nothing to read, and its rounding would be met
- * by every layer; the head, which is read whole for each token, is int8.
+ * by every layer; the head, which is read whole for each token, is.
  */
 function embeddingTable(g: Graph, w: Weights, { text }: ModelConfig) {
   const { vocabSize, hiddenSize, tiedEmbedding } = text;
@@ -108,7 +109,7 @@ function embeddingTable(g: Graph, w: Weights, { text }: ModelConfig) {
   const table = w.table(g, embeddingName, vocabSize, hiddenSize);
   const lookUp = (ids: Value) => cast(g, gather(g, table, ids), w.activation);
   const headScope = g.scope("lm_head");
-  const headMatrix = { parts: [{ name: headName, rows: vocabSize }], columns: hiddenSize };
+  const headMatrix = { parts: [{ name: headName, rows: vocabSize }], columns: hiddenSize, bits: w.linearBits("head") };
   if (w.isQuantized) return { lookUp, head: (x: Value) => linear(headScope, x, headMatrix, w) };
   const headTable = tiedEmbedding ? table : w.table(headScope, headName, vocabSize, hiddenSize);
   return { lookUp, head: (x: Value) => matMulTransposed(headScope, x, headTable) };

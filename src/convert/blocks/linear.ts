@@ -1,4 +1,4 @@
-// Linear layers of the decoder: int8 unless unquantized, in tiles for our own operator where it is there.
+// Linear layers of the decoder: int8 or int4 unless unquantized, in tiles for our own operator where it is there.
 
 import { assert } from "../../core/errors.ts";
 import { packTiles, quantizedLinear, tiledShapes, tileRows, type RowRotation, type TiledMatrix } from "../onnx/custom-ops.ts";
@@ -7,20 +7,18 @@ import { matMulNBits } from "../onnx/microsoft-ops.ts";
 import { matMul } from "../onnx/std-ops.ts";
 import { arrangeRows } from "../quantize/arrange-rows.ts";
 import { blockLength, type QuantizedRows } from "../quantize/blockwise.ts";
-import { encodeFloats, splitRows, type MatrixParts, type Weights } from "./weights.ts";
-
-const bits = 8;
+import { encodeFloats, splitRows, type LinearSource, type MatrixParts, type Weights } from "./weights.ts";
 
 /** x [..., columns] → [..., Σ rows]; `rotation` is for what our own operator computes. */
-export function linear(g: Graph, x: Value, matrix: MatrixParts, w: Weights, rotation?: RowRotation): Value {
-  const { parts, columns } = matrix;
+export function linear(g: Graph, x: Value, matrix: LinearSource, w: Weights, rotation?: RowRotation): Value {
+  const { parts, columns, bits } = matrix;
   if (hasOwnLinear(matrix, w)) {
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-    const pieces = parts.flatMap(({ name, rows: count }) => rowPieces({ name, shape: [count, columns] }, columns, w));
-    return quantizedLinear(g, x, tiledMatrix(g, pieces, rows, columns), rotation);
+    const pieces = parts.flatMap(({ name, rows: count }) => rowPieces({ name, shape: [count, columns] }, columns, bits, w));
+    return quantizedLinear(g, x, tiledMatrix(g, pieces, rows, columns, bits), rotation);
   }
   assert(!rotation, "only our own operator rotates what it computes");
-  return w.isQuantized ? matMulNBits(g, x, w.quantizedMatrix(g, matrix, bits)) : matMul(g, x, w.transposedMatrix(g, matrix, w.activation));
+  return w.isQuantized ? matMulNBits(g, x, w.quantizedMatrix(g, matrix)) : matMul(g, x, w.transposedMatrix(g, matrix, w.activation));
 }
 
 /** Whether our own operator computes the layer: it must be there, and the matrix made of whole tiles. */
@@ -35,8 +33,8 @@ export type TilePiece = {
   readonly quantize: (tensors: readonly Float32Array[]) => QuantizedRows;
 };
 
-/** The rows of a tensor as they are, int8, each widened with zeros to `columns`. */
-export function rowPieces(tensor: TensorRef, columns: number, w: Weights): TilePiece[] {
+/** The rows of a tensor as they are, quantized, each widened with zeros to `columns`. */
+export function rowPieces(tensor: TensorRef, columns: number, bits: 4 | 8, w: Weights): TilePiece[] {
   const ownColumns = tensor.shape[1]!;
   return splitRows(tensor, tileRows).map(({ rows, reads, arrange }) => ({
     rows,
@@ -53,8 +51,8 @@ export function rowPieces(tensor: TensorRef, columns: number, w: Weights): TileP
   }));
 }
 
-/** The int8 matrix [rows, columns] that the pieces make together. */
-export function tiledMatrix(g: Graph, pieces: readonly TilePiece[], rows: number, columns: number): TiledMatrix {
+/** The matrix [rows, columns] that the pieces make together. */
+export function tiledMatrix(g: Graph, pieces: readonly TilePiece[], rows: number, columns: number, bits: 4 | 8): TiledMatrix {
   const shapes = tiledShapes([], rows, columns, bits);
   const values = [
     { name: "tiles", dtype: "uint8" as const, shape: shapes.codes },

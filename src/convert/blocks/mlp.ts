@@ -1,6 +1,5 @@
 // SwiGLU: down( silu(gate(x)) · up(x) ). Dense layers and shared experts are this.
 
-import type { ModelConfig } from "../../core/model-config.ts";
 import { alternatingTiles, gatedMlpOfTiles, type TiledMatrix, type TiledMlp } from "../onnx/custom-ops.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { quickGelu } from "../onnx/microsoft-ops.ts";
@@ -8,30 +7,31 @@ import { mul, split } from "../onnx/std-ops.ts";
 import { arrangeRows } from "../quantize/arrange-rows.ts";
 import { blockLength } from "../quantize/blockwise.ts";
 import { linear, rowPieces, tiledMatrix, type TilePiece } from "./linear.ts";
-import { splitRows, type Weights } from "./weights.ts";
+import { splitRows, type Build, type Weights } from "./weights.ts";
 
 export type MlpSource = {
   /** Names the checkpoint's module, e.g. `model.layers.0.mlp`. */
   readonly prefix: string;
   readonly hiddenSize: number;
   readonly width: number;
+  readonly bits: 4 | 8;
 };
 
 /** Where the checkpoint has the shared experts, which are one MLP. */
-export function sharedExperts({ moe, text }: ModelConfig, layer: number): MlpSource | undefined {
+export function sharedExperts({ config: { moe, text }, weights }: Build, layer: number): MlpSource | undefined {
   if (moe.sharedWidth === 0) return undefined;
-  return { prefix: `model.layers.${layer}.mlp.shared_experts`, hiddenSize: text.hiddenSize, width: moe.sharedWidth };
+  return { prefix: `model.layers.${layer}.mlp.shared_experts`, hiddenSize: text.hiddenSize, width: moe.sharedWidth, bits: weights.linearBits(layer) };
 }
 
 /** x [..., hiddenSize] → like x */
 export function gatedMlp(g: Graph, x: Value, source: MlpSource, w: Weights): Value {
-  const { prefix, hiddenSize, width } = source;
+  const { prefix, hiddenSize, width, bits } = source;
   if (w.hasOwnOperators && hiddenSize % blockLength === 0) return gatedMlpOfTiles(g, x, mlpTiles(g, source, w));
   const gateUpParts = ["gate_proj", "up_proj"].map((name) => ({ name: `${prefix}.${name}.weight`, rows: width }));
-  const gateUp = linear(g.scope("gate_up_proj"), x, { parts: gateUpParts, columns: hiddenSize }, w);
+  const gateUp = linear(g.scope("gate_up_proj"), x, { parts: gateUpParts, columns: hiddenSize, bits }, w);
   const [gate, up] = split(g, gateUp, [width, width]);
   const inner = mul(g, quickGelu(g, gate!, 1), up!);
-  const down = { parts: [{ name: `${prefix}.down_proj.weight`, rows: hiddenSize }], columns: width };
+  const down = { parts: [{ name: `${prefix}.down_proj.weight`, rows: hiddenSize }], columns: width, bits };
   return linear(g.scope("down_proj"), inner, down, w);
 }
 
@@ -44,8 +44,8 @@ export function mlpTiles(g: Graph, source: MlpSource, w: Weights): TiledMlp {
 const paddedWidth = (width: number) => Math.ceil(width / blockLength) * blockLength;
 
 /** Tiles of gate and up in turns; a piece has the same rows of both. */
-function gateUpTiles(g: Graph, { prefix, hiddenSize, width }: MlpSource, w: Weights): TiledMatrix {
-  const format = { bits: 8 as const, columns: hiddenSize, width: hiddenSize };
+function gateUpTiles(g: Graph, { prefix, hiddenSize, width, bits }: MlpSource, w: Weights): TiledMatrix {
+  const format = { bits, columns: hiddenSize, width: hiddenSize };
   const sources = ["gate_proj", "up_proj"].map((name) =>
     splitRows({ name: `${prefix}.${name}.weight`, shape: [width, hiddenSize] }, blockLength),
   );
@@ -57,16 +57,17 @@ function gateUpTiles(g: Graph, { prefix, hiddenSize, width }: MlpSource, w: Weig
       reads: [...gate.reads, ...up.reads],
       quantize: (tensors) =>
         arrangeRows(
-          tensors.map((values) => w.quantize(values, hiddenSize, format.bits, "float16")),
+          tensors.map((values) => w.quantize(values, hiddenSize, bits, "float16")),
           order,
           format,
         ),
     };
   });
-  return tiledMatrix(g, pieces, 2 * paddedWidth(width), hiddenSize);
+  return tiledMatrix(g, pieces, 2 * paddedWidth(width), hiddenSize, bits);
 }
 
-function downTiles(g: Graph, { prefix, hiddenSize, width }: MlpSource, w: Weights): TiledMatrix {
+function downTiles(g: Graph, { prefix, hiddenSize, width, bits }: MlpSource, w: Weights): TiledMatrix {
   const columns = paddedWidth(width);
-  return tiledMatrix(g, rowPieces({ name: `${prefix}.down_proj.weight`, shape: [hiddenSize, width] }, columns, w), hiddenSize, columns);
+  const pieces = rowPieces({ name: `${prefix}.down_proj.weight`, shape: [hiddenSize, width] }, columns, bits, w);
+  return tiledMatrix(g, pieces, hiddenSize, columns, bits);
 }

@@ -16,7 +16,7 @@ export function allExperts(g: Graph, visionExpert: Value, build: Build): Experts
   const routed = mergedExperts(g, visionExpert, build);
   return (scope, x, layer) => {
     const fromRouted = routed(scope, x, layer);
-    const shared = sharedExperts(build.config, layer);
+    const shared = sharedExperts(build, layer);
     return shared ? add(scope, fromRouted, gatedMlp(scope.scope("shared_experts"), x, shared, build.weights)) : fromRouted;
   };
 }

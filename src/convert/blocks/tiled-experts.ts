@@ -17,7 +17,7 @@ export function tiledExperts(visionExpert: Value, build: Build): Experts {
   return (g, x, layer) => {
     const prefix = `model.layers.${layer}.mlp`;
     const scope = g.scope("experts");
-    const shared = sharedExperts(build.config, layer);
+    const shared = sharedExperts(build, layer);
     const experts = {
       text: bankWeights(scope.scope("text"), layer, { firstExpert: 0, ownWidth: textWidth }, build),
       vision: bankWeights(scope.scope("vision"), layer, { firstExpert: expertCount, ownWidth: visionWidth }, build),

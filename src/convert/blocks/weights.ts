@@ -37,6 +37,9 @@ export type Build = {
 /** Rows of several checkpoint matrices [rows, columns], one below the other. */
 export type MatrixParts = { readonly parts: readonly { readonly name: string; readonly rows: number }[]; readonly columns: number };
 
+/** A matrix of the decoder that may be quantized. */
+export type LinearSource = MatrixParts & { readonly bits: 4 | 8 };
+
 /** Rows of a matrix [rows, columns], and how they come out of checkpoint tensors. */
 export type RowSource = Pick<Piece, "rows" | "reads"> & { readonly arrange: (tensors: readonly Float32Array[]) => Float32Array };
 
@@ -63,7 +66,15 @@ export class Weights {
 
   /** Of a weight of a routed expert, where they are quantized. */
   get expertBits(): 4 | 8 {
-    return this.precision === "int4" ? 4 : 8;
+    return this.precision === "int8" ? 8 : 4;
+  }
+
+  /**
+   * Of a weight of attention, shared experts and LM head, where they are quantized. The first layer is never int4: all others
+   * work on what it gets wrong (docs/quantization.md).
+   */
+  linearBits(layer: number | "head"): 4 | 8 {
+    return this.precision === "int4-all" && layer !== 0 ? 4 : 8;
   }
 
   /** Type of matrices that are not quantized in any format: half precision, but float32 where nothing may be rounded. */
@@ -126,7 +137,7 @@ export class Weights {
     return this.plain(g, "weight", dtype, [columns, rowCount], [{ rows: columns, reads, arrange }]);
   }
 
-  quantizedMatrix(g: Graph, { parts, columns }: MatrixParts, bits: 4 | 8): QuantizedMatrix {
+  quantizedMatrix(g: Graph, { parts, columns, bits }: LinearSource): QuantizedMatrix {
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
     const blocks = Math.ceil(columns / blockLength);
     const sources = parts.flatMap((part) => splitRows({ name: part.name, shape: [part.rows, columns] }));
