@@ -32,7 +32,7 @@ type ConvertFlags = {
 };
 
 const calibrateHelp =
-  "round int4 experts for what they are given, found out by running sample chats: JSON Lines of chat requests, or built-in ones; takes several times as long, and the memory that serving takes";
+  "round int4 weights for what they are given, found out by running sample chats: JSON Lines of chat requests, or built-in ones; takes several times as long, and the memory that serving takes";
 
 const convertExamples = `
 Examples:

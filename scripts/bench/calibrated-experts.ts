@@ -4,9 +4,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { calibratedInput } from "../../src/convert/calibrated-inputs.ts";
 import { CalibrationFile, CalibrationWriter } from "../../src/convert/calibration-file.ts";
 import { ExpertCalibration, type Expert } from "../../src/convert/quantize/expert-calibration.ts";
 import { MatrixProducts } from "../../src/convert/quantize/matrix-products.ts";
+import { RecordedInputs } from "../../src/convert/quantize/recorded-inputs.ts";
 import { syntheticConfig } from "../../src/convert/synthetic-shapes.ts";
 import { drawNormal } from "../../src/convert/synthetic-values.ts";
 import { roundToFloat16 } from "../../src/core/half.ts";
@@ -21,15 +23,17 @@ timeProducts();
 try {
   const path = join(folder, "calibration");
   const visionExpert = Uint8Array.from({ length: tokenCount }, (_, token) => token % 2);
-  const writer = new CalibrationWriter(path, { hiddenSize: text.hiddenSize, layers: [1], visionExpert });
-  writer.append(1, 0, draw("inputs", tokenCount * text.hiddenSize, 1));
+  const input = calibratedInput.experts(1);
+  const writer = new CalibrationWriter(path, { inputs: new Map([[input, text.hiddenSize]]), visionExpert });
+  writer.append(input, 0, draw("inputs", tokenCount * text.hiddenSize, 1));
   writer.finish();
-  const calibration = new ExpertCalibration(CalibrationFile.open(path), moe);
+  const inputs = new RecordedInputs(CalibrationFile.open(path));
+  const calibration = new ExpertCalibration(inputs, moe);
   const rows = [measureBank(calibration, "text", moe.textWidth), measureBank(calibration, "vision", moe.visionWidth)];
   const seconds = rows.reduce((sum, { bankMs, expertMs }) => sum + (sparseLayerCount * (bankMs + moe.expertCount * expertMs)) / 1000, 0);
   console.log(`all ${sparseLayerCount} layers: ${(seconds / 60).toFixed(0)} minutes of one core`);
   console.log(`peak memory of the process: ${(process.resourceUsage().maxRSS / 2 ** 20).toFixed(2)} GiB`);
-  calibration.close();
+  inputs.close();
 } finally {
   rmSync(folder, { recursive: true });
 }

@@ -8,7 +8,7 @@ import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
 import type { CalibrationPrompts } from "../../src/cli/calibration/encode-prompts.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { ScaleRule } from "../../src/convert/quantize/blockwise.ts";
-import type { ConversionSettings, WeightFormat } from "../../src/core/manifest.ts";
+import type { ConversionSettings } from "../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../src/core/prompt.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
@@ -50,7 +50,7 @@ const studies: Study[] = [
 const operators: ConversionSettings["experts"][] = findKernelLibrary() ? [undefined, "modality-moe"] : [undefined];
 
 console.log(
-  "| model | calibrated on | experts' operator | positions | int8 | plain | searched | calibrated | searched / plain | calibrated / plain |",
+  "| model | calibrated on | operators | weights | positions | plain | searched | calibrated | searched / plain | calibrated / plain |",
 );
 console.log(`|${"---|".repeat(10)}`);
 for (const study of studies) await measure(study);
@@ -60,22 +60,26 @@ async function measure({ model, checkpoint, measuredOn, calibratedOn, calibratio
     const prompts = await measuredOn(folder);
     return { encoded: prompts, logits: allLogits(folder, prompts), vocabSize: readManifest(folder).config.text.vocabSize };
   });
+  const positions = logits.reduce((sum, { length }) => sum + length / vocabSize, 0);
   for (const experts of operators) {
-    const settings = (weights: WeightFormat) => ({ weights, activations: "fp32" as const, ...(experts && { experts }) });
-    const diverge = (weights: WeightFormat, rounding: Rounding) =>
-      withModel(checkpoint, settings(weights), rounding, async (folder) => meanDivergence(logits, allLogits(folder, encoded), vocabSize));
-    const int8 = await diverge("int8", {});
-    const plain = await diverge("int4", { scaleRule: "plain" });
-    const searched = await diverge("int4", {});
-    const calibrated = await inTemporaryFolder(async (folder) => {
+    for (const weights of ["int8", "int4", "int4-all"] as const) {
+      const settings = { weights, activations: "fp32" as const, ...(experts && { experts }) };
+      const diverge = (rounding: Rounding) =>
+        withModel(checkpoint, settings, rounding, async (folder) => meanDivergence(logits, allLogits(folder, encoded), vocabSize));
+      const searched = await diverge({});
+      const [plain, calibrated] = weights === "int8" ? [] : [await diverge({ scaleRule: "plain" }), await calibrate(settings, diverge)];
+      const divergences = [plain, searched, calibrated].map((value) => value?.toExponential(2) ?? "");
+      const ratios = [searched, calibrated].map((value) => (value && plain ? (value / plain).toFixed(2) : ""));
+      console.log(`| ${[model, calibratedOn, experts ?? "onnxruntime", weights, positions, ...divergences, ...ratios].join(" | ")} |`);
+    }
+  }
+
+  function calibrate(settings: ConversionSettings, diverge: (rounding: Rounding) => Promise<number>): Promise<number> {
+    return inTemporaryFolder(async (folder) => {
       const file = join(folder, "calibration");
-      await recordCalibration(checkpoint, settings("int4"), calibration, file);
-      return diverge("int4", { calibration: file });
+      await recordCalibration(checkpoint, settings, calibration, file);
+      return diverge({ calibration: file });
     });
-    const positions = logits.reduce((sum, { length }) => sum + length / vocabSize, 0);
-    const divergences = [int8, plain, searched, calibrated].map((value) => value.toExponential(2));
-    const ratios = [searched / plain, calibrated / plain].map((ratio) => ratio.toFixed(2));
-    console.log(`| ${[model, calibratedOn, experts ?? "onnxruntime", positions, ...divergences, ...ratios].join(" | ")} |`);
   }
 }
 

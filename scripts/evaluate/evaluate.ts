@@ -9,7 +9,7 @@ import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
 import type { CalibrationPrompts } from "../../src/cli/calibration/encode-prompts.ts";
 import { encodeChats } from "../../src/cli/kv-scales.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
-import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";
+import type { ConversionSettings } from "../../src/core/manifest.ts";
 import type { KvScales } from "../../src/model/kv-cache.ts";
 import { measureKvScales } from "../../src/model/kv-scales.ts";
 import { readManifest } from "../../src/model-folder.ts";
@@ -30,12 +30,15 @@ const switches = ["off", "on"] as const;
 const columns: { name: string; outputs: Record<(typeof switches)[number], string[]> }[] = [
   { name: "transformers", outputs: { off: cases.map((item) => item.hf_output_off), on: cases.map((item) => item.hf_output_on) } },
 ];
-const choices: ConversionSettings[] = weightFormats.map((weights) => ({ weights, activations: "fp32" }));
-if (findKernelLibrary()) choices.push({ weights: "int4", activations: "fp32", experts: "modality-moe" });
+const choices: ConversionSettings[] = (["fp32", "int8", "int4"] as const).map((weights) => ({ weights, activations: "fp32" }));
+if (findKernelLibrary()) {
+  for (const weights of ["int4", "int4-all"] as const) choices.push({ weights, activations: "fp32", experts: "modality-moe" });
+}
 for (const settings of choices) {
   const name = `${settings.weights}${settings.experts ? `, ${settings.experts}` : ""}${hasInt8Cache ? ", int8 cache" : ""}`;
   columns.push({ name, outputs: await answerAll(settings) });
-  if (settings.weights === "int4") columns.push({ name: `${name}, calibrated`, outputs: await answerAll(settings, await builtInChats()) });
+  if (settings.weights.startsWith("int4"))
+    columns.push({ name: `${name}, calibrated`, outputs: await answerAll(settings, await builtInChats()) });
 }
 
 for (const thinking of switches) {

@@ -19,7 +19,8 @@ import { Runtime } from "../../src/runtime/runtime.ts";
 const hidden = 2560;
 const layers: Record<string, (g: Graph, x: Value, w: Weights) => Value> = {
   "attention's qkv, 3584 rows": (g, x, w) => linear(g, x, { parts: [{ name: "qkv", rows: 3584 }], columns: hidden, bits: 8 }, w),
-  "an MLP as wide as the shared experts, 3072": (g, x, w) => gatedMlp(g, x, { prefix: "shared", hiddenSize: hidden, width: 3072, bits: 8 }, w),
+  "an MLP as wide as the shared experts, 3072": (g, x, w) =>
+    gatedMlp(g, x, { prefix: "shared", hiddenSize: hidden, width: 3072, bits: 8 }, w),
   "dense layer, width 12288": (g, x, w) => gatedMlp(g, x, { prefix: "dense", hiddenSize: hidden, width: 12288, bits: 8 }, w),
 };
 const operators = { own: "modality-moe", onnxruntime: undefined } as const;

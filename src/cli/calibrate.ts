@@ -1,7 +1,8 @@
-// `ernie-vl convert --calibrate`: converts, asks the result about sample chats, and converts again for what its experts were given.
+// `ernie-vl convert --calibrate`: converts, asks the result about sample chats, and converts again for what its matrices were given.
 
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
+import { calibratedInputs } from "../convert/calibrated-inputs.ts";
 import { requireDiskSpace } from "../convert/disk-space.ts";
 import { prepareTarget } from "../convert/output-folder.ts";
 import { planConversion } from "../convert/plan.ts";
@@ -32,7 +33,7 @@ export type CalibrateOptions = {
 type Say = (line: string) => void;
 
 /**
- * Converts `source` with int4 experts rounded for the inputs they get. What is done stays beside the target until all is done: killed or
+ * Converts `source` with int4 weights rounded for the inputs they get. What is done stays beside the target until all is done: killed or
  * stopped, the same command goes on from there and ends with the same bytes. An error leaves nothing behind. Throws a UserError.
  */
 export async function convertCalibrated(source: Source, target: string, options: CalibrateOptions, say: Say): Promise<void> {
@@ -59,11 +60,11 @@ export async function convertCalibrated(source: Source, target: string, options:
   });
 }
 
-/** Int8 experts lose next to nothing to rounding, and fp32 is not rounded. */
+/** Int8 loses next to nothing to rounding, and fp32 is not rounded. */
 function refuseOtherWeights({ weights }: ConversionSettings): void {
-  if (weights === "int4") return;
-  const reason = weights === "int8" ? "int8 experts lose almost nothing to rounding" : "fp32 weights are not rounded";
-  throw new UserError(`--calibrate is for --weights int4: ${reason}; leave --calibrate out`);
+  if (weights.startsWith("int4")) return;
+  const reason = weights === "int8" ? "int8 weights lose almost nothing to rounding" : "fp32 weights are not rounded";
+  throw new UserError(`--calibrate is for --weights int4 and int4-all: ${reason}; leave --calibrate out`);
 }
 
 function lookInto(source: Source): Pick<TensorSource, "config" | "companionFolder"> {
@@ -94,15 +95,15 @@ function convertOptions({ programVersion, overwrite }: CalibrateOptions, setting
 function requireSpace(config: ModelConfig, target: string, settings: ConversionSettings, say: Say): void {
   const { dataFiles } = planConversion({ config, settings, inspect: false, probe: true });
   const modelBytes = dataFiles.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const neededBytes = modelBytes + recordedBytes(config);
+  const neededBytes = modelBytes + recordedBytes(config, settings);
   requireDiskSpace(dirname(target), neededBytes - bytesOfEarlierWork(target));
   say(`Converting with calibration: three steps, ${formatBytes(neededBytes)} of disk space, ${formatBytes(modelBytes)} in the end`);
 }
 
-/** At most: float16 for every token and layer with experts, the last sequence being as long as can be. */
-function recordedBytes({ text, moe }: ModelConfig): number {
-  const tokenCount = calibrationTokens + calibrationContextLength(text);
-  return 2 * tokenCount * text.hiddenSize * moe.sparseLayers.filter(Boolean).length;
+/** At most: float16 for every token and input, the last sequence being as long as can be. */
+function recordedBytes(config: ModelConfig, { weights }: ConversionSettings): number {
+  const tokenCount = calibrationTokens + calibrationContextLength(config.text);
+  return [...calibratedInputs(config, weights).values()].reduce((sum, width) => sum + 2 * tokenCount * width, 0);
 }
 
 type CalibrationOptions = CalibrateOptions & { readonly prompts: EncodedPrompts; readonly signal: AbortSignal };

@@ -4,7 +4,10 @@ import { Option } from "commander";
 import { activationFormats, expertChoices, weightFormats } from "../core/manifest.ts";
 
 export const weightsOption = (): Option =>
-  new Option("--weights <format>", "precision of the weights when a checkpoint is converted (default: int4)").choices(weightFormats);
+  new Option(
+    "--weights <format>",
+    "precision of the weights when a checkpoint is converted: int4 rounds routed experts to 4 bits and the rest to 8, int4-all nearly all to 4 (default: int4)",
+  ).choices(weightFormats);
 
 export const activationsOption = (fallback: string): Option =>
   new Option(

@@ -1,5 +1,5 @@
-// What the routed experts were fed in a calibration run: a safetensors file of float16 numbers with `vision_expert` [tokens], 1 where the
-// vision bank serves, and for each layer with experts `layers.N.input` [tokens, hidden], what its routers and experts see.
+// What int4 matrices were fed in a calibration run: a safetensors file of float16 numbers with `vision_expert` [tokens], 1 where the
+// vision bank serves, and the inputs that calibrated-inputs.ts names, each [tokens, width].
 
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { assert, UserError } from "../core/errors.ts";
@@ -9,13 +9,11 @@ import { SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 import { writing } from "./file-errors.ts";
 
 const bankName = "vision_expert";
-const layerPattern = /^layers\.(\d+)\.input$/;
 const remedy = "make it again with a calibration run";
 
 export type CalibrationShape = {
-  readonly hiddenSize: number;
-  /** Layers with experts. */
-  readonly layers: readonly number[];
+  /** Name → numbers of a token. */
+  readonly inputs: ReadonlyMap<string, number>;
   /** [tokens] 1 where the vision bank serves the token */
   readonly visionExpert: Uint8Array;
 };
@@ -25,52 +23,51 @@ export class CalibrationWriter {
   readonly #path: string;
   readonly #partialPath: string;
   readonly #fd: number;
-  readonly #hiddenSize: number;
   readonly #tokenCount: number;
-  /** Layer → where its values begin in the file, and how many of them are still to come. */
-  readonly #layers: ReadonlyMap<number, { readonly fileOffset: number; missing: number }>;
+  /** Name → where its values begin in the file, and how many of them are still to come. */
+  readonly #inputs: ReadonlyMap<string, { readonly fileOffset: number; readonly width: number; missing: number }>;
 
   /** Throws a UserError when the file cannot be written. */
-  constructor(path: string, { hiddenSize, layers, visionExpert }: CalibrationShape) {
+  constructor(path: string, { inputs, visionExpert }: CalibrationShape) {
     this.#path = path;
     this.#partialPath = `${path}.partial`;
-    this.#hiddenSize = hiddenSize;
     this.#tokenCount = visionExpert.length;
-    const valueCount = this.#tokenCount * hiddenSize;
-    const bankBytes = 2 * this.#tokenCount;
+    const tokenCount = visionExpert.length;
     const header = encodeHeader([
-      { name: bankName, shape: [this.#tokenCount] },
-      ...layers.map((layer) => ({ name: `layers.${layer}.input`, shape: [this.#tokenCount, hiddenSize] })),
+      { name: bankName, shape: [tokenCount] },
+      ...[...inputs].map(([name, width]) => ({ name, shape: [tokenCount, width] })),
     ]);
-    const dataOffset = header.length + bankBytes;
-    this.#layers = new Map(layers.map((layer, i) => [layer, { fileOffset: dataOffset + 2 * i * valueCount, missing: valueCount }]));
+    let fileOffset = header.length + 2 * tokenCount;
+    const places = [...inputs].map(([name, width]) => {
+      const place = { fileOffset, width, missing: tokenCount * width };
+      fileOffset += 2 * place.missing;
+      return [name, place] as const;
+    });
+    this.#inputs = new Map(places);
     this.#fd = writing(this.#partialPath, () => openSync(this.#partialPath, "w"));
     this.#write(header, 0);
     this.#write(toFloat16(Float32Array.from(visionExpert)), header.length);
   }
 
   /**
-   * What tokens `firstToken`, `firstToken` + 1, … bring to the experts of `layer`: values [n, hidden]. Each token comes once. Throws a
+   * What tokens `firstToken`, `firstToken` + 1, … are to the matrices behind an input: values [n, width]. Each token comes once. Throws a
    * UserError when float16 cannot hold a number, or the disk refuses.
    */
-  append(layer: number, firstToken: number, values: Float32Array): void {
-    const place = this.#layers.get(layer);
-    assert(
-      place && firstToken + values.length / this.#hiddenSize <= this.#tokenCount,
-      `calibration of layer ${layer} from ${firstToken} on`,
-    );
+  append(name: string, firstToken: number, values: Float32Array): void {
+    const place = this.#inputs.get(name);
+    assert(place && firstToken + values.length / place.width <= this.#tokenCount, `calibration of ${name} from ${firstToken} on`);
     const halves = toFloat16(values);
     const wrong = halves.findIndex((half) => (half & 0x7c00) === 0x7c00);
     if (wrong >= 0) {
-      throw new UserError(`layer ${layer}: expected inputs of the experts within ±65504, got ${values[wrong]}; is the checkpoint intact?`);
+      throw new UserError(`${name}: expected inputs within ±65504, got ${values[wrong]}; is the checkpoint intact?`);
     }
-    this.#write(halves, place.fileOffset + 2 * firstToken * this.#hiddenSize);
+    this.#write(halves, place.fileOffset + 2 * firstToken * place.width);
     place.missing -= values.length;
   }
 
   /** Moves the complete file into place. */
   finish(): void {
-    for (const [layer, { missing }] of this.#layers) assert(missing === 0, `${missing} values of layer ${layer} are missing`);
+    for (const [name, { missing }] of this.#inputs) assert(missing === 0, `${missing} values of ${name} are missing`);
     writing(this.#path, () => {
       fsyncSync(this.#fd);
       renameSync(this.#partialPath, this.#path); // what fails up to here leaves a file for `discard` to close
@@ -94,9 +91,9 @@ export class CalibrationWriter {
 
 export class CalibrationFile {
   readonly path: string;
-  readonly hiddenSize: number;
   readonly tokenCount: number;
-  readonly layers: readonly number[];
+  /** Name → numbers of a token. */
+  readonly inputs: ReadonlyMap<string, number>;
   /** [tokens] 1 where the vision bank serves the token */
   readonly visionExpert: Uint8Array;
   readonly #file: SafetensorsFile;
@@ -116,16 +113,14 @@ export class CalibrationFile {
     this.#file = file;
     this.path = file.path;
     const bank = file.tensors.get(bankName);
-    const layers = [...file.tensors.values()].filter((entry) => entry !== bank);
-    const [tokenCount = 0, hiddenSize = 0] = layers[0]?.shape ?? [];
-    const isLayer = ({ name, dtype, shape }: TensorEntry) =>
-      layerPattern.test(name) && dtype === "F16" && shape.join() === `${tokenCount},${hiddenSize}`;
-    if (tokenCount * hiddenSize === 0 || bank?.dtype !== "F16" || bank.shape.join() !== `${tokenCount}` || !layers.every(isLayer)) {
-      throw new UserError(`${file.path} is not a calibration file: expected ${bankName} and layers.N.input in float16; ${remedy}`);
+    const [tokenCount = 0] = bank?.shape ?? [];
+    const inputs = [...file.tensors.values()].filter((entry) => entry !== bank);
+    const isInput = ({ dtype, shape }: TensorEntry) => dtype === "F16" && shape.length === 2 && shape[0] === tokenCount && shape[1]! > 0;
+    if (bank?.dtype !== "F16" || bank.shape.length !== 1 || tokenCount * inputs.length === 0 || !inputs.every(isInput)) {
+      throw new UserError(`${file.path} is not a calibration file: expected ${bankName} and inputs of matrices in float16; ${remedy}`);
     }
     this.tokenCount = tokenCount;
-    this.hiddenSize = hiddenSize;
-    this.layers = layers.map(({ name }) => Number(layerPattern.exec(name)![1])).toSorted((a, b) => a - b);
+    this.inputs = new Map(inputs.map(({ name, shape }) => [name, shape[1]!]));
     this.visionExpert = Uint8Array.from(this.#read(bank, 0, tokenCount));
     if (this.visionExpert.some((bit) => bit > 1)) throw this.#damaged(bankName);
   }
@@ -135,16 +130,11 @@ export class CalibrationFile {
     return hashFile(this.path).sha256;
   }
 
-  /** All tokens of a layer: [tokens, hidden] */
-  layer(layer: number): Float32Array {
-    return this.rows(layer, 0, this.tokenCount);
-  }
-
-  /** Tokens `firstToken` … `firstToken + count − 1` of a layer: [count, hidden]. Throws a UserError when the file is damaged. */
-  rows(layer: number, firstToken: number, count: number): Float32Array {
-    const entry = this.#file.tensors.get(`layers.${layer}.input`);
-    assert(entry, `layer ${layer} is not in ${this.path}`);
-    return this.#read(entry, firstToken * this.hiddenSize, count * this.hiddenSize);
+  /** Tokens `firstToken` … `firstToken + count − 1` of an input: [count, width]. Throws a UserError when the file is damaged. */
+  rows(name: string, firstToken: number, count: number): Float32Array {
+    const [entry, width] = [this.#file.tensors.get(name), this.inputs.get(name)];
+    assert(entry && width, `${name} is not in ${this.path}`);
+    return this.#read(entry, firstToken * width, count * width);
   }
 
   close(): void {

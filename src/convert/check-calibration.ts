@@ -3,8 +3,9 @@
 import { UserError } from "../core/errors.ts";
 import type { ConversionSettings, Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
+import { calibratedInputs } from "./calibrated-inputs.ts";
 import { CalibrationFile } from "./calibration-file.ts";
-import { minTokens, tokensOfBank } from "./quantize/expert-calibration.ts";
+import { minTokens, tokensOfBank } from "./quantize/recorded-inputs.ts";
 
 export type CheckedCalibration = {
   readonly entry: NonNullable<Manifest["calibration"]>;
@@ -13,19 +14,22 @@ export type CheckedCalibration = {
 };
 
 /** Reads the whole file, for its hash. Throws a UserError when it is damaged, of another model, or would change nothing. */
-export function checkCalibration(path: string, { weights }: ConversionSettings, { text, moe }: ModelConfig): CheckedCalibration {
-  if (weights !== "int4") {
+export function checkCalibration(path: string, { weights }: ConversionSettings, config: ModelConfig): CheckedCalibration {
+  const wanted = calibratedInputs(config, weights);
+  if (weights !== "int4" && weights !== "int4-all") {
     throw new UserError(
-      `a calibration decides how experts are rounded to int4, got ${weights} weights; leave it out or use --weights int4`,
+      `a calibration decides how weights are rounded to int4, got ${weights} weights; leave it out or use --weights int4`,
     );
   }
   const file = CalibrationFile.open(path);
   try {
-    const layers = moe.sparseLayers.flatMap((isSparse, layer) => (isSparse ? [layer] : []));
-    if (file.hiddenSize !== text.hiddenSize || file.layers.join() !== layers.join()) {
-      const wanted = `${layers.length} layers with inputs of ${text.hiddenSize} numbers`;
-      const got = `${file.layers.length} layers with inputs of ${file.hiddenSize}`;
-      throw new UserError(`${path}: expected ${wanted}, got ${got}; use a calibration run of this model`);
+    const wrong = [...wanted].find(([name, width]) => file.inputs.get(name) !== width);
+    if (wrong) {
+      const [name, width] = wrong;
+      const got = file.inputs.get(name) ?? "none";
+      throw new UserError(
+        `${path}: expected ${name} of ${width} numbers, got ${got}; use a calibration run of this model for these weights`,
+      );
     }
     const banks = (["text", "vision"] as const).map((bank) => ({ bank, count: tokensOfBank(file, bank).length }));
     const notes = banks

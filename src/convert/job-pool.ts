@@ -6,12 +6,12 @@ import { setImmediate } from "node:timers/promises";
 import { Piscina } from "piscina";
 import { elementBytes, elementCount } from "../core/data-type.ts";
 import { UserError } from "../core/errors.ts";
-import { CalibrationFile } from "./calibration-file.ts";
+import { calibratedInputs } from "./calibrated-inputs.ts";
+import { Calibration } from "./calibration.ts";
 import { DataFiles } from "./data-files.ts";
 import { hashFile, type FileDigest } from "./hash-file.ts";
 import type { Piece } from "./onnx/graph.ts";
 import { planConversion, type Plan, type PlanOptions } from "./plan.ts";
-import { ExpertCalibration } from "./quantize/expert-calibration.ts";
 import { runJob } from "./run-job.ts";
 import { openSource, type Source, type TensorSource } from "./source.ts";
 
@@ -23,8 +23,8 @@ const maxWorkBytes = 3.5e9;
 const threadBytes = 100e6;
 /** Tensors of a job as float32, and what is made of them before memory is given back: 8 threads took 4.5 GB where tensors are 352 MB. */
 const copiesOfTensors = 1.5;
-/** Second moments, their factor and the work on both, when experts are calibrated. */
-const squaresOfHidden = 2.5;
+/** Second moments, their factor and the work on both, of the widest input of a matrix that is calibrated. */
+const squaresOfWidth = 2.5;
 /** Smaller outputs are written faster than threads start. */
 const minBytesForThreads = 200 * 2 ** 20;
 
@@ -47,14 +47,13 @@ export type TaskRunner = { readonly concurrency: number; run(task: Task): Promis
 /** State of a thread that does tasks: its own plan, source and open files. */
 export class TaskThread {
   readonly #plan: Plan;
-  readonly #calibration: ExpertCalibration | undefined;
+  readonly #calibration: Calibration | undefined;
   readonly #source: TensorSource;
   readonly #files: DataFiles;
   readonly #folder: string;
 
   constructor({ source, options, folder, calibration }: WorkerSetup) {
-    this.#calibration =
-      calibration === undefined ? undefined : new ExpertCalibration(CalibrationFile.open(calibration), options.config.moe);
+    this.#calibration = calibration === undefined ? undefined : new Calibration(calibration, options.config.moe);
     this.#plan = planConversion(options, this.#calibration);
     this.#source = openSource(source, options.config);
     this.#files = new DataFiles(folder, this.#plan.dataFiles);
@@ -82,13 +81,18 @@ export function createTaskRunner(setup: WorkerSetup, plan: Plan, threads = avail
   return inWorkers(setup, Math.min(threads, threadsThatFit(plan, setup)));
 }
 
-/** So that a conversion stays below 4 GB, whatever the model: 8 for the 28B, 5 for the 424B; fewer when experts are calibrated. */
+/** So that a conversion stays below 4 GB, whatever the model: 8 for the 28B, 5 for the 424B; fewer with a calibration. */
 export function threadsThatFit(plan: Plan, { options, calibration }: Pick<WorkerSetup, "options" | "calibration">): number {
   const tensorBytes = plan.jobs.reduce((largest, { piece }) => Math.max(largest, bytesRead(piece)), 0);
-  const { hiddenSize } = options.config.text;
-  const calibrationBytes = calibration === undefined ? 0 : squaresOfHidden * hiddenSize ** 2 * elementBytes.float32;
+  const calibrationBytes = calibration === undefined ? 0 : squaresOfWidth * widestInput(options) ** 2 * elementBytes.float32;
   const fitting = Math.floor(maxWorkBytes / (threadBytes + copiesOfTensors * tensorBytes + calibrationBytes));
   return Math.max(1, Math.min(maxThreads, fitting));
+}
+
+/** Of the matrices that are calibrated. */
+function widestInput({ config, settings: { weights } }: PlanOptions): number {
+  const ofDown = weights === "int4-all" ? config.moe.sharedWidth : config.moe.textWidth;
+  return Math.max(...calibratedInputs(config, weights).values(), ofDown);
 }
 
 function bytesRead({ reads }: Piece): number {

@@ -8,10 +8,10 @@ import { buildDecoder } from "./blocks/decoder.ts";
 import { buildSampler } from "./blocks/sampler.ts";
 import { buildVision } from "./blocks/vision.ts";
 import { Weights } from "./blocks/weights.ts";
+import type { Calibration } from "./calibration.ts";
 import type { Piece } from "./onnx/graph.ts";
 import { encodeModel, externalDataBytes, placePieces, type Region } from "./onnx/model-file.ts";
 import { blockLength, type ScaleRule } from "./quantize/blockwise.ts";
-import type { ExpertCalibration } from "./quantize/expert-calibration.ts";
 
 export type PlanOptions = {
   readonly config: ModelConfig;
@@ -38,13 +38,16 @@ export type Plan = {
   readonly jobs: readonly Job[];
 };
 
-/** Throws a UserError when the sizes do not suit the settings. With `calibration` the jobs round int4 experts for it. */
-export function planConversion(
-  { config, settings, inspect, probe = false, scaleRule }: PlanOptions,
-  calibration?: ExpertCalibration,
-): Plan {
+/** Throws a UserError when the sizes do not suit the settings. With `calibration` the jobs round to int4 for it. */
+export function planConversion({ config, settings, inspect, probe = false, scaleRule }: PlanOptions, calibration?: Calibration): Plan {
   refuseUnsuitableSizes(config, settings);
-  const build = { config, weights: new Weights(settings, scaleRule), inspect, probe, calibration };
+  const build = {
+    config,
+    weights: new Weights(settings, scaleRule, calibration?.linears),
+    inspect,
+    probe,
+    calibration: calibration?.experts,
+  };
   const graphs = [
     { name: graphFiles.decoder, graph: buildDecoder(build) },
     { name: graphFiles.vision, graph: buildVision(build) },

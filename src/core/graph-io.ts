@@ -39,7 +39,7 @@ export const samplerCandidates = 256;
 
 /** Extra outputs of a decoder built as a probe, for calibration. */
 export const calibrationIo = {
-  expertInput: (layer: number) => `calibration.expert_input.${layer}`, // act [B, S, H], of layers with experts
+  input: (name: string) => `calibration.${name}`, // act [B, S, width], name and width as convert/calibrated-inputs.ts says
 } as const;
 
 /** Extra outputs of graphs built for inspection, for stage-by-stage parity. */

@@ -105,8 +105,8 @@ describe("a calibrated conversion", () => {
 
 describe("what calibration cannot do is refused before any work", () => {
   test.each([
-    ["int8", /^--calibrate is for --weights int4: int8 experts lose almost nothing to rounding; leave --calibrate out$/],
-    ["fp32", /^--calibrate is for --weights int4: fp32 weights are not rounded; leave --calibrate out$/],
+    ["int8", /^--calibrate is for --weights int4 and int4-all: int8 weights lose almost nothing to rounding; leave --calibrate out$/],
+    ["fp32", /^--calibrate is for --weights int4 and int4-all: fp32 weights are not rounded; leave --calibrate out$/],
   ] as const)("%s weights", async (weights, message) => {
     const { done, lines } = calibrate(nano, join(root, weights), undefined, weights);
 
@@ -171,7 +171,7 @@ test(
     const chats = asked!.map((item, i) => ({ chat: toChat(item, false), place: `case ${i}` }));
     await recordCalibration(nanoFolder, settings, chats, calibration);
     const file = CalibrationFile.open(calibration);
-    expect([file.layers, file.hiddenSize]).toEqual([[1, 2, 3], 128]);
+    expect([...file.inputs]).toEqual([1, 2, 3].map((layer) => [`layers.${layer}.experts`, 128]));
     file.close();
 
     const logitsOf = async (name: string, options: Partial<Parameters<typeof convertCheckpoint>[2]>) => {

@@ -2,14 +2,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
+import { calibratedInput, calibratedInputs } from "../../src/convert/calibrated-inputs.ts";
+import { Calibration } from "../../src/convert/calibration.ts";
 import { CalibrationFile, CalibrationWriter } from "../../src/convert/calibration-file.ts";
 import { checkCalibration } from "../../src/convert/check-calibration.ts";
 import { convertCheckpoint, type ConvertOptions } from "../../src/convert/convert.ts";
 import { DataFiles } from "../../src/convert/data-files.ts";
 import { TaskThread } from "../../src/convert/job-pool.ts";
 import { packTiles } from "../../src/convert/onnx/custom-ops.ts";
+import type { TensorRef } from "../../src/convert/onnx/graph.ts";
 import { planConversion } from "../../src/convert/plan.ts";
-import { ExpertCalibration } from "../../src/convert/quantize/expert-calibration.ts";
 import { arrangeRows } from "../../src/convert/quantize/arrange-rows.ts";
 import { readModelConfig } from "../../src/convert/read-config.ts";
 import { openSource } from "../../src/convert/source.ts";
@@ -25,24 +27,17 @@ const source = { type: "checkpoint", folder: nanoFolder } as const;
 const config = readModelConfig(nanoFolder);
 const { hiddenSize } = config.text;
 const layers = config.moe.sparseLayers.flatMap((isSparse, layer) => (isSparse ? [layer] : []));
+/** What int4 needs of them is among them. */
+const allInputs = calibratedInputs(config, "int4-all");
 const int4: ConversionSettings = { weights: "int4", activations: "fp16" };
 const options: ConvertOptions = { settings: int4, programVersion: "1.0.0" };
 
-function writeCalibration({
-  text,
-  vision,
-  hidden = hiddenSize,
-  of = layers,
-}: {
-  text: number;
-  vision: number;
-  hidden?: number;
-  of?: number[];
-}) {
+function writeCalibration({ text, vision, inputs = allInputs }: { text: number; vision: number; inputs?: ReadonlyMap<string, number> }) {
   const path = join(temporaryFolder(), "calibration");
   const visionExpert = Uint8Array.from({ length: text + vision }, (_, i) => (i < text ? 0 : 1));
-  const writer = new CalibrationWriter(path, { hiddenSize: hidden, layers: of, visionExpert });
-  for (const layer of of) writer.append(layer, 0, correlatedInputs(createRandom(layer), text + vision, hidden));
+  const writer = new CalibrationWriter(path, { inputs, visionExpert });
+  let seed = 0;
+  for (const [name, width] of inputs) writer.append(name, 0, correlatedInputs(createRandom(seed++), text + vision, width));
   writer.finish();
   return path;
 }
@@ -54,7 +49,7 @@ beforeAll(() => {
 
 /** The bytes of the piece of one expert: codes and scales of gate and up, then of down. */
 function encodeExpert(settings: ConversionSettings, name: string, path?: string): Uint8Array[] {
-  const calibrated = path === undefined ? undefined : new ExpertCalibration(CalibrationFile.open(path), config.moe);
+  const calibrated = path === undefined ? undefined : new Calibration(path, config.moe);
   const tensors = openSource(source);
   const { jobs } = planConversion({ config, settings, inspect: false }, calibrated);
   const { piece } = jobs.find((job) => job.piece.reads[0]!.name.startsWith(name))!;
@@ -122,22 +117,61 @@ function dropColumns<Values extends Uint8Array | Float32Array>(values: Values, l
 }
 
 describe("a calibrated conversion", () => {
-  test("gives the same bytes by one thread and by three that share the jobs; the manifest says what it was calibrated with", async () => {
-    const target = join(temporaryFolder(), "model");
-    await convertCheckpoint(nanoFolder, target, { ...options, calibration });
+  const everything: ConversionSettings = { weights: "int4-all", activations: "fp16", experts: "modality-moe" };
 
-    expect(readWeights(convertByThree()).equals(readWeights(target))).toBe(true);
+  test.each([int4, everything])("gives the same bytes by one thread and by three that share the jobs: %o", async (settings) => {
+    const target = join(temporaryFolder(), "model");
+    await convertCheckpoint(nanoFolder, target, { ...options, settings, calibration });
+
+    expect(readWeights(convertByThree(settings)).equals(readWeights(target))).toBe(true);
     expect(readManifest(target).calibration).toEqual({ sha256: CalibrationFile.open(calibration).sha256, tokenCount: 300 });
+  });
+
+  test.each([
+    [int4, /\.experts\.\d+\.gate_proj/],
+    [everything, /\.experts\.\d+\.gate_proj|layers\.[1-9]\.self_attn|shared_experts|embed_tokens/],
+  ])("decides about the int4 matrices, and about nothing else: %o", (settings, isInt4) => {
+    const tensors = openSource(source);
+    const calibrated = new Calibration(calibration, config.moe);
+    const encodeAll = (plan: ReturnType<typeof planConversion>) =>
+      plan.jobs
+        .filter(({ dataFile }) => dataFile.startsWith("decoder"))
+        .map(({ piece }) => {
+          const shares = piece.encode(piece.reads.map((tensor) => tensors.readRange(tensor.name, tensor.shape, ...rangeOf(tensor))));
+          return [piece.reads[0]!.name, Buffer.concat(shares).toString("latin1")] as const;
+        });
+    const searched = encodeAll(planConversion({ config, settings, inspect: false }));
+
+    const changed = encodeAll(planConversion({ config, settings, inspect: false }, calibrated)).filter(
+      ([, bytes], i) => bytes !== searched[i]![1],
+    );
+
+    // The tied table is there twice: as it is, and as the head.
+    const names = searched.map(([name]) => name).filter((name, i, all) => isInt4.test(name) && (name !== all[0] || i > 0));
+    expect(changed.map(([name]) => name)).toEqual(names);
+    tensors.close();
+    calibrated.close();
   });
 
   test.each<[string, () => string, Partial<ConversionSettings>, RegExp]>([
     ["other weights than int4", () => calibration, { weights: "int8" }, /int4, got int8 weights; leave it out or use --weights int4/],
-    ["a run of a model of another width", () => writeCalibration({ text: 9, vision: 9, hidden: 8 }), {}, /inputs of 8; use a calibration/],
+    [
+      "a run of a model of another width",
+      () => writeCalibration({ text: 9, vision: 9, inputs: new Map([...allInputs.keys()].map((name) => [name, 8])) }),
+      {},
+      /expected layers\.1\.experts of 128 numbers, got 8; use a calibration run of this model for these weights/,
+    ],
     [
       "a run of other layers",
-      () => writeCalibration({ text: 9, vision: 9, of: [0] }),
+      () => writeCalibration({ text: 9, vision: 9, inputs: new Map([[calibratedInput.experts(0), hiddenSize]]) }),
       {},
-      /got 1 layers .*; use a calibration run of this/,
+      /expected layers\.1\.experts of 128 numbers, got none; use/,
+    ],
+    [
+      "a run for int4 where linear layers are int4, too",
+      () => writeCalibration({ text: 9, vision: 9, inputs: calibratedInputs(config, "int4") }),
+      { weights: "int4-all" },
+      /expected layers\.1\.attention of 128 numbers, got none; use/,
     ],
     ["a file that is not there", () => join(temporaryFolder(), "missing"), {}, /cannot read/],
   ])("refuses %s before any work is done", async (_name, path, settings, message) => {
@@ -153,10 +187,16 @@ describe("a calibrated conversion", () => {
   });
 });
 
+/** Start and length of what is read of a tensor, in elements. */
+function rangeOf({ shape, rows }: TensorRef): [number, number] {
+  const rowLength = shape.slice(1).reduce((product, length) => product * length, 1);
+  return [(rows?.start ?? 0) * rowLength, (rows?.count ?? shape[0]!) * rowLength];
+}
+
 /** The last jobs first, dealt to three threads as piscina might. */
-function convertByThree(): string {
+function convertByThree(settings: ConversionSettings): string {
   const folder = temporaryFolder();
-  const planOptions = { config, settings: int4, inspect: false };
+  const planOptions = { config, settings, inspect: false };
   const plan = planConversion(planOptions);
   new DataFiles(folder, plan.dataFiles).close();
   const threads = [0, 1, 2].map(() => new TaskThread({ source, options: planOptions, folder, calibration }));

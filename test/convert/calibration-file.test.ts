@@ -6,11 +6,15 @@ import { UserError } from "../../src/core/errors.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const visionExpert = Uint8Array.of(0, 1, 1, 0, 0);
-const shape = { hiddenSize: 3, layers: [1, 12], visionExpert };
+const inputs = new Map([
+  ["layers.1.experts", 3],
+  ["head", 2],
+]);
+const shape = { inputs, visionExpert };
 
-/** Numbers that float16 holds exactly: [tokens, hidden] */
-function inputs(layer: number): Float32Array {
-  return Float32Array.from({ length: 15 }, (_, i) => (i - 7) / 4 + layer);
+/** Numbers that float16 holds exactly: [tokens, width] */
+function numbersOf(name: string): Float32Array {
+  return Float32Array.from({ length: 5 * inputs.get(name)! }, (_, i) => (i - 7) / 4 + name.length);
 }
 
 function newPath(): string {
@@ -19,9 +23,9 @@ function newPath(): string {
 
 function writeFile(path = newPath()): string {
   const writer = new CalibrationWriter(path, shape);
-  writer.append(12, 3, inputs(12).subarray(9));
-  writer.append(1, 0, inputs(1));
-  writer.append(12, 0, inputs(12).subarray(0, 9));
+  writer.append("head", 3, numbersOf("head").subarray(6));
+  writer.append("layers.1.experts", 0, numbersOf("layers.1.experts"));
+  writer.append("head", 0, numbersOf("head").subarray(0, 6));
   writer.finish();
   return path;
 }
@@ -30,10 +34,9 @@ describe("a calibration file", () => {
   test("gives back what was appended, in whatever order it came", () => {
     const file = CalibrationFile.open(writeFile());
 
-    expect([file.hiddenSize, file.tokenCount, file.layers, file.visionExpert]).toEqual([3, 5, [1, 12], visionExpert]);
-    expect(file.layer(1)).toEqual(inputs(1));
-    expect(file.layer(12)).toEqual(inputs(12));
-    expect(file.rows(12, 1, 2)).toEqual(inputs(12).subarray(3, 9));
+    expect([file.tokenCount, file.inputs, file.visionExpert]).toEqual([5, inputs, visionExpert]);
+    for (const name of inputs.keys()) expect(file.rows(name, 0, 5)).toEqual(numbersOf(name));
+    expect(file.rows("head", 1, 2)).toEqual(numbersOf("head").subarray(2, 6));
     file.close();
   });
 
@@ -52,18 +55,18 @@ describe("a calibration file", () => {
   test("has its name only when it is complete, and nothing is left of a run that is given up", () => {
     const path = newPath();
     const writer = new CalibrationWriter(path, shape);
-    writer.append(1, 0, inputs(1));
+    writer.append("layers.1.experts", 0, numbersOf("layers.1.experts"));
 
     expect(existsSync(path)).toBe(false);
-    expect(() => writer.finish()).toThrow("15 values of layer 12 are missing");
+    expect(() => writer.finish()).toThrow("10 values of head are missing");
     writer.discard();
     expect(readdirSync(dirname(path))).toEqual([]);
   });
 
   test("whose name is taken at the end leaves nothing of itself either", () => {
     const path = newPath();
-    const writer = new CalibrationWriter(path, { hiddenSize: 1, layers: [1], visionExpert: Uint8Array.of(0) });
-    writer.append(1, 0, Float32Array.of(1));
+    const writer = new CalibrationWriter(path, { inputs: new Map([["head", 1]]), visionExpert: Uint8Array.of(0) });
+    writer.append("head", 0, Float32Array.of(1));
     mkdirSync(path);
 
     expect(() => writer.finish()).toThrow(/^cannot write .*: illegal operation on a directory; check the folder/);
@@ -74,8 +77,8 @@ describe("a calibration file", () => {
   test.each([Number.NaN, Infinity, -70000])("is not written with %f in it", (value) => {
     const writer = new CalibrationWriter(newPath(), shape);
 
-    expect(() => writer.append(12, 4, Float32Array.of(1, value, 2))).toThrow(
-      new UserError(`layer 12: expected inputs of the experts within ±65504, got ${value}; is the checkpoint intact?`),
+    expect(() => writer.append("head", 4, Float32Array.of(1, value))).toThrow(
+      new UserError(`head: expected inputs within ±65504, got ${value}; is the checkpoint intact?`),
     );
     writer.discard();
   });
@@ -93,11 +96,7 @@ describe("one clear error names the file when", () => {
     ["it is empty", (path) => truncateSync(path, 0), /damaged or cut short/],
     ["its header claims too much", (path, bytes) => writeFileSync(path, bytes.fill(255, 0, 8)), /damaged or cut short/],
     ["it is another kind of file", (path) => writeFileSync(path, "not a calibration file, but long enough for a header"), /damaged/],
-    [
-      "its layers have other names",
-      (path, bytes) => writeFileSync(path, rename(bytes, "layers.1.", "layers.x.")),
-      /is not a calibration file/,
-    ],
+    ["an input is of other tokens", (path, bytes) => writeFileSync(path, rename(bytes, "[5,3]", "[3,5]")), /is not a calibration file/],
     ["nobody says whose token is whose", (path, bytes) => writeFileSync(path, rename(bytes, "vision_", "visual_")), /is not a calibration/],
     ["a token belongs to bank 2", (path, bytes) => writeFileSync(path, patchHalf(bytes, 0, 0x4000)), /is damaged: vision_expert holds/],
   ])("%s", (_name, damage, message) => {
@@ -110,13 +109,13 @@ describe("one clear error names the file when", () => {
     expect(open).toThrow(path);
   });
 
-  test("a layer holds what is not a number", () => {
+  test("an input holds what is not a number", () => {
     const path = writeFile();
-    writeFileSync(path, patchHalf(readFileSync(path), 5 + 15 + 4, 0x7e00));
+    writeFileSync(path, patchHalf(readFileSync(path), 5 + 15 + 4, 0x7e00) /* token 2 of the head */);
     const file = CalibrationFile.open(path);
 
-    expect(() => file.rows(12, 0, 1)).not.toThrow();
-    expect(() => file.layer(12)).toThrow(new RegExp(`^${path} is damaged: layers\\.12\\.input holds numbers .* make it again`));
+    expect(() => file.rows("head", 0, 2)).not.toThrow();
+    expect(() => file.rows("head", 2, 1)).toThrow(new RegExp(`^${path} is damaged: head holds numbers .* make it again`));
   });
 });
 

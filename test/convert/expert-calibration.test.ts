@@ -1,8 +1,10 @@
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
+import { calibratedInput } from "../../src/convert/calibrated-inputs.ts";
 import { CalibrationFile, CalibrationWriter } from "../../src/convert/calibration-file.ts";
 import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quantize/blockwise.ts";
 import { ExpertCalibration, type Expert } from "../../src/convert/quantize/expert-calibration.ts";
+import { RecordedInputs } from "../../src/convert/quantize/recorded-inputs.ts";
 import type { MoeConfig } from "../../src/core/model-config.ts";
 import { correlatedInputs, createRandom, normals } from "./correlated-inputs.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
@@ -22,12 +24,19 @@ function drawExpert(index: number, bank: Expert["bank"] = "text"): Expert {
   return { layer: 3, bank, index, gate: gate.map((value) => value / 8), up: up.map((value) => value / 8), down };
 }
 
+const opened: RecordedInputs[] = [];
+afterEach(() => {
+  for (const recorded of opened.splice(0)) recorded.close();
+});
+
 function openCalibration(visionExpert = new Uint8Array(tokenCount)): ExpertCalibration {
   const path = join(temporaryFolder(), "calibration");
-  const writer = new CalibrationWriter(path, { hiddenSize: hidden, layers: [3], visionExpert });
-  writer.append(3, 0, inputs);
+  const name = calibratedInput.experts(3);
+  const writer = new CalibrationWriter(path, { inputs: new Map([[name, hidden]]), visionExpert });
+  writer.append(name, 0, inputs);
   writer.finish();
-  return new ExpertCalibration(CalibrationFile.open(path), { topK: 1 } as MoeConfig);
+  opened.push(new RecordedInputs(CalibrationFile.open(path)));
+  return new ExpertCalibration(opened[0]!, { topK: 1 } as MoeConfig);
 }
 
 /** rows [n, columns] · weightᵀ [m, columns] */
@@ -64,7 +73,6 @@ describe("an expert rounded for a calibration run", () => {
     const expert = drawExpert(index);
     const calibration = openCalibration();
     const rounded = calibration.quantize(expert, router, Math.fround)!;
-    calibration.close();
 
     const own = inputsOf(isOwn);
     const middle = inner(expert, own);
@@ -89,7 +97,6 @@ describe("an expert rounded for a calibration run", () => {
 
     expect(alternating[2]).toEqual(alternating[0]);
     expect(quantize({ ...vision!, bank: "text" })).not.toEqual(alternating[1]);
-    calibration.close();
   });
 
   test("is not there when its bank got too few tokens", () => {
@@ -98,6 +105,5 @@ describe("an expert rounded for a calibration run", () => {
 
     expect(calibration.quantize(drawExpert(0, "vision"), router, Math.fround)).toBeUndefined();
     expect(calibration.quantize(drawExpert(0, "text"), router, Math.fround)).toBeDefined();
-    calibration.close();
   });
 });

@@ -45,7 +45,7 @@ describe("a folder that cannot be served is refused with one line:", () => {
     [
       "unknown settings",
       (folder) => editManifest(folder, (manifest) => ({ ...manifest, settings: { weights: "int3", activations: "fp32" } })),
-      'manifest.json: settings.weights: expected "fp32" or "int8" or "int4", got "int3"',
+      'manifest.json: settings.weights: expected "fp32" or "int8" or "int4" or "int4-all", got "int3"',
     ],
     [
       "no config",

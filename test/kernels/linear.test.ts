@@ -135,7 +135,9 @@ describe.skipIf(library === undefined)(
       const shape = [tokens, hidden];
       const y = runGraph(graph, library!, { x: { shape, values: x } }, shape, tensors);
 
-      const [gate, up] = (["gate", "up"] as const).map((name) => product(x, rounded(tensors[`mlp.${name}_proj.weight`], hidden, bits), hidden));
+      const [gate, up] = (["gate", "up"] as const).map((name) =>
+        product(x, rounded(tensors[`mlp.${name}_proj.weight`], hidden, bits), hidden),
+      );
       const inner = gate!.map((z, i) => (z / (1 + Math.exp(-z))) * up![i]!);
       expect(operators(graph)).toEqual(["GatedMlp"]);
       expect(relativeError(y, product(inner, rounded(tensors["mlp.down_proj.weight"], width, bits), width))).toBeLessThan(tolerance);

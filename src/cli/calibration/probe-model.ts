@@ -1,7 +1,8 @@
-// A converted model in this thread that answers prompts and records what its routed experts are given.
+// A converted model in this thread that answers prompts and records what its int4 matrices are given.
 
 import { setImmediate } from "node:timers/promises";
 import { extendPrompt } from "../../chat/extend-prompt.ts";
+import { calibratedInputs } from "../../convert/calibrated-inputs.ts";
 import { CalibrationWriter } from "../../convert/calibration-file.ts";
 import type { SlotId } from "../../core/batch.ts";
 import { assert, EngineError } from "../../core/errors.ts";
@@ -79,15 +80,16 @@ export class ProbeModel {
     return prompts.map((prompt, i) => extendPrompt(prompt, answers[i]!));
   }
 
-  /** Writes a calibration file: for every token of every sequence, in order, what it brings to the experts of each layer. */
+  /** Writes a calibration file: for every token of every sequence, in order, what it is to each input that is calibrated. */
   async record(sequences: readonly EncodedPrompt[], path: string, { onTokens, signal }: CalibrationRun): Promise<void> {
-    const { text, moe } = this.manifest.config;
-    const layers = moe.sparseLayers.flatMap((isSparse, layer) => (isSparse ? [layer] : []));
+    const { config, settings } = this.manifest;
+    const inputs = calibratedInputs(config, settings.weights);
     const visionExpert = Uint8Array.from(sequences.flatMap((sequence) => [...sequence.visionExpert]));
-    const writer = new CalibrationWriter(path, { hiddenSize: text.hiddenSize, layers, visionExpert });
-    const outputs = layers.map((layer) => ({
-      layer,
-      buffer: new TensorBuffer(this.#runtime, "float32", chunkTokens * text.hiddenSize),
+    const writer = new CalibrationWriter(path, { inputs, visionExpert });
+    const outputs = [...inputs].map(([name, width]) => ({
+      name,
+      width,
+      buffer: new TensorBuffer(this.#runtime, "float32", chunkTokens * width),
     }));
     let isComplete = false;
     try {
@@ -98,11 +100,10 @@ export class ProbeModel {
         this.#model.step(
           { type: "prefill", entry: { ...slicePrompt(sequence, start, count), slot: 0 as SlotId, draw: undefined } },
           (binding) => {
-            for (const { layer, buffer } of outputs)
-              binding.output(calibrationIo.expertInput(layer), buffer.shaped(1, count, text.hiddenSize));
+            for (const { name, width, buffer } of outputs) binding.output(calibrationIo.input(name), buffer.shaped(1, count, width));
           },
         );
-        for (const { layer, buffer } of outputs) writer.append(layer, recorded, buffer.data.subarray(0, count * text.hiddenSize));
+        for (const { name, width, buffer } of outputs) writer.append(name, recorded, buffer.data.subarray(0, count * width));
         recorded += count;
         onTokens(count);
       }

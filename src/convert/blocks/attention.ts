@@ -5,6 +5,7 @@ import type { TextConfig } from "../../core/model-config.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { groupQueryAttention, type KvCache, type Qkv } from "../onnx/microsoft-ops.ts";
 import { cast, cos, gather, int64s, mul, rotaryEmbeddingPerToken, sin, split, transpose } from "../onnx/std-ops.ts";
+import { calibratedInput } from "../calibrated-inputs.ts";
 import { hasOwnLinear, linear } from "./linear.ts";
 import type { Build, LinearSource } from "./weights.ts";
 
@@ -16,6 +17,8 @@ export type AttentionInputs = {
   readonly total: Value;
   /** "activation": keys and values are cached as they are. */
   readonly cacheType: "activation" | "int8";
+  /** Puts out what a calibration run records. */
+  readonly probe: (input: string, value: Value) => void;
 };
 
 /**
@@ -54,13 +57,16 @@ export function attention(g: Graph, x: Value, build: Build, inputs: AttentionInp
     ],
     columns: hiddenSize,
     bits: w.linearBits(layer),
+    input: calibratedInput.attention(layer),
   };
   const rotated = rotatedProjections(g, x, projections, build, inputs.rotary, heads);
   const cache = kvCache(g, build, inputs, layer);
   const { attended, presentKey, presentValue } = groupQueryAttention(g, rotated, cache, inputs, heads);
   g.directOutput(presentKey);
   g.directOutput(presentValue);
-  const output = { parts: [{ name: name("o_proj"), rows: hiddenSize }], columns: queryWidth, bits: w.linearBits(layer) };
+  const input = calibratedInput.attended(layer);
+  inputs.probe(input, attended);
+  const output = { parts: [{ name: name("o_proj"), rows: hiddenSize }], columns: queryWidth, bits: w.linearBits(layer), input };
   return linear(g.scope("o_proj"), attended, output, w);
 }
 

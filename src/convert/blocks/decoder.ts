@@ -5,6 +5,7 @@ import type { ModelConfig } from "../../core/model-config.ts";
 import { Graph, type Value } from "../onnx/graph.ts";
 import { addRmsNorm, rmsNorm } from "../onnx/microsoft-ops.ts";
 import { add, cast, concat, gather, greaterOrEqual, int64, matMulTransposed, max, reshape, unsqueeze, where } from "../onnx/std-ops.ts";
+import { calibratedInput, calibratedInputs } from "../calibrated-inputs.ts";
 import { attention, rotaryTables, type AttentionInputs } from "./attention.ts";
 import { linear } from "./linear.ts";
 import { gatedMlp } from "./mlp.ts";
@@ -26,11 +27,13 @@ export function buildDecoder(build: Build, { cacheType = "activation", exposesRo
   const { config, weights: w, inspect } = build;
   const g = new Graph();
   const { text } = config;
+  const recorded = build.probe ? calibratedInputs(config, w.precision) : new Map();
+  const probe = (name: string, value: Value) => void (recorded.has(name) && g.output(calibrationIo.input(name), value));
   const inputs = declareInputs(g, config, w);
   const table = embeddingTable(g.scope("embed_tokens"), w, config);
   const embedded = insertVision(g.scope("embed_tokens"), table.lookUp(inputs.inputIds), inputs.visionFeatures, inputs.visionRow);
   if (inspect) g.output(inspectIo.inputsEmbeds, embedded);
-  const attentionInputs: AttentionInputs = {
+  const attentionInputs = {
     rotary: rotaryTables(g.scope("rope3d"), inputs.positions, text, w.hasOwnOperators ? "float32" : w.activation),
     seqlensK: inputs.seqlensK,
     total: inputs.total,
@@ -46,10 +49,11 @@ export function buildDecoder(build: Build, { cacheType = "activation", exposesRo
     const scope = g.scope(`layers.${layer}`);
     const before = normalise(scope.scope("input_layernorm"), branch, residual, `model.layers.${layer}.input_layernorm`, w, config);
     if (inspect && layer > 0) g.output(inspectIo.hidden(layer - 1), before.residual);
-    const attended = attention(scope.scope("self_attn"), before.normed, build, attentionInputs, layer);
+    probe(calibratedInput.attention(layer), before.normed);
+    const attended = attention(scope.scope("self_attn"), before.normed, build, { ...attentionInputs, probe }, layer);
     const norm = `model.layers.${layer}.post_attention_layernorm`;
     const middle = normalise(scope.scope("post_attention_layernorm"), attended, before.residual, norm, w, config);
-    if (build.probe && config.moe.sparseLayers[layer]) g.output(calibrationIo.expertInput(layer), middle.normed);
+    probe(calibratedInput.experts(layer), middle.normed);
     residual = middle.residual;
     branch = feedForward(scope.scope("mlp"), middle.normed, build, experts, layer);
   }
@@ -59,6 +63,9 @@ export function buildDecoder(build: Build, { cacheType = "activation", exposesRo
     return gather(g.scope(label), flat, inputs.logitRows);
   };
   const last = normalise(g.scope("norm"), row("last_branch", branch!), row("last_residual", residual), "model.norm", w, config);
+  if (recorded.has(calibratedInput.head)) {
+    probe(calibratedInput.head, normalise(g.scope("probe"), branch, residual, "model.norm", w, config).normed);
+  }
   g.output(decoderIo.logits, cast(g, table.head(last.normed), "float32"));
   if (chosen.length > 0) g.output(decoderIo.chosenExperts, concat(g.scope("chosen_experts"), chosen));
   return g;
@@ -109,7 +116,12 @@ function embeddingTable(g: Graph, w: Weights, { text }: ModelConfig) {
   const table = w.table(g, embeddingName, vocabSize, hiddenSize);
   const lookUp = (ids: Value) => cast(g, gather(g, table, ids), w.activation);
   const headScope = g.scope("lm_head");
-  const headMatrix = { parts: [{ name: headName, rows: vocabSize }], columns: hiddenSize, bits: w.linearBits("head") };
+  const headMatrix = {
+    parts: [{ name: headName, rows: vocabSize }],
+    columns: hiddenSize,
+    bits: w.linearBits("head"),
+    input: calibratedInput.head,
+  };
   if (w.isQuantized) return { lookUp, head: (x: Value) => linear(headScope, x, headMatrix, w) };
   const headTable = tiedEmbedding ? table : w.table(headScope, headName, vocabSize, hiddenSize);
   return { lookUp, head: (x: Value) => matMulTransposed(headScope, x, headTable) };

@@ -7,14 +7,14 @@ import { matMulNBits } from "../onnx/microsoft-ops.ts";
 import { matMul } from "../onnx/std-ops.ts";
 import { arrangeRows } from "../quantize/arrange-rows.ts";
 import { blockLength, type QuantizedRows } from "../quantize/blockwise.ts";
-import { encodeFloats, splitRows, type LinearSource, type MatrixParts, type Weights } from "./weights.ts";
+import { encodeFloats, splitRows, type LinearSource, type MatrixParts, type Rounding, type Weights } from "./weights.ts";
 
 /** x [..., columns] → [..., Σ rows]; `rotation` is for what our own operator computes. */
 export function linear(g: Graph, x: Value, matrix: LinearSource, w: Weights, rotation?: RowRotation): Value {
   const { parts, columns, bits } = matrix;
   if (hasOwnLinear(matrix, w)) {
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-    const pieces = parts.flatMap(({ name, rows: count }) => rowPieces({ name, shape: [count, columns] }, columns, bits, w));
+    const pieces = parts.flatMap(({ name, rows: count }) => rowPieces({ name, shape: [count, columns] }, columns, matrix, w));
     return quantizedLinear(g, x, tiledMatrix(g, pieces, rows, columns, bits), rotation);
   }
   assert(!rotation, "only our own operator rotates what it computes");
@@ -33,14 +33,20 @@ export type TilePiece = {
   readonly quantize: (tensors: readonly Float32Array[]) => QuantizedRows;
 };
 
-/** The rows of a tensor as they are, quantized, each widened with zeros to `columns`. */
-export function rowPieces(tensor: TensorRef, columns: number, bits: 4 | 8, w: Weights): TilePiece[] {
+/**
+ * The rows of a tensor as they are, quantized, each widened with zeros to `columns`. With `gatedBy`, the names of gate and up, the recorded input is
+ * theirs, and the tensor's input what they make of it.
+ */
+export function rowPieces(tensor: TensorRef, columns: number, rounding: Rounding, w: Weights, gatedBy?: readonly TensorRef[]): TilePiece[] {
   const ownColumns = tensor.shape[1]!;
+  const { bits } = rounding;
+  const more = gatedBy && w.isCalibrated(rounding) ? gatedBy : [];
   return splitRows(tensor, tileRows).map(({ rows, reads, arrange }) => ({
     rows,
-    reads,
+    reads: [...reads, ...more],
     quantize: (tensors) => {
-      const narrow = w.quantize(arrange(tensors), ownColumns, bits, "float16");
+      const [gate, up] = tensors.slice(reads.length);
+      const narrow = w.quantize(arrange(tensors), ownColumns, rounding, "float16", gate && up && { gate, up });
       if (ownColumns === columns) return narrow;
       return arrangeRows(
         [narrow],

@@ -6,31 +6,38 @@ import { quickGelu } from "../onnx/microsoft-ops.ts";
 import { mul, split } from "../onnx/std-ops.ts";
 import { arrangeRows } from "../quantize/arrange-rows.ts";
 import { blockLength } from "../quantize/blockwise.ts";
+import { calibratedInput } from "../calibrated-inputs.ts";
 import { linear, rowPieces, tiledMatrix, type TilePiece } from "./linear.ts";
-import { splitRows, type Build, type Weights } from "./weights.ts";
+import { splitRows, type Build, type Rounding, type Weights } from "./weights.ts";
 
-export type MlpSource = {
+export type MlpSource = Rounding & {
   /** Names the checkpoint's module, e.g. `model.layers.0.mlp`. */
   readonly prefix: string;
   readonly hiddenSize: number;
   readonly width: number;
-  readonly bits: 4 | 8;
 };
 
 /** Where the checkpoint has the shared experts, which are one MLP. */
 export function sharedExperts({ config: { moe, text }, weights }: Build, layer: number): MlpSource | undefined {
   if (moe.sharedWidth === 0) return undefined;
-  return { prefix: `model.layers.${layer}.mlp.shared_experts`, hiddenSize: text.hiddenSize, width: moe.sharedWidth, bits: weights.linearBits(layer) };
+  return {
+    prefix: `model.layers.${layer}.mlp.shared_experts`,
+    hiddenSize: text.hiddenSize,
+    width: moe.sharedWidth,
+    bits: weights.linearBits(layer),
+    input: calibratedInput.experts(layer),
+  };
 }
 
 /** x [..., hiddenSize] → like x */
 export function gatedMlp(g: Graph, x: Value, source: MlpSource, w: Weights): Value {
-  const { prefix, hiddenSize, width, bits } = source;
+  const { prefix, hiddenSize, width, bits, input } = source;
   if (w.hasOwnOperators && hiddenSize % blockLength === 0) return gatedMlpOfTiles(g, x, mlpTiles(g, source, w));
   const gateUpParts = ["gate_proj", "up_proj"].map((name) => ({ name: `${prefix}.${name}.weight`, rows: width }));
-  const gateUp = linear(g.scope("gate_up_proj"), x, { parts: gateUpParts, columns: hiddenSize, bits }, w);
+  const gateUp = linear(g.scope("gate_up_proj"), x, { parts: gateUpParts, columns: hiddenSize, bits, input }, w);
   const [gate, up] = split(g, gateUp, [width, width]);
   const inner = mul(g, quickGelu(g, gate!, 1), up!);
+  // What goes into down is not recorded, so only our own operators have it calibrated.
   const down = { parts: [{ name: `${prefix}.down_proj.weight`, rows: hiddenSize }], columns: width, bits };
   return linear(g.scope("down_proj"), inner, down, w);
 }
@@ -44,7 +51,8 @@ export function mlpTiles(g: Graph, source: MlpSource, w: Weights): TiledMlp {
 const paddedWidth = (width: number) => Math.ceil(width / blockLength) * blockLength;
 
 /** Tiles of gate and up in turns; a piece has the same rows of both. */
-function gateUpTiles(g: Graph, { prefix, hiddenSize, width, bits }: MlpSource, w: Weights): TiledMatrix {
+function gateUpTiles(g: Graph, source: MlpSource, w: Weights): TiledMatrix {
+  const { prefix, hiddenSize, width, bits } = source;
   const format = { bits, columns: hiddenSize, width: hiddenSize };
   const sources = ["gate_proj", "up_proj"].map((name) =>
     splitRows({ name: `${prefix}.${name}.weight`, shape: [width, hiddenSize] }, blockLength),
@@ -57,7 +65,7 @@ function gateUpTiles(g: Graph, { prefix, hiddenSize, width, bits }: MlpSource, w
       reads: [...gate.reads, ...up.reads],
       quantize: (tensors) =>
         arrangeRows(
-          tensors.map((values) => w.quantize(values, hiddenSize, bits, "float16")),
+          tensors.map((values) => w.quantize(values, hiddenSize, source, "float16")),
           order,
           format,
         ),
@@ -66,8 +74,10 @@ function gateUpTiles(g: Graph, { prefix, hiddenSize, width, bits }: MlpSource, w
   return tiledMatrix(g, pieces, 2 * paddedWidth(width), hiddenSize, bits);
 }
 
-function downTiles(g: Graph, { prefix, hiddenSize, width, bits }: MlpSource, w: Weights): TiledMatrix {
+function downTiles(g: Graph, source: MlpSource, w: Weights): TiledMatrix {
+  const { prefix, hiddenSize, width, bits } = source;
   const columns = paddedWidth(width);
-  const pieces = rowPieces({ name: `${prefix}.down_proj.weight`, shape: [hiddenSize, width] }, columns, bits, w);
+  const gatedBy = ["gate_proj", "up_proj"].map((name) => ({ name: `${prefix}.${name}.weight`, shape: [width, hiddenSize] }));
+  const pieces = rowPieces({ name: `${prefix}.down_proj.weight`, shape: [hiddenSize, width] }, columns, source, w, gatedBy);
   return tiledMatrix(g, pieces, hiddenSize, columns, bits);
 }

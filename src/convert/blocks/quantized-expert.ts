@@ -27,9 +27,9 @@ export function quantizedExpert(layer: number, expert: number, build: Build, lay
   const bits = w.expertBits;
   const name = `model.layers.${layer}.mlp.experts.${expert}`;
   const search = ([gate, up, down]: readonly Float32Array[]): QuantizedExpert => ({
-    gate: w.quantize(gate!, hiddenSize, bits, scaleType),
-    up: w.quantize(up!, hiddenSize, bits, scaleType),
-    down: w.quantize(down!, width, bits, scaleType),
+    gate: w.quantize(gate!, hiddenSize, { bits }, scaleType),
+    up: w.quantize(up!, hiddenSize, { bits }, scaleType),
+    down: w.quantize(down!, width, { bits }, scaleType),
   });
   return {
     rows: 1,

@@ -16,6 +16,8 @@ import {
   type ScaleRule,
 } from "../quantize/blockwise.ts";
 import type { ExpertCalibration } from "../quantize/expert-calibration.ts";
+import type { LinearCalibration } from "../quantize/linear-calibration.ts";
+import type { GateAndUp } from "../quantize/recorded-inputs.ts";
 
 /** Elements of a matrix that one piece takes at most: what a thread holds in memory is a small multiple of it. */
 const maxPieceElements = 2 ** 24;
@@ -26,7 +28,7 @@ export type Build = {
   readonly weights: Weights;
   /** Also put out what the parity check compares: embeddings, hidden states, routing, the vision tower's result. */
   readonly inspect: boolean;
-  /** Also put out what calibration records: the inputs of the routed experts. */
+  /** Also put out what calibration records (calibrated-inputs.ts). */
   readonly probe: boolean;
   /** Called for each layer with the experts that its tokens go to, int32 [tokens, k], where these are put out. */
   readonly onChosen?: ((chosen: Value) => void) | undefined;
@@ -37,8 +39,14 @@ export type Build = {
 /** Rows of several checkpoint matrices [rows, columns], one below the other. */
 export type MatrixParts = { readonly parts: readonly { readonly name: string; readonly rows: number }[]; readonly columns: number };
 
-/** A matrix of the decoder that may be quantized. */
-export type LinearSource = MatrixParts & { readonly bits: 4 | 8 };
+/** How a matrix of the decoder is quantized, where it is. */
+export type Rounding = {
+  readonly bits: 4 | 8;
+  /** What a calibration run calls its input (calibrated-inputs.ts); none: it is not calibrated. */
+  readonly input?: string | undefined;
+};
+
+export type LinearSource = MatrixParts & Rounding;
 
 /** Rows of a matrix [rows, columns], and how they come out of checkpoint tensors. */
 export type RowSource = Pick<Piece, "rows" | "reads"> & { readonly arrange: (tensors: readonly Float32Array[]) => Float32Array };
@@ -52,9 +60,11 @@ export class Weights {
   readonly hasOwnOperators: boolean;
 
   readonly #scaleRule: ScaleRule;
+  readonly #calibration: LinearCalibration | undefined;
 
-  constructor({ weights, activations, experts }: ConversionSettings, scaleRule: ScaleRule = "searched") {
+  constructor({ weights, activations, experts }: ConversionSettings, scaleRule: ScaleRule = "searched", calibration?: LinearCalibration) {
     this.#scaleRule = scaleRule;
+    this.#calibration = calibration;
     this.precision = weights;
     this.hasOwnOperators = experts === "modality-moe" && weights !== "fp32";
     this.activation = activationDataType[activations];
@@ -137,7 +147,7 @@ export class Weights {
     return this.plain(g, "weight", dtype, [columns, rowCount], [{ rows: columns, reads, arrange }]);
   }
 
-  quantizedMatrix(g: Graph, { parts, columns, bits }: LinearSource): QuantizedMatrix {
+  quantizedMatrix(g: Graph, { parts, columns, bits, input }: LinearSource): QuantizedMatrix {
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
     const blocks = Math.ceil(columns / blockLength);
     const sources = parts.flatMap((part) => splitRows({ name: part.name, shape: [part.rows, columns] }));
@@ -145,7 +155,7 @@ export class Weights {
       rows: source.rows,
       reads: source.reads,
       encode: (tensors) => {
-        const { data, scales } = this.quantize(source.arrange(tensors), columns, bits, this.activation);
+        const { data, scales } = this.quantize(source.arrange(tensors), columns, { bits, input }, this.activation);
         return [data, encodeFloats(scales, this.activation)];
       },
     }));
@@ -157,9 +167,17 @@ export class Weights {
     return { bits, rows, columns, data, scales };
   }
 
-  /** Quantizes values [rows, columns] whose scales will be stored as `scaleType`. */
-  quantize(values: Float32Array, columns: number, bits: 4 | 8, scaleType: DataType): QuantizedRows {
-    return quantizeBlockwise(values, columns, bits, { roundScale: this.roundScale(scaleType), rule: this.#scaleRule });
+  /** Whether the rounding depends on what a calibration run recorded. */
+  isCalibrated({ bits, input }: Rounding): boolean {
+    return this.#calibration !== undefined && bits === 4 && input !== undefined;
+  }
+
+  /** Quantizes values [rows, columns] whose scales will be stored as `scaleType`; `gatedBy`: what they multiply is made of `input` by these. */
+  quantize(values: Float32Array, columns: number, rounding: Rounding, scaleType: DataType, gatedBy?: GateAndUp): QuantizedRows {
+    const { bits, input } = rounding;
+    const roundScale = this.roundScale(scaleType);
+    const calibrated = this.isCalibrated(rounding) ? this.#calibration!.quantize(values, columns, roundScale, input!, gatedBy) : undefined;
+    return calibrated ?? quantizeBlockwise(values, columns, bits, { roundScale, rule: this.#scaleRule });
   }
 
   roundScale(scaleType: DataType): RoundScale {
