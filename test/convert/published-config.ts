@@ -1,9 +1,7 @@
 // What Baidu's repositories on the hub say in their config.json.
 
-import type { Json } from "./tiny-checkpoint.ts";
-
 /** config.json of baidu/ERNIE-4.5-VL-28B-A3B-Base-PT as it is on the hub, keys that only training reads included; -PT and -Thinking say the same. */
-export const published: Json = {
+export const published = {
   architectures: ["Ernie4_5_VLMoeForConditionalGeneration"],
   auto_map: { AutoConfig: "configuration_ernie4_5_vl.Ernie4_5_VLMoEConfig" },
   pad_token_id: 0,
@@ -65,7 +63,7 @@ export const published: Json = {
 };
 
 /** Where the 424B differs on the hub: one range of layers for both banks, and no key for shared experts. */
-export const published424B: Json = {
+export const published424B = {
   ...published,
   hidden_size: 8192,
   intermediate_size: 28672,

@@ -7,6 +7,7 @@ import { hubTensors } from "../../src/convert/hub-tensors.ts";
 import { readModelConfig } from "../../src/convert/read-config.ts";
 import { drawNormal } from "../../src/convert/synthetic-values.ts";
 import { makeModel, type Piece } from "../chat/sentencepiece-file.ts";
+import { published } from "../convert/published-config.ts";
 import { writeSafetensors, type Json, type Tensor } from "../convert/tiny-checkpoint.ts";
 import type { HubServer } from "../pull/hub-server.ts";
 
@@ -38,16 +39,7 @@ const pieceCount = 259 + sentencePieces().length;
 const idOf = (text: string): number => pieceCount + listedTokens.indexOf(text);
 
 const config: Json = {
-  architectures: ["Ernie4_5_VLMoeForConditionalGeneration"],
-  auto_map: {
-    AutoConfig: "configuration_ernie4_5_vl.Ernie4_5_VLMoEConfig",
-    AutoModel: "modeling_ernie4_5_vl.Ernie4_5_VLMoeForConditionalGeneration",
-  },
-  pad_token_id: 0,
-  bos_token_id: 1,
-  eos_token_id: 2,
-  torch_dtype: "bfloat16",
-  hidden_act: "silu",
+  ...published,
   hidden_size: 256,
   intermediate_size: 128,
   im_patch_id: idOf("<|IMAGE_PLACEHOLDER|>"),
@@ -55,50 +47,14 @@ const config: Json = {
   image_end_token_id: idOf("<|IMAGE_END|>"),
   video_start_token_id: idOf("<|VIDEO_START|>"),
   video_end_token_id: idOf("<|VIDEO_END|>"),
-  max_position_embeddings: 131072,
-  model_type: "ernie4_5_moe_vl",
-  moe_capacity: [128, 128, 128],
-  moe_gate: "topk",
   moe_intermediate_size: [64, 32],
-  moe_k: 6,
-  moe_layer_end_index: [29, 28],
-  moe_layer_interval: 1,
-  moe_layer_start_index: [1, 1],
-  moe_multimodal_dispatch_use_allgather: "v2-alltoall-unpad-text",
   moe_num_experts: [8, 8],
-  moe_num_shared_experts: 2,
-  moe_use_aux_free: true,
   num_attention_heads: 2,
   num_hidden_layers: 3,
   num_key_value_heads: 1,
   pixel_hidden_size: 64,
-  rms_norm_eps: 1e-5,
-  rope_3d: true,
-  rope_theta: 500000,
-  spatial_conv_size: 2,
-  temporal_conv_size: 2,
   vocab_size: 128 * Math.ceil((pieceCount + listedTokens.length) / 128),
-  tie_word_embeddings: true,
-  use_cache: true,
-  use_rmsnorm: true,
-  use_bias: false,
-  rope_scaling: { type: "default", mrope_section: [22, 22, 20] },
-  vision_config: {
-    attn_implementation: "eager",
-    depth: 2,
-    embed_dim: 64,
-    hidden_act: "quick_gelu",
-    hidden_size: 64,
-    in_channels: 3,
-    in_chans: 3,
-    mlp_ratio: 4,
-    num_heads: 4,
-    patch_size: 14,
-    spatial_merge_size: 2,
-    spatial_patch_size: 14,
-    vit_first_fwd_bsz: 128,
-    attn_sep: true,
-  },
+  vision_config: { ...published.vision_config, depth: 2, embed_dim: 64, hidden_size: 64, num_heads: 4 },
 };
 
 const named = {
