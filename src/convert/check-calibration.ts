@@ -15,12 +15,12 @@ export type CheckedCalibration = {
 
 /** Reads the whole file, for its hash. Throws a UserError when it is damaged, of another model, or would change nothing. */
 export function checkCalibration(path: string, { weights }: ConversionSettings, config: ModelConfig): CheckedCalibration {
-  const wanted = calibratedInputs(config, weights);
   if (weights !== "int4" && weights !== "int4-all") {
     throw new UserError(
       `a calibration decides how weights are rounded to int4, got ${weights} weights; leave it out or use --weights int4`,
     );
   }
+  const wanted = calibratedInputs(config, weights);
   const file = CalibrationFile.open(path);
   try {
     const wrong = [...wanted].find(([name, width]) => file.inputs.get(name) !== width);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type ChatServiceDeps, createChatService } from "../../src/chat/complete.ts";
+import type { ChatServiceDeps } from "../../src/chat/complete.ts";
 import type { TokenSource } from "../../src/chat/generate-answer.ts";
 import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
@@ -8,7 +8,7 @@ import { EngineError, UserError } from "../../src/core/errors.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { greedy, type FinishReason } from "../../src/core/sampling.ts";
 import { FakeEngine } from "./fake-engine.ts";
-import { endThink, makeChat, makeImage, nanoFolder, nanoTokens, noGrammar } from "./nano.ts";
+import { endThink, makeChat, makeService, nanoFolder, nanoTokens } from "./nano.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const tokenizer = loadTokenizer(nanoFolder);
@@ -357,20 +357,6 @@ test("many text prompts leave others their turns, and are not read to the end fo
   await expect(first).rejects.toThrow("gone");
   expect(engine.requests).toEqual([]);
 });
-
-function makeService(engine: TokenSource, overrides: Partial<ChatServiceDeps> = {}) {
-  const loadImage = async () => makeImage(4, 4);
-  return createChatService({
-    modelFolder: nanoFolder,
-    config: { tokens: nanoTokens },
-    engine,
-    loadImage,
-    contextLength: 4096,
-    vocabSize: 2048,
-    startGrammar: noGrammar,
-    ...overrides,
-  });
-}
 
 function makeOptions(overrides: Partial<GenerationOptions> = {}): GenerationOptions {
   return { sampling: greedy, maxTokens: undefined, stopStrings: [], ...overrides };

@@ -1,26 +1,17 @@
 // Where answers end by themselves, whatever the json files of a checkpoint leave out.
 
 import { expect, test } from "vitest";
-import { createChatService } from "../../src/chat/complete.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { greedy } from "../../src/core/sampling.ts";
 import { FakeEngine } from "./fake-engine.ts";
-import { makeChat, makeImage, nanoFolder, nanoTokens, noGrammar } from "./nano.ts";
+import { makeChat, makeService, nanoFolder, nanoTokens } from "./nano.ts";
 
 test("an answer ends where a turn ends, even where no file says that answers do", async () => {
   const tokenizer = loadTokenizer(nanoFolder);
   const turnEnd = tokenizer.controlTokenId("<|end_of_sentence|>")!;
   const engine = new FakeEngine([...tokenizer.encodeText("A cat."), turnEnd]);
-  const service = createChatService({
-    modelFolder: nanoFolder,
-    config: { tokens: { ...nanoTokens, eos: [2] } },
-    engine,
-    loadImage: async () => makeImage(4, 4),
-    contextLength: 4096,
-    vocabSize: 2048,
-    startGrammar: noGrammar,
-  });
+  const service = makeService(engine, { config: { tokens: { ...nanoTokens, eos: [2] } } });
 
   const events: ChatEvent[] = [];
   const options = { sampling: greedy, maxTokens: undefined, stopStrings: [] };

@@ -2,6 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { type ChatServiceDeps, createChatService } from "../../src/chat/complete.ts";
+import type { TokenSource } from "../../src/chat/generate-answer.ts";
 import type { Chat, ChatMessage, ContentPart, Tool, ToolUse } from "../../src/core/chat.ts";
 import type { SpecialTokens } from "../../src/core/model-config.ts";
 import type { ImagePatches } from "../../src/core/prompt.ts";
@@ -97,4 +99,18 @@ function readCases(name: string) {
 /** For services none of whose answers must have a form. */
 export function noGrammar(): never {
   throw new Error("no answer was to have a form");
+}
+
+/** A chat service of the nano model's files, for which every picture is of 4 × 4 patches. */
+export function makeService(engine: TokenSource, overrides: Partial<ChatServiceDeps> = {}): ReturnType<typeof createChatService> {
+  return createChatService({
+    modelFolder: nanoFolder,
+    config: { tokens: nanoTokens },
+    engine,
+    loadImage: async () => makeImage(4, 4),
+    contextLength: 4096,
+    vocabSize: 2048,
+    startGrammar: noGrammar,
+    ...overrides,
+  });
 }

@@ -3,7 +3,6 @@
 import { once } from "node:events";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
-import { createChatService } from "../../src/chat/complete.ts";
 import type { TokenSource } from "../../src/chat/generate-answer.ts";
 import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
@@ -13,7 +12,7 @@ import type { ChatEvent, GenerationEvent } from "../../src/core/events.ts";
 import { greedy } from "../../src/core/sampling.ts";
 import type { OutputConstraint, OutputFormat } from "../../src/core/structured-output.ts";
 import type { GrammarVocabulary } from "../../src/grammar/token-trie.ts";
-import { endThink, makeChat, makeImage, nanoFolder, nanoTokens } from "./nano.ts";
+import { endThink, makeChat, makeService, nanoFolder, nanoTokens } from "./nano.ts";
 
 const tokenizer = loadTokenizer(nanoFolder);
 const end = nanoTokens.eos[0]!;
@@ -66,18 +65,6 @@ class ScriptedEngine implements TokenSource {
   }
 }
 
-function makeService(engine: TokenSource, startGrammar: FakeGrammar["start"]) {
-  return createChatService({
-    modelFolder: nanoFolder,
-    config: { tokens: nanoTokens },
-    engine,
-    loadImage: async () => makeImage(4, 4),
-    contextLength: 4096,
-    vocabSize: 2048,
-    startGrammar,
-  });
-}
-
 const optionsOf = (options: Partial<GenerationOptions>): GenerationOptions => ({
   sampling: greedy,
   maxTokens: undefined,
@@ -88,7 +75,7 @@ const optionsOf = (options: Partial<GenerationOptions>): GenerationOptions => ({
 
 async function run(engine: TokenSource, grammar: FakeGrammar, options: Partial<GenerationOptions> & { thinking?: boolean } = {}) {
   const events: ChatEvent[] = [];
-  const service = makeService(engine, grammar.start);
+  const service = makeService(engine, { startGrammar: grammar.start });
   const answer = service.complete(makeChat("?", options.thinking ?? false), optionsOf(options), new AbortController().signal);
   for await (const event of answer) events.push(event);
   return events;
@@ -131,7 +118,7 @@ describe("the grammar", () => {
 
   test("is started once, by the first answer that needs one, and knows the model's tokens", async () => {
     const grammar = new FakeGrammar();
-    const service = makeService(new ScriptedEngine(), grammar.start);
+    const service = makeService(new ScriptedEngine(), { startGrammar: grammar.start });
     const { format: _, ...formless } = optionsOf({});
     for (const [options, started] of [
       [formless, 0],
@@ -149,7 +136,7 @@ describe("the grammar", () => {
   test("is asked before anything runs: what it refuses never reaches the engine", async () => {
     const engine = new ScriptedEngine();
     const refusal = new RequestError("no such grammar", { param: "guided_choice" });
-    const service = makeService(engine, () => ({ open: () => Promise.reject(refusal) }) as unknown as FakeGrammar);
+    const service = makeService(engine, { startGrammar: () => ({ open: () => Promise.reject(refusal) }) as unknown as FakeGrammar });
     const answer = service.complete(makeChat("?", true), optionsOf({}), new AbortController().signal);
     await expect(answer[Symbol.asyncIterator]().next()).rejects.toBe(refusal);
     expect(engine.requests).toEqual([]);
@@ -161,7 +148,7 @@ describe("no port is left open", () => {
   test.each([1, 3])("by clients that leave %i answers in their thinking", async (choiceCount) => {
     const grammar = new FakeGrammar();
     const thought = [...tokenizer.encodeText("Hm. Hm. Hm."), endThink];
-    const service = makeService(new ScriptedEngine(thought, thought, thought), grammar.start);
+    const service = makeService(new ScriptedEngine(thought, thought, thought), { startGrammar: grammar.start });
     let count = 0;
     const options = optionsOf({ choiceCount });
     for await (const _ of service.complete(makeChat("?", true), options, new AbortController().signal)) if (++count === 4) break;
@@ -170,7 +157,7 @@ describe("no port is left open", () => {
 
   test.each(["silence", [end]] as const)("by a signal, where the engine gives %j", async (script) => {
     const grammar = new FakeGrammar();
-    const service = makeService(new ScriptedEngine(script), grammar.start);
+    const service = makeService(new ScriptedEngine(script), { startGrammar: grammar.start });
     const leaving = new AbortController();
     const answer = service.complete(makeChat("?"), optionsOf({}), leaving.signal)[Symbol.asyncIterator]();
     await answer.next();
@@ -183,7 +170,11 @@ describe("no port is left open", () => {
   test("by one that was gone when its grammar was ready", async () => {
     const grammar = new FakeGrammar();
     const engine = new ScriptedEngine();
-    const answer = makeService(engine, grammar.start).complete(makeChat("?"), optionsOf({}), AbortSignal.abort(new Error("gone")));
+    const answer = makeService(engine, { startGrammar: grammar.start }).complete(
+      makeChat("?"),
+      optionsOf({}),
+      AbortSignal.abort(new Error("gone")),
+    );
     await expect(answer[Symbol.asyncIterator]().next()).rejects.toThrow("gone");
     expect(engine.requests).toEqual([]);
     expect(await grammar.closedCount()).toBe(1);

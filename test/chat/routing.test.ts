@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { createChatService } from "../../src/chat/complete.ts";
 import type { TokenSource } from "../../src/chat/generate-answer.ts";
 import type { GenerationOptions } from "../../src/core/chat.ts";
 import type { ChatEvent, GenerationEvent } from "../../src/core/events.ts";
@@ -7,7 +6,7 @@ import { notComputed, type SequenceRouting } from "../../src/core/routing.ts";
 import { greedy } from "../../src/core/sampling.ts";
 import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
-import { endThink, makeChat, makeImage, nanoFolder, nanoTokens, noGrammar } from "./nano.ts";
+import { endThink, makeChat, makeService, nanoFolder } from "./nano.ts";
 
 const tokenizer = loadTokenizer(nanoFolder);
 
@@ -52,15 +51,7 @@ class TellingEngine implements TokenSource {
 }
 
 async function endOf(engine: TokenSource, options: Partial<GenerationOptions>, thinking = false) {
-  const service = createChatService({
-    modelFolder: nanoFolder,
-    config: { tokens: nanoTokens },
-    engine,
-    loadImage: async () => makeImage(4, 4),
-    contextLength: 4096,
-    vocabSize: 2048,
-    startGrammar: noGrammar,
-  });
+  const service = makeService(engine);
   const events: ChatEvent[] = [];
   const wanted = { sampling: greedy, maxTokens: undefined, stopStrings: [], returnsRouting: true, ...options };
   for await (const event of service.complete(makeChat("What is it?", thinking), wanted, new AbortController().signal)) events.push(event);

@@ -1,6 +1,5 @@
 import { MessageChannel } from "node:worker_threads";
 import { describe, expect, test, vi } from "vitest";
-import { createChatService } from "../../src/chat/complete.ts";
 import { severalAnswers, severalPrompts } from "../../src/chat/several-answers.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
@@ -10,7 +9,7 @@ import { EngineClient } from "../../src/engine/engine-client.ts";
 import { runEngineLoop } from "../../src/engine/engine-loop.ts";
 import { collectGarbage } from "../collect-garbage.ts";
 import { FakeModel, noConstraint } from "../engine/fake-model.ts";
-import { makeChat, makeImage, nanoFolder, nanoTokens, noGrammar } from "./nano.ts";
+import { makeChat, makeService, nanoFolder } from "./nano.ts";
 
 const usage = { promptTokens: 3, cachedTokens: 0, imageTokens: 0, completionTokens: 1, reasoningTokens: 0 };
 const started: ChatEvent = { type: "started", promptTokens: 3, imageTokens: 0, cachedTokens: 0 };
@@ -144,16 +143,7 @@ describe("several answers of the engine", () => {
     void runEngineLoop(new Engine(model), port2, noConstraint);
     const engine = await EngineClient.start(port1);
     const submit = vi.spyOn(engine, "submit");
-    const loadImage = async () => makeImage(4, 4);
-    const service = createChatService({
-      modelFolder: nanoFolder,
-      config: { tokens: nanoTokens },
-      engine,
-      loadImage,
-      contextLength: 512,
-      vocabSize: 2048,
-      startGrammar: noGrammar,
-    });
+    const service = makeService(engine, { contextLength: 512 });
     const options = { sampling: { ...greedy, temperature: 1, seed: 2 ** 53 - 2 }, maxTokens: 20, stopStrings: [], choiceCount };
     const events = await collect(service.complete(makeChat("word ".repeat(40)), options, never()));
     const { prefillTokens } = engine.stats();
