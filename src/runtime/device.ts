@@ -2,6 +2,7 @@
 
 import koffi from "koffi";
 import { assert, EngineError } from "../core/errors.ts";
+import { reserveHost } from "./host-reservation.ts";
 import { cLibrary } from "./load-library.ts";
 import type { Pointer } from "./ort-api.ts";
 
@@ -26,6 +27,20 @@ export type Place = { readonly memory: Memory; readonly offset: number };
 export type RowPlace = Place & { readonly pitch: number };
 
 /**
+ * Addresses of which only parts have memory: slots may be as long as the context, and take what they use. Parts begin and end at multiples of
+ * `unitBytes`. To release and to move waits for what is queued.
+ */
+export type Reservation = Memory & {
+  readonly unitBytes: number;
+  /** The part, which has no memory, gets some, full of zeros. Throws when there is none left. */
+  readonly commit: (offset: number, byteLength: number) => void;
+  /** The memory of the part, all of which has some, is free for others. */
+  readonly release: (offset: number, byteLength: number) => void;
+  /** What lies in the part at `from` lies at `to` from now on, which had no memory, and `from` has none any more. */
+  readonly move: (to: number, from: number, byteLength: number) => void;
+};
+
+/**
  * Copies, runs of sessions and `zero` take place in the order of the calls, but on a GPU later: they are only queued.
  * What they read must stay as it is, and what they write may be looked at, until and from `synchronize`.
  */
@@ -33,6 +48,8 @@ export interface Device {
   readonly kind: DeviceKind;
   /** Memory that graphs compute with, aligned to 256 bytes or more; its content is undefined. */
   allocate(byteLength: number): Memory;
+  /** Addresses for `byteLength` bytes, of which at most `memoryBytes`, which are taken at once where they can be, ever have memory. Throws when either cannot be had. */
+  reserve(byteLength: number, memoryBytes: number): Reservation;
   /** Memory of the host that can be copied from and to while the host goes on. */
   allocateHost(byteLength: number): HostMemory;
   copy(to: Place, from: Place, byteLength: number): void;
@@ -89,6 +106,10 @@ export class HostDevice implements Device {
       },
       dispose: () => free(block),
     };
+  }
+
+  reserve(byteLength: number): Reservation {
+    return reserveHost(byteLength);
   }
 
   allocateHost(byteLength: number): HostMemory {

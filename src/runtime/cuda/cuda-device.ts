@@ -1,7 +1,17 @@
 // A GPU: its memory, and one stream on which copies and runs of sessions take place one after another.
 
 import koffi from "koffi";
-import { addressOf, alignmentBytes, type Device, type HostMemory, type Memory, type Place, type RowPlace } from "../device.ts";
+import { EngineError } from "../../core/errors.ts";
+import {
+  addressOf,
+  alignmentBytes,
+  type Device,
+  type HostMemory,
+  type Memory,
+  type Place,
+  type Reservation,
+  type RowPlace,
+} from "../device.ts";
 import type { Pointer } from "../ort-api.ts";
 import type { CopyKind, Cudart } from "./cudart.ts";
 import { deviceId } from "./probe.ts";
@@ -23,6 +33,10 @@ export class CudaDevice implements Device {
     const size = Math.max(byteLength, alignmentBytes);
     const address = this.#cudart.malloc(size);
     return { space: "cuda", address, byteLength: size, dispose: () => this.#cudart.free(address) };
+  }
+
+  reserve(): Reservation {
+    throw new EngineError("this GPU has no addresses without memory that we know of");
   }
 
   allocateHost(byteLength: number): HostMemory {
