@@ -108,7 +108,8 @@ export class HostDevice implements Device {
     };
   }
 
-  reserve(byteLength: number): Reservation {
+  /** The system provides memory as it is touched: nothing is taken before. */
+  reserve(byteLength: number, _memoryBytes: number): Reservation {
     return reserveHost(byteLength);
   }
 
