@@ -5,7 +5,7 @@ import type { TextPrompt } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
-import { describe, flag, integer, optional, schemaError, text, tokenIds } from "./schema-fields.ts";
+import { describe, flag, integer, optional, schemaError, text, tokenIds, tokenLimit } from "./schema-fields.ts";
 import { refuseUnsupportedDecoding } from "./unsupported-fields.ts";
 
 const maxPrompts = 64;
@@ -26,8 +26,8 @@ export const completionRequest = z.object({
     .describe(`What the model goes on with. Texts are ordinary text: control tokens in them are not. At most ${maxPrompts} prompts.`),
   ...samplingFields,
   max_tokens: optional(
-    integer(0),
-    `Tokens that an answer may have, ${defaultMaxTokens} by default; 0 beside \`echo\` or \`prompt_logprobs\`: only what is known of the prompt.`,
+    tokenLimit(0).transform((limit) => limit ?? Infinity), // nothing sent is something else
+    `Tokens that an answer may have, ${defaultMaxTokens} by default; -1: what the context has room for; 0 beside \`echo\` or \`prompt_logprobs\`: only what is known of the prompt.`,
   ),
   logprobs: optional(integer(0, maxTopLogprobs), "Adds log-probabilities, and those of so many of the likeliest tokens."),
   echo: optional(flag, "The answer begins with the prompt; beside `logprobs`, with the log-probabilities of its tokens, too."),
@@ -38,6 +38,7 @@ export const completionRequest = z.object({
 
 type Parsed = z.infer<typeof completionRequest>;
 export type CompletionRequest = Omit<Parsed, "max_tokens" | "prompt"> & {
+  /** Infinity: the rest of the context. */
   readonly max_tokens: number;
   readonly prompts: readonly TextPrompt[];
 };

@@ -30,7 +30,7 @@ export function completions(service: ChatService, options: AppOptions): Handler<
     const echoedLogprobCount = echo ? logprobs : undefined;
     const generation = {
       ...asked,
-      maxTokens: Math.max(1, request.max_tokens),
+      maxTokens: request.max_tokens === Infinity ? undefined : Math.max(1, request.max_tokens),
       ...(format && { format }),
       ...(echoedLogprobCount !== undefined && {
         tellsEndLogprob: true,

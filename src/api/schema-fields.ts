@@ -18,12 +18,12 @@ export function integer(min: number, max?: number) {
 }
 
 /** Tokens that an answer may have: −1, as some clients say it, is no limit. */
-export function tokenLimit() {
-  const expected = "an integer of at least 1, or -1 for no limit";
+export function tokenLimit(min: 0 | 1 = 1) {
+  const expected = `an integer of at least ${min}, or -1 for no limit`;
   return z
     .int(expected)
     .min(-1, expected)
-    .refine((value) => value !== 0, expected)
+    .refine((value) => value === -1 || value >= min, expected)
     .transform((value) => (value === -1 ? undefined : value));
 }
 

@@ -98,8 +98,9 @@ test("an answer has 16 tokens unless the request says", async () => {
 
   await app.request(path, post({ prompt: "a" }));
   await app.request(path, post({ prompt: "a", max_tokens: 99, temperature: 0, stop: "x", logprobs: 0, seed: 4 }));
+  await app.request(path, post({ prompt: "a", max_tokens: -1, min_tokens: 20 }));
 
-  expect(textCalls.map(({ options }) => options.maxTokens)).toEqual([16, 99]);
+  expect(textCalls.map(({ options }) => options.maxTokens)).toEqual([16, 99, undefined]); // undefined: the rest of the context
   expect(textCalls[0]?.options.logprobCount).toBeUndefined();
   expect(textCalls[1]?.options).toMatchObject({ logprobCount: 0, stopStrings: ["x"], sampling: { temperature: 0, seed: 4 } });
 });
@@ -300,6 +301,7 @@ test.each<[object, string, string]>([
   [{ prompt: "a", prompt_logprobs: -1 }, "prompt_logprobs", "an integer from 0 to 20, got -1"],
   [{ prompt: "a", prompt_logprobs: true }, "prompt_logprobs", "an integer from 0 to 20, or false, got true"],
   [{ prompt: "a", max_tokens: 0 }, "max_tokens", "at least 1 without echo or prompt_logprobs, got 0"],
+  [{ prompt: "a", max_tokens: -2 }, "max_tokens", "an integer of at least 0, or -1 for no limit, got -2"],
   [{ prompt: "a", max_tokens: 0, echo: true, min_tokens: 1 }, "min_tokens", "at most max_tokens (0), got 1"],
   [{ prompt: "a", logprobs: 21 }, "logprobs", "an integer from 0 to 20, got 21"],
   [{ prompt: "a", logprobs: true }, "logprobs", "an integer from 0 to 20, got true"],
