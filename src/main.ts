@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import { Argument, Command, Option } from "commander";
 import { benchCommand } from "./cli/bench-command.ts";
 import { activationsOption, expertsOption, weightsOption } from "./cli/conversion-options.ts";
+import { helpCommand } from "./cli/help-command.ts";
 import { serveCommand } from "./cli/serve-command.ts";
 import { notEmpty } from "./cli/options.ts";
 import type { Source } from "./convert/source.ts";
@@ -145,7 +146,8 @@ const program = new Command("ernie-vl")
   .addCommand(pullCommand())
   .addCommand(convertCommand())
   .addCommand(benchCommand(say))
-  .addCommand(doctorCommand());
+  .addCommand(doctorCommand())
+  .addCommand(helpCommand());
 for (const command of [program, ...program.commands]) command.showHelpAfterError("(--help shows what is allowed)");
 
 try {

@@ -1,0 +1,15 @@
+// The `help` command. Commander's own shows the program's help for a command that does not exist, and does not say why.
+
+import { Command } from "commander";
+import { UserError } from "../core/errors.ts";
+
+export function helpCommand(): Command {
+  const command = new Command("help").description("Show this, or the flags of a command.").argument("[command]");
+  return command.action((name: string | undefined) => {
+    const program = command.parent!;
+    const names = program.commands.map((sibling) => sibling.name());
+    const found = name === undefined ? program : program.commands.find((sibling) => sibling.name() === name);
+    if (!found) throw new UserError(`help: expected one of ${names.join(", ")}, got ${name}`);
+    found.outputHelp();
+  });
+}
