@@ -1,12 +1,12 @@
 // The server's side of the thread boundary: each request is an async iterable of its events.
 
 import type { EventEmitter } from "node:events";
-import type { MessagePort, Worker } from "node:worker_threads";
+import type { Transferable, Worker } from "node:worker_threads";
 import type { StepReport } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
 import { EngineError, RequestError, UserError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
-import type { EncodedPrompt } from "../core/prompt.ts";
+import { copyPixels, pixelsOf } from "./copy-pixels.ts";
 import type { EngineRequest, EngineStats, FromEngine, SequenceId, ToEngine } from "./engine-protocol.ts";
 
 /** Events of one request that its consumer has not taken yet. */
@@ -101,7 +101,7 @@ export class EngineClient {
   }
 
   /**
-   * Generates an answer. The request is sent when the iteration starts; leaving the loop early or aborting the signal ends
+   * Generates an answer. The request is sent when the iteration starts, as soon as its pixels are copied; leaving the loop early or aborting the signal ends
    * it in the engine within one step. Throws RequestError when the engine refuses it or too many pictures wait, EngineError when the engine dies, the
    * signal's reason when it is aborted. A failed step is an event. The port of a constraint goes over with the request; when an error
    * comes before that, it is still the caller's. `onEvent` is told of each event as it comes, however slowly the loop takes them. When
@@ -115,7 +115,7 @@ export class EngineClient {
   ): AsyncGenerator<GenerationEvent, void, undefined> {
     signal.throwIfAborted();
     if (this.#death) throw this.#death;
-    const pixelBytes = pixelBytesOf(request.prompt);
+    const pixelBytes = [...pixelsOf(request.prompt)].reduce((sum, { byteLength }) => sum + byteLength, 0);
     if (!request.isFollowUp) this.#refuseTooManyPictures(pixelBytes);
     const id = this.#nextId++ as SequenceId; // the only place that makes ids
     const inbox: Inbox = { events: [], isOpen: true, pixelBytes, hasEnded: false, onEvent, error: undefined, wake: () => {} };
@@ -127,7 +127,14 @@ export class EngineClient {
     signal.addEventListener("abort", abort, { once: true });
     enough?.addEventListener("abort", finish, { once: true });
     try {
-      this.#send({ type: "submit", id, request, sentMs: monotonicMs() }, request.constraint ? [request.constraint.port] : []);
+      const copied = await copyPixels(request.prompt, () => !inbox.hasEnded);
+      if (copied && !inbox.hasEnded) {
+        const sent = { ...request, prompt: copied.prompt };
+        this.#send({ type: "submit", id, request: sent, sentMs: monotonicMs() }, [
+          ...copied.own,
+          ...(request.constraint ? [request.constraint.port] : []),
+        ]);
+      }
       for (;;) {
         for (const event of await takeEvents(inbox)) {
           if (signal.aborted) break;
@@ -177,7 +184,7 @@ export class EngineClient {
     this.#onDeath(cause.name === "UserError" ? new UserError(cause.message) : this.#death);
   }
 
-  #send(message: ToEngine, transferred: readonly MessagePort[] = []): void {
+  #send(message: ToEngine, transferred: readonly Transferable[] = []): void {
     this.#port.postMessage(message, transferred);
   }
 
@@ -249,11 +256,6 @@ export class EngineClient {
 
 function isLast({ type }: GenerationEvent): boolean {
   return type === "finished" || type === "failed";
-}
-
-/** A picture that occurs twice crosses to the engine once. */
-function pixelBytesOf({ spans }: EncodedPrompt): number {
-  return [...new Set(spans.map(({ image }) => image.patches))].reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 function shuttingDown(): RequestError {

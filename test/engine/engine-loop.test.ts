@@ -178,6 +178,19 @@ describe("pictures of prompts that are not computed yet", () => {
     const all = [withPicture(5000), makeRequest([1]), withPicture(5000, { isFollowUp: true })].map((request) => collect(client, request));
     expect((await Promise.all(all)).map((events) => events.at(-1)?.type)).toEqual(["finished", "finished", "finished"]);
   });
+
+  test("never reach the engine when they are given up on their way, nor hold up what comes behind", async () => {
+    const { client, engine } = await connect();
+    const submit = vi.spyOn(engine, "submit");
+    const controller = new AbortController();
+    const film = collect(client, withPicture(64 * 2 ** 20), controller.signal);
+    expect(tokensOf(await collect(client, makeRequest([1], { maxTokens: 1 })))).toHaveLength(1);
+    controller.abort(new Error("gone"));
+    await expect(film).rejects.toThrow("gone");
+    await setTimeout(20);
+    expect(submit).toHaveBeenCalledTimes(1);
+    expect(tokensOf(await collect(client, withPicture(64 * 2 ** 20)))).toHaveLength(3);
+  });
 });
 
 describe("silence of the engine", () => {
