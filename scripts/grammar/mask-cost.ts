@@ -102,7 +102,7 @@ function measureMasks(name: string, format: OutputFormat): void {
     if (seed === 1) first = [...times];
   }
   console.log(
-    `${name}: compiled in ${compileMs.toFixed(1)} ms; ms per mask: first answer ${describe(first)}; 20 answers ${describe(times)}, CPU ${(cpu / times.length).toFixed(3)}; ${(grammar.cacheBytes / 1e6).toFixed(1)} MB`,
+    `${name}: compiled in ${compileMs.toFixed(1)} ms; ms per mask: first answer ${describe(first)}; 20 answers ${describe(times)}, CPU ${(cpu / times.length).toFixed(3)}; ${(grammar.bytes / 1e6).toFixed(1)} MB`,
   );
 }
 

@@ -50,8 +50,9 @@ export class GrammarCache {
     return this.#grammars.size;
   }
 
-  get cacheBytes(): number {
-    return [...this.#grammars.values()].reduce((sum, { cacheBytes }) => sum + cacheBytes, 0);
+  /** Estimate of what the grammars occupy. */
+  get bytes(): number {
+    return [...this.#grammars.values()].reduce((sum, grammar) => sum + grammar.bytes, 0);
   }
 
   /** Throws RequestError. */
@@ -67,11 +68,11 @@ export class GrammarCache {
 
   /** Grammars in use live on with their answers. */
   #evict(): void {
-    let bytes = this.cacheBytes;
-    for (const [key, { cacheBytes }] of this.#grammars) {
+    let { bytes } = this;
+    for (const [key, grammar] of this.#grammars) {
       if (this.#grammars.size <= 1 || (bytes <= this.#limits.maxCacheBytes && this.#grammars.size <= this.#limits.maxGrammars)) return;
       this.#grammars.delete(key);
-      bytes -= cacheBytes;
+      bytes -= grammar.bytes;
     }
   }
 }

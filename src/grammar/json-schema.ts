@@ -1,6 +1,7 @@
 // JSON Schema as a grammar: every text that the grammar allows is valid for the schema. The reverse need not hold: properties come in
 // the order of the schema, and objects with named properties get others only where `additionalProperties` says so.
 
+import { isDeepStrictEqual } from "node:util";
 import { RequestError } from "../core/errors.ts";
 import { choice, type Expression, type Grammar, never, repeat, rule, sequence, text } from "./expression.ts";
 import { areDisjoint } from "./disjoint-schemas.ts";
@@ -63,7 +64,8 @@ class SchemaCompiler {
   readonly #ignored = new Set<string>();
   /** Rules of what is costly and may come again; undefined: too large. */
   readonly #shared = new Map<string, Expression | undefined>();
-  readonly #pendingReferences: string[] = [];
+  /** Rules of references, whose bodies are still to be made. */
+  readonly #pending: { readonly name: string; readonly schema: () => unknown; readonly path: string }[] = [];
   #visits = 0;
   #depth = 0;
 
@@ -77,11 +79,8 @@ class SchemaCompiler {
   compile(): SchemaGrammar {
     const { param, isStrict } = this.#options;
     const root = this.#schema(this.#document, param);
-    for (let pointer = this.#pendingReferences.pop(); pointer !== undefined; pointer = this.#pendingReferences.pop()) {
-      this.#rules.set(
-        this.#referenceName(pointer),
-        this.#schema(this.#target(pointer, param), pointer === "#" ? param : `${param}${pointer.slice(1).replaceAll("/", ".")}`),
-      );
+    for (let next = this.#pending.pop(); next; next = this.#pending.pop()) {
+      this.#rules.set(next.name, this.#schema(next.schema(), next.path));
     }
     const ignored = [...this.#ignored];
     if (isStrict && ignored.length > 0) {
@@ -131,17 +130,16 @@ class SchemaCompiler {
     throw new RequestError(`${path}: ${problem}`, { param: path });
   }
 
-  #referenceName(pointer: string): string {
-    return `${this.#options.prefix}${pointer}`;
-  }
-
+  /** A rule of its own for each target with what stands beside the reference: either may come again inside itself. */
   #reference(node: SchemaObject, pointer: string, path: string): Expression {
-    if (hasAssertionBeside(node, "$ref")) return this.#schema(this.#resolve(node, path), path);
-    const name = this.#referenceName(pointer);
+    const { prefix, param } = this.#options;
+    const isAlone = !Object.keys(node).some((keyword) => keyword !== "$ref" && isAssertion(keyword));
+    const name = `${prefix}${isAlone ? pointer : JSON.stringify(node)}`;
     if (!this.#rules.has(name)) {
-      this.#target(pointer, path);
+      const target = this.#target(pointer, path);
       this.#rules.set(name, never); // in its turn
-      this.#pendingReferences.push(pointer);
+      if (isAlone) this.#pending.push({ name, schema: () => target, path: `${param}${pointer.slice(1).replaceAll("/", ".")}` });
+      else this.#pending.push({ name, schema: () => this.#resolve(node, path), path });
     }
     return rule(name);
   }
@@ -211,7 +209,7 @@ class SchemaCompiler {
     const { type, enum: listed, const: constant, ...rest } = node;
     for (const keyword of Object.keys(rest).filter(isAssertion)) this.#ignore(path, `${keyword} (beside enum or const)`);
     const values = Array.isArray(listed) ? listed : [constant];
-    const kept = Object.hasOwn(node, "const") ? values.filter((value) => JSON.stringify(value) === JSON.stringify(constant)) : values;
+    const kept = Object.hasOwn(node, "const") ? values.filter((value) => isDeepStrictEqual(value, constant)) : values;
     const types = type === undefined ? undefined : [type].flat();
     return choice(
       ...kept
@@ -271,9 +269,11 @@ class SchemaCompiler {
   #array(node: SchemaObject, path: string): Expression {
     const { items, prefixItems } = node;
     const prefix = Array.isArray(prefixItems) ? prefixItems.map((item, i) => this.#schema(item, `${path}.prefixItems[${i}]`)) : [];
-    const rest = items === undefined ? (prefix.length > 0 ? never : rule("value")) : this.#schema(items, `${path}.items`);
     const min = (node["minItems"] as number | undefined) ?? 0;
     const max = (node["maxItems"] as number | undefined) ?? Infinity;
+    // More than the named items only where they are asked for. A rule, since lists write their item twice.
+    const isClosed = items === undefined && prefix.length >= Math.max(1, min);
+    const rest = isClosed ? never : this.#fresh(this.#schema(items ?? true, `${path}.items`));
     if (prefix.length === 0) {
       // An item that nothing satisfies leaves the empty array.
       const some = this.#syntax.list(rest, Math.max(1, min), max);
@@ -299,8 +299,12 @@ class SchemaCompiler {
     const required = new Set(node["required"] as string[] | undefined);
     for (const name of required) if (!properties.has(name)) properties.set(name, additional ?? true);
     const isOpen = additional === undefined ? node["properties"] === undefined : additional !== false;
-    const value = isOpen ? this.#schema(additional ?? true, `${path}.additionalProperties`) : never;
-    const other = this.#syntax.member(isOpen ? this.#otherKey([...properties.keys()], node, path) : never, value);
+    const names = this.#resolve(node["propertyNames"] ?? true, path);
+    const listed = isObject(names) && Array.isArray(names["enum"]) ? (names["enum"] as unknown[]) : undefined;
+    if (listed) for (const name of properties.keys()) if (!listed.includes(name)) properties.set(name, false);
+    if (properties.size > 0 && !listed && !isAnyName(names)) this.#ignore(path, "propertyNames (beside properties)");
+    const value = isOpen ? this.#fresh(this.#schema(additional ?? true, `${path}.additionalProperties`)) : never;
+    const other = this.#syntax.member(isOpen ? this.#otherKey([...properties.keys()], names, path) : never, value);
 
     const min = (node["minProperties"] as number | undefined) ?? 0;
     const max = (node["maxProperties"] as number | undefined) ?? Infinity;
@@ -315,18 +319,14 @@ class SchemaCompiler {
     return this.#syntax.object(this.#members(properties, required, other, path));
   }
 
-  #otherKey(names: readonly string[], { propertyNames }: SchemaObject, path: string): Expression {
-    const allowed = this.#resolve(propertyNames ?? true, path);
-    const keywords = isObject(allowed) ? Object.keys(allowed) : [];
-    const isAny =
-      allowed === true || (isObject(allowed) && keywords.every((keyword) => keyword === "type" && allowed["type"] === "string"));
-    if (isObject(allowed) && Array.isArray(allowed["enum"])) {
-      const rest = allowed["enum"].filter((name) => typeof name === "string" && !names.includes(name));
-      return rest.length === 0 ? never : this.#schema({ ...allowed, enum: rest }, `${path}.propertyNames`);
+  /** A key that is none of `named` and that the schema of property names allows. */
+  #otherKey(named: readonly string[], names: unknown, path: string): Expression {
+    if (isObject(names) && Array.isArray(names["enum"])) {
+      const rest = names["enum"].filter((name) => typeof name === "string" && !named.includes(name));
+      return rest.length === 0 ? never : this.#schema({ ...names, enum: rest }, `${path}.propertyNames`);
     }
-    if (!isAny && names.length === 0) return this.#schema(this.#merge(allowed, { type: "string" }, path), `${path}.propertyNames`);
-    if (!isAny) this.#ignore(path, "propertyNames (beside properties)");
-    return names.length === 0 ? rule("string") : keyExcept(names, (body) => this.#fresh(body));
+    if (named.length > 0) return keyExcept(named, (body) => this.#fresh(body));
+    return isAnyName(names) ? rule("string") : this.#schema(this.#merge(names, { type: "string" }, path), `${path}.propertyNames`);
   }
 
   /** Members in order. For each place two rules: with a comma before the next member, or without as nothing came before. */
@@ -360,8 +360,10 @@ class SchemaCompiler {
   }
 }
 
-function hasAssertionBeside(node: SchemaObject, keyword: string): boolean {
-  return Object.keys(node).some((other) => other !== keyword && isAssertion(other));
+/** Whether a schema of property names allows all of them. */
+function isAnyName(names: unknown): boolean {
+  if (!isObject(names)) return names === true;
+  return Object.entries(names).every(([keyword, value]) => !isAssertion(keyword) || (keyword === "type" && value === "string"));
 }
 
 function decodePointer(part: string): string {

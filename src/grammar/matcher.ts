@@ -5,6 +5,9 @@ import type { Grammar } from "./expression.ts";
 import { type State, StateMachine } from "./state-machine.ts";
 import type { GrammarVocabulary, TokenTrie } from "./token-trie.ts";
 
+/** Measured: 55 MB for 152,000 nodes. */
+const bytesPerNode = 360;
+
 /** A grammar over a vocabulary. Shared by all answers under it. */
 export class CompiledGrammar {
   readonly #machine: StateMachine;
@@ -12,6 +15,7 @@ export class CompiledGrammar {
   readonly vocabulary: GrammarVocabulary;
   readonly #controlSymbols: ReadonlyMap<number, number>;
   readonly #isEnd: ReadonlySet<number>;
+  readonly #automatonBytes: number;
   readonly #states: State[] = []; // by depth in the trie; scratch of a walk
 
   /** `maxCacheBytes`: states and masks beyond it are forgotten. Throws RequestError. */
@@ -22,6 +26,7 @@ export class CompiledGrammar {
       controls.map(({ content }) => content),
     );
     this.#machine = new StateMachine(automaton, controls.length, trie.maxCharacters + 1, maxCacheBytes);
+    this.#automatonBytes = automaton.nodes.length * bytesPerNode;
     this.#trie = trie;
     this.vocabulary = vocabulary;
     this.#controlSymbols = new Map(controls.map(({ id }, i) => [id, controlSymbolStart + i]));
@@ -33,8 +38,9 @@ export class CompiledGrammar {
     return this.#machine.start;
   }
 
-  get cacheBytes(): number {
-    return this.#machine.cacheBytes;
+  /** Estimate of what the automaton and all that is kept of its runs occupy. */
+  get bytes(): number {
+    return this.#automatonBytes + this.#machine.cacheBytes;
   }
 
   isEndToken(tokenId: number): boolean {

@@ -210,7 +210,7 @@ class RegexParser {
           ? this.#characters[this.#at++]!.codePointAt(0)! % 32
           : this.#fail("expected a letter after \\c"),
       );
-    if (/^[\^$\\.*+?()[\]{}|/-]$/.test(character)) return single(character.codePointAt(0)!);
+    if (/^(?!\w)[ -~]$/.test(character)) return single(character.codePointAt(0)!);
     if (character === "b" || character === "B") this.#fail("word boundaries are not supported");
     if (character === "p" || character === "P") this.#fail("unicode properties are not supported; write the characters as a class");
     if (character === "k" || /^\d$/.test(character)) this.#fail("back references are not supported");
@@ -219,7 +219,7 @@ class RegexParser {
 
   #unicodeEscape(): number {
     if (this.#take("{")) {
-      let value = 0;
+      let value = this.#hex(1);
       while (!this.#take("}")) value = value * 16 + this.#hex(1);
       if (value > 0x10ffff) this.#fail("expected a code point of at most 10FFFF");
       return value;

@@ -4,13 +4,14 @@
 const month31 = "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])";
 const month30 = "(0[469]|11)-(0[1-9]|[12][0-9]|30)";
 const february = "02-(0[1-9]|1[0-9]|2[0-8])";
-const date = `[0-9]{4}-(${month31}|${month30}|${february})`;
+const year = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"; // Python's begin with 1
+const date = `${year}-(${month31}|${month30}|${february})`;
 const time = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+\\-]([01][0-9]|2[0-3]):[0-5][0-9])";
 const count = "[0-9]{1,6}";
 const clock = `T(${count}H(${count}M)?(${count}S)?|${count}M(${count}S)?|${count}S)`;
 const calendar = `(${count}Y(${count}M)?(${count}D)?|${count}M(${count}D)?|${count}D)`;
 const label = "[A-Za-z0-9]([A-Za-z0-9\\-]{0,61}[A-Za-z0-9])?";
-const mailName = "[A-Za-z0-9_+\\-]{1,32}";
+const mailName = "[A-Za-z0-9_+\\-]{1,20}"; // three of them, and no more than 64 characters before the @
 const octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const hex = "[0-9A-Fa-f]";
 const pathCharacter = "[A-Za-z0-9._~\\-]";
@@ -20,7 +21,7 @@ export const stringFormats: ReadonlyMap<string, string> = new Map([
   ["time", `^${time}$`],
   ["date-time", `^${date}T${time}$`],
   ["duration", `^P(${calendar}(${clock})?|${clock}|${count}W)$`],
-  ["email", `^${mailName}(\\.${mailName}){0,3}@(${label}\\.){1,3}[A-Za-z]{2,24}$`],
+  ["email", `^${mailName}(\\.${mailName}){0,2}@(${label}\\.){1,3}[A-Za-z]{2,24}$`],
   ["hostname", `^${label}(\\.${label}){0,2}$`],
   ["ipv4", `^(${octet}\\.){3}${octet}$`],
   ["ipv6", `^(${hex}{1,4}:){7}${hex}{1,4}$`],

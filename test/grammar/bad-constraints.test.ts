@@ -70,6 +70,8 @@ const refused: [OutputFormat, RegExp][] = [
   [regex("\\bword"), /word boundaries are not supported/],
   [regex("a^b"), /\^ and \$ are supported only at the ends/],
   [regex("[z-a]"), /a range out of order/],
+  [regex("\\u{}"), /expected 1 hexadecimal digits at character 4/],
+  [regex("\\y"), /\\y is not supported/],
   [regex("[\\ud800]"), /contradicts itself/],
   [regex("\\ud800"), /contradicts itself/],
   [regex("(?=.)\\ud800"), /contradicts itself/],

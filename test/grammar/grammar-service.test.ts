@@ -39,13 +39,24 @@ describe("the cache of grammars", () => {
     for (let length = 50; length < 90; length++) {
       const grammar = cache.compile(schemaConstraint(length));
       for (let seed = 0; seed < 3; seed++) drawAnswer(grammar, seed, 100);
-      most = Math.max(most, grammar.cacheBytes);
+      most = Math.max(most, grammar.bytes);
     }
     cache.compile(schemaConstraint(1));
 
     // One token may add to what a grammar holds before it forgets.
     expect(most).toBeLessThan(maxCacheBytes / 2);
-    expect(cache.cacheBytes).toBeLessThan(maxCacheBytes + maxCacheBytes / 2);
+    expect(cache.bytes).toBeLessThan(maxCacheBytes + maxCacheBytes / 2);
+  });
+
+  it("counts the grammars themselves, which may be large before the first answer", () => {
+    const cache = new GrammarCache(vocabulary, { maxGrammars: 100, maxCacheBytes: 8 * 2 ** 20 });
+    const largeConstraint = (text: string): OutputConstraint => {
+      const format = { type: "grammar", ebnf: `root ::= "${text}" ${". ".repeat(500)}`, param: "grammar" } as const;
+      return { format, followsThinking: false };
+    };
+    for (let i = 0; i < 8; i++) cache.compile(largeConstraint(`${i}`));
+
+    expect(cache.grammarCount).toBe(2); // of 9,505 nodes each
   });
 });
 

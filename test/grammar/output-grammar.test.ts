@@ -129,6 +129,32 @@ describe("schemas", () => {
       ['{"a": null}', '{"a":null,"b":null}'],
       ['{"b": null}', "{}"],
     ],
+    [
+      { type: "object", properties: { a: true, b: true }, propertyNames: { enum: ["b"] } },
+      ['{"b": 1}', "{}"],
+      ['{"a": 1}', '{"a": 1, "b": 1}'],
+    ],
+    [{ type: "array", prefixItems: [{ type: "null" }], minItems: 2 }, ["[null, 1]", "[null, 1, 2]"], ["[null]", "[1, 1]"]],
+    [{ enum: [{ a: 1, b: 2 }, 3], const: { b: 2, a: 1 } }, ['{"a":1,"b":2}'], ["3"]],
+    [
+      {
+        $ref: "#/$defs/node",
+        $defs: {
+          node: {
+            type: "object",
+            properties: { v: { type: "null" }, next: { $ref: "#/$defs/node", required: ["v"], nullable: true } },
+          },
+        },
+      },
+      ["{}", '{"next": {"v": null, "next": {"v": null}}}'],
+      ['{"next": {}}', '{"next": {"v": null, "next": {}}}'],
+    ],
+    [{ type: "string", format: "date" }, ['"0001-01-01"', '"2024-02-28"'], ['"0000-01-01"', '"2024-02-30"']],
+    [
+      { type: "string", format: "email" },
+      [`"${"a".repeat(20)}.${"b".repeat(20)}.${"c".repeat(20)}@d.de"`],
+      [`"${"a".repeat(32)}.${"b".repeat(32)}@d.de"`],
+    ],
     [{ type: "string", format: "email", pattern: "^[a-z]@[a-z]$" }, ['"a@b"'], ['"a@b.de"']],
   ])("%j allows %j and not %j", (schema, valid, invalid) => {
     expect(valid.filter((text) => !accepts(schemaFormat(schema), text))).toEqual([]);
@@ -157,6 +183,17 @@ describe("schemas", () => {
 
     expect(accepts(schema, '{"a": null}')).toBe(true);
     expect(accepts(schema, '{"a": null, "b": null}')).toBe(false);
+  });
+
+  it.each([
+    ["lists", "items", "[", "]"],
+    ["maps", "additionalProperties", '{"a": ', "}"],
+  ])("takes %s 30 levels deep", (_, keyword, open, close) => {
+    const type = keyword === "items" ? "array" : "object";
+    const schema = Array.from({ length: 30 }).reduce((inner) => ({ type, [keyword]: inner }), { type: "integer" });
+
+    expect(accepts(schemaFormat(schema), `${open.repeat(30)}1${close.repeat(30)}`)).toBe(true);
+    expect(accepts(schemaFormat(schema), `${open.repeat(31)}1${close.repeat(31)}`)).toBe(false);
   });
 
   it("allows any value where the schema says nothing", () => {
