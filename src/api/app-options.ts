@@ -31,6 +31,8 @@ export type AppOptions = {
   readonly localNamesOnly?: boolean;
   /** True while the model is loaded, a step works and the server is not shutting down. */
   readonly isReady: () => boolean;
+  /** Aborts when the server shuts down: a request that has not wholly come by then is refused. */
+  readonly stopping?: AbortSignal;
   /** Reads pictures that requests name by URL, from where the operator allows. */
   readonly media: MediaReader;
   /** Requests being computed and requests in the queue, shown by `/health`. */

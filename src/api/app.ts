@@ -57,6 +57,10 @@ export function createApp(service: ChatService, options: AppOptions): Hono<AppEn
   const listRoutes = (): ListedRoute[] => [...listed(keyed, true), ...listed(open, false)];
   const open: Route[] = [...openRoutes(options), ...documentRoutes({ listRoutes, asksForKey: options.apiKeys.length > 0 })];
   app.use(recordRequests(options));
+  app.use(async (c, next) => {
+    c.set("stopping", options.stopping);
+    await next();
+  });
   if (options.localNamesOnly) app.use(refuseForeignNames());
   addRoutes(app, open);
   app.use(requireApiKey(options.apiKeys));

@@ -1,11 +1,15 @@
-// The request body: JSON, an object, of bounded size. Counts bytes as they come, so a chunked body cannot pass the limit.
+// The request body: JSON, an object, of bounded size. Counts bytes as they come, so a chunked body cannot pass the limit; a server that
+// shuts down does not wait for them.
 
 import type { Context } from "hono";
 import { RequestError } from "../core/errors.ts";
+import { LinkedAbort } from "../core/linked-abort.ts";
 import { refuseManyValues } from "./json-size.ts";
 import type { AppEnv } from "./request-record.ts";
 
-/** The parsed body. Throws RequestError: 413 when it is too large, 429 when those of all requests together are, else 400. */
+const retryAfterRestartMs = 5000;
+
+/** The parsed body. Throws RequestError: 413 when it is too large, 429 when those of all requests together are, 503 when the server stops, else 400. */
 export async function readJsonObject(c: Context<AppEnv>, maxBytes: number): Promise<object> {
   const request = c.req.raw;
   // Browsers cannot send this type across origins without asking first, so no web page can use a server on localhost.
@@ -17,7 +21,8 @@ export async function readJsonObject(c: Context<AppEnv>, maxBytes: number): Prom
   if (encoding.toLowerCase() !== "identity") {
     throw new RequestError(`expected a body without compression, got the header "Content-Encoding: ${encoding.slice(0, 100)}"`);
   }
-  const bytes = await readBytes(request, maxBytes, (count) => c.get("record").holdBody(count));
+  const stop = new LinkedAbort(c.get("stopping") ?? new AbortController().signal);
+  const bytes = await readBytes(request, maxBytes, (count) => c.get("record").holdBody(count), stop).finally(() => stop.unlink());
   refuseManyValues(bytes);
   const text = decodeUtf8(bytes);
   if (text.trim() === "") throw new RequestError("expected a JSON object as the body, got an empty body");
@@ -29,23 +34,35 @@ export async function readJsonObject(c: Context<AppEnv>, maxBytes: number): Prom
   return value;
 }
 
-async function readBytes(request: Request, maxBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
+async function readBytes(request: Request, maxBytes: number, hold: (bytes: number) => void, stop: LinkedAbort): Promise<Buffer> {
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
   const chunks: Uint8Array[] = [];
   let length = 0;
+  if (!request.body) return Buffer.alloc(0);
+  // Never cancelled: that would close the connection under the answer that says why.
+  const reader = request.body.getReader();
   try {
-    // Cancelling the body would close the connection under the answer that says why.
-    for await (const chunk of request.body?.values({ preventCancel: true }) ?? []) {
-      length += chunk.length;
+    for (;;) {
+      const chunk = await stop.race(reader.read());
+      if (chunk.done) break;
+      length += chunk.value.length;
       if (length > maxBytes) throw bodyTooLarge(maxBytes);
-      hold(chunk.length);
-      chunks.push(chunk);
+      hold(chunk.value.length);
+      chunks.push(chunk.value);
     }
   } catch (cause) {
     if (cause instanceof RequestError) throw cause;
+    if (stop.signal.aborted) throw tooLate();
     throw new RequestError("the connection was closed before the whole body came", { cause });
+  } finally {
+    reader.releaseLock();
   }
   return Buffer.concat(chunks, length);
+}
+
+function tooLate(): RequestError {
+  const message = "the server is shutting down before the whole body has come; send the request again";
+  return new RequestError(message, { status: 503, code: "shutting_down", retryAfterMs: retryAfterRestartMs });
 }
 
 function bodyTooLarge(maxBytes: number): RequestError {

@@ -16,6 +16,8 @@ export type AppEnv = {
     record: RequestRecord;
     /** Stands for the client's key; undefined where the server has none. */
     cacheSalt: string | undefined;
+    /** Of the app's options. */
+    stopping: AbortSignal | undefined;
   };
 };
 

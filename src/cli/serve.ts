@@ -1,5 +1,6 @@
 // `ernie-vl serve`: model → engine thread → HTTP, and an orderly end.
 
+import { setMaxListeners } from "node:events";
 import { fileURLToPath } from "node:url";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
@@ -71,7 +72,8 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const tracing = await startTracing(modelId, log);
   const metrics = watchEngine(engine, modelId, memory.kv.slotCount);
   const watch = watchSteps(engine, options.stepTimeoutMs, log, (reason) => endAtOnce(engine, reason));
-  let isStopping = false;
+  const stopping = new AbortController();
+  setMaxListeners(0, stopping.signal); // each request that is still on its way listens
   const app = createApp(chat.service, {
     ...toAppSettings(options, model),
     modelId,
@@ -80,7 +82,8 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     takesVideoFiles: vision.takesVideoFiles,
     media,
     hardware,
-    isReady: () => !isStopping && engine.isAlive && !watch.isStalled(),
+    stopping: stopping.signal,
+    isReady: () => !stopping.signal.aborted && engine.isAlive && !watch.isStalled(),
     stats: () => engine.stats(),
     log,
     metrics,
@@ -92,7 +95,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     timeoutMs: options.shutdownTimeoutMs,
     log,
     say,
-    onStopping: () => (isStopping = true),
+    onStopping: () => stopping.abort(),
     afterwards: async () => {
       await metricsServer?.close();
       await chat.close();

@@ -67,6 +67,19 @@ describe("a server that closes", () => {
     await ended;
   });
 
+  test("refuses a request that has come only half, so that its client can ask again at once", async () => {
+    const stopping = new AbortController();
+    const { server, socket, ended } = await connectTo(makeApp([], { stopping: stopping.signal }).app.fetch);
+    const asked = once(server, "request");
+    socket.write(`${head}content-length: 100\r\n\r\n{"messages"`);
+    await asked;
+
+    stopping.abort();
+    await closeWhenIdle(server);
+
+    expect(await ended).toMatch(/^HTTP\/1.1 503 [^]*\r\nretry-after-ms: 5000\r\n[^]*"code":"shutting_down"/i);
+  });
+
   test("lets an answer finish, and answers no more over its connection", async () => {
     let answer: (response: Response) => void = () => {};
     const { server, socket, ended } = await connectTo(() => new Promise<Response>((resolve) => (answer = resolve)));

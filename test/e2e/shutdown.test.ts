@@ -23,6 +23,10 @@ test.each<NodeJS.Signals>(["SIGTERM", "SIGINT", "SIGHUP"])("%s ends an idle serv
 test.each([
   ["that has sent nothing, as browsers open them in advance", ""],
   ["that has sent half a header", "GET /health HT"],
+  [
+    "that has sent half a body",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+  ],
 ])("a connection %s does not hold up a stop signal", async (_, sent) => {
   const server = await startServer(["--shutdown-timeout", "3600"]);
   const socket = connect(Number(new URL(server.url).port), "127.0.0.1").on("error", () => undefined);
