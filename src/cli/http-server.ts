@@ -2,6 +2,7 @@
 
 import type { Server } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
+import { answerHalfClosedReaders } from "./half-closed.ts";
 import { OpenAnswers } from "./open-answers.ts";
 import { disconnectStalledClients } from "./stalled-clients.ts";
 
@@ -48,5 +49,6 @@ export function createHttpServer(
   const answers = new OpenAnswers(server);
   server.closeIdleConnections = () => answers.closeOthers();
   disconnectStalledClients(server, answers, stalledMs);
+  answerHalfClosedReaders(server);
   return server;
 }

@@ -96,16 +96,39 @@ describe("a server that closes", () => {
   });
 });
 
-test("a client that closes its half of the connection has left: its request is aborted", async () => {
-  let isAborted = false;
-  const { socket, ended } = await connectTo(
-    ({ signal }) => new Promise<Response>(() => signal.addEventListener("abort", () => (isAborted = true))),
-  );
+describe("a client that closes its half of the connection", () => {
+  test.each([
+    ["", "GET /health HTTP/1.0\r\n\r\n", 1],
+    [" twice", "GET /health HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2), 2],
+  ])("and has asked%s for what costs nothing is answered, and then let go", async (_, sent, count) => {
+    const { socket, ended } = await connectTo(makeApp().app.fetch);
 
-  socket.end("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    socket.end(sent);
 
-  expect(await ended).toBe("");
-  await expect.poll(() => isAborted).toBe(true);
+    expect((await ended).match(/HTTP\/1.1 200 /g)).toHaveLength(count);
+  });
+
+  test.each(["", "GET /health HTTP/1.1\r\nhost: x\r\n\r\n"])("and has asked for nothing (more) is let go: %j", async (sent) => {
+    const { socket, ended } = await connectTo(makeApp().app.fetch);
+    socket.write(sent);
+    if (sent !== "") await once(socket, "data");
+
+    socket.end();
+
+    await ended;
+  });
+
+  test("has left where it has asked for work: its request is aborted", async () => {
+    let isAborted = false;
+    const { socket, ended } = await connectTo(
+      ({ signal }) => new Promise<Response>(() => signal.addEventListener("abort", () => (isAborted = true))),
+    );
+
+    socket.end("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
+
+    expect(await ended).toBe("");
+    await expect.poll(() => isAborted).toBe(true);
+  });
 });
 
 test("an idle connection is closed after its answer", async () => {
