@@ -3,7 +3,7 @@
 import { elementBytes, elementCount, onnxTypeCode, type DataType } from "../core/data-type.ts";
 import { assert, UserError } from "../core/errors.ts";
 import { CudaDevice } from "./cuda/cuda-device.ts";
-import type { Cudart } from "./cuda/cudart.ts";
+import type { CudaLibraries } from "./cuda/driver.ts";
 import { deviceId, loadCuda } from "./cuda/probe.ts";
 import { HostDevice, type Device, type DeviceKind, type Memory } from "./device.ts";
 import { findOnnxRuntime, OrtApi, type Pointer } from "./ort-api.ts";
@@ -45,16 +45,16 @@ export class Runtime {
   static open(device: DeviceKind): Runtime {
     if (device === "cpu") return new Runtime();
     try {
-      return new Runtime(new OrtApi(findOnnxRuntime()), loadCuda().cudart);
+      return new Runtime(new OrtApi(findOnnxRuntime()), loadCuda());
     } catch (error) {
       throw new UserError(`--device cuda: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 
-  /** Computes on the GPU behind `cudart`, without one on the CPU. */
-  constructor(api: OrtApi = new OrtApi(findOnnxRuntime()), cudart?: Cudart) {
+  /** Computes on the GPU behind the libraries, without them on the CPU. */
+  constructor(api: OrtApi = new OrtApi(findOnnxRuntime()), libraries?: CudaLibraries) {
     this.api = api;
-    this.#cuda = cudart && new CudaDevice(cudart);
+    this.#cuda = libraries && new CudaDevice(libraries);
     this.device = this.#cuda ?? new HostDevice();
     this.#environment = api.create("CreateEnv", fatalOnly, "ernie-vl");
     this.#memoryInfos = {

@@ -13,6 +13,7 @@ const gpu = {
   driverVersion: "13.0",
   runtimeVersion: "13.0",
   providerPath: "provider.so",
+  pageBytes: 2 ** 21,
 };
 const reason = "there is no NVIDIA driver (libcuda.so.1); install it";
 

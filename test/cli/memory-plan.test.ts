@@ -14,7 +14,14 @@ const perToken = { bf16: 56 * 1024, int8: 28 * 1024 };
 
 function gpuOf(totalGibibytes: number, freeGibibytes = totalGibibytes): ComputeDevice {
   const totalBytes = totalGibibytes * gibibyte;
-  const gpu = { name: "GPU", computeCapability: "9.0", driverVersion: "13.0", runtimeVersion: "13.0", providerPath: "" };
+  const gpu = {
+    name: "GPU",
+    computeCapability: "9.0",
+    driverVersion: "13.0",
+    runtimeVersion: "13.0",
+    providerPath: "",
+    pageBytes: 2 ** 21,
+  };
   return { kind: "cuda", gpu: { ...gpu, totalBytes, freeBytes: freeGibibytes * gibibyte } };
 }
 

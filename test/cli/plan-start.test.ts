@@ -28,7 +28,14 @@ afterEach(() => vi.unstubAllEnvs());
 /** With this much memory, all of it free. */
 function gpuOf(gibibytes: number): CudaProbe {
   const totalBytes = gibibytes * 2 ** 30;
-  const facts = { name: "GPU", computeCapability: "9.0", driverVersion: "13.0", runtimeVersion: "13.0", providerPath: "" };
+  const facts = {
+    name: "GPU",
+    computeCapability: "9.0",
+    driverVersion: "13.0",
+    runtimeVersion: "13.0",
+    providerPath: "",
+    pageBytes: 2 ** 21,
+  };
   return { gpu: { ...facts, totalBytes, freeBytes: totalBytes } };
 }
 const noGpu: CudaProbe = { reason: "there is no driver" };

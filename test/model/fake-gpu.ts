@@ -7,7 +7,6 @@ import { greedy, type SamplingParams } from "../../src/core/sampling.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import type { SequenceEvent, SequenceId } from "../../src/engine/engine-protocol.ts";
 import { ErnieModel, type ErnieModelOptions } from "../../src/model/ernie-model.ts";
-import { Cudart } from "../../src/runtime/cuda/cudart.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { FakeCudaApi } from "../runtime/fake-cuda-api.ts";
 import { FakeCuda, type FakeCudaOptions } from "../runtime/fake-cuda.ts";
@@ -17,7 +16,7 @@ export type FakeGpu = { readonly cuda: FakeCuda; readonly api: FakeCudaApi; read
 export function makeFakeGpu(options: Partial<FakeCudaOptions> = {}): FakeGpu {
   const cuda = new FakeCuda(options);
   const api = new FakeCudaApi(cuda);
-  return { cuda, api, runtime: new Runtime(api, new Cudart(cuda)) };
+  return { cuda, api, runtime: new Runtime(api, cuda.libraries) };
 }
 
 export const modelOptions: ErnieModelOptions = {

@@ -1,14 +1,13 @@
 import { expect, test } from "vitest";
 import { FeatureCache } from "../../src/model/feature-cache.ts";
 import { DeviceBuffer } from "../../src/model/tensor-buffer.ts";
-import { Cudart } from "../../src/runtime/cuda/cudart.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { FakeCudaApi } from "../runtime/fake-cuda-api.ts";
 import { FakeCuda } from "../runtime/fake-cuda.ts";
 
 function makeCache(maxBytes: number) {
   const cuda = new FakeCuda();
-  const runtime = new Runtime(new FakeCudaApi(cuda), new Cudart(cuda));
+  const runtime = new Runtime(new FakeCudaApi(cuda), cuda.libraries);
   const cache = new FeatureCache(maxBytes);
   const add = (hash: string, bytes: number) => {
     cache.makeRoom(bytes);

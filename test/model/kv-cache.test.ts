@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { assert, boolean, integer, pre, property } from "fast-check";
 import type { TextConfig } from "../../src/core/model-config.ts";
 import { KvCache } from "../../src/model/kv-cache.ts";
-import { Cudart } from "../../src/runtime/cuda/cudart.ts";
 import type { Device, Memory } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import type { Session } from "../../src/runtime/session.ts";
@@ -24,7 +23,7 @@ function spyOn(device: Device): { device: Device; allocated: Memory[] } {
 function makeRuntime(kind: "cpu" | "cuda"): { runtime: Runtime; dispose: () => void } {
   if (kind === "cpu") return { runtime: new Runtime(), dispose: () => {} };
   const cuda = new FakeCuda();
-  return { runtime: new Runtime(new FakeCudaApi(cuda), new Cudart(cuda)), dispose: () => cuda.dispose() };
+  return { runtime: new Runtime(new FakeCudaApi(cuda), cuda.libraries), dispose: () => cuda.dispose() };
 }
 
 /** The bytes of a block as [slot][head][token], one number for each token: all its bytes are the same. */

@@ -2,7 +2,8 @@
 
 import koffi from "koffi";
 import { findOnnxRuntime, OrtApi, type FunctionName, type Pointer } from "../../src/runtime/ort-api.ts";
-import type { FakeCuda, Range } from "./fake-cuda.ts";
+import type { FakeCuda } from "./fake-cuda.ts";
+import type { Range } from "./fake-driver.ts";
 
 type Value = Range & { readonly isCuda: boolean; readonly shape: string };
 type BoundValues = Map<string, Value>;
@@ -110,7 +111,8 @@ export class FakeCudaApi extends OrtApi {
   #describeTensor(args: unknown[]): Value {
     const [info, address, byteLength, dimensions] = args as [Pointer, Pointer, number, BigInt64Array];
     const isCuda = info === this.#cudaInfo;
-    if (!this.#cuda.isIn(isCuda ? "device" : "pinned", { address, byteLength })) this.#cuda.violate("tensor over memory of the wrong kind");
+    if (!this.#cuda.isIn(isCuda ? "device" : "pinned", { address, byteLength }, "in part"))
+      this.#cuda.violate("tensor over memory of the wrong kind");
     return { address, byteLength, isCuda, shape: dimensions.join(",") };
   }
 
@@ -129,12 +131,13 @@ export class FakeCudaApi extends OrtApi {
     if (!state || !traits || state.session !== session) this.#cuda.violate("run with a binding of no session");
     const entries = this.#runOptions.get(runOptions)!;
     if (entries.get("disable_synchronize_execution_providers") !== "1") this.#cuda.violate("run that waits for the device");
-    for (const value of state.bound.values()) this.#cuda.isIn(value.isCuda ? "device" : "pinned", value);
+    for (const value of state.bound.values()) this.#cuda.isIn(value.isCuda ? "device" : "pinned", value, "in part");
     const isFirst = this.#checkGraph(traits, entries.get("gpu_graph_id"), state.bound);
     const run = (): void => {
       state.queuedRuns--;
       // The first run of a graph id is done eagerly, then recorded and launched: the work must not mind being done twice.
       for (let i = 0; i < (isFirst ? 2 : 1); i++) super.call("RunWithBinding", session, runOptions, binding);
+      this.#cuda.driver.checkUntouched();
     };
     state.queuedRuns++;
     this.#cuda.countRun();

@@ -3,15 +3,14 @@
 import { expect, test } from "vitest";
 import { DeviceLostError } from "../../src/core/errors.ts";
 import { CudaDevice } from "../../src/runtime/cuda/cuda-device.ts";
-import { Cudart, CudaError } from "../../src/runtime/cuda/cudart.ts";
+import { CudaError, type Cudart } from "../../src/runtime/cuda/cudart.ts";
 import type { Memory } from "../../src/runtime/device.ts";
 import { Mirror } from "../../src/runtime/mirror.ts";
 import { FakeCuda } from "./fake-cuda.ts";
 
 function makeDevice(isLate = true): { cuda: FakeCuda; cudart: Cudart; device: CudaDevice } {
   const cuda = new FakeCuda({ isLate });
-  const cudart = new Cudart(cuda);
-  return { cuda, cudart, device: new CudaDevice(cudart) };
+  return { cuda, cudart: cuda.libraries.cudart, device: new CudaDevice(cuda.libraries) };
 }
 
 const at = (memory: Memory, offset = 0) => ({ memory, offset });

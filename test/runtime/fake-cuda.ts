@@ -1,15 +1,14 @@
 // A GPU made of host memory: libcudart's functions with every allocation, copy and free checked, and a stream that may run late.
 
 import koffi from "koffi";
-import { cudaErrorCodes, type CudartFunctions, type Out } from "../../src/runtime/cuda/cudart.ts";
+import { Cudart, cudaErrorCodes, type CudartFunctions, type Out } from "../../src/runtime/cuda/cudart.ts";
+import { CudaDriver, type CudaLibraries } from "../../src/runtime/cuda/driver.ts";
 import type { Pointer } from "../../src/runtime/ort-api.ts";
+import { FakeDriver, overlaps, type Range } from "./fake-driver.ts";
 
 type Space = "device" | "pinned";
 
 type Allocation = { readonly space: Space; readonly address: Pointer; readonly size: number; isLive: boolean };
-
-/** Bytes that queued work reads or writes. */
-export type Range = { readonly address: Pointer; readonly byteLength: number };
 
 type Work = { readonly label: string; readonly ranges: readonly Range[]; readonly run: () => void };
 
@@ -18,6 +17,8 @@ export type FakeCudaOptions = {
   readonly isLate: boolean;
   /** The allocation of this number (from 0) finds no memory. */
   readonly failingAllocation?: number;
+  /** Of memory that is put to addresses; a multiple of the host's. 0: this GPU cannot do that. */
+  readonly pageBytes: number;
 };
 
 export type CopyCounts = { upload: number; download: number; onDevice: number; rows: number; synchronize: number; run: number };
@@ -38,6 +39,8 @@ export class FakeCuda implements CudartFunctions {
   readonly stream: Pointer = 0x57ea0n;
   /** What was done wrong, in order; it has been thrown as well. */
   readonly violations: string[] = [];
+  readonly driver: FakeDriver;
+  readonly libraries: CudaLibraries;
   #options: FakeCudaOptions;
   /** Freed memory is kept until the end, so that its addresses do not come again. */
   readonly #allocations: Allocation[] = [];
@@ -47,7 +50,9 @@ export class FakeCuda implements CudartFunctions {
   allocationCount = 0;
 
   constructor(options: Partial<FakeCudaOptions> = {}) {
-    this.#options = { isLate: true, ...options };
+    this.#options = { isLate: true, pageBytes: 16_384, ...options };
+    this.driver = new FakeDriver(this, this.#options.pageBytes);
+    this.libraries = { cudart: new Cudart(this), driver: new CudaDriver(this.driver) };
   }
 
   /** Copies and synchronizations since the last call. */
@@ -60,7 +65,7 @@ export class FakeCuda implements CudartFunctions {
   /** Leaks: what is allocated now. */
   get live(): string[] {
     const memory = this.#allocations.filter(({ isLive }) => isLive).map(({ space, size }) => `${size} bytes ${space}`);
-    return this.#streamIsLive ? [...memory, "stream"] : memory;
+    return [...memory, ...this.driver.live, ...(this.#streamIsLive ? ["stream"] : [])];
   }
 
   set failingAllocation(number: number) {
@@ -74,8 +79,23 @@ export class FakeCuda implements CudartFunctions {
     throw new Error(`fake CUDA: ${message}`);
   }
 
-  /** Whether the range lies in one piece of live memory of that kind; throws a violation when it lies in a freed one, or across an end. */
-  isIn(space: Space, { address, byteLength }: Range): boolean {
+  /** Counts an allocation. Whether there is no memory for it. */
+  nextAllocationFails(): boolean {
+    return this.allocationCount++ === this.#options.failingAllocation;
+  }
+
+  /** What is queued that uses the range. */
+  userOf(range: Range): string | undefined {
+    return this.#queue.find(({ ranges }) => ranges.some((used) => overlaps(used, range)))?.label;
+  }
+
+  /**
+   * Whether the range lies in one piece of live memory of that kind; throws a violation when it lies in a freed one, or across an end.
+   * What lies at reserved addresses must have memory everywhere, of a tensor at least in part.
+   */
+  isIn(space: Space, range: Range, hasMemory: "everywhere" | "in part" = "everywhere"): boolean {
+    const { address, byteLength } = range;
+    if (this.driver.isReserved(range, hasMemory)) return space === "device";
     const found = this.#allocations.find((a) => a.address <= address && address < a.address + BigInt(a.size));
     if (!found) return false;
     if (!found.isLive) this.violate(`use of freed ${found.space} memory`);
@@ -98,6 +118,7 @@ export class FakeCuda implements CudartFunctions {
   dispose(): void {
     for (const { address } of this.#allocations) free(address);
     this.#allocations.length = 0;
+    this.driver.dispose();
   }
 
   cudaDriverGetVersion(version: Out<number>): number {
@@ -129,7 +150,9 @@ export class FakeCuda implements CudartFunctions {
   }
 
   cudaMemGetInfo(freeBytes: Out<number>, total: Out<number>): number {
-    const used = this.#allocations.filter((a) => a.isLive && a.space === "device").reduce((sum, { size }) => sum + size, 0);
+    const used = this.#allocations
+      .filter((a) => a.isLive && a.space === "device")
+      .reduce((sum, { size }) => sum + size, this.driver.usedBytes);
     return put(freeBytes, totalBytes - used) + put(total, totalBytes);
   }
 
@@ -152,10 +175,10 @@ export class FakeCuda implements CudartFunctions {
   cudaMemcpyAsync(to: Pointer, from: Pointer, byteLength: number, kind: number, stream: Pointer): number {
     const name = kinds[kind];
     if (!name) this.violate(`copy of kind ${kind}`);
-    const ranges = [to, from].map((address) => ({ address, byteLength }));
-    this.#checkCopy(name, ranges[0]!, ranges[1]!, stream);
+    const [target, source] = [[{ address: to, byteLength }], [{ address: from, byteLength }]];
+    this.#checkCopy(name, target, source, stream);
     this.#counts[name]++;
-    this.enqueue({ label: name, ranges, run: () => memcpy(to, from, byteLength) });
+    this.enqueue({ label: name, ranges: [...target, ...source], run: () => memcpy(to, from, byteLength) });
     return 0;
   }
 
@@ -172,14 +195,14 @@ export class FakeCuda implements CudartFunctions {
   ): number {
     if (kinds[kind] !== "onDevice") this.violate(`copy of rows of kind ${kind}`);
     if (width > toPitch || width > fromPitch) this.violate(`rows of ${width} bytes overlap: pitches ${toPitch} and ${fromPitch}`);
-    const target = { address: to, byteLength: (height - 1) * toPitch + width };
-    const source = { address: from, byteLength: (height - 1) * fromPitch + width };
+    const target = rows(to, toPitch, width, height);
+    const source = rows(from, fromPitch, width, height);
     this.#checkCopy("onDevice", target, source, stream);
     this.#counts.rows++;
     const run = (): void => {
-      for (let row = 0n; row < height; row++) memcpy(to + row * BigInt(toPitch), from + row * BigInt(fromPitch), width);
+      for (const [i, { address }] of target.entries()) memcpy(address, source[i]!.address, width);
     };
-    this.enqueue({ label: "copy of rows", ranges: [target, source], run });
+    this.enqueue({ label: "copy of rows", ranges: [...target, ...source], run });
     return 0;
   }
 
@@ -213,7 +236,7 @@ export class FakeCuda implements CudartFunctions {
   }
 
   #allocate(space: Space, pointer: Out<Pointer>, byteLength: number): number {
-    if (this.allocationCount++ === this.#options.failingAllocation) return cudaErrorCodes.cudaErrorMemoryAllocation;
+    if (this.nextAllocationFails()) return cudaErrorCodes.cudaErrorMemoryAllocation;
     const size = Math.ceil(byteLength / alignment) * alignment;
     const address = alignedAlloc(alignment, size);
     memset(address, garbage, size);
@@ -227,18 +250,18 @@ export class FakeCuda implements CudartFunctions {
     if (!allocation) this.violate(`free of an unknown ${space} address`);
     if (allocation.space !== space) this.violate(`${allocation.space} memory freed as ${space} memory`);
     if (!allocation.isLive) this.violate(`${space} memory freed twice`);
-    const user = this.#queue.find(({ ranges }) => ranges.some((range) => overlaps(range, allocation)));
-    if (user) this.violate(`${space} memory freed before ${user.label} that uses it`);
+    const user = this.userOf({ address: pointer, byteLength: allocation.size });
+    if (user) this.violate(`${space} memory freed before ${user} that uses it`);
     allocation.isLive = false;
     memset(allocation.address, garbage, allocation.size);
     return 0;
   }
 
-  #checkCopy(kind: "upload" | "download" | "onDevice", to: Range, from: Range, stream: Pointer): void {
+  #checkCopy(kind: "upload" | "download" | "onDevice", to: readonly Range[], from: readonly Range[], stream: Pointer): void {
     this.#checkStream(stream);
     const [target, source] = [kind === "download" ? "pinned" : "device", kind === "upload" ? "pinned" : "device"] as const;
-    if (!this.isIn(target, to)) this.violate(`${kind} to what is not ${target} memory`);
-    if (!this.isIn(source, from)) this.violate(`${kind} from what is not ${source} memory`);
+    if (!to.every((range) => this.isIn(target, range))) this.violate(`${kind} to what is not ${target} memory`);
+    if (!from.every((range) => this.isIn(source, range))) this.violate(`${kind} from what is not ${source} memory`);
   }
 
   #checkStream(stream: Pointer): void {
@@ -246,8 +269,9 @@ export class FakeCuda implements CudartFunctions {
   }
 }
 
-function overlaps(range: Range, { address, size }: Allocation): boolean {
-  return range.address < address + BigInt(size) && address < range.address + BigInt(range.byteLength);
+/** Between rows there may be what does not belong to them, or nothing. */
+function rows(address: Pointer, pitch: number, width: number, count: number): Range[] {
+  return Array.from({ length: count }, (_, row) => ({ address: address + BigInt(row * pitch), byteLength: width }));
 }
 
 function noCopies(): CopyCounts {

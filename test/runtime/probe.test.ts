@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { CudartFunctions } from "../../src/runtime/cuda/cudart.ts";
+import type { DriverFunctions } from "../../src/runtime/cuda/driver.ts";
 import { probeCuda, type CudaHost } from "../../src/runtime/cuda/probe.ts";
 
 /** What differs from a machine on which everything is as it should be. */
@@ -14,6 +15,8 @@ type Machine = {
   readonly deviceCountError?: number;
   readonly computeCapability?: readonly [number, number];
   readonly visibleDevices?: string;
+  /** What the driver answers when it is asked about memory at addresses. */
+  readonly memoryDriver?: Partial<DriverFunctions>;
 };
 
 const gibibyte = 2 ** 30;
@@ -36,15 +39,15 @@ function makeHost(machine: Machine): { host: CudaHost; loaded: string[] } {
     load: (name) => {
       if (machine.unfindable?.includes(name)) throw new Error(`${name}: cannot open shared object file`);
       loaded.push(name);
-      return () => makeCudart(machine);
+      return <Functions>() => ({ ...makeCudart(machine), ...makeDriver(), ...machine.memoryDriver }) as Functions;
     },
     environment,
   };
   return { host, loaded };
 }
 
-function makeCudart(machine: Machine): CudartFunctions {
-  const functions: Partial<CudartFunctions> = {
+function makeCudart(machine: Machine): Partial<CudartFunctions> {
+  return {
     cudaDriverGetVersion: (out) => put(out, machine.driverVersion ?? 13010),
     cudaRuntimeGetVersion: (out) => put(out, 13000),
     cudaGetDeviceCount: (out) => machine.deviceCountError ?? put(out, machine.deviceCount ?? 1),
@@ -57,7 +60,14 @@ function makeCudart(machine: Machine): CudartFunctions {
     cudaMemGetInfo: (free, total) => put(free, 139 * gibibyte) + put(total, 140 * gibibyte),
     cudaGetLastError: () => 0,
   };
-  return functions as CudartFunctions;
+}
+
+function makeDriver(): Partial<DriverFunctions> {
+  return {
+    cuDeviceGet: (out, ordinal) => put(out, ordinal),
+    cuDeviceGetAttribute: (out, attribute) => put(out, attribute === 102 ? 1 : 0),
+    cuMemGetAllocationGranularity: (out) => put(out, 2 ** 21),
+  };
 }
 
 function put(out: [number | null], value: number): 0 {
@@ -76,8 +86,21 @@ describe("probeCuda", () => {
         driverVersion: "13.1",
         runtimeVersion: "13.0",
         providerPath: "/ort/libonnxruntime_providers_cuda.so",
+        pageBytes: 2 ** 21,
       },
     });
+  });
+
+  const withoutPages: [string, Partial<DriverFunctions>][] = [
+    ["says that it cannot", { cuDeviceGetAttribute: (out) => put(out, 0) }],
+    ["does not know the question", { cuDeviceGetAttribute: () => 1 }],
+    ["does not find the device", { cuDeviceGet: () => 101 }],
+    ["knows no size of a page", { cuMemGetAllocationGranularity: () => 801 }],
+  ];
+  test.each(withoutPages)("finds a GPU whose driver %s, only without pages", (_, memoryDriver) => {
+    const { gpu } = probeCuda(makeHost({ memoryDriver }).host);
+
+    expect(gpu).toMatchObject({ name: "NVIDIA H200", pageBytes: undefined });
   });
 
   const provider = "/ort/libonnxruntime_providers_cuda.so";

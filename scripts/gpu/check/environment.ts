@@ -13,10 +13,12 @@ export function checkEnvironment({ device, say, record, fail, isSmall }: JobCont
   const probe = probeCuda();
   record("probe", probe);
   if (probe.gpu) {
-    const { name, computeCapability, totalBytes, freeBytes, driverVersion, runtimeVersion } = probe.gpu;
+    const { name, computeCapability, totalBytes, freeBytes, driverVersion, runtimeVersion, pageBytes } = probe.gpu;
     const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
     say(`${name}, compute capability ${computeCapability}, ${gigabytes(freeBytes)} of ${gigabytes(totalBytes)} GB free`);
-    say(`driver for CUDA ${driverVersion}, libraries ${runtimeVersion}`);
+    say(
+      `driver for CUDA ${driverVersion}, libraries ${runtimeVersion}, memory on demand ${pageBytes ? `in pages of ${pageBytes / 1024} KiB` : "not supported"}`,
+    );
   } else {
     (device === "cuda" ? fail : say)(`no GPU: ${probe.reason}`);
     if (device === "cuda") return;

@@ -15,6 +15,7 @@ import { findOnnxRuntime } from "../../../src/runtime/ort-api.ts";
 const command = process.argv.slice(2);
 if (command.length === 0) throw new Error("give the command to run on the emulated GPU");
 const provider = join(dirname(findOnnxRuntime()), "libonnxruntime_providers_cuda.so");
+const driver = "libcuda.so.1";
 const runtimeSource = fileURLToPath(new URL("cudart.c", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "emulated-gpu-"));
 const log = join(folder, "log");
@@ -34,7 +35,9 @@ try {
 function buildLibraries(): void {
   const symbols = execFileSync("nm", ["-D", "--undefined-only", provider], { encoding: "utf8" }).matchAll(/ U (\w+)@(\S+)/g);
   const functions = Array.from(symbols, ([, name, library]) => ({ name: name!, library: library! }));
-  for (const library of readLibraryFacts(provider).needed.filter((name) => name.startsWith("libcu"))) {
+  const libraries = readLibraryFacts(provider).needed.filter((name) => name.startsWith("libcu") && name !== driver);
+  // The driver's is the last: what it does not have itself is found in the libcudart that it is linked to.
+  for (const library of [...libraries, driver]) {
     const names = functions.filter((symbol) => symbol.library === library).map(({ name }) => name);
     const written = library.startsWith("libcudart.") ? [runtimeSource] : [];
     const known = written.map((path) => readFileSync(path, "utf8")).join("");
@@ -56,7 +59,9 @@ function buildLibraries(): void {
       `-Wl,-soname,${library}`,
       ...(names.length > 0 ? [`-Wl,--version-script=${versions}`] : []),
     ];
-    execFileSync("gcc", [...flags, "-I", headerFolder(), "-o", join(folder, library), stubs, ...written], { stdio: "inherit" });
+    const linked = library === driver ? ["-Wl,--no-as-needed", join(folder, "libcudart.so.13")] : [];
+    const target = join(folder, library);
+    execFileSync("gcc", [...flags, "-I", headerFolder(), "-o", target, stubs, ...written, ...linked], { stdio: "inherit" });
   }
 }
 

@@ -1,7 +1,6 @@
 // A GPU: its memory, and one stream on which copies and runs of sessions take place one after another.
 
 import koffi from "koffi";
-import { EngineError } from "../../core/errors.ts";
 import {
   addressOf,
   alignmentBytes,
@@ -13,20 +12,24 @@ import {
   type RowPlace,
 } from "../device.ts";
 import type { Pointer } from "../ort-api.ts";
+import { CudaReservation } from "./cuda-reservation.ts";
 import type { CopyKind, Cudart } from "./cudart.ts";
+import type { CudaLibraries } from "./driver.ts";
 import { deviceId } from "./probe.ts";
 
 export class CudaDevice implements Device {
   readonly kind = "cuda";
   /** ONNX Runtime's sessions compute on it too, so that copies of ours and kernels of theirs need no further ordering. */
   readonly stream: Pointer;
+  readonly #libraries: CudaLibraries;
   readonly #cudart: Cudart;
 
   /** Belongs to the calling thread from now on. */
-  constructor(cudart: Cudart) {
-    this.#cudart = cudart;
-    cudart.setDevice(deviceId);
-    this.stream = cudart.streamCreate();
+  constructor(libraries: CudaLibraries) {
+    this.#libraries = libraries;
+    this.#cudart = libraries.cudart;
+    this.#cudart.setDevice(deviceId);
+    this.stream = this.#cudart.streamCreate();
   }
 
   allocate(byteLength: number): Memory {
@@ -35,8 +38,9 @@ export class CudaDevice implements Device {
     return { space: "cuda", address, byteLength: size, dispose: () => this.#cudart.free(address) };
   }
 
-  reserve(): Reservation {
-    throw new EngineError("this GPU has no addresses without memory that we know of");
+  /** Throws EngineError where the GPU cannot (`CudaGpu.pageBytes`). */
+  reserve(byteLength: number, memoryBytes: number): Reservation {
+    return new CudaReservation(this.#libraries, this.stream, byteLength, memoryBytes);
   }
 
   allocateHost(byteLength: number): HostMemory {

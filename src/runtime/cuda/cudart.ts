@@ -45,7 +45,10 @@ const outPointer = "_Out_ void **";
 const outInt = "_Out_ int *";
 const outSize = "_Out_ size_t *";
 
-const signatures: Readonly<Record<keyof CudartFunctions, readonly string[]>> = {
+/** Types of the parameters of each function, as koffi writes them; all return a code, 0 for success. */
+export type Signatures<Functions> = Readonly<Record<keyof Functions, readonly string[]>>;
+
+export const cudartSignatures: Signatures<CudartFunctions> = {
   cudaDriverGetVersion: [outInt],
   cudaRuntimeGetVersion: [outInt],
   cudaGetDeviceCount: [outInt],
@@ -66,13 +69,13 @@ const signatures: Readonly<Record<keyof CudartFunctions, readonly string[]>> = {
   cudaGetLastError: [],
 };
 
-/** The functions of a loaded libcudart. */
-export function bindCudart(library: LibraryHandle): CudartFunctions {
-  const entries = Object.entries(signatures).map(([name, parameters]) => [name, library.func(name, "int", [...parameters])]);
-  return Object.fromEntries(entries) as CudartFunctions;
+/** The functions of a loaded library. */
+export function bindFunctions<Functions>(library: LibraryHandle, signatures: Signatures<Functions>): Functions {
+  const entries = Object.entries<readonly string[]>(signatures);
+  return Object.fromEntries(entries.map(([name, parameters]) => [name, library.func(name, "int", [...parameters])])) as Functions;
 }
 
-/** Codes of cudaError_t (driver_types.h) that we tell apart, or name in a message. */
+/** Codes of cudaError_t (driver_types.h) that we tell apart, or name in a message. Those of the driver's CUresult mean the same. */
 export const cudaErrorCodes = {
   cudaErrorInvalidValue: 1,
   cudaErrorMemoryAllocation: 2,
@@ -81,6 +84,7 @@ export const cudaErrorCodes = {
   cudaErrorDevicesUnavailable: 46,
   cudaErrorNoDevice: 100,
   cudaErrorInvalidDevice: 101,
+  cudaErrorDeviceUninitialized: 201,
   cudaErrorNoKernelImageForDevice: 209,
   cudaErrorECCUncorrectable: 214,
   cudaErrorIllegalAddress: 700,
@@ -91,6 +95,8 @@ export const cudaErrorCodes = {
   cudaErrorIllegalInstruction: 715,
   cudaErrorMisalignedAddress: 716,
   cudaErrorLaunchFailure: 719,
+  cudaErrorNotPermitted: 800,
+  cudaErrorNotSupported: 801,
   cudaErrorSystemNotReady: 802,
   cudaErrorSystemDriverMismatch: 803,
   cudaErrorStreamCaptureUnsupported: 900,
@@ -121,6 +127,12 @@ export class CudaError extends EngineError {
     super(`${functionName}: ${errorNames.get(code) ?? "CUDA error"} (${code})${detail}`);
     this.code = code;
   }
+}
+
+/** What a function that answered with this code throws. */
+export function toError(functionName: string, code: number, detail?: string): CudaError | DeviceLostError {
+  const error = new CudaError(functionName, code, detail);
+  return lostDeviceCodes.has(code) ? new DeviceLostError(`the GPU has failed: ${error.message}`, { cause: error }) : error;
 }
 
 /** Values of cudaMemcpyKind. */
@@ -247,6 +259,11 @@ export class Cudart {
     this.#check("cudaStreamDestroy", this.#functions.cudaStreamDestroy(stream));
   }
 
+  /** Of an allocation that failed, to be said after its name. */
+  describeShortage(wantedBytes: number): string {
+    return `: ${gibibytes(wantedBytes)} wanted, ${this.#describeFree()}`;
+  }
+
   #get(name: "cudaDriverGetVersion" | "cudaRuntimeGetVersion" | "cudaGetDeviceCount"): number {
     const value: Out<number> = [null];
     this.#check(name, this.#functions[name](value));
@@ -256,13 +273,12 @@ export class Cudart {
   #check(name: string, code: number, detail?: string): void {
     if (code === 0) return;
     this.#functions.cudaGetLastError();
-    const error = new CudaError(name, code, detail);
-    throw lostDeviceCodes.has(code) ? new DeviceLostError(`the GPU has failed: ${error.message}`, { cause: error }) : error;
+    throw toError(name, code, detail);
   }
 
   #checkAllocation(name: string, code: number, byteLength: number): void {
     if (code !== cudaErrorCodes.cudaErrorMemoryAllocation) return this.#check(name, code);
-    this.#check(name, code, `: ${gibibytes(byteLength)} wanted, ${this.#describeFree()}`);
+    this.#check(name, code, this.describeShortage(byteLength));
   }
 
   #describeFree(): string {

@@ -5,7 +5,8 @@ import { dirname, join } from "node:path";
 import { onnxRuntimeVersion } from "../../core/manifest.ts";
 import { loadLibrary } from "../load-library.ts";
 import { findOnnxRuntime } from "../ort-api.ts";
-import { bindCudart, Cudart, CudaError, cudaErrorCodes, type CudartFunctions } from "./cudart.ts";
+import { bindFunctions, Cudart, CudaError, cudaErrorCodes, cudartSignatures, type Signatures } from "./cudart.ts";
+import { CudaDriver, driverSignatures, type CudaLibraries } from "./driver.ts";
 import { readLibraryFacts, type LibraryFacts } from "./elf.ts";
 
 export type CudaGpu = {
@@ -19,10 +20,15 @@ export type CudaGpu = {
   /** Of libcudart. */
   readonly runtimeVersion: string;
   readonly providerPath: string;
+  /** In parts of this size addresses get memory when they need it (`CudaDevice.reserve`); undefined where that cannot be done. */
+  readonly pageBytes: number | undefined;
 };
 
 /** A GPU that can be used, or one line that says why there is none and what to do. */
 export type CudaProbe = { readonly gpu: CudaGpu; readonly reason?: never } | { readonly gpu?: never; readonly reason: string };
+
+/** Looks up functions in a library that has been loaded. Throws when one is missing. */
+export type BindFunctions = <Functions>(signatures: Signatures<Functions>) => Functions;
 
 /** What a probe looks at. Tests describe machines of their own. */
 export type CudaHost = {
@@ -31,7 +37,7 @@ export type CudaHost = {
   readonly exists: (path: string) => boolean;
   readonly facts: (path: string) => LibraryFacts;
   /** Loads a library for good. Throws when it cannot be had. */
-  readonly load: (nameOrPath: string) => () => CudartFunctions;
+  readonly load: (nameOrPath: string) => BindFunctions;
   readonly environment: Readonly<Record<string, string | undefined>>;
 };
 
@@ -41,7 +47,7 @@ const thisMachine: CudaHost = {
   facts: readLibraryFacts,
   load: (nameOrPath) => {
     const library = loadLibrary(nameOrPath);
-    return () => bindCudart(library);
+    return (signatures) => bindFunctions(library, signatures);
   },
   environment: process.env,
 };
@@ -63,16 +69,15 @@ class NotUsable extends Error {}
 /** Checks driver, provider, CUDA libraries and GPU, in the order in which one installs them. Never throws. */
 export function probeCuda(host: CudaHost = thisMachine): CudaProbe {
   try {
-    const { providerPath, cudart } = loadCuda(host);
-    return { gpu: describeGpu(cudart, providerPath, host) };
+    return { gpu: describeGpu(loadCuda(host), host) };
   } catch (error) {
     return { reason: error instanceof Error ? error.message : String(error) };
   }
 }
 
 /** Loads everything that the CUDA provider will need, so that it finds all of it. Throws an error with the reason when it cannot be had. */
-export function loadCuda(host: CudaHost = thisMachine): { readonly providerPath: string; readonly cudart: Cudart } {
-  loadDriver(host);
+export function loadCuda(host: CudaHost = thisMachine): CudaLibraries & { readonly providerPath: string } {
+  const bindDriver = loadDriver(host);
   const providerPath = findProvider(host);
   const { needed, versions } = host.facts(providerPath);
   if (!versions.includes(onnxRuntimeVersion)) {
@@ -86,16 +91,16 @@ export function loadCuda(host: CudaHost = thisMachine): { readonly providerPath:
   if (!cudartName) throw new NotUsable(`${providerPath} needs no libcudart, which is not how ONNX Runtime is built; install it again`);
   const cudaMajor = cudartName.slice("libcudart.so.".length);
   const loaded = new Map(libraries.map((name) => [name, loadCudaLibrary(name, cudaMajor, host)]));
-  const cudart = new Cudart(loaded.get(cudartName)!());
+  const cudart = new Cudart(loaded.get(cudartName)!(cudartSignatures));
   checkDriverVersion(cudart);
-  return { providerPath, cudart };
+  return { providerPath, cudart, driver: new CudaDriver(bindDriver(driverSignatures)) };
 }
 
 const driverLibrary = "libcuda.so.1";
 
-function loadDriver(host: CudaHost): void {
+function loadDriver(host: CudaHost): BindFunctions {
   try {
-    host.load(driverLibrary);
+    return host.load(driverLibrary);
   } catch {
     throw new NotUsable(`there is no NVIDIA driver (${driverLibrary}); install it, or start the container with --gpus all`);
   }
@@ -117,7 +122,7 @@ function findProvider(host: CudaHost): string {
  * By the loader's own search, else from where CUDA is usually installed. Once loaded by path, a library is also found by the
  * provider, which asks for it by name.
  */
-function loadCudaLibrary(name: string, cudaMajor: string, host: CudaHost): () => CudartFunctions {
+function loadCudaLibrary(name: string, cudaMajor: string, host: CudaHost): BindFunctions {
   const roots = [host.environment["CUDA_PATH"], host.environment["CUDA_HOME"], "/usr/local/cuda"];
   const paths = roots.flatMap((root) => (root ? [join(root, "lib64", name)] : [])).filter((path) => host.exists(path));
   let failure = "";
@@ -144,7 +149,7 @@ function checkDriverVersion(cudart: Cudart): void {
   );
 }
 
-function describeGpu(cudart: Cudart, providerPath: string, host: CudaHost): CudaGpu {
+function describeGpu({ cudart, driver, providerPath }: ReturnType<typeof loadCuda>, host: CudaHost): CudaGpu {
   const visible = host.environment["CUDA_VISIBLE_DEVICES"];
   const choice = visible === undefined ? "" : ` (CUDA_VISIBLE_DEVICES is "${visible}")`;
   if (countDevices(cudart) === 0) throw new NotUsable(`the driver finds no NVIDIA GPU${choice}; in a container, start it with --gpus all`);
@@ -164,6 +169,7 @@ function describeGpu(cudart: Cudart, providerPath: string, host: CudaHost): Cuda
     driverVersion: version(cudart.driverVersion()),
     runtimeVersion: version(cudart.runtimeVersion()),
     providerPath,
+    pageBytes: driver.pageBytes(deviceId),
   };
 }
 
