@@ -95,7 +95,7 @@ async function append(handle: FileHandle, start: number, { file, hash, source, o
   try {
     // Compressed bytes would neither count nor hash as the hub announced.
     const headers = { "accept-encoding": "identity", ...(start > 0 && { range: `bytes=${start}-` }) };
-    const response = await abort.race(client.get(url, headers, abort.signal));
+    const response = await client.get(url, headers, abort);
     checkRange(response, start, file);
     const reader = response.body?.getReader();
     for (;;) {

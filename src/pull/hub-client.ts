@@ -35,7 +35,7 @@ export class HubClient {
         const timer = setTimeout(() => abort.abort(new DOMException("no answer in time", "TimeoutError")), timeoutMs);
         try {
           const url = input instanceof Request ? input.url : String(input);
-          const response = await abort.race(this.get(url, { accept: "application/json" }, abort.signal));
+          const response = await this.get(url, { accept: "application/json" }, abort);
           const body = await abort.race(response.arrayBuffer()).catch((error: unknown) => {
             throw new TransientError(`the connection to ${new URL(url).host} broke`, { cause: error });
           });
@@ -51,10 +51,10 @@ export class HubClient {
    * A successful answer, after redirects. Throws a TransientError when trying again may help, else a UserError. Redirects are followed
    * here and not by `fetch`, so that the token plainly goes to the hub's own origin only.
    */
-  async get(address: string, headers: Record<string, string>, signal: AbortSignal): Promise<HubResponse> {
+  async get(address: string, headers: Record<string, string>, abort: LinkedAbort): Promise<HubResponse> {
     let url = new URL(address);
     for (let hop = 0; hop <= maxRedirects; hop++) {
-      const response = await this.#send(url, headers, signal);
+      const response = await this.#send(url, headers, abort);
       if (response.ok) return response;
       void response.body?.cancel().catch(() => {}); // nothing waits for it
       const location = response.headers.get("location");
@@ -66,11 +66,12 @@ export class HubClient {
     throw new UserError(`expected at most ${maxRedirects} redirects from ${new URL(address).host}, got more; check HF_ENDPOINT`);
   }
 
-  async #send(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<HubResponse> {
+  async #send(url: URL, headers: Record<string, string>, abort: LinkedAbort): Promise<HubResponse> {
     const { token } = this.#access;
     const secret = token !== undefined && url.origin === this.#origin ? { authorization: `Bearer ${token}` } : undefined;
     try {
-      const response = await fetch(url, { headers: { ...headers, ...secret }, redirect: "manual", signal, dispatcher: this.#dispatcher });
+      const options = { headers: { ...headers, ...secret }, redirect: "manual", dispatcher: this.#dispatcher } as const;
+      const response = await abort.race(fetch(url, { ...options, signal: abort.signal }));
       this.#reached = true;
       return response;
     } catch (error) {

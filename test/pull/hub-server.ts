@@ -113,6 +113,7 @@ export class HubServer {
     const url = this.#see("hub", request);
     const failure = url.pathname.startsWith("/api/models/") ? this.apiFailures.shift() : undefined;
     if (failure?.type === "status") return void response.writeHead(failure.status, failure.headers).end();
+    if (failure?.type === "silence") return;
     if (this.refusal) {
       const { status, code } = this.refusal;
       return void response.writeHead(status, code ? { "x-error-code": code } : {}).end(JSON.stringify({ error: "refused" }));

@@ -76,6 +76,26 @@ describe("refusals", () => {
     expect(fixture.notes).toEqual([]);
   });
 
+  test("a hub that takes the question and never answers is one that cannot be reached", async () => {
+    fixture.hub.apiFailures = [{ type: "silence", afterBytes: 0 }];
+
+    await expect(fixture.pull({ transfer: { stallMs: 200 } })).rejects.toMatchObject({
+      name: "UserError",
+      message: expect.stringMatching(/cannot reach .* \(no answer in time\); check the network/),
+    });
+  });
+
+  test("a hub that falls silent later is asked again", async () => {
+    fixture.hub.apiFailures = [
+      { type: "status", status: 503 },
+      { type: "silence", afterBytes: 0 },
+    ];
+    await fixture.pull({ transfer: { stallMs: 1_000 } });
+
+    expect(fixture.notes.at(-1)).toMatch(/cannot reach .* \(no answer in time\); trying again/);
+    fixture.expectComplete();
+  });
+
   test("wrong bytes are deleted and fetched once more, then refused", async () => {
     fixture.hub.fail(shards[0], { type: "wrong-bytes" });
     await fixture.pull();
