@@ -128,7 +128,7 @@ async function sizeTexts({ connection, model }: Pick<Side, "connection" | "model
       stream_options: __,
       ...body
     } = requestBody({ messages: [{ role: "user", content: text }], maxTokens: 1 }, model, answers) as Record<string, unknown>;
-    return countPromptTokens(connection, requestPath(answers), body);
+    return countPromptTokens(connection, requestPath(answers), body, load.timeoutMs);
   }, load.seed);
   const source = byUsage.isCounted ? "the usage of two requests" : "a guess, for the server tells no token counts";
   say(`prompts  sized by ${source} (${byUsage.ratio.toFixed(2)} tokens per word): the server has no /tokenize`);
@@ -161,7 +161,8 @@ async function sendAll(sides: readonly Side[], options: BenchOptions, signal: Ab
   for (let i = 0; i + 1 < cuts.length && !signal.aborted; i++) {
     const [start, end] = [cuts[i]!, cuts[i + 1]!];
     const arrivalsMs = load.ratePerSecond === undefined ? undefined : poissonArrivals(end - start, load.ratePerSecond, load.seed + i);
-    for (const side of sides) {
+    // Each server is first in every other pair: what changes steadily (heat, a cache that fills) favours neither.
+    for (const side of i % 2 === 0 ? sides : sides.toReversed()) {
       const plan = {
         bodies: side.bodies.slice(start, end),
         firstIndex: start,
@@ -186,8 +187,9 @@ function report(sides: readonly Side[], options: BenchOptions, clientBusy: numbe
     for (const line of describeSummary(summaries[i]!, options)) say(line);
   });
   const [a, b] = sides;
-  const comparison = a && b && compareBlocks(...wholePairs(a.blocks, b.blocks), options.load.seed);
-  if (comparison) for (const line of describeComparison(comparison, a.blocks.length, summaries)) say(line);
+  const pairs = a && b && wholePairs(a.blocks, b.blocks);
+  const comparison = pairs && compareBlocks(...pairs, options.load.seed);
+  if (comparison) for (const line of describeComparison(comparison, pairs[0].length, summaries)) say(line);
   say("");
   say(`client   busy ${(100 * clientBusy).toFixed(0)} % of the time${clientBusy > 0.8 ? ": it may be what limits these figures" : ""}`);
   if (options.jsonFile !== undefined) {

@@ -92,7 +92,12 @@ export class AnswerReader {
 
 function hasText({ text, delta }: NonNullable<Chunk["choices"]>[number]): boolean {
   if (delta === undefined || delta === null) return isText(text);
-  return isText(delta.content) || isText(delta.reasoning_content) || isText(delta.reasoning) || Array.isArray(delta.tool_calls);
+  return isText(delta.content) || isText(delta.reasoning_content) || isText(delta.reasoning) || hasItems(delta.tool_calls);
+}
+
+/** Some servers send an empty list of calls with every chunk, the one with the role included. */
+function hasItems(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0;
 }
 
 function isText(value: unknown): boolean {

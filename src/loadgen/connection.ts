@@ -17,19 +17,24 @@ type PostOptions = {
 };
 
 export class Connection {
-  /** Without a trailing slash or `/v1`. */
+  /** Without credentials, a trailing slash or `/v1`. */
   readonly baseUrl: string;
   readonly #agent: HttpAgent;
   readonly #request: typeof httpRequest;
+  /** With credentials. */
+  readonly #url: string;
   readonly #headers: Record<string, string>;
 
-  /** Takes `http://host:port`, with or without `/v1`. Throws a UserError for anything else. */
+  /** Takes `http://host:port`, with or without `/v1`, a path before it or credentials. Throws a UserError for anything else. */
   constructor(url: string, apiKey: string | undefined) {
-    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    const address = URL.canParse(url) ? new URL(url) : undefined;
+    if (!address || !/^https?:$/.test(address.protocol) || address.search || address.hash) {
       throw new UserError(`expected an address such as http://localhost:8000, got ${url === "" ? "nothing" : url}; give the whole address`);
     }
-    this.baseUrl = url.replace(/\/+$/, "").replace(/\/v1$/, "");
-    const isTls = url.startsWith("https:");
+    const withoutEnd = (text: string) => text.replace(/\/+$/, "").replace(/\/v1$/, "");
+    this.baseUrl = withoutEnd(address.origin + address.pathname);
+    this.#url = withoutEnd(address.href);
+    const isTls = address.protocol === "https:";
     this.#agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true, noDelay: true });
     this.#request = isTls ? httpsRequest : httpRequest;
     this.#headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
@@ -40,7 +45,7 @@ export class Connection {
     return new Promise((resolve, reject) => {
       options.signal?.throwIfAborted();
       const headers = { ...this.#headers, ...(body !== undefined && bodyHeaders(body)) };
-      const request = this.#request(`${this.baseUrl}${path}`, { method, agent: this.#agent, headers });
+      const request = this.#request(`${this.#url}${path}`, { method, agent: this.#agent, headers });
       let answer: IncomingMessage | undefined;
       // Once there is an answer, its reader is the one to be told.
       const stop = (reason: unknown): void =>

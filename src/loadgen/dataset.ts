@@ -30,14 +30,14 @@ export function readDataset(path: string): Conversation[] {
 type ShareGptEntry = { readonly conversations?: unknown; readonly conversation?: unknown };
 type ShareGptTurn = { readonly from?: unknown; readonly value?: unknown };
 
-function isShareGpt(value: unknown): value is readonly ShareGptEntry[] {
+function isShareGpt(value: unknown): value is readonly (ShareGptEntry | null)[] {
   if (!Array.isArray(value)) return false;
   const first = (value as unknown[])[0];
   return typeof first === "object" && first !== null && ("conversations" in first || "conversation" in first);
 }
 
-function fromShareGpt({ conversations, conversation }: ShareGptEntry): Conversation[] {
-  const turns = conversations ?? conversation;
+function fromShareGpt(entry: ShareGptEntry | null): Conversation[] {
+  const turns = entry?.conversations ?? entry?.conversation;
   const first = Array.isArray(turns) ? (turns[0] as ShareGptTurn | undefined) : undefined;
   if (typeof first?.value !== "string" || first.value === "" || (first.from !== "human" && first.from !== "user")) return [];
   return [{ messages: [{ role: "user", content: first.value }] }];

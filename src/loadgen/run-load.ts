@@ -61,9 +61,12 @@ export async function runLoad(connection: Connection, load: Load, signal: AbortS
   return { records: records.toSorted((a, b) => a.index - b.index), durationMs: performance.now() - beginMs };
 }
 
+/** Longer timers of Node end at once. */
+const maxSleepMs = 2 ** 31 - 1;
+
 /** A timer of a busy event loop may fire early: it counts from when the loop last looked at the clock. */
 async function waitUntil(timeMs: number, signal: AbortSignal): Promise<void> {
   for (let ms = timeMs - performance.now(); ms > 0 && !signal.aborted; ms = timeMs - performance.now()) {
-    await sleep(ms, undefined, { signal }).catch(() => {}); // the caller looks at the signal
+    await sleep(Math.min(ms, maxSleepMs), undefined, { signal }).catch(() => {}); // the caller looks at the signal
   }
 }

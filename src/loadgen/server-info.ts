@@ -4,7 +4,8 @@ import { UserError } from "../core/errors.ts";
 import { toFailure } from "./answer-reader.ts";
 import type { Connection } from "./connection.ts";
 
-const timeoutMs = 15_000;
+/** For what takes a server no work. */
+const questionTimeoutMs = 15_000;
 
 /**
  * The model to ask for: `wanted` where the server lists it, else the first of its list. A server without `/v1/models` needs `wanted`. Throws
@@ -40,9 +41,14 @@ export async function countTokens(connection: Connection, model: string, text: s
   return typeof count === "number" ? count : undefined;
 }
 
-/** Tokens of a whole request, by the usage of an answer of one token. Throws UserError when the server refuses it. */
-export async function countPromptTokens(connection: Connection, path: string, body: object): Promise<number | undefined> {
-  const answer = await ask(connection, "POST", path, body);
+/** Tokens of a whole request, by the usage of an answer of one token. Throws UserError when the server refuses it, or takes longer. */
+export async function countPromptTokens(
+  connection: Connection,
+  path: string,
+  body: object,
+  timeoutMs: number,
+): Promise<number | undefined> {
+  const answer = await ask(connection, "POST", path, body, timeoutMs);
   if (answer.status !== 200) {
     const { kind, message } = toFailure(`HTTP ${answer.status}`, answer.body);
     throw new UserError(`${connection.baseUrl}${path} refuses a first request: ${kind}: ${message}`);
@@ -50,7 +56,7 @@ export async function countPromptTokens(connection: Connection, path: string, bo
   return (answer.body as { usage?: { prompt_tokens?: number } } | null)?.usage?.prompt_tokens;
 }
 
-async function ask(connection: Connection, method: "GET" | "POST", path: string, body?: object) {
+async function ask(connection: Connection, method: "GET" | "POST", path: string, body?: object, timeoutMs = questionTimeoutMs) {
   try {
     return await connection.json(method, path, body, { timeoutMs });
   } catch (error) {

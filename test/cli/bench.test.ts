@@ -75,7 +75,7 @@ describe("ernie-vl bench", () => {
       "0",
     );
 
-    expect(order.join("")).toBe("aabbaabbaabb");
+    expect(order.join("")).toBe("aabbbbaaaabb");
     expect(servers[1]!.asked.map(({ body }) => promptOf(body))).toEqual(servers[0]!.asked.map(({ body }) => promptOf(body)));
     expect(servers.map(({ asked }) => asked[0]!.body["model"])).toEqual(["a", "b"]);
     expect(said).toMatch(/B ÷ A +95 % interval/);

@@ -35,6 +35,14 @@ describe("times and tokens of an answer", () => {
       { ttftMs: 100, gapsMs: [30], e2elMs: 130, outputTokens: 2, tokensFrom: "chunks", finishReason: "stop" },
     ],
     [
+      "an empty list of calls is no token",
+      [
+        [1010, chat({ role: "assistant", content: "", tool_calls: [] })],
+        [1100, chat({ content: "a", tool_calls: [] }, "stop")],
+      ],
+      { ttftMs: 100, gapsMs: [], outputTokens: 1 },
+    ],
+    [
       "the usage decides how many tokens there were",
       [
         [1050, chat({ content: "two tokens" })],

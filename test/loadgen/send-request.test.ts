@@ -126,7 +126,18 @@ describe("a connection", () => {
     }
   });
 
-  test.each(["localhost:8000", "ftp://host", "nonsense"])("to %s is refused", (url) => {
+  test("sends the credentials of an address, and does not show them", async () => {
+    const server = await startFakeServer(answerWell());
+    const connection = new Connection(server.url.replace("http://", "HTTP://me:secret@"), undefined);
+    onTestFinished(() => connection.close());
+
+    await sendRequest(connection, body, { path: "/v1/chat/completions", timeoutMs: 10_000, signal: new AbortController().signal });
+
+    expect(server.asked.map(({ key }) => key)).toEqual([`Basic ${btoa("me:secret")}`]);
+    expect(connection.baseUrl).toBe(server.url);
+  });
+
+  test.each(["localhost:8000", "ftp://host", "nonsense", "http://host/?v=1"])("to %s is refused", (url) => {
     expect(() => new Connection(url, undefined)).toThrow("expected an address such as http://localhost:8000");
   });
 });

@@ -146,6 +146,7 @@ describe("a dataset", () => {
         },
         { conversations: [{ from: "gpt", value: "hi" }] },
         { conversations: [] },
+        null,
       ]),
     );
 
