@@ -22,4 +22,4 @@ const playground = new Playground({
 });
 render(<App playground={playground} preferences={preferences} />, document.querySelector("#page")!);
 void playground.start(preferences.conversationId);
-document.addEventListener("visibilitychange", () => void (document.hidden && playground.keepChanges())); // it may be the last that is heard
+document.addEventListener("visibilitychange", () => void (document.hidden && playground.keepChanges(true))); // it may be the last that is heard

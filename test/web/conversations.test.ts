@@ -141,25 +141,6 @@ describe("conversations", () => {
     expect((await store.load(playground.state.conversation.id))!.turns[1]).toMatchObject({ text: "Two" });
   });
 
-  test("one that is changed or deleted in another tab is so here", async () => {
-    const { playground, store } = makePlayground();
-    playground.send("One?", []);
-    await untilIdle(playground);
-    const { conversation } = playground.state;
-    await playground.keepChanges();
-    playground.change({ system: "Be brief." });
-    await store.save({ ...conversation, title: "Stars", turns: [...conversation.turns, ...conversation.turns] });
-    store.tellChange(conversation.id);
-    await expect.poll(() => playground.state.conversation.turns.length).toBe(4);
-    expect(playground.state.summaries).toMatchObject([{ title: "Stars" }]);
-    expect(playground.state.conversation.settings.system).toBe("Be brief."); // set here, and not yet asked with
-
-    await store.remove(conversation.id);
-    store.tellChange(conversation.id);
-    await expect.poll(() => playground.state.conversation.turns).toEqual([]);
-    expect(playground.state.summaries).toEqual([]);
-  });
-
   test.each(["One 🙂".padStart(49, "-"), `${"-".repeat(47)}🙂🙂`])("the title of %j ends in whole characters", async (text) => {
     const { playground } = makePlayground();
     playground.send(text, []);
@@ -171,7 +152,7 @@ describe("conversations", () => {
   test("a browser that keeps nothing is no reason not to answer", async () => {
     const fails = () => Promise.reject(new Error("no space"));
     const playground = new Playground({
-      store: { isLasting: true, list: fails, load: fails, save: fails, remove: fails, onChange: () => undefined },
+      store: { isLasting: true, list: fails, load: fails, save: fails, remove: fails, tell: () => undefined, onMessage: () => undefined },
       connection: () => ({ fetch: (async () => streamOf([contentChunk("Two stars.", "stop")])) as typeof fetch, key: "" }),
       now: () => 0,
       createId: () => String(Math.random()),

@@ -3,14 +3,14 @@
 import type { AnswerTurn } from "../../web/chat/conversation.ts";
 import { Playground } from "../../web/chat/playground.ts";
 import type { ChatRequest } from "../../web/chat/request.ts";
-import { memoryStore } from "../../web/store/conversation-store.ts";
+import { type ConversationStore, memoryStore, type TabMessage } from "../../web/store/conversation-store.ts";
 import { contentChunk, streamOf } from "./make-turns.ts";
 
 export type Reply = (request: ChatRequest, signal: AbortSignal) => Response | Promise<Response>;
 
 export const models = { data: [{ id: "nano", context_length: 4096, input_modalities: ["text", "image", "video"] }] };
 
-export function makePlayground(reply: Reply = () => streamOf([contentChunk("Two stars.", "stop")])) {
+export function makePlayground(reply: Reply = () => streamOf([contentChunk("Two stars.", "stop")]), tabs = linkTabs()) {
   const asked: ChatRequest[] = [];
   const server = { reply, key: "", sentKeys: [] as (string | null)[] };
   const fetcher = async (path: string, init: RequestInit) => {
@@ -20,20 +20,40 @@ export function makePlayground(reply: Reply = () => streamOf([contentChunk("Two 
     asked.push(request);
     return server.reply(request, init.signal!);
   };
-  let ids = 0;
-  const listeners: ((id: string) => void)[] = [];
-  const store = {
-    ...memoryStore(),
-    onChange: (listener: (id: string) => void) => void listeners.push(listener),
-    tellChange: (id: string) => listeners.forEach((listener) => listener(id)),
-  };
+  const store = tabs.open();
   const playground = new Playground({
     store,
     connection: () => ({ fetch: fetcher as typeof fetch, key: server.key }),
     now: () => performance.now(),
-    createId: () => `id-${ids++}`,
+    createId: tabs.createId,
   });
   return { playground, asked, server, store };
+}
+
+/** Stores of several tabs of one browser: they keep the same, copied as a database does, and hear of each other. */
+export function linkTabs() {
+  const kept = memoryStore();
+  const listeners = new Map<ConversationStore, (message: TabMessage) => void>();
+  let ids = 0;
+  const open = () => {
+    const tell = (message: TabMessage) => {
+      for (const [other, listener] of listeners) if (other !== store) listener(structuredClone(message));
+    };
+    const changed = async (id: string, done: Promise<void>) => {
+      await done;
+      tell({ type: "changed", id });
+    };
+    const store: ConversationStore = {
+      ...kept,
+      load: async (id) => structuredClone(await kept.load(id)),
+      save: (conversation) => changed(conversation.id, kept.save(structuredClone(conversation))),
+      remove: (id) => changed(id, kept.remove(id)),
+      tell,
+      onMessage: (listener) => void listeners.set(store, listener),
+    };
+    return store;
+  };
+  return { open, createId: () => `id-${ids++}` };
 }
 
 export async function untilIdle(playground: Playground): Promise<AnswerTurn> {

@@ -64,6 +64,8 @@ export type Conversation = {
   readonly updatedAt: number;
   readonly settings: Settings;
   readonly turns: readonly Turn[];
+  /** Ids of turns that others took the place of, so that no other tab brings them back. */
+  readonly replaced?: readonly string[];
 };
 
 export type ConversationSummary = Pick<Conversation, "id" | "title" | "updatedAt">;
@@ -84,6 +86,36 @@ export function turnsBefore(turns: readonly Turn[], id: string): readonly Turn[]
 
 export function replaceAnswer(conversation: Conversation, answer: AnswerTurn): Conversation {
   return { ...conversation, turns: conversation.turns.map((turn) => (turn.id === answer.id ? answer : turn)) };
+}
+
+/**
+ * One conversation of what two tabs made of it: the turns of both but those that were replaced, each as far as it came. Where both have new ones,
+ * those of `own` come last; its title and settings hold.
+ */
+export function mergeConversations(kept: Conversation, own: Conversation): Conversation {
+  const replaced = [...new Set([...(kept.replaced ?? []), ...(own.replaced ?? [])])];
+  const ownTurns = new Map(own.turns.map((turn) => [turn.id, turn]));
+  const shared = kept.turns.map((turn) => furtherOf(turn, ownTurns.get(turn.id) ?? turn));
+  const added = own.turns.filter(({ id }) => kept.turns.every((turn) => turn.id !== id));
+  const turns = [...shared, ...added].filter(({ id }) => !replaced.includes(id));
+  return { ...own, updatedAt: Math.max(kept.updatedAt, own.updatedAt), turns, replaced };
+}
+
+/** From the state that says least; who reads a running answer of a tab that is gone calls it stopped. */
+const states: readonly AnswerTurn["state"][] = ["running", "stopped", "failed", "done"];
+
+function furtherOf(kept: Turn, own: Turn): Turn {
+  if (kept.type !== "answer" || own.type !== "answer") return kept;
+  const isFurther = states.indexOf(own.state) - states.indexOf(kept.state) || lengthOf(own) - lengthOf(kept);
+  return isFurther > 0 ? own : kept;
+}
+
+function lengthOf({ text, thinking, calls }: AnswerTurn): number {
+  return text.length + thinking.length + JSON.stringify(calls).length;
+}
+
+export function isRunning(turn: Turn): boolean {
+  return turn.type === "answer" && turn.state === "running";
 }
 
 /** The calls that wait for their results: those of the last turn. */
@@ -108,8 +140,7 @@ export function titleOf(turns: readonly Turn[]): string {
 
 /** What was running when the page was closed will never end. */
 export function withoutRunning(conversation: Conversation): Conversation {
-  const turns = conversation.turns.map((turn) =>
-    turn.type === "answer" && turn.state === "running" ? { ...turn, state: "stopped" as const } : turn,
-  );
+  if (!conversation.turns.some(isRunning)) return conversation;
+  const turns = conversation.turns.map((turn) => (isRunning(turn) ? ({ ...turn, state: "stopped" } as AnswerTurn) : turn));
   return { ...conversation, turns };
 }

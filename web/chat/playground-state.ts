@@ -1,6 +1,6 @@
 // What the views are told.
 
-import type { AnswerTurn, Conversation, ConversationSummary } from "./conversation.ts";
+import { type AnswerTurn, type Conversation, type ConversationSummary, isRunning } from "./conversation.ts";
 import type { Problem } from "./problem.ts";
 import type { Model } from "./server.ts";
 import type { EditorMistake } from "./settings.ts";
@@ -21,7 +21,12 @@ export type PlaygroundState = {
   readonly run: Run | undefined;
 };
 
-/** An answer that is being written; the conversation need not be the one that is shown. */
+/** Whether an answer is being written: by this tab, or what is shown by another one. */
+export function isBusy({ run, conversation }: PlaygroundState): boolean {
+  return run !== undefined || conversation.turns.some(isRunning);
+}
+
+/** An answer that this tab is reading; the conversation need not be the one that is shown. */
 export type Run = { readonly conversation: Conversation; readonly answer: AnswerTurn; readonly abort: AbortController };
 
 /** Why a message was not taken. What was typed stays where it is. */

@@ -1,10 +1,12 @@
 // What the page does: keeps the current conversation, asks the server, and tells the views of every change. Knows no element.
 
-import type { ConversationStore } from "../store/conversation-store.ts";
+import type { ConversationStore, TabMessage } from "../store/conversation-store.ts";
 import {
   type AnswerTurn,
   type Attachment,
   type Conversation,
+  isRunning,
+  mergeConversations,
   newAnswer,
   newConversation,
   openCalls,
@@ -14,7 +16,7 @@ import {
   turnsBefore,
   withoutRunning,
 } from "./conversation.ts";
-import type { PlaygroundState, Refusal, Run } from "./playground-state.ts";
+import { isBusy, type PlaygroundState, type Refusal, type Run } from "./playground-state.ts";
 import { ProblemError } from "./problem.ts";
 import { readAnswer } from "./read-answer.ts";
 import { buildRequest, type ChatRequest } from "./request.ts";
@@ -29,6 +31,10 @@ type PlaygroundOptions = {
   readonly createId: () => string;
 };
 
+/** How often other tabs hear of an answer, and how long they wait for the next word. Timers of hidden pages run once a second. */
+const tellEveryMs = 300;
+const silenceMs = 4000;
+
 export class Playground {
   readonly #options: PlaygroundOptions;
   readonly #listeners = new Set<() => void>();
@@ -39,6 +45,8 @@ export class Playground {
   #wantedId: string;
   /** What the store holds as it is here. */
   readonly #kept = new WeakSet<Conversation>();
+  /** Runs out when another tab is heard no more. */
+  #silence: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: PlaygroundOptions) {
     this.#options = options;
@@ -46,7 +54,7 @@ export class Playground {
     const keeping = options.store.isLasting ? "lasting" : "tab";
     this.#state = { server: { type: "connecting" }, model: undefined, summaries: [], keeping, conversation, run: undefined };
     this.#wantedId = conversation.id;
-    options.store.onChange((id) => void this.#follow(id).catch(() => undefined)); // the next look finds it
+    options.store.onMessage((message) => this.#hear(message));
   }
 
   get state(): PlaygroundState {
@@ -126,11 +134,11 @@ export class Playground {
     return [shown, run?.conversation].find((known) => known?.id === id) ?? (await this.#loadKept(id));
   }
 
-  /** Before the page, or the conversation, is left. One without a message is not worth keeping. */
-  async keepChanges(): Promise<void> {
+  /** Before the page (`isLast`), or the conversation, is left. One without a message is not worth keeping. */
+  async keepChanges(isLast = false): Promise<void> {
     const { conversation: shown, run } = this.#state;
     const known = run && run.conversation.id !== shown.id ? [run.conversation, shown] : [shown];
-    await Promise.all(known.map((one) => one.turns.length > 0 && !this.#kept.has(one) && this.#store(one)));
+    await Promise.all(known.map((one) => one.turns.length > 0 && !this.#kept.has(one) && this.#store(one, isLast)));
   }
 
   /** Sends a message. Undefined when it is on its way. */
@@ -160,8 +168,11 @@ export class Playground {
     return this.#ask([...turns.slice(0, -1), { ...answer, calls }]);
   }
 
+  /** Ends the answer that is being written, here or in another tab. */
   stop(): void {
-    this.#state.run?.abort.abort();
+    const { run, conversation } = this.#state;
+    if (run) run.abort.abort();
+    else if (isBusy(this.#state)) this.#options.store.tell({ type: "stop", id: conversation.id });
   }
 
   #userTurn(text: string, attachments: readonly Attachment[]): Turn {
@@ -169,13 +180,15 @@ export class Playground {
   }
 
   #ask(turns: readonly Turn[], fields: Readonly<Record<string, unknown>> = {}): Refusal | undefined {
-    const { conversation: before, model, run } = this.#state;
+    const { conversation: before, model } = this.#state;
     const refusal = checkSettings(before.settings);
     if (refusal) return refusal;
-    if (run) return undefined;
+    if (isBusy(this.#state)) return undefined;
     const answer = newAnswer(this.#options.createId(), before.settings);
     const title = before.title || titleOf(turns);
-    const conversation = { ...before, title, updatedAt: Date.now(), turns: [...turns, answer] };
+    const gone = before.turns.filter(({ id }) => turns.every((turn) => turn.id !== id)).map(({ id }) => id);
+    const replaced = [...(before.replaced ?? []), ...gone];
+    const conversation = { ...before, title, updatedAt: Date.now(), turns: [...turns, answer], replaced };
     const started = { conversation, answer, abort: new AbortController() };
     this.#set({ conversation, run: started });
     const request = { ...buildRequest(turns, before.settings, model?.id), ...(model?.tellsRouting && { return_routing: true }), ...fields };
@@ -186,9 +199,11 @@ export class Playground {
   async #run(run: Run, request: ChatRequest): Promise<void> {
     void this.#store(run.conversation); // the answer need not wait for it
     const { signal } = run.abort;
+    const telling = setInterval(() => this.#tellAnswer(), tellEveryMs);
     const end = await readAnswer({ connection: this.#options.connection(), request, signal, now: this.#options.now }, (change) =>
       this.#showAnswer(change),
     );
+    clearInterval(telling);
     this.#showAnswer(end);
     if (end.state === "done" && this.#state.server.type === "problem") void this.connect();
     const { conversation } = this.#state.run!;
@@ -214,10 +229,10 @@ export class Playground {
   }
 
   /** A browser that keeps nothing (no space left) is no reason to stop talking. */
-  async #store(conversation: Conversation): Promise<void> {
+  async #store(conversation: Conversation, isLast = false): Promise<void> {
     this.#kept.add(conversation);
     try {
-      await this.#options.store.save(conversation);
+      await this.#options.store.save(conversation, isLast);
       if (this.#state.keeping === "failed") this.#set({ keeping: "lasting" });
     } catch {
       this.#kept.delete(conversation);
@@ -233,15 +248,48 @@ export class Playground {
     return conversation;
   }
 
-  /** Another tab changed this conversation. What is being answered here is kept at its end. */
+  #tellAnswer(): void {
+    const { run } = this.#state;
+    if (run) this.#options.store.tell({ type: "answer", id: run.conversation.id, answer: run.answer });
+  }
+
+  #hear(message: TabMessage): void {
+    const { conversation: shown, run } = this.#state;
+    if (message.type === "changed") void this.#follow(message.id).catch(() => undefined); // the next look finds it
+    else if (message.type === "stop" && message.id === run?.conversation.id) this.stop();
+    else if (message.type === "answer" && message.id === shown.id) {
+      this.#set({ conversation: replaceAnswer(shown, message.answer) });
+      this.#waitForMore();
+    }
+  }
+
+  /** Another tab changed this conversation. What only this one knows is kept once more. */
   async #follow(id: string): Promise<void> {
     await this.#list();
+    const isHere = () => this.#state.conversation.id === id || this.#state.run?.conversation.id === id;
+    if (!isHere()) return;
+    const kept = await this.#options.store.load(id);
+    if (!isHere()) return;
+    if (!kept) return this.remove(id);
     const { conversation: shown, run } = this.#state;
-    if (shown.id !== id && run?.conversation.id !== id) return;
-    const kept = await this.#loadKept(id);
-    if (!kept) await this.remove(id);
-    else if (run?.conversation.id !== id && this.#state.conversation === shown)
-      this.#set({ conversation: { ...kept, settings: shown.settings } });
+    const merged = { ...mergeConversations(kept, shown.id === id ? shown : run!.conversation), title: kept.title };
+    const conversation = run?.conversation.id === id ? replaceAnswer(merged, run.answer) : merged;
+    this.#set({
+      ...(shown.id === id && { conversation }),
+      ...(run?.conversation.id === id && { run: { ...run, conversation } }),
+    });
+    if (shown.id === id) this.#waitForMore();
+    if (merged.turns.some((turn, index) => turn !== kept.turns[index] && !isRunning(turn))) await this.#store(conversation);
+  }
+
+  /** An answer of another tab that is gone will never end. */
+  #waitForMore(): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
+      const { conversation, run } = this.#state;
+      const stopped = withoutRunning(conversation);
+      this.#set({ conversation: run ? replaceAnswer(stopped, run.answer) : stopped }); // its own goes on
+    }, silenceMs);
   }
 
   #show(conversation: Conversation): void {

@@ -1,6 +1,15 @@
 // Where conversations are kept: in this browser (IndexedDB) and nowhere else.
 
-import type { Conversation, ConversationSummary } from "../chat/conversation.ts";
+import { type AnswerTurn, type Conversation, type ConversationSummary, mergeConversations } from "../chat/conversation.ts";
+
+/** Between the tabs of one browser, about the conversation with this id. */
+export type TabMessage =
+  /** It was saved or removed. */
+  | { readonly type: "changed"; readonly id: string }
+  /** This is being written, and comes every moment until it has ended. */
+  | { readonly type: "answer"; readonly id: string; readonly answer: AnswerTurn }
+  /** Whoever writes the answer shall stop. */
+  | { readonly type: "stop"; readonly id: string };
 
 export type ConversationStore = {
   /** Outlives the page. */
@@ -8,10 +17,12 @@ export type ConversationStore = {
   /** The latest first. */
   list(): Promise<ConversationSummary[]>;
   load(id: string): Promise<Conversation | undefined>;
-  save(conversation: Conversation): Promise<void>;
+  /** Keeps what other tabs added. `isLast`: before the page goes, when there is no time to look. */
+  save(conversation: Conversation, isLast?: boolean): Promise<void>;
   remove(id: string): Promise<void>;
-  /** Tells of conversations that another tab saved or removed. */
-  onChange(listener: (id: string) => void): void;
+  /** Other tabs are told of saved and removed conversations anyway. */
+  tell(message: TabMessage): void;
+  onMessage(listener: (message: TabMessage) => void): void;
 };
 
 /** For as long as the page is open: where the browser keeps nothing, and in tests. */
@@ -21,9 +32,13 @@ export function memoryStore(): ConversationStore {
     isLasting: false,
     list: async () => byDate([...kept.values()].map(toSummary)),
     load: async (id) => kept.get(id),
-    save: async (conversation) => void kept.set(conversation.id, conversation),
+    save: async (conversation) => {
+      const before = kept.get(conversation.id);
+      kept.set(conversation.id, before ? mergeConversations(before, conversation) : conversation);
+    },
     remove: async (id) => void kept.delete(id),
-    onChange: () => undefined,
+    tell: () => undefined,
+    onMessage: () => undefined,
   };
 }
 
@@ -39,27 +54,37 @@ export async function openBrowserStore(): Promise<ConversationStore> {
   });
   const database = await settled(opening);
   const otherTabs = new BroadcastChannel("ernie-vl");
-  const change = async (id: string, act: (transaction: IDBTransaction) => void): Promise<void> => {
+  const tell = (message: TabMessage) => otherTabs.postMessage(message); // oxlint-disable-line unicorn/require-post-message-target-origin -- a window has one, a channel does not
+  const change = async (id: string, act: (conversations: IDBObjectStore, list: IDBObjectStore) => void): Promise<void> => {
     const transaction = database.transaction([whole, summaries], "readwrite");
-    act(transaction);
-    transaction.commit(); // at once: the page may be about to go
+    act(transaction.objectStore(whole), transaction.objectStore(summaries));
     await new Promise<void>((resolve, reject) => {
       transaction.addEventListener("complete", () => resolve());
       transaction.addEventListener("abort", () => reject(transaction.error ?? new Error("the browser kept nothing")));
     });
-    otherTabs.postMessage(id); // oxlint-disable-line unicorn/require-post-message-target-origin -- a window has one, a channel does not
+    tell({ type: "changed", id });
   };
   return {
     isLasting: true,
     list: async () => byDate((await settled(database.transaction(summaries).objectStore(summaries).getAll())) as ConversationSummary[]),
     load: async (id) => (await settled(database.transaction(whole).objectStore(whole).get(id))) as Conversation | undefined,
-    save: (conversation) =>
-      change(conversation.id, (transaction) => {
-        transaction.objectStore(whole).put(conversation);
-        transaction.objectStore(summaries).put(toSummary(conversation));
+    save: (conversation, isLast = false) =>
+      change(conversation.id, (conversations, list) => {
+        const put = (merged: Conversation) => {
+          conversations.put(merged);
+          list.put(toSummary(merged));
+        };
+        if (isLast) {
+          put(conversation);
+          conversations.transaction.commit();
+          return;
+        }
+        const reading: IDBRequest<Conversation | undefined> = conversations.get(conversation.id);
+        reading.addEventListener("success", () => put(reading.result ? mergeConversations(reading.result, conversation) : conversation));
       }),
-    remove: (id) => change(id, (transaction) => [whole, summaries].forEach((name) => transaction.objectStore(name).delete(id))),
-    onChange: (listener) => otherTabs.addEventListener("message", ({ data }: MessageEvent<string>) => listener(data)),
+    remove: (id) => change(id, (...stores) => stores.forEach((store) => store.delete(id))),
+    tell,
+    onMessage: (listener) => otherTabs.addEventListener("message", ({ data }: MessageEvent<TabMessage>) => listener(data)),
   };
 }
 

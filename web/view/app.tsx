@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type AnswerTurn, type Attachment, type Turn, turnsBefore } from "../chat/conversation.ts";
 import type { Playground } from "../chat/playground.ts";
-import type { PlaygroundState } from "../chat/playground-state.ts";
+import { isBusy, type PlaygroundState } from "../chat/playground-state.ts";
 import { buildRequest } from "../chat/request.ts";
 import { withEarlier } from "../chat/routing.ts";
 import type { Snapshot } from "../chat/server-history.ts";
@@ -109,7 +109,7 @@ function Dialogs({ open, playground, state, onSettings, onClose }: DialogsProps)
     onClose();
     if (refusal) onSettings(refusal.tab); // where the mistake is shown
   };
-  return <RoutingDialog shown={open.shown} onFresh={isLast && !state.run ? askAgain : undefined} onClose={onClose} />;
+  return <RoutingDialog shown={open.shown} onFresh={isLast && !isBusy(state) ? askAgain : undefined} onClose={onClose} />;
 }
 
 function useStopByEscape(playground: Playground): void {

@@ -2,7 +2,7 @@
 
 import type { AnswerTurn } from "../chat/conversation.ts";
 import type { Playground } from "../chat/playground.ts";
-import type { PlaygroundState } from "../chat/playground-state.ts";
+import { isBusy, type PlaygroundState } from "../chat/playground-state.ts";
 import { plainSettings } from "../samples.ts";
 import type { Preferences } from "../store/preferences.ts";
 import { Composer } from "./composer.tsx";
@@ -21,7 +21,7 @@ type ChatProps = {
 };
 
 export function Chat({ playground, preferences, state, onSettings, onCode, onExperts }: ChatProps) {
-  const { conversation, model, run, server } = state;
+  const { conversation, model, server } = state;
   const { dropped, isOver } = useDroppedFiles();
   return (
     <main class={isOver ? "chat dropping" : "chat"}>
@@ -47,7 +47,7 @@ export function Chat({ playground, preferences, state, onSettings, onCode, onExp
       {conversation.turns.length === 0 ? (
         <Welcome
           modelId={model?.id}
-          isBusy={run !== undefined}
+          isBusy={isBusy(state)}
           onAsk={({ question, settings }, pictures) => playground.send(question, pictures, { ...plainSettings, ...settings })}
         />
       ) : (
@@ -59,7 +59,7 @@ export function Chat({ playground, preferences, state, onSettings, onCode, onExp
           label="Message"
           initialText={preferences.draft}
           takesVideo={model?.takesVideo ?? false}
-          isRunning={run !== undefined}
+          isRunning={isBusy(state)}
           dropped={dropped}
           onType={(text) => (preferences.draft = text)}
           onSend={(text, attachments) => playground.send(text, attachments)}

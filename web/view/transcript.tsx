@@ -3,7 +3,7 @@
 import { useRef, useState } from "preact/hooks";
 import type { AnswerTurn, UserTurn } from "../chat/conversation.ts";
 import type { Playground } from "../chat/playground.ts";
-import type { PlaygroundState } from "../chat/playground-state.ts";
+import { isBusy, type PlaygroundState } from "../chat/playground-state.ts";
 import { AnswerView } from "./answer-view.tsx";
 import { IconButton } from "./buttons.tsx";
 import { AttachmentView } from "./attachment-list.tsx";
@@ -22,7 +22,7 @@ type TranscriptProps = {
 };
 
 export function Transcript({ playground, state, onCode, onExperts, onSettings }: TranscriptProps) {
-  const { conversation, run } = state;
+  const { conversation } = state;
   const { frame, end, isAtEnd, toEnd } = useStickToEnd(conversation.id, conversation.turns);
   const lastId = conversation.turns.at(-1)?.id;
   return (
@@ -36,7 +36,7 @@ export function Transcript({ playground, state, onCode, onExperts, onSettings }:
               <AnswerView
                 answer={turn}
                 isLast={turn.id === lastId}
-                isBusy={run !== undefined}
+                isBusy={isBusy(state)}
                 playground={playground}
                 onCode={() => onCode(turn)}
                 onExperts={() => onExperts(turn)}
@@ -73,7 +73,7 @@ function UserMessage({ turn, playground, state }: MessageProps) {
         initialText={turn.text}
         initialAttachments={turn.attachments}
         takesVideo={state.model?.takesVideo ?? false}
-        isRunning={state.run !== undefined}
+        isRunning={isBusy(state)}
         onSend={(text, attachments) => playground.edit(turn.id, text, attachments)}
         onCancel={close}
       />
@@ -93,7 +93,7 @@ function UserMessage({ turn, playground, state }: MessageProps) {
       )}
       {turn.text !== "" && <div class="bubble">{turn.text}</div>}
       <div class="actions" ref={actions}>
-        <IconButton icon="edit" label="Edit this message" disabled={state.run !== undefined} onClick={() => setEditing(true)} />
+        <IconButton icon="edit" label="Edit this message" disabled={isBusy(state)} onClick={() => setEditing(true)} />
       </div>
     </>
   );

@@ -1,0 +1,72 @@
+// One conversation in two tabs, and a page that is left in the middle of an answer.
+
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { openBehindFront } from "./behind-front.ts";
+import { lastAnswer, messageField, send } from "./browser.ts";
+import { endless, type Front, streamed } from "./front.ts";
+
+let front: Front;
+let page: Page;
+
+openBehindFront((readyFront, opened) => {
+  front = readyFront;
+  page = opened.page;
+});
+
+const question = "What is the capital of Ireland?";
+const words = (from: Page) => from.locator(".bubble, .turn.answer .markdown").allTextContents();
+
+/** The conversation of a first question, in a second tab. */
+async function openAgain(): Promise<Page> {
+  front.answerWith(streamed(["Dublin."], "done"));
+  await send(page, question);
+  await lastAnswer(page);
+  const other = await page.context().newPage();
+  await other.goto(front.url);
+  await other.locator(".model.ready").waitFor();
+  await other.getByRole("button", { name: question, exact: true }).click();
+  await lastAnswer(other);
+  return other;
+}
+
+test("what is asked in one tab is answered in the other, too, which can stop it", async () => {
+  const other = await openAgain();
+  front.answerWith(endless("word "));
+  await send(page, "Go on.");
+  await other.getByText(/^(word ){3}/).waitFor();
+  await other.getByRole("button", { name: "Stop the answer (Esc)" }).click();
+  await page.getByText("Stopped.").waitFor();
+  await other.getByText("Stopped.").waitFor();
+
+  expect(await words(other)).toEqual(await words(page));
+});
+
+test("what both tabs ask at the same moment is answered in both, and kept", async () => {
+  const other = await openAgain();
+  await messageField(page).fill("One?");
+  await messageField(other).fill("Two?");
+  await Promise.all(
+    [page, other].map((tab) => tab.evaluate(() => document.querySelector<HTMLFormElement>("form.composer")!.requestSubmit())),
+  );
+
+  const turns = (tab: Page) => tab.locator(".turn.answer .answer-foot").count();
+  // The one that hears of the other first does not send: its text stays.
+  const unsent = async () => (await Promise.all([page, other].map((tab) => messageField(tab).inputValue()))).filter((text) => text !== "");
+  await expect.poll(async () => (await turns(page)) + (await unsent()).length).toBe(3);
+  await expect.poll(async () => (await turns(other)) + (await unsent()).length).toBe(3);
+  const all = [...(await words(page)), ...(await unsent())].toSorted();
+  expect(all.filter((text) => text !== "Dublin.")).toEqual(["One?", "Two?", question]);
+  await page.reload();
+  await lastAnswer(page);
+  expect((await words(page)).toSorted()).toEqual((await words(other)).toSorted());
+});
+
+test("what has come of an answer outlives a reload", async () => {
+  front.answerWith(endless("word "));
+  await send(page, question);
+  await page.getByText(/^(word ){9}/).waitFor();
+  await page.reload();
+
+  expect(await (await lastAnswer(page)).textContent()).toMatch(/^Answer(word ){9}.*Stopped\./);
+});
