@@ -1,6 +1,6 @@
 // One conversation in two tabs of a browser: each follows the other, and no turn is lost.
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type AnswerTurn, type Conversation, mergeConversations, newConversation } from "../../web/chat/conversation.ts";
 import type { Playground } from "../../web/chat/playground.ts";
