@@ -1,5 +1,5 @@
-// The server's end of the grammars. A new one is tried in a thread of its own first: while one takes long, or for ever, the masks of
-// answers under way keep coming.
+// The server's end of the grammars. A new one is tried in a thread that serves no answer: one that takes long, or for ever, costs nobody
+// a mask. What compiles slowly, though, holds up the masks of its thread each time, so it has another than what compiles quickly.
 
 import { createHash } from "node:crypto";
 import { Worker } from "node:worker_threads";
@@ -13,7 +13,7 @@ import type { GrammarVocabulary } from "./token-trie.ts";
 
 export type GrammarClientOptions = GrammarThreadOptions & {
   readonly maxWaiting: number;
-  /** What compiles in less is compiled once more where most masks come from. */
+  /** What compiles in less is served by the thread that most masks come from. */
   readonly quickCompileMs: number;
 };
 
@@ -24,23 +24,29 @@ const defaults: GrammarClientOptions = {
   createWorker: (vocabulary) => new Worker(new URL("./grammar-worker.js", import.meta.url), { workerData: vocabulary, name: "grammar" }),
 };
 
-const maxQuickGrammars = 4096;
+const maxKnownGrammars = 4096;
+/** A grammar that was compiled in time once is not to be refused, nor its thread ended, because the machine is busier now. */
+const graceFactor = 5;
 
 export class GrammarClient {
   readonly #options: GrammarClientOptions;
-  /** Serves the grammars that compile quickly. */
-  readonly #main: GrammarThread;
-  /** Compiles what was never seen, and serves what compiles slowly. */
+  /** Compiles what was never seen. */
   readonly #trial: GrammarThread;
-  /** Hashes of constraints that compile quickly. */
-  readonly #quick = new LRUCache<string, true>({ max: maxQuickGrammars });
+  /** These two serve what compiles quickly and what does not. */
+  readonly #quick: GrammarThread;
+  readonly #slow: GrammarThread;
+  /** Hash of a constraint that was compiled → the thread that serves it. */
+  readonly #known = new LRUCache<string, GrammarThread>({ max: maxKnownGrammars });
   #waiting = 0;
 
   constructor(vocabulary: GrammarVocabulary, options: Partial<GrammarClientOptions> = {}) {
     this.#options = { ...defaults, ...options };
-    this.#main = new GrammarThread(vocabulary, this.#options);
+    const { compileTimeoutMs } = this.#options;
+    const patient = { ...this.#options, compileTimeoutMs: graceFactor * compileTimeoutMs };
     this.#trial = new GrammarThread(vocabulary, this.#options);
-    this.#main.start(); // while the first grammar is tried
+    this.#quick = new GrammarThread(vocabulary, patient);
+    this.#slow = new GrammarThread(vocabulary, patient);
+    this.#quick.start(); // while the first grammar is tried
   }
 
   /**
@@ -66,17 +72,18 @@ export class GrammarClient {
 
   /** Ends the threads; answers under way get no more masks. */
   async close(): Promise<void> {
-    await Promise.all([this.#main.close(), this.#trial.close()]);
+    await Promise.all([this.#trial, this.#quick, this.#slow].map((thread) => thread.close()));
   }
 
   async #openInThread(constraint: OutputConstraint, signal: AbortSignal): Promise<ConstraintHandle> {
     const key = createHash("sha256").update(JSON.stringify(constraint)).digest("base64");
-    if (!this.#quick.get(key)) {
+    let thread = this.#known.get(key);
+    if (!thread) {
       const { handle, compileMs } = await this.#trial.open(constraint, signal);
-      if (compileMs > this.#options.quickCompileMs) return handle;
-      this.#quick.set(key, true);
       handle.port.close();
+      thread = compileMs > this.#options.quickCompileMs ? this.#slow : this.#quick;
+      this.#known.set(key, thread);
     }
-    return (await this.#main.open(constraint, signal)).handle;
+    return (await thread.open(constraint, signal)).handle;
   }
 }

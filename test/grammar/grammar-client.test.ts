@@ -89,7 +89,7 @@ describe("the grammar's thread", () => {
   it("is ended when it misses the deadline, and replaced", async () => {
     let started = 0;
     const createWorker = () => (started++ === 1 ? scripted("for (;;);")() : fromSources()); // the second tries new grammars
-    const client = makeClient({ createWorker, compileTimeoutMs: 5_000 });
+    const client = makeClient({ createWorker, compileTimeoutMs: 5_000, quickCompileMs: 60_000 });
 
     await expect(client.open(choice("a"), never)).rejects.toMatchObject({ status: 400, code: "grammar_too_complex" });
     await expect(client.open(choice("a"), never)).resolves.toBeDefined();
@@ -97,10 +97,10 @@ describe("the grammar's thread", () => {
   });
 
   it("is replaced when it dies, and answers under way learn of it", async () => {
-    const client = makeClient({
-      quickCompileMs: -1, // all stay in one thread
-      createWorker: scripted('if (m.id === 1) throw new Error("out of memory"); parentPort.postMessage({ type: "opened", id: m.id });'),
-    });
+    let started = 0;
+    const good = 'parentPort.postMessage({ type: "opened", id: m.id });';
+    const createWorker = () => scripted(started++ === 2 ? `if (m.id === 1) throw new Error("out of memory"); ${good}` : good)();
+    const client = makeClient({ quickCompileMs: -1, createWorker }); // the third serves all
     const handle = await client.open(choice("a"), never);
     const constraint = new RemoteMatcher(handle);
 
@@ -111,11 +111,14 @@ describe("the grammar's thread", () => {
     await expect(client.open(choice("c"), never)).resolves.toBeDefined();
   });
 
-  it("that a new grammar keeps busy for ever leaves the answers and grammars of before alone", async () => {
+  it.each([
+    ["quickly", 60_000],
+    ["slowly", -1],
+  ])("that a new grammar keeps busy for ever leaves the answers and grammars alone that compile %s", async (_, quickCompileMs) => {
     let started = 0;
     const busyAtSecond = 'if (m.id > 0) for (;;); parentPort.postMessage({ type: "opened", id: m.id });';
     const createWorker = () => (started++ === 1 ? scripted(busyAtSecond)() : fromSources());
-    const client = makeClient({ createWorker, quickCompileMs: 60_000, compileTimeoutMs: 5_000 });
+    const client = makeClient({ createWorker, quickCompileMs, compileTimeoutMs: 5_000 });
     const constraint = new RemoteMatcher(await client.open(anyJson, never));
     const order: string[] = [];
     const endless = client.open(choice("a"), never).catch(({ code }: RequestError) => order.push(code!));
@@ -127,6 +130,8 @@ describe("the grammar's thread", () => {
     await endless;
 
     expect(order).toEqual(["opened", "grammar_too_complex"]);
+    constraint.accept(allowedTokens(constraint.mask(patienceMs)!).find((id) => id !== endId)!);
+    expect(constraint.mask(patienceMs)).toBeInstanceOf(Uint32Array);
   });
 
   it("waits no longer than told for a mask that does not come", async () => {
