@@ -88,6 +88,21 @@ here, but that a request with \`anthropic-version\` gets models and errors in An
 - Errors are \`{"type": "error", "error": {"type", "message", "details"}, "request_id"}\`; \`details.error_code\` is the code that other routes give. A full
   queue is 429, a server that is not ready 503; both say when to come back, and the SDK does.
 
+## Documents
+
+The model reads a \`document\` between tags, its title and context first, where it has them, each piece of its content on a line of its own:
+
+\`\`\`
+<document>
+<title>Report</title>
+<context>Of May.</context>
+It rained.
+</document>
+\`\`\`
+
+Of a \`search_result\` it reads \`<source>\`, \`<title>\` and texts between \`<search_result>\` and \`</search_result>\`. Pictures may be pieces of a document. A PDF is
+a 400: send its text, or its pages as pictures. Answers cite nothing.
+
 ## Tables
 
 Below is what each field does. This page is written by [a test](../test/api/messages-fields.test.ts) that proves each line; the last column names

@@ -273,10 +273,41 @@ export const blockFields = {
     sent: afterAnswer({ type: "redacted_thinking", data: "x" }, { type: "fallback", to: { model: "m" } }, textBlock),
     effect: { chat: { messages: [{ role: "assistant", content: [textBlock] }, {}] } },
   },
-  "document, search_result, server_tool_use, …": {
+  "document: text, content": {
+    does: "effective",
+    values: "a text, or blocks of texts and pictures; `title`, `context`; in a result, too",
+    note: "see [documents](#documents)",
+    sent: asks({ type: "document", source: { type: "text", media_type: "text/plain", data: "a" }, title: "t" }),
+    effect: { chat: { messages: [{ content: [{ text: "<document>\n<title>t</title>\na\n</document>\n" }] }] } },
+    proof: [e2e, "a page of a document is seen, and its words are read"],
+  },
+  search_result: {
+    does: "effective",
+    values: "`source`, `title`, `content` (text blocks); in a result, too",
+    note: "see [documents](#documents)",
+    sent: asks({ type: "search_result", source: "s", title: "t", content: [textBlock] }),
+    effect: {
+      chat: { messages: [{ content: [{ text: "<search_result>\n<source>s</source>\n<title>t</title>\na\n</search_result>\n" }] }] },
+    },
+    proof: ["test/api/messages-documents.test.ts", "%s of a document or search"],
+  },
+  "document: base64, url, file": {
     does: "refused",
     values: "—",
-    note: "send their text as text, their pages as pictures",
-    sent: asks({ type: "document", source: { type: "text", media_type: "text/plain", data: "a" } }),
+    note: "no PDF is read here: send its text, or its pages as pictures",
+    sent: asks({ type: "document", source: { type: "base64", media_type: "application/pdf", data: "JVBERi0=" } }),
+  },
+  citations: {
+    does: "refused",
+    values: '{"enabled": false}',
+    note: "of documents and results of a search; answers cite nothing",
+    sent: asks({ type: "document", source: { type: "text", data: "a" }, citations: { enabled: true } }),
+    accepted: asks({ type: "document", source: { type: "text", data: "a" }, citations: { enabled: false } }),
+  },
+  "server_tool_use, web_search_tool_result, …": {
+    does: "refused",
+    values: "—",
+    note: "of tools that Anthropic runs",
+    sent: asks({ type: "web_search_tool_result", tool_use_id: "1", content: [] }),
   },
 } as const satisfies Record<string, Field>;

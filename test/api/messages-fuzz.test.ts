@@ -32,6 +32,20 @@ const source = fc.oneof(
 );
 const imageBlock = fc.record({ type: fc.constant("image"), source: likely(source) });
 const simpleBlocks = likely(fc.oneof(fc.string(), fc.array(likely(fc.oneof(textBlock, imageBlock)), { maxLength: 3 })));
+const document = fc.record(
+  {
+    type: fc.constant("document"),
+    source: likely(
+      fc.oneof(
+        fc.record({ type: named("text", "url", "base64"), data: likely(fc.string()) }),
+        fc.record({ type: fc.constant("content"), content: simpleBlocks }),
+      ),
+    ),
+    title: likely(fc.string()),
+    citations: likely(fc.record({ enabled: fc.boolean() })),
+  },
+  { requiredKeys: ["type", "source"] },
+);
 const toolResult = fc.record(
   { type: fc.constant("tool_result"), tool_use_id: likely(fc.string()), content: simpleBlocks, is_error: likely(fc.boolean()) },
   { requiredKeys: ["type", "tool_use_id"] },
@@ -45,7 +59,7 @@ const toolUse = fc.record({
 });
 const thinking = fc.record({ type: fc.constant("thinking"), thinking: likely(fc.string()), signature: anything });
 const blocks = (...kinds: fc.Arbitrary<unknown>[]) => likely(fc.oneof(fc.string(), fc.array(likely(fc.oneof(...kinds)), { maxLength: 4 })));
-const user = fc.record({ role: fc.constant("user"), content: blocks(textBlock, imageBlock, toolResult) });
+const user = fc.record({ role: fc.constant("user"), content: blocks(textBlock, imageBlock, document, toolResult) });
 const assistant = fc.record({ role: fc.constant("assistant"), content: blocks(textBlock, thinking, toolUse) });
 const system = fc.record({ role: fc.constant("system"), content: blocks(textBlock) });
 const conversation = fc

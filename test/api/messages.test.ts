@@ -195,16 +195,12 @@ describe("what is refused", () => {
     ],
     ["messages[0].content: expected a string or an array of blocks, got nothing", says(undefined)],
     [
-      'messages[0].content[0].type: expected one of "text", "image", "tool_result", "tool_addition", "tool_removal", got "document"',
-      says([{ type: "document" }]),
-    ],
-    [
-      'messages[0].content[0].type: expected one of "text", "image", "tool_result", "tool_addition", "tool_removal", got "thinking"',
+      'messages[0].content[0].type: expected one of "text", "image", "document", "search_result", "tool_result", "tool_addition", "tool_removal", got "thinking"',
       says([{ type: "thinking" }]),
     ],
     [
-      'messages[0].content[0].content[0].type: expected one of "text", "image", "tool_reference", got "document"',
-      says([{ type: "tool_result", tool_use_id: "1", content: [{ type: "document" }] }]),
+      'messages[0].content[0].content[0].type: expected one of "text", "image", "document", "search_result", "tool_reference", got "browser_state"',
+      says([{ type: "tool_result", tool_use_id: "1", content: [{ type: "browser_state" }] }]),
     ],
     ['messages[0].content[0].source: expected an object with a type, "base64" or "url"', says([{ type: "image" }])],
     [

@@ -62,6 +62,30 @@ test.each(readSamples())("a sample gets the reference's answer: $skill, thinking
   expect(streamed.usage.output_tokens).toBe(whole.usage.output_tokens);
 });
 
+test("a page of a document is seen, and its words are read", async () => {
+  const { messages, answer } = readSamples().find((sample) => JSON.stringify(sample.messages).includes("In which part of the drawing"))!;
+  const blocks = toMessages({ messages } as Sample)[0]!.content as ContentBlockParam[];
+  const page = blocks.filter((block) => block.type === "image");
+  const words = { type: "document", source: { type: "text", media_type: "text/plain", data: "One, two." }, title: "List" } as const;
+  const ask = (content: ContentBlockParam[]) =>
+    client.messages.create({ ...base, thinking: { type: "disabled" }, messages: [{ role: "user", content }] });
+
+  const seen = await ask([
+    { type: "document", source: { type: "content", content: page }, title: "Page" },
+    ...blocks.filter((block) => block.type === "text"),
+  ]);
+  const [read, written] = await Promise.all([
+    ask([words]),
+    ask([{ type: "text", text: "<document>\n<title>List</title>\nOne, two.\n</document>\n" }]),
+  ]);
+
+  expect(textOf(seen)).toBe(answer);
+  expect(read.usage.input_tokens + read.usage.cache_read_input_tokens!).toBe(
+    written.usage.input_tokens + written.usage.cache_read_input_tokens!,
+  );
+  expect(textOf(read)).toBe(textOf(written));
+});
+
 test("a count of tokens is what the answer's usage says", async () => {
   const prompt = { model, system: "Be brief.", messages: [question], tools: [weatherTool] };
   const { input_tokens: counted } = await client.messages.countTokens(prompt);

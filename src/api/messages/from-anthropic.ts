@@ -6,6 +6,7 @@ import type { GenerationDefaults } from "../app-options.ts";
 import { toGenerationOptions, wantsThinking } from "../from-openai.ts";
 import type { MediaParts } from "../media-parts.ts";
 import { toolFormat } from "../output-format.ts";
+import { toBlocks, toParts } from "./content-blocks.ts";
 import type { Block, BlockOf, MessageRequest, PromptRequest, RequestMessage } from "./request-schema.ts";
 import { offeredTools, toToolUse } from "./tools.ts";
 
@@ -23,7 +24,7 @@ export async function toChat(request: PromptRequest, defaultThinking: boolean, m
 
 async function toMessages(message: RequestMessage, path: string, media: MediaParts): Promise<ChatMessage[]> {
   if (message.role === "system") return fromSystem(message.content);
-  const blocks = toBlocks(message.content);
+  const blocks = toBlocks<Block>(message.content);
   return message.role === "assistant" ? [fromAssistant(blocks)] : fromUser(blocks, `${path}.content`, media);
 }
 
@@ -34,13 +35,13 @@ async function fromUser(blocks: readonly Block[], path: string, media: MediaPart
   for (const [index, block] of blocks.entries()) {
     const blockPath = `${path}[${index}]`;
     if (block.type === "tool_result") {
-      const parts = toBlocks(block.content ?? []).map((inner, at) => toPart(inner, `${blockPath}.content[${at}]`, media));
+      const parts = toBlocks(block.content ?? []).flatMap((inner, at) => toParts(inner, `${blockPath}.content[${at}]`, media));
       // Templates know of no failed call.
       const mark = block.is_error ? [Promise.resolve({ type: "text" as const, text: "Error: " })] : [];
       drafts.push({ head: { role: "tool", toolCallId: block.tool_use_id }, parts: [...mark, ...parts] });
-    } else if (block.type === "text" || block.type === "image") {
+    } else if (block.type === "text" || block.type === "image" || block.type === "document" || block.type === "search_result") {
       if (drafts.at(-1)?.head.role !== "user") drafts.push({ head: { role: "user" }, parts: [] });
-      drafts.at(-1)!.parts.push(toPart(block, blockPath, media));
+      drafts.at(-1)!.parts.push(...toParts(block, blockPath, media));
     }
   }
   return Promise.all(drafts.map(async ({ head, parts }) => ({ ...head, content: await Promise.all(parts) })));
@@ -66,18 +67,6 @@ function fromSystem(system: string | readonly Block[]): ChatMessage[] {
   const texts = ofType(toBlocks(system), "text").map(({ text }) => text.replace(billingLine, ""));
   const content = texts.filter((text) => text !== "").map((text) => ({ type: "text" as const, text }));
   return content.length > 0 ? [{ role: "system", content }] : [];
-}
-
-async function toPart(block: Block, path: string, media: MediaParts): Promise<ContentPart> {
-  if (block.type === "text") return block;
-  if (block.type === "tool_reference") return { type: "text", text: `The tool ${block.tool_name} can be called now.\n` };
-  const { source } = block as BlockOf<"image">;
-  if (source.type === "url") return media.image({ url: source.url, param: `${path}.source.url` });
-  return media.image({ url: `data:;base64,${source.data}`, param: `${path}.source.data` });
-}
-
-function toBlocks(content: string | readonly Block[]): readonly Block[] {
-  return typeof content === "string" ? [{ type: "text", text: content }] : content;
 }
 
 function ofType<Type extends Block["type"]>(blocks: readonly Block[], type: Type): BlockOf<Type>[] {

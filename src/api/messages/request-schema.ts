@@ -7,25 +7,23 @@ import { RequestError } from "../../core/errors.ts";
 import { chatRequest } from "../openai-schema.ts";
 import { maxStopStrings, stopString } from "../sampling-fields.ts";
 import { jsonSchema } from "../output-format.ts";
-import { describe, flag, integer, optional, schemaError, text, textOrArray } from "../schema-fields.ts";
+import { describe, flag, integer, optional, schemaError, text } from "../schema-fields.ts";
 import { boundedObject } from "../tool-schema.ts";
+import {
+  type ContentBlock,
+  contentOf,
+  documentBlock,
+  imageBlock,
+  searchResultBlock,
+  textBlock,
+  toolReferenceBlock,
+} from "./content-blocks.ts";
 import { toolChangeBlocks, toolFields, toolName } from "./tools.ts";
 
-const textBlock = z.object({ type: z.literal("text"), text });
-const imageBlock = z.object({
-  type: z.literal("image"),
-  source: z.discriminatedUnion(
-    "type",
-    [z.object({ type: z.literal("base64"), data: text }), z.object({ type: z.literal("url"), url: text })],
-    'an object with a type, "base64" or "url"',
-  ),
-});
-/** What a search of the client's found: a tool that it declared. */
-const toolReferenceBlock = z.object({ type: z.literal("tool_reference"), tool_name: text });
 const toolResultBlock = z.object({
   type: z.literal("tool_result"),
   tool_use_id: text,
-  content: optional(contentOf(textBlock, imageBlock, toolReferenceBlock), "What came back."),
+  content: optional(contentOf(textBlock, imageBlock, documentBlock, searchResultBlock, toolReferenceBlock), "What came back."),
   is_error: optional(flag, "The call failed: the model reads `Error: ` first."),
 });
 const toolUseBlock = z.object({ type: z.literal("tool_use"), id: text, name: toolName, input: boundedObject });
@@ -38,7 +36,10 @@ const fallbackBlock = z.object({ type: z.literal("fallback") });
 const message = z.discriminatedUnion(
   "role",
   [
-    z.object({ role: z.literal("user"), content: contentOf(textBlock, imageBlock, toolResultBlock, ...toolChangeBlocks) }),
+    z.object({
+      role: z.literal("user"),
+      content: contentOf(textBlock, imageBlock, documentBlock, searchResultBlock, toolResultBlock, ...toolChangeBlocks),
+    }),
     z.object({
       role: z.literal("assistant"),
       content: contentOf(textBlock, thinkingBlock, redactedThinkingBlock, toolUseBlock, fallbackBlock),
@@ -105,9 +106,8 @@ export type PromptRequest = z.infer<typeof promptRequest>;
 export type MessageRequest = z.infer<typeof messageRequest>;
 export type RequestMessage = PromptRequest["messages"][number];
 type MessageBlock = Exclude<RequestMessage["content"], string>[number];
-type ResultBlock = Exclude<NonNullable<Extract<MessageBlock, { type: "tool_result" }>["content"]>, string>[number];
 /** Of a message, or in a tool's result. */
-export type Block = MessageBlock | ResultBlock;
+export type Block = MessageBlock | ContentBlock;
 export type BlockOf<Type extends Block["type"]> = Extract<Block, { type: Type }>;
 
 /** Throws RequestError for the first field that is wrong or cannot be honoured. */
@@ -152,14 +152,3 @@ function refuseUnsupportedFields(body: object): void {
     throw new RequestError(`${param}: this server supports none, got ${describe(value)}; leave it out`, { code, param });
   }
 }
-
-function contentOf<const Blocks extends readonly [TypedBlock, ...TypedBlock[]]>(...blocks: Blocks) {
-  const types = blocks.map(({ shape }) => `"${shape.type.value}"`).join(", ");
-  const one = blocks.length > 1 ? `one of ${types}` : types;
-  const block = z.discriminatedUnion("type", blocks, {
-    error: (issue) => (issue.code === "invalid_union" ? one : `a block with a type, ${one}`),
-  });
-  return textOrArray(z.array(block), maxConversationItems, "blocks");
-}
-
-type TypedBlock = z.ZodObject<{ type: z.ZodLiteral<string> }>;

@@ -1,0 +1,120 @@
+// Blocks of texts and pictures, which questions and results of tools are made of: their schemas, and what the model reads.
+
+import { z } from "zod";
+import { maxConversationItems } from "../../chat/json-bounds.ts";
+import type { ContentPart } from "../../core/chat.ts";
+import type { MediaParts } from "../media-parts.ts";
+import { optional, text, textOrArray } from "../schema-fields.ts";
+
+export const textBlock = z.object({ type: z.literal("text"), text });
+
+export const imageBlock = z.object({
+  type: z.literal("image"),
+  source: z.discriminatedUnion(
+    "type",
+    [z.object({ type: z.literal("base64"), data: text }), z.object({ type: z.literal("url"), url: text })],
+    'an object with a type, "base64" or "url"',
+  ),
+});
+
+/** What a search of the client's found: a tool that it declared. */
+export const toolReferenceBlock = z.object({ type: z.literal("tool_reference"), tool_name: text });
+
+const citations = optional(
+  z.object({ enabled: optional(z.literal(false, "false, as answers of this server cite nothing")) }, "an object"),
+  "Answers cite nothing: only `enabled: false` is supported.",
+);
+
+export const documentBlock = z.object({
+  type: z.literal("document"),
+  source: z
+    .discriminatedUnion(
+      "type",
+      [
+        z.object({ type: z.literal("text"), data: text }),
+        z.object({ type: z.literal("content"), content: contentOf(textBlock, imageBlock) }),
+      ],
+      'an object with a type, "text" or "content": no PDF is read here, send its text, or its pages as pictures',
+    )
+    .describe("The text, or blocks of texts and pictures; no PDF."),
+  title: optional(text, "For the model."),
+  context: optional(text, "What the model is to know about it."),
+  citations,
+});
+
+export const searchResultBlock = z.object({
+  type: z.literal("search_result"),
+  source: text.describe("Where it was found, such as a URL."),
+  title: text,
+  content: z.array(textBlock, "an array of text blocks").max(maxConversationItems, `at most ${maxConversationItems} blocks`),
+  citations,
+});
+
+type TextBlock = z.infer<typeof textBlock>;
+type ImageBlock = z.infer<typeof imageBlock>;
+type DocumentBlock = z.infer<typeof documentBlock>;
+type SearchResultBlock = z.infer<typeof searchResultBlock>;
+type ToolReferenceBlock = z.infer<typeof toolReferenceBlock>;
+export type ContentBlock = TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolReferenceBlock;
+
+/** `path`: where the block stands in the request. The parts reject with RequestError when a picture cannot be had. */
+export function toParts(block: ContentBlock, path: string, media: MediaParts): Promise<ContentPart>[] {
+  return joinTexts(toPieces(block, path, media));
+}
+
+/** Text of ours or the client's, or a picture. */
+type Piece = string | Promise<ContentPart>;
+
+function toPieces(block: ContentBlock, path: string, media: MediaParts): readonly Piece[] {
+  if (block.type === "text") return [block.text];
+  if (block.type === "image") return [toImagePart(block, path, media)];
+  if (block.type === "tool_reference") return [`The tool ${block.tool_name} can be called now.\n`];
+  if (block.type === "search_result") {
+    const { source, title, content } = block;
+    const texts = content.map((inner) => inner.text);
+    return inTags("search_result", { source, title }, texts);
+  }
+  const { source, title, context } = block;
+  const blocks = toBlocks(source.type === "text" ? source.data : source.content);
+  const pieces = blocks.flatMap((inner, at) => toPieces(inner, `${path}.source.content[${at}]`, media));
+  return inTags("document", { title, context }, pieces);
+}
+
+/** Each head that there is, and each piece, begins a line. */
+function inTags(tag: string, heads: Readonly<Record<string, string | undefined>>, pieces: readonly Piece[]): readonly Piece[] {
+  const lines = Object.entries(heads).map(([name, head]) => (head === undefined ? "" : `<${name}>${head}</${name}>\n`));
+  return [`<${tag}>\n`, ...lines, ...pieces.flatMap((piece) => [piece, "\n"]), `</${tag}>\n`];
+}
+
+/** What stands between two pictures is tokenized in one piece. */
+function joinTexts(pieces: readonly Piece[]): Promise<ContentPart>[] {
+  const joined: Piece[] = [];
+  for (const piece of pieces) {
+    const last = joined.at(-1);
+    if (typeof piece === "string" && typeof last === "string") joined[joined.length - 1] = last + piece;
+    else joined.push(piece);
+  }
+  return joined.map((piece) => (typeof piece === "string" ? Promise.resolve({ type: "text", text: piece }) : piece));
+}
+
+function toImagePart({ source }: ImageBlock, path: string, media: MediaParts): Promise<ContentPart> {
+  if (source.type === "url") return media.image({ url: source.url, param: `${path}.source.url` });
+  return media.image({ url: `data:;base64,${source.data}`, param: `${path}.source.data` });
+}
+
+/** A text is a block of text. */
+export function toBlocks<Block>(content: string | readonly Block[]): readonly (Block | TextBlock)[] {
+  return typeof content === "string" ? [{ type: "text", text: content }] : content;
+}
+
+/** A text, or blocks of these types. */
+export function contentOf<const Blocks extends readonly [TypedBlock, ...TypedBlock[]]>(...blocks: Blocks) {
+  const types = blocks.map(({ shape }) => `"${shape.type.value}"`).join(", ");
+  const one = blocks.length > 1 ? `one of ${types}` : types;
+  const block = z.discriminatedUnion("type", blocks, {
+    error: (issue) => (issue.code === "invalid_union" ? one : `a block with a type, ${one}`),
+  });
+  return textOrArray(z.array(block), maxConversationItems, "blocks");
+}
+
+type TypedBlock = z.ZodObject<{ type: z.ZodLiteral<string> }>;
