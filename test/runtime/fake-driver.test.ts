@@ -1,9 +1,18 @@
 // What the fake GPU has to notice about memory that is put to addresses, and what runs may be bound to.
 
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import koffi from "koffi";
 import { expect, test } from "vitest";
+import { Graph } from "../../src/convert/onnx/graph.ts";
+import { groupQueryAttention } from "../../src/convert/onnx/microsoft-ops.ts";
+import { encodeModel } from "../../src/convert/onnx/model-file.ts";
 import { CudaDevice } from "../../src/runtime/cuda/cuda-device.ts";
 import type { CudaDriver } from "../../src/runtime/cuda/driver.ts";
+import type { Place } from "../../src/runtime/device.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import { FakeCudaApi } from "./fake-cuda-api.ts";
 import { FakeCuda } from "./fake-cuda.ts";
 
 const page = 16_384;
@@ -135,5 +144,63 @@ test("rows may be copied whose ends lie on both sides of addresses without memor
 
   expect(() => device.copyRows(place(4 * page), place(0), page + 1, 2)).toThrow(/use of addresses without memory/);
   expect(cuda.violations).toHaveLength(1);
+  cuda.dispose();
+});
+
+/** Attention over a cache of one slot and one head whose tokens take 256 bytes: 64 of them are a page. */
+function openAttention(runtime: Runtime) {
+  const headDim = 64;
+  const g = new Graph();
+  const qkv = g.input("qkv", "float32", [1, "sequence", 3 * headDim]);
+  const cache = (name: string) => g.input(name, "float32", [1, 1, "capacity", headDim]);
+  const lengths = { seqlensK: g.input("seqlens_k", "int32", [1]), total: g.input("total", "int32", []) };
+  const { attended, presentKey, presentValue } = groupQueryAttention(
+    g,
+    [qkv],
+    { pastKey: cache("past_key"), pastValue: cache("past_value"), presentKey: "present_key", presentValue: "present_value" },
+    lengths,
+    { query: 1, kv: 1 },
+  );
+  for (const value of [attended, presentKey, presentValue]) g.directOutput(value);
+  const folder = mkdtempSync(join(tmpdir(), "fake-driver-"));
+  writeFileSync(join(folder, "attention.onnx"), encodeModel(g, "none", "attention"));
+  const session = runtime.openSession(join(folder, "attention.onnx"), { threadCount: 1 });
+  rmSync(folder, { recursive: true });
+  return { headDim, session };
+}
+
+test.each([
+  [63, undefined],
+  [64, undefined],
+  [65, /use of addresses without memory by a run, at 16384 of 131072/],
+])("a run may be bound to addresses without memory, but not with %i tokens use more than the page that is there", (length, expected) => {
+  const cuda = new FakeCuda();
+  const runtime = new Runtime(new FakeCudaApi(cuda), cuda.libraries);
+  const { headDim, session } = openAttention(runtime);
+  const { device } = runtime;
+  const binding = session.createBinding();
+  const tensor = (place: Place, dtype: "float32" | "int32", shape: readonly number[]) =>
+    runtime.createTensor(place.memory, dtype, shape, place.offset);
+  const numbers = device.allocateHost(256);
+  new Int32Array(numbers.bytes).set([length - 1, length]);
+  const lengths = device.allocate(256);
+  device.copy({ memory: lengths, offset: 0 }, { memory: numbers, offset: 0 }, 4);
+  binding.input("seqlens_k", tensor({ memory: lengths, offset: 0 }, "int32", [1]));
+  binding.input("total", tensor({ memory: numbers, offset: 4 }, "int32", []));
+  for (const name of ["key", "value"]) {
+    const slot = device.reserve(8 * page, page);
+    slot.commit(0, page);
+    const cache = tensor({ memory: slot, offset: 0 }, "float32", [1, 1, 512, headDim]);
+    binding.input(`past_${name}`, cache);
+    binding.output(`present_${name}`, cache);
+  }
+  const [qkv, attended] = [device.allocate(4 * length * 3 * headDim), device.allocate(4 * length * headDim)];
+  device.zero(qkv);
+  binding.input("qkv", tensor({ memory: qkv, offset: 0 }, "float32", [1, length, 3 * headDim]));
+  binding.output("attended", tensor({ memory: attended, offset: 0 }, "float32", [1, length, headDim]));
+  binding.run();
+
+  if (expected) expect(() => device.synchronize()).toThrow(expected);
+  else expect(() => device.synchronize()).not.toThrow();
   cuda.dispose();
 });

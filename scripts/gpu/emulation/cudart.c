@@ -1,34 +1,28 @@
-// A libcudart, and what is called of libcuda, for machines without a GPU: memory and copies are real, in host memory; kernels are accepted and do nothing.
+// A libcudart for machines without a GPU: memory and copies are real, in host memory; kernels are accepted and do nothing.
 // Numbers that come out are meaningless. What shows is whether the host's side works: sessions open on a GPU of compute capability 9.0, every node
 // finds a CUDA kernel, allocations, copies and frees match, and a CUDA graph can be captured: what CUDA forbids meanwhile is refused here too.
 // Misuse is written to the file that EMULATED_CUDA_LOG names, one line each.
 
-#define _GNU_SOURCE
-#include <cuda.h>
-#include <cuda_runtime_api.h>
-#include <fcntl.h>
+#include "emulation.h"
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-static const size_t totalBytes = (size_t)80 << 30;
 static const int multiprocessors = 132, sharedBytesPerBlock = 232448, sharedBytesPerMultiprocessor = 233472;
 static const uint64_t liveMark = 0x11febeefcafef00d;
 
 /** Before each piece of memory; as long as the alignment of CUDA's allocations. */
 typedef struct { uint64_t mark; size_t size; char padding[240]; } Header;
 
-static size_t usedBytes;
+static size_t usedBytes, mostUsedBytes;
 static int isCapturing;
 static cudaStream_t capturedStream;
 static struct { long launches, captured, graphLaunches, allocations, copies, synchronizations; } counts;
-static size_t mostUsedBytes;
 
-static void note(const char* format, ...) {
+void note(const char* format, ...) {
   const char* path = getenv("EMULATED_CUDA_LOG");
   FILE* file = path ? fopen(path, "a") : stderr;
   if (!file) return;
@@ -46,13 +40,23 @@ __attribute__((destructor)) static void summarize(void) {
        counts.launches, counts.captured, counts.graphLaunches, counts.allocations, counts.copies, counts.synchronizations, mostUsedBytes >> 20, usedBytes);
 }
 
-static cudaError_t misuse(const char* what, cudaError_t code) {
+cudaError_t misuse(const char* what, cudaError_t code) {
   note("misuse: %s", what);
   return code;
 }
 
+int isRefusedInCapture(const char* call) { return isCapturing && misuse(call, cudaErrorStreamCaptureUnsupported); }
+
+int takeBytes(size_t size) {
+  if (size > totalBytes - usedBytes) return 0;
+  usedBytes += size;
+  if (usedBytes > mostUsedBytes) mostUsedBytes = usedBytes;
+  return 1;
+}
+void giveBytes(size_t size) { usedBytes -= size; }
+
 /** Calls that CUDA refuses while the stream is captured: the graph would not contain what they wait for. */
-#define REFUSE_IN_CAPTURE() if (isCapturing) return misuse(__func__, cudaErrorStreamCaptureUnsupported)
+#define REFUSE_IN_CAPTURE() if (isRefusedInCapture(__func__)) return cudaErrorStreamCaptureUnsupported
 
 // ---- kernels
 
@@ -177,12 +181,10 @@ const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(erro
 
 // Zeros, because nothing will compute anything; pages that nobody touches cost nothing, so that large models fit.
 static cudaError_t allocate(void** pointer, size_t size) {
-  if (size > totalBytes - usedBytes) return cudaErrorMemoryAllocation;
+  if (!takeBytes(size)) return cudaErrorMemoryAllocation;
   Header* header = mmap(NULL, sizeof(Header) + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (header == MAP_FAILED) return cudaErrorMemoryAllocation;
   header->mark = liveMark, header->size = size;
-  usedBytes += size;
-  if (usedBytes > mostUsedBytes) mostUsedBytes = usedBytes;
   counts.allocations++;
   *pointer = header + 1;
   return cudaSuccess;
@@ -191,7 +193,7 @@ static cudaError_t release(void* pointer) {
   if (!pointer) return cudaSuccess;
   Header* header = (Header*)pointer - 1;
   if (header->mark != liveMark) return misuse("free of an unknown address", cudaErrorInvalidValue);
-  usedBytes -= header->size;
+  giveBytes(header->size);
   munmap(header, sizeof(Header) + header->size); // an access, or a second free, crashes
   return cudaSuccess;
 }
@@ -203,134 +205,6 @@ cudaError_t cudaFree(void* pointer) { REFUSE_IN_CAPTURE(); return release(pointe
 cudaError_t cudaFreeHost(void* pointer) { REFUSE_IN_CAPTURE(); return release(pointer); }
 cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) { return release(pointer); }
 cudaError_t cudaMemGetInfo(size_t* available, size_t* total) { *available = totalBytes - usedBytes, *total = totalBytes; return cudaSuccess; }
-
-// ---- memory at addresses that are reserved apart from it
-
-enum { pageBytes = 2 << 20, mostReservations = 256 };
-
-/** By page of its addresses: the number of the memory that lies there, 0 for none, and whether it may be used. */
-typedef struct { char* start; size_t pageCount; uint32_t* memory; char* isAccessible; } Reservation;
-
-static Reservation reservations[mostReservations];
-/** Memory is pages of a file that lies nowhere; those that were only ever zeros cost nothing. By number: whether it has been taken. */
-static int memoryFile = -1;
-static char* isTaken;
-static uint32_t takenCount, takenRoom;
-
-static Reservation* reservationAt(const void* address) {
-  for (int i = 0; i < mostReservations; i++) {
-    Reservation* each = &reservations[i];
-    if (each->start && (const char*)address >= each->start && (const char*)address < each->start + each->pageCount * pageBytes) return each;
-  }
-  return NULL;
-}
-
-static int isMultiple(uint64_t number) { return number % pageBytes == 0; }
-
-/** Whether work may use what lies there. */
-static int isUsable(const void* address, size_t size, const char* work) {
-  Reservation* reserved = reservationAt(address);
-  if (!reserved || size == 0) return 1;
-  const size_t offset = (const char*)address - reserved->start;
-  for (size_t page = offset / pageBytes; page <= (offset + size - 1) / pageBytes; page++) {
-    if (page < reserved->pageCount && reserved->isAccessible[page]) continue;
-    note("misuse: %s of %zu bytes at addresses without memory", work, size);
-    return 0;
-  }
-  return 1;
-}
-
-/** The first of the pages that lie at exactly these addresses; what each of them has must be as told. */
-static Reservation* pagesAt(CUdeviceptr address, size_t size, int hasMemory, size_t* first, const char* call) {
-  Reservation* reserved = reservationAt((void*)address);
-  *first = reserved ? ((char*)address - reserved->start) / pageBytes : 0;
-  int isRight = reserved && isMultiple(address - (CUdeviceptr)reserved->start) && isMultiple(size) && size > 0 && *first + size / pageBytes <= reserved->pageCount;
-  for (size_t i = 0; isRight && i < size / pageBytes; i++) isRight = (reserved->memory[*first + i] != 0) == hasMemory;
-  if (isRight) return reserved;
-  note("misuse: %s of %zu bytes at addresses that are not reserved, or have %s memory", call, size, hasMemory ? "no" : "some");
-  return NULL;
-}
-
-static int isOurs(const CUmemAllocationProp* p) {
-  return p->type == CU_MEM_ALLOCATION_TYPE_PINNED && p->requestedHandleTypes == 0 && p->location.type == CU_MEM_LOCATION_TYPE_DEVICE && p->location.id == 0;
-}
-
-CUresult cuDeviceGet(CUdevice* device, int ordinal) { *device = ordinal; return ordinal == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE; }
-CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device) {
-  *value = attribute == CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED;
-  return CUDA_SUCCESS;
-}
-CUresult cuMemGetAllocationGranularity(size_t* size, const CUmemAllocationProp* properties, CUmemAllocationGranularity_flags option) {
-  *size = pageBytes;
-  return isOurs(properties) ? CUDA_SUCCESS : (CUresult)misuse("memory of another kind", cudaErrorInvalidValue);
-}
-CUresult cuMemAddressReserve(CUdeviceptr* address, size_t size, size_t alignment, CUdeviceptr hint, unsigned long long flags) {
-  int free = 0;
-  while (free < mostReservations && reservations[free].start) free++;
-  if (!isMultiple(size) || size == 0 || free == mostReservations) return (CUresult)misuse(__func__, cudaErrorInvalidValue);
-  char* block = mmap(NULL, size + pageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (block == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
-  char* start = (char*)(((uintptr_t)block + pageBytes - 1) / pageBytes * pageBytes);
-  reservations[free] = (Reservation){start, size / pageBytes, calloc(size / pageBytes, sizeof(uint32_t)), calloc(size / pageBytes, 1)};
-  *address = (CUdeviceptr)start;
-  return CUDA_SUCCESS;
-}
-CUresult cuMemAddressFree(CUdeviceptr address, size_t size) {
-  size_t first;
-  Reservation* reserved = pagesAt(address, size, 0, &first, __func__);
-  if (!reserved || first != 0 || size != reserved->pageCount * pageBytes) return (CUresult)misuse(__func__, cudaErrorInvalidValue);
-  free(reserved->memory), free(reserved->isAccessible);
-  reserved->start = NULL; // the addresses stay without access: a later use crashes
-  return CUDA_SUCCESS;
-}
-CUresult cuMemCreate(CUmemGenericAllocationHandle* memory, size_t size, const CUmemAllocationProp* properties, unsigned long long flags) {
-  if (size != pageBytes || !isOurs(properties)) return (CUresult)misuse(__func__, cudaErrorInvalidValue);
-  if (size > totalBytes - usedBytes) return CUDA_ERROR_OUT_OF_MEMORY;
-  if (memoryFile < 0) memoryFile = memfd_create("emulated GPU", 0);
-  if (takenCount == takenRoom) isTaken = realloc(isTaken, (takenRoom = 2 * takenRoom + 1024) + 1);
-  *memory = ++takenCount;
-  isTaken[takenCount] = 1;
-  if (ftruncate(memoryFile, (off_t)takenCount * pageBytes) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
-  usedBytes += size;
-  if (usedBytes > mostUsedBytes) mostUsedBytes = usedBytes;
-  return CUDA_SUCCESS;
-}
-CUresult cuMemRelease(CUmemGenericAllocationHandle memory) {
-  if (memory == 0 || memory > takenCount || !isTaken[memory]) return (CUresult)misuse(__func__, cudaErrorInvalidValue);
-  isTaken[memory] = 0;
-  usedBytes -= pageBytes;
-  fallocate(memoryFile, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(memory - 1) * pageBytes, pageBytes);
-  return CUDA_SUCCESS;
-}
-CUresult cuMemMap(CUdeviceptr address, size_t size, size_t offset, CUmemGenericAllocationHandle memory, unsigned long long flags) {
-  size_t first;
-  Reservation* reserved = pagesAt(address, size, 0, &first, __func__);
-  if (!reserved || size != pageBytes || offset != 0 || memory == 0 || memory > takenCount || !isTaken[memory]) return (CUresult)misuse(__func__, cudaErrorInvalidValue);
-  reserved->memory[first] = memory;
-  return CUDA_SUCCESS;
-}
-CUresult cuMemUnmap(CUdeviceptr address, size_t size) {
-  REFUSE_IN_CAPTURE();
-  size_t first;
-  Reservation* reserved = pagesAt(address, size, 1, &first, __func__);
-  if (!reserved) return CUDA_ERROR_INVALID_VALUE;
-  mmap((void*)address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-  memset(reserved->memory + first, 0, size / pageBytes * sizeof(uint32_t));
-  memset(reserved->isAccessible + first, 0, size / pageBytes);
-  return CUDA_SUCCESS;
-}
-CUresult cuMemSetAccess(CUdeviceptr address, size_t size, const CUmemAccessDesc* access, size_t count) {
-  size_t first;
-  Reservation* reserved = pagesAt(address, size, 1, &first, __func__);
-  const int isRight = count == 1 && access->location.type == CU_MEM_LOCATION_TYPE_DEVICE && access->location.id == 0 && access->flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-  if (!reserved || !isRight) return (CUresult)misuse(__func__, cudaErrorInvalidValue);
-  for (size_t page = first; page < first + size / pageBytes; page++) {
-    char* start = reserved->start + page * pageBytes;
-    mmap(start, pageBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memoryFile, (off_t)(reserved->memory[page] - 1) * pageBytes);
-    reserved->isAccessible[page] = 1;
-  }
-  return CUDA_SUCCESS;
-}
 
 // ---- copies and fills
 
@@ -346,14 +220,16 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, enum cudaMe
   return copy(to, from, size);
 }
 cudaError_t cudaMemcpy2DAsync(void* to, size_t toPitch, const void* from, size_t fromPitch, size_t width, size_t height, enum cudaMemcpyKind kind, cudaStream_t stream) {
-  for (size_t row = 0; row < height; row++) copy((char*)to + row * toPitch, (const char*)from + row * fromPitch, width);
+  for (size_t row = 0; row < height; row++) {
+    const cudaError_t error = copy((char*)to + row * toPitch, (const char*)from + row * fromPitch, width);
+    if (error) return error;
+  }
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyFromSymbol(void* to, const void* symbol, size_t size, size_t offset, enum cudaMemcpyKind kind) { REFUSE_IN_CAPTURE(); memset(to, 0, size); return cudaSuccess; }
 static cudaError_t fill(void* pointer, int value, size_t size) {
   if (!isUsable(pointer, size, "fill")) return cudaErrorIllegalAddress;
-  // Whole pages of zeros are given back to the host instead.
-  if (value == 0 && isMultiple(size) && reservationAt(pointer) && madvise(pointer, size, MADV_REMOVE) == 0) return cudaSuccess;
+  if (value == 0 && clearPages(pointer, size)) return cudaSuccess;
   memset(pointer, value, size);
   return cudaSuccess;
 }

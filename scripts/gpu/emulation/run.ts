@@ -1,4 +1,4 @@
-// Runs a command on an emulated GPU: ONNX Runtime's real CUDA provider and our real code, over a libcudart whose kernels do nothing (cudart.c).
+// Runs a command on an emulated GPU: ONNX Runtime's real CUDA provider and our real code, over a libcudart whose kernels do nothing (cudart.c, driver.c).
 // `npx tsx scripts/gpu/emulation/run.ts COMMAND [ARGUMENT...]`, e.g. `... node dist/main.js serve --device cuda`. Results are meaningless numbers, as they
 // come; what it finds is operators without a CUDA kernel, refused options, graphs that cannot be captured, leaks, and of how many kernels a captured graph
 // consists, with EMULATED_CUDA_KERNELS=1 of which. Our own kernels take part where npm run kernels:build has compiled them with nvcc. Needs gcc, binutils, CUDA's
@@ -16,7 +16,7 @@ const command = process.argv.slice(2);
 if (command.length === 0) throw new Error("give the command to run on the emulated GPU");
 const provider = join(dirname(findOnnxRuntime()), "libonnxruntime_providers_cuda.so");
 const driver = "libcuda.so.1";
-const runtimeSource = fileURLToPath(new URL("cudart.c", import.meta.url));
+const runtimeSources = ["cudart.c", "driver.c"].map((name) => fileURLToPath(new URL(name, import.meta.url)));
 const folder = mkdtempSync(join(tmpdir(), "emulated-gpu-"));
 const log = join(folder, "log");
 try {
@@ -39,7 +39,7 @@ function buildLibraries(): void {
   // The driver's is the last: what it does not have itself is found in the libcudart that it is linked to.
   for (const library of [...libraries, driver]) {
     const names = functions.filter((symbol) => symbol.library === library).map(({ name }) => name);
-    const written = library.startsWith("libcudart.") ? [runtimeSource] : [];
+    const written = library.startsWith("libcudart.") ? runtimeSources : [];
     const known = written.map((path) => readFileSync(path, "utf8")).join("");
     const stubs = join(folder, `${library}.c`);
     writeFileSync(
