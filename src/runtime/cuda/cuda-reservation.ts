@@ -1,5 +1,5 @@
 // Addresses on a GPU that get memory page by page. All pages are taken at once, so that no request finds later that there are none. To put a
-// page to an address, or to another, copies nothing; CUDA graphs stay valid, because addresses do not move.
+// page to an address, or to another, copies nothing; CUDA graphs stay valid, because addresses do not move. Not yet run on a GPU.
 
 import { assert, EngineError } from "../../core/errors.ts";
 import type { Reservation } from "../device.ts";

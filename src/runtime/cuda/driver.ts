@@ -105,7 +105,7 @@ export class CudaDriver {
     this.#check("cuMemMap", this.#functions.cuMemMap(address, byteLength, 0, memory, 0));
   }
 
-  /** Of any number of whole pieces of memory that lie side by side. */
+  /** Of any number of whole pieces of memory that lie side by side, as NVIDIA's samples have it; part of a piece is refused. */
   memUnmap(address: Pointer, byteLength: number): void {
     this.#check("cuMemUnmap", this.#functions.cuMemUnmap(address, byteLength));
   }
