@@ -52,7 +52,7 @@ function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
 
 /** The app without a port: `serve` of @hono/node-server gives it one, tests call `app.request()`. */
 export function createApp(service: ChatService, options: AppOptions): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
+  const app = new Hono<AppEnv>({ strict: false }); // with a slash behind a path, too
   const keyed = keyedRoutes(service, options);
   const listRoutes = (): ListedRoute[] => [...listed(keyed, true), ...listed(open, false)];
   const open: Route[] = [...openRoutes(options), ...documentRoutes({ listRoutes, asksForKey: options.apiKeys.length > 0 })];
@@ -102,10 +102,13 @@ function refuseMethod(allowed: readonly string[]) {
   };
 }
 
-function unknownRoute(c: Context, routes: readonly Route[]): RequestError {
+function unknownRoute({ req }: Context, routes: readonly Route[]): RequestError {
+  const asked = `${req.method} ${req.path.slice(0, 200)}`;
+  // Lacking /v1, /v1 twice, a path of another server's in front: mistakes of base URLs.
+  const meant = routes.find(([method, path]) => method === req.method && path.startsWith("/v1/") && req.path.endsWith(path.slice(3)));
   const known = routes.map(([method, path]) => `${method} ${toPathTemplate(path)}`).join(", ");
-  return new RequestError(`there is no ${c.req.method} ${c.req.path.slice(0, 200)}; this server has ${known}`, {
-    status: 404,
-    code: "unknown_url",
-  });
+  const message = meant
+    ? `there is no ${asked}, but ${meant[0]} ${meant[1]}: the base URL of OpenAI's clients ends in /v1, that of Anthropic's does not`
+    : `there is no ${asked}; this server has ${known}`;
+  return new RequestError(message, { status: 404, code: "unknown_url" });
 }

