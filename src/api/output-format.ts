@@ -17,7 +17,7 @@ const responseFormat = z.object(
   {
     type: oneOf("text", "json_object", "json_schema"),
     json_schema: optional(z.object({ strict: optional(flag), schema: optional(jsonSchema) }, "an object with a schema")),
-    schema: optional(jsonSchema, "Beside `json_object`: the object follows it, as in llama.cpp."),
+    schema: optional(jsonSchema, "llama.cpp's place of the schema; beside `json_object`, the object follows it."),
   },
   "an object with a type",
 );
@@ -50,6 +50,10 @@ export const formatFields = {
   guided_regex: optional(text, "The whole answer matches this regular expression."),
   guided_choice: optional(texts, "The answer is one of these texts."),
   guided_grammar: optional(text, "The answer is a sentence of this grammar, in EBNF."),
+  json_schema: optional(jsonSchema, "llama.cpp's name of `guided_json`."),
+  grammar: optional(text, "llama.cpp's name of `guided_grammar`; empty: none."),
+  regex: optional(text, "SGLang's name of `guided_regex`; empty: none."),
+  ebnf: optional(text, "SGLang's name of `guided_grammar`; empty: none."),
 };
 
 const formatRequest = z.object({ ...formatFields, ignore_eos: optional(flag), tools: z.custom<readonly NamedTool[] | undefined>() });
@@ -67,8 +71,10 @@ export function toOutputFormat(request: Partial<FormatRequest>, toolUse: ToolUse
   const { guided_json: json, guided_regex: regex, guided_choice: choice, guided_grammar: grammar, structured_outputs: forms } = request;
   const asked = [
     ...fromResponseFormat(request.response_format),
-    ...fromForms({ json, regex, choice, grammar }, "guided_"),
-    ...fromForms(forms ?? {}, "structured_outputs."),
+    ...fromForms({ json, regex, choice, grammar }, (form) => `guided_${form}`),
+    ...fromForms(forms ?? {}, (form) => `structured_outputs.${form}`),
+    ...fromForms({ json: request.json_schema, grammar: request.grammar || undefined }, (form) => (form === "json" ? "json_schema" : form)),
+    ...fromForms({ regex: request.regex || undefined, grammar: request.ebnf || undefined }, (form) => (form === "grammar" ? "ebnf" : form)),
   ];
   const [first, second] = asked;
   if (first && second) throw contradiction(second[0], `nothing beside ${first[0]}`);
@@ -84,23 +90,27 @@ function fromResponseFormat(format: FormatRequest["response_format"]): Demand[] 
     const inSchema = schema && ({ type: "json_schema", schema, isStrict: false, whitespace, param: "response_format.schema" } as const);
     return [["response_format", inSchema ?? { type: "json_object", whitespace }]];
   }
-  const { schema, strict: isStrict = false } = format.json_schema ?? {};
-  const param = "response_format.json_schema.schema";
+  const { schema = format.schema, strict: isStrict = false } = format.json_schema ?? {};
+  const param = format.schema ? "response_format.schema" : "response_format.json_schema.schema";
   if (!schema) throw contradiction(param, "a JSON Schema, got nothing");
   return [["response_format", { type: "json_schema", schema, isStrict, whitespace, param }]];
 }
 
 type Forms = Partial<NonNullable<FormatRequest["structured_outputs"]>>;
 
-function fromForms({ json: schema, json_object: isObject, regex: pattern, choice, grammar: ebnf }: Forms, prefix: string): Demand[] {
+/** `paramOf`: the field that holds the form. */
+function fromForms(
+  { json: schema, json_object: isObject, regex: pattern, choice, grammar: ebnf }: Forms,
+  paramOf: (form: keyof Forms) => string,
+): Demand[] {
   const demands: (TextFormat | false)[] = [
-    schema !== undefined && { type: "json_schema", schema, isStrict: false, whitespace, param: `${prefix}json` },
+    schema !== undefined && { type: "json_schema", schema, isStrict: false, whitespace, param: paramOf("json") },
     isObject === true && { type: "json_object", whitespace },
-    pattern !== undefined && { type: "regex", pattern, param: `${prefix}regex` },
-    choice !== undefined && { type: "choice", texts: choice, param: `${prefix}choice` },
-    ebnf !== undefined && { type: "grammar", ebnf, param: `${prefix}grammar` },
+    pattern !== undefined && { type: "regex", pattern, param: paramOf("regex") },
+    choice !== undefined && { type: "choice", texts: choice, param: paramOf("choice") },
+    ebnf !== undefined && { type: "grammar", ebnf, param: paramOf("grammar") },
   ];
-  return demands.flatMap((format) => (format ? [["param" in format ? format.param : `${prefix}json_object`, format] as const] : []));
+  return demands.flatMap((format) => (format ? [["param" in format ? format.param : paramOf("json_object"), format] as const] : []));
 }
 
 function toolParam(name: string, declared: readonly NamedTool[]): string {

@@ -30,6 +30,17 @@ describe("what is demanded", () => {
     [{ response_format: { type: "json_schema", json_schema: { name: "n", schema } } }, json(inSchema)],
     [{ response_format: { type: "json_schema", json_schema: { name: "n", schema, strict: true } } }, json(inSchema, true)],
     [{ response_format: { type: "json_object", schema } }, json("response_format.schema")],
+    [{ response_format: { type: "json_schema", schema } }, json("response_format.schema")],
+    [{ json_schema: schema, grammar: "" }, json("json_schema")],
+    [{ grammar: 'root ::= "a"' }, { type: "grammar", ebnf: 'root ::= "a"', param: "grammar" }],
+    [
+      { ebnf: 'root ::= "a"', regex: "" },
+      { type: "grammar", ebnf: 'root ::= "a"', param: "ebnf" },
+    ],
+    [
+      { regex: "a", ebnf: "" },
+      { type: "regex", pattern: "a", param: "regex" },
+    ],
     [{ guided_json: schema }, json("guided_json")],
     [{ guided_regex: "a" }, { type: "regex", pattern: "a", param: "guided_regex" }],
     [{ guided_choice: ["a", "b"] }, { type: "choice", texts: ["a", "b"], param: "guided_choice" }],
