@@ -188,7 +188,7 @@ describe("what is heard", () => {
     front.answerWith(refused(429, "the queue is full", { "retry-after-ms": "60000" }));
     const said = await heard();
     await send(page, "Stars");
-    await page.getByText(/the server says in 5[0-7] s/).waitFor(); // three seconds were counted
+    await page.getByText(/best in 5[0-7] s/).waitFor(); // three seconds were counted
 
     expect((await said()).filter((text) => text.includes("The server is busy"))).toHaveLength(1);
   });

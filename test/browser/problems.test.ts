@@ -178,7 +178,7 @@ describe("with the key", () => {
     await send(page, "What is the capital of Ireland?");
 
     await alert().getByText("The server is busy").waitFor();
-    expect(await problem().getByRole("button").textContent()).toMatch(/Try again \(the server says in \d\d s\)/);
+    expect(await problem().getByRole("button").textContent()).toMatch(/Try again \(best in \d\d s\)/);
   });
 
   test("Esc stops an answer that has not begun", async () => {

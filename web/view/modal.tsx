@@ -13,6 +13,11 @@ type ModalProps = {
 
 export function Modal({ class: name, title, onClose, children }: ModalProps) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const isPressedBeside = useRef(false);
+  const isBeside = ({ clientX: x, clientY: y }: MouseEvent): boolean => {
+    const { left, right, top, bottom } = dialog.current!.getBoundingClientRect();
+    return x < left || x > right || y < top || y > bottom;
+  };
   // Not useEffect: that one cleans up after the element has gone.
   useLayoutEffect(() => {
     const element = dialog.current!;
@@ -28,8 +33,9 @@ export function Modal({ class: name, title, onClose, children }: ModalProps) {
       ref={dialog}
       class={name}
       aria-label={title}
-      // A click on the backdrop is one on the dialog itself.
-      onClick={({ target, currentTarget }) => target === currentTarget && onClose()}
+      // A click on the backdrop is one on the dialog itself, as is one on its margins; and a text may be marked from within to there.
+      onPointerDown={(event) => void (isPressedBeside.current = isBeside(event))}
+      onClick={(event) => isPressedBeside.current && isBeside(event) && onClose()}
     >
       {children}
     </dialog>

@@ -34,7 +34,7 @@ function ModelName({ state: { server, model } }: { readonly state: PlaygroundSta
   return (
     <span class={`model ${server.type}`}>
       <span class="dot" aria-hidden="true" />
-      {text}
+      <span class="model-name">{text}</span>
     </span>
   );
 }

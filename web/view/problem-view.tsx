@@ -24,7 +24,7 @@ export function ProblemView({ problem, onRetry, onKey }: ProblemViewProps) {
             </button>
           )}
           <button type="button" class="button" onClick={onRetry}>
-            Try again{secondsLeft > 0 && ` (the server says in ${secondsLeft} s)`}
+            Try again{secondsLeft > 0 && ` (best in ${secondsLeft} s)`}
           </button>
         </div>
       </div>
