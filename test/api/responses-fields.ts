@@ -150,7 +150,7 @@ export const requestFields = {
   include: {
     does: "effective",
     values: "an array of strings",
-    note: "`message.output_text.logprobs`; the others name nothing that this server has, and are ignored",
+    note: "`message.output_text.logprobs`; `reasoning.encrypted_content`: thinking has this field, too, the same text (encoded, not encrypted), for clients that send nothing else of it back; the others name nothing that this server has, and are ignored",
     sent: { include: ["message.output_text.logprobs", "reasoning.encrypted_content"] },
     effect: { options: { logprobCount: 0 } },
     proof: [e2e, "log-probabilities spell the text and nothing else, thinking or not"],
@@ -256,8 +256,8 @@ export const itemFields = {
   },
   reasoning: {
     does: "effective",
-    values: "`content` of parts `reasoning_text`",
-    note: "what was thought before the message or call that follows; `summary` and `encrypted_content` are ignored",
+    values: "`content` of parts `reasoning_text`; without it, this server's `encrypted_content`",
+    note: "what was thought before the message or call that follows; whether the model sees it is its template's choice; `summary` is ignored",
     sent: asks(
       { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: "Hm." }] },
       { role: "assistant", content: "A" },

@@ -1,7 +1,7 @@
 // What the items of a request become, and which requests are refused.
 
-import type { ResponseInput } from "openai/resources/responses/responses";
-import { expect, test } from "vitest";
+import type { ResponseInput, ResponseOutputItem } from "openai/resources/responses/responses";
+import { describe, expect, test } from "vitest";
 import { type Envelope, helloEvents, pngBase64 } from "./make-app.ts";
 import { callEvents, makeResponsesApp, weatherTool } from "./responses-app.ts";
 
@@ -87,6 +87,50 @@ test("the output of a response is input of the next request as it is", async () 
     { role: "user" },
     { role: "assistant", reasoning: "I need the weather.", content: text("One moment."), toolCalls: [{ name: "get_weather" }, {}] },
   ]);
+});
+
+describe("thinking in the form of reasoning.encrypted_content", () => {
+  const include = ["reasoning.encrypted_content" as const];
+  const thoughtIn = (output: readonly ResponseOutputItem[]) => {
+    const [first] = output;
+    return first?.type === "reasoning" ? first.encrypted_content : undefined;
+  };
+
+  test("is all that a client must send back", async () => {
+    const { client } = makeResponsesApp(callEvents);
+    const { output } = await client.responses.create({ ...ask, include, store: false });
+    const streamed = await client.responses.stream({ ...ask, include, store: false }).finalResponse();
+
+    const sealed = thoughtIn(output);
+    expect(sealed).toEqual(expect.any(String));
+    expect(thoughtIn(streamed.output)).toBe(sealed);
+    for (const content of [undefined, []]) {
+      const { messages } = await chatOf([
+        { type: "reasoning", id: "rs_1", summary: [], encrypted_content: sealed!, ...(content && { content }) },
+        { role: "assistant", content: "Wait." },
+        { role: "user", content: "Go on." },
+      ]);
+      expect(messages[0]).toMatchObject({ role: "assistant", reasoning: "I need the weather.", content: text("Wait.") });
+    }
+  });
+
+  test("comes only where it is asked for", async () => {
+    const { client } = makeResponsesApp(callEvents);
+
+    const { output } = await client.responses.create(ask);
+
+    expect(output[0]).not.toHaveProperty("encrypted_content");
+  });
+
+  test.each(["", "gAAAAABpZtK3", "ernie-vl."])("means nothing where another server made it: %j", async (encrypted_content) => {
+    const { messages } = await chatOf([
+      { type: "reasoning", id: "rs_1", summary: [], encrypted_content },
+      { role: "assistant", content: "Wait." },
+      { role: "user", content: "Go on." },
+    ]);
+
+    expect(messages[0]).toEqual({ role: "assistant", content: text("Wait.") });
+  });
 });
 
 test("beside tools, a form is that of an answer without calls; both are known by the names of this API", async () => {

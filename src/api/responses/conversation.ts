@@ -37,7 +37,7 @@ function addItem(turns: Turn[], { item, param }: PlacedItem): void {
       break;
     }
     case "reasoning": {
-      const thought = (item.content ?? []).map((part) => part.text).join("");
+      const thought = item.content.map((part) => part.text).join("");
       const turn = assistantTurn(turns, ({ content, toolCalls }) => content === undefined && toolCalls.length === 0);
       if (thought !== "") turn.reasoning = (turn.reasoning ?? "") + thought;
       break;

@@ -32,7 +32,7 @@ export function createResponse(service: ChatService, options: AppOptions, store:
 
     const isStored = store.capacity > 0 && (request.store ?? true);
     const head = toResponseHead(request, generation, options.modelId, isStored);
-    const builder = new ResponseBuilder(head, tools);
+    const builder = new ResponseBuilder(head, tools, request.include?.includes("reasoning.encrypted_content"));
     const keep = (): ResponseObject => {
       const { response } = builder;
       if (isStored) store.keep(client, { response, input: input.map(({ item }, index) => withId(item, head.id, index)) });

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { maxConversationItems } from "../../chat/json-bounds.ts";
 import { oneOf, optional, text, textOrArray } from "../schema-fields.ts";
 import { toolName } from "../tool-schema.ts";
+import { fromPortable } from "./portable-thought.ts";
 
 const inputText = z.object({ type: z.literal("input_text"), text });
 const inputImage = z.object({
@@ -49,15 +50,20 @@ const result = { id, call_id: text, output: someParts(z.array(inputPart)) };
 const functionCallOutput = z.object({ type: z.literal("function_call_output"), ...result });
 const customCallOutput = z.object({ type: z.literal("custom_tool_call_output"), ...result });
 
-const reasoning = z.object({
-  type: z.literal("reasoning"),
-  id,
-  content: optional(
-    z
-      .array(z.object({ type: z.literal("reasoning_text"), text }), "an array of parts of type reasoning_text")
-      .max(maxConversationItems, `at most ${maxConversationItems} parts`),
-  ),
-});
+const reasoning = z
+  .object({
+    type: z.literal("reasoning"),
+    id,
+    content: optional(
+      z
+        .array(z.object({ type: z.literal("reasoning_text"), text }), "an array of parts of type reasoning_text")
+        .max(maxConversationItems, `at most ${maxConversationItems} parts`),
+    ),
+    encrypted_content: optional(text, "As this server gave it; read where there is no `content`."),
+  })
+  .transform(({ encrypted_content: portable = "", content = [], ...item }) => {
+    return { ...item, content: content.length > 0 ? content : fromPortable(portable) };
+  });
 
 const itemReference = z.object({ type: inferredType("item_reference"), id: text }).meta({ required: ["id"] });
 

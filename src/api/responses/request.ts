@@ -102,7 +102,7 @@ export const responsesRequest = z.object({
   reasoning: optional(z.object({ effort }, "an object"), "Whether the model thinks first."),
   include: optional(
     z.array(text, "an array of strings").max(maxIncluded, `at most ${maxIncluded} strings`),
-    "`message.output_text.logprobs` adds log-probabilities; others are ignored.",
+    "`message.output_text.logprobs` adds log-probabilities, `reasoning.encrypted_content` thinking in a form to send back; others are ignored.",
   ),
   store: optional(flag, "Whether the response is kept in memory, for a while, to be read or built upon; true by default."),
   metadata: optional(metadata, "The client's own; comes back with the response."),

@@ -5,6 +5,7 @@ import { toolCallTokens } from "../../core/structured-output.ts";
 import { endedEarly, newCallId } from "../answer.ts";
 import { toErrorAnswer } from "../error-envelope.ts";
 import { toTokenLogprob } from "../to-openai.ts";
+import { toPortable } from "./portable-thought.ts";
 import { itemId, type OutputItem, type Progress, type ResponseHead, type ResponseObject, toResponseUsage } from "./response-object.ts";
 import type { CallHead, OutputText, ReasoningText, TokenLogprob } from "./response-object.ts";
 import { type CallForm, toInput, type ToldTool } from "./tools.ts";
@@ -31,6 +32,7 @@ export class ResponseBuilder {
   readonly #head: ResponseHead;
   /** By the names that the model knows. */
   readonly #forms: ReadonlyMap<string, CallForm>;
+  readonly #carriesThoughts: boolean;
   #progress: Progress = { status: "in_progress", completed_at: null, incomplete_details: null, error: null, output: [], usage: null };
   #draft: Draft | undefined;
   #finished: { readonly reason: AnswerEnd; readonly usage: Usage } | undefined;
@@ -39,15 +41,17 @@ export class ResponseBuilder {
   /** Log-probabilities of tokens whose text has not come yet. */
   #waiting: TokenLogprob[] = [];
 
-  constructor(head: ResponseHead, tools: readonly ToldTool[] = []) {
+  /** `carriesThoughts`: thinking has `encrypted_content`, too. */
+  constructor(head: ResponseHead, tools: readonly ToldTool[] = [], carriesThoughts = false) {
     this.#head = head;
+    this.#carriesThoughts = carriesThoughts;
     this.#forms = new Map(tools.map(({ declaration, form }) => [declaration.name, form]));
   }
 
   /** As it stands. */
   get response(): ResponseObject {
     if (!this.#isCancelled) return { ...this.#head, ...this.#progress };
-    const open = this.#draft ? [toItem(this.#draft, "incomplete")] : [];
+    const open = this.#draft ? [this.#toItem(this.#draft, "incomplete")] : [];
     return { ...this.#head, ...this.#progress, status: "cancelled", output: [...this.#progress.output, ...open] };
   }
 
@@ -137,7 +141,7 @@ export class ResponseBuilder {
     const place = String(this.#progress.output.length);
     const draft: Draft = { type, id: itemId(idPrefixes[type], this.#head.id, place), call, text: "", logprobs: [] };
     this.#draft = draft;
-    const added = this.#event("response.output_item.added", { output_index: this.#index, item: toItem(draft, "in_progress") });
+    const added = this.#event("response.output_item.added", { output_index: this.#index, item: this.#toItem(draft, "in_progress") });
     return isCall(type) ? [added] : [added, this.#event("response.content_part.added", { ...this.#place(draft), part: toPart(draft) })];
   }
 
@@ -160,7 +164,7 @@ export class ResponseBuilder {
     if (!draft) return [];
     const { id, text, call } = draft;
     const [place, output_index] = [this.#place(draft), this.#index];
-    const item = toItem(draft, status);
+    const item = this.#toItem(draft, status);
     this.#draft = undefined;
     this.#progress = { ...this.#progress, output: [...this.#progress.output, item] };
     const done = () => this.#event("response.output_item.done", { output_index, item });
@@ -187,6 +191,17 @@ export class ResponseBuilder {
     return waiting.slice(waiting.findLastIndex(({ token }) => token === "</think>" || token === toolCallTokens.end) + 1);
   }
 
+  /** An item that is just being added has no content yet. */
+  #toItem(draft: Draft, status: OutputItem["status"]): OutputItem {
+    const { type, id, call, text } = draft;
+    const isNew = status === "in_progress";
+    if (type === "function_call") return { type, id, ...call, arguments: text, status };
+    if (type === "custom_tool_call") return { type, id, ...call, input: toInput(text), status };
+    if (type === "message") return { type, id, role: "assistant", content: isNew ? [] : [toTextPart(draft)], status };
+    const item = { type, id, summary: [], content: isNew ? [] : [{ type: "reasoning_text" as const, text }], status };
+    return this.#carriesThoughts && !isNew ? { ...item, encrypted_content: toPortable(text) } : item;
+  }
+
   get #index(): number {
     return this.#progress.output.length;
   }
@@ -198,16 +213,6 @@ export class ResponseBuilder {
 
 function isCall(type: Draft["type"]): boolean {
   return type === "function_call" || type === "custom_tool_call";
-}
-
-/** An item that is just being added has no content yet. */
-function toItem(draft: Draft, status: OutputItem["status"]): OutputItem {
-  const { type, id, call, text } = draft;
-  const isNew = status === "in_progress";
-  if (type === "function_call") return { type, id, ...call, arguments: text, status };
-  if (type === "custom_tool_call") return { type, id, ...call, input: toInput(text), status };
-  if (type === "reasoning") return { type, id, summary: [], content: isNew ? [] : [{ type: "reasoning_text", text }], status };
-  return { type, id, role: "assistant", content: isNew ? [] : [toTextPart(draft)], status };
 }
 
 function toPart(draft: Draft): OutputText | ReasoningText {

@@ -21,7 +21,7 @@ export type ReasoningText = { readonly type: "reasoning_text"; readonly text: st
 
 type ItemHead<T extends string> = { readonly type: T; readonly id: string; readonly status: ItemStatus };
 export type OutputItem =
-  | (ItemHead<"reasoning"> & { readonly summary: never[]; readonly content: ReasoningText[] })
+  | (ItemHead<"reasoning"> & { readonly summary: never[]; readonly content: ReasoningText[]; readonly encrypted_content?: string })
   | (ItemHead<"message"> & { readonly role: "assistant"; readonly content: OutputText[] })
   | (ItemHead<"function_call"> & CallHead & { readonly arguments: string })
   | (ItemHead<"custom_tool_call"> & CallHead & { readonly input: string });

@@ -34,6 +34,7 @@ const item = z.discriminatedUnion("type", [
     status: itemStatus,
     summary: nothing,
     content: z.array(reasoningText),
+    encrypted_content: text.optional().describe("Where `include` asks for it: the thought again, for clients that send nothing else back."),
   }),
   z.strictObject({ type: z.literal("function_call"), id: text.regex(/^fc_/), status: itemStatus, ...callHead, arguments: text }),
   z.strictObject({ type: z.literal("custom_tool_call"), id: text.regex(/^ctc_/), status: itemStatus, ...callHead, input: text }),

@@ -62,7 +62,7 @@ export function listInputItems(store: ResponseStore): Handler<AppEnv> {
 /** With the keys that clients expect of any item. */
 function toListedItem(item: Item) {
   const status = "completed" as const;
-  if (item.type === "reasoning") return { ...item, summary: [], content: item.content ?? [], status };
+  if (item.type === "reasoning") return { ...item, summary: [], status };
   if ((item.type === "function_call_output" || item.type === "custom_tool_call_output") && typeof item.output !== "string") {
     return { ...item, output: item.output.map(toListedPart), status };
   }
