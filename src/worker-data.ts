@@ -1,5 +1,6 @@
 // What the main thread tells the engine's worker thread when it starts it.
 
+import type { KvPages } from "./core/batch.ts";
 import type { KvScales } from "./model/kv-cache.ts";
 
 export type WorkerData = {
@@ -9,6 +10,8 @@ export type WorkerData = {
   readonly threadCount: number;
   readonly slotCount: number;
   readonly slotCapacity: number;
+  /** Memory that the slots share; without it each has its own. */
+  readonly kvPages?: KvPages | undefined;
   /** Scales of an int8 KV cache; without them the cache has the type of the activations. */
   readonly kvScales?: KvScales | undefined;
   readonly prefillChunkTokens: number;

@@ -32,7 +32,8 @@ const service = createChatService({
 });
 script.push(...service.tokens.encode(longText));
 
-const stats = () => ({ running: 0, waiting: 0, slotsUsed: 0, steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0 });
+const now = { running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0 };
+const stats = () => ({ ...now, steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0, preemptions: 0 });
 const app = createApp(service, {
   modelId: "fake",
   created: 0,

@@ -10,6 +10,7 @@ export const vllmNames: Readonly<Record<string, readonly string[]>> = {
   ernie_vl_num_requests_running: ["vllm:num_requests_running"],
   ernie_vl_num_requests_waiting: ["vllm:num_requests_waiting"],
   ernie_vl_kv_cache_usage_perc: ["vllm:kv_cache_usage_perc"],
+  ernie_vl_num_preemptions_total: ["vllm:num_preemptions_total"],
   ernie_vl_prefix_cache_queries_total: ["vllm:prefix_cache_queries_total"],
   ernie_vl_prefix_cache_hits_total: ["vllm:prefix_cache_hits_total"],
   ernie_vl_prompt_tokens_total: ["vllm:prompt_tokens_total"],

@@ -26,7 +26,13 @@ export type MetricsSource = {
   /** Sequences that can be computed at the same time. */
   readonly slotCount: number;
   /** Of now. */
-  readonly stats: () => { readonly running: number; readonly waiting: number; readonly slotsUsed: number };
+  readonly stats: () => {
+    readonly running: number;
+    readonly waiting: number;
+    readonly slotsUsed: number;
+    readonly kvCacheUsage: number;
+    readonly preemptions: number;
+  };
 };
 
 export class ServerMetrics {
@@ -78,10 +84,12 @@ export class ServerMetrics {
   constructor({ modelId, slotCount, stats }: MetricsSource) {
     this.registry.setDefaultLabels({ model_name: modelId });
     this.#gauge("num_requests_running", "Answers being computed.", () => stats().running);
-    this.#gauge("num_requests_waiting", "Answers that wait for a slot.", () => stats().waiting);
+    this.#gauge("num_requests_waiting", "Answers that wait for a slot or for memory.", () => stats().waiting);
     this.#gauge("slots_used", "Slots of the KV cache in use.", () => stats().slotsUsed);
     this.#gauge("slots", "Slots of the KV cache.", () => slotCount);
-    this.#gauge("kv_cache_usage_perc", "Share of the KV cache's slots in use, 0 to 1.", () => stats().slotsUsed / slotCount);
+    this.#gauge("kv_cache_usage_perc", "Share of the KV cache's memory that answers need, 0 to 1.", () => stats().kvCacheUsage);
+    const help = "Times that an answer gave its memory to older ones and waited for it again.";
+    this.#counterOf("num_preemptions_total", help, () => stats().preemptions);
     for (const finished_reason of finishedReasons) this.#finished.inc({ finished_reason }, 0);
     for (const kind of Object.values(stepKinds)) this.#stepTime.zero({ kind });
     const bind = (kind: string) => ({ time: this.#stepTime.labels({ kind }), tokens: this.#stepTokens.labels({ kind }) });
@@ -154,5 +162,14 @@ export class ServerMetrics {
   #gauge(name: string, help: string, read: () => number): void {
     const collect = (): void => gauge.set(read());
     const gauge: Gauge = new Gauge({ name: prefix + name, help, registers: [this.registry], collect });
+  }
+
+  /** What is counted elsewhere. */
+  #counterOf(name: string, help: string, read: () => number): void {
+    const collect = (): void => {
+      counter.reset();
+      counter.inc(read());
+    };
+    const counter: Counter = new Counter({ name: prefix + name, help, registers: [this.registry], collect });
   }
 }

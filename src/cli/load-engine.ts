@@ -53,6 +53,7 @@ async function startEngine(
     cudaGraphs: options.cudaGraphs,
     slotCount: kv.slotCount,
     slotCapacity: kv.capacity,
+    kvPages: kv.pages,
     kvScales: kv.kvScales,
     prefillChunkTokens: options.prefillChunkTokens,
     maxWaiting: options.maxWaiting,

@@ -5,32 +5,14 @@ import { UserError } from "../core/errors.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import { activationDataType, type ConversionSettings } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
-import { planKvBudget, type KvBudget } from "../model/kv-budget.ts";
+import { planKvBudget, type KvBudget, type KvSharing } from "../model/kv-budget.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
+import { kvPageTokens } from "../model/kv-memory.ts";
+import { canReserveHost, hostUnitBytes } from "../runtime/host-reservation.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { ComputeDevice } from "./choose-device.ts";
-import { cudaReserveBytes, defaultPrefillChunk, planWorkspace, weightsByKind, type Workspace } from "./memory-report.ts";
-
-export type MemoryWishes = {
-  readonly kvCacheType: KvCacheType;
-  /** Share of a GPU's memory that may be in use, that of other processes included. */
-  readonly gpuMemoryUtilization: number;
-  readonly maxModelLength: number | undefined;
-  readonly maxSequences: number | undefined;
-  readonly prefillChunkTokens: number;
-};
-
-/** "auto": the type of the activations. */
-export const kvCacheTypes = ["auto", "int8"] as const;
-export type KvCacheType = (typeof kvCacheTypes)[number];
-
-export const defaultMemoryWishes: MemoryWishes = {
-  kvCacheType: "auto",
-  gpuMemoryUtilization: 0.9,
-  maxModelLength: undefined,
-  maxSequences: undefined,
-  prefillChunkTokens: defaultPrefillChunk,
-};
+import { cudaReserveBytes, defaultGpuSequences, defaultSequences, planWorkspace, weightsByKind, type Workspace } from "./memory-report.ts";
+import type { MemoryWishes } from "./memory-wishes.ts";
 
 export type PlannedModel = { readonly config: ModelConfig; readonly settings: ConversionSettings };
 
@@ -48,6 +30,8 @@ export type MemoryPlan = {
 
 /** What the server keeps for features of pictures that it has seen. */
 export const imageCacheBytes = 256 * 2 ** 20;
+/** All slots' keys of a layer: builds with checks of the decode kernel (XQA) in ONNX Runtime's provider refuse more. Whether it would be right has not been run on a GPU. */
+const attentionBlockBytes = 2 ** 32;
 /** Share of a host's memory beside weights and workspace that the KV cache may take; the rest is for packed copies of weights, pictures and HTTP. */
 const hostShare = 0.5;
 
@@ -73,12 +57,40 @@ export function planMemory(
     modelMaxLength: config.text.maxPositions,
     maxModelLength: wishes.maxModelLength,
     maxSequences: wishes.maxSequences,
+    defaultSequences: usualSequences(device, wishes),
+    sharing: howToShare(config, device, kvDataType),
     canBeInt8: kvDataType !== "int8",
   });
-  const bytes = kv.slotCount * kv.capacity * perToken;
+  const bytes = cachedTokens(kv) * perToken;
   const parts = { ...workspace, unpacking: kv.bytes - bytes };
   const sizes = { usableBytes, weightBytes, workspaceBytes: sumOf(parts) };
   return { ...sizes, workspace: parts, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken };
+}
+
+/** A GPU computes many in little more time than one; where they share their memory, they cost nothing else. */
+function usualSequences(device: ComputeDevice, { kvCacheType }: MemoryWishes): number {
+  return canShareGpu(device, kvCacheType === "int8") ? defaultGpuSequences : defaultSequences;
+}
+
+/** An int8 cache is written out whole (below), which would touch what has no memory. */
+function canShareGpu(device: ComputeDevice, isInt8: boolean): boolean {
+  return device.kind === "cuda" && device.gpu.pageBytes !== undefined && !isInt8;
+}
+
+/** Tokens that there is memory for. */
+function cachedTokens({ slotCount, capacity, pages }: KvBudget): number {
+  return pages ? pages.count * pages.tokens : slotCount * capacity;
+}
+
+function howToShare({ text }: ModelConfig, device: ComputeDevice, dataType: DataType): KvSharing | undefined {
+  const tokenBytes = text.headDim * elementBytes[dataType];
+  if (device.kind === "cpu") {
+    const canAddress = (tokens: number): boolean => canReserveHost(tokens * kvBytesPerToken(text, dataType));
+    return { pageTokens: kvPageTokens(tokenBytes, hostUnitBytes), addressableTokens: Infinity, canAddress };
+  }
+  if (!canShareGpu(device, dataType === "int8")) return undefined;
+  const addressableTokens = attentionBlockBytes / (text.kvHeadCount * tokenBytes);
+  return { pageTokens: kvPageTokens(tokenBytes, device.gpu.pageBytes!), addressableTokens, canAddress: () => true };
 }
 
 /** Why not even the weights fit, with what is needed, what is there and what to do; undefined when they do. */
@@ -111,9 +123,8 @@ function shareOut(
   hostBytes: number,
 ): { readonly usableBytes: number; readonly workspace: Omit<MemoryPlan["workspace"], "unpacking">; readonly left: number } {
   const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
-  const { prefillChunkTokens, maxSequences: sequences } = wishes;
-  const sizes = { prefillChunkTokens, ...(sequences !== undefined && { sequences }) };
-  const workspace = { ...planWorkspace(config, settings, sizes), features: imageCacheBytes };
+  const { prefillChunkTokens, maxSequences: sequences = usualSequences(device, wishes) } = wishes;
+  const workspace = { ...planWorkspace(config, settings, { prefillChunkTokens, sequences }), features: imageCacheBytes };
   return { usableBytes, workspace, left: usableBytes - weightBytes - sumOf(workspace) };
 }
 
@@ -126,13 +137,17 @@ export function describeMemory(
   const total = weightBytes + plan.workspaceBytes + kv.bytes;
   return {
     weights: `${formatBytes(weightBytes)}: ${weightsByKind(config, settings)}`,
-    context:
-      `${kv.slotCount} sequences × ${kv.capacity} tokens (of ${config.text.maxPositions}), ` +
-      `KV cache ${formatBytes(kv.bytes)}, ${formatBytes(plan.kvBytesPerToken)} a token in ${plan.kvDataType}`,
+    context: `${describeContext(kv, config.text.maxPositions)}, KV cache ${formatBytes(kv.bytes)}, ${formatBytes(plan.kvBytesPerToken)} a token in ${plan.kvDataType}`,
     memory:
       `${formatBytes(weightBytes)} weights + ${describeWorkspace(plan.workspace)} + ${formatBytes(kv.bytes)} KV cache ` +
       `= ${formatBytes(total)} of ${formatBytes(usableBytes)} that may be used`,
   };
+}
+
+function describeContext(kv: KvBudget, modelMaxLength: number): string {
+  const ofModel = kv.capacity === modelMaxLength ? "" : ` (of ${modelMaxLength})`;
+  if (!kv.pages) return `${kv.slotCount} sequences × ${kv.capacity} tokens${ofModel}`;
+  return `${kv.slotCount} sequences of up to ${kv.capacity} tokens${ofModel}, ${cachedTokens(kv)} together`;
 }
 
 /** "2.1 GiB workspace (pictures 1.3 GiB, …)": the sum and its parts, without those that are nothing. */

@@ -7,7 +7,6 @@ import { activationDataType, type ConversionSettings, type Manifest } from "../c
 import type { ModelConfig } from "../core/model-config.ts";
 import { hubTensors, modelParts, type ModelPart } from "../convert/hub-tensors.ts";
 import { planConversion } from "../convert/plan.ts";
-import { defaultSequences } from "../model/kv-budget.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { alignColumns, formatCount } from "./table.ts";
 
@@ -18,6 +17,9 @@ const gpuGibibytes = [24, 48, 80, 141];
 const sequenceLengths = [4096, 8192, 32768, 131072];
 /** What CUDA and the runtime's libraries keep for themselves. */
 export const cudaReserveBytes = 2 ** 30;
+/** Sequences that are computed at the same time, unless told otherwise; on a GPU where they share the KV cache's memory. */
+export const defaultSequences = 16;
+export const defaultGpuSequences = 32;
 /** Prompt tokens of one step, unless told otherwise. */
 export const defaultPrefillChunk = 512;
 

@@ -6,7 +6,8 @@ import type { ActivationFormat, ConversionSettings, ExpertChoice, WeightFormat }
 import { classifyFolder, readManifest } from "../model-folder.ts";
 import { probeCuda, type CudaProbe } from "../runtime/cuda/probe.ts";
 import { canCompute, chooseDevice, defaultActivations, type ComputeDevice } from "./choose-device.ts";
-import { planMemory, tooLittleMemory, type MemoryPlan, type MemoryWishes, type PlannedModel } from "./memory-plan.ts";
+import { planMemory, tooLittleMemory, type MemoryPlan, type PlannedModel } from "./memory-plan.ts";
+import type { MemoryWishes } from "./memory-wishes.ts";
 import { dataBytes, totalOf, weightBytesByPart } from "./memory-report.ts";
 import type { DeviceChoice } from "./options.ts";
 import { chooseSettings, requireCudaKernels } from "./prepare-model.ts";

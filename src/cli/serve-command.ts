@@ -5,7 +5,7 @@ import { defaultResponseStore } from "../api/app-options.ts";
 import { UserError } from "../core/errors.ts";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manifest.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
-import { defaultMemoryWishes, kvCacheTypes, type KvCacheType } from "./memory-plan.ts";
+import { defaultMemoryWishes, kvCacheTypes, type KvCacheType } from "./memory-wishes.ts";
 import { apiKey, deviceChoices, fraction, modelName, notEmpty, wholeNumber, type DeviceChoice } from "./options.ts";
 import type { ServeOptions } from "./serve.ts";
 

@@ -116,10 +116,19 @@ export type StepReport = {
   readonly durationMs: number;
 };
 
+/** What the memory of the KV cache consists of. */
+export type KvPages = {
+  /** Tokens of one slot that have a page's memory. */
+  readonly tokens: number;
+  /** For all slots together: at least what one whole slot takes. */
+  readonly count: number;
+};
+
 export interface ModelRunner {
   readonly slotCount: number;
-  /** Tokens one slot can hold. */
+  /** Tokens one slot can hold, given the memory. */
   readonly slotCapacity: number;
+  readonly pages: KvPages;
   /** Patches of the largest picture: a step takes no more of a video, unless two of its frames have more. */
   readonly maxPatches: number;
   /** Absent: its steps do not tell which experts were chosen. */
@@ -128,7 +137,9 @@ export interface ModelRunner {
   hasFeatures(image: ImagePatches): boolean;
   /** Computes one batch. Throws when it could not compute any of it; the slots named in the batch are then undefined beyond their `start`. */
   step(batch: Batch): StepResult;
-  /** Exchanges the first `lengthA` tokens of slot a with the first `lengthB` tokens of slot b. */
+  /** Gives a slot memory for its first `pageCount` pages; it has none at first. What lay beyond is lost. Throws with the slot as it was. */
+  resizeSlot(slot: SlotId, pageCount: number): void;
+  /** Exchanges the first `lengthA` tokens of slot a with the first `lengthB` tokens of slot b, and the numbers of their pages. */
   swapSlots(a: SlotId, lengthA: number, b: SlotId, lengthB: number): void;
   /** Copies the first `length` tokens of a slot to another. */
   copySlot(from: SlotId, to: SlotId, length: number): void;

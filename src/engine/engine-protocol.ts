@@ -49,10 +49,14 @@ export type EngineRequest = {
 export type EngineStats = {
   /** Sequences that own a slot now. */
   readonly running: number;
-  /** Sequences in the queue now. */
+  /** Sequences in the queue now, and those that lost their slot. */
   readonly waiting: number;
   /** Slots owned by a sequence now; equals `running` unless a slot leaked. */
   readonly slotsUsed: number;
+  /** Share of the KV cache's memory that they need now, 0 … 1. What idle slots still hold is not counted: it goes when it is needed. */
+  readonly kvCacheUsage: number;
+  /** Sequences that lost their slot to older ones, and waited for memory again. */
+  readonly preemptions: number;
   readonly steps: number;
   /** Prompt tokens computed. */
   readonly prefillTokens: number;

@@ -1,4 +1,4 @@
-// Which sequence owns which KV slot, and what prefix an idle slot still holds. Moves content; who runs is the scheduler's business.
+// Which sequence owns which KV slot with how many pages, and what prefix an idle slot still holds. Moves content; who runs is the scheduler's business.
 
 import type { ModelRunner, SlotId } from "../core/batch.ts";
 import { assert, EngineError } from "../core/errors.ts";
@@ -12,12 +12,13 @@ import type { Sequence } from "./sequence.ts";
  */
 export const minSharedLength = 32;
 
-/** The model could not move slots. Both are undefined now, and so are the sequences that own them. */
+/** The model could not move slots, or give one memory. They are undefined now, and so are the sequences that own them. */
 export class SlotMoveError extends EngineError {
   readonly slots: readonly SlotId[];
 
   constructor(slots: readonly SlotId[], cause: unknown) {
-    super(`KV slots ${slots.join(" and ")} could not be moved: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    const what = slots.length === 1 ? `KV slot ${slots[0]} could not get memory` : `KV slots ${slots.join(" and ")} could not be moved`;
+    super(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     this.slots = slots;
   }
 }
@@ -29,6 +30,8 @@ type Slot = {
   idleContent: SlotContent | undefined;
   /** When it became idle, in releases since the start; 0 when it is empty, so that empty slots are the oldest. */
   idleSince: number;
+  /** Its memory. It keeps what it does not need any more until another slot does. */
+  pageCount: number;
 };
 
 /** How much of a sequence's prompt a slot holds. */
@@ -42,7 +45,7 @@ export class KvSlots {
   constructor(model: SlotMemory) {
     this.#model = model;
     this.#slots = Array.from({ length: model.slotCount }, (_, i) => {
-      return { id: i as SlotId, owner: undefined, idleContent: undefined, idleSince: 0 };
+      return { id: i as SlotId, owner: undefined, idleContent: undefined, idleSince: 0, pageCount: 0 };
     });
   }
 
@@ -54,24 +57,38 @@ export class KvSlots {
     return this.#at(slot).owner;
   }
 
+  /** Share of the memory that sequences need, and not what idle slots still hold. */
+  get usedShare(): number {
+    const used = this.#slots.reduce((sum, { owner }) => sum + (owner ? this.#pagesFor(owner.length) : 0), 0);
+    return used / this.#model.pages.count;
+  }
+
   /**
-   * Gives the sequence a slot and sets `computedLength` to the prompt tokens the slot holds already. False when no slot is
-   * free. Throws SlotMoveError, with the sequence left without a slot.
+   * Gives the sequence a slot with memory for all its tokens, and sets `computedLength` to those of them that the slot holds already. False
+   * when no slot is free, or too little memory. Throws SlotMoveError, with the sequence left without a slot.
    */
   acquire(sequence: Sequence): boolean {
     const victim = this.#oldestFreeSlot();
     if (!victim) return false;
     const wanted = sequence.reusableContent();
     const best = this.#longestMatch(wanted);
-    if (canTakeInPlace(best, victim)) {
-      this.#give(best.slot, sequence, best.shared);
-    } else if (best.shared >= minSharedLength) {
-      this.#move(best.slot, victim, () => this.#model.copySlot(best.slot.id, victim.id, best.shared));
+    const isInPlace = canTakeInPlace(best, victim);
+    const isCopy = !isInPlace && best.shared >= minSharedLength;
+    if (isCopy && this.#provide(victim, sequence, best.slot)) {
+      this.#guard([best.slot, victim], () => this.#model.copySlot(best.slot.id, victim.id, best.shared));
       this.#give(victim, sequence, best.shared);
-    } else {
-      this.#give(victim, sequence, sharedLength(victim, wanted));
+      return true;
     }
+    // Where there is no memory for a copy, better the original than nothing.
+    const slot = isInPlace || (isCopy && !best.slot.owner) ? best.slot : victim;
+    if (!this.#provide(slot, sequence)) return false;
+    this.#give(slot, sequence, sharedLength(slot, wanted));
     return true;
+  }
+
+  /** Gives a sequence that owns a slot memory for all its tokens. False when there is too little. Throws SlotMoveError. */
+  extend(sequence: Sequence): boolean {
+    return this.#provide(this.#slotOf(sequence), sequence);
   }
 
   /** Takes the slot back. What was computed stays in it for a later prompt with the same beginning. */
@@ -91,11 +108,12 @@ export class KvSlots {
     slot.idleSince = 0;
   }
 
-  /** The free slot that is the least loss, emptied. There must be one. */
+  /** The free slot that is the least loss, emptied, with memory. There must be one. */
   emptyOldest(): SlotId {
     const slot = this.#oldestFreeSlot();
     assert(slot, "all slots are owned");
     this.forget(slot.id);
+    assert(this.#provideFor(slot, 1, undefined), "all memory is in use");
     return slot.id;
   }
 
@@ -122,7 +140,9 @@ export class KvSlots {
       owners.length === running.length && running.every((sequence) => owners.includes(sequence)),
       "slot owners are not the running sequences",
     );
+    assert(this.#freePageCount >= 0, "slots have more pages than there are");
     for (const slot of this.#slots) {
+      assert(validLength(slot) <= slot.pageCount * this.#model.pages.tokens, `slot ${slot.id} holds more than its memory`);
       assert(!slot.owner || slot.owner.slot === slot.id, `slot ${slot.id} and its owner disagree`);
       assert(!slot.owner || !slot.idleContent, `slot ${slot.id} is both owned and idle`);
       assert(slot.idleSince > 0 === (slot.idleContent !== undefined), `slot ${slot.id} is idle since ${slot.idleSince}`);
@@ -149,20 +169,78 @@ export class KvSlots {
     sequence.computedLength = computedLength;
   }
 
+  /** Likewise: what the sequence has already, plus one page as long as others may grow, so that it need not go again at once. */
+  #provide(slot: Slot, sequence: Sequence, kept?: Slot): boolean {
+    const mayGrow = ({ owner, pageCount }: Slot): boolean =>
+      owner !== undefined && owner !== sequence && this.#pagesFor(Math.min(owner.longestLength, this.#model.slotCapacity)) > pageCount;
+    const reserve = !slot.owner && this.#slots.some(mayGrow) ? 1 : 0;
+    return this.#provideFor(slot, this.#pagesFor(sequence.length), kept, reserve);
+  }
+
+  /**
+   * Gives the slot memory for so many pages, taking it, where none is free, from slots that do not need theirs, then from the ends of what
+   * idle slots hold, the oldest first, but not from `kept`. False, with nothing changed, when that does not suffice, or not `reserve` is left.
+   */
+  #provideFor(slot: Slot, pageCount: number, kept: Slot | undefined, reserve = 0): boolean {
+    const missing = pageCount - slot.pageCount;
+    if (missing <= 0) return true;
+    const donors = this.#slots.filter((other) => other !== slot && other !== kept);
+    const spare = (other: Slot): number => other.pageCount - this.#neededPages(other);
+    const idle = donors.filter(({ owner }) => !owner).toSorted((a, b) => a.idleSince - b.idleSince);
+    const available = this.#freePageCount + donors.reduce((sum, other) => sum + (other.owner ? spare(other) : other.pageCount), 0);
+    if (available < missing + reserve) return false;
+    for (const other of donors) this.#shrink(other, Math.min(spare(other), missing - this.#freePageCount));
+    for (const other of idle) this.#shrink(other, Math.min(other.pageCount, missing - this.#freePageCount));
+    this.#resize(slot, pageCount);
+    return true;
+  }
+
+  /** Takes pages from the end of a slot, and what an idle one holds there. */
+  #shrink(slot: Slot, pageCount: number): void {
+    if (pageCount <= 0) return;
+    this.#resize(slot, slot.pageCount - pageCount);
+    const { idleContent } = slot;
+    const left = slot.pageCount * this.#model.pages.tokens;
+    if (!idleContent || idleContent.tokenIds.length <= left) return;
+    if (left === 0) this.forget(slot.id);
+    else slot.idleContent = { ...idleContent, tokenIds: idleContent.tokenIds.subarray(0, left) };
+  }
+
+  #resize(slot: Slot, pageCount: number): void {
+    this.#guard([slot], () => this.#model.resizeSlot(slot.id, pageCount));
+    slot.pageCount = pageCount;
+  }
+
+  get #freePageCount(): number {
+    return this.#slots.reduce((left, { pageCount }) => left - pageCount, this.#model.pages.count);
+  }
+
+  #pagesFor(length: number): number {
+    return Math.ceil(length / this.#model.pages.tokens);
+  }
+
+  #neededPages({ owner, idleContent }: Slot): number {
+    return this.#pagesFor(owner?.length ?? idleContent?.tokenIds.length ?? 0);
+  }
+
   #swap(a: Slot, b: Slot): void {
-    this.#move(a, b, () => this.#model.swapSlots(a.id, validLength(a), b.id, validLength(b)));
+    this.#guard([a, b], () => this.#model.swapSlots(a.id, validLength(a), b.id, validLength(b)));
     [a.owner, b.owner] = [b.owner, a.owner];
     [a.idleContent, b.idleContent] = [b.idleContent, a.idleContent];
     [a.idleSince, b.idleSince] = [b.idleSince, a.idleSince];
+    [a.pageCount, b.pageCount] = [b.pageCount, a.pageCount];
     if (a.owner) a.owner.slot = a.id;
     if (b.owner) b.owner.slot = b.id;
   }
 
-  #move(a: Slot, b: Slot, move: () => void): void {
+  #guard(slots: readonly Slot[], change: () => void): void {
     try {
-      move();
+      change();
     } catch (error) {
-      throw new SlotMoveError([a.id, b.id], error);
+      throw new SlotMoveError(
+        slots.map(({ id }) => id),
+        error,
+      );
     }
   }
 
@@ -181,7 +259,7 @@ export class KvSlots {
 }
 
 /** What KvSlots needs of the model. */
-export type SlotMemory = Pick<ModelRunner, "slotCount" | "slotCapacity" | "swapSlots" | "copySlot">;
+export type SlotMemory = Pick<ModelRunner, "slotCount" | "slotCapacity" | "pages" | "resizeSlot" | "swapSlots" | "copySlot">;
 
 /**
  * Whether to overwrite what the best match holds beyond the shared part. The victim is the slot that age would have us lose;

@@ -4,7 +4,7 @@ import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, 
 import { monotonicMs } from "../core/clock.ts";
 import { assert, EngineError, RequestError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
-import type { TokenLogprobs } from "../core/sampling.ts";
+import type { FinishReason, TokenLogprobs } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
 import { cutVideo } from "./cut-video.ts";
@@ -35,17 +35,23 @@ type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequenc
 
 /**
  * One rule: computed tokens catch up with tokens. A step is a prefill chunk of one sequence, or one picture that this chunk needs, or the
- * decode of all active sequences, which gets every other step: running answers pause for no more than one chunk. `plan`, then `commit` or
+ * decode of all active sequences, which gets every other step: running answers pause for no more than one chunk. Where memory runs out, the
+ * youngest sequence waits for the older ones. `plan`, then `commit` or
  * `fail`, then `plan` again; `submit` and `abort` may come at any time between.
  */
 export class Scheduler {
   readonly #model: SchedulerModel;
   readonly #slots: KvSlots;
   readonly #slotCapacity: number;
+  /** Where a slot's first page is not its last, and may not get the next one. */
+  readonly #canLoseSlot: boolean;
   readonly #options: SchedulerOptions;
   readonly #queue = new FairQueue();
   /** Owners of slots, in order of admission. */
   #running: Sequence[] = [];
+  /** Those that lost their slot to older ones which grew, in order of admission. They come before all that wait. */
+  #preempted: Sequence[] = [];
+  #startedCount = 0;
   #planned: PlannedStep | undefined;
   #lastStep: Batch["type"] = "decode";
   /** The last prefill step was that of the oldest prompt: the next goes to the shortest. */
@@ -53,12 +59,13 @@ export class Scheduler {
   /** Milliseconds that a sequence has its slot, on average of the latest. */
   #meanRunMs = 0;
   #events: SequenceEvent[] = [];
-  readonly #counts = { steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0 };
+  readonly #counts = { steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0, preemptions: 0 };
 
   constructor(model: SchedulerModel, options: SchedulerOptions) {
     this.#model = model;
     this.#slots = new KvSlots(model);
     this.#slotCapacity = model.slotCapacity;
+    this.#canLoseSlot = model.pages.tokens < model.slotCapacity;
     this.#options = options;
   }
 
@@ -81,18 +88,19 @@ export class Scheduler {
   /** Ends a sequence in whatever state it is, without any further event. Unknown ids are ignored: it may have ended just now. */
   abort(id: SequenceId): void {
     this.#events = this.#events.filter(([eventId]) => eventId !== id);
-    const sequence = [...this.#queue.all(), ...this.#running].find((sequence) => sequence.id === id);
+    const sequence = [...this.#queue.all(), ...this.#preempted, ...this.#running].find((sequence) => sequence.id === id);
     if (sequence) this.#end(sequence);
   }
 
   /** Lets a sequence end in order after its next token; unknown ids are ignored likewise. */
   finish(id: SequenceId): void {
-    const sequence = this.#running.find((sequence) => sequence.id === id);
-    if (sequence) sequence.maxTokens = 0;
+    const sequence = [...this.#preempted, ...this.#running].find((sequence) => sequence.id === id);
+    if (sequence?.status === "waiting") this.#finish(sequence, "length");
+    else if (sequence) sequence.maxTokens = 0;
   }
 
   hasWork(): boolean {
-    return this.#queue.length + this.#running.length > 0;
+    return this.#queue.length + this.#preempted.length + this.#running.length > 0;
   }
 
   /** The next step, or undefined when there is nothing to do. */
@@ -150,13 +158,19 @@ export class Scheduler {
   }
 
   stats(): EngineStats {
-    return { running: this.#running.length, waiting: this.#queue.length, slotsUsed: this.#slots.usedCount, ...this.#counts };
+    const waiting = this.#queue.length + this.#preempted.length;
+    const { usedCount: slotsUsed, usedShare: kvCacheUsage } = this.#slots;
+    return { running: this.#running.length, waiting, slotsUsed, kvCacheUsage, ...this.#counts };
   }
 
   /** Throws EngineError when a slot is lost, or a sequence is not where its status says. */
   checkIntegrity(): void {
     this.#slots.checkIntegrity(this.#running);
-    assert(this.#queue.all().every(isUntouched), "a waiting sequence has been run");
+    assert([...this.#queue.all(), ...this.#preempted].every(isWaiting), "a waiting sequence has a slot");
+    assert(
+      this.#queue.all().every(({ started }) => !started),
+      "a sequence in the queue has been run",
+    );
     assert(this.#running.every(isInProgress), "a sequence's status and its computed tokens disagree");
   }
 
@@ -191,7 +205,7 @@ export class Scheduler {
   }
 
   #waitingAnswers(): number {
-    return this.#queue.all().reduce((sum, { answerCount }) => sum + answerCount, 0);
+    return this.#queue.all().reduce((sum, { answerCount }) => sum + answerCount, this.#preempted.length);
   }
 
   /** In about what time all that waits now has a slot. */
@@ -201,22 +215,51 @@ export class Scheduler {
 
   /** Nobody overtakes the head of the queue. */
   #admit(): void {
-    for (let sequence = this.#queue.head(); sequence; sequence = this.#queue.head()) {
+    const next = (): Sequence | undefined => this.#preempted[0] ?? this.#queue.head();
+    for (let sequence = next(); sequence; sequence = next()) {
       try {
         if (!this.#slots.acquire(sequence)) return;
       } catch (error) {
         this.#failMove(error, [sequence]);
         continue;
       }
-      this.#queue.take(sequence);
-      this.#queue.charge(sequence, sequence.promptLength);
-      this.#running.push(sequence);
       sequence.status = "prefilling";
-      sequence.startedMs = monotonicMs();
-      this.#counts.cachedTokens += sequence.computedLength;
-      const { computedLength, sentMs, startedMs } = sequence;
-      this.#emit(sequence, { type: "started", cachedTokens: computedLength, sentMs, queuedMs: startedMs - sentMs });
+      if (!sequence.started) this.#start(sequence);
+      this.#preempted = this.#preempted.filter((other) => other !== sequence);
+      this.#running = inOrderOfAdmission([...this.#running, sequence]);
     }
+  }
+
+  #start(sequence: Sequence): void {
+    this.#queue.take(sequence);
+    this.#queue.charge(sequence, sequence.promptLength);
+    const { computedLength, sentMs } = sequence;
+    const atMs = monotonicMs();
+    sequence.started = { atMs, number: this.#startedCount++ };
+    this.#counts.cachedTokens += computedLength;
+    this.#emit(sequence, { type: "started", cachedTokens: computedLength, sentMs, queuedMs: atMs - sentMs });
+  }
+
+  /** Each sequence gets memory for its next token. Where there is none left, the youngest gives its own up, and comes again when there is some. */
+  #growDecoding(): void {
+    for (const sequence of this.#running.filter(({ status }) => status === "decoding")) {
+      try {
+        while (sequence.slot !== undefined && !this.#slots.extend(sequence)) this.#preempt(this.#running.at(-1)!);
+      } catch (error) {
+        this.#failMove(error, [sequence]);
+      }
+    }
+  }
+
+  /** What it has computed stays in its slot as far as nobody needs the memory. */
+  #preempt(sequence: Sequence): void {
+    this.#slots.release(sequence);
+    sequence.status = "waiting";
+    sequence.computedLength = 0;
+    sequence.encodedImages.clear();
+    this.#running = this.#running.filter((other) => other !== sequence);
+    this.#preempted = inOrderOfAdmission([...this.#preempted, sequence]);
+    this.#counts.preemptions++;
   }
 
   #planPrefill(): PlannedStep | undefined {
@@ -241,6 +284,7 @@ export class Scheduler {
   }
 
   #planDecode(): PlannedStep | undefined {
+    this.#growDecoding();
     const decoding = this.#running.filter(({ status }) => status === "decoding");
     if (decoding.length === 0) return undefined;
     try {
@@ -263,14 +307,19 @@ export class Scheduler {
   }
 
   #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined, logprobs: TokenLogprobs | undefined): void {
-    sequence.computedLength = entry.start + entry.tokenIds.length;
+    sequence.advanceTo(entry.start + entry.tokenIds.length);
     if (tokenId === undefined) return; // the prompt goes on, or its last token comes again
+    if (!this.#canLoseSlot) sequence.dropPixels();
     sequence.append(tokenId);
     this.#queue.charge(sequence, 1);
     sequence.status = "decoding";
     this.#emit(sequence, { type: "token", tokenId, ...(logprobs && { logprobs }) });
     const reason = sequence.finishReason();
-    if (!reason) return sequence.constrainNext();
+    if (reason) this.#finish(sequence, reason);
+    else sequence.constrainNext();
+  }
+
+  #finish(sequence: Sequence, reason: FinishReason): void {
     this.#end(sequence);
     this.#emit(sequence, { type: "finished", reason, ...(sequence.routing && { routing: sequence.routing.take() }) });
   }
@@ -295,13 +344,14 @@ export class Scheduler {
   #end(sequence: Sequence): void {
     if (sequence.slot !== undefined) this.#slots.release(sequence);
     sequence.close();
-    if (sequence.status !== "waiting") {
-      const runMs = monotonicMs() - sequence.startedMs;
+    if (sequence.started) {
+      const runMs = monotonicMs() - sequence.started.atMs;
       this.#meanRunMs = this.#meanRunMs === 0 ? runMs : this.#meanRunMs + newestShare * (runMs - this.#meanRunMs);
     }
     sequence.status = "finished";
     this.#queue.leave(sequence);
     this.#running = this.#running.filter((other) => other !== sequence);
+    this.#preempted = this.#preempted.filter((other) => other !== sequence);
   }
 
   #emit(sequence: Sequence, event: GenerationEvent): void {
@@ -323,11 +373,15 @@ function withoutLast(entry: BatchEntry): BatchEntry {
   return { ...entry, tokenIds: entry.tokenIds.subarray(0, -1) };
 }
 
-function isUntouched(sequence: Sequence): boolean {
+function inOrderOfAdmission(sequences: readonly Sequence[]): Sequence[] {
+  return sequences.toSorted((a, b) => a.started!.number - b.started!.number);
+}
+
+function isWaiting(sequence: Sequence): boolean {
   return sequence.status === "waiting" && sequence.slot === undefined && sequence.computedLength === 0;
 }
 
-function isInProgress({ status, computedLength, promptLength, length }: Sequence): boolean {
-  if (status === "prefilling") return computedLength < promptLength && length === promptLength;
+function isInProgress({ status, computedLength, length }: Sequence): boolean {
+  if (status === "prefilling") return computedLength < length;
   return status === "decoding" && computedLength === length - 1;
 }

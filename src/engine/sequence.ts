@@ -11,12 +11,12 @@ import { createLogitChanges, type SequenceLogitChanges } from "./logit-changes.t
 import type { SlotContent, SpanKey } from "./prefix-match.ts";
 import type { RoutingRecord } from "./routing-record.ts";
 
-/** `waiting` has no slot, `prefilling` and `decoding` own one, `finished` (also: failed, aborted) has given it back. */
+/** `waiting` has no slot (yet, or any more), `prefilling` and `decoding` own one, `finished` (also: failed, aborted) has given it back. */
 type SequenceStatus = "waiting" | "prefilling" | "decoding" | "finished";
 
 /**
  *  [0, computedLength)       keys and values are in the slot
- *  [computedLength, length)  known, still to be computed: the rest of the prompt, or the token drawn last
+ *  [computedLength, length)  known, still to be computed: the rest of the prompt, the token drawn last, or what was lost with a slot
  */
 export class Sequence {
   readonly id: SequenceId;
@@ -31,11 +31,13 @@ export class Sequence {
   readonly isFollowUp: boolean;
   /** Set when its choices of experts are wanted. */
   routing: RoutingRecord | undefined;
-  /** When it got its slot, by `monotonicMs`. */
-  startedMs = 0;
+  /** When it first got a slot, by `monotonicMs`, and as which of all sequences; undefined until then. */
+  started: { readonly atMs: number; readonly number: number } | undefined;
   status: SequenceStatus = "waiting";
   slot: SlotId | undefined;
   computedLength = 0;
+  /** How far its prompt is scored, if it is to be: that part may come from a slot when it has lost its own. */
+  #scoredLength = 0;
   /**
    * Hashes of the pictures that had their encode step. Each gets one: features that the model dropped since are computed
    * within the prefill, or two pictures too big to be kept together would take turns for ever.
@@ -82,9 +84,24 @@ export class Sequence {
     return this.#length;
   }
 
-  /** Adds a drawn token to the answer. The prompt is computed then, and the pixels of its pictures are not needed any more. */
-  append(tokenId: number): void {
+  /** The most tokens it can come to have. */
+  get longestLength(): number {
+    return this.promptLength + this.maxTokens;
+  }
+
+  /** Books that the tokens before `length` are computed. */
+  advanceTo(length: number): void {
+    this.computedLength = length;
+    this.#scoredLength = Math.max(this.#scoredLength, length);
+  }
+
+  /** Where nothing computed is ever lost, the pixels of its pictures are not needed any more behind the prompt. */
+  dropPixels(): void {
     this.#spans = [];
+  }
+
+  /** Adds a drawn token to the answer. */
+  append(tokenId: number): void {
     if (this.#length === this.#tokenBuffer.length) {
       const grown = new Int32Array(this.#length * 2);
       grown.set(this.#tokenBuffer);
@@ -117,11 +134,15 @@ export class Sequence {
   }
 
   /**
-   * The part of the prompt that may come from a slot. The last token never does: its logits start the answer, and a slot keeps none. Of a
-   * prompt that is scored, the logits of all tokens are needed.
+   * What may come from a slot. The last token never does: from its logits the next one is drawn, and a slot keeps none. Of a prompt that is to
+   * be scored, the logits of all tokens are needed.
    */
   reusableContent(): SlotContent {
-    return this.#content(this.#request.promptLogprobCount === undefined ? this.promptLength - 1 : 0);
+    return this.#content(this.#isToBeScored ? Math.min(this.#scoredLength, this.#length - 1) : this.#length - 1);
+  }
+
+  get #isToBeScored(): boolean {
+    return this.#request.promptLogprobCount !== undefined && this.#scoredLength < this.promptLength;
   }
 
   #content(length: number): SlotContent {
@@ -137,9 +158,9 @@ export class Sequence {
   nextEntry(maxCount: number): BatchEntry {
     assert(this.slot !== undefined, `sequence ${this.id} has no slot to run in`);
     const start = this.computedLength;
-    const { promptLogprobCount } = this.#request;
-    const isScored = promptLogprobCount !== undefined && start < this.promptLength;
-    const end = Math.min(start + (isScored ? Math.min(maxCount, maxScoredTokens) : maxCount), this.#length);
+    const topCount = this.#isToBeScored && start >= this.#scoredLength ? this.#request.promptLogprobCount : undefined;
+    const limit = this.#isToBeScored && topCount === undefined ? this.#scoredLength : this.#length;
+    const end = Math.min(start + (topCount === undefined ? maxCount : Math.min(maxCount, maxScoredTokens)), limit);
     assert(start < end, `sequence ${this.id} has nothing to compute`);
     const visionExpert = new Uint8Array(end - start);
     visionExpert.set(this.#prompt.visionExpert.subarray(start, end));
@@ -151,7 +172,7 @@ export class Sequence {
       visionExpert,
       spans: this.#spans.filter((span) => span.start < end && span.start + span.length > start),
       draw: end < this.#length ? undefined : this.#nextDraw(),
-      ...(isScored && { scoring: { nextIds: this.#scoredIds(start, end), topCount: promptLogprobCount } }),
+      ...(topCount !== undefined && { scoring: { nextIds: this.#scoredIds(start, end), topCount } }),
     };
   }
 

@@ -1,7 +1,7 @@
 // ERNIE-4.5-VL on sessions: what the engine calls to compute a step.
 
 import { join } from "node:path";
-import { entriesOf, type Batch, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
+import { entriesOf, type Batch, type KvPages, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
 import type { DataType } from "../core/data-type.ts";
 import { UserError } from "../core/errors.ts";
 import { graphFiles } from "../core/graph-io.ts";
@@ -26,6 +26,8 @@ export type ErnieModelOptions = {
   readonly threadCount: number;
   readonly slotCount: number;
   readonly slotCapacity: number;
+  /** Memory that the slots share, see `kvPageTokens`; without it each has its own from the beginning. */
+  readonly kvPages?: KvPages | undefined;
   /** Makes the KV cache one of int8; without them it has the type of the activations. */
   readonly kvScales?: KvScales | undefined;
   /** The longest prefill chunk that will come. */
@@ -41,6 +43,7 @@ export type ErnieModelOptions = {
 export class ErnieModel implements ModelRunner {
   readonly slotCount: number;
   readonly slotCapacity: number;
+  readonly pages: KvPages;
   readonly maxPatches: number;
   readonly routing: RoutingShape | undefined;
   readonly #runtime: Runtime;
@@ -55,6 +58,7 @@ export class ErnieModel implements ModelRunner {
   constructor(runtime: Runtime, folder: string, config: ModelConfig, dtype: DataType, options: ErnieModelOptions) {
     this.slotCount = options.slotCount;
     this.slotCapacity = options.slotCapacity;
+    this.pages = options.kvPages ?? { tokens: options.slotCapacity, count: options.slotCount };
     this.maxPatches = Math.floor(config.image.maxPixels / config.vision.patchSize ** 2);
     this.routing = options.routingDecoder && routingShape(config.moe);
     this.#runtime = runtime;
@@ -72,12 +76,24 @@ export class ErnieModel implements ModelRunner {
   warmUp(onProgress: (done: number, total: number) => void = () => {}): void {
     if (this.#runtime.device.kind === "cpu") return;
     const encode = (): void => this.#parts.vision.run(this.#largestPicture).dispose();
-    const batches = warmUpBatches(this, this.#prefillChunkTokens).map((batch) => (): void => void this.step(batch));
+    const batches = warmUpBatches(this, this.#prefillChunkTokens).map((batch) => (): void => {
+      this.#giveMemoryFor(batch);
+      this.step(batch);
+    });
     const steps = [encode, ...batches];
     onProgress(0, steps.length);
     for (const [i, step] of steps.entries()) {
       whereMemorySuffices("cuda", step);
       onProgress(i + 1, steps.length);
+    }
+    this.#giveMemoryFor(undefined);
+  }
+
+  /** To the slots of this batch, and no others. */
+  #giveMemoryFor(batch: Batch | undefined): void {
+    const ends = new Map(batch && entriesOf(batch).map(({ slot, start, tokenIds }) => [slot, start + tokenIds.length]));
+    for (let slot = 0; slot < this.slotCount; slot++) {
+      this.resizeSlot(slot as SlotId, Math.ceil((ends.get(slot as SlotId) ?? 0) / this.pages.tokens));
     }
   }
 
@@ -110,6 +126,10 @@ export class ErnieModel implements ModelRunner {
     return this.#parts.cache.read(slot, block, length);
   }
 
+  resizeSlot(slot: SlotId, pageCount: number): void {
+    this.#parts.cache.resize(slot, pageCount);
+  }
+
   swapSlots(a: SlotId, lengthA: number, b: SlotId, lengthB: number): void {
     this.#parts.cache.swap(a, lengthA, b, lengthB);
   }
@@ -139,7 +159,7 @@ function load(
   dtype: DataType,
   options: ErnieModelOptions,
 ): Parts & { readonly owned: Owned } {
-  const { threadCount, slotCount, slotCapacity, prefillChunkTokens, kvScales, routingDecoder } = options;
+  const { threadCount, slotCount, slotCapacity, kvPages, prefillChunkTokens, kvScales, routingDecoder } = options;
   const capturesGraphs = runtime.device.kind === "cuda" && options.cudaGraphs !== false;
   const customOpsLibrary = findKernelLibrary();
   return buildOwned((owned) => {
@@ -152,7 +172,7 @@ function load(
     const visionSession = open(graphFiles.vision, { threadCount });
     // Each session has threads of its own that go on spinning for a while after a run; a second pool would take turns with them.
     const samplerSession = open(graphFiles.sampler, { threadCount: 1 });
-    const size = { slotCount, capacity: slotCapacity };
+    const size = { slotCount, capacity: slotCapacity, pages: kvPages };
     const cache = owned.add(new KvCache(runtime, decoderSession, config.text, kvScales ?? dtype, size));
     const vision = owned.add(new VisionEncoder(runtime, visionSession, config, dtype, options.imageCacheBytes));
     const routing = routingDecoder && owned.add(new RoutingOutput(runtime, config.moe, Math.max(prefillChunkTokens, slotCount)));

@@ -1,5 +1,6 @@
-// How many KV slots of which length fit into memory.
+// How many KV slots of which length fit into memory, and whether they share it.
 
+import type { KvPages } from "../core/batch.ts";
 import { UserError } from "../core/errors.ts";
 
 export type KvBudgetRequest = {
@@ -11,14 +12,31 @@ export type KvBudgetRequest = {
   /** What the operator asked for, if anything. */
   readonly maxModelLength: number | undefined;
   readonly maxSequences: number | undefined;
+  /** Slots where the memory suffices, unless told otherwise. */
+  readonly defaultSequences: number;
+  /** How slots may share their memory; undefined where they cannot. */
+  readonly sharing: KvSharing | undefined;
   /** The cache has another type, so that int8 would be a way out. */
   readonly canBeInt8: boolean;
 };
 
-export type KvBudget = { readonly slotCount: number; readonly capacity: number; readonly bytes: number };
+export type KvSharing = {
+  readonly pageTokens: number;
+  /** The most tokens of all slots that kernels find their way among. */
+  readonly addressableTokens: number;
+  /** Whether the system has addresses for so many tokens. */
+  readonly canAddress: (tokens: number) => boolean;
+};
 
-/** The most, unless told otherwise. */
-export const defaultSequences = 16;
+export type KvBudget = {
+  readonly slotCount: number;
+  /** Tokens of the longest sequence. */
+  readonly capacity: number;
+  readonly bytes: number;
+  /** What the slots share; absent: each has memory for its capacity. */
+  readonly pages?: KvPages;
+};
+
 /** Rather than slots shorter than this, fewer of them; unless the operator chose the length. */
 const comfortableLength = 32_768;
 /** Rather than fewer slots than this, shorter ones. */
@@ -26,15 +44,43 @@ const fewestSequences = 4;
 /** Nothing shorter unless the operator chose the length: a picture and a question would not fit. */
 const shortestLength = 1024;
 
-/**
- * Explicit wishes are taken literally or refused. Otherwise 16 slots of the model's whole context; where memory is short, shorter
- * ones, down to 32,768 tokens, then fewer, down to 4, then still shorter ones, down to 1024 tokens, then fewer.
- */
+/** Explicit wishes are taken literally or refused. What does not fit side by side shares the memory, where that can be done. */
 export function planKvBudget(request: KvBudgetRequest): KvBudget {
-  const { budgetBytes, bytesPerToken, modelMaxLength, maxModelLength, maxSequences } = request;
+  const { modelMaxLength, maxModelLength } = request;
   if (maxModelLength !== undefined && maxModelLength > modelMaxLength) {
     throw new UserError(`--max-model-len is ${maxModelLength}, but this model goes up to ${modelMaxLength}; ask for less`);
   }
+  return planShared(request) ?? planApart(request);
+}
+
+/**
+ * As many slots as are wished for, each as long as wished or as the memory, of which each takes what it uses. Undefined where all fit without
+ * sharing, where a slot would be no longer than a page, so that nothing is won, or where there are too few pages.
+ */
+function planShared(request: KvBudgetRequest): KvBudget | undefined {
+  const { budgetBytes, bytesPerToken, modelMaxLength, maxModelLength, maxSequences, defaultSequences, sharing } = request;
+  if (!sharing) return undefined;
+  const { pageTokens, addressableTokens, canAddress } = sharing;
+  const tokens = Math.floor(budgetBytes / bytesPerToken);
+  if ((maxSequences ?? defaultSequences) * (maxModelLength ?? modelMaxLength) <= tokens) return undefined;
+  const pageCount = Math.floor(tokens / pageTokens);
+  const slotCount = maxSequences ?? Math.min(defaultSequences, pageCount);
+  const longest = Math.min(pageCount, Math.floor(addressableTokens / slotCount / pageTokens)) * pageTokens;
+  const capacity = maxModelLength ?? Math.min(modelMaxLength, longest);
+  const isEnough = capacity <= longest && slotCount <= pageCount && slotCount >= (maxSequences ?? fewestSequences);
+  const isUseful = capacity > pageTokens && capacity >= (maxModelLength ?? shortestLength);
+  const addressed = slotCount * Math.ceil(capacity / pageTokens) * pageTokens;
+  if (!isEnough || !isUseful || !canAddress(addressed)) return undefined;
+  const pages = { tokens: pageTokens, count: Math.min(pageCount, addressed / pageTokens) };
+  return { slotCount, capacity, bytes: pages.count * pageTokens * bytesPerToken, pages };
+}
+
+/**
+ * Without wishes the default number of slots, each of the model's whole context; where memory is short, shorter ones, down to 32,768 tokens,
+ * then fewer, down to 4, then still shorter ones, down to 1024 tokens, then fewer.
+ */
+function planApart(request: KvBudgetRequest): KvBudget {
+  const { budgetBytes, bytesPerToken, modelMaxLength, maxModelLength, maxSequences, defaultSequences } = request;
   const tokens = Math.floor(budgetBytes / bytesPerToken);
   const lengthOf = (length: number) => maxModelLength ?? Math.min(modelMaxLength, length);
   const slotsOf = (length: number) => Math.max(1, Math.floor(tokens / lengthOf(length)));

@@ -1,15 +1,16 @@
-// The memory behind the KV slots: per layer one block for keys and one for values, [slots, kvHeads, capacity, headDim].
+// The keys and values of the KV slots: per layer one block for keys and one for values, [slots, kvHeads, capacity, headDim].
 
 import { elementBytes, type DataType } from "../core/data-type.ts";
 import { assert } from "../core/errors.ts";
 import { decoderIo } from "../core/graph-io.ts";
 import { fromBfloat16, fromFloat16 } from "../core/half.ts";
 import type { TextConfig } from "../core/model-config.ts";
-import type { Memory, RowPlace } from "../runtime/device.ts";
+import type { Memory, Place, RowPlace } from "../runtime/device.ts";
 import { Mirror } from "../runtime/mirror.ts";
 import { buildOwned, type Owned } from "../runtime/owned.ts";
 import type { Runtime, Tensor } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
+import { KvMemory, type KvSize } from "./kv-memory.ts";
 import { typedArray } from "./tensor-buffer.ts";
 
 /** Bytes that one token takes in a slot. */
@@ -24,44 +25,39 @@ export type KvScales = Float32Array;
 const maxScratchBytes = 16 << 20;
 
 export class KvCache {
-  readonly slotCount: number;
+  /** Tokens that the graph's inputs have room for in a slot. */
   readonly capacity: number;
+  readonly slotCount: number;
   readonly #runtime: Runtime;
   readonly #session: Session;
   readonly #config: TextConfig;
   readonly #dtype: DataType;
   readonly #owned: Owned;
   /** For each layer its keys, then its values. */
-  readonly #blocks: readonly Memory[];
+  readonly #memory: KvMemory;
   readonly #scratch: Memory;
   readonly #scales: Memory | undefined;
 
   /** `type` is that of the activations, or the scales of an int8 cache. */
-  constructor(
-    runtime: Runtime,
-    session: Session,
-    config: TextConfig,
-    type: DataType | KvScales,
-    size: { readonly slotCount: number; readonly capacity: number },
-  ) {
+  constructor(runtime: Runtime, session: Session, config: TextConfig, type: DataType | KvScales, size: KvSize) {
     const dtype = typeof type === "string" ? type : "int8";
     this.slotCount = size.slotCount;
-    this.capacity = size.capacity;
     this.#runtime = runtime;
     this.#session = session;
     this.#config = config;
     this.#dtype = dtype;
     const { device } = runtime;
-    const { owned, blocks, scratch, scales } = buildOwned((owned) => ({
-      blocks: Array.from({ length: 2 * config.layerCount }, () => owned.add(device.allocate(size.slotCount * this.#slotBytes))),
-      scratch: owned.add(device.allocate(Math.min(maxScratchBytes, this.#slotBytes))),
-      scales: typeof type === "string" ? undefined : uploadScales(owned.add(new Mirror(device, type.byteLength)), type),
-    }));
-    [this.#owned, this.#blocks, this.#scratch, this.#scales] = [owned, blocks, scratch, scales];
-    if (device.kind === "cpu") return; // would touch all of it, and the pages of an empty slot cost nothing
-    // Warming up reads what nobody has written: it must at least be numbers.
-    for (const block of blocks) device.zero(block);
-    device.synchronize();
+    const layout = { blockCount: 2 * config.layerCount, headCount: config.kvHeadCount, tokenBytes: this.#tokenBytes };
+    const { owned, memory, scratch, scales } = buildOwned((owned) => {
+      const memory = owned.add(new KvMemory(device, layout, size));
+      return {
+        memory,
+        scratch: owned.add(device.allocate(Math.min(maxScratchBytes, memory.slotBytes))),
+        scales: typeof type === "string" ? undefined : uploadScales(owned.add(new Mirror(device, type.byteLength)), type),
+      };
+    });
+    this.capacity = memory.slotTokens;
+    [this.#owned, this.#memory, this.#scratch, this.#scales] = [owned, memory, scratch, scales];
   }
 
   /** A new binding of the decoder whose caches are the slots [first, first + count), read and written in place. */
@@ -70,9 +66,10 @@ export class KvCache {
     const { kvHeadCount, headDim, layerCount } = this.#config;
     const shape = [count, kvHeadCount, this.capacity, headDim];
     for (let layer = 0; layer < layerCount; layer++) {
-      const [keys, values] = [2 * layer, 2 * layer + 1].map((i) =>
-        this.#tensor(this.#blocks[i]!, this.#dtype, shape, first * this.#slotBytes),
-      ) as [Tensor, Tensor];
+      const [keys, values] = [2 * layer, 2 * layer + 1].map((i) => this.#tensor(this.#memory.blockAt(i, first), this.#dtype, shape)) as [
+        Tensor,
+        Tensor,
+      ];
       binding.input(decoderIo.pastKey(layer), keys);
       binding.output(decoderIo.presentKey(layer), keys);
       binding.input(decoderIo.pastValue(layer), values);
@@ -80,7 +77,7 @@ export class KvCache {
       if (!this.#scales) continue;
       const scaleBytes = kvHeadCount * headDim * elementBytes.float32;
       const [keyScale, valueScale] = [2 * layer, 2 * layer + 1].map((i) =>
-        this.#tensor(this.#scales!, "float32", [1, kvHeadCount, 1, headDim], i * scaleBytes),
+        this.#tensor({ memory: this.#scales!, offset: i * scaleBytes }, "float32", [1, kvHeadCount, 1, headDim]),
       ) as [Tensor, Tensor];
       binding.input(decoderIo.keyScale(layer), keyScale);
       binding.input(decoderIo.valueScale(layer), valueScale);
@@ -99,7 +96,7 @@ export class KvCache {
     const mirror = new Mirror(device, kvHeadCount * rowBytes);
     try {
       const target = { memory: mirror.device, offset: 0, pitch: rowBytes };
-      this.#copyTokens(target, this.#at(this.#blocks[block]!, slot, 0), length);
+      this.#copyTokens(target, this.#memory.tokensAt(block, slot, 0), length);
       mirror.download(kvHeadCount * rowBytes);
       device.synchronize();
       const values = typedArray(mirror.host, this.#dtype, 0, kvHeadCount * length * headDim);
@@ -111,24 +108,32 @@ export class KvCache {
     }
   }
 
+  /** Gives a slot memory for its first `pageCount` pages, or takes what lies beyond; nothing to do where it has it for good. */
+  resize(slot: number, pageCount: number): void {
+    this.#memory.resize(slot, pageCount);
+  }
+
   /** The first `length` tokens of slot `from` also in slot `to`. */
   copy(from: number, to: number, length: number): void {
-    for (const block of this.#blocks) this.#copyTokens(this.#at(block, to, 0), this.#at(block, from, 0), length);
+    for (let block = 0; block < this.#blockCount; block++) {
+      this.#copyTokens(this.#memory.tokensAt(block, to, 0), this.#memory.tokensAt(block, from, 0), length);
+    }
   }
 
   swap(a: number, lengthA: number, b: number, lengthB: number): void {
-    const length = Math.max(lengthA, lengthB);
+    const length = Math.min(Math.max(lengthA, lengthB), this.#memory.commonTokens(a, b));
     const pieceLength = Math.floor(this.#scratch.byteLength / (this.#config.kvHeadCount * this.#tokenBytes));
-    for (const block of this.#blocks) {
+    for (let block = 0; block < this.#blockCount; block++) {
       for (let start = 0; start < length; start += pieceLength) {
         const count = Math.min(pieceLength, length - start);
-        const [inA, inB] = [this.#at(block, a, start), this.#at(block, b, start)];
+        const [inA, inB] = [this.#memory.tokensAt(block, a, start), this.#memory.tokensAt(block, b, start)];
         const aside = { memory: this.#scratch, offset: 0, pitch: count * this.#tokenBytes };
         this.#copyTokens(aside, inA, count);
         this.#copyTokens(inA, inB, count);
         this.#copyTokens(inB, aside, count);
       }
     }
+    this.#memory.exchangeTails(a, b);
   }
 
   dispose(): void {
@@ -136,8 +141,8 @@ export class KvCache {
   }
 
   /** Lives as long as the cache. */
-  #tensor(memory: Memory, dtype: DataType, shape: readonly number[], byteOffset: number): Tensor {
-    const tensor = this.#runtime.createTensor(memory, dtype, shape, byteOffset);
+  #tensor({ memory, offset }: Place, dtype: DataType, shape: readonly number[]): Tensor {
+    const tensor = this.#runtime.createTensor(memory, dtype, shape, offset);
     this.#owned.add({ dispose: () => this.#runtime.releaseTensor(tensor) });
     return tensor;
   }
@@ -147,13 +152,8 @@ export class KvCache {
     return this.#config.headDim * elementBytes[this.#dtype];
   }
 
-  get #slotBytes(): number {
-    return this.#config.kvHeadCount * this.capacity * this.#tokenBytes;
-  }
-
-  /** Token `start` of a slot, in each of its heads. */
-  #at(block: Memory, slot: number, start: number): RowPlace {
-    return { memory: block, offset: slot * this.#slotBytes + start * this.#tokenBytes, pitch: this.capacity * this.#tokenBytes };
+  get #blockCount(): number {
+    return 2 * this.#config.layerCount;
   }
 
   #copyTokens(to: RowPlace, from: RowPlace, count: number): void {

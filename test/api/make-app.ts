@@ -70,7 +70,7 @@ export function makeApp(
       decode: (ids) => String.fromCodePoint(...ids.map((id) => id % 0x11_0000)),
     },
   };
-  const stats = { running: 0, waiting: 0, slotsUsed: 0 };
+  const stats = { running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0, preemptions: 0 };
   const metrics = new ServerMetrics({ modelId: "ernie", slotCount: 4, stats: () => stats });
   const app = createApp(service, {
     modelId: "ernie",

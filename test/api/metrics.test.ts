@@ -142,14 +142,15 @@ describe("a failure", () => {
 describe("the engine", () => {
   test("is shown as it is when asked", async () => {
     const { metrics, stats } = makeApp();
-    Object.assign(stats, { running: 3, waiting: 2, slotsUsed: 3 });
+    Object.assign(stats, { running: 3, waiting: 2, slotsUsed: 3, kvCacheUsage: 0.75, preemptions: 7 });
     const busy = parseMetrics(await metrics.expose());
-    Object.assign(stats, { running: 0, waiting: 0, slotsUsed: 0 });
+    Object.assign(stats, { running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0 });
     const idle = parseMetrics(await metrics.expose());
 
     expect(busy("ernie_vl_num_requests_running")).toBe(3);
     expect(busy("vllm:num_requests_waiting")).toBe(2);
     expect(busy("vllm:kv_cache_usage_perc")).toBe(0.75);
+    expect([busy, idle].map((metric) => metric("vllm:num_preemptions_total"))).toEqual([7, 7]);
     expect(busy("ernie_vl_slots")).toBe(4);
     for (const name of ["num_requests_running", "num_requests_waiting", "slots_used", "kv_cache_usage_perc"]) {
       expect(idle(`ernie_vl_${name}`)).toBe(0);
@@ -198,7 +199,11 @@ describe("vLLM's names", () => {
 
 describe("GET /metrics", () => {
   test("is Prometheus's text format, names of odd models escaped", async () => {
-    const metrics = new ServerMetrics({ modelId: 'a "b" \\ c\nd', slotCount: 1, stats: () => ({ running: 0, waiting: 0, slotsUsed: 0 }) });
+    const metrics = new ServerMetrics({
+      modelId: 'a "b" \\ c\nd',
+      slotCount: 1,
+      stats: () => ({ running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0, preemptions: 0 }),
+    });
     const { app } = makeApp(helloEvents, { metrics });
     await ask(app);
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { ComputeDevice } from "../../src/cli/choose-device.ts";
-import { describeMemory, imageCacheBytes, planMemory, type MemoryWishes } from "../../src/cli/memory-plan.ts";
+import { describeMemory, imageCacheBytes, planMemory } from "../../src/cli/memory-plan.ts";
+import type { MemoryWishes } from "../../src/cli/memory-wishes.ts";
 import { workspaceBytes } from "../../src/cli/memory-report.ts";
 import { openSynthetic } from "../../src/convert/synthetic.ts";
 import { UserError } from "../../src/core/errors.ts";
@@ -20,9 +21,15 @@ function gpuOf(totalGibibytes: number, freeGibibytes = totalGibibytes): ComputeD
     driverVersion: "13.0",
     runtimeVersion: "13.0",
     providerPath: "",
-    pageBytes: 2 ** 21,
+    pageBytes: undefined,
   };
   return { kind: "cuda", gpu: { ...gpu, totalBytes, freeBytes: freeGibibytes * gibibyte } };
+}
+
+/** A GPU of which slots share the memory. */
+function sharedGpuOf(totalGibibytes: number): ComputeDevice {
+  const device = gpuOf(totalGibibytes);
+  return device.kind === "cuda" ? { ...device, gpu: { ...device.gpu, pageBytes: 2 ** 21 } } : device;
 }
 
 function plan(device: ComputeDevice, wishes: Partial<MemoryWishes> = {}, hostBytes = 0) {
@@ -103,6 +110,38 @@ describe("on a GPU", () => {
   });
 });
 
+describe("on a GPU that puts memory to addresses page by page", () => {
+  test("32 sequences share the memory, each up to the model's whole context, in pages of 8,192 tokens", () => {
+    const { kv, usableBytes, workspaceBytes: workspace } = plan(sharedGpuOf(80));
+
+    expect(kv).toMatchObject({ slotCount: 32, capacity: 131_072, pages: { tokens: 8192 } });
+    const left = usableBytes - weightBytes - workspace;
+    expect(left - kv.bytes).toBeLessThan(8192 * perToken.bf16);
+    expect(kv.bytes).toBe(kv.pages!.count * 8192 * perToken.bf16);
+    expect(plan(sharedGpuOf(80), { maxSequences: 100 }).kv).toMatchObject({ slotCount: 100, capacity: 40_960 });
+  });
+
+  test("where there are few pages, each slot has its own memory", () => {
+    const { kv } = plan(sharedGpuOf(24));
+
+    expect(kv.pages).toBeUndefined();
+    expect(kv).toMatchObject({ slotCount: 4 });
+  });
+
+  test("an int8 cache is not shared: it is written out whole", () => {
+    const { kv } = plan(sharedGpuOf(80), { kvCacheType: "int8" });
+
+    expect(kv.pages).toBeUndefined();
+    expect(kv.slotCount).toBe(16);
+  });
+
+  test("the start says so", () => {
+    const { context } = describeMemory(plan(sharedGpuOf(80)), { config, settings: int4 });
+
+    expect(context).toMatch(/^32 sequences of up to 131072 tokens, \d+ together, KV cache \d+\.\d GiB, 56\.0 KiB a token in bfloat16$/);
+  });
+});
+
 describe("on a CPU", () => {
   const cpu = { kind: "cpu" } as const;
 
@@ -111,7 +150,15 @@ describe("on a CPU", () => {
 
     const left = 64 * gibibyte - weightBytes - workspace;
     expect(kv.bytes).toBeLessThanOrEqual(left / 2);
-    expect(left / 2 - kv.bytes).toBeLessThan(kv.slotCount * perToken.bf16);
+    expect(left / 2 - kv.bytes).toBeLessThan(kv.pages!.tokens * perToken.bf16);
+  });
+
+  test("slots share it in pages of 64 KiB for each head, so that one may have it all", () => {
+    const { kv } = plan(cpu, {}, 24 * gibibyte);
+
+    expect(kv.pages!.tokens).toBe(65_536 / (128 * 2));
+    expect(kv).toMatchObject({ slotCount: 16, capacity: kv.pages!.count * kv.pages!.tokens });
+    expect(plan(cpu, {}, 512 * gibibyte).kv).toEqual({ slotCount: 16, capacity: 131_072, bytes: 16 * 131_072 * perToken.bf16 });
   });
 
   test("too little memory is refused with the numbers", () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { DeviceChoice } from "../../src/cli/options.ts";
-import { defaultMemoryWishes } from "../../src/cli/memory-plan.ts";
+import { defaultMemoryWishes } from "../../src/cli/memory-wishes.ts";
 import { planStart, type StartWishes } from "../../src/cli/plan-start.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { UserError } from "../../src/core/errors.ts";

@@ -88,7 +88,8 @@ describe("a client over a message channel", () => {
   test("knows the engine's counts", async () => {
     const { client } = await connect();
     await collect(client, makeRequest([1, 2, 3], { maxTokens: 5 }));
-    expect(client.stats()).toEqual({ running: 0, waiting: 0, slotsUsed: 0, steps: 5, prefillTokens: 3, cachedTokens: 0, decodeTokens: 4 });
+    const now = { running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0 };
+    expect(client.stats()).toEqual({ ...now, steps: 5, prefillTokens: 3, cachedTokens: 0, decodeTokens: 4, preemptions: 0 });
   });
 
   test("tells of each step", async () => {

@@ -5,6 +5,7 @@ import {
   entriesOf,
   type Batch,
   type BatchEntry,
+  type KvPages,
   maxScoredTokens,
   type ModelRunner,
   type PromptScoring,
@@ -23,6 +24,8 @@ export const endToken = 0;
 export type FakeModelOptions = {
   slotCount?: number;
   slotCapacity?: number;
+  /** Memory that the slots share; unless told, each has its own. */
+  pages?: KvPages;
   /** Pictures whose features are kept. */
   keptImages?: number;
   /** Chooses the next token from what the slot holds. */
@@ -32,15 +35,17 @@ export type FakeModelOptions = {
 export class FakeModel implements ModelRunner {
   readonly slotCount: number;
   readonly slotCapacity: number;
-  /** What was done, one line per call: `encode cat`, `prefill 0[0..5)`, `decode 0 1`, `swap 0 2`, `copy 0 → 1 (40)`. */
+  readonly pages: KvPages;
+  /** What was done, one line per call: `encode cat`, `prefill 0[0..5)`, `decode 0 1`, `swap 0 2`, `copy 0 → 1 (40)`, and, of shared memory, `resize 0 2`. */
   readonly log: string[] = [];
   /** The next call of this kind throws. */
-  failNext: "step" | "move" | "row" | undefined;
+  failNext: "step" | "move" | "row" | "resize" | undefined;
   /** Which entry of a step a failing row is, counted modulo their number. */
   rowToFail = 0;
   /** Called in the middle of each step. */
   onStep = (_batch: Batch): void => {};
   readonly #slots: number[][];
+  readonly #pageCounts: number[];
   readonly #keptImages: number;
   /** Of a film, two frames. */
   readonly maxPatches = 8;
@@ -50,12 +55,14 @@ export class FakeModel implements ModelRunner {
   #features: string[] = [];
   readonly #nextToken;
 
-  constructor({ slotCount = 4, slotCapacity = 64, keptImages = 2, nextToken = hashToken }: FakeModelOptions = {}) {
+  constructor({ slotCount = 4, slotCapacity = 64, pages, keptImages = 2, nextToken = hashToken }: FakeModelOptions = {}) {
     this.slotCount = slotCount;
     this.slotCapacity = slotCapacity;
     this.#keptImages = keptImages;
     this.#nextToken = nextToken;
+    this.pages = pages ?? { tokens: slotCapacity, count: slotCount };
     this.#slots = Array.from({ length: slotCount }, () => []);
+    this.#pageCounts = Array.from({ length: slotCount }, () => 0);
   }
 
   step(batch: Batch): StepResult {
@@ -70,7 +77,7 @@ export class FakeModel implements ModelRunner {
     this.onStep(batch);
     if (this.failNext === "step") {
       this.failNext = undefined;
-      for (const { slot, start } of entries) this.#slots[slot]!.splice(start, Infinity, ...garbage(this.slotCapacity - start));
+      for (const { slot, start } of entries) this.#slots[slot]!.splice(start, Infinity, ...garbage(this.#roomOf(slot) - start));
       throw new Error("the device is on fire");
     }
     if (batch.type === "encode") {
@@ -95,7 +102,7 @@ export class FakeModel implements ModelRunner {
   }
 
   #remember(hash: string): void {
-    this.#features = [...this.#features, hash].slice(-this.#keptImages);
+    this.#features = this.#keptImages === 0 ? [] : [...this.#features, hash].slice(-this.#keptImages);
   }
 
   #score({ slot, start, tokenIds }: BatchEntry, { nextIds }: PromptScoring): number[] {
@@ -125,24 +132,45 @@ export class FakeModel implements ModelRunner {
     this.log.push(`swap ${a} ${b}`);
     check(a !== b, "a slot is exchanged with another");
     const [cellsA, cellsB] = [this.#cells(a, lengthA), this.#cells(b, lengthB)];
+    this.#failMove(a, b);
     this.#slots[a] = cellsB;
     this.#slots[b] = cellsA;
-    this.#failMove(a, b);
+    [this.#pageCounts[a], this.#pageCounts[b]] = [this.#pageCounts[b]!, this.#pageCounts[a]!];
   }
 
   copySlot(from: SlotId, to: SlotId, length: number): void {
     this.log.push(`copy ${from} → ${to} (${length})`);
     check(from !== to, "a slot is copied to another");
-    this.#slots[to] = this.#cells(from, length);
     this.#failMove(from, to);
+    this.#slots[to] = this.#cells(from, length);
+    this.#checkMemory(to);
+  }
+
+  resizeSlot(slot: SlotId, pageCount: number): void {
+    if (this.pages.tokens < this.slotCapacity) this.log.push(`resize ${slot} ${pageCount}`);
+    if (this.failNext === "resize") {
+      this.failNext = undefined;
+      throw new Error("the memory is on fire");
+    }
+    this.#pageCounts[slot] = pageCount;
+    this.#slots[slot]!.splice(pageCount * this.pages.tokens);
+    check(pageCount * this.pages.tokens < this.slotCapacity + this.pages.tokens, "no slot gets more memory than it can use");
+    check(this.#pageCounts.reduce((sum, count) => sum + count, 0) <= this.pages.count, "slots get no more memory than there is");
+  }
+
+  #checkMemory(slot: SlotId): void {
+    check(this.#slots[slot]!.length <= this.#pageCounts[slot]! * this.pages.tokens, `slot ${slot} has memory for what it holds`);
   }
 
   #failMove(a: SlotId, b: SlotId): void {
     if (this.failNext !== "move") return;
     this.failNext = undefined;
-    this.#slots[a] = garbage(this.slotCapacity);
-    this.#slots[b] = garbage(this.slotCapacity);
+    for (const slot of [a, b]) this.#slots[slot] = garbage(this.#roomOf(slot));
     throw new Error("the copy engine is on fire");
+  }
+
+  #roomOf(slot: SlotId): number {
+    return Math.min(this.slotCapacity, this.#pageCounts[slot]! * this.pages.tokens);
   }
 
   #cells(slot: SlotId, length: number): number[] {
@@ -156,6 +184,7 @@ export class FakeModel implements ModelRunner {
     const cells = [...this.#cells(slot, start), ...cellsOf(entry)];
     check(tokenIds.length > 0 && cells.length <= this.slotCapacity, "a step computes at least one token and stays within the slot");
     this.#slots[slot] = cells;
+    this.#checkMemory(slot);
     if (!draw) return undefined;
     const tokenId = this.#nextToken(cells, draw.drawIndex);
     if (!draw.mask) return tokenId;

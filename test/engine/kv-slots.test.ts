@@ -13,8 +13,10 @@ function makeSlots(slotCount: number) {
   const memory = {
     slotCount,
     slotCapacity,
+    pages: { tokens: slotCapacity, count: slotCount },
     isBroken: false as boolean,
     swapSlots: (a: SlotId, lengthA: number, b: SlotId, lengthB: number) => move(`swap ${a}:${lengthA} ${b}:${lengthB}`),
+    resizeSlot: () => {},
     copySlot: (from: SlotId, to: SlotId, length: number) => move(`copy ${from} → ${to}:${length}`),
   } satisfies SlotMemory & { isBroken: boolean };
   const move = (line: string): void => {

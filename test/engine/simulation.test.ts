@@ -2,7 +2,7 @@
 // its request gets alone, everybody ends once, nobody waits for ever, no slot is lost, and nothing crosses from one client to another.
 
 import { describe, expect, test } from "vitest";
-import { maxScoredTokens } from "../../src/core/batch.ts";
+import { maxScoredTokens, type KvPages } from "../../src/core/batch.ts";
 import { RequestError } from "../../src/core/errors.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
 import type { TokenConstraint } from "../../src/core/token-constraint.ts";
@@ -28,7 +28,7 @@ type Client = {
 };
 
 const clientIds = [undefined, "ann", "bob", "eve"];
-const faults = ["step", "move", "row"] as const;
+const faults = ["resize", "step", "move", "row"] as const;
 
 /** Allows every token, but its masks are late. */
 class AnyToken implements TokenConstraint {
@@ -72,7 +72,8 @@ class Simulation {
     let drawCount = 0;
     this.#random = (below) => Math.floor(randomUnit(seed, drawCount++) * below);
     this.#isFaulty = seed % 2 === 0;
-    this.model = new FakeModel({ slotCount: 1 + this.#random(5), slotCapacity: 30 + this.#random(60) });
+    const [slotCount, slotCapacity] = [1 + this.#random(5), 30 + this.#random(60)];
+    this.model = new FakeModel({ slotCount, slotCapacity, ...(this.#random(2) === 0 && { pages: this.#scarcePages(slotCapacity) }) });
     this.#engine = new Engine(this.model, { prefillChunkTokens: 1 + this.#random(30), maxWaiting: 1 + this.#random(6) });
     this.model.onStep = () => {
       if (this.#random(15) === 0) this.#abortSomebody();
@@ -91,14 +92,24 @@ class Simulation {
       check(i < 2000, "all answers end");
       this.#step();
     }
-    const { running, waiting, slotsUsed } = this.#engine.stats();
-    check(running === 0 && waiting === 0 && slotsUsed === 0, "nothing is left");
+    const { running, waiting, slotsUsed, kvCacheUsage } = this.#engine.stats();
+    check(running === 0 && waiting === 0 && slotsUsed === 0 && kvCacheUsage === 0, "nothing is left");
     for (const client of this.clients.values()) this.#checkAnswer(client);
+  }
+
+  /** What one slot takes, or a little more. */
+  #scarcePages(slotCapacity: number): KvPages {
+    const tokens = 1 + this.#random(this.#random(2) === 0 ? 6 : slotCapacity);
+    return { tokens, count: Math.ceil(slotCapacity / tokens) + this.#random(3) };
   }
 
   #injectFault(): void {
     this.model.failNext = faults[this.#random(faults.length)];
     this.model.rowToFail = this.#random(5);
+  }
+
+  get preemptions(): number {
+    return this.#engine.stats().preemptions;
   }
 
   #arrive(): void {
@@ -223,10 +234,10 @@ function check(condition: boolean, promise: string): void {
   if (!condition) throw new Error(`broken promise: ${promise}`);
 }
 
-const scenariosPerBlock = 1000;
+const scenariosPerBlock = 1200;
 
 describe("random traffic", () => {
-  test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])("ends well in a thousand scenarios (%s)", (block) => {
+  test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])("ends well in 1,200 scenarios (%s)", (block) => {
     const ends = {
       finished: 0,
       failed: 0,
@@ -242,6 +253,8 @@ describe("random traffic", () => {
       swap: 0,
       copy: 0,
       encode: 0,
+      resize: 0,
+      preempted: 0,
     };
     for (let seed = block * scenariosPerBlock; seed < (block + 1) * scenariosPerBlock; seed++) {
       const simulation = new Simulation(seed);
@@ -261,8 +274,9 @@ describe("random traffic", () => {
         if (reason.includes("not finite")) ends.row++;
       }
       ends.refused += simulation.refusedCount;
+      ends.preempted += simulation.preemptions;
       for (const line of simulation.model.log) {
-        for (const action of ["swap", "copy", "encode"] as const) if (line.startsWith(action)) ends[action]++;
+        for (const action of ["swap", "copy", "encode", "resize"] as const) if (line.startsWith(action)) ends[action]++;
       }
     }
     // The scenarios are worth nothing when something never happens in them.

@@ -11,6 +11,8 @@ function plan(budgetTokens: number, wishes: Partial<KvBudgetRequest> = {}) {
     modelMaxLength: 8000,
     maxModelLength: undefined,
     maxSequences: undefined,
+    defaultSequences: 16,
+    sharing: undefined,
     canBeInt8: true,
     ...wishes,
   });
@@ -110,4 +112,97 @@ test("a plan never exceeds the budget or the model, and keeps every wish", () =>
       if (maxModelLength !== undefined) expect(planned.capacity).toBe(maxModelLength);
     }),
   );
+});
+
+describe("slots that can share their memory, in pages of 100 tokens", () => {
+  const sharing = { pageTokens: 100, addressableTokens: Infinity, canAddress: () => true };
+  const shared = (budgetTokens: number, wishes: Partial<KvBudgetRequest> = {}) => plan(budgetTokens, { sharing, ...wishes });
+
+  test.each([
+    ["all fit side by side: nothing is shared", 128_000, {}, { slotCount: 16, capacity: 8000, bytes: 12_800_000 }],
+    [
+      "one page less: each may still have the whole context",
+      127_999,
+      {},
+      { slotCount: 16, capacity: 8000, pages: { tokens: 100, count: 1279 } },
+    ],
+    ["one whole context", 8000, {}, { slotCount: 16, capacity: 8000, pages: { tokens: 100, count: 80 } }],
+    ["less: what there is, for whoever needs it", 7999, {}, { slotCount: 16, capacity: 7900, pages: { tokens: 100, count: 79 } }],
+    ["few pages: no more slots than those", 1100, {}, { slotCount: 11, capacity: 1100, pages: { tokens: 100, count: 11 } }],
+    [
+      "a wished length and number that share",
+      8000,
+      { maxSequences: 64, maxModelLength: 5000 },
+      { slotCount: 64, capacity: 5000, pages: { tokens: 100, count: 80 } },
+    ],
+    [
+      "a wished length, not of whole pages",
+      4000,
+      { maxModelLength: 350 },
+      { slotCount: 16, capacity: 350, pages: { tokens: 100, count: 40 } },
+    ],
+    [
+      "no more memory than the slots can use",
+      3200,
+      { maxSequences: 2, maxModelLength: 1601 },
+      { slotCount: 2, capacity: 1601, pages: { tokens: 100, count: 32 } },
+    ],
+  ] as const)("%s", (_, budget, wishes, expected) => {
+    expect(shared(budget, wishes)).toMatchObject(expected);
+    expect(shared(budget, wishes).pages).toEqual("pages" in expected ? expected.pages : undefined);
+  });
+
+  test.each([
+    ["slots no longer than a page", 1590, { maxModelLength: 100 }, { slotCount: 15, capacity: 100 }],
+    ["too few pages for four slots", 399, { modelMaxLength: 350 }, { slotCount: 1, capacity: 350 }],
+    [
+      "a system that gives no more addresses than it has memory",
+      32_000,
+      { sharing: { ...sharing, canAddress: () => false } },
+      { slotCount: 4, capacity: 8000 },
+    ],
+  ] as const)("%s have their memory for themselves", (_, budget, wishes, expected) => {
+    expect(shared(budget, wishes)).toEqual({ ...expected, bytes: expected.slotCount * expected.capacity * 100 });
+  });
+
+  test("addresses are asked for in whole pages of all slots", () => {
+    const asked: number[] = [];
+    const canAddress = (tokens: number): boolean => asked.push(tokens) > 0;
+    plan(2000, { maxSequences: 3, maxModelLength: 1050, sharing: { ...sharing, canAddress } });
+    expect(asked).toEqual([3300]);
+  });
+
+  test("slots are no longer than kernels can address, all together", () => {
+    const limited = { sharing: { ...sharing, addressableTokens: 50_000 } };
+    expect(plan(60_000, limited)).toMatchObject({ slotCount: 16, capacity: 3100 });
+    expect(plan(60_000, { ...limited, maxSequences: 8 })).toMatchObject({ slotCount: 8, capacity: 6200 });
+    expect(() => plan(60_000, { ...limited, maxModelLength: 8000, maxSequences: 8 })).toThrow(/8 × 8000 tokens takes/);
+  });
+
+  test("wishes beyond the memory are refused with the numbers", () => {
+    expect(() => shared(4000, { maxModelLength: 4001 })).toThrow(/1 × 4001 tokens takes/);
+    expect(() => shared(4000, { maxSequences: 41, maxModelLength: 200 })).toThrow(/41 × 200 tokens takes/);
+  });
+
+  test("a plan never exceeds the budget or the model, has room for one whole sequence and a page for each, and keeps every wish", () => {
+    const wish = (max: number) => option(integer({ min: 1, max }), { nil: undefined });
+    assert(
+      property(integer({ min: 0, max: 100_000 }), wish(64), wish(8000), (budget, maxSequences, maxModelLength) => {
+        let planned;
+        try {
+          planned = shared(budget, { maxSequences, maxModelLength });
+        } catch (error) {
+          expect(error).toBeInstanceOf(UserError);
+          return;
+        }
+        const { slotCount, capacity, bytes, pages = { tokens: capacity, count: slotCount } } = planned;
+        expect(bytes).toBe(pages.count * pages.tokens * 100);
+        expect(bytes).toBeLessThanOrEqual(budget * 100);
+        expect(pages.count).toBeGreaterThanOrEqual(Math.max(slotCount, Math.ceil(capacity / pages.tokens)));
+        expect(capacity).toBeGreaterThanOrEqual(maxModelLength ?? 1024);
+        expect(capacity).toBeLessThanOrEqual(maxModelLength ?? 8000);
+        expect(slotCount).toBe(maxSequences ?? slotCount);
+      }),
+    );
+  });
 });

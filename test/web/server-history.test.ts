@@ -30,7 +30,11 @@ const empty: Snapshot = {
 };
 
 test("reads what the server's own registry writes", async () => {
-  const metrics = new ServerMetrics({ modelId: 'a "quoted" name', slotCount: 4, stats: () => ({ running: 3, waiting: 2, slotsUsed: 3 }) });
+  const metrics = new ServerMetrics({
+    modelId: 'a "quoted" name',
+    slotCount: 4,
+    stats: () => ({ running: 3, waiting: 2, slotsUsed: 3, kvCacheUsage: 0, preemptions: 0 }),
+  });
 
   expect(readSnapshot(await metrics.registry.metrics(), 7)).toEqual({ ...empty, atMs: 7, running: 3, waiting: 2, slotsUsed: 3 });
 });

@@ -1,0 +1,162 @@
+import { describe, expect, test } from "vitest";
+import type { SequenceId } from "../../src/engine/engine-protocol.ts";
+import { answerAlone, makeRequest } from "./fake-model.ts";
+import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
+
+/** Slots of 60 tokens that share `pageCount` pages of 10. */
+function makeScarce(pageCount: number, slotCount = 4) {
+  return makeEngine({ slotCount, slotCapacity: 60, pages: { tokens: 10, count: pageCount } }, { prefillChunkTokens: 100 });
+}
+
+type Made = ReturnType<typeof makeEngine>;
+
+function stepUntil({ engine }: Made, isReached: () => boolean) {
+  const events = [];
+  while (!isReached()) {
+    if (!engine.hasWork()) throw new Error("it was not reached");
+    events.push(...step(engine));
+  }
+  return events;
+}
+
+function tokensOf(events: Parameters<typeof eventsOf>[0], id: SequenceId): number[] {
+  return eventsOf(events, id).flatMap((event) => (event.type === "token" ? [event.tokenId] : []));
+}
+
+describe("slots that share their memory", () => {
+  test("get pages for the prompt when they are taken, and one by one as the answer grows", () => {
+    const { engine, model, submit } = makeScarce(6);
+    submit(count(1, 15), { maxTokens: 20 });
+    runToEnd(engine);
+
+    expect(model.log.filter((line) => line.startsWith("resize"))).toEqual(["resize 0 2", "resize 0 3", "resize 0 4"]);
+  });
+
+  test("are not given to a prompt that there is no memory for, though one is free", () => {
+    const made = makeScarce(6);
+    const [a, b] = [made.submit(count(1, 35), { maxTokens: 3 }), made.submit(count(100, 25))];
+    const before = step(made.engine);
+
+    expect(made.engine.stats()).toMatchObject({ running: 1, waiting: 1, kvCacheUsage: 4 / 6 });
+    const events = [...before, ...runToEnd(made.engine)];
+    const order = events.map(([id, { type }]) => `${id} ${type}`);
+    expect(order.indexOf(`${b} started`)).toBeGreaterThan(order.indexOf(`${a} finished`));
+  });
+
+  test("keep a page for those that may grow: who just came need not go again at once", () => {
+    const made = makeScarce(6);
+    made.submit(count(1, 25), { maxTokens: 30 });
+    made.submit(count(100, 25), { maxTokens: 3 });
+    step(made.engine);
+    expect(made.engine.stats()).toMatchObject({ running: 1, waiting: 1 });
+
+    const short = makeScarce(6);
+    short.submit(count(1, 25), { maxTokens: 4 });
+    short.submit(count(100, 25), { maxTokens: 3 });
+    step(short.engine);
+    expect(short.engine.stats()).toMatchObject({ running: 2, waiting: 0 });
+  });
+
+  test("go from the youngest to the older ones; its answer is the same, and it starts once", () => {
+    const made = makeScarce(7);
+    const requests = [count(1, 15), count(100, 15), count(200, 15)].map((content) => makeRequest(content, { maxTokens: 30 }));
+    const ids = requests.map(({ prompt }) => made.submit([...prompt.tokenIds], { maxTokens: 30 }));
+    const events = runToEnd(made.engine);
+
+    expect(made.engine.stats().preemptions).toBeGreaterThan(0);
+    for (const [i, id] of ids.entries()) {
+      expect(tokensOf(events, id)).toEqual(answerAlone(requests[i]!, 60));
+      expect(eventsOf(events, id).filter(({ type }) => type === "started")).toHaveLength(1);
+    }
+    const ends = events.filter(([, { type }]) => type === "finished").map(([id]) => id);
+    expect(ends[0], "the oldest never waits").toBe(ids[0]);
+  });
+
+  test("what the youngest had computed is not computed again, as far as nobody needed the memory", () => {
+    const made = makeScarce(8);
+    made.submit(count(1, 15), { maxTokens: 20 });
+    const young = made.submit(count(100, 35), { maxTokens: 20 });
+    const events = stepUntil(made, () => made.engine.stats().preemptions > 0);
+    const had = 35 + tokensOf(events, young).length;
+    made.model.log.length = 0;
+    runToEnd(made.engine);
+
+    const again = made.model.log.find((line) => line.startsWith("prefill"));
+    expect(again).toMatch(new RegExp(`^prefill \\d\\[[1-4]0\\.\\.${had}\\)$`));
+  });
+
+  test("come back to who lost them before anybody else gets one", () => {
+    const made = makeScarce(7);
+    const [, young] = [made.submit(count(1, 15), { maxTokens: 40 }), made.submit(count(100, 25), { maxTokens: 30 })];
+    stepUntil(made, () => made.engine.stats().preemptions > 0);
+    const late = made.submit([1], { maxTokens: 1 });
+    expect(made.engine.stats().waiting).toBe(2);
+    const events: ReturnType<typeof step> = [];
+    while (eventsOf(events, late).length === 0) events.push(...step(made.engine));
+
+    expect(made.engine.stats().waiting, "the young one is back").toBe(0);
+    expect(tokensOf([...events, ...runToEnd(made.engine)], young).length).toBeGreaterThan(0);
+  });
+
+  test("who waits for one can be aborted, or be told that it has enough", () => {
+    for (const end of ["abort", "finish"] as const) {
+      const made = makeScarce(7);
+      const [old, young] = [made.submit(count(1, 15), { maxTokens: 40 }), made.submit(count(100, 25), { maxTokens: 30 })];
+      stepUntil(made, () => made.engine.stats().preemptions > 0);
+      expect(made.engine.stats()).toMatchObject({ running: 1, waiting: 1 });
+
+      made.engine[end](young);
+      const events = step(made.engine);
+
+      expect(eventsOf(events, young)).toEqual(end === "abort" ? [] : [{ type: "finished", reason: "length" }]);
+      expect(made.engine.stats()).toMatchObject({ running: 1, waiting: 0 });
+      expect(tokensOf(runToEnd(made.engine), old).length).toBeGreaterThan(0);
+    }
+  });
+
+  test("a picture whose memory went to others is encoded in a step of its own again", () => {
+    const made = makeEngine(
+      { slotCount: 2, slotCapacity: 60, keptImages: 0, pages: { tokens: 5, count: 12 } },
+      { prefillChunkTokens: 100 },
+    );
+    made.submit(count(1, 15), { maxTokens: 40 });
+    const young = made.submit([...count(100, 20), "cat"], { maxTokens: 20 });
+    const events = runToEnd(made.engine);
+
+    expect(made.model.log.filter((line) => line === "encode cat").length).toBeGreaterThan(1);
+    expect(tokensOf(events, young)).toEqual(answerAlone(makeRequest([...count(100, 20), "cat"], { maxTokens: 20 }), 60));
+  });
+
+  test("what idle ones hold goes first, the oldest from its end, and what is left of it is used", () => {
+    const made = makeScarce(6);
+    for (const content of [count(1, 48), count(100, 15)]) {
+      made.submit(content, { maxTokens: 1 });
+      runToEnd(made.engine);
+    }
+
+    const again = made.submit(count(1, 48), { maxTokens: 1 });
+    expect(eventsOf(runToEnd(made.engine), again)[0]).toMatchObject({ type: "started", cachedTokens: 40 });
+  });
+
+  test("where there is no memory for a copy of a prefix, the original is continued", () => {
+    const made = makeScarce(6);
+    made.submit(count(1, 45), { maxTokens: 1 });
+    runToEnd(made.engine);
+    made.model.log.length = 0;
+    const id = made.submit([...count(1, 35), 99], { maxTokens: 1 });
+
+    expect(eventsOf(runToEnd(made.engine), id)[0]).toMatchObject({ type: "started", cachedTokens: 35 });
+    expect(made.model.log.filter((line) => line.startsWith("copy"))).toEqual([]);
+  });
+
+  test("one that cannot get memory fails alone", () => {
+    const made = makeScarce(12);
+    const [a, b] = [made.submit(count(1, 15), { maxTokens: 20 }), made.submit(count(100, 12), { maxTokens: 20 })];
+    stepUntil(made, () => made.engine.stats().running === 2);
+    made.model.failNext = "resize";
+    const events = runToEnd(made.engine);
+
+    const ends = [a, b].map((id) => eventsOf(events, id).at(-1)!.type);
+    expect(ends.toSorted()).toEqual(["failed", "finished"]);
+  });
+});
