@@ -1,7 +1,7 @@
 // The Messages API over HTTP: what requests mean, what is refused in which words, and how streams are written.
 
 import { describe, expect, test } from "vitest";
-import { EngineError } from "../../src/core/errors.ts";
+import { EngineError, RequestError } from "../../src/core/errors.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { chatPath, makeApp, pngBase64, post, type Script, started, thinkingEvents, usage, userSays } from "./make-app.ts";
 
@@ -262,6 +262,13 @@ describe("what is refused", () => {
 
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ type: "error", error: { type } });
+  });
+
+  test("a picture that cannot be read, with its place: this envelope has no field for it", async () => {
+    const param = "messages[0].content[2].source.data";
+    const { text } = await ask(says("Hi"), [new RequestError("the PNG image is damaged", { code: "image_parse_error", param })]);
+
+    expect(JSON.parse(text)).toMatchObject({ error: { message: `${param}: the PNG image is damaged` } });
   });
 
   test("in the words of the client's dialect, on all routes", async () => {

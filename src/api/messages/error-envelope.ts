@@ -21,7 +21,9 @@ const typesOfStatus: Readonly<Record<number, string>> = {
 export function toMessagesError(error: unknown, requestId: string) {
   const { status, headers, body }: ErrorAnswer = toErrorAnswer(error);
   const type = typesOfStatus[status] ?? (status >= 500 ? "api_error" : "invalid_request_error");
-  const { message, code } = body.error;
+  const { code, param } = body.error;
+  // This envelope has no place for the field.
+  const message = param === null || body.error.message.startsWith(param) ? body.error.message : `${param}: ${body.error.message}`;
   const details = code === null ? null : { error_code: code };
   return { status, headers, body: { type: "error" as const, error: { type, message, details }, request_id: requestId } };
 }
