@@ -6,11 +6,12 @@ import { defaultResponseStore } from "../../src/api/app-options.ts";
 import { type Envelope, helloEvents } from "./make-app.ts";
 import { type Outcome, proofsOf, proveField, type Table, toSection } from "./prove-fields.ts";
 import { makeResponsesApp } from "./responses-app.ts";
-import { anEarlierId, itemFields, ownFields, requestFields } from "./responses-fields.ts";
+import { anEarlierId, itemFields, movedFields, ownFields, requestFields } from "./responses-fields.ts";
 
 const tables: readonly (readonly [title: string, fields: Table])[] = [
   ["Fields", requestFields],
   ["Fields of this server", ownFields],
+  ["Fields that chat completions call so", movedFields],
   ["Items and their parts", itemFields],
 ];
 

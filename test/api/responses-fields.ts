@@ -212,6 +212,14 @@ export const ownFields = {
   priority: otherFields.priority,
 } satisfies Record<string, Field>;
 
+/** What a chat request says in other words. */
+export const movedFields = {
+  response_format: refused({ type: "json_object" }, "response_format", "nothing", "use `text.format`"),
+  max_tokens: refused(9, "max_tokens", "nothing", "use `max_output_tokens`"),
+  max_completion_tokens: refused(9, "max_completion_tokens", "nothing", "use `max_output_tokens`"),
+  reasoning_effort: refused("low", "reasoning_effort", "nothing", "use `reasoning.effort`"),
+} satisfies Record<string, Field>;
+
 const shows = (part: object) => asks({ role: "user", content: [part] });
 const oneTurn = [items, "thinking, text and calls that follow each other are one turn; results may hold pictures"] as const;
 

@@ -120,6 +120,11 @@ const refusedFields: Readonly<Record<string, readonly [neutral: string | boolean
   prompt: [undefined, "this server keeps no prompts; send instructions and input"],
   moderation: [undefined, "have the texts moderated elsewhere"],
   context_management: [undefined, "send a shorter conversation"],
+  // Chat completions call them so. OpenAI refuses them here, too.
+  response_format: [undefined, "use text.format"],
+  max_tokens: [undefined, "use max_output_tokens"],
+  max_completion_tokens: [undefined, "use max_output_tokens"],
+  reasoning_effort: [undefined, "use reasoning.effort"],
 };
 
 /** What these fields may hold, for the API's own documents. */
