@@ -1,7 +1,7 @@
 // The config.json that Baidu publishes: text keys at the top level, `vision_config` inside, pairs [text, vision] for the two expert banks.
 
 import { z } from "zod";
-import { decoderKeys, mropeSection, type ModelSizes } from "./model-sizes.ts";
+import { decoderKeys, experts, layers, mropeSection, width, type ModelSizes } from "./model-sizes.ts";
 import { absent, count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
 
@@ -26,7 +26,7 @@ const hubConfig = z.object({
   freq_allocation: count.nullish(),
   quantization_config: absent("no quantization (only unquantized checkpoints can be converted)"),
   mm_vocab_size: only(0),
-  moe_num_experts: pair(count, "an expert count, or one for each of [text, vision]"),
+  moe_num_experts: pair(experts, "an expert count, or one for each of [text, vision]"),
   moe_layer_start_index: pair(layerIndex, "a layer number, or one for each of [text, vision]"),
   moe_layer_end_index: pair(layerIndex, "a layer number, or one for each of [text, vision]").default([-1, -1]),
   moe_layer_interval: count.default(1),
@@ -40,10 +40,10 @@ const hubConfig = z.object({
   ...declaredTokens,
   im_patch_id: declaredTokens.image_token_id,
   vision_config: z.object({
-    depth: count,
-    embed_dim: count.nullish(),
-    hidden_size: count,
-    num_heads: count,
+    depth: layers,
+    embed_dim: width.nullish(),
+    hidden_size: width,
+    num_heads: width,
     mlp_ratio: positive,
     hidden_act: only("quick_gelu"),
     in_channels: only(3),

@@ -3,29 +3,36 @@
 import { z } from "zod";
 import type { ModelConfig } from "../core/model-config.ts";
 import { mergeSize, patchSize } from "../core/vision-grid.ts";
-import { count, only, positive, rejectValue } from "./read-json.ts";
+import { count, countTo, only, positive, rejectValue } from "./read-json.ts";
 import type { DeclaredTokens } from "./special-tokens.ts";
 
 export type ModelSizes = Pick<ModelConfig, "text" | "moe" | "vision"> & { readonly tokens: DeclaredTokens };
 
 export const mropeSection = z.tuple([count, count, count], "frequency pairs of [height, width, time]");
 
+/** Several times those of the largest model. */
+export const layers = countTo(256);
+export const experts = countTo(256);
+const mostColumns = 2 ** 20;
+/** Rows or columns of a matrix. */
+export const width = countTo(mostColumns);
+
 /** What both spellings of config.json say of the decoder in the same words. */
 export const decoderKeys = {
-  hidden_size: count,
-  intermediate_size: count,
-  num_hidden_layers: count,
-  num_attention_heads: count,
-  num_key_value_heads: count,
-  head_dim: count.nullish(),
-  vocab_size: count,
+  hidden_size: width,
+  intermediate_size: width,
+  num_hidden_layers: layers,
+  num_attention_heads: width,
+  num_key_value_heads: width,
+  head_dim: width.nullish(),
+  vocab_size: width,
   max_position_embeddings: count.default(131_072),
   rms_norm_eps: positive.default(1e-5),
   hidden_act: only("silu"),
   use_bias: only(false),
-  moe_intermediate_size: z.tuple([count, count], "expert widths of [text, vision]"),
+  moe_intermediate_size: z.tuple([width, width], "expert widths of [text, vision]"),
   moe_k: count,
-  moe_num_shared_experts: z.int("a whole number").min(0, "a whole number").nullish(),
+  moe_num_shared_experts: z.union([z.literal(0), experts], "a whole number of at most 256").nullish(),
   moe_norm_min: positive.default(1e-12),
 };
 
@@ -50,8 +57,8 @@ export function checkSizes(path: string, { text, moe, vision }: ModelSizes, pref
     const expected = `a number that cuts hidden_size ${vision.hiddenSize} into heads of a multiple of 4`;
     rejectValue(path, "vision_config.num_heads", expected, vision.headCount);
   }
-  if (!Number.isInteger(vision.mlpWidth)) {
-    rejectValue(path, "vision_config.mlp_ratio", "a whole MLP width", vision.mlpWidth / vision.hiddenSize);
+  if (!Number.isInteger(vision.mlpWidth) || vision.mlpWidth > mostColumns) {
+    rejectValue(path, "vision_config.mlp_ratio", `a whole MLP width of at most ${mostColumns}`, vision.mlpWidth / vision.hiddenSize);
   }
   const temporalKey = prefix === "" ? "temporal_conv_size" : "vision_config.temporal_merge_size";
   requireSize(path, "vision_config.patch_size", patchSize, vision.patchSize);

@@ -1,7 +1,7 @@
 // The config.json that transformers v5 writes: `text_config` and `vision_config` inside, one expert count for both banks.
 
 import { z } from "zod";
-import { decoderKeys, mropeSection, type ModelSizes } from "./model-sizes.ts";
+import { decoderKeys, experts, layers, mropeSection, width, type ModelSizes } from "./model-sizes.ts";
 import { absent, count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
 
@@ -10,15 +10,15 @@ const textConfig = z.object({
   tie_word_embeddings: z.boolean().nullish(),
   rope_parameters: z.object({ rope_type: only("default"), rope_theta: positive.default(500_000), mrope_section: mropeSection }),
   mlp_layer_types: z.array(z.enum(["dense", "sparse"])),
-  moe_num_experts: count,
+  moe_num_experts: experts,
   ...declaredTokens,
 });
 
 const visionConfig = z.object({
-  depth: count,
-  hidden_size: count,
-  num_heads: count,
-  intermediate_size: count,
+  depth: layers,
+  hidden_size: width,
+  num_heads: width,
+  intermediate_size: width,
   hidden_act: only("quick_gelu"),
   in_channels: only(3),
   patch_size: count,

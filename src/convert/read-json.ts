@@ -31,6 +31,10 @@ export function rejectValue(path: string, key: string, expected: string, got: un
 }
 
 export const count = z.int("a positive whole number").positive("a positive whole number");
+/** What a file says must not decide how much memory a plan for it takes. */
+export function countTo(most: number) {
+  return count.max(most, `a whole number of at most ${most}`);
+}
 export const positive = z.number("a positive number").positive("a positive number");
 
 const typeNames: Readonly<Record<string, string>> = {

@@ -251,6 +251,8 @@ describe("a config that cannot be served is refused with key, expectation and va
     ["hidden_size", undefined, "hidden_size: expected a positive whole number, got nothing"],
     ["hidden_size", "16", 'hidden_size: expected a positive whole number, got "16"'],
     ["num_hidden_layers", 0, "num_hidden_layers: expected a positive whole number, got 0"],
+    ["num_hidden_layers", 1e9, "num_hidden_layers: expected a whole number of at most 256, got 1000000000"],
+    ["intermediate_size", 2 ** 31, "intermediate_size: expected a whole number of at most 1048576, got 2147483648"],
     ["num_attention_heads", 3, "head_dim: expected a multiple of 8 (without the key it is hidden_size / num_attention_heads), got 5.333"],
     ["head_dim", 12, "head_dim: expected a multiple of 8 (without the key it is hidden_size / num_attention_heads), got 12"],
     ["num_key_value_heads", 3, "num_key_value_heads: expected a divisor of num_attention_heads 2, got 3"],
@@ -300,7 +302,7 @@ describe("a config that cannot be served is refused with key, expectation and va
       4,
       "vision_config.num_heads: expected a number that cuts hidden_size 8 into heads of a multiple of 4, got 4",
     ],
-    ["vision_config.mlp_ratio", 2.01, "vision_config.mlp_ratio: expected a whole MLP width, got 2.01"],
+    ["vision_config.mlp_ratio", 2.01, "vision_config.mlp_ratio: expected a whole MLP width of at most 1048576, got 2.01"],
     ["vision_config.patch_size", 16, "vision_config.patch_size: expected 14, the only supported value, got 16"],
     ["vision_config.in_channels", 1, "vision_config.in_channels: expected 3, the only supported value, got 1"],
   ];
