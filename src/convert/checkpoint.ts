@@ -36,6 +36,7 @@ export function openCheckpoint(folder: string, knownConfig?: ModelConfig): Check
 }
 
 export class Checkpoint {
+  /** As config.json says, except that a stored LM head which differs from the embedding is not tied to it. */
   readonly config: ModelConfig;
   readonly layout: CheckpointLayout;
   /** What the operator should know about this checkpoint. */
@@ -57,11 +58,6 @@ export class Checkpoint {
       this.config = { ...config, text: { ...config.text, tiedEmbedding: false } };
       this.notes = ["config.json ties the LM head to the embedding, but lm_head.weight differs from it: the stored LM head is used"];
     }
-  }
-
-  /** Whether the LM head is the embedding: as config.json says, unless a different LM head is stored. */
-  get tiedEmbedding(): boolean {
-    return this.config.text.tiedEmbedding;
   }
 
   has(hubName: string): boolean {
@@ -147,7 +143,7 @@ export class Checkpoint {
   }
 
   #isUsed({ name, elementCount }: TensorEntry): boolean {
-    if (isSpare(name, this.tiedEmbedding)) return true;
+    if (isSpare(name, this.config.text.tiedEmbedding)) return true;
     const usedCount = [...(this.#used.get(name)?.values() ?? [])].reduce((sum, count) => sum + count, 0);
     return usedCount === elementCount && this.#used.has(name);
   }

@@ -34,7 +34,7 @@ describe.each([
 
     expect(() => checkpoint.finish()).not.toThrow();
     expect(checkpoint.layout).toBe(layout);
-    expect(checkpoint.tiedEmbedding).toBe(true);
+    expect(checkpoint.config.text.tiedEmbedding).toBe(true);
     expect(checkpoint.notes).toEqual([]);
     expect(checkpoint.has("model.layers.1.mlp.gate.weight_2")).toBe(false);
     checkpoint.close();
@@ -113,7 +113,7 @@ describe("the LM head", () => {
     const checkpoint = openCheckpoint(writeCheckpoint(hubConfig, { ...hubTensors(), ...head(0) }));
     readAll(checkpoint);
 
-    expect(checkpoint.tiedEmbedding).toBe(true);
+    expect(checkpoint.config.text.tiedEmbedding).toBe(true);
     expect(() => checkpoint.finish()).not.toThrow();
     checkpoint.close();
   });
@@ -122,7 +122,7 @@ describe("the LM head", () => {
     const checkpoint = openCheckpoint(writeCheckpoint(hubConfig, { ...hubTensors(), ...head(1) }));
     readAll(checkpoint);
 
-    expect(checkpoint.tiedEmbedding).toBe(false);
+    expect(checkpoint.config.text.tiedEmbedding).toBe(false);
     expect(checkpoint.config.text.tiedEmbedding).toBe(false);
     expect(checkpoint.notes).toHaveLength(1);
     expect(() => checkpoint.finish()).toThrow("got also lm_head.weight");
@@ -134,7 +134,7 @@ describe("the LM head", () => {
     const first = openCheckpoint(folder);
     const again = openCheckpoint(folder, first.config);
 
-    expect([again.tiedEmbedding, again.notes]).toEqual([false, []]);
+    expect([again.config.text.tiedEmbedding, again.notes]).toEqual([false, []]);
     first.close();
     again.close();
   });
@@ -143,7 +143,7 @@ describe("the LM head", () => {
     const config = { ...hubConfig, tie_word_embeddings: false };
     const checkpoint = openCheckpoint(writeCheckpoint(config, { ...hubTensors(), ...head(1) }));
 
-    expect(checkpoint.tiedEmbedding).toBe(false);
+    expect(checkpoint.config.text.tiedEmbedding).toBe(false);
     expect(checkpoint.notes).toEqual([]);
     expect(checkpoint.read("lm_head.weight", [40, 16])).toEqual(head(1)["lm_head.weight"]!.values);
     checkpoint.close();

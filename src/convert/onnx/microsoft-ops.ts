@@ -19,12 +19,12 @@ export type QuantizedMatrix = {
   readonly scales: Value;
 };
 
-/** x [..., columns] · w [rows, columns] transposed (+ bias). accuracy_level 4: int8 dot products where the CPU has them. */
-export function matMulNBits(g: Graph, x: Value, w: QuantizedMatrix, bias?: Value): Value {
+/** x [..., columns] · w [rows, columns] transposed. accuracy_level 4: int8 dot products where the CPU has them. */
+export function matMulNBits(g: Graph, x: Value, w: QuantizedMatrix): Value {
   assert(x.shape[x.shape.length - 1] === w.columns, `MatMulNBits wants [*, ${w.columns}], got ${show(x)}`);
   const output = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), w.rows] };
   const attributes = { K: w.columns, N: w.rows, bits: w.bits, block_size: blockLength, accuracy_level: 4 };
-  return call(g, "MatMulNBits", [x, w.data, w.scales, undefined, undefined, bias], output, attributes);
+  return call(g, "MatMulNBits", [x, w.data, w.scales], output, attributes);
 }
 
 /** x / rms(x) · weight over the last dimension; computed in float32. (The operator lives in the standard domain.) */
