@@ -1,4 +1,4 @@
-// One conversation in two tabs, and a page that is left in the middle of an answer.
+// One conversation in two tabs.
 
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
@@ -62,11 +62,17 @@ test("what both tabs ask at the same moment is answered in both, and kept", asyn
   expect((await words(page)).toSorted()).toEqual((await words(other)).toSorted());
 });
 
-test("what has come of an answer outlives a reload", async () => {
-  front.answerWith(endless("word "));
-  await send(page, question);
-  await page.getByText(/^(word ){9}/).waitFor();
-  await page.reload();
+test("what one tab asks is in the other, which can go on from there; and a deleted conversation is gone in both", async () => {
+  const other = await openAgain();
+  await send(page, "And now?");
+  await other.locator(".answer-foot").nth(1).waitFor();
+  await send(other, "In the other tab");
+  await page.locator(".answer-foot").nth(2).waitFor();
 
-  expect(await (await lastAnswer(page)).textContent()).toMatch(/^Answer(word ){9}.*Stopped\./);
+  expect((await words(page)).filter((text) => text !== "Dublin.")).toEqual([question, "And now?", "In the other tab"]);
+  await other.getByRole("button", { name: question, exact: true }).hover();
+  await other.getByRole("button", { name: `Delete ${question}` }).click();
+  await other.getByRole("button", { name: "Delete", exact: true }).click();
+  await page.getByRole("heading", { name: "Ask about a picture" }).waitFor();
+  await page.locator(".entry").waitFor({ state: "detached" });
 });

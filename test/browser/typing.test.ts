@@ -230,25 +230,4 @@ describe("a browser that keeps", () => {
 
     expect(await page.locator(".turn.answer .markdown").textContent()).toBe("The first words");
   });
-
-  test("one conversation for two tabs: each shows what the other did", async () => {
-    await send(page, "Hello");
-    await lastAnswer(page);
-    const other = await page.context().newPage();
-    await other.goto(front.url);
-    await other.getByRole("button", { name: "Hello", exact: true }).click();
-    await lastAnswer(other);
-    // Its words come when it is whole: before, an answer that another tab waits for looks as if it were stopped.
-    await send(page, "And now?");
-    await other.locator(".turn.answer .markdown").nth(1).waitFor();
-    await send(other, "In the other tab");
-    await page.locator(".turn.answer .markdown").nth(2).waitFor();
-
-    expect(await page.locator(".bubble").allTextContents()).toEqual(["Hello", "And now?", "In the other tab"]);
-    await page.getByRole("button", { name: "Hello", exact: true }).hover();
-    await page.getByRole("button", { name: "Delete Hello" }).click();
-    await page.getByRole("button", { name: "Delete", exact: true }).click();
-    await other.getByRole("heading", { name: "Ask about a picture" }).waitFor();
-    await other.locator(".entry").waitFor({ state: "detached" });
-  });
 });

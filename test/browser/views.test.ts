@@ -270,7 +270,7 @@ test("a server with keys shows its status to who has one, and is not asked again
   ] as const) {
     await page.getByLabel("API key").fill(entered);
     await page.getByRole("button", { name: "Use this key" }).click();
-    await page.locator(entered === key ? ".model.ready" : ".model.problem").waitFor();
+    await page.locator(entered === key ? ".model.ready" : ".model.away").waitFor();
     dialog = await openStatus(page);
     await dialog.getByText(expected).waitFor();
     if (entered === key) await dialog.getByRole("img", { name: /^Slots in use: now 0 of/ }).waitFor();

@@ -3,11 +3,18 @@
 import { expect, test } from "vitest";
 import { defaultLimits } from "../../src/api/app-options.ts";
 import { maxSourcePixels } from "../../src/vision/decode-image.ts";
-import { maxPictureBytes, maxPicturePixels, readFiles } from "../../web/view/attachments.ts";
+import { maxPictureBytes, maxPicturePixels, maxVideoBytes, readFiles } from "../../web/view/attachments.ts";
 
 test("pictures are made smaller at the limits of the server", () => {
   expect(maxPicturePixels).toBe(maxSourcePixels);
   expect(maxPictureBytes).toBe(defaultLimits.imageBytes);
+});
+
+test("a video that is taken fits into a request, and one that does not is refused before it is read", async () => {
+  expect(maxVideoBytes * (4 / 3)).toBeLessThan(defaultLimits.bodyBytes - 2 ** 20);
+  const film = Object.defineProperty(new File(["x"], "film.mp4", { type: "video/mp4" }), "size", { value: maxVideoBytes + 1 });
+  const refusals = ["film.mp4 is larger than 47 MiB; cut it, or make it smaller."];
+  expect(await readFiles([film], true)).toEqual({ attachments: [], refusals });
 });
 
 test.each([

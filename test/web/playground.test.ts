@@ -144,6 +144,54 @@ describe("problems", () => {
   });
 });
 
+describe("an answer that is asked for again", () => {
+  test.each<[string, Reply, string | undefined]>([
+    ["no connection", () => Promise.reject(new TypeError("fetch failed")), "unreachable"],
+    ["a busy server", () => Response.json({ error: { message: "full" } }, { status: 429 }), "busy"],
+    ["a stop before anything came", silent, undefined],
+  ])("stays where nothing comes in its place: %s", async (_, reply, problem) => {
+    const { playground, server, store } = makePlayground();
+    playground.send("One?", []);
+    const first = await untilIdle(playground);
+    server.reply = reply;
+    playground.regenerate(first.id);
+    if (reply === silent) playground.stop();
+    const again = await untilIdle(playground);
+
+    expect(again).toMatchObject({ state: "done", text: "Two stars.", metrics: first.metrics });
+    expect(again.problem?.kind).toBe(problem);
+    await expect.poll(async () => (await store.load(playground.state.conversation.id))!.turns[1]).toMatchObject({ text: "Two stars." });
+    server.reply = () => streamOf([contentChunk("Three.", "stop")]);
+    playground.regenerate(again.id);
+    const third = await untilIdle(playground);
+    expect([third.text, third.problem]).toEqual(["Three.", undefined]);
+  });
+
+  test("gives way to what came, even if that broke off", async () => {
+    const { playground, server } = makePlayground();
+    playground.send("One?", []);
+    const first = await untilIdle(playground);
+    server.reply = () => streamOf([contentChunk("Thr")], "");
+    playground.regenerate(first.id);
+
+    expect(await untilIdle(playground)).toMatchObject({ state: "failed", text: "Thr" });
+  });
+});
+
+test("a server that cannot be reached is not shown as ready, until it answers again", async () => {
+  const { playground, server } = makePlayground();
+  await playground.start(undefined);
+  const { reply } = server;
+  server.reply = () => Promise.reject(new TypeError("fetch failed"));
+  playground.send("One?", []);
+  await untilIdle(playground);
+  expect(playground.state.server).toMatchObject({ type: "problem", problem: { kind: "unreachable" } });
+  server.reply = reply;
+  playground.send("Two?", []);
+
+  await expect.poll(() => playground.state.server.type).toBe("ready");
+});
+
 test("an answer that is to be computed anew shares no cache with others, and says nothing of it in the next", async () => {
   const { playground, asked } = makePlayground();
   playground.send("One?", []);

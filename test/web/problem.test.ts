@@ -17,6 +17,7 @@ describe("by status and field", () => {
     [400, { message: "x", param: "messages[0].content[1].video_url" }, "refused", "The video was refused"],
     [400, { message: "x", param: "response_format.json_schema" }, "refused", "The JSON schema was refused"],
     [400, { message: "x", param: "tools[0].function" }, "refused", "The tools were refused"],
+    [400, { message: "x", param: "messages", code: "context_length_exceeded" }, "refused", "This is too long for the model"],
     [400, { message: "x", param: null }, "refused", "The server refused the request"],
     [500, { message: "see the log" }, "server", "The server failed"],
   ])("%i %j", async (status, error, kind, title) => {

@@ -155,8 +155,13 @@ export class Playground {
 
   /** Asks for this answer once more, with the settings of now. `isFresh`: the server shall compute all of it, and take nothing from its cache. */
   regenerate(answerId: string, isFresh = false): Refusal | undefined {
-    const turns = turnsBefore(this.#state.conversation.turns, answerId);
-    return this.#ask(turns, isFresh ? { cache_salt: this.#options.createId() } : {});
+    const { turns } = this.#state.conversation;
+    const before = turns.find(({ id }) => id === answerId);
+    return this.#ask(
+      turnsBefore(turns, answerId),
+      isFresh ? { cache_salt: this.#options.createId() } : {},
+      before as AnswerTurn | undefined,
+    );
   }
 
   /** Gives the calls of the last answer their results, in order, and lets the model go on. */
@@ -179,7 +184,8 @@ export class Playground {
     return { type: "user", id: this.#options.createId(), text, attachments };
   }
 
-  #ask(turns: readonly Turn[], fields: Readonly<Record<string, unknown>> = {}): Refusal | undefined {
+  /** `replacedAnswer`: whose place the new one takes, once anything of it comes. */
+  #ask(turns: readonly Turn[], fields: Readonly<Record<string, unknown>> = {}, replacedAnswer?: AnswerTurn): Refusal | undefined {
     const { conversation: before, model } = this.#state;
     const refusal = checkSettings(before.settings);
     if (refusal) return refusal;
@@ -192,11 +198,11 @@ export class Playground {
     const started = { conversation, answer, abort: new AbortController() };
     this.#set({ conversation, run: started });
     const request = { ...buildRequest(turns, before.settings, model?.id), ...(model?.tellsRouting && { return_routing: true }), ...fields };
-    this.#ending = this.#run(started, request);
+    this.#ending = this.#run(started, request, replacedAnswer);
     return undefined;
   }
 
-  async #run(run: Run, request: ChatRequest): Promise<void> {
+  async #run(run: Run, request: ChatRequest, replacedAnswer: AnswerTurn | undefined): Promise<void> {
     void this.#store(run.conversation); // the answer need not wait for it
     const { signal } = run.abort;
     const telling = setInterval(() => this.#tellAnswer(), tellEveryMs);
@@ -204,11 +210,19 @@ export class Playground {
       this.#showAnswer(change),
     );
     clearInterval(telling);
-    this.#showAnswer(end);
-    if (end.state === "done" && this.#state.server.type === "problem") void this.connect();
+    const isLost = replacedAnswer && hasContent(replacedAnswer) && !hasContent(end);
+    this.#showAnswer(isLost ? { ...replacedAnswer, id: run.answer.id, problem: end.problem } : end);
+    this.#noteServer(end);
     const { conversation } = this.#state.run!;
     this.#set({ run: undefined });
     await this.#keep({ ...conversation, updatedAt: Date.now() });
+  }
+
+  /** What an answer tells of the server. */
+  #noteServer({ state, problem }: Partial<AnswerTurn>): void {
+    const { server } = this.#state;
+    if (problem?.kind === "unreachable" || problem?.kind === "key") this.#set({ server: { type: "problem", problem } });
+    else if (state === "done" && server.type === "problem") void this.connect();
   }
 
   /** What changed beside the answer (a title, settings) stays. */
@@ -305,4 +319,8 @@ export class Playground {
     this.#state = { ...this.#state, ...change };
     for (const listener of this.#listeners) listener();
   }
+}
+
+function hasContent({ text, thinking, calls, state }: Partial<AnswerTurn>): boolean {
+  return state === "done" || Boolean(text || thinking || calls?.length);
 }

@@ -1,6 +1,6 @@
 // What can go wrong between the page and the server, in words a person can act on.
 
-type ProblemKind = "unreachable" | "key" | "busy" | "starting" | "broken" | "refused" | "server" | "settings";
+type ProblemKind = "unreachable" | "key" | "busy" | "starting" | "broken" | "refused" | "server";
 
 export type Problem = {
   readonly kind: ProblemKind;
@@ -55,7 +55,7 @@ export function brokenOff(): Problem {
 
 /** An answer with a status other than 200. */
 export async function problemOfResponse(response: Response): Promise<Problem> {
-  const { message, param } = errorOf(await response.text().catch(() => ""));
+  const { message, param, code } = errorOf(await response.text().catch(() => ""));
   const { status } = response;
   if (status === 401) {
     return /expected an API key/.test(message) ? { ...wrongKey(), title: "This server wants an API key" } : wrongKey();
@@ -65,6 +65,7 @@ export async function problemOfResponse(response: Response): Promise<Problem> {
     return { kind: "starting", title: "The server is not ready", detail: message, retryAfterMs: retryAfterMs(response.headers) };
   }
   if (status === 413) return { kind: "refused", title: "This is too large to send", detail: message };
+  if (code === "context_length_exceeded") return { kind: "refused", title: "This is too long for the model", detail: message };
   if (status < 500) return { kind: "refused", title: refusalTitle(param), detail: message };
   return { kind: "server", title: "The server failed", detail: message };
 }
@@ -83,10 +84,10 @@ function refusalTitle(param: string): string {
   return "The server refused the request";
 }
 
-function errorOf(body: string): { readonly message: string; readonly param: string } {
+function errorOf(body: string): { readonly message: string; readonly param: string; readonly code?: unknown } {
   try {
-    const { message, param } = (JSON.parse(body) as { error: { message: unknown; param?: unknown } }).error;
-    if (typeof message === "string") return { message, param: typeof param === "string" ? param : "" };
+    const { message, param, code } = (JSON.parse(body) as { error: { message: unknown; param?: unknown; code?: unknown } }).error;
+    if (typeof message === "string") return { message, param: typeof param === "string" ? param : "", code };
   } catch {
     // Not JSON: a proxy's page, which helps nobody.
   }

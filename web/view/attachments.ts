@@ -6,6 +6,9 @@ import { createId } from "../chat/create-id.ts";
 /** What the server takes of one picture (`imageBytes` in src/api/app-options.ts). */
 export const maxPictureBytes = 20 * 2 ** 20;
 
+/** The server takes requests of 64 MiB, in which a video is a third larger than its file. */
+export const maxVideoBytes = 47 * 2 ** 20;
+
 /** `maxSourcePixels` in src/vision/decode-image.ts; telephones make pictures of 50 to 200 megapixels. */
 export const maxPicturePixels = 40_000_000;
 
@@ -31,6 +34,8 @@ export async function readFiles(files: readonly File[], takesVideo: boolean): Pr
     if (kind === undefined) read.refusals.push(`${file.name} is no picture${takesVideo ? " and no video" : ""}.`);
     else if (file.size === 0) read.refusals.push(`${file.name} is empty.`);
     else if (kind === "video" && !takesVideo) read.refusals.push(`${file.name} is a video, which this model does not take.`);
+    else if (kind === "video" && file.size > maxVideoBytes)
+      read.refusals.push(`${file.name} is larger than ${maxVideoBytes / 2 ** 20} MiB; cut it, or make it smaller.`);
     else {
       try {
         read.attachments.push(await toAttachment(file, kind));

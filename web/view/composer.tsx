@@ -55,6 +55,7 @@ export function Composer(props: ComposerProps) {
         id={props.id}
         class="composer-text"
         rows={1}
+        enterkeyhint="send"
         aria-label={label}
         placeholder={isRunning ? "Esc stops the answer" : "Ask about a picture, or anything"}
         value={draft.text}

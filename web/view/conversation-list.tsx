@@ -22,7 +22,7 @@ export function ConversationList({ playground, state, onChosen }: ConversationLi
   const newButton = useRef<HTMLButtonElement>(null);
   return (
     <nav class="conversations" aria-label="Conversations">
-      <button type="button" class="button new" ref={newButton} onClick={() => (playground.startNew(), onChosen())}>
+      <button type="button" class="button" ref={newButton} onClick={() => (playground.startNew(), onChosen())}>
         <Icon name="plus" /> New conversation
       </button>
       <ul>

@@ -32,7 +32,7 @@ export function PageHeader({ state, isListOpen, isSettingsOpen, onList, onSettin
 function ModelName({ state: { server, model } }: { readonly state: PlaygroundState }) {
   const text = { connecting: "connecting", ready: model?.id ?? "no model", problem: "not connected" }[server.type];
   return (
-    <span class={`model ${server.type}`}>
+    <span class={`model ${server.type === "problem" ? "away" : server.type}`}>
       <span class="dot" aria-hidden="true" />
       <span class="model-name">{text}</span>
     </span>
