@@ -6,6 +6,7 @@ import { AttachButton, AttachmentList } from "./attachment-list.tsx";
 import { pastedFrom } from "./attachments.ts";
 import { IconButton } from "./buttons.tsx";
 import { isComposing } from "./composing.ts";
+import { useMedia } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 import { useDraft } from "./use-draft.ts";
 
@@ -30,6 +31,8 @@ export type ComposerProps = {
 export function Composer(props: ComposerProps) {
   const { label, isRunning, onStop, onCancel } = props;
   const draft = useDraft(props);
+  const hasKeyboard = useMedia("(hover: hover)");
+  const isStoppable = isRunning && onStop !== undefined;
   const onKeyDown = (event: KeyboardEvent) => {
     if (isComposing(event)) return;
     if (event.key === "Escape" && onCancel) {
@@ -57,7 +60,7 @@ export function Composer(props: ComposerProps) {
         rows={1}
         enterkeyhint="send"
         aria-label={label}
-        placeholder={isRunning ? "Esc stops the answer" : "Ask about a picture, or anything"}
+        placeholder={isStoppable && hasKeyboard ? "Esc stops the answer" : "Ask about a picture, or anything"}
         value={draft.text}
         onInput={(event) => draft.type(event.currentTarget.value)}
         onKeyDown={onKeyDown}
@@ -77,14 +80,20 @@ export function Composer(props: ComposerProps) {
             Cancel
           </button>
         )}
-        {isRunning && onStop ? (
+        {isStoppable ? (
           <IconButton class="send" icon="stop" label="Stop the answer (Esc)" onClick={onStop} />
         ) : (
-          <button type="submit" class="icon-button send" title="Send (Enter)" aria-label="Send" disabled={!draft.canSend}>
-            <Icon name="send" />
-          </button>
+          <SendButton isReady={draft.canSend} />
         )}
       </div>
     </form>
+  );
+}
+
+function SendButton({ isReady }: { readonly isReady: boolean }) {
+  return (
+    <button type="submit" class="icon-button send" title="Send (Enter)" aria-label="Send" disabled={!isReady}>
+      <Icon name="send" />
+    </button>
   );
 }
