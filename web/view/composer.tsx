@@ -80,17 +80,14 @@ export function Composer(props: ComposerProps) {
             Cancel
           </button>
         )}
-        {isStoppable ? (
-          <IconButton class="send" icon="stop" label="Stop the answer (Esc)" onClick={onStop} />
-        ) : (
-          <SendButton isReady={draft.canSend} />
-        )}
+        <SendButton isReady={draft.canSend} onStop={isStoppable ? onStop : undefined} />
       </div>
     </form>
   );
 }
 
-function SendButton({ isReady }: { readonly isReady: boolean }) {
+function SendButton({ isReady, onStop }: { readonly isReady: boolean; readonly onStop: (() => void) | undefined }) {
+  if (onStop) return <IconButton class="send" icon="stop" label="Stop the answer (Esc)" onClick={onStop} />;
   return (
     <button type="submit" class="icon-button send" title="Send (Enter)" aria-label="Send" disabled={!isReady}>
       <Icon name="send" />
