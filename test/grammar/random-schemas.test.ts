@@ -3,7 +3,7 @@ import addFormats from "ajv-formats";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { RequestError } from "../../src/core/errors.ts";
-import { schemas } from "./random-schemas.ts";
+import { keywordMixtures, schemas } from "./random-schemas.ts";
 import { compile, drawAnswer } from "./nano-vocabulary.ts";
 
 const answersPerSchema = 3;
@@ -42,3 +42,27 @@ describe("answers under 500 random schemas", () => {
     expect(finished).toBeGreaterThan(drawn * 0.9);
   }, 120_000);
 });
+
+it("answers under any mixture of keywords validate, or the mixture is refused", () => {
+  let finished = 0;
+  fc.assert(
+    fc.property(keywordMixtures, fc.nat(), (schema, seed) => {
+      let grammar;
+      try {
+        grammar = compile({ type: "json_schema", schema, isStrict: true, whitespace: "compact", param: "schema" });
+      } catch (error) {
+        expect(error).toBeInstanceOf(RequestError);
+        return;
+      }
+      const isValid = ajv.compile(schema);
+      for (let i = 0; i < answersPerSchema; i++) {
+        const answer = drawAnswer(grammar, seed + i, 60);
+        if (answer === undefined) continue;
+        finished++;
+        if (!isValid(JSON.parse(answer))) throw new Error(`not valid: ${answer}`);
+      }
+    }),
+    { numRuns: 600, seed: 1 },
+  );
+  expect(finished).toBeGreaterThan(500);
+}, 120_000);

@@ -172,3 +172,59 @@ function objects(schema: fc.Arbitrary<Schema>): fc.Arbitrary<Schema> {
       ...(additional !== null && { additionalProperties: additional }),
     }));
 }
+
+const bounds = fc.oneof(fc.integer({ min: -20, max: 30 }), fc.constantFrom(0.5, -2.25, 0.001, 1e-7, 123_456.789));
+const values = fc.constantFrom<unknown>("a", "ab", 0, 1, 2.5, null, true, [1], { a: 1 });
+const memberNames = fc.constantFrom("a", "b", "ab", "ä", "x y");
+
+/** Up to six keywords beside each other, whether or not they go together. */
+export const keywordMixtures: fc.Arbitrary<Schema> = fc
+  .tuple(...Array.from({ length: 3 }, () => mixture()))
+  .map(([root, word, other]) => ({ ...(typeof root === "object" && root), $defs: { word, other } }));
+
+function mixture(): fc.Arbitrary<Schema> {
+  return fc.letrec<{ schema: Schema }>((tie) => ({
+    schema: fc.oneof(
+      { depthSize: "small", maxDepth: 4 },
+      fc.constantFrom<Schema>(true, {}, { type: "null" }, { type: "string" }, { type: "integer" }),
+      fc
+        .record({
+          type: fc.constantFrom<unknown>(
+            "string",
+            "number",
+            "integer",
+            "boolean",
+            "object",
+            "array",
+            ["string", "null"],
+            ["object", "array"],
+          ),
+          enum: fc.array(values, { minLength: 1, maxLength: 4 }),
+          const: values,
+          minLength: fc.nat(4),
+          maxLength: fc.nat(6),
+          pattern: fc.constantFrom("^a", "b$", "^[ab]+$", "^(?!aa)[ab]*$", "c", "^.{2,3}$"),
+          minimum: bounds,
+          maximum: bounds,
+          exclusiveMinimum: bounds,
+          exclusiveMaximum: bounds,
+          multipleOf: fc.constantFrom(1, 2, 0.5, 0.1),
+          items: tie("schema"),
+          prefixItems: fc.array(tie("schema"), { minLength: 1, maxLength: 2 }),
+          minItems: fc.nat(3),
+          maxItems: fc.nat(4),
+          properties: fc.dictionary(memberNames, tie("schema"), { maxKeys: 3 }),
+          required: fc.uniqueArray(memberNames, { maxLength: 2 }),
+          additionalProperties: tie("schema"),
+          propertyNames: tie("schema"),
+          minProperties: fc.nat(2),
+          maxProperties: fc.nat(3),
+          allOf: fc.array(tie("schema"), { minLength: 1, maxLength: 2 }),
+          anyOf: fc.array(tie("schema"), { minLength: 1, maxLength: 3 }),
+          oneOf: fc.array(tie("schema"), { minLength: 1, maxLength: 2 }),
+          $ref: fc.constantFrom("#/$defs/word", "#/$defs/other"),
+        })
+        .chain((all) => fc.shuffledSubarray(Object.entries(all)).map((some) => Object.fromEntries(some.slice(0, 6)))),
+    ),
+  })).schema;
+}
