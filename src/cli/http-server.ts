@@ -49,6 +49,6 @@ export function createHttpServer(
   const answers = new OpenAnswers(server);
   server.closeIdleConnections = () => answers.closeOthers();
   disconnectStalledClients(server, answers, stalledMs);
-  answerHalfClosedReaders(server);
+  answerHalfClosedReaders(server, answers);
   return server;
 }

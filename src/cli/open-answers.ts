@@ -3,33 +3,36 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
+const none: ReadonlySet<IncomingMessage> = new Set();
+
 export class OpenAnswers {
-  /** Of each connection, how many: requests may be sent before the last one is answered. */
-  readonly #counts = new Map<Socket, number>();
+  /** Of each connection; several, since requests may be sent before the last one is answered. */
+  readonly #requests = new Map<Socket, Set<IncomingMessage>>();
 
   /** Watches the server from its first connection on. */
   constructor(server: Server) {
     server.on("connection", (socket: Socket) => {
-      this.#counts.set(socket, 0);
-      socket.once("close", () => this.#counts.delete(socket));
+      this.#requests.set(socket, new Set());
+      socket.once("close", () => this.#requests.delete(socket));
     });
-    server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
-      this.#change(socket, 1);
-      response.once("close", () => this.#change(socket, -1));
+    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+      const requests = this.#requests.get(request.socket);
+      requests?.add(request);
+      response.once("close", () => requests?.delete(request));
     });
   }
 
+  /** The requests that are not answered yet. */
+  of(socket: Socket): ReadonlySet<IncomingMessage> {
+    return this.#requests.get(socket) ?? none;
+  }
+
   has(socket: Socket): boolean {
-    return this.#counts.get(socket) !== undefined && this.#counts.get(socket) !== 0;
+    return this.of(socket).size > 0;
   }
 
   /** Closes all other connections, those too that have sent nothing yet or only half of a header: Node waits for these. */
   closeOthers(): void {
-    for (const socket of this.#counts.keys()) if (!this.has(socket)) socket.destroy();
-  }
-
-  #change(socket: Socket, change: number): void {
-    const count = this.#counts.get(socket);
-    if (count !== undefined) this.#counts.set(socket, count + change);
+    for (const socket of this.#requests.keys()) if (!this.has(socket)) socket.destroy();
   }
 }

@@ -118,6 +118,25 @@ describe("a client that closes its half of the connection", () => {
     await ended;
   });
 
+  test("with many requests on their way is watched by one listener", async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", onWarning);
+    let count = 0;
+    const { socket, ended } = await connectTo(() => {
+      count++;
+      return new Promise<Response>(() => {});
+    });
+    socket.write("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".repeat(20));
+    await expect.poll(() => count).toBe(20);
+
+    socket.end();
+
+    await ended;
+    process.off("warning", onWarning);
+    expect(warnings).toEqual([]);
+  });
+
   test("has left where it has asked for work: its request is aborted", async () => {
     let isAborted = false;
     const { socket, ended } = await connectTo(
