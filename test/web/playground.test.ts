@@ -1,6 +1,6 @@
 // What the page does, without a page: asking, stopping, editing, keeping.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { AnswerTurn } from "../../web/chat/conversation.ts";
 import { Playground } from "../../web/chat/playground.ts";
 import { memoryStore } from "../../web/store/conversation-store.ts";
@@ -190,6 +190,28 @@ test("a server that cannot be reached is not shown as ready, until it answers ag
   playground.send("Two?", []);
 
   await expect.poll(() => playground.state.server.type).toBe("ready");
+});
+
+test("a server that is away is found again when it is back, and left alone then", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const answers = [new TypeError("fetch failed"), new TypeError("fetch failed"), { data: [{ id: "nano" }] }];
+  const asked = vi.fn(() => {
+    const answer = answers.shift()!;
+    return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(Response.json(answer));
+  });
+  const playground = new Playground({
+    store: memoryStore(),
+    connection: () => ({ fetch: asked as unknown as typeof fetch, key: "" }),
+    now: () => 0,
+    createId: () => "id",
+  });
+  await playground.start(undefined);
+  expect(playground.state.server.type).toBe("problem");
+  await vi.advanceTimersByTimeAsync(60_000);
+
+  expect(playground.state.server.type).toBe("ready");
+  expect(asked).toHaveBeenCalledTimes(3);
 });
 
 test("an answer that is to be computed anew shares no cache with others, and says nothing of it in the next", async () => {

@@ -17,7 +17,7 @@ import {
   withoutRunning,
 } from "./conversation.ts";
 import { isBusy, type PlaygroundState, type Refusal, type Run } from "./playground-state.ts";
-import { ProblemError } from "./problem.ts";
+import { type Problem, ProblemError } from "./problem.ts";
 import { readAnswer } from "./read-answer.ts";
 import { buildRequest, type ChatRequest } from "./request.ts";
 import { type Connection, listModels, type Model } from "./server.ts";
@@ -35,6 +35,9 @@ type PlaygroundOptions = {
 const tellEveryMs = 300;
 const silenceMs = 4000;
 
+/** When a server that is away is looked for again. */
+const retryMs = 5000;
+
 export class Playground {
   readonly #options: PlaygroundOptions;
   readonly #listeners = new Set<() => void>();
@@ -45,6 +48,7 @@ export class Playground {
   #wantedId: string;
   /** What the store holds as it is here. */
   readonly #kept = new WeakSet<Conversation>();
+  #retry: ReturnType<typeof setTimeout> | undefined;
   /** Runs out when another tab is heard no more. */
   #silence: ReturnType<typeof setTimeout> | undefined;
 
@@ -80,13 +84,18 @@ export class Playground {
 
   async connect(): Promise<void> {
     this.#set({ server: { type: "connecting" } });
+    await this.#connect();
+  }
+
+  async #connect(): Promise<void> {
+    clearTimeout(this.#retry);
     try {
       const models = await listModels(this.#options.connection());
       const model = models.find(({ id }) => id === this.#state.model?.id) ?? models[0];
       this.#set({ server: { type: "ready", models }, model });
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
-      this.#set({ server: { type: "problem", problem: error.problem } });
+      this.#noteProblem(error.problem);
     }
   }
 
@@ -221,8 +230,15 @@ export class Playground {
   /** What an answer tells of the server. */
   #noteServer({ state, problem }: Partial<AnswerTurn>): void {
     const { server } = this.#state;
-    if (problem?.kind === "unreachable" || problem?.kind === "key") this.#set({ server: { type: "problem", problem } });
+    if (problem?.kind === "unreachable" || problem?.kind === "key") this.#noteProblem(problem);
     else if (state === "done" && server.type === "problem") void this.connect();
+  }
+
+  /** A server that is away may come back, and nobody shall need to ask. */
+  #noteProblem(problem: Problem): void {
+    this.#set({ server: { type: "problem", problem } });
+    clearTimeout(this.#retry);
+    if (problem.kind === "unreachable") this.#retry = setTimeout(() => void this.#connect(), retryMs);
   }
 
   /** What changed beside the answer (a title, settings) stays. */
