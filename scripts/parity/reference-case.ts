@@ -36,6 +36,7 @@ export type ReferenceFolder = {
   readonly cases: readonly ReferenceCase[];
 };
 
+/** Throws what reading a missing or broken file throws. */
 export function readReference(folder: string): ReferenceFolder {
   const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as {
     model: { layouts: string[] };

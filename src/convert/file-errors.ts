@@ -29,6 +29,7 @@ export function refuseDeadLink(path: string): void {
   throw new UserError(`${path}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`);
 }
 
+/** What a failure to write `path` means to the operator, with what to do. */
 export function writeError(path: string, error: unknown): UserError {
   const { code } = error as NodeJS.ErrnoException;
   return new UserError(`cannot write ${path}: ${systemReason(error)}; ${advice[code ?? ""] ?? "check the folder and its permissions"}`, {

@@ -55,6 +55,7 @@ const hubConfig = z.object({
 type HubConfig = z.output<typeof hubConfig>;
 type RopePairs = ModelSizes["text"]["ropePairs"];
 
+/** Throws a UserError for a value that is missing, contradicts another or cannot be served. */
 export function readHubConfig(path: string): ModelSizes {
   const config = readJson(path, hubConfig);
   const headDim = config.head_dim ?? config.hidden_size / config.num_attention_heads;

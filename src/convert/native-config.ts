@@ -36,6 +36,7 @@ const nativeConfig = z.object({
   ...declaredTokens,
 });
 
+/** Throws a UserError for a value that is missing, contradicts another or cannot be served. */
 export function readNativeConfig(path: string): ModelSizes {
   const config = readJson(path, nativeConfig);
   const { text_config: text, vision_config: vision } = config;

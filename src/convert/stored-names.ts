@@ -8,10 +8,12 @@ export const headName = "lm_head.weight";
 /** Names of the tensors of a checkpoint. */
 type Names = { keys(): Iterable<string>; has(name: string): boolean };
 
+/** "native" where the decoder lies below `model.language_model.` (model spec, 2.2). */
 export function layoutOf(names: Names): CheckpointLayout {
   return [...names.keys()].some((name) => name.startsWith("model.language_model.")) ? "native" : "hub";
 }
 
+/** Where the tensor would be stored; whether it is, the caller finds out. */
 export function locateTensor(names: Names, layout: CheckpointLayout, hubName: string, expertCount: number): NativeTensor {
   if (layout === "native") return toNative(hubName, expertCount);
   // transformers saves the hub's names with the vision tower below `model.`

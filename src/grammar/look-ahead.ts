@@ -29,6 +29,7 @@ export function lookAheadExpression(regex: RegexNode, spell: (ranges: readonly C
   }
 }
 
+/** Throws the RequestError for what `lookAheadExpression` found too large. */
 export function refuseLookAheads(param: string, what = "its look-aheads combine"): never {
   throw new RequestError(`${param}: ${what} too many states; simplify the regular expression`, { param });
 }

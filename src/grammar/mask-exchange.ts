@@ -14,6 +14,7 @@ const maskTimeoutMs = 5_000;
 /** How soon the end of the grammar's thread is noticed. */
 const waitSliceMs = 50;
 
+/** int32 [2] header, then uint32 [⌈vocabSize / 32⌉] mask; no mask is in it yet. */
 export function createMaskMemory(vocabSize: number): SharedArrayBuffer {
   const memory = new SharedArrayBuffer((headerWords + Math.ceil(vocabSize / 32)) * 4);
   new Int32Array(memory)[tokensWord] = -1;

@@ -13,6 +13,7 @@ const maxStates = 30_000;
 /** Threads and claims that are followed and steps that are kept, for all of a regular expression. */
 const maxWork = 1_500_000;
 
+/** The automaton would need more nodes, states or work than are allowed. */
 export class TooLarge extends Error {}
 
 export type RegexDfa = {

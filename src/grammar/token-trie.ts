@@ -57,6 +57,7 @@ export type TokenTrie = {
 
 const maxTokenBytes = 255;
 
+/** Control token i of the vocabulary is the symbol `controlSymbolStart` + i. Tokens of more than 255 bytes are left out. */
 export function buildTokenTrie({ vocabSize, bytes, offsets, controls }: GrammarVocabulary, controlSymbolStart: number): TokenTrie {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const tokens: { id: number; symbols: ArrayLike<number> }[] = controls.map(({ id }, i) => ({ id, symbols: [controlSymbolStart + i] }));

@@ -25,6 +25,7 @@ export function describe(values: readonly number[]): Distribution | undefined {
   };
 }
 
+/** NaN for no values. */
 export function mean(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i]!;

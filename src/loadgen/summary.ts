@@ -37,6 +37,7 @@ export type Summary = {
   readonly withoutUsage: number;
 };
 
+/** Latencies, tokens and throughput are of the requests that were answered in full. */
 export function summarize({ records, durationMs }: LoadResult, serviceLevel?: ServiceLevel): Summary {
   const complete = records.filter(isComplete);
   const sum = (value: (record: RequestRecord) => number) => complete.reduce((total, record) => total + value(record), 0);

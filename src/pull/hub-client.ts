@@ -10,6 +10,7 @@ const maxRedirects = 5;
 
 type HubQuestion = { readonly repository: string; readonly revision: string };
 
+/** For one repository at one revision, which its messages name. */
 export class HubClient {
   readonly #access: HubAccess;
   readonly #question: HubQuestion;
@@ -17,7 +18,7 @@ export class HubClient {
   readonly #dispatcher: EnvHttpProxyAgent;
   #reached = false;
 
-  /** `question` is what the operator asked for; messages name it. */
+  /** `question`: as the operator put it. */
   constructor(access: HubAccess, question: HubQuestion) {
     this.#access = access;
     this.#question = question;

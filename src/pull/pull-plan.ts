@@ -62,10 +62,12 @@ async function verify(folder: string, file: RemoteFile, signal: AbortSignal, not
   return hash.digest("hex") === file.hash.hex;
 }
 
+/** Throws the file system's error. */
 export function removeStaleParts({ staleParts }: PullPlan): void {
   for (const path of staleParts) rmSync(path, { force: true });
 }
 
+/** Still to be downloaded. */
 export function missingBytes({ missing }: PullPlan): number {
   return missing.reduce((sum, { file, arrivedBytes }) => sum + file.bytes - arrivedBytes, 0);
 }

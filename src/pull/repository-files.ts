@@ -55,6 +55,7 @@ const file = z.object({
   lfs: z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size: bytes }).nullish(),
 });
 
+/** Whether a file of the top folder holds weights, by its name. */
 export function isWeights(name: string): boolean {
   return weightsName.test(name);
 }

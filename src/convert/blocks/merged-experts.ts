@@ -28,6 +28,7 @@ const cudaWidthMultiple = 64;
 /** Far below any logit: its softmax is exactly 0 in float32. */
 const masked = -1e4;
 
+/** visionExpert bool [B, S]; x [B, S, H] → what the routed experts give, without the shared ones. */
 export function mergedExperts(g: Graph, visionExpert: Value, build: Build): Experts {
   const { config, weights: w } = build;
   const { expertCount, topK } = config.moe;

@@ -12,6 +12,7 @@ import { wholeTensor, type Build, type RowSource } from "./weights.ts";
 
 type Bank = { readonly firstExpert: number; readonly ownWidth: number };
 
+/** visionExpert bool [B, S]; x [B, S, H] → what routed and shared experts give. */
 export function tiledExperts(visionExpert: Value, build: Build): Experts {
   const { expertCount, textWidth, visionWidth, topK, normMin } = build.config.moe;
   return (g, x, layer) => {

@@ -1,10 +1,10 @@
 // The standard ONNX operators (opset 23) that the model uses. Each checks types and shapes as it is called.
 
-import { type DataType } from "../../core/data-type.ts";
-import { onnxTypeCode } from "../../core/data-type.ts";
+import { onnxTypeCode, type DataType } from "../../core/data-type.ts";
 import { assert } from "../../core/errors.ts";
 import type { Dim, Graph, Value } from "./graph.ts";
 
+/** `float32[batch,128]`, for messages. */
 export function show(value: Value): string {
   return `${value.dtype}[${value.shape.join(",")}]`;
 }
@@ -78,6 +78,7 @@ export function reshape(g: Graph, x: Value, target: readonly number[], shape: re
   return one(g.node("Reshape", [x, int64s(g, target)], [{ dtype: x.dtype, shape }]));
 }
 
+/** Axis i of the result is axis `permutation[i]` of x. */
 export function transpose(g: Graph, x: Value, permutation: readonly number[]): Value {
   const shape = permutation.map((axis) => x.shape[axis]!);
   return one(g.node("Transpose", [x], [{ dtype: x.dtype, shape }], { attributes: { perm: permutation } }));
@@ -110,6 +111,7 @@ export function topK(g: Graph, x: Value, k: number): { values: Value; indices: V
   return { values: values!, indices: indices! };
 }
 
+/** Parts of the last dimension, which the sizes add up to. */
 export function split(g: Graph, x: Value, sizes: readonly number[]): Value[] {
   assert(lastDim(x) === sizes.reduce((a, b) => a + b, 0), `Split into ${sizes.join("+")} of ${show(x)}`);
   const outputs = sizes.map((size) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, -1), size] }));
@@ -123,20 +125,24 @@ export function concat(g: Graph, parts: readonly Value[]): Value {
   return one(g.node("Concat", parts, [{ dtype: first.dtype, shape: [...first.shape.slice(0, -1), width] }], { attributes: { axis: -1 } }));
 }
 
+/** Elements of a where the condition (bool) holds, else of b; all three broadcast, the condition to no more than a and b. */
 export function where(g: Graph, condition: Value, a: Value, b: Value): Value {
   return one(g.node("Where", [condition, a, b], [{ dtype: a.dtype, shape: broadcast(a, b, "Where") }]));
 }
 
+/** bool, of the shape that a and b broadcast to. */
 export function greaterOrEqual(g: Graph, a: Value, b: Value): Value {
   return one(g.node("GreaterOrEqual", [a, b], [{ dtype: "bool", shape: broadcast(a, b, "GreaterOrEqual") }]));
 }
 
+/** A new dimension of 1 in the result's place `axis`; negative ones count from the end. */
 export function unsqueeze(g: Graph, x: Value, axis: number): Value {
   const shape = [...x.shape];
   shape.splice(axis < 0 ? shape.length + 1 + axis : axis, 0, 1);
   return one(g.node("Unsqueeze", [x, int64s(g, [axis])], [{ dtype: x.dtype, shape }]));
 }
 
+/** Over the last dimension; weight and bias [C]. */
 export function layerNorm(g: Graph, x: Value, weight: Value, bias: Value, epsilon: number): Value {
   const attributes = { axis: -1, epsilon: { float: epsilon } };
   return one(g.node("LayerNormalization", [x, weight, bias], [{ dtype: x.dtype, shape: x.shape }], { attributes }));
@@ -165,14 +171,17 @@ export function rotaryEmbeddingPerToken(g: Graph, x: Value, cosines: Value, sine
   return one(g.node("RotaryEmbedding", [x, cosines, sines], [{ dtype: x.dtype, shape: x.shape }], { attributes }));
 }
 
+/** int64 [values] */
 export function int64s(g: Graph, values: readonly number[]): Value {
   return g.constant("int64", [values.length], BigInt64Array.from(values.map(BigInt)));
 }
 
+/** int64 [] */
 export function int64(g: Graph, value: number): Value {
   return g.constant("int64", [], BigInt64Array.of(BigInt(value)));
 }
 
+/** float32 [] */
 export function float32(g: Graph, value: number): Value {
   return g.constant("float32", [], Float32Array.of(value));
 }

@@ -24,6 +24,7 @@ export type Factor = {
 
 const squareLength = blockLength ** 2;
 
+/** First element of block `block` in `panels`. */
 export function panelOffset(block: number): number {
   return (squareLength * block * (block - 1)) / 2;
 }
