@@ -5,6 +5,7 @@ import { greedy } from "../../src/core/sampling.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../src/core/prompt.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
+import type { EngineStats } from "../../src/engine/engine-protocol.ts";
 import type { WorkerData } from "../../src/worker-data.ts";
 import { TextPrompts } from "./text-prompts.ts";
 
@@ -93,6 +94,10 @@ export class EngineBench {
     }
     if (times.length !== tokenCount) throw new Error(`expected ${tokenCount} tokens, got ${times.length}`);
     return times;
+  }
+
+  stats(): EngineStats {
+    return this.#client.stats();
   }
 
   close(): Promise<void> {

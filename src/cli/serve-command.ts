@@ -122,7 +122,7 @@ function addMemoryOptions(command: Command): void {
     )
     .option(
       "--max-num-seqs <n>",
-      "sequences computed at the same time; others wait (default: 16, fewer where memory is short)",
+      "sequences computed at the same time, sharing the memory; others wait (default: 16, on a GPU 32, fewer where memory is short)",
       wholeNumber(1, 4096),
     )
     .addOption(
