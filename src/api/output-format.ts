@@ -90,8 +90,9 @@ function fromResponseFormat(format: FormatRequest["response_format"]): Demand[] 
     const inSchema = schema && ({ type: "json_schema", schema, isStrict: false, whitespace, param: "response_format.schema" } as const);
     return [["response_format", inSchema ?? { type: "json_object", whitespace }]];
   }
-  const { schema = format.schema, strict: isStrict = false } = format.json_schema ?? {};
-  const param = format.schema ? "response_format.schema" : "response_format.json_schema.schema";
+  const { schema: nested, strict: isStrict = false } = format.json_schema ?? {};
+  const schema = nested ?? format.schema;
+  const param = schema === nested ? "response_format.json_schema.schema" : "response_format.schema";
   if (!schema) throw contradiction(param, "a JSON Schema, got nothing");
   return [["response_format", { type: "json_schema", schema, isStrict, whitespace, param }]];
 }

@@ -31,6 +31,7 @@ describe("what is demanded", () => {
     [{ response_format: { type: "json_schema", json_schema: { name: "n", schema, strict: true } } }, json(inSchema, true)],
     [{ response_format: { type: "json_object", schema } }, json("response_format.schema")],
     [{ response_format: { type: "json_schema", schema } }, json("response_format.schema")],
+    [{ response_format: { type: "json_schema", json_schema: { schema }, schema: {} } }, json(inSchema)],
     [{ json_schema: schema, grammar: "" }, json("json_schema")],
     [{ grammar: 'root ::= "a"' }, { type: "grammar", ebnf: 'root ::= "a"', param: "grammar" }],
     [
