@@ -39,7 +39,7 @@ export function AttachmentList({ attachments, isReading, onRemove }: AttachmentL
     <ul class="attachments" aria-label="Attached">
       {attachments.map((attachment) => (
         <li key={attachment.id}>
-          <AttachmentView attachment={attachment} />
+          <AttachmentView attachment={attachment} isSmall />
           <IconButton class="remove" icon="close" label={`Remove ${attachment.name}`} onClick={() => onRemove(attachment.id)} />
         </li>
       ))}
@@ -48,10 +48,13 @@ export function AttachmentList({ attachments, isReading, onRemove }: AttachmentL
   );
 }
 
+type AttachmentViewProps = { readonly attachment: Attachment; /** Too small for the buttons of a video. */ readonly isSmall?: boolean };
+
 /** A picture or video as far as the browser can show it, else its name. */
-export function AttachmentView({ attachment: { kind, name, url } }: { readonly attachment: Attachment }) {
+export function AttachmentView({ attachment: { kind, name, url }, isSmall = false }: AttachmentViewProps) {
   const [isUnknown, setUnknown] = useState(false);
   if (isUnknown) return <span class="file-name">{name}</span>;
-  if (kind === "video") return <video src={url} muted controls preload="metadata" aria-label={name} onError={() => setUnknown(true)} />;
+  if (kind === "video")
+    return <video src={url} muted controls={!isSmall} preload="metadata" aria-label={name} onError={() => setUnknown(true)} />;
   return <img src={url} alt={name} onError={() => setUnknown(true)} />;
 }
