@@ -66,7 +66,7 @@ async function answerAll(settings: ConversionSettings, chats?: CalibrationPrompt
     const calibration = join(work, "calibration");
     if (chats) await recordCalibration(nanoModel, settings, chats, calibration);
     await convertCheckpoint(nanoModel, folder, { settings, programVersion: programVersion(), ...(chats && { calibration }) });
-    const model = new LocalModel(folder, "cpu", hasInt8Cache ? await measureScales(folder) : undefined);
+    const model = new LocalModel(folder, "cpu", { kvScales: hasInt8Cache ? await measureScales(folder) : undefined });
     const answers = async (thinking: boolean) =>
       model.answer(await Promise.all(cases.map((item) => model.encodeChat(toChat(item, thinking)))), maxTokens);
     const outputs = { off: await answers(false), on: await answers(true) };

@@ -9,16 +9,17 @@ import { spanLength, type EncodedPrompt, type ImagePatches } from "../../src/cor
 import { greedy } from "../../src/core/sampling.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import type { SequenceId } from "../../src/engine/engine-protocol.ts";
-import { ErnieModel } from "../../src/model/ernie-model.ts";
-import type { KvScales } from "../../src/model/kv-cache.ts";
+import { ErnieModel, type ErnieModelOptions } from "../../src/model/ernie-model.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import type { DeviceKind } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { assignPositions, type PromptRun } from "../../src/vision/positions.ts";
 import { loadVisual } from "../parity/load-visual.ts";
 
-const slotCount = 8;
-const slotCapacity = 2048;
+export const slotCount = 8;
+export const slotCapacity = 2048;
+
+export type LocalModelOptions = Pick<ErnieModelOptions, "kvScales" | "kvPages" | "cudaGraphs">;
 
 export class LocalModel {
   readonly manifest: Manifest;
@@ -28,8 +29,11 @@ export class LocalModel {
   readonly #engine: Engine;
   #submitted = 0;
 
-  /** With `kvScales` the KV cache is one of int8. `cudaGraphs` false runs decode steps kernel by kernel. */
-  constructor(folder: string, device: DeviceKind = "cpu", kvScales?: KvScales, cudaGraphs = true) {
+  /**
+   * With `kvScales` the KV cache is one of int8, with `kvPages` its slots share their memory. `cudaGraphs` false runs decode steps kernel by
+   * kernel.
+   */
+  constructor(folder: string, device: DeviceKind = "cpu", { kvScales, kvPages, cudaGraphs = true }: LocalModelOptions = {}) {
     this.manifest = readManifest(folder);
     this.#tokenizer = loadTokenizer(folder);
     this.#encodeChat = createPromptEncoder(folder, this.manifest.config, slotCapacity);
@@ -39,6 +43,7 @@ export class LocalModel {
       slotCount,
       slotCapacity,
       kvScales,
+      kvPages,
       prefillChunkTokens: 512,
       imageCacheBytes: 1 << 28,
       cudaGraphs,

@@ -37,7 +37,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(work, { recursive: true }));
 
 test("nearly all answers stay the same", () => {
-  const model = new LocalModel(folder, "cpu", scales);
+  const model = new LocalModel(folder, "cpu", { kvScales: scales });
 
   const answers = model.answer(prompts, maxTokens);
 
@@ -47,7 +47,7 @@ test("nearly all answers stay the same", () => {
 });
 
 test("answers do not depend on who else is answered: int8 slots move like others", () => {
-  const model = new LocalModel(folder, "cpu", scales);
+  const model = new LocalModel(folder, "cpu", { kvScales: scales });
   // More than there are slots, of different lengths, some with the beginning of others.
   const together = [...prompts, ...prompts.slice(0, 5)];
 

@@ -1,7 +1,15 @@
 // Whether a decode step replayed from a CUDA graph computes what the same step computes kernel by kernel.
 
+import type { KvPages } from "../../../src/core/batch.ts";
+import { elementBytes } from "../../../src/core/data-type.ts";
+import { activationDataType, type ActivationFormat } from "../../../src/core/manifest.ts";
+import type { ModelConfig } from "../../../src/core/model-config.ts";
+import { kvPageTokens } from "../../../src/model/kv-memory.ts";
+import { readManifest } from "../../../src/model-folder.ts";
+import { deviceId, loadCuda } from "../../../src/runtime/cuda/probe.ts";
+import { hostUnitBytes } from "../../../src/runtime/host-reservation.ts";
 import { evaluationCases, nanoModel, toChat } from "../../evaluate/evaluation-set.ts";
-import { LocalModel } from "../../evaluate/local-model.ts";
+import { LocalModel, slotCapacity, slotCount } from "../../evaluate/local-model.ts";
 import type { JobContext } from "../job.ts";
 import { prepareIn } from "../prepared-model.ts";
 import { halfFormats, quantized, type Operator } from "./settings.ts";
@@ -16,17 +24,29 @@ export async function checkGraphs(context: JobContext, operator: Operator): Prom
   const chats = Array.from({ length: caseCount }, (_, i) => toChat(evaluationCases[i * stride]!, true));
   for (const activations of halfFormats(device)) {
     const { folder } = await prepareIn(work, "nano", { type: "checkpoint", folder: nanoModel }, quantized(operator, activations));
-    const answersWith = async (cudaGraphs: boolean): Promise<string[]> => {
-      const model = new LocalModel(folder, device, undefined, cudaGraphs);
+    const answersWith = async (cudaGraphs: boolean, kvPages?: KvPages): Promise<string[]> => {
+      const model = new LocalModel(folder, device, { cudaGraphs, kvPages });
       const answers = model.answer(await Promise.all(chats.map((chat) => model.encodeChat(chat))), maxTokens);
       model.dispose();
       return answers;
     };
-    const eager = await answersWith(false);
-    const replayed = await answersWith(true);
-    const equal = replayed.filter((answer, i) => answer === eager[i]).length;
-    record(activations, { cases: caseCount, equal });
-    say(`${activations}: ${equal} of ${caseCount} sequences equal, replayed and eager`);
-    if (equal < caseCount) fail(`${activations}: ${caseCount - equal} of ${caseCount} sequences differ between graphs and eager steps`);
+    for (const [memory, kvPages] of Object.entries(memories(context, readManifest(folder).config, activations))) {
+      const eager = await answersWith(false, kvPages);
+      const replayed = await answersWith(true, kvPages);
+      const equal = replayed.filter((answer, i) => answer === eager[i]).length;
+      record(`${activations}, ${memory}`, { cases: caseCount, equal });
+      say(`${activations}, slots with ${memory}: ${equal} of ${caseCount} sequences equal, replayed and eager`);
+      if (equal < caseCount)
+        fail(`${activations}, slots with ${memory}: ${caseCount - equal} of ${caseCount} sequences differ between graphs and eager steps`);
+    }
   }
+}
+
+/** A page for each slot, where the device can put memory to addresses: one is longer than the context of so small a model. */
+function memories({ device }: JobContext, { text }: ModelConfig, activations: ActivationFormat): Record<string, KvPages | undefined> {
+  const unitBytes = device === "cuda" ? loadCuda().driver.pageBytes(deviceId) : hostUnitBytes;
+  const apart = { "memory of their own": undefined };
+  if (unitBytes === undefined) return apart;
+  const tokens = kvPageTokens(text.headDim * elementBytes[activationDataType[activations]], unitBytes);
+  return { ...apart, "shared memory": { tokens, count: slotCount * Math.ceil(slotCapacity / tokens) } };
 }
