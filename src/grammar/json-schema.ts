@@ -238,6 +238,7 @@ class SchemaCompiler {
         return anyBoolean;
       case "string":
         return constrainedString(node, path, {
+          isStrict: this.#options.isStrict,
           ignore: (keyword) => this.#ignore(path, keyword),
           share: (key, make) => this.#share(key, make),
         });

@@ -2,15 +2,17 @@
 
 import { type Expression, never, rule } from "./expression.ts";
 import { jsonString, quoted, spellInString } from "./json-text.ts";
-import { hasLookAhead, lookAheadExpression, refuseLookAheads } from "./look-ahead.ts";
+import { automatonExpression, refuseTooLarge } from "./regex-states.ts";
 import { anything, parseRegex, type RegexNode } from "./regex.ts";
-import { type LengthRange, lengthsOf, resolveAnchors, toExpression, withLengths } from "./regex-grammar.ts";
+import { type LengthRange, lengthsOf, toExpression, withLengths, wholeText } from "./regex-grammar.ts";
 import type { SchemaObject } from "./schema-shape.ts";
 import { stringFormats } from "./string-formats.ts";
 
 const anyLength: LengthRange = { min: 0, max: Infinity };
 
 type StringHooks = {
+  /** What is not enforced will be refused: worth an automaton, which may take a second. */
+  readonly isStrict: boolean;
   /** Told the keywords that are not enforced. */
   readonly ignore: (keyword: string) => void;
   /** What `make` gave for the key, made only once. */
@@ -18,20 +20,23 @@ type StringHooks = {
 };
 
 /** Throws RequestError for broken patterns. */
-export function constrainedString(node: SchemaObject, path: string, hooks: StringHooks): Expression {
+export function constrainedString(node: SchemaObject, path: string, { isStrict, ignore, share }: StringHooks): Expression {
   const lengths = { min: (node["minLength"] as number | undefined) ?? 0, max: (node["maxLength"] as number | undefined) ?? Infinity };
-  const sources = sourcesOf(node, hooks.ignore);
+  const sources = sourcesOf(node, ignore);
   if (sources.length === 0) return isAny(lengths) ? rule("string") : jsonString(lengths.min, lengths.max);
   const param = `${path}.pattern`;
   const parsed = allOf(sources.map((source) => parseRegex(source, param)));
-  if (hasLookAhead(parsed)) {
-    const what = sources.length > 1 ? `${sources.length} patterns of one string combine` : undefined;
-    return quoted(lookingAhead(parsed, lengths, hooks, JSON.stringify(sources)) ?? refuseLookAheads(param, what));
-  }
-  const regex = resolveAnchors(parsed, true, param);
-  const narrowed = withLengths(regex, lengths);
-  if (!narrowed) ignoreLengths(lengths, lengthsOf(regex), hooks.ignore);
-  return quoted(toExpression(narrowed ?? regex, spellInString));
+  const plain = wholeText(parsed, true);
+  const narrowed = plain && withLengths(plain, lengths);
+  if (narrowed) return quoted(toExpression(narrowed, spellInString));
+  const key = JSON.stringify(sources);
+  const automaton = (some: LengthRange) =>
+    share(`${some.min} ${some.max} ${key}`, () => automatonExpression(withinLengths(parsed, some), spellInString));
+  const exact = lengths.min > lengths.max ? never : isStrict || !plain ? automaton(lengths) : undefined;
+  if (exact) return quoted(exact);
+  ignoreLengths(lengths, plain ? lengthsOf(plain) : anyLength, ignore);
+  const what = sources.length > 1 ? `${sources.length} patterns of one string combine` : undefined;
+  return quoted(plain ? toExpression(plain, spellInString) : (automaton(anyLength) ?? refuseTooLarge(param, what)));
 }
 
 /** What each of them finds somewhere in the text. */
@@ -44,18 +49,12 @@ function allOf(patterns: readonly RegexNode[]): RegexNode {
   return { type: "sequence", items: [{ type: "start" }, ...claims] };
 }
 
-/** Undefined: too large, even without the lengths. */
-function lookingAhead(regex: RegexNode, lengths: LengthRange, { ignore, share }: StringHooks, source: string): Expression | undefined {
+/** All texts of these lengths in which it finds something. */
+function withinLengths(regex: RegexNode, lengths: LengthRange): RegexNode {
   const anywhere: RegexNode = { type: "sequence", items: [anything, regex, anything] };
-  const keyOf = ({ min, max }: LengthRange) => `${min} ${max} ${source}`;
-  if (!isAny(lengths)) {
-    const length: RegexNode = { type: "sequence", items: [{ ...anything, ...lengths }, { type: "end" }] };
-    const bounded: RegexNode = { type: "sequence", items: [{ type: "look", item: length, isNegative: false }, anywhere] };
-    const expression = lengths.min > lengths.max ? never : share(keyOf(lengths), () => lookAheadExpression(bounded, spellInString));
-    if (expression) return expression;
-    ignoreLengths(lengths, anyLength, ignore);
-  }
-  return share(keyOf(anyLength), () => lookAheadExpression(anywhere, spellInString));
+  if (isAny(lengths)) return anywhere;
+  const length: RegexNode = { type: "sequence", items: [{ ...anything, ...lengths }, { type: "end" }] };
+  return { type: "sequence", items: [{ type: "look", item: length, isNegative: false }, anywhere] };
 }
 
 function isAny({ min, max }: LengthRange): boolean {

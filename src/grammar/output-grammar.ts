@@ -7,10 +7,10 @@ import { parseEbnf } from "./ebnf.ts";
 import { characters, choice, repeat, rule, sequence, text } from "./expression.ts";
 import { schemaGrammar, type SchemaGrammar } from "./json-schema.ts";
 import { JsonSyntax } from "./json-text.ts";
-import { hasLookAhead, lookAheadExpression, refuseLookAheads } from "./look-ahead.ts";
 import { pruneGrammar } from "./prune-grammar.ts";
 import { parseRegex } from "./regex.ts";
-import { resolveAnchors, toExpression } from "./regex-grammar.ts";
+import { toExpression, wholeText } from "./regex-grammar.ts";
+import { automatonExpression, refuseTooLarge } from "./regex-states.ts";
 import { checkSchemaSize } from "./schema-shape.ts";
 import { checkToolSizes, toolCallGrammar } from "./tool-calls.ts";
 
@@ -47,9 +47,8 @@ function formatGrammar(format: OutputFormat): SchemaGrammar {
     case "regex": {
       const regex = parseRegex(format.pattern, format.param);
       const spell = (ranges: readonly CodePointRange[]) => characters(...ranges);
-      const root = hasLookAhead(regex)
-        ? (lookAheadExpression(regex, spell) ?? refuseLookAheads(format.param))
-        : toExpression(resolveAnchors(regex, false, format.param), spell);
+      const plain = wholeText(regex, false);
+      const root = plain ? toExpression(plain, spell) : (automatonExpression(regex, spell) ?? refuseTooLarge(format.param));
       return { root, rules: new Map(), ignored: [] };
     }
     case "choice":

@@ -1,6 +1,5 @@
 // Regular expressions as grammars: anchors become what may stand before and behind, sets are spelled as the place asks for.
 
-import { RequestError } from "../core/errors.ts";
 import type { CodePointRange } from "./code-points.ts";
 import { choice, type Expression, repeat, sequence } from "./expression.ts";
 import { anything, type RegexNode } from "./regex.ts";
@@ -8,22 +7,24 @@ import { anything, type RegexNode } from "./regex.ts";
 /** Lengths in characters. */
 export type LengthRange = { readonly min: number; readonly max: number };
 
-/** Reads anchors off: the tree then stands for the whole text. `isSearch`: without an anchor, anything may stand around a match. */
-export function resolveAnchors(node: RegexNode, isSearch: boolean, param: string): RegexNode {
-  const options = (node.type === "choice" ? node.options : [node]).map((option): RegexNode => {
+/**
+ * Reads anchors off: the tree then stands for the whole text. `isSearch`: without an anchor, anything may stand around a match. Undefined
+ * where it has look-aheads, or anchors elsewhere than at the ends.
+ */
+export function wholeText(node: RegexNode, isSearch: boolean): RegexNode | undefined {
+  const options = (node.type === "choice" ? node.options : [node]).map((option): RegexNode | undefined => {
     const items = option.type === "sequence" ? [...option.items] : [option];
     const isStart = items[0]?.type === "start";
     const isEnd = items.at(-1)?.type === "end";
     const inner = items.slice(isStart ? 1 : 0, isEnd ? -1 : undefined);
     // A group around everything may hold the anchors: ^(…)$ and (^…$) mean the same.
     const [only] = inner;
-    if (inner.length === 1 && only && (only.type === "choice" || only.type === "sequence") && hasAnchor(only)) {
-      if (!isStart && !isEnd) return resolveAnchors(only, isSearch, param);
-    }
-    if (inner.some(hasAnchor))
-      throw new RequestError(`${param}: ^ and $ are supported only at the ends of the regular expression`, { param });
+    const isGroup = inner.length === 1 && (only?.type === "choice" || only?.type === "sequence");
+    if (isGroup && !isStart && !isEnd && looksAround(only)) return wholeText(only, isSearch);
+    if (inner.some(looksAround)) return undefined;
     return { type: "sequence", items: [...(isSearch && !isStart ? [anything] : []), ...inner, ...(isSearch && !isEnd ? [anything] : [])] };
   });
+  if (!options.every((option) => option !== undefined)) return undefined;
   return options.length === 1 ? options[0]! : { type: "choice", options };
 }
 
@@ -39,7 +40,7 @@ export function toExpression(node: RegexNode, spell: (ranges: readonly CodePoint
     case "repeat":
       return repeat(toExpression(node.item, spell), node.min, node.max);
     default:
-      return sequence(); // anchors are gone, and there are no look-aheads
+      return sequence(); // `wholeText` left no anchors and no look-aheads
   }
 }
 
@@ -90,9 +91,9 @@ export function withLengths(node: RegexNode, wanted: LengthRange): RegexNode | u
   return min <= max ? { ...node, min, max } : { type: "choice", options: [] };
 }
 
-function hasAnchor(node: RegexNode): boolean {
-  if (node.type === "start" || node.type === "end") return true;
-  if (node.type === "sequence") return node.items.some(hasAnchor);
-  if (node.type === "choice") return node.options.some(hasAnchor);
-  return node.type === "repeat" && hasAnchor(node.item);
+/** Whether it depends on more than the characters that it reads. */
+function looksAround(node: RegexNode): boolean {
+  if (node.type === "sequence") return node.items.some(looksAround);
+  if (node.type === "choice") return node.options.some(looksAround);
+  return node.type === "repeat" ? looksAround(node.item) : node.type !== "set";
 }

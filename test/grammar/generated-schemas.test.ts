@@ -69,6 +69,7 @@ const formats: Readonly<Record<string, z.ZodType>> = {
   "template literal": z.templateLiteral(["id-", z.number(), "-", z.email()]),
   "a beginning and an end": z.string().startsWith("a").endsWith("b").max(12),
   "a beginning, an end, a part, a pattern and lengths": z.string().startsWith("a").endsWith("b").includes("cd").regex(/\d/).min(8).max(20),
+  "an e-mail address of bounded length": z.email().min(8).max(60),
   "an object of several": z.object({ a: z.hostname(), b: z.hostname(), c: z.iso.duration().optional(), d: z.array(z.email()).max(2) }),
 };
 
@@ -90,7 +91,7 @@ describe("what zod writes is enforced, and zod takes the answers, for", () => {
   it.each([
     ["emoji", z.emoji(), /^schema\.pattern: unicode properties are not supported; .* at character/],
     ["jwt", z.jwt(), /^schema: these keywords cannot be enforced: schema\.format;/],
-    ["an e-mail of bounded length", z.email().max(100), /these keywords cannot be enforced: schema\.maxLength \(beside this pattern/],
+    ["a URL of bounded length", z.url().max(100), /these keywords cannot be enforced: schema\.maxLength \(beside this pattern/],
   ])("not %s, which is refused by name", (_, type, message) => {
     expect(() => compile(strict(z.toJSONSchema(type)))).toThrow(message);
   });

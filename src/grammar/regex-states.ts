@@ -1,4 +1,4 @@
-// Regular expressions with look-aheads as grammars: only an automaton can hold a text to several expressions at once.
+// Regular expressions with look-aheads or inner anchors as grammars: only an automaton can hold a text to several expressions at once.
 
 import { RequestError } from "../core/errors.ts";
 import { type CodePointRange, unite } from "./code-points.ts";
@@ -6,21 +6,8 @@ import { type CharacterState, type Expression, never } from "./expression.ts";
 import type { RegexNode } from "./regex.ts";
 import { type RegexDfa, regexDfa, TooLarge } from "./regex-dfa.ts";
 
-export function hasLookAhead(node: RegexNode): boolean {
-  switch (node.type) {
-    case "look":
-      return true;
-    case "sequence":
-      return node.items.some(hasLookAhead);
-    case "choice":
-      return node.options.some(hasLookAhead);
-    default:
-      return node.type === "repeat" && hasLookAhead(node.item);
-  }
-}
-
 /** Exactly the texts that match as a whole. `spell` writes one character of a set. Undefined: the automaton would be too large. */
-export function lookAheadExpression(regex: RegexNode, spell: (ranges: readonly CodePointRange[]) => Expression): Expression | undefined {
+export function automatonExpression(regex: RegexNode, spell: (ranges: readonly CodePointRange[]) => Expression): Expression | undefined {
   try {
     return toStates(regexDfa(regex), spell);
   } catch (error) {
@@ -29,8 +16,8 @@ export function lookAheadExpression(regex: RegexNode, spell: (ranges: readonly C
   }
 }
 
-/** Throws the RequestError for what `lookAheadExpression` found too large. */
-export function refuseLookAheads(param: string, what = "its look-aheads combine"): never {
+/** Throws the RequestError for what `automatonExpression` found too large. */
+export function refuseTooLarge(param: string, what = "its look-aheads and anchors combine"): never {
   throw new RequestError(`${param}: ${what} too many states; simplify the regular expression`, { param });
 }
 
