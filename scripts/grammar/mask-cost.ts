@@ -9,6 +9,7 @@ import { GrammarCache } from "../../src/grammar/grammar-service.ts";
 import { GrammarClient } from "../../src/grammar/grammar-client.ts";
 import { RemoteMatcher } from "../../src/grammar/mask-exchange.ts";
 import { Matcher } from "../../src/grammar/matcher.ts";
+import { SeededRandom } from "../../src/loadgen/seeded-random.ts";
 import { type GrammarVocabulary, readVocabulary, type TokenSource } from "../../src/grammar/token-trie.ts";
 
 const stepMs = 5;
@@ -61,13 +62,13 @@ await measureWaits();
 function makeVocabulary(size: number): GrammarVocabulary {
   const words = new Map<number, Uint8Array>();
   const seen = new Set<string>();
-  const random = randomSource(1);
+  const random = new SeededRandom(1);
   for (let id = 2048; id < size;) {
-    const isHan = random() < 0.25;
-    const letters = Array.from({ length: 1 + Math.floor(random() * (isHan ? 4 : 9)) }, () =>
-      isHan ? 0x4e00 + Math.floor(random() * 7000) : 97 + Math.floor(random() ** 2 * 26),
+    const isHan = random.unit() < 0.25;
+    const letters = Array.from({ length: 1 + Math.floor(random.unit() * (isHan ? 4 : 9)) }, () =>
+      isHan ? 0x4e00 + Math.floor(random.unit() * 7000) : 97 + Math.floor(random.unit() ** 2 * 26),
     );
-    const word = (random() < 0.4 ? " " : "") + String.fromCharCode(...letters);
+    const word = (random.unit() < 0.4 ? " " : "") + String.fromCharCode(...letters);
     if (seen.has(word)) continue;
     seen.add(word);
     words.set(id++, Buffer.from(word));
@@ -89,7 +90,7 @@ function measureMasks(name: string, format: OutputFormat): void {
   let cpu = 0;
   for (let seed = 1; seed <= 20; seed++) {
     const matcher = new Matcher(grammar);
-    const random = randomSource(seed);
+    const random = new SeededRandom(seed);
     for (let count = 0; count < answerLimit && !matcher.hasEnded; count++) {
       const before = process.cpuUsage();
       start = performance.now();
@@ -115,7 +116,7 @@ async function measureWaits(): Promise<void> {
   const opened = await Promise.all(Array.from({ length: 8 }, () => client.open(constraint, new AbortController().signal)));
   const rows = opened.map((handle) => new RemoteMatcher(handle));
   const endId = vocabulary.endIds[0]!;
-  const random = randomSource(2);
+  const random = new SeededRandom(2);
   const waits: number[] = [];
   let drawn = 0;
   for (let step = 0; step < 200 && rows.length > 0; step++) {
@@ -135,8 +136,8 @@ async function measureWaits(): Promise<void> {
 }
 
 /** The next allowed token from a random one on: not uniform, but quick. */
-function drawToken(mask: Uint32Array, random: () => number): number {
-  let id = Math.floor(random() * vocabulary.vocabSize);
+function drawToken(mask: Uint32Array, random: SeededRandom): number {
+  let id = Math.floor(random.unit() * vocabulary.vocabSize);
   while (((mask[id >> 5]! >>> (id & 31)) & 1) === 0) id = (id + 1) % vocabulary.vocabSize;
   return id;
 }
@@ -145,14 +146,4 @@ function describe(times: number[]): string {
   const sorted = times.toSorted((a, b) => a - b);
   const mean = times.reduce((sum, time) => sum + time, 0) / times.length;
   return `mean ${mean.toFixed(3)}, median ${sorted[sorted.length >> 1]!.toFixed(3)}, worst ${sorted.at(-1)!.toFixed(1)}`;
-}
-
-function randomSource(seed: number): () => number {
-  let state = seed * 747_796_405 + 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
 }

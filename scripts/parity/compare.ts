@@ -57,19 +57,20 @@ export function compareChunks(folder: string, manifest: Manifest, { cases }: Ref
   });
 }
 
-type Run = { readonly item: ReferenceCase; readonly stages: Stages };
+export type Run = { readonly item: Pick<ReferenceCase, "tensors" | "tolerance">; readonly stages: Stages };
 
+/** Chosen experts are no numbers to be subtracted: see `expertFinding`. */
 function* pairs(run: Run): Generator<{ stage: string; tensor: string; ours: ArrayLike<number>; theirs: ArrayLike<number> }> {
   for (const [tensor, { data }] of run.item.tensors) {
-    const ours = run.stages.get(tensor);
-    if (!ours || tensor.endsWith(".selected")) continue;
     const stage = tensor.replace(/\.layer\d+/, "");
+    if (!stageOrder.includes(stage)) continue;
+    const ours = run.stages.get(tensor) ?? []; // what was not computed agrees with nothing
     yield { stage, tensor, ours: tensor === "logits" ? atStoredPositions(ours, run.item) : ours, theirs: data as Float32Array };
   }
 }
 
 /** A long case stores the logits of some positions only. */
-function atStoredPositions(logits: ArrayLike<number>, { tensors }: ReferenceCase): ArrayLike<number> {
+function atStoredPositions(logits: ArrayLike<number>, { tensors }: Run["item"]): ArrayLike<number> {
   const positions = tensors.get("logits_positions");
   if (!positions) return logits;
   const vocabSize = tensors.get("logits")!.shape[1]!;
@@ -77,14 +78,15 @@ function atStoredPositions(logits: ArrayLike<number>, { tensors }: ReferenceCase
   return Float32Array.from(rows.flatMap((row) => [...row]));
 }
 
-function exactFindings(runs: readonly Run[]): Finding[] {
+/** The worst difference of each stage, as a multiple of what is allowed. */
+export function exactFindings(runs: readonly Run[]): Finding[] {
   const worst = new Map<string, { measured: number; limit: number }>();
   for (const run of runs) {
     for (const { stage, tensor, ours, theirs } of pairs(run)) {
       const measured = largestDifference(ours, theirs);
       const limit = run.item.tolerance(tensor);
       const known = worst.get(stage);
-      if (!known || !(measured / limit <= known.measured / known.limit)) worst.set(stage, { measured, limit });
+      if (!known || measured / limit > known.measured / known.limit) worst.set(stage, { measured, limit });
     }
   }
   return stageOrder.flatMap((stage) => {
@@ -183,13 +185,14 @@ export async function compareInputs(reference: ReferenceFolder, folder: string, 
   return [exact("pixel_u8", pixels), exact("position_ids", positions)];
 }
 
-/** NaN when lengths or values do not fit, so that no comparison passes by accident. */
+/** Infinity where lengths differ or a value is NaN, so that no comparison passes by accident. */
 function largestDifference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
-  if (ours.length !== theirs.length) return Number.NaN;
+  if (ours.length !== theirs.length) return Infinity;
   let largest = 0;
   for (let i = 0; i < ours.length; i++) {
     const difference = Math.abs(ours[i]! - theirs[i]!);
-    if (!(difference <= largest)) largest = difference;
+    if (Number.isNaN(difference)) return Infinity;
+    largest = Math.max(largest, difference);
   }
   return largest;
 }

@@ -1,8 +1,7 @@
 // Greedy continuations of all cases through the engine, as a server would compute them.
 
-import { activationDataType } from "../../src/core/manifest.ts";
 import { greedy } from "../../src/core/sampling.ts";
-import type { Manifest } from "../../src/core/manifest.ts";
+import { activationDataType, type Manifest } from "../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../src/core/prompt.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import type { SequenceId } from "../../src/engine/engine-protocol.ts";

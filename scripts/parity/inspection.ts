@@ -1,10 +1,9 @@
 // Runs a whole prompt through graphs built for inspection and hands out what each stage computed.
 
 import { join } from "node:path";
-import { activationDataType, type ActivationFormat } from "../../src/core/manifest.ts";
 import type { SlotId } from "../../src/core/batch.ts";
 import { decoderIo, graphFiles, inspectIo } from "../../src/core/graph-io.ts";
-import type { Manifest } from "../../src/core/manifest.ts";
+import { activationDataType, type ActivationFormat, type Manifest } from "../../src/core/manifest.ts";
 import { slicePrompt, type EncodedPrompt, type PromptPart } from "../../src/core/prompt.ts";
 import { fromFloat16 } from "../../src/core/half.ts";
 import { Decoder } from "../../src/model/decoder.ts";
