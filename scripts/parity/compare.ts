@@ -186,7 +186,7 @@ export async function compareInputs(reference: ReferenceFolder, folder: string, 
 }
 
 /** Infinity where lengths differ or a value is NaN, so that no comparison passes by accident. */
-function largestDifference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
+export function largestDifference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
   if (ours.length !== theirs.length) return Infinity;
   let largest = 0;
   for (let i = 0; i < ours.length; i++) {

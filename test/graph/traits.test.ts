@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { largestDifference } from "../../scripts/parity/compare.ts";
 import { Inspection, type Stages } from "../../scripts/parity/inspection.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
@@ -41,12 +42,6 @@ function readImage(item: Case): ImagePatches | undefined {
   if (!item.has("pixel_u8")) return undefined;
   const [frameCount = 0, patchRows = 0, patchColumns = 0] = integers(item, "image_grid_thw");
   return { hash: "image", patches: item.get("pixel_u8")!.data as Uint8Array, frameCount, patchRows, patchColumns };
-}
-
-/** NaN when lengths or values do not fit, so that no comparison passes by accident. */
-function largestDifference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
-  if (ours.length !== theirs.length) return Number.NaN;
-  return Array.from(theirs, (value, i) => Math.abs(value - ours[i]!)).reduce((a, b) => (b <= a ? a : b), 0);
 }
 
 /** Rows of chosen experts, each in ascending order: the order of choice does not matter. */
