@@ -41,9 +41,11 @@ export class KvSlots {
   readonly #model: SlotMemory;
   readonly #slots: Slot[];
   #releaseCount = 0;
+  #freePageCount: number;
 
   constructor(model: SlotMemory) {
     this.#model = model;
+    this.#freePageCount = model.pages.count;
     this.#slots = Array.from({ length: model.slotCount }, (_, i) => {
       return { id: i as SlotId, owner: undefined, idleContent: undefined, idleSince: 0, pageCount: 0 };
     });
@@ -140,7 +142,8 @@ export class KvSlots {
       owners.length === running.length && running.every((sequence) => owners.includes(sequence)),
       "slot owners are not the running sequences",
     );
-    assert(this.#freePageCount >= 0, "slots have more pages than there are");
+    const pageCount = this.#slots.reduce((sum, slot) => sum + slot.pageCount, this.#freePageCount);
+    assert(this.#freePageCount >= 0 && pageCount === this.#model.pages.count, "pages of slots and free ones are not all pages");
     for (const slot of this.#slots) {
       assert(validLength(slot) <= slot.pageCount * this.#model.pages.tokens, `slot ${slot.id} holds more than its memory`);
       assert(!slot.owner || slot.owner.slot === slot.id, `slot ${slot.id} and its owner disagree`);
@@ -184,13 +187,15 @@ export class KvSlots {
   #provideFor(slot: Slot, pageCount: number, kept: Slot | undefined, reserve = 0): boolean {
     const missing = pageCount - slot.pageCount;
     if (missing <= 0) return true;
-    const donors = this.#slots.filter((other) => other !== slot && other !== kept);
-    const spare = (other: Slot): number => other.pageCount - this.#neededPages(other);
-    const idle = donors.filter(({ owner }) => !owner).toSorted((a, b) => a.idleSince - b.idleSince);
-    const available = this.#freePageCount + donors.reduce((sum, other) => sum + (other.owner ? spare(other) : other.pageCount), 0);
-    if (available < missing + reserve) return false;
-    for (const other of donors) this.#shrink(other, Math.min(spare(other), missing - this.#freePageCount));
-    for (const other of idle) this.#shrink(other, Math.min(other.pageCount, missing - this.#freePageCount));
+    if (this.#freePageCount < missing + reserve) {
+      const donors = this.#slots.filter((other) => other !== slot && other !== kept);
+      const spare = (other: Slot): number => other.pageCount - this.#neededPages(other);
+      const inAll = donors.reduce((sum, other) => sum + (other.owner ? spare(other) : other.pageCount), 0);
+      if (this.#freePageCount + inAll < missing + reserve) return false;
+      for (const other of donors) this.#shrink(other, Math.min(spare(other), missing - this.#freePageCount));
+      const idle = donors.filter(({ owner }) => !owner).toSorted((a, b) => a.idleSince - b.idleSince);
+      for (const other of idle) this.#shrink(other, Math.min(other.pageCount, missing - this.#freePageCount));
+    }
     this.#resize(slot, pageCount);
     return true;
   }
@@ -208,11 +213,8 @@ export class KvSlots {
 
   #resize(slot: Slot, pageCount: number): void {
     this.#guard([slot], () => this.#model.resizeSlot(slot.id, pageCount));
+    this.#freePageCount += slot.pageCount - pageCount;
     slot.pageCount = pageCount;
-  }
-
-  get #freePageCount(): number {
-    return this.#slots.reduce((left, { pageCount }) => left - pageCount, this.#model.pages.count);
   }
 
   #pagesFor(length: number): number {
