@@ -39,12 +39,15 @@ type Match = { readonly slot: Slot; readonly shared: number };
 
 export class KvSlots {
   readonly #model: SlotMemory;
+  readonly #headroomTokens: number;
   readonly #slots: Slot[];
   #releaseCount = 0;
   #freePageCount: number;
 
-  constructor(model: SlotMemory) {
+  /** `headroomTokens`: for so many more of each sequence there is memory, or it ends before, when another one gets some. */
+  constructor(model: SlotMemory, headroomTokens: number) {
     this.#model = model;
+    this.#headroomTokens = headroomTokens;
     this.#freePageCount = model.pages.count;
     this.#slots = Array.from({ length: model.slotCount }, (_, i) => {
       return { id: i as SlotId, owner: undefined, idleContent: undefined, idleSince: 0, pageCount: 0 };
@@ -172,12 +175,20 @@ export class KvSlots {
     sequence.computedLength = computedLength;
   }
 
-  /** Likewise: what the sequence has already, plus one page as long as others may grow, so that it need not go again at once. */
+  /**
+   * Memory for all tokens of a sequence. One that comes to the slot also finds, unless it is alone, what it and all others may need for their next
+   * tokens, so that none has to go again soon.
+   */
   #provide(slot: Slot, sequence: Sequence, kept?: Slot): boolean {
-    const mayGrow = ({ owner, pageCount }: Slot): boolean =>
-      owner !== undefined && owner !== sequence && this.#pagesFor(Math.min(owner.longestLength, this.#model.slotCapacity)) > pageCount;
-    const reserve = !slot.owner && this.#slots.some(mayGrow) ? 1 : 0;
-    return this.#provideFor(slot, this.#pagesFor(sequence.length), kept, reserve);
+    const needed = this.#pagesFor(sequence.length);
+    if (slot.owner) return this.#provideFor(slot, needed, kept);
+    const others = this.#slots.flatMap(({ owner }) => owner ?? []);
+    if (others.length === 0) return this.#provideFor(slot, needed, kept);
+    const growth = [sequence, ...others].reduce((sum, { length, longestLength }) => {
+      const soon = Math.max(length, Math.min(length + this.#headroomTokens, longestLength));
+      return sum + this.#pagesFor(soon) - this.#pagesFor(length);
+    }, 0);
+    return this.#provideFor(slot, needed, kept, growth);
   }
 
   /**
@@ -186,17 +197,16 @@ export class KvSlots {
    */
   #provideFor(slot: Slot, pageCount: number, kept: Slot | undefined, reserve = 0): boolean {
     const missing = pageCount - slot.pageCount;
-    if (missing <= 0) return true;
     if (this.#freePageCount < missing + reserve) {
       const donors = this.#slots.filter((other) => other !== slot && other !== kept);
       const spare = (other: Slot): number => other.pageCount - this.#neededPages(other);
-      const inAll = donors.reduce((sum, other) => sum + (other.owner ? spare(other) : other.pageCount), 0);
-      if (this.#freePageCount + inAll < missing + reserve) return false;
+      const takeable = donors.reduce((sum, other) => sum + (other.owner ? spare(other) : other.pageCount), 0);
+      if (this.#freePageCount + takeable < missing + reserve) return false;
       for (const other of donors) this.#shrink(other, Math.min(spare(other), missing - this.#freePageCount));
       const idle = donors.filter(({ owner }) => !owner).toSorted((a, b) => a.idleSince - b.idleSince);
       for (const other of idle) this.#shrink(other, Math.min(other.pageCount, missing - this.#freePageCount));
     }
-    this.#resize(slot, pageCount);
+    if (missing > 0) this.#resize(slot, pageCount);
     return true;
   }
 

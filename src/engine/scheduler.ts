@@ -18,9 +18,11 @@ export type SchedulerOptions = {
   readonly prefillChunkTokens: number;
   /** Answers that may queue for a slot; requests for more are refused. */
   readonly maxWaiting: number;
+  /** Of shared memory, what is left for each sequence to grow when another one gets its own. */
+  readonly headroomTokens: number;
 };
 
-export const defaultSchedulerOptions: SchedulerOptions = { prefillChunkTokens: 512, maxWaiting: 256 };
+export const defaultSchedulerOptions: SchedulerOptions = { prefillChunkTokens: 512, maxWaiting: 256, headroomTokens: 256 };
 
 /** Bounds of when a refused client is to try again; clients ignore more than a minute. */
 const retryMs = { least: 1000, most: 60_000 };
@@ -63,7 +65,7 @@ export class Scheduler {
 
   constructor(model: SchedulerModel, options: SchedulerOptions) {
     this.#model = model;
-    this.#slots = new KvSlots(model);
+    this.#slots = new KvSlots(model, options.headroomTokens);
     this.#slotCapacity = model.slotCapacity;
     this.#canLoseSlot = model.pages.tokens < model.slotCapacity;
     this.#options = options;

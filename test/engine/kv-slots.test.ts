@@ -23,7 +23,7 @@ function makeSlots(slotCount: number) {
     log.push(line);
     if (memory.isBroken) throw new Error("out of order");
   };
-  return { slots: new KvSlots(memory), memory, log };
+  return { slots: new KvSlots(memory, 0), memory, log };
 }
 
 let nextId = 0;

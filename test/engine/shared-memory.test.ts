@@ -4,8 +4,8 @@ import { answerAlone, makeRequest } from "./fake-model.ts";
 import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
 
 /** Slots of 60 tokens that share `pageCount` pages of 10. */
-function makeScarce(pageCount: number, slotCount = 4) {
-  return makeEngine({ slotCount, slotCapacity: 60, pages: { tokens: 10, count: pageCount } }, { prefillChunkTokens: 100 });
+function makeScarce(pageCount: number, headroomTokens = 0) {
+  return makeEngine({ slotCapacity: 60, pages: { tokens: 10, count: pageCount } }, { prefillChunkTokens: 100, headroomTokens });
 }
 
 type Made = ReturnType<typeof makeEngine>;
@@ -43,18 +43,18 @@ describe("slots that share their memory", () => {
     expect(order.indexOf(`${b} started`)).toBeGreaterThan(order.indexOf(`${a} finished`));
   });
 
-  test("keep a page for those that may grow: who just came need not go again at once", () => {
-    const made = makeScarce(6);
-    made.submit(count(1, 25), { maxTokens: 30 });
-    made.submit(count(100, 25), { maxTokens: 3 });
+  test.each([
+    ["may both grow by a page", 30, 30, 1],
+    ["both end within their pages", 5, 5, 2],
+    ["may grow by a page, one of them", 30, 5, 1],
+    ["grow later than that", 30, 30, 2],
+  ])("are given to who comes only if there is memory for the next tokens of all, which %s", (what, first, second, running) => {
+    const made = makeScarce(6, what.includes("later") ? 5 : 10);
+    made.submit(count(1, 25), { maxTokens: first });
+    made.submit(count(100, 25), { maxTokens: second });
     step(made.engine);
-    expect(made.engine.stats()).toMatchObject({ running: 1, waiting: 1 });
 
-    const short = makeScarce(6);
-    short.submit(count(1, 25), { maxTokens: 4 });
-    short.submit(count(100, 25), { maxTokens: 3 });
-    step(short.engine);
-    expect(short.engine.stats()).toMatchObject({ running: 2, waiting: 0 });
+    expect(made.engine.stats()).toMatchObject({ running, waiting: 2 - running });
   });
 
   test("go from the youngest to the older ones; its answer is the same, and it starts once", () => {
@@ -117,7 +117,7 @@ describe("slots that share their memory", () => {
   test("a picture whose memory went to others is encoded in a step of its own again", () => {
     const made = makeEngine(
       { slotCount: 2, slotCapacity: 60, keptImages: 0, pages: { tokens: 5, count: 12 } },
-      { prefillChunkTokens: 100 },
+      { prefillChunkTokens: 100, headroomTokens: 0 },
     );
     made.submit(count(1, 15), { maxTokens: 40 });
     const young = made.submit([...count(100, 20), "cat"], { maxTokens: 20 });

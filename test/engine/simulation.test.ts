@@ -74,7 +74,11 @@ class Simulation {
     this.#isFaulty = seed % 2 === 0;
     const [slotCount, slotCapacity] = [1 + this.#random(5), 30 + this.#random(60)];
     this.model = new FakeModel({ slotCount, slotCapacity, ...(this.#random(2) === 0 && { pages: this.#scarcePages(slotCapacity) }) });
-    this.#engine = new Engine(this.model, { prefillChunkTokens: 1 + this.#random(30), maxWaiting: 1 + this.#random(6) });
+    this.#engine = new Engine(this.model, {
+      prefillChunkTokens: 1 + this.#random(30),
+      maxWaiting: 1 + this.#random(6),
+      headroomTokens: this.#random(4),
+    });
     this.model.onStep = () => {
       if (this.#random(15) === 0) this.#abortSomebody();
     };
