@@ -16,6 +16,8 @@ export class RoutingRecord {
   readonly #text: Modality;
   readonly #vision: Modality;
   readonly #pictures: readonly Picture[];
+  /** Tokens before this one are booked, if they were computed at all. */
+  #bookedLength = 0;
 
   constructor(shape: RoutingShape, spans: readonly VisionSpan[]) {
     const layerCount = shape.layers.length;
@@ -31,15 +33,16 @@ export class RoutingRecord {
     });
   }
 
-  /** Books a computed entry, whose first token is number `firstToken` of its step. */
+  /** Books a computed entry, whose first token is number `firstToken` of its step. What is computed again counts once. */
   add({ start, tokenIds, visionExpert }: BatchEntry, chosen: ChosenExperts, firstToken: number): void {
     const { layers, topK } = this.#shape;
     const choiceCount = layers.length * topK;
-    for (let i = 0; i < tokenIds.length; i++) {
+    for (let i = Math.max(0, this.#bookedLength - start); i < tokenIds.length; i++) {
       const ofToken = chosen.subarray((firstToken + i) * choiceCount, (firstToken + i + 1) * choiceCount);
       this.#count(visionExpert[i] ? this.#vision : this.#text, ofToken);
       this.#noteFavourites(start + i, ofToken);
     }
+    this.#bookedLength = Math.max(this.#bookedLength, start + tokenIds.length);
   }
 
   take(): SequenceRouting {

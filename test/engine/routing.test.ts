@@ -98,3 +98,16 @@ test("pictures beyond 16,384 tokens are counted, but not told token by token", (
   expect(pictures[0]!.favourites!.at(0)).toBe(notComputed);
   expect(pictures[1]!.favourites).toBeUndefined();
 });
+
+test("tokens that are computed again, because their memory went to others, count once", () => {
+  const model = new TellingModel({ slotCapacity: 60, pages: { tokens: 5, count: 12 }, nextToken: (_, drawIndex) => 20 + drawIndex });
+  const engine = new Engine(model, { prefillChunkTokens: 100, headroomTokens: 0 });
+  engine.submit(0 as SequenceId, makeRequest(count(1, 15), { maxTokens: 40 }));
+  engine.submit(1 as SequenceId, makeRequest([...count(1, 20), "cat"], { maxTokens: 20, wantsRouting: true }));
+
+  const [, young] = run(engine);
+
+  expect(model.log.filter((line) => line.startsWith("prefill")).length, "one was computed again").toBe(3);
+  expect(young!.text.tokens).toBe(20 + 19);
+  expect(young!.vision.tokens).toBe(3);
+});
