@@ -181,7 +181,7 @@ describe.each(screens)("status, in %s", (_, options) => {
     const served = `${count(metrics.answers)} answers of ${count(metrics.outputTokens)} tokens; ${count(metrics.promptTokens)} prompt tokens, ${count(metrics.cachedTokens)} of them`;
     await dialog.getByText(served).waitFor();
     await dialog.getByRole("img", { name: /^Answers: now 0 running, at most \d.*; now 0 waiting/ }).waitFor();
-    await dialog.getByRole("img", { name: new RegExp(`^Slots in use: now 0 of ${metrics.slots},`) }).waitFor();
+    await dialog.getByRole("img", { name: /^KV cache in use: now 0 %,/ }).waitFor();
     await dialog.getByRole("img", { name: /^Answers written: now .*, at most [\d.,]*[1-9]/ }).waitFor();
     await dialog.getByRole("img", { name: /^Time to first token: now \d/ }).waitFor();
 
@@ -238,13 +238,13 @@ test("a server that goes away while its status is open is said to; the figures s
   const front = await startFront(server.url);
   const { page, close } = await openPage(browser, front.url);
   const dialog = await openStatus(page);
-  const slots = dialog.getByRole("img", { name: /^Slots in use: now 0 of \d+/ });
-  await slots.waitFor();
+  const chart = dialog.getByRole("img", { name: /^KV cache in use: now 0 %/ });
+  await chart.waitFor();
   await front.close();
   const alert = dialog.getByRole("alert");
   await alert.getByText("The server cannot be reached").waitFor();
   expect(await alert.textContent()).toContain("The figures are those of before.");
-  expect(await slots.count()).toBe(1);
+  expect(await chart.count()).toBe(1);
   await front.reopen();
 
   await alert.waitFor({ state: "detached" });
@@ -273,7 +273,7 @@ test("a server with keys shows its status to who has one, and is not asked again
     await page.locator(entered === key ? ".model.ready" : ".model.away").waitFor();
     dialog = await openStatus(page);
     await dialog.getByText(expected).waitFor();
-    if (entered === key) await dialog.getByRole("img", { name: /^Slots in use: now 0 of/ }).waitFor();
+    if (entered === key) await dialog.getByRole("img", { name: /^KV cache in use: now 0 %/ }).waitFor();
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
   }

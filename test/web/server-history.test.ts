@@ -20,8 +20,7 @@ const empty: Snapshot = {
   answers: 0,
   running: 0,
   waiting: 0,
-  slotsUsed: 0,
-  slots: 4,
+  kvCacheUsage: 0,
   promptTokens: 0,
   cachedTokens: 0,
   outputTokens: 0,
@@ -33,10 +32,10 @@ test("reads what the server's own registry writes", async () => {
   const metrics = new ServerMetrics({
     modelId: 'a "quoted" name',
     slotCount: 4,
-    stats: () => ({ running: 3, waiting: 2, slotsUsed: 3, kvCacheUsage: 0, preemptions: 0 }),
+    stats: () => ({ running: 3, waiting: 2, slotsUsed: 3, kvCacheUsage: 0.25, preemptions: 0 }),
   });
 
-  expect(readSnapshot(await metrics.registry.metrics(), 7)).toEqual({ ...empty, atMs: 7, running: 3, waiting: 2, slotsUsed: 3 });
+  expect(readSnapshot(await metrics.registry.metrics(), 7)).toEqual({ ...empty, atMs: 7, running: 3, waiting: 2, kvCacheUsage: 0.25 });
 });
 
 test("adds up what has several labels, and leaves vLLM's names and the process's alone", () => {

@@ -8,8 +8,8 @@ export type Snapshot = {
   readonly answers: number;
   readonly running: number;
   readonly waiting: number;
-  readonly slotsUsed: number;
-  readonly slots: number;
+  /** 0 … 1. */
+  readonly kvCacheUsage: number;
   readonly promptTokens: number;
   /** Of the prompts' tokens. */
   readonly cachedTokens: number;
@@ -43,8 +43,7 @@ export function readSnapshot(text: string, atMs: number): Snapshot {
     answers: read("request_success_total"),
     running: read("num_requests_running"),
     waiting: read("num_requests_waiting"),
-    slotsUsed: read("slots_used"),
-    slots: read("slots"),
+    kvCacheUsage: read("kv_cache_usage_perc"),
     promptTokens: read("prompt_tokens_total"),
     cachedTokens: read("prefix_cache_hits_total"),
     outputTokens: read("generation_tokens_total"),

@@ -41,11 +41,10 @@ function Away({ problem, hasFigures }: { readonly problem: Problem; readonly has
 }
 
 function Figures({ history }: { readonly history: readonly Snapshot[] }) {
-  const { slots } = history.at(-1)!;
   const spanMs = spanOf(history);
   const running = { unit: "running", points: levelOf(history, (at) => at.running) };
   const waiting = { unit: "waiting", points: levelOf(history, (at) => at.waiting) };
-  const slotsUsed = { unit: `of ${slots}`, points: levelOf(history, (at) => at.slotsUsed) };
+  const cache = { unit: "%", points: levelOf(history, (at) => 100 * at.kvCacheUsage) };
   const output = { unit: "tokens/s", points: rateOf(history, (at) => at.outputTokens) };
   const prompt = { unit: "tokens/s", points: rateOf(history, (at) => at.promptTokens) };
   const first = { unit: "ms", points: meanMsOf(history, (at) => at.firstToken) };
@@ -53,7 +52,7 @@ function Figures({ history }: { readonly history: readonly Snapshot[] }) {
   return (
     <section class="charts" aria-label="The last minutes">
       <Chart title="Answers" lines={[running, waiting]} spanMs={spanMs} />
-      <Chart title="Slots in use" lines={[slotsUsed]} spanMs={spanMs} top={slots} />
+      <Chart title="KV cache in use" lines={[cache]} spanMs={spanMs} top={100} />
       <Chart title="Prompts read" lines={[prompt]} spanMs={spanMs} />
       <Chart title="Answers written" lines={[output]} spanMs={spanMs} />
       <Chart title="Time to first token" lines={[first]} spanMs={spanMs} />
