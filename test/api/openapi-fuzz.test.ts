@@ -88,7 +88,7 @@ describe.each(operations.filter(({ requestBody }) => !requestBody))("$method $pa
   );
   const names = fc.oneof(
     fc.constant(undefined),
-    fc.string({ minLength: 1 }),
+    fc.string({ minLength: 1 }).filter((name) => name !== "."), // a URL's dot is gone before anybody reads it, and the route is another
     fc.constantFrom("..", "%2e%2e%2f", "a/b", "\u0000", "__proto__"),
   );
 
