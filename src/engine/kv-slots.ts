@@ -74,7 +74,7 @@ export class KvSlots {
    */
   acquire(sequence: Sequence): boolean {
     const victim = this.#oldestFreeSlot();
-    if (!victim) return false;
+    if (!victim || !this.#hasMemoryFor(sequence)) return false; // before prefixes are compared: it may be asked in every step
     const wanted = sequence.reusableContent();
     const best = this.#longestMatch(wanted);
     const isInPlace = canTakeInPlace(best, victim);
@@ -89,6 +89,12 @@ export class KvSlots {
     if (!this.#provide(slot, sequence)) return false;
     this.#give(slot, sequence, sharedLength(slot, wanted));
     return true;
+  }
+
+  /** Whether what no owner needs is enough for its tokens. */
+  #hasMemoryFor({ length }: Sequence): boolean {
+    const left = this.#slots.reduce((pages, { owner }) => pages - (owner ? this.#pagesFor(owner.length) : 0), this.#model.pages.count);
+    return left >= this.#pagesFor(length);
   }
 
   /** Gives a sequence that owns a slot memory for all its tokens. False when there is too little. Throws SlotMoveError. */

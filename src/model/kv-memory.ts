@@ -24,7 +24,7 @@ export function kvPageTokens(tokenBytes: number, unitBytes: number): number {
 }
 
 /** Tokens that a slot has addresses for: whole pages. */
-export function addressedTokens({ capacity, pages }: Pick<KvSize, "capacity" | "pages">): number {
+function addressedTokens({ capacity, pages }: Pick<KvSize, "capacity" | "pages">): number {
   return pages ? Math.ceil(capacity / pages.tokens) * pages.tokens : capacity;
 }
 
