@@ -67,7 +67,7 @@ export type RequestLimits = MediaLimits & {
   readonly allBodiesBytes: number;
 };
 
-/** Of the pictures and videos of one request. */
+/** Of the pictures, videos and documents of one request. */
 export type MediaLimits = {
   /** Pictures in one request. */
   readonly imageCount: number;
@@ -78,7 +78,10 @@ export type MediaLimits = {
   readonly frameCount: number;
   /** Encoded size of one video. */
   readonly videoBytes: number;
-  /** Encoded size of all pictures and videos of a request together, however they come. */
+  /** Files of documents in one request, and the size of one. */
+  readonly documentCount: number;
+  readonly documentBytes: number;
+  /** Encoded size of all files of a request together, however they come. */
   readonly mediaBytes: number;
 };
 
@@ -92,5 +95,7 @@ export const defaultLimits: RequestLimits = {
   videoCount: 4,
   frameCount: 512,
   videoBytes: 64 * 2 ** 20,
+  documentCount: 16,
+  documentBytes: 32 * 2 ** 20,
   mediaBytes: 64 * 2 ** 20,
 };

@@ -3,6 +3,7 @@
 import { randomInt } from "node:crypto";
 import type { Chat, ChatMessage, ContentPart, GenerationOptions } from "../core/chat.ts";
 import type { GenerationDefaults } from "./app-options.ts";
+import { toDocument } from "./file-schema.ts";
 import type { MediaParts } from "./media-parts.ts";
 import type { ChatRequest, RequestMessage } from "./openai-schema.ts";
 import { toToolUse } from "./tool-schema.ts";
@@ -39,6 +40,7 @@ async function toChatMessage(message: RequestMessage, path: string, media: Media
 
 async function toPart(part: Part, path: string, media: MediaParts): Promise<ContentPart> {
   if (part.type === "text") return part;
+  if (part.type === "file") return media.document(toDocument(part, path));
   if (part.type !== "image_url") return media.video(toVideoUrls(part, path));
   const param = `${path}.image_url`;
   return typeof part.image_url === "string"

@@ -1,7 +1,7 @@
-// The pictures and videos of one request, whichever route and spelling they come by: bytes of their files, within limits that they share.
+// The pictures, videos and documents of one request, whichever route and spelling they come by: bytes of their files, within limits that they share.
 
 import { setMaxListeners } from "node:events";
-import type { FrameSampling, ImagePart, VideoPart, VideoSource } from "../core/chat.ts";
+import type { DocumentPart, FrameSampling, ImagePart, VideoPart, VideoSource } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
 import type { MediaReader } from "../core/media.ts";
@@ -12,9 +12,14 @@ import { decodeDataUri } from "./data-uri.ts";
 /** `detail: "low"`: at most 256 tokens of 28 × 28 pixels, a picture of about 448 × 448. */
 const lowDetailPixels = 256 * 28 * 28;
 
+/** About 110 pixels an inch of A4 or letter. */
+const pagePixels = 1536 * 28 * 28;
+
+type Detail = "auto" | "low" | "high";
+
 export type ImageSource = {
   readonly url: string;
-  readonly detail?: "auto" | "low" | "high" | undefined;
+  readonly detail?: Detail | undefined;
   /** The field that holds the URL, for error messages. */
   readonly param: string;
 };
@@ -25,6 +30,17 @@ export type VideoUrls = {
   readonly sampling: FrameSampling;
   readonly drawsTimestamps?: boolean;
   /** The field that holds the URL or URLs, for error messages. */
+  readonly param: string;
+};
+
+export type DocumentSource = {
+  readonly url: string;
+  /** Of the pictures of its pages. */
+  readonly detail?: Detail | undefined;
+  readonly title?: string | undefined;
+  /** What the model is to know about it. */
+  readonly context?: string | undefined;
+  /** The field that holds the URL, for error messages. */
   readonly param: string;
 };
 
@@ -43,6 +59,7 @@ export class MediaParts {
   #imageCount = 0;
   #videoCount = 0;
   #frameCount = 0;
+  #documentCount = 0;
   #byteCount = 0;
 
   /** `signal` aborts when the client has gone. */
@@ -70,6 +87,24 @@ export class MediaParts {
       if (++this.#videoCount > videoCount) throw tooMany(param, videoCount, "videos", "too_many_videos");
       const source = await this.#videoSource(url, sampling, param);
       return { type: "video", source, ...(drawsTimestamps !== undefined && { drawsTimestamps }), param };
+    });
+  }
+
+  /** Throws RequestError when the file cannot be had, or is one too many. */
+  document({ url, detail = "auto", title, context, param }: DocumentSource): Promise<DocumentPart> {
+    return this.#unlessOneFails(async () => {
+      const { documentCount, documentBytes } = this.#limits;
+      if (++this.#documentCount > documentCount) throw tooMany(param, documentCount, "documents", "too_many_documents");
+      const bytes = await this.#read(url, param, documentBytes);
+      const maxPixels = { low: lowDetailPixels, auto: pagePixels, high: undefined }[detail];
+      return {
+        type: "document",
+        bytes,
+        ...(title !== undefined && { title }),
+        ...(context !== undefined && { context }),
+        ...(maxPixels !== undefined && { maxPixels }),
+        param,
+      };
     });
   }
 

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { maxConversationItems } from "../chat/json-bounds.ts";
 import { RequestError } from "../core/errors.ts";
+import { filePart } from "./file-schema.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
 import { flag, integer, oneOf, optional, schemaError, text, textOrArray, tokenLimit } from "./schema-fields.ts";
@@ -16,8 +17,8 @@ const imagePart = z.object({
   type: z.literal("image_url"),
   image_url: z.union([text, z.object({ url: text, detail: optional(oneOf("auto", "low", "high")) })], "a string or an object with a url"),
 });
-const partTypes = '"text", "image_url", "video_url" or "video"';
-const part = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, videoPart], {
+const partTypes = '"text", "image_url", "video_url", "video" or "file"';
+const part = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, videoPart, filePart], {
   error: (issue) => (issue.code === "invalid_union" ? partTypes : `an object with a type, ${partTypes}`),
 });
 const someParts = <Part extends z.ZodType>(parts: z.ZodArray<Part>) => textOrArray(parts, maxConversationItems, "parts");
@@ -25,7 +26,7 @@ const someParts = <Part extends z.ZodType>(parts: z.ZodArray<Part>) => textOrArr
 const refusalPart = z
   .object({ type: z.literal("refusal"), refusal: text })
   .transform(({ refusal }) => ({ type: "text" as const, text: refusal }));
-const assistantPart = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, videoPart, refusalPart], {
+const assistantPart = z.discriminatedUnion("type", [textPart, imagePart, videoUrlPart, videoPart, filePart, refusalPart], {
   error: (issue) => (issue.code === "invalid_union" ? `${partTypes}, or "refusal"` : `an object with a type, ${partTypes}, or "refusal"`),
 });
 const content = someParts(z.array(part).min(1, "at least one part"));

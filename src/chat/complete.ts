@@ -13,6 +13,7 @@ import { type GrammarVocabulary, readVocabulary } from "../grammar/token-trie.ts
 import { withinTime } from "./deadline.ts";
 import { encodeTextPrompt } from "./encode-text-prompt.ts";
 import { encodePrompt, type LoadImage, type LoadVideo, type PromptEncoderDeps } from "./encode-prompt.ts";
+import type { ReadPdf } from "./expand-documents.ts";
 import { type AnswerPlan, generateAnswer, type ThinkingEnd, type TokenSource } from "./generate-answer.ts";
 import { OutputParser } from "./output-parser.ts";
 import { saltPictures } from "./salt-pictures.ts";
@@ -30,6 +31,8 @@ export type ChatServiceDeps = {
   readonly loadImage: LoadImage;
   /** Absent: videos are refused. */
   readonly loadVideo?: LoadVideo;
+  /** Absent: PDFs are refused. */
+  readonly readPdf?: ReadPdf;
   /** Tokens that prompt and answer may have together. */
   readonly contextLength: number;
   /** Of the model's logits. */
@@ -85,13 +88,21 @@ class LoadedChatService implements ChatService {
   #grammar: Pick<GrammarClient, "open"> | undefined;
 
   constructor(deps: ChatServiceDeps) {
-    const { modelFolder, config, loadImage, loadVideo, contextLength } = deps;
+    const { modelFolder, config, loadImage, loadVideo, readPdf, contextLength } = deps;
     const tokenizer = loadTokenizer(modelFolder);
     const template = loadTemplate(modelFolder);
     this.#deps = deps;
     this.#tokenizer = tokenizer;
     this.tokens = createTokenCodec(tokenizer);
-    this.#encoder = { tokenizer, template, tokens: config.tokens, loadImage, ...(loadVideo && { loadVideo }), contextLength };
+    this.#encoder = {
+      tokenizer,
+      template,
+      tokens: config.tokens,
+      loadImage,
+      ...(loadVideo && { loadVideo }),
+      ...(readPdf && { readPdf }),
+      contextLength,
+    };
     // Turns of the history close with it, so an answer ends there too; no json need name it, where it is a plain piece (model spec, 6.2).
     const turnEndId = tokenizer.controlTokenId("<|end_of_sentence|>");
     this.#endTokenIds = [...new Set([...config.tokens.eos, ...(turnEndId === undefined ? [] : [turnEndId])])];

@@ -1,7 +1,7 @@
 // Chat → EncodedPrompt: template, token ids, pictures and videos as placeholders, positions and expert banks.
 
 import { setMaxListeners } from "node:events";
-import type { Chat, ContentPart, ImagePart, VideoPart } from "../core/chat.ts";
+import type { Chat, ImagePart, ShownChat, ShownPart, VideoPart } from "../core/chat.ts";
 import { assert, RequestError } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
 import type { SpecialTokens } from "../core/model-config.ts";
@@ -10,6 +10,7 @@ import type { ImageRequest } from "../vision/load-image.ts";
 import type { VideoRequest } from "../vision/load-video.ts";
 import { createPixelBudget } from "../vision/pixel-budget.ts";
 import { assignPositions, type PromptRun } from "../vision/positions.ts";
+import { expandDocuments, type ReadPdf } from "./expand-documents.ts";
 import { maxConversationItems } from "./json-bounds.ts";
 import type { PromptSegment } from "./marked-texts.ts";
 import type { ChatTemplate } from "./template.ts";
@@ -28,6 +29,8 @@ export type PromptEncoderDeps = {
   readonly loadImage: LoadImage;
   /** Absent: videos are refused. */
   readonly loadVideo?: LoadVideo;
+  /** Absent: PDFs are refused. */
+  readonly readPdf?: ReadPdf;
   /** Tokens that prompt and answer may have together. */
   readonly contextLength: number;
 };
@@ -38,12 +41,13 @@ type PromptPiece = { readonly type: "ids"; readonly ids: readonly number[] } | {
 type Visual = { readonly type: "image" | "video"; readonly patches: ImagePatches };
 
 /**
- * Throws RequestError: `context_length_exceeded`, a picture or video at fault, or a conversation that the template refuses or would walk
+ * Throws RequestError: `context_length_exceeded`, a picture, video or document at fault, or a conversation that the template refuses or would walk
  * over for too long. When `signal` aborts, what waits to be decoded is given up.
  */
-export async function encodePrompt(chat: Chat, deps: PromptEncoderDeps, signal = new AbortController().signal): Promise<EncodedPrompt> {
+export async function encodePrompt(given: Chat, deps: PromptEncoderDeps, signal = new AbortController().signal): Promise<EncodedPrompt> {
   const { tokenizer, template, tokens, contextLength } = deps;
-  refuseManyItems(chat); // before any is rendered
+  refuseManyItems(given); // before any is rendered
+  const chat = await expandDocuments(given, deps.readPdf, signal);
   const segments = template.render(chat);
   const textLength = segments.reduce((sum, segment) => sum + ("text" in segment ? segment.text.length : 0), 0);
   refuseLongPrompt({ text: tokenizer.minTokenCount(textLength), isLowerBound: true }, contextLength); // before any text is tokenized
@@ -103,7 +107,7 @@ export function refuseLongPrompt(
 }
 
 /** In the order of the conversation, all at the same time; the first that fails ends the decoding of the others. */
-async function loadVisuals(chat: Chat, deps: PromptEncoderDeps, maxTokens: number, signal: AbortSignal): Promise<Visual[]> {
+async function loadVisuals(chat: ShownChat, deps: PromptEncoderDeps, maxTokens: number, signal: AbortSignal): Promise<Visual[]> {
   const parts = chat.messages.flatMap(({ content }) => content.filter(isVisual));
   const abort = new LinkedAbort(signal);
   setMaxListeners(0, abort.signal); // each picture that waits listens
@@ -118,14 +122,15 @@ async function loadVisuals(chat: Chat, deps: PromptEncoderDeps, maxTokens: numbe
   }
 }
 
-function isVisual(part: ContentPart): part is ImagePart | VideoPart {
+function isVisual(part: ShownPart): part is ImagePart | VideoPart {
   return part.type !== "text";
 }
 
 function loadVisual(part: ImagePart | VideoPart, deps: PromptEncoderDeps, request: VideoRequest): Promise<ImagePatches> {
   const { param } = part;
   if (part.type === "image") {
-    return deps.loadImage(part.bytes, { maxPixels: part.maxPixels, pixelBudget: request.pixelBudget, param }, request.signal);
+    const { bytes, page, maxPixels } = part;
+    return deps.loadImage(bytes, { page, maxPixels, pixelBudget: request.pixelBudget, param }, request.signal);
   }
   if (deps.loadVideo) return deps.loadVideo(part, request);
   throw new RequestError(`${param}: videos are not taken here; leave them out`, { code: "unsupported_parameter", param });

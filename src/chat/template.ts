@@ -1,7 +1,7 @@
 // A Jinja chat template: conversation → prompt segments that keep the template's words apart from the client's.
 
 import { Template } from "@huggingface/jinja";
-import type { Chat, ChatMessage, ContentPart, ImagePart, ToolCall, VideoPart } from "../core/chat.ts";
+import type { ImagePart, ShownChat, ShownMessage, ShownPart, ToolCall, VideoPart } from "../core/chat.ts";
 import { RequestError, UserError } from "../core/errors.ts";
 import { MarkedTexts, type PromptSegment } from "./marked-texts.ts";
 import { readTemplateSource, type TemplateSource } from "./template-source.ts";
@@ -40,7 +40,7 @@ export class ChatTemplate {
    * The prompt of a conversation, up to where the answer begins. Throws RequestError when the template has no place for something in
    * it.
    */
-  render(chat: Chat): PromptSegment[] {
+  render(chat: ShownChat): PromptSegment[] {
     const { toolUse } = chat;
     if (toolUse && !this.#traits.showsTools) throw noPlace("tools", "tools");
     const texts = new MarkedTexts();
@@ -65,7 +65,7 @@ export class ChatTemplate {
     return segments;
   }
 
-  #toTemplateMessage(message: ChatMessage, texts: MarkedTexts, param: string): TemplateMessage {
+  #toTemplateMessage(message: ShownMessage, texts: MarkedTexts, param: string): TemplateMessage {
     const { role, toolCalls = [], toolCallId } = message;
     const { content, reasoning } = splitReasoning(message);
     const format = this.#traits.textFormats[role];
@@ -85,7 +85,7 @@ export class ChatTemplate {
     return calls.map((call) => toTemplateCall(call, argumentsFormat, texts));
   }
 
-  #toTemplateContent(content: readonly ContentPart[], format: TextFormat, texts: MarkedTexts): TemplateMessage["content"] {
+  #toTemplateContent(content: readonly ShownPart[], format: TextFormat, texts: MarkedTexts): TemplateMessage["content"] {
     const textParts = content.filter((part) => part.type === "text");
     if (format === "string" && textParts.length === content.length) return texts.mark(textParts.map(({ text }) => text).join(""));
     return content.map((part) => (part.type === "text" ? { type: "text", text: texts.mark(part.text) } : this.#visualPart(part)));
@@ -129,7 +129,7 @@ function noPlace(what: string, param: string): RequestError {
  * Some clients send an earlier answer back as `<think>…</think>answer`. Templates look for that in the content, which they
  * cannot see here, so it is cut beforehand. Only at the start: an answer that merely mentions the tags stays whole.
  */
-function splitReasoning({ role, content, reasoning }: ChatMessage): Pick<ChatMessage, "content" | "reasoning"> {
+function splitReasoning({ role, content, reasoning }: ShownMessage): Pick<ShownMessage, "content" | "reasoning"> {
   const [first, ...rest] = content;
   if (role !== "assistant" || reasoning !== undefined || first?.type !== "text")
     return { content, ...(reasoning !== undefined && { reasoning }) };

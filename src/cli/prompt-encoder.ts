@@ -7,6 +7,7 @@ import type { Chat } from "../core/chat.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import { loadImage, type ImageRequest } from "../vision/load-image.ts";
+import { readPdfTexts } from "../vision/pdf-file.ts";
 
 /** `folder` holds tokenizer and template; a prompt has fewer tokens than `contextLength`. What it returns throws as `encodePrompt` does. */
 export function createPromptEncoder(
@@ -19,6 +20,7 @@ export function createPromptEncoder(
     template: loadTemplate(folder),
     tokens,
     loadImage: (bytes: Uint8Array, request: ImageRequest) => loadImage(bytes, image, request),
+    readPdf: readPdfTexts,
     contextLength,
   };
   return (chat) => encodePrompt(chat, deps);

@@ -121,6 +121,7 @@ function startChat({ folder, manifest, memory, vision, engine }: LoadedModel, { 
     engine,
     loadImage: vision.loadImage,
     loadVideo: vision.loadVideo,
+    readPdf: vision.readPdf,
     contextLength: memory.kv.capacity,
     requestTimeoutMs: requestTimeoutMs || undefined,
     vocabSize: manifest.config.text.vocabSize,

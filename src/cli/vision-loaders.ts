@@ -1,9 +1,10 @@
-// What turns a server's pictures and videos into patches: threads, and the ffmpeg of the system where there is one.
+// What turns a server's pictures, videos and pages into patches: threads, and the ffmpeg of the system where there is one.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { LoadImage, LoadVideo } from "../chat/encode-prompt.ts";
+import type { ReadPdf } from "../chat/expand-documents.ts";
 import { UserError } from "../core/errors.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import { findFfmpeg } from "../vision/ffmpeg.ts";
@@ -14,6 +15,7 @@ import { toVideoConfig, type VideoConfig } from "../vision/video-config.ts";
 export type VisionLoaders = {
   readonly loadImage: LoadImage;
   readonly loadVideo: LoadVideo;
+  readonly readPdf: ReadPdf;
   /** There is an ffmpeg. */
   readonly takesVideoFiles: boolean;
   close(): Promise<void>;
@@ -26,7 +28,7 @@ export async function createVisionLoaders(folder: string, image: ImageConfig, sa
   say(`video    ${ffmpeg ? `ffmpeg ${ffmpeg.version}` : "off (no ffmpeg found); frames as a list of pictures are taken"}`);
   const images = createImageLoader(image);
   const loadVideo = createVideoLoader({ ffmpeg, config, loadFrame: images.load });
-  return { loadImage: images.load, loadVideo, takesVideoFiles: ffmpeg !== undefined, close: () => images.close() };
+  return { loadImage: images.load, loadVideo, readPdf: images.readPdf, takesVideoFiles: ffmpeg !== undefined, close: () => images.close() };
 }
 
 export function readVideoConfig(folder: string): VideoConfig {

@@ -7,8 +7,10 @@ export type TextPart = { readonly type: "text"; readonly text: string };
 
 export type ImagePart = {
   readonly type: "image";
-  /** The encoded file (PNG, JPEG, …). */
+  /** The encoded file (PNG, JPEG, …); with `page`, a PDF. */
   readonly bytes: Uint8Array;
+  /** The page of the PDF that is the picture; the first is 0. */
+  readonly page?: number;
   /** Pixel budget of the picture; the model's own limits hold besides. */
   readonly maxPixels?: number;
   /** Where the picture stands in the request, for error messages. */
@@ -43,7 +45,23 @@ export type VideoPart = {
   readonly param: string;
 };
 
-export type ContentPart = TextPart | ImagePart | VideoPart;
+/** A PDF, whose pages are shown as pictures with their texts, or a text in a file. */
+export type DocumentPart = {
+  readonly type: "document";
+  readonly bytes: Uint8Array;
+  readonly title?: string;
+  /** What the model is to know about it. */
+  readonly context?: string;
+  /** Pixel budget of each page; the model's own limits hold besides. */
+  readonly maxPixels?: number;
+  /** Where the file stands in the request, for error messages. */
+  readonly param: string;
+};
+
+/** What a prompt has places for. */
+export type ShownPart = TextPart | ImagePart | VideoPart;
+
+export type ContentPart = ShownPart | DocumentPart;
 
 /** Any JSON object, bounded in depth. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -56,9 +74,9 @@ export type ToolCall = {
   readonly arguments: string;
 };
 
-export type ChatMessage = {
+export type ChatMessage<Part = ContentPart> = {
   readonly role: "system" | "user" | "assistant" | "tool";
-  readonly content: readonly ContentPart[];
+  readonly content: readonly Part[];
   /** Thinking of an earlier answer, as the client returned it. */
   readonly reasoning?: string;
   /** Calls of an earlier answer, in order. */
@@ -89,12 +107,16 @@ export type ToolUse = {
   readonly allowsParallelCalls: boolean;
 };
 
-export type Chat = {
-  readonly messages: readonly ChatMessage[];
+export type Chat<Part = ContentPart> = {
+  readonly messages: readonly ChatMessage<Part>[];
   readonly thinking: boolean;
   /** Absent: the model is told of no tools, and nothing it writes is a call. */
   readonly toolUse?: ToolUse;
 };
+
+/** A chat as a prompt shows it. */
+export type ShownChat = Chat<ShownPart>;
+export type ShownMessage = ChatMessage<ShownPart>;
 
 /** A text to go on with, in no conversation; or its tokens, control tokens allowed. */
 export type TextPrompt = ({ readonly text: string } | { readonly tokenIds: readonly number[] }) & {

@@ -35,6 +35,10 @@ export async function decodeImage(bytes: Uint8Array, param: string, budget?: Pix
     throw refuse("invalid_image_format", `expected an image file, got bytes that begin like none we know; send one of: ${accepted}`);
   }
   const name = formatName(format);
+  if (format === "pdf") {
+    const message = 'expected an image file, got a PDF; send it as a document: a part of type "file", "input_file" or "document"';
+    throw refuse("unsupported_image_media_type", message);
+  }
   if (!isDecodable(format)) throw refuse("unsupported_image_media_type", `${name} images are not supported; send one of: ${accepted}`);
   if (format === "jpeg" && countJpegScans(bytes) > maxJpegScans) {
     throw refuse("invalid_image", `the JPEG image has more than ${maxJpegScans} scans; save it again, with or without progressive scans`);

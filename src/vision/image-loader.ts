@@ -5,7 +5,7 @@ import { EngineError, RequestError } from "../core/errors.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { WorkGate } from "../core/work-gate.ts";
-import { unwrapImageResult, type ImageResult, type ImageTask } from "./image-task.ts";
+import { unwrapResult, type ImageTask, type PdfTask, type TaskResult } from "./image-task.ts";
 import type { ImageRequest } from "./load-image.ts";
 import type { RgbImage } from "./rgb-image.ts";
 
@@ -13,7 +13,7 @@ import type { RgbImage } from "./rgb-image.ts";
 const threadCount = 2;
 /** Bounds what waiting pictures may hold in memory. */
 const maxWaitingImages = 256;
-/** For one picture. The decoder's own clock ends it before, unless the decoder does not look at it. */
+/** For one picture, or the texts of a PDF. The decoder's own clock ends it before, unless the decoder does not look at it. */
 const defaultTimeoutMs = 30_000;
 
 type ImageLoaderOptions = {
@@ -28,6 +28,8 @@ export type ImageLoader = {
    * Bytes of a file stay the caller's, pixels are given away.
    */
   load(source: Uint8Array | RgbImage, request: ImageRequest, signal: AbortSignal): Promise<ImagePatches>;
+  /** The text of each page of a PDF. Throws likewise. */
+  readPdf(file: Uint8Array, maxPages: number, param: string, signal: AbortSignal): Promise<readonly string[]>;
   /** Ends the threads; pictures still in work fail. */
   close(): Promise<void>;
 };
@@ -36,7 +38,7 @@ export type ImageLoader = {
 export function createImageLoader(config: ImageConfig, options: ImageLoaderOptions = {}): ImageLoader {
   const { timeoutMs = defaultTimeoutMs, worker = new URL("./image-worker.js", import.meta.url) } = options;
   const gate = new WorkGate(threadCount, maxWaitingImages); // the pool's own queue stays empty, so a task's clock starts with its work
-  const pool = new Piscina<ImageTask, ImageResult>({
+  const pool = new Piscina<ImageTask | PdfTask, unknown>({
     filename: worker.href,
     minThreads: 0,
     maxThreads: threadCount,
@@ -50,24 +52,24 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
   });
   const model = { minPixels: config.minPixels, maxPixels: config.maxPixels };
 
-  async function load(source: Uint8Array | RgbImage, request: ImageRequest, signal: AbortSignal): Promise<ImagePatches> {
+  async function run<T>(task: ImageTask | PdfTask, late: RequestError, signal: AbortSignal): Promise<T> {
     if (gate.isFull) {
       const message = `${maxWaitingImages} images wait to be decoded already; try again in a second`;
       throw new RequestError(message, { status: 429, code: "too_many_images_queued", retryAfterMs: 1000 });
     }
-    return unwrapImageResult(await gate.run(() => runTask(source, request), signal));
+    return unwrapResult((await gate.run(() => runOnThread(task, late), signal)) as TaskResult<T>);
   }
 
-  async function runTask(source: Uint8Array | RgbImage, request: ImageRequest): Promise<ImageResult> {
+  async function runOnThread({ source, ...task }: ImageTask | PdfTask, late: RequestError): Promise<unknown> {
     // A view is cloned with its whole buffer, so copy just the picture and give that away.
     const own = source instanceof Uint8Array ? new Uint8Array(source) : source;
     const { buffer } = own instanceof Uint8Array ? own : own.rgb;
-    const task: ImageTask = { source: own, request, model };
     const clock = new AbortController();
     clocks.add(clock);
-    const timer = setTimeout(() => clock.abort(tooSlow(request.param, timeoutMs)), timeoutMs);
+    const timer = setTimeout(() => clock.abort(late), timeoutMs);
     try {
-      return await pool.run(task, { transferList: [buffer as ArrayBuffer], signal: clock.signal }); // aborting ends the thread, and another starts
+      const options = { transferList: [buffer as ArrayBuffer], signal: clock.signal }; // aborting ends the thread, and another starts
+      return await pool.run({ source: own, ...task } as ImageTask | PdfTask, options);
     } catch (cause) {
       throw clock.signal.aborted ? clock.signal.reason : failure(cause);
     } finally {
@@ -76,14 +78,23 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     }
   }
 
-  return { load, close: () => pool.destroy() };
+  return {
+    load: (source, request, signal) => run({ source, request, model }, tooSlow(request, timeoutMs), signal),
+    readPdf: (source, maxPages, param, signal) => run({ source, maxPages, param }, tooSlow({ page: 0, param }, timeoutMs), signal),
+    close: () => pool.destroy(),
+  };
 }
 
 function failure(cause: unknown): EngineError {
   return new EngineError("the image loader failed", { cause });
 }
 
-function tooSlow(param: string, timeoutMs: number): RequestError {
-  const message = `the image takes longer than ${timeoutMs / 1000} s to decode; scale it down or save it in another format`;
-  return new RequestError(message, { code: "image_parse_error", param });
+function tooSlow({ page, param }: Pick<ImageRequest, "page" | "param">, timeoutMs: number): RequestError {
+  const seconds = timeoutMs / 1000;
+  if (page === undefined) {
+    const message = `the image takes longer than ${seconds} s to decode; scale it down or save it in another format`;
+    return new RequestError(message, { code: "image_parse_error", param });
+  }
+  const message = `${param}: expected a PDF that can be read in ${seconds} s, got one that takes longer; send its pages as pictures`;
+  return new RequestError(message, { code: "invalid_file", param });
 }

@@ -3,28 +3,41 @@
 import { type Refusal, RequestError, toRefusal } from "../core/errors.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { loadImage, type ImageRequest } from "./load-image.ts";
+import { readPdfTexts } from "./pdf-file.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import type { PixelLimits } from "./smart-resize.ts";
 
+/** A picture to be loaded. */
 export type ImageTask = {
   readonly source: Uint8Array | RgbImage;
   readonly request: ImageRequest;
   readonly model: PixelLimits;
 };
 
-export type ImageResult = { readonly type: "loaded"; readonly image: ImagePatches } | ({ readonly type: "refused" } & Refusal);
+/** A PDF whose texts are wanted. */
+export type PdfTask = { readonly source: Uint8Array; readonly maxPages: number; readonly param: string };
 
-export async function runImageTask({ source, request, model }: ImageTask): Promise<ImageResult> {
+export type TaskResult<T> = { readonly type: "done"; readonly value: T } | ({ readonly type: "refused" } & Refusal);
+
+export function runImageTask({ source, request, model }: ImageTask): Promise<TaskResult<ImagePatches>> {
+  return orRefusal(() => loadImage(source, model, request));
+}
+
+export function runPdfTask({ source, maxPages, param }: PdfTask): Promise<TaskResult<string[]>> {
+  return orRefusal(() => readPdfTexts(source, maxPages, param));
+}
+
+async function orRefusal<T>(run: () => Promise<T>): Promise<TaskResult<T>> {
   try {
-    return { type: "loaded", image: await loadImage(source, model, request) };
+    return { type: "done", value: await run() };
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     return { type: "refused", ...toRefusal(error) };
   }
 }
 
-/** The picture, or the RequestError that the task ended with, thrown again. */
-export function unwrapImageResult(result: ImageResult): ImagePatches {
+/** What the task gave, or the RequestError that it ended with, thrown again. */
+export function unwrapResult<T>(result: TaskResult<T>): T {
   if (result.type === "refused") throw new RequestError(result.message, result.options);
-  return result.image;
+  return result.value;
 }

@@ -2,12 +2,13 @@
 
 import { move, transferableSymbol, valueSymbol } from "piscina";
 import sharp from "sharp";
-import { runImageTask, type ImageResult, type ImageTask } from "./image-task.ts";
+import { runImageTask, runPdfTask, type ImageTask, type PdfTask } from "./image-task.ts";
 
 sharp.cache(false); // every picture is new: a cache of decoded ones only holds memory
 
-export default async function work(task: ImageTask): Promise<unknown> {
-  const result: ImageResult = await runImageTask(task);
+export default async function work(task: ImageTask | PdfTask): Promise<unknown> {
+  if (!("request" in task)) return runPdfTask(task);
+  const result = await runImageTask(task);
   if (result.type === "refused") return result;
-  return move({ [transferableSymbol]: [result.image.patches.buffer], [valueSymbol]: result });
+  return move({ [transferableSymbol]: [result.value.patches.buffer], [valueSymbol]: result });
 }

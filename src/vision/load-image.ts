@@ -1,15 +1,23 @@
-// Pictures of a request, from the bytes of their files to the patches the vision tower takes.
+// Pictures of a request, from the bytes of their files to the patches the vision tower takes. A page of a PDF is a picture, too.
 
+import { RequestError } from "../core/errors.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { decodeImage } from "./decode-image.ts";
 import { drawTimestamp } from "./draw-timestamp.ts";
 import { toImagePatches } from "./patchify.ts";
-import type { PixelBudget } from "./pixel-budget.ts";
+import { renderPdfPage } from "./pdf-file.ts";
+import { type PixelBudget, takePixels } from "./pixel-budget.ts";
 import { resizeBicubic } from "./resize-bicubic.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import { smartResize, type PixelLimits, type Size } from "./smart-resize.ts";
 
+/** Pixels for an inch of a page, where the limits leave so many. */
+const pageResolution = 150;
+const pointsPerInch = 72;
+
 export type ImageRequest = {
+  /** The file is a PDF, and this page of it the picture; the first is 0. */
+  readonly page?: number | undefined;
   /** Pixel budget after scaling, when lower than the model's own. */
   readonly maxPixels?: number | undefined;
   /** Shared with the other pictures of the request. */
@@ -29,9 +37,21 @@ export type ImageRequest = {
  * through `createImageLoader`. Throws RequestError.
  */
 export async function loadImage(source: Uint8Array | RgbImage, model: PixelLimits, request: ImageRequest): Promise<ImagePatches> {
-  const image = source instanceof Uint8Array ? await decodeImage(source, request.param, request.pixelBudget) : source;
+  const image = source instanceof Uint8Array ? await decode(source, model, request) : source;
   if (request.timestamp !== undefined) await drawTimestamp(image, request.timestamp);
   return toImagePatches(resizeBicubic(image, request.size ?? chooseSize(image, request.pixels ?? model, request)));
+}
+
+function decode(file: Uint8Array, model: PixelLimits, request: ImageRequest): Promise<RgbImage> {
+  const { page, param, pixelBudget } = request;
+  if (page === undefined) return decodeImage(file, param, pixelBudget);
+  return renderPdfPage(file, page, param, (points) => {
+    const pixels = (length: number) => Math.max(1, Math.round((length * pageResolution) / pointsPerInch));
+    const size = chooseSize({ width: pixels(points.width), height: pixels(points.height) }, model, request);
+    if (!pixelBudget || takePixels(pixelBudget, size.width * size.height)) return size;
+    const message = `${param}: the pages and pictures of this request have too many pixels together; send fewer`;
+    throw new RequestError(message, { code: "image_too_large", param });
+  });
 }
 
 function chooseSize(image: Size, model: PixelLimits, request: ImageRequest): Size {

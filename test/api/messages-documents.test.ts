@@ -64,13 +64,14 @@ describe("the model reads between tags, each piece on lines of its own,", () => 
 describe("what is refused", () => {
   test.each<[message: string, block: object]>([
     [
-      'messages[0].content[0].source.type: expected an object with a type, "text" or "content": no PDF is read here, send its text, or its pages as pictures, got "base64"',
-      { type: "document", source: { type: "base64", media_type: "application/pdf", data: "JVBERi0=" } },
+      'messages[0].content[0].source.type: expected an object with a type, "base64", "url", "text" or "content"; uploaded files are not supported, got "file"',
+      { type: "document", source: { type: "file", file_id: "f" } },
     ],
     [
-      'messages[0].content[0].content[0].source.type: expected an object with a type, "text" or "content": no PDF is read here, send its text, or its pages as pictures, got "url"',
+      "messages[0].content[0].content[0].source.url: downloads are not allowed on this server",
       { type: "tool_result", tool_use_id: "1", content: [{ type: "document", source: { type: "url", url: "https://a.b/c.pdf" } }] },
     ],
+    ["messages[0].content[0].source.data: expected base64", { type: "document", source: { type: "base64", data: "%PDF" } }],
     [
       "messages[0].content[0].citations.enabled: expected false, as answers of this server cite nothing, got true",
       { type: "document", source: { type: "text", data: "a" }, citations: { enabled: true } },

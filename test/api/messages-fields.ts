@@ -291,11 +291,19 @@ export const blockFields = {
     },
     proof: ["test/api/messages-documents.test.ts", "%s of a document or search"],
   },
-  "document: base64, url, file": {
+  "document: base64, url": {
+    does: "effective",
+    values: "a PDF, or a text in UTF-8; `title`, `context`; in a result, too",
+    note: "each page is a picture with its text, see documents.md",
+    sent: asks({ type: "document", source: { type: "base64", media_type: "application/pdf", data: "JVBERi0=" }, title: "t" }),
+    effect: { chat: { messages: [{ content: [{ type: "document", bytes: Buffer.from("%PDF-"), title: "t" }] }] } },
+    proof: ["test/e2e/documents.test.ts", "the number on its page is read, asked by %s"],
+  },
+  "document: file": {
     does: "refused",
     values: "—",
-    note: "no PDF is read here: send its text, or its pages as pictures",
-    sent: asks({ type: "document", source: { type: "base64", media_type: "application/pdf", data: "JVBERi0=" } }),
+    note: "no files are kept here",
+    sent: asks({ type: "document", source: { type: "file", file_id: "f" } }),
   },
   citations: {
     does: "refused",

@@ -322,10 +322,19 @@ export const messageFields = {
     effect: { chat: { messages: [{ content: [{ type: "text", text: "No." }] }, {}] } },
     proof: ["test/api/from-openai.test.ts", "what an answer refused comes back as its text, and a tool's result may be empty"],
   },
-  "content: input_audio, file": {
+  "content: file": {
+    does: "effective",
+    values: "`file_data` (a data URI, base64, or a URL like that of a picture), `filename`",
+    note: "a PDF, each page of which is a picture with its text, or a text in UTF-8; see documents.md",
+    sent: { messages: [{ role: "user", content: [{ type: "file", file: { file_data: "JVBERi0=", filename: "a.pdf" } }] }] },
+    effect: { chat: { messages: [{ content: [{ type: "document", bytes: Buffer.from("%PDF-"), title: "a.pdf" }] }] } },
+    proof: ["test/e2e/documents.test.ts", "the number on its page is read, asked by %s"],
+  },
+  "file_id, and content: input_audio": {
     does: "refused",
     values: "—",
-    sent: { messages: [{ role: "user", content: [{ type: "file", file: {} }] }] },
+    note: "no files are kept here, and nothing is heard",
+    sent: { messages: [{ role: "user", content: [{ type: "file", file: { file_id: "f" } }] }] },
   },
   tool_calls: {
     does: "effective",

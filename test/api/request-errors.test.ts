@@ -76,9 +76,16 @@ const wrongFields: [body: object, param: string, words: string][] = [
   [userSays(["hi"]), "messages[0].content[0]", "an object with a type"],
   [userSays([{ type: "text" }]), "messages[0].content[0].text", "expected a string, got nothing"],
   [
-    userSays([{ type: "text", text: "a" }, { type: "file" }]),
+    userSays([{ type: "text", text: "a" }, { type: "input_audio" }]),
     "messages[0].content[1].type",
-    '"text", "image_url", "video_url" or "video", got "file"',
+    '"text", "image_url", "video_url", "video" or "file", got "input_audio"',
+  ],
+  [userSays([{ type: "file" }]), "messages[0].content[0].file", "an object with file_data, got nothing"],
+  [userSays([{ type: "file", file: { filename: "a" } }]), "messages[0].content[0].file.file_data", "a string, got nothing"],
+  [
+    userSays([{ type: "file", file: { file_data: "YQ==", file_id: "f" } }]),
+    "messages[0].content[0].file.file_id",
+    'nothing, as uploaded files are not supported; send file_data, got "f"',
   ],
   [userSays([{ type: "image_url" }]), "messages[0].content[0].image_url", "a string or an object with a url, got nothing"],
   [userSays([{ type: "image_url", image_url: {} }]), "messages[0].content[0].image_url.url", "a string, got nothing"],

@@ -308,6 +308,19 @@ export const itemFields = {
     effect: { chat: { messages: [{ role: "assistant" }, { role: "user" }] } },
     proof: [store, "items may be named by their ids instead of sent"],
   },
-  input_file: refused([{ role: "user", content: [{ type: "input_file", file_id: "f" }] }], "input", "nothing", "send text or pictures"),
+  input_file: {
+    does: "effective",
+    values: "`file_data` (a data URI or base64) or `file_url`, `filename`, `detail`",
+    note: "a PDF, each page of which is a picture with its text, or a text in UTF-8; see documents.md",
+    sent: asks({ role: "user", content: [{ type: "input_file", file_data: "data:,%25PDF-", filename: "a.pdf", detail: "low" }] }),
+    effect: { chat: { messages: [{ content: [{ type: "document", title: "a.pdf", maxPixels: 200_704 }] }] } },
+    proof: ["test/e2e/documents.test.ts", "the number on its page is read, asked by %s"],
+  },
+  "input_file: file_id": refused(
+    [{ role: "user", content: [{ type: "input_file", file_id: "f" }] }],
+    "input",
+    "nothing",
+    "no files are kept here",
+  ),
   "items of other types": refused([{ type: "web_search_call", id: "ws_1" }], "input", "nothing", "OpenAI's own tools are not here"),
 } satisfies Record<string, Field>;

@@ -166,10 +166,23 @@ test.each<[string, object, string, string]>([
   ["very many items", { input: Array.from({ length: 10_001 }, () => ({ role: "user", content: "" })) }, "input", "invalid_value"],
   ["an unknown role", { input: [{ role: "pirate", content: "a" }] }, "input[0].role", "invalid_value"],
   ["an unknown item", { input: [{ type: "web_search_call" }] }, "input[0].type", "invalid_value"],
+  ["a wrong part", { input: [{ role: "user", content: [{ type: "input_audio" }] }] }, "input[0].content[0].type", "invalid_value"],
   [
-    "a wrong part",
+    "an uploaded file",
     { input: [{ role: "user", content: [{ type: "input_file", file_id: "f" }] }] },
-    "input[0].content[0].type",
+    "input[0].content[0].file_id",
+    "invalid_value",
+  ],
+  [
+    "a file without data",
+    { input: [{ role: "user", content: [{ type: "input_file", filename: "f" }] }] },
+    "input[0].content[0]",
+    "invalid_value",
+  ],
+  [
+    "a file in two places",
+    { input: [{ role: "user", content: [{ type: "input_file", file_data: "YQ==", file_url: "data:,a" }] }] },
+    "input[0].content[0]",
     "invalid_value",
   ],
   [

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type ChatServiceDeps, createChatService } from "../../src/chat/complete.ts";
 import type { TokenSource } from "../../src/chat/generate-answer.ts";
-import type { Chat, ChatMessage, ContentPart, Tool, ToolUse } from "../../src/core/chat.ts";
+import type { ShownChat, ShownMessage, ShownPart, Tool, ToolUse } from "../../src/core/chat.ts";
 import type { SpecialTokens } from "../../src/core/model-config.ts";
 import type { ImagePatches } from "../../src/core/prompt.ts";
 
@@ -29,7 +29,7 @@ export const endThink = 14;
 /** What Python's tokenizers say; made by scripts/make-chat-fixtures.py. */
 export const tokenIdCases: readonly { text: string; nano: number[]; byteFallback: number[] }[] = readCases("token-ids.json");
 
-type SampleMessage = { readonly role: ChatMessage["role"]; readonly content: string | readonly { type: string; text?: string }[] };
+type SampleMessage = { readonly role: ShownMessage["role"]; readonly content: string | readonly { type: string; text?: string }[] };
 
 /** What Python's transformers makes of the nano samples: `grids` are patch rows and columns of the pictures. */
 export const promptCases: readonly {
@@ -42,7 +42,7 @@ export const promptCases: readonly {
 
 type ToolSample = {
   readonly messages: readonly {
-    role: ChatMessage["role"];
+    role: ShownMessage["role"];
     content: string;
     tool_calls?: { function: { name: string; arguments: object } }[];
   }[];
@@ -52,13 +52,13 @@ type ToolSample = {
 };
 
 /** The samples of the nano model that have tools, with the prompts that Python's transformers wrote. */
-export function toolSamples(): { chat: Chat; prompt: string }[] {
+export function toolSamples(): { chat: ShownChat; prompt: string }[] {
   const file = new URL("../../models/ernie-vl-nano/samples/samples.json", import.meta.url);
   const samples = JSON.parse(readFileSync(file, "utf8")) as ToolSample[];
   return samples.flatMap(({ messages, tools, enable_thinking: thinking, prompt }) => {
     if (!tools) return [];
     const toolUse: ToolUse = { tools, choice: "auto", allowsParallelCalls: true };
-    const toMessage = ({ role, content, tool_calls: calls = [] }: ToolSample["messages"][number]): ChatMessage => ({
+    const toMessage = ({ role, content, tool_calls: calls = [] }: ToolSample["messages"][number]): ShownMessage => ({
       role,
       content: toParts(content),
       toolCalls: calls.map(({ function: { name, arguments: args } }) => ({ id: "", name, arguments: JSON.stringify(args) })),
@@ -67,11 +67,11 @@ export function toolSamples(): { chat: Chat; prompt: string }[] {
   });
 }
 
-export function toChat({ messages, thinking }: { messages: readonly SampleMessage[]; thinking: boolean }): Chat {
+export function toChat({ messages, thinking }: { messages: readonly SampleMessage[]; thinking: boolean }): ShownChat {
   return { messages: messages.map(({ role, content }) => ({ role, content: toParts(content) })), thinking };
 }
 
-export function makeChat(text: string, thinking = false): Chat {
+export function makeChat(text: string, thinking = false): ShownChat {
   return { messages: [{ role: "user", content: [{ type: "text", text }] }], thinking };
 }
 
@@ -85,7 +85,7 @@ export function makeImage(patchRows: number, patchColumns: number): ImagePatches
   };
 }
 
-function toParts(content: SampleMessage["content"]): ContentPart[] {
+function toParts(content: SampleMessage["content"]): ShownPart[] {
   if (typeof content === "string") return [{ type: "text", text: content }];
   return content.map(({ text }, index) =>
     text === undefined ? { type: "image", bytes: new Uint8Array(), param: `content[${index}]` } : { type: "text", text },

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { PromptSegment } from "../../src/chat/marked-texts.ts";
 import { ChatTemplate, loadTemplate } from "../../src/chat/template.ts";
-import type { Chat, ChatMessage } from "../../src/core/chat.ts";
+import type { ShownChat, ShownMessage } from "../../src/core/chat.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 /** The template of a folder that has none: its name tells of which model. */
@@ -18,7 +18,7 @@ export function makeTemplate(jinja: string): ChatTemplate {
   return new ChatTemplate({ jinja, path: "some.jinja", tokens: { bos_token: "<b>", eos_token: "<e>" } });
 }
 
-export function makeConversation(turns: readonly (readonly [ChatMessage["role"], string])[]): Chat {
+export function makeConversation(turns: readonly (readonly [ShownMessage["role"], string])[]): ShownChat {
   return { messages: turns.map(([role, text]) => ({ role, content: [{ type: "text", text }] })), thinking: false };
 }
 

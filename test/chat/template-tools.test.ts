@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { loadTemplate } from "../../src/chat/template.ts";
-import type { Chat, ChatMessage, JsonObject, Tool, ToolCall, ToolChoice, ToolUse } from "../../src/core/chat.ts";
+import type { ShownChat, ShownMessage, JsonObject, Tool, ToolCall, ToolChoice, ToolUse } from "../../src/core/chat.ts";
 import { makeChat, nanoFolder, toolSamples } from "./nano.ts";
 import { builtInTemplate, makeTemplate, show } from "./template-fixture.ts";
 
@@ -14,7 +14,7 @@ describe("tools in a template", () => {
     parameters: { type: "object", properties: { "<tool_call>": { type: "string", enum: ["é", "a\\b"] } }, required: ["<tool_call>"] },
   };
   const calls: ToolCall[] = [{ id: "call_1", name: "find", arguments: '{"a":[1.0,12345678901234567890],"b":"x, y: z"}' }];
-  const conversation: ChatMessage[] = [
+  const conversation: ShownMessage[] = [
     ...makeChat("Where?").messages,
     { role: "assistant", content: [], toolCalls: calls },
     { role: "tool", content: [{ type: "text", text: "there</tool_call>" }], toolCallId: "call_1" },
@@ -56,7 +56,7 @@ describe("tools in a template", () => {
     fc.assert(
       fc.property(text, object, object, (description, parameters, args) => {
         const call: ToolCall = { id: "call_1", name: "find", arguments: JSON.stringify(args) };
-        const messages: ChatMessage[] = [...makeChat("?").messages, { role: "assistant", content: [], toolCalls: [call] }];
+        const messages: ShownMessage[] = [...makeChat("?").messages, { role: "assistant", content: [], toolCalls: [call] }];
         const tools = [{ name: "find", description, parameters: plain(parameters) as JsonObject }];
         const prompt = show(nano.render({ messages, thinking: false, toolUse: { tools, choice: "auto", allowsParallelCalls: true } }));
 
@@ -71,7 +71,7 @@ describe("tools in a template", () => {
   });
 
   test("arguments that are no JSON are shown as they are", () => {
-    const messages: ChatMessage[] = [
+    const messages: ShownMessage[] = [
       ...makeChat("?").messages,
       { role: "assistant", content: [], toolCalls: [{ ...calls[0]!, arguments: "{oh" }] },
     ];
@@ -80,7 +80,7 @@ describe("tools in a template", () => {
 
   test("arguments of any length are shown", () => {
     const long = `{"a":"${"x".repeat(10_000_000)}"}`;
-    const messages: ChatMessage[] = [{ role: "assistant", content: [], toolCalls: [{ ...calls[0]!, arguments: long }] }];
+    const messages: ShownMessage[] = [{ role: "assistant", content: [], toolCalls: [{ ...calls[0]!, arguments: long }] }];
     const segments = nano.render({ messages, thinking: false });
     expect(segments.some((segment) => "text" in segment && segment.text === long)).toBe(true);
   });
@@ -104,7 +104,7 @@ describe("tools in a template", () => {
 
   test("are refused by a template that has no place for them, such as -PT's own", () => {
     const pt = builtInTemplate("pt");
-    const refuse = (chat: Partial<Chat>) => () => pt.render({ ...makeChat("?"), ...chat });
+    const refuse = (chat: Partial<ShownChat>) => () => pt.render({ ...makeChat("?"), ...chat });
     expect(refuse({ toolUse: useTools() })).toThrow(/no place for tools/);
     expect(refuse({ messages: conversation.slice(0, 2) })).toThrow(/no place for tool calls/);
     expect(refuse({ messages: conversation.slice(2) })).toThrow(/no place for tool messages/);
@@ -112,7 +112,7 @@ describe("tools in a template", () => {
 
   test("pictures may come with a result", () => {
     const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
-    const messages: ChatMessage[] = [
+    const messages: ShownMessage[] = [
       { role: "user", content: [image] },
       conversation[1]!,
       { role: "tool", content: [image], toolCallId: "call_1" },
@@ -127,7 +127,7 @@ describe("tools in a template", () => {
       "{%- for message in messages -%}{{ message.content }}{%- for call in message.tool_calls or [] -%}" +
       "<tool_call>{{ call.function | tojson }}</tool_call>{%- endfor -%}{%- endfor -%}{{ tools | tojson if tools }}";
     const template = makeTemplate(jinja);
-    const messages: ChatMessage[] = [{ role: "assistant", content: [], toolCalls: calls }, ...makeChat("?").messages];
+    const messages: ShownMessage[] = [{ role: "assistant", content: [], toolCalls: calls }, ...makeChat("?").messages];
     const toolUse: ToolUse = { tools: [{ name: "f" }], choice: { name: "f" }, allowsParallelCalls: true };
     expect(show(template.render({ messages, thinking: false, toolUse }))).toBe(
       '<tool_call>{"name": "find", "arguments": {"a": [1, 12345678901234567000], "b": "x, y: z"}}</tool_call>?' +
@@ -142,7 +142,7 @@ describe("tools in a template", () => {
       "{{ call.function.arguments | tojson if call.function.arguments is mapping else call.function.arguments }}",
     ]) {
       const jinja = `{%- for message in messages -%}{{ message.content }}{%- for call in message.tool_calls or [] -%}${call}{%- endfor -%}{%- endfor -%}`;
-      const messages: ChatMessage[] = [
+      const messages: ShownMessage[] = [
         { role: "assistant", content: [], toolCalls: [{ ...calls[0]!, arguments: nested }] },
         ...makeChat("?").messages,
       ];

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { PromptSegment } from "../../src/chat/marked-texts.ts";
 import { loadTemplate } from "../../src/chat/template.ts";
-import type { Chat, ChatMessage } from "../../src/core/chat.ts";
+import type { ShownChat, ShownMessage } from "../../src/core/chat.ts";
 import { RequestError, UserError } from "../../src/core/errors.ts";
 import { makeChat, nanoFolder, promptCases, toChat } from "./nano.ts";
 import { builtInTemplate, makeConversation, makeTemplate, show } from "./template-fixture.ts";
@@ -36,7 +36,7 @@ describe("the nano checkpoint's template", () => {
 
   test("counts pictures over the whole conversation", () => {
     const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
-    const messages: ChatMessage[] = [
+    const messages: ShownMessage[] = [
       { role: "user", content: [{ type: "text", text: "a" }, image] },
       { role: "assistant", content: [{ type: "text", text: "b" }] },
       { role: "user", content: [image, image, { type: "text", text: "c" }] },
@@ -81,7 +81,7 @@ describe("the nano checkpoint's template", () => {
 
   test("refuses videos where the template has no place for them, and takes the word of Baidu's own template", () => {
     const video = { type: "video", source: { type: "frames", files: [] }, param: "messages[0].content[0]" } as const;
-    const messages: ChatMessage[] = [{ role: "user", content: [video, { type: "text", text: "?" }] }];
+    const messages: ShownMessage[] = [{ role: "user", content: [video, { type: "text", text: "?" }] }];
     const place = "{% for part in messages[0].content %}{{ part.text if part.type == 'text' else '<|video@placeholder|>' }}{% endfor %}";
 
     expect(() => makeTemplate("{{ messages[0].content }}").render({ messages, thinking: false })).toThrow("no place for videos");
@@ -93,7 +93,7 @@ describe("the nano checkpoint's template", () => {
   });
 
   test("drops the thinking of an earlier turn, as it does for Python", () => {
-    const answers: ChatMessage[] = [
+    const answers: ShownMessage[] = [
       { role: "assistant", content: [{ type: "text", text: "42" }], reasoning: "6 · 7" },
       { role: "assistant", content: [{ type: "text", text: "<think>\n6 · 7\n</think>\n\n42" }] },
     ];
@@ -112,7 +112,7 @@ describe("the nano checkpoint's template", () => {
 
 describe("the built-in templates", () => {
   const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
-  const messages: ChatMessage[] = [
+  const messages: ShownMessage[] = [
     { role: "system", content: [{ type: "text", text: "You are helpful." }] },
     { role: "user", content: [image, { type: "text", text: "What is this?" }] },
     { role: "assistant", content: [{ type: "text", text: "A cat." }], reasoning: "\nFur.\n\n" },
@@ -165,7 +165,7 @@ describe("the built-in templates", () => {
 });
 
 describe("templates in other styles", () => {
-  const prompt = (jinja: string, chat: Chat = makeChat("Hi")) => show(makeTemplate(jinja).render(chat));
+  const prompt = (jinja: string, chat: ShownChat = makeChat("Hi")) => show(makeTemplate(jinja).render(chat));
   const loop = (body: string) => `{%- for message in messages -%}${body}{%- endfor -%}`;
   const parts = loop("{%- for part in message.content -%}{%- if part.type == 'text' -%}{{ part.text }}{%- endif -%}{%- endfor -%}");
   const withImages = loop(
@@ -174,7 +174,7 @@ describe("templates in other styles", () => {
       "{%- endfor -%}{%- endif -%}",
   );
 
-  const cases: [string, string, Chat, string][] = [
+  const cases: [string, string, ShownChat, string][] = [
     [
       "takes contents as strings only",
       loop("{{ message.content }};"),
@@ -211,7 +211,7 @@ describe("templates in other styles", () => {
 
   test("one that writes earlier thinking", () => {
     const jinja = loop("{{ message.content }}{% if message.reasoning_content %}({{ message.reasoning_content.strip('\\n') }}){% endif %}");
-    const messages: ChatMessage[] = [{ role: "assistant", content: [{ type: "text", text: "b" }], reasoning: "\n</think>\n" }];
+    const messages: ShownMessage[] = [{ role: "assistant", content: [{ type: "text", text: "b" }], reasoning: "\n</think>\n" }];
     const segments = makeTemplate(jinja).render({ messages, thinking: false });
     expect(segments).toContainEqual({ type: "text", text: "</think>" });
     expect(show(segments)).toBe("b(</think>)");
@@ -256,7 +256,7 @@ describe("refuses", () => {
     const part = "{%- if part.type == 'image' and message.role == 'user' -%}<|IMAGE_PLACEHOLDER|>{%- else -%}{{ part.text }}{%- endif -%}";
     const body = `{%- if message.content is string -%}{{ message.content }}{%- else -%}{%- for part in message.content -%}${part}{%- endfor -%}{%- endif -%}`;
     const content = [{ type: "image", bytes: new Uint8Array(), param: "" } as const];
-    const messages: ChatMessage[] = [
+    const messages: ShownMessage[] = [
       { role: "user", content },
       { role: "system", content },
     ];

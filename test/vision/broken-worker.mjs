@@ -19,7 +19,7 @@ const breaks = {
   },
 };
 
-const loaded = (hash) => ({ type: "loaded", image: { hash } });
+const loaded = (hash) => ({ type: "done", value: { hash } });
 
 export default function work({ source }) {
   const text = Buffer.from(source).toString();

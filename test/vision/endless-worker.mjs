@@ -2,5 +2,5 @@
 
 export default function work({ source }) {
   while (source.length === 1 && source[0] === 0);
-  return { type: "loaded", image: { hash: Buffer.from(source).toString() } };
+  return { type: "done", value: { hash: Buffer.from(source).toString() } };
 }

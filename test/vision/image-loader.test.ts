@@ -25,6 +25,17 @@ describe("a picture whose decoding never ends", () => {
     await expect.poll(loadFine).toEqual({ hash: "fine" });
   });
 
+  test("and a PDF whose reading never ends, likewise", async () => {
+    loader = createImageLoader(config, { worker, timeoutMs: 300 });
+
+    await expect(loader.readPdf(endless, 10, request.param, never)).rejects.toMatchObject({
+      status: 400,
+      code: "invalid_file",
+      param: request.param,
+      message: `${request.param}: expected a PDF that can be read in 0.3 s, got one that takes longer; send its pages as pictures`,
+    });
+  });
+
   test("lets so many others wait, and then no more", async () => {
     loader = createImageLoader(config, { worker, timeoutMs: 60_000 });
     for (let i = 0; i < 258; i++) void loader.load(endless, request, never).catch(() => {}); // two at work, 256 wait

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { RequestError } from "../../src/core/errors.ts";
-import { runImageTask, unwrapImageResult } from "../../src/vision/image-task.ts";
+import { runImageTask, unwrapResult } from "../../src/vision/image-task.ts";
 import { loadImage } from "../../src/vision/load-image.ts";
 import { writePng } from "./write-png.ts";
 
@@ -38,7 +38,7 @@ describe("an image task", () => {
   test("gives the picture that loadImage gives", async () => {
     const file = makePicture(56, 56);
 
-    const image = unwrapImageResult(structuredClone(await run(file)));
+    const image = unwrapResult(structuredClone(await run(file)));
 
     expect(image).toEqual(await loadImage(file, model, { param }));
   });
@@ -46,7 +46,7 @@ describe("an image task", () => {
   test("carries a refusal between threads without losing class, status, code and field", async () => {
     const result = structuredClone(await run(Buffer.from("not a picture")));
 
-    expect(() => unwrapImageResult(result)).toThrow(RequestError);
-    expect(() => unwrapImageResult(result)).toThrow(expect.objectContaining({ status: 400, code: "invalid_image_format", param }));
+    expect(() => unwrapResult(result)).toThrow(RequestError);
+    expect(() => unwrapResult(result)).toThrow(expect.objectContaining({ status: 400, code: "invalid_image_format", param }));
   });
 });

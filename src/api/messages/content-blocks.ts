@@ -1,6 +1,7 @@
 // Blocks of texts and pictures, which questions and results of tools are made of: their schemas, and what the model reads.
 
 import { z } from "zod";
+import { inTags, joinTexts } from "../../chat/in-tags.ts";
 import { maxConversationItems } from "../../chat/json-bounds.ts";
 import type { ContentPart } from "../../core/chat.ts";
 import type { MediaParts } from "../media-parts.ts";
@@ -31,12 +32,14 @@ export const documentBlock = z.object({
     .discriminatedUnion(
       "type",
       [
+        z.object({ type: z.literal("base64"), data: text }),
+        z.object({ type: z.literal("url"), url: text }),
         z.object({ type: z.literal("text"), data: text }),
         z.object({ type: z.literal("content"), content: contentOf(textBlock, imageBlock) }),
       ],
-      'an object with a type, "text" or "content": no PDF is read here, send its text, or its pages as pictures',
+      'an object with a type, "base64", "url", "text" or "content"; uploaded files are not supported',
     )
-    .describe("The text, or blocks of texts and pictures; no PDF."),
+    .describe("A PDF, a text, or blocks of texts and pictures."),
   title: optional(text, "For the model."),
   context: optional(text, "What the model is to know about it."),
   citations,
@@ -59,7 +62,9 @@ export type ContentBlock = TextBlock | ImageBlock | DocumentBlock | SearchResult
 
 /** `path`: where the block stands in the request. The parts reject with RequestError when a picture cannot be had. */
 export function toParts(block: ContentBlock, path: string, media: MediaParts): Promise<ContentPart>[] {
-  return joinTexts(toPieces(block, path, media));
+  return joinTexts(toPieces(block, path, media)).map((piece) =>
+    typeof piece === "string" ? Promise.resolve({ type: "text", text: piece }) : piece,
+  );
 }
 
 /** Text of ours or the client's, or a picture. */
@@ -75,26 +80,12 @@ function toPieces(block: ContentBlock, path: string, media: MediaParts): readonl
     return inTags("search_result", { source, title }, texts);
   }
   const { source, title, context } = block;
+  if (source.type === "url") return [media.document({ url: source.url, title, context, param: `${path}.source.url` })];
+  if (source.type === "base64")
+    return [media.document({ url: `data:;base64,${source.data}`, title, context, param: `${path}.source.data` })];
   const blocks = toBlocks(source.type === "text" ? source.data : source.content);
   const pieces = blocks.flatMap((inner, at) => toPieces(inner, `${path}.source.content[${at}]`, media));
   return inTags("document", { title, context }, pieces);
-}
-
-/** Each head that there is, and each piece, begins a line. */
-function inTags(tag: string, heads: Readonly<Record<string, string | undefined>>, pieces: readonly Piece[]): readonly Piece[] {
-  const lines = Object.entries(heads).map(([name, head]) => (head === undefined ? "" : `<${name}>${head}</${name}>\n`));
-  return [`<${tag}>\n`, ...lines, ...pieces.flatMap((piece) => [piece, "\n"]), `</${tag}>\n`];
-}
-
-/** What stands between two pictures is tokenized in one piece. */
-function joinTexts(pieces: readonly Piece[]): Promise<ContentPart>[] {
-  const joined: Piece[] = [];
-  for (const piece of pieces) {
-    const last = joined.at(-1);
-    if (typeof piece === "string" && typeof last === "string") joined[joined.length - 1] = last + piece;
-    else joined.push(piece);
-  }
-  return joined.map((piece) => (typeof piece === "string" ? Promise.resolve({ type: "text", text: piece }) : piece));
 }
 
 function toImagePart({ source }: ImageBlock, path: string, media: MediaParts): Promise<ContentPart> {

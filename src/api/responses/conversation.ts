@@ -2,6 +2,7 @@
 
 import type { ChatMessage, ContentPart as ChatPart, ToolCall } from "../../core/chat.ts";
 import { RequestError } from "../../core/errors.ts";
+import { toDocument } from "../file-schema.ts";
 import type { MediaParts } from "../media-parts.ts";
 import type { ContentPart, Item } from "./input-items.ts";
 import { toArguments, toldName } from "./tools.ts";
@@ -81,6 +82,7 @@ async function toParts({ parts, param }: PlacedContent, media: MediaParts): Prom
 
 async function toPart(part: ContentPart, param: string, media: MediaParts): Promise<ChatPart> {
   if (part.type === "refusal") return { type: "text", text: part.refusal };
+  if (part.type === "input_file") return media.document(toDocument(part, param));
   if (part.type !== "input_image") return { type: "text", text: part.text };
   const detail = part.detail === "original" ? "high" : part.detail;
   return media.image({ url: part.image_url, detail, param: `${param}.image_url` });

@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { maxConversationItems } from "../../chat/json-bounds.ts";
+import { inputFile } from "../file-schema.ts";
 import { oneOf, optional, text, textOrArray } from "../schema-fields.ts";
 import { toolName } from "../tool-schema.ts";
 import { fromPortable } from "./portable-thought.ts";
@@ -16,8 +17,8 @@ const inputImage = z.object({
 const outputText = z.object({ type: z.literal("output_text"), text });
 const refusal = z.object({ type: z.literal("refusal"), refusal: text });
 
-const inputPart = z.discriminatedUnion("type", [inputText, inputImage], {
-  error: 'a part of type "input_text" or "input_image"',
+const inputPart = z.discriminatedUnion("type", [inputText, inputImage, inputFile], {
+  error: 'a part of type "input_text", "input_image" or "input_file"',
 });
 const assistantPart = z.discriminatedUnion("type", [outputText, refusal, inputText], {
   error: 'a part of type "output_text" or "refusal"',

@@ -17,8 +17,9 @@ export function hashChats(chats: readonly CalibrationChat[]): string {
       hash.update(JSON.stringify([role, reasoning, content.length]));
       for (const part of content) {
         // Videos are refused when the chat is encoded.
-        hash.update(JSON.stringify(part.type === "image" ? [part.bytes.length, part.maxPixels] : part.type === "text" && part.text));
-        if (part.type === "image") hash.update(part.bytes);
+        if (part.type === "document") hash.update(JSON.stringify([part.title, part.context]));
+        hash.update(JSON.stringify("bytes" in part ? [part.bytes.length, part.maxPixels] : part.type === "text" && part.text));
+        if ("bytes" in part) hash.update(part.bytes);
       }
     }
     hash.update(JSON.stringify(chat.thinking));

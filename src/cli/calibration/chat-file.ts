@@ -16,6 +16,8 @@ const limits = {
   videoCount: 0,
   frameCount: 0,
   videoBytes: 0,
+  documentCount: 16,
+  documentBytes: 64 * 2 ** 20,
   mediaBytes: Infinity,
 };
 const noRemoteMedia = createMediaReader({ domains: [], folders: [] });

@@ -1,0 +1,64 @@
+// Documents of a chat → what the model reads of them: of a PDF, each page as a picture and the text in it; of a text, the text.
+
+import type { Chat, DocumentPart, ImagePart, ShownChat, ShownMessage, ShownPart } from "../core/chat.ts";
+import { RequestError } from "../core/errors.ts";
+import { inTags, joinTexts } from "./in-tags.ts";
+
+/** Of all PDFs of a request. */
+const maxPages = 100;
+
+/** A PDF begins with it, but for what some programs write before it. */
+const pdfMark = "%PDF-";
+const pdfMarkWithin = 1024;
+
+/**
+ * The text of each page of a PDF. Throws RequestError when it is at fault or has more than `maxPages` pages, and the signal's reason when it
+ * aborts before its turn has come.
+ */
+export type ReadPdf = (file: Uint8Array, maxPages: number, param: string, signal: AbortSignal) => Promise<readonly string[]>;
+
+/** Pages are named as pictures, not drawn yet. Throws RequestError for files that are neither PDFs nor texts, and what `readPdf` throws. */
+export async function expandDocuments(chat: Chat, readPdf: ReadPdf | undefined, signal: AbortSignal): Promise<ShownChat> {
+  const messages: ShownMessage[] = [];
+  let pagesLeft = maxPages;
+  for (const message of chat.messages) {
+    const content: ShownPart[] = [];
+    for (const part of message.content) {
+      if (part.type !== "document") {
+        content.push(part);
+        continue;
+      }
+      const { parts, pageCount } = await expand(part, readPdf, pagesLeft, signal);
+      content.push(...parts);
+      pagesLeft -= pageCount;
+    }
+    messages.push({ ...message, content });
+  }
+  return { ...chat, messages };
+}
+
+async function expand(part: DocumentPart, readPdf: ReadPdf | undefined, pagesLeft: number, signal: AbortSignal) {
+  const { bytes, title, context, param } = part;
+  const isPdf = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, pdfMarkWithin)).includes(pdfMark);
+  if (isPdf && !readPdf)
+    throw new RequestError(`${param}: PDFs are not taken here; leave them out`, { code: "unsupported_parameter", param });
+  const pages = isPdf ? await readPdf!(bytes, pagesLeft, param, signal) : [];
+  const pieces = isPdf ? pages.flatMap((text, page) => showPage(part, text, page, pages.length)) : [decodeText(bytes, param)];
+  const parts = joinTexts(inTags("document", { title, context }, pieces)).map((piece): ShownPart =>
+    typeof piece === "string" ? { type: "text", text: piece } : piece,
+  );
+  return { parts, pageCount: pages.length };
+}
+
+function showPage({ bytes, maxPixels, param }: DocumentPart, text: string, page: number, count: number): (string | ImagePart)[] {
+  const picture: ImagePart = { type: "image", bytes, page, ...(maxPixels !== undefined && { maxPixels }), param };
+  return [...(count > 1 ? [`Page ${page + 1} of ${count}:`] : []), picture, ...(text === "" ? [] : [text])];
+}
+
+function decodeText(bytes: Uint8Array, param: string): string {
+  try {
+    if (!bytes.includes(0)) return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {} // refused below
+  const message = `${param}: expected a PDF or a text in UTF-8, got another kind of file; save it as a PDF, and send pictures as pictures`;
+  throw new RequestError(message, { code: "unsupported_file", param });
+}

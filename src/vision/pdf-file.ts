@@ -1,0 +1,223 @@
+// PDF files → texts and pictures of their pages, by PDFium as WebAssembly, which reaches neither files nor network nor memory but its own.
+// Everything a client can get wrong about a PDF is refused here.
+
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { init, type WrappedPdfiumModule } from "@embedpdf/pdfium";
+import { RequestError } from "../core/errors.ts";
+import type { RgbImage } from "./rgb-image.ts";
+import type { Size } from "./smart-resize.ts";
+
+/** Of PDFium: the file, what it unpacks and a page's pixels. */
+const maxMemoryBytes = 512 * 2 ** 20;
+/** Memory of WebAssembly never shrinks, so a larger one is given up with the file that needed it. */
+const keptMemoryBytes = 64 * 2 ** 20;
+const wasmPageBytes = 2 ** 16;
+
+/** UTF-16 units of all pages together: some 1,000 pages of print. */
+const maxTextLength = 2 ** 22;
+
+/** Of a side; twice what PDF 1.6 allows. */
+const maxPagePoints = 28_800;
+
+/** From fpdfview.h and fpdf_formfill.h. */
+const passwordError = 4;
+const bgr = 2;
+const drawAnnotations = 0x01;
+const swapRedAndBlue = 0x10;
+
+const utf16 = new TextDecoder("utf-16le");
+
+/** PDFium's handle of a file, a page, a piece of its memory; 0 is none. */
+type Handle = number;
+
+type Pdfium = WrappedPdfiumModule;
+
+/** One for each thread; started by the first file, and again when one has broken it. */
+let library: Promise<Pdfium> | undefined;
+
+/**
+ * The text of each page, as far as it has any: a scan has none. A word that is broken at the end of a line is joined.
+ * Throws RequestError 400 when the file is no PDF, needs a password, or has more than `maxPages` pages.
+ */
+export function readPdfTexts(file: Uint8Array, maxPages: number, param: string): Promise<string[]> {
+  return withDocument(file, param, (pdfium, document) => {
+    const count = pdfium.FPDF_GetPageCount(document);
+    if (count < 1) throw refuse(param, "invalid_file", "a PDF with at least one page, got none; send another file");
+    if (count > maxPages) throw tooManyPages(param, maxPages, count);
+    const texts: string[] = [];
+    let length = 0;
+    for (let index = 0; index < count; index++) {
+      const text = withPage(pdfium, document, index, param, (page) => readText(pdfium, page));
+      texts.push(text);
+      length += text.length;
+      if (length > maxTextLength)
+        throw refuse(param, "file_too_large", `a PDF of at most ${maxTextLength} characters, got more; send fewer pages`);
+    }
+    return texts;
+  });
+}
+
+/**
+ * One page as a viewer shows it, annotations and filled-in forms included, on white. `chooseSize` gives the pixels for a page of
+ * `width` × `height` points of 1/72 inch; widths are multiples of 4. Throws RequestError 400, and what `chooseSize` throws.
+ */
+export function renderPdfPage(file: Uint8Array, index: number, param: string, chooseSize: (points: Size) => Size): Promise<RgbImage> {
+  return withDocument(file, param, (pdfium, document) =>
+    withPage(pdfium, document, index, param, (page) => {
+      const points = { width: pdfium.FPDF_GetPageWidthF(page), height: pdfium.FPDF_GetPageHeightF(page) };
+      const isDrawable = Math.min(points.width, points.height) > 0 && Math.max(points.width, points.height) < maxPagePoints;
+      if (!isDrawable) throw damaged(param, `a page ${index + 1} of ${points.width}x${points.height} points`);
+      return render(pdfium, document, page, chooseSize(points), param);
+    }),
+  );
+}
+
+export function tooManyPages(param: string, maxPages: number, got: number): RequestError {
+  return refuse(param, "too_many_pages", `at most ${maxPages} pages of PDFs in one request, got ${got}; send those that matter`);
+}
+
+function render(pdfium: Pdfium, document: Handle, page: Handle, { width, height }: Size, param: string): RgbImage {
+  const rowBytes = width * 3;
+  return withMemory(pdfium, rowBytes * height, param, (pixels) => {
+    const bitmap = pdfium.FPDFBitmap_CreateEx(width, height, bgr, pixels, rowBytes);
+    if (!bitmap) throw tooMuchMemory(param);
+    try {
+      pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, 0xffffffff);
+      pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, drawAnnotations | swapRedAndBlue);
+      drawForms(pdfium, document, page, (form) => pdfium.FPDF_FFLDraw(form, bitmap, page, 0, 0, width, height, 0, swapRedAndBlue));
+      return { width, height, rgb: memoryOf(pdfium).slice(pixels, pixels + rowBytes * height) };
+    } finally {
+      pdfium.FPDFBitmap_Destroy(bitmap);
+    }
+  });
+}
+
+/** Fields of forms are drawn apart from the rest; without the blue that a viewer puts behind them. */
+function drawForms(pdfium: Pdfium, document: Handle, page: Handle, draw: (form: Handle) => void): void {
+  const callbacks = pdfium.PDFiumExt_OpenFormFillInfo();
+  const form = callbacks && pdfium.PDFiumExt_InitFormFillEnvironment(document, callbacks);
+  if (form) {
+    pdfium.FPDF_SetFormFieldHighlightAlpha(form, 0);
+    pdfium.FORM_OnAfterLoadPage(page, form);
+    draw(form);
+    pdfium.FORM_OnBeforeClosePage(page, form);
+    pdfium.PDFiumExt_ExitFormFillEnvironment(form);
+  }
+  if (callbacks) pdfium.PDFiumExt_CloseFormFillInfo(callbacks);
+}
+
+function readText(pdfium: Pdfium, page: Handle): string {
+  const textPage = pdfium.FPDFText_LoadPage(page);
+  if (!textPage) return "";
+  try {
+    const count = Math.min(maxTextLength, pdfium.FPDFText_CountChars(textPage));
+    if (count < 1) return "";
+    const bytes = 2 * (count + 1);
+    return withMemory(pdfium, bytes, "", (address) => {
+      const written = pdfium.FPDFText_GetText(textPage, 0, count, address); // in units of UTF-16, with the 0 at the end
+      return tidy(utf16.decode(memoryOf(pdfium).subarray(address, address + 2 * Math.max(0, written - 1))));
+    });
+  } finally {
+    pdfium.FPDFText_ClosePage(textPage);
+  }
+}
+
+/** PDFium marks a hyphen at the end of a line by one of two characters. */
+function tidy(text: string): string {
+  return text
+    .replaceAll("\u0002", "\ufffe")
+    .replaceAll(/\ufffe(\r?\n)?/g, "")
+    .replaceAll(/\r\n?/g, "\n")
+    .replaceAll(/[^\P{Cc}\n\t]|\uffff/gu, "")
+    .trim();
+}
+
+async function withDocument<T>(file: Uint8Array, param: string, use: (pdfium: Pdfium, document: Handle) => T): Promise<T> {
+  library ??= start();
+  const pdfium = await library;
+  try {
+    return withMemory(pdfium, file.length, param, (address) => {
+      memoryOf(pdfium).set(file, address);
+      const document = pdfium.FPDF_LoadMemDocument(address, file.length, "");
+      if (!document) throw openRefusal(param, pdfium.FPDF_GetLastError());
+      try {
+        return use(pdfium, document);
+      } finally {
+        pdfium.FPDF_CloseDocument(document);
+      }
+    });
+  } catch (error) {
+    if (error instanceof RequestError) throw error;
+    library = undefined; // whatever it was, its memory may be in disorder
+    if (error instanceof Error && error.name === "RuntimeError") throw tooMuchMemory(param, error); // WebAssembly has stopped
+    throw error;
+  } finally {
+    if (memoryOf(pdfium).length > keptMemoryBytes) library = undefined;
+  }
+}
+
+function withPage<T>(pdfium: Pdfium, document: Handle, index: number, param: string, use: (page: Handle) => T): T {
+  const page = pdfium.FPDF_LoadPage(document, index);
+  if (!page) throw damaged(param, `a page ${index + 1} that cannot be read`);
+  try {
+    return use(page);
+  } finally {
+    pdfium.FPDF_ClosePage(page);
+  }
+}
+
+function withMemory<T>(pdfium: Pdfium, bytes: number, param: string, use: (address: Handle) => T): T {
+  const { malloc, free } = pdfium.pdfium.wasmExports;
+  const address = malloc(bytes);
+  if (!address) throw tooMuchMemory(param);
+  try {
+    return use(address);
+  } finally {
+    free(address);
+  }
+}
+
+/** To be asked for again after each call that may take memory: a memory that grows is another buffer. */
+function memoryOf({ pdfium }: Pdfium): Uint8Array {
+  return (pdfium as unknown as { readonly HEAPU8: Uint8Array }).HEAPU8;
+}
+
+async function start(): Promise<Pdfium> {
+  const wasmBinary = await readFile(fileURLToPath(import.meta.resolve("@embedpdf/pdfium/pdfium.wasm")));
+  const silent = () => undefined;
+  const pdfium = await init({ wasmBinary, print: silent, printErr: silent } as Parameters<typeof init>[0]);
+  limitMemory((pdfium.pdfium.wasmExports as unknown as { readonly memory: Memory }).memory);
+  pdfium.PDFiumExt_Init();
+  return pdfium;
+}
+
+/** A WebAssembly.Memory. */
+type Memory = { readonly buffer: ArrayBuffer; grow(pages: number): number };
+
+function limitMemory(memory: Memory): void {
+  const grow = memory.grow.bind(memory);
+  memory.grow = (pages) => {
+    if (memory.buffer.byteLength + pages * wasmPageBytes > maxMemoryBytes) throw new RangeError("the limit of PDFium's memory");
+    return grow(pages);
+  };
+}
+
+function openRefusal(param: string, error: number): RequestError {
+  if (error === passwordError)
+    return refuse(param, "invalid_file", "a PDF that opens without a password, got one that needs it; remove the password");
+  return damaged(param, "one that cannot be opened");
+}
+
+function damaged(param: string, got: string): RequestError {
+  return refuse(param, "invalid_file", `an intact PDF, got ${got}; save it again, or send its pages as pictures`);
+}
+
+function tooMuchMemory(param: string, cause?: unknown): RequestError {
+  const limit = `a PDF that can be drawn in ${maxMemoryBytes / 2 ** 20} MiB of memory`;
+  return refuse(param, "file_too_large", `${limit}, got one that takes more or is damaged; save it again with smaller pictures`, cause);
+}
+
+function refuse(param: string, code: string, expectedAndGot: string, cause?: unknown): RequestError {
+  return new RequestError(`${param}: expected ${expectedAndGot}`, { code, param, cause });
+}

@@ -1,0 +1,165 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { RequestError } from "../../src/core/errors.ts";
+import { loadImage } from "../../src/vision/load-image.ts";
+import { createPixelBudget } from "../../src/vision/pixel-budget.ts";
+import { readPdfTexts, renderPdfPage } from "../../src/vision/pdf-file.ts";
+import type { RgbImage } from "../../src/vision/rgb-image.ts";
+import { fillPage, makePdf, type PdfPage, showText } from "./make-pdf.ts";
+
+const param = "messages[0].content[0].file.file_data";
+const read = (file: Uint8Array, maxPages = 10) => readPdfTexts(file, maxPages, param);
+const model = { minPixels: 28 * 28, maxPixels: 1_000_000 };
+
+/** One pixel for each point. */
+const render = (file: Uint8Array, page = 0) => renderPdfPage(file, page, param, (points) => points);
+const square = (content: string): PdfPage => ({ width: 56, height: 56, content });
+
+function pixel({ width, rgb }: RgbImage, x: number, y: number): number[] {
+  return [...rgb.subarray(3 * (y * width + x), 3 * (y * width + x) + 3)];
+}
+
+const refusal = (code: string, message: RegExp) =>
+  expect.objectContaining({ status: 400, code, param, message: expect.stringMatching(message) });
+
+describe("texts", () => {
+  test("are those of each page, and none where there is none", async () => {
+    const file = makePdf([
+      { content: `${showText("First line", 700)} ${showText("second \\(2\\)", 660)}` },
+      {},
+      { content: showText("Third") },
+    ]);
+
+    expect(await read(file)).toEqual(["First line\nsecond (2)", "", "Third"]);
+  });
+
+  test("join a word that is broken at the end of a line", async () => {
+    const file = makePdf([{ content: `${showText("a broken docu-", 700)} ${showText("ment of two lines", 670)}` }]);
+
+    expect(await read(file)).toEqual(["a broken document of two lines"]);
+  });
+
+  test("are found where something stands before the file, and where its table of objects is wrong", async () => {
+    const file = makePdf([{ content: showText("Here") }]);
+
+    expect(await read(Buffer.concat([Buffer.from("MIME: application/pdf\r\n\r\n"), file]))).toEqual(["Here"]);
+    expect(await read(Buffer.from(file.toString("latin1").replace(/startxref\n\d+/, "startxref\n77"), "latin1"))).toEqual(["Here"]);
+  });
+});
+
+describe("a page", () => {
+  test("is drawn on white, upright, in its own colours", async () => {
+    const image = await render(makePdf([square("1 0 0 rg 0 0 28 28 re f 0 0 1 rg 28 28 28 28 re f")]));
+
+    expect(image).toMatchObject({ width: 56, height: 56 });
+    expect(pixel(image, 10, 50)).toEqual([255, 0, 0]);
+    expect(pixel(image, 50, 10)).toEqual([0, 0, 255]);
+    expect(pixel(image, 10, 10)).toEqual([255, 255, 255]);
+  });
+
+  test("shows its pictures level by level", async () => {
+    const picture = { width: 56, height: 56, rgb: Uint8Array.from({ length: 56 * 56 * 3 }, (_, i) => Math.imul(i + 1, 2654435761) >>> 24) };
+
+    const image = await render(makePdf([{ ...square(fillPage({ width: 56, height: 56 })), picture }]));
+
+    expect(Buffer.from(image.rgb).equals(Buffer.from(picture.rgb))).toBe(true);
+  });
+
+  test("shows what was filled into a form", async () => {
+    const image = await render(makePdf([{ width: 112, height: 56, field: "Meyer" }]));
+
+    expect(pixel(image, 50, 46)).toEqual([0, 0, 255]);
+    expect(pixel(image, 50, 20)).toEqual([255, 255, 255]);
+  });
+
+  test("is the one that was asked for", async () => {
+    const file = makePdf([square(""), square("0 1 0 rg 0 0 56 56 re f")]);
+
+    expect(pixel(await render(file, 0), 20, 20)).toEqual([255, 255, 255]);
+    expect(pixel(await render(file, 1), 20, 20)).toEqual([0, 255, 0]);
+    await expect(render(file, 2)).rejects.toThrow(refusal("invalid_file", /a page 3 that cannot be read/));
+  });
+
+  test.each([
+    { page: { width: 595, height: 842 }, maxPixels: undefined, grid: [60, 84] }, // 150 pixels an inch are too many for the model
+    { page: { width: 595, height: 842 }, maxPixels: 200_704, grid: [26, 38] },
+    { page: { width: 134.4, height: 67.2 }, maxPixels: undefined, grid: [20, 10] },
+    { page: { width: 1, height: 1 }, maxPixels: undefined, grid: [2, 2] },
+  ])(
+    "of $page.width × $page.height points has as many pixels as 150 an inch, or as it may have ($maxPixels)",
+    async ({ page, maxPixels, grid }) => {
+      const file = makePdf([page]);
+
+      const { patchColumns, patchRows } = await loadImage(file, model, { page: 0, maxPixels, param });
+
+      expect([patchColumns, patchRows]).toEqual(grid);
+    },
+  );
+
+  test("takes its pixels from those that the request has left", async () => {
+    const pixelBudget = createPixelBudget(100_000);
+
+    await expect(loadImage(makePdf([{}]), model, { page: 0, pixelBudget, param })).rejects.toThrow(
+      refusal("image_too_large", /too many pixels/),
+    );
+  });
+});
+
+describe("a file is refused", () => {
+  const locked = `/Encrypt<</Filter/Standard/V 1/R 2/O(${"a".repeat(32)})/U(${"b".repeat(32)})/P -4>>/ID[(a)(a)]`;
+
+  test.each([
+    ["that is none", Buffer.from("%PDF-1.7 and then nothing"), "invalid_file", /got one that cannot be opened; save it again/],
+    ["that asks for a password", makePdf([{}], locked), "invalid_file", /opens without a password/],
+    ["without pages", makePdf([]), "invalid_file", /at least one page/],
+    [
+      "with more pages than may be",
+      makePdf(Array.from({ length: 11 }, () => ({}))),
+      "too_many_pages",
+      /at most 10 pages of PDFs in one request, got 11/,
+    ],
+  ] as const)("%s", async (_, file, code, message) => {
+    await expect(read(file)).rejects.toThrow(refusal(code, message));
+  });
+
+  test("whose page has no end of a size", async () => {
+    await expect(render(makePdf([{ width: 1e9, height: 10 }]))).rejects.toThrow(
+      refusal("invalid_file", /a page 1 of 1000000000x10 points/),
+    );
+  });
+
+  test("that unpacks to more than PDFium may hold, and the next one is read", async () => {
+    const file = makePdf([{ width: 56, height: 56, content: Buffer.alloc(320 * 2 ** 20, " ") }]);
+
+    expect(file.length).toBeLessThan(2 ** 20);
+    await expect(render(file)).rejects.toThrow(refusal("file_too_large", /512 MiB/));
+    expect(await read(makePdf([{ content: showText("Fine") }]))).toEqual(["Fine"]);
+  });
+});
+
+test("a damaged file is drawn as far as it can be, or refused, and never fails in another way", async () => {
+  const intact = makePdf([{ ...square(showText("A", 20)), field: "x" }, square("1 0 0 rg 0 0 9 9 re f")]);
+  const damage = fc.array(fc.tuple(fc.nat(intact.length - 1), fc.nat(255)), { minLength: 1, maxLength: 20 });
+  await fc.assert(
+    fc.asyncProperty(damage, fc.nat(intact.length), async (bytes, cut) => {
+      const file = Buffer.from(intact);
+      for (const [place, byte] of bytes) file[place] = byte;
+      const either = cut % 2 === 0 ? file : file.subarray(0, cut);
+      try {
+        const { length } = await read(either);
+        for (let page = 0; page < length; page++) {
+          const { rgb, width, height } = await loadPixels(either, page);
+          expect(rgb).toHaveLength(3 * width * height);
+        }
+      } catch (error) {
+        expect(error).toBeInstanceOf(RequestError);
+      }
+    }),
+    { numRuns: 300 },
+  );
+  expect(await read(intact)).toEqual(["A", ""]);
+}, 60_000);
+
+function loadPixels(file: Uint8Array, page: number): Promise<RgbImage> {
+  return renderPdfPage(file, page, param, () => ({ width: 56, height: 56 }));
+}
