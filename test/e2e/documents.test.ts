@@ -53,12 +53,8 @@ const routes: Readonly<Record<string, () => Promise<string | null | undefined>>>
       { type: "document" as const, title: "number.pdf", source },
       { type: "text" as const, text: question },
     ];
-    const { content: blocks } = await anthropic.messages.create({
-      model,
-      max_tokens: 40,
-      temperature: 0,
-      messages: [{ role: "user", content }],
-    });
+    const base = { model, max_tokens: 40, temperature: 0 };
+    const { content: blocks } = await anthropic.messages.create({ ...base, messages: [{ role: "user", content }] });
     return blocks[0]?.type === "text" ? blocks[0].text : undefined;
   },
 };
