@@ -9,6 +9,7 @@ const noFileId = optional(z.undefined("nothing, as uploaded files are not suppor
 const fields = {
   file_data: optional(text, "The file as a data URI or in base64."),
   filename: optional(text, "For the model, as the title of the document."),
+  detail: optional(oneOf("auto", "low", "high"), "Of the pictures of a PDF's pages."),
   file_id: noFileId,
 };
 
@@ -22,15 +23,14 @@ export const inputFile = z
     type: z.literal("input_file"),
     ...fields,
     file_url: optional(text, "Where the file is."),
-    detail: optional(oneOf("auto", "low", "high"), "Of the pictures of a PDF's pages."),
   })
   .refine(({ file_data: data, file_url: url }) => (data === undefined) !== (url === undefined), "either file_data or file_url");
 
 /** `path` is that of the part. */
 export function toDocument(part: z.infer<typeof filePart> | z.infer<typeof inputFile>, path: string): DocumentSource {
   if (part.type === "file") {
-    const { file_data: data, filename } = part.file;
-    return { url: toUrl(data), title: filename, param: `${path}.file.file_data` };
+    const { file_data: data, filename, detail } = part.file;
+    return { url: toUrl(data), title: filename, detail, param: `${path}.file.file_data` };
   }
   const { file_data: data, file_url: url, filename, detail } = part;
   const source = { title: filename, detail };

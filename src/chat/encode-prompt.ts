@@ -54,9 +54,8 @@ export async function encodePrompt(given: Chat, deps: PromptEncoderDeps, signal 
   const pieces = tokenizePieces(segments, tokenizer);
   const textTokenCount = pieces.reduce((sum, piece) => sum + (piece.type === "ids" ? piece.ids.length : 0), 0);
   refuseLongPrompt({ text: textTokenCount }, contextLength); // before any picture is decoded
-  const visuals = await loadVisuals(chat, deps, contextLength - textTokenCount - 1, signal);
+  const visuals = await loadVisuals(chat, deps, textTokenCount, signal);
   const visualTokenCount = visuals.reduce((sum, { patches }) => sum + spanLength(patches), 0);
-  refuseLongPrompt({ text: textTokenCount, visuals: visualTokenCount }, contextLength);
 
   const { tokenIds, spans, runs } = layOut(pieces, visuals, tokens, textTokenCount + visualTokenCount);
   const { positions, positionDelta } = assignPositions(runs);
@@ -106,14 +105,24 @@ export function refuseLongPrompt(
   );
 }
 
-/** In the order of the conversation, all at the same time; the first that fails ends the decoding of the others. */
-async function loadVisuals(chat: ShownChat, deps: PromptEncoderDeps, maxTokens: number, signal: AbortSignal): Promise<Visual[]> {
+/**
+ * In the order of the conversation, all at the same time; the first that fails ends the decoding of the others, and so does the first that has no place
+ * in the context.
+ */
+async function loadVisuals(chat: ShownChat, deps: PromptEncoderDeps, textTokenCount: number, signal: AbortSignal): Promise<Visual[]> {
   const parts = chat.messages.flatMap(({ content }) => content.filter(isVisual));
   const abort = new LinkedAbort(signal);
   setMaxListeners(0, abort.signal); // each picture that waits listens
-  const request = { maxTokens, pixelBudget: createPixelBudget(), signal: abort.signal };
+  const request = { maxTokens: deps.contextLength - textTokenCount - 1, pixelBudget: createPixelBudget(), signal: abort.signal };
+  let [count, tokens] = [0, 0];
+  const load = async (part: ImagePart | VideoPart): Promise<Visual> => {
+    const patches = await loadVisual(part, deps, request);
+    tokens += spanLength(patches);
+    refuseLongPrompt({ text: textTokenCount, visuals: tokens, isLowerBound: ++count < parts.length }, deps.contextLength);
+    return { type: part.type, patches };
+  };
   try {
-    return await Promise.all(parts.map(async (part) => ({ type: part.type, patches: await loadVisual(part, deps, request) })));
+    return await Promise.all(parts.map(load));
   } catch (error) {
     abort.abort(error);
     throw error;

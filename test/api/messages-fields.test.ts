@@ -100,8 +100,8 @@ It rained.
 </document>
 \`\`\`
 
-Of a \`search_result\` it reads \`<source>\`, \`<title>\` and texts between \`<search_result>\` and \`</search_result>\`. Pictures may be pieces of a document. A PDF is
-a 400: send its text, or its pages as pictures. Answers cite nothing.
+Of a \`search_result\` it reads \`<source>\`, \`<title>\` and texts between \`<search_result>\` and \`</search_result>\`. Pictures may be pieces of a document. Of a
+[PDF](documents.md) it sees each page and reads its text. Answers cite nothing.
 
 ## Tables
 

@@ -324,10 +324,10 @@ export const messageFields = {
   },
   "content: file": {
     does: "effective",
-    values: "`file_data` (a data URI, base64, or a URL like that of a picture), `filename`",
+    values: "`file_data` (a data URI, base64, or a URL like that of a picture), `filename`, `detail`",
     note: "a PDF, each page of which is a picture with its text, or a text in UTF-8; see documents.md",
-    sent: { messages: [{ role: "user", content: [{ type: "file", file: { file_data: "JVBERi0=", filename: "a.pdf" } }] }] },
-    effect: { chat: { messages: [{ content: [{ type: "document", bytes: Buffer.from("%PDF-"), title: "a.pdf" }] }] } },
+    sent: { messages: [{ role: "user", content: [{ type: "file", file: { file_data: "JVBERi0=", filename: "a.pdf", detail: "low" } }] }] },
+    effect: { chat: { messages: [{ content: [{ type: "document", bytes: Buffer.from("%PDF-"), title: "a.pdf", maxPixels: 200_704 }] }] } },
     proof: ["test/e2e/documents.test.ts", "the number on its page is read, asked by %s"],
   },
   "file_id, and content: input_audio": {

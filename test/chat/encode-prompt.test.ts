@@ -197,6 +197,23 @@ describe("encodePrompt", () => {
     await expect(encodePrompt(chat, deps)).rejects.toThrow("196 of them for images");
   });
 
+  test("decodes no further picture once those that came fill the context", async () => {
+    let given: unknown;
+    const loadImage: LoadImage = (_, { param }, signal) =>
+      param !== "last"
+        ? Promise.resolve(makeImage(28, 28))
+        : new Promise((_resolve, reject) => {
+            signal.addEventListener("abort", () => reject((given = signal.reason)));
+          });
+    const content = [photo, photo, { ...photo, param: "last" }];
+    const chat: Chat = { messages: [{ role: "user", content }], thinking: false };
+
+    await expect(encodePrompt(chat, makeDeps({ loadImage, contextLength: 300 }))).rejects.toThrow(
+      /the prompt has at least 4\d\d tokens, 392 of them for images/,
+    );
+    expect(given).toMatchObject({ code: "context_length_exceeded" });
+  });
+
   test.each([
     ["messages", plainConversation],
     ["tools, calls and results", toolConversation],
