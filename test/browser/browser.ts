@@ -8,6 +8,9 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 /** Debian's; another one by CHROMIUM. */
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
+/** What no network is asked for: the last two are of the browser's own viewer of PDFs. */
+const ownProtocols = ["data:", "blob:", "chrome:", "chrome-extension:"];
+
 /** What takes longer on a busy machine will not come. */
 const patienceMs = 120_000;
 
@@ -35,7 +38,7 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
   const opened = { strayRequests: [] as string[], requests: [] as string[], faults: [] as string[] };
   await context.route("**/*", async (route) => {
     const address = new URL(route.request().url());
-    const isOwn = address.origin === new URL(url).origin || ["data:", "blob:"].includes(address.protocol);
+    const isOwn = address.origin === new URL(url).origin || ownProtocols.includes(address.protocol);
     (isOwn ? opened.requests : opened.strayRequests).push(isOwn ? address.pathname : address.href);
     await (isOwn ? route.continue() : route.abort());
   });
@@ -55,6 +58,17 @@ export const messageField = (page: Page) => page.getByRole("textbox", { name: "M
 export async function send(page: Page, text: string): Promise<void> {
   await messageField(page).fill(text);
   await messageField(page).press("Enter");
+}
+
+/** As a person drags a file from a folder onto the page. */
+export async function drop(page: Page, name: string, type: string, content: Buffer): Promise<void> {
+  const file = { name, type, base64: content.toString("base64") };
+  await page.evaluate((dropped) => {
+    const bytes = Uint8Array.from(atob(dropped.base64), (char) => char.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], dropped.name, { type: dropped.type }));
+    document.querySelector("main")!.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+  }, file);
 }
 
 /** The last answer once it is whole: its figures are shown. */

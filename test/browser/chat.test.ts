@@ -7,7 +7,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, afterEach } from "vitest";
 import { defaultLimits } from "../../src/api/app-options.ts";
 import { modelFolder, type RunningServer, startBroken, startServer } from "../e2e/start-server.ts";
-import { launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
+import { drop, launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
 
 const sampleFile = (name: string) => `${modelFolder}/samples/${name}`;
 
@@ -33,23 +33,11 @@ afterEach(async () => {
   await opened.close();
 });
 
-/** As a person drags files from a folder onto the page. */
-async function drop(names: readonly string[]): Promise<void> {
-  const files = names.map((name) => ({ name, base64: readFileSync(sampleFile(name)).toString("base64") }));
-  await page.evaluate((dropped) => {
-    const dataTransfer = new DataTransfer();
-    for (const { name, base64 } of dropped) {
-      dataTransfer.items.add(new File([Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))], name, { type: "image/png" }));
-    }
-    document.querySelector("main")!.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
-  }, files);
-}
-
 const attach = (...names: string[]) => page.locator("input[type=file]").setInputFiles(names.map(sampleFile));
 
 describe("pictures", () => {
   test("a dropped one is read, and its true answer shown with its figures", async () => {
-    await drop(["01_describe.png"]);
+    await drop(page, "01_describe.png", "image/png", readFileSync(sampleFile("01_describe.png")));
     await page.getByRole("img", { name: "01_describe.png" }).waitFor();
     await send(page, "Describe the image.");
 
@@ -115,8 +103,8 @@ describe("pictures", () => {
   });
 
   test.each([
-    [["text", "image", "video"], "Add pictures or a video", "video_url"],
-    [["text", "image"], "Add pictures", undefined],
+    [["text", "image", "video"], "Add pictures, a video or documents", "video_url"],
+    [["text", "image"], "Add pictures or documents", undefined],
   ])("and videos: where the server takes %j, the button says “%s”", async (modalities, label, part) => {
     await page.route("**/v1/models", (route) => route.fulfill({ json: { data: [{ id: "ernie-vl-nano", input_modalities: modalities }] } }));
     await page.reload();

@@ -31,7 +31,7 @@ describe.each([
     const look = async (name: string) => {
       found[name] = await faultsOf(page);
       const tooWide = await page.evaluate(() =>
-        [...document.querySelectorAll("html, dialog, .panel, .page-head, .model, .tabs, .chart, .composer, .problem")]
+        [...document.querySelectorAll("html, dialog, .panel, .page-head, .model, .tabs, .chart, .composer, .pictures, .problem")]
           .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
           .map(({ localName, className }) => `${localName} ${className} is wider than its place`),
       );
@@ -60,6 +60,15 @@ describe.each([
     await page.getByRole("button", { name: "What is the weather in Toronto?" }).click();
     await page.getByLabel("What it returned").waitFor();
     await look("a call of a tool");
+    const file = { name: `minutes-${"of-a-long-meeting-".repeat(5)}.md`, mimeType: "text/markdown", buffer: Buffer.from("# Minutes") };
+    await page.getByRole("button", { name: "New conversation" }).first().click();
+    await page.locator("input[type=file]").setInputFiles([file, file]);
+    await page.getByRole("button", { name: "Remove minutes" }).nth(1).waitFor();
+    await send(page, "What is the capital of Ireland?");
+    await lastAnswer(page);
+    await page.locator("input[type=file]").setInputFiles([file, file]);
+    await page.getByRole("button", { name: "Remove minutes" }).nth(1).waitFor();
+    await look("documents, sent and to be sent");
 
     expect(Object.values(found).flat(), JSON.stringify(found, null, 1)).toEqual([]);
     await close();

@@ -116,11 +116,19 @@ describe("with the key", () => {
     rmSync(folder, { recursive: true });
   });
 
-  test("a file that is no picture is not attached", async () => {
-    await page.locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("x") });
+  test("a PDF that is broken is refused in the server's words", async () => {
+    await page.locator("input[type=file]").setInputFiles({ name: "a.pdf", mimeType: "application/pdf", buffer: Buffer.from("%PDF-1.7") });
+    await send(page, "What is the capital of Ireland?");
+
+    await alert().getByText("The document cannot be opened").waitFor();
+    expect(await alert().textContent()).toContain("expected an intact PDF");
+  });
+
+  test("a file that the server does not take is not attached", async () => {
+    await page.locator("input[type=file]").setInputFiles({ name: "a.zip", mimeType: "application/zip", buffer: Buffer.from("PK\0") });
 
     await alert()
-      .getByText(/notes\.txt is no picture( and no video)?\.$/)
+      .getByText(/a\.zip is no picture,( no video,)? no PDF and no text in UTF-8; save it as one of them\.$/)
       .waitFor();
   });
 

@@ -1,9 +1,15 @@
 // What the page takes of files, before it sends them.
 
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../../src/api/app-options.ts";
+import { expandDocuments } from "../../src/chat/expand-documents.ts";
 import { maxSourcePixels } from "../../src/vision/decode-image.ts";
+import { byteCountOf, isPdf } from "../../web/chat/conversation.ts";
+import { maxRequestBytes } from "../../web/chat/request.ts";
 import { maxPictureBytes, maxPicturePixels, maxVideoBytes, readFiles } from "../../web/view/attachments.ts";
+import { kindOfDocument, maxDocumentBytes } from "../../web/view/document-type.ts";
+import { sayBytes } from "../../web/view/say-bytes.ts";
+import { makeAttachment } from "./make-turns.ts";
 
 test("pictures are made smaller at the limits of the server", () => {
   expect(maxPicturePixels).toBe(maxSourcePixels);
@@ -18,13 +24,93 @@ test("a video that is taken fits into a request, and one that does not is refuse
 });
 
 test.each([
-  ["notes.txt", "text/plain", false, "notes.txt is no picture."],
-  ["notes.txt", "text/plain", true, "notes.txt is no picture and no video."],
-  ["film.mp4", "video/mp4", false, "film.mp4 is a video, which this model does not take."],
-  ["empty.jpg", "image/jpeg", true, "empty.jpg is empty."],
-])("%s is refused in words", async (name, type, takesVideo, words) => {
-  expect(await readFiles([new File(name.startsWith("empty") ? [] : ["x"], name, { type })], takesVideo)).toEqual({
-    attachments: [],
-    refusals: [words],
+  ["notes.doc", "application/msword", "\0", false, "notes.doc is no picture, no PDF and no text in UTF-8; save it as one of them."],
+  [
+    "notes.doc",
+    "application/msword",
+    "\0",
+    true,
+    "notes.doc is no picture, no video, no PDF and no text in UTF-8; save it as one of them.",
+  ],
+  ["film.mp4", "video/mp4", "x", false, "film.mp4 is a video, which this model does not take."],
+  ["film.ts", "video/mp2t", "\0", false, "film.ts is a video, which this model does not take."],
+  ["empty.jpg", "image/jpeg", "", true, "empty.jpg is empty."],
+  ["empty", "", "", true, "empty is empty."],
+])("%s (%s) is refused in words", async (name, type, content, takesVideo, words) => {
+  expect(await readFiles([new File([content], name, { type })], takesVideo)).toEqual({ attachments: [], refusals: [words] });
+});
+
+test("a file that cannot be read, as a folder, is said to be", async () => {
+  const folder = new File(["x"], "folder");
+  folder.slice = () => {
+    throw new DOMException("gone", "NotFoundError");
+  };
+
+  expect(await readFiles([folder], true)).toEqual({ attachments: [], refusals: ["folder could not be read."] });
+});
+
+describe("documents", () => {
+  test("have the limits of the server, and one that is larger is refused", async () => {
+    expect(maxDocumentBytes).toBe(defaultLimits.documentBytes);
+    expect(maxRequestBytes).toBe(defaultLimits.bodyBytes);
+    const cut = new File(["a", "ä".repeat(maxDocumentBytes / 2)], "book.txt"); // the limit is in the middle of a character
+    const refusals = ["book.txt is larger than 32 MiB; take what matters of it."];
+    expect(await readFiles([cut], true)).toEqual({ attachments: [], refusals });
+  });
+
+  const mebi = 2 ** 20;
+  const cases: [string, Buffer, "pdf" | "text" | undefined][] = [
+    ["a PDF", Buffer.from("%PDF-1.7 \0\xff", "latin1"), "pdf"],
+    ["a PDF behind what a printer was told", Buffer.concat([Buffer.from("\x1b%-12345X@PJL\r\n"), Buffer.from("%PDF-1.4\0")]), "pdf"],
+    ["the mark in the last place for it", Buffer.concat([Buffer.alloc(1019), Buffer.from("%PDF-1.4")]), "pdf"],
+    ["the mark one byte too late", Buffer.concat([Buffer.alloc(1020), Buffer.from("%PDF-1.4")]), undefined],
+    ["a text", Buffer.from("Zwölf Boxkämpfer, 你好 🙂"), "text"],
+    ["a text with the mark of its byte order", Buffer.from("\ufeffa"), "text"],
+    ["a text in UTF-16", Buffer.from("\ufeffabc", "utf16le"), undefined],
+    ["a text in Latin-1", Buffer.from("Zwölf", "latin1"), undefined],
+    ["a text that ends within a character", Buffer.from("你").subarray(0, 2), undefined],
+    ["a long text with characters across all bounds", Buffer.from(`a${"你".repeat(mebi)}`), "text"],
+    ["a long text with a zero at its end", Buffer.from(`${"a".repeat(2 * mebi)}\0`), undefined],
+    ["a long text that breaks in its middle", Buffer.from(`${"a".repeat(2 * mebi)}\xff${"a".repeat(mebi)}`, "latin1"), undefined],
+    ["a ZIP archive", Buffer.from("PK\u0003\u0004\0\0\xff", "latin1"), undefined],
+  ];
+  test.each(cases)("are told by what is in them, as by the server: %s", async (_, bytes, expected) => {
+    expect(await kindOfDocument(new Blob([new Uint8Array(bytes)]))).toBe(expected);
+
+    const read: string[] = [];
+    const asked = expandDocuments(
+      { messages: [{ role: "user", content: [{ type: "document", bytes, param: "file" }] }] } as never,
+      async () => (read.push("pdf"), [""]),
+      new AbortController().signal,
+    );
+    expect(
+      await asked.then(
+        () => read[0] ?? "text",
+        ({ code }: { code: string }) => code,
+      ),
+    ).toBe(expected ?? "unsupported_file");
+  });
+
+  test.each([0, 1, 2, 3, 4, 1000])("of %i bytes have their size from their data URI", (count) => {
+    const url = `data:text/plain;base64,${Buffer.alloc(count).toString("base64")}`;
+
+    expect(byteCountOf(makeAttachment({ url }))).toBe(count);
+  });
+
+  test("are PDFs by the type that they were given, which no name changes", () => {
+    const url = "data:application/pdf;base64,AAAA";
+
+    expect(isPdf(makeAttachment({ kind: "document", url }))).toBe(true);
+    expect(isPdf(makeAttachment({ kind: "document", name: "a.pdf", url: "data:text/plain;base64,AAAA" }))).toBe(false);
+    expect(isPdf(makeAttachment({ kind: "image", url }))).toBe(false);
+  });
+
+  test.each([
+    [0, "0 B"],
+    [1023, "1023 B"],
+    [1024, "1.0 KiB"],
+    [1.5 * 2 ** 20, "1.5 MiB"],
+  ])("of %i bytes are said to have %s", (bytes, words) => {
+    expect(sayBytes(bytes)).toBe(words);
   });
 });

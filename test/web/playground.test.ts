@@ -3,6 +3,7 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { AnswerTurn } from "../../web/chat/conversation.ts";
 import { Playground } from "../../web/chat/playground.ts";
+import { maxRequestBytes } from "../../web/chat/request.ts";
 import { memoryStore } from "../../web/store/conversation-store.ts";
 import { makePlayground, type Reply, silent, untilIdle } from "./make-playground.ts";
 import { contentChunk, makeAttachment, streamOf } from "./make-turns.ts";
@@ -237,6 +238,22 @@ test("which experts answered is asked of a server that tells it, and kept with t
 
   expect((await untilIdle(playground)).routing).toEqual(routing);
   expect(asked.map((request) => request["return_routing"])).toEqual([undefined, true]);
+});
+
+test("files that do not fit into a request are not sent, the earlier ones of the conversation included", async () => {
+  const { playground, asked } = makePlayground();
+  const half = makeAttachment({ kind: "document", url: `data:text/plain;base64,${"A".repeat(maxRequestBytes / 2)}` });
+  expect(playground.send("One?", [half, half])).toBe("too-large");
+  expect(playground.send("One?", [half])).toBe(undefined);
+  await untilIdle(playground);
+  const { conversation } = playground.state;
+
+  expect(playground.send("Two?", [half])).toBe("too-large");
+  expect(playground.edit(conversation.turns[0]!.id, "One?", [half, half])).toBe("too-large");
+  expect(playground.state.conversation).toEqual(conversation);
+  expect(playground.edit(conversation.turns[0]!.id, "Two?", [half])).toBe(undefined);
+  await untilIdle(playground);
+  expect(asked).toHaveLength(2);
 });
 
 test("an edited message takes the place of itself and all after it", async () => {

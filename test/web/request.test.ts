@@ -30,6 +30,18 @@ describe("messages", () => {
     ]);
   });
 
+  test("a document goes with its name, in its place among the others", () => {
+    const document = makeAttachment({ kind: "document", name: "report.pdf", url: "data:application/pdf;base64,CCCC" });
+    const { messages } = request([makeUserTurn({ attachments: [makeAttachment(), document, makeAttachment()] })]);
+
+    expect(messages[0]!.content).toMatchObject([
+      { type: "image_url" },
+      { type: "file", file: { filename: "report.pdf", file_data: "data:application/pdf;base64,CCCC" } },
+      { type: "image_url" },
+      { type: "text", text: "What is this?" },
+    ]);
+  });
+
   test("a picture alone has no empty text", () => {
     const { messages } = request([makeUserTurn({ text: "", attachments: [makeAttachment()] })]);
 
@@ -90,7 +102,8 @@ describe("settings", () => {
 
   test("the server takes all of them", () => {
     const settings = { thinking: "on", thinkingBudget: 5, temperature: 1, topP: 1, maxTokens: 9, seed: 1, system: "Be brief." } as const;
-    const turns = [makeUserTurn({ attachments: [makeAttachment()] })];
+    const document = makeAttachment({ kind: "document", name: "report.pdf", url: "data:application/pdf;base64,CCCC" });
+    const turns = [makeUserTurn({ attachments: [makeAttachment(), document] })];
 
     for (const form of [{ format: "json" }, { format: "schema" }, { useTools: true }] as const) {
       expect(parseChatRequest(asStream(request(turns, { ...settings, ...form })))).toMatchObject({ stream: true, temperature: 1, seed: 1 });

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import {
+  attachmentsOfPictures,
   choicesOf,
   crossings,
   describeMap,
@@ -13,6 +14,7 @@ import {
   sharesOf,
   withEarlier,
 } from "../../web/chat/routing.ts";
+import { makeAttachment } from "./make-turns.ts";
 
 const routing: Routing = {
   layers: [1, 3],
@@ -140,4 +142,23 @@ test.each([
   [0.25, "25 %"],
 ])("a share of %d is %s", (share, text) => {
   expect(percent(share)).toBe(text);
+});
+
+describe("the attachment of a picture of the prompt", () => {
+  const picture = makeAttachment({ name: "a picture" });
+  const film = makeAttachment({ name: "a film", kind: "video" });
+  const text = makeAttachment({ name: "a text", kind: "document", url: "data:text/plain;base64,AAAA" });
+  const pdf = makeAttachment({ name: "a PDF", kind: "document", url: "data:application/pdf;base64,AAAA" });
+
+  test.each([
+    [2, [picture, film], [picture, film]],
+    [3, [picture], [picture, undefined, undefined]],
+    [1, [text, picture, text], [picture]],
+    [4, [picture, pdf, film], [picture, pdf, pdf, film]],
+    [2, [pdf], [pdf, pdf]],
+    [6, [film, pdf, picture, pdf, picture], [film, undefined, undefined, undefined, undefined, picture]],
+    [0, [], []],
+  ])("of %i is told by what was attached", (count, attachments, expected) => {
+    expect(attachmentsOfPictures(count, attachments)).toEqual(expected);
+  });
 });

@@ -18,6 +18,7 @@ import { makeAnswer, makeAttachment, makeUserTurn } from "./make-turns.ts";
 const run = promisify(execFile);
 const picture = Buffer.from("no real picture, but bytes: \u0000\u00ff");
 const otherPicture = Buffer.from("other bytes");
+const pdf = Buffer.from("%PDF-1.7 and more: \u0000\u00ff");
 const answer = { choices: [{ index: 0, message: { role: "assistant", content: "Two stars." }, finish_reason: "stop" }] };
 
 let server: Server;
@@ -44,6 +45,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "snippets-"));
   writeFileSync(join(folder, "stars.png"), picture);
   writeFileSync(join(folder, "my_stars_1_.png"), picture);
+  writeFileSync(join(folder, "report_1_.pdf"), pdf);
   writeFileSync(join(folder, "_.png"), picture);
   writeFileSync(join(folder, "_-2.png"), otherPicture);
   symlinkSync(fileURLToPath(new URL("../../node_modules", import.meta.url)), join(folder, "node_modules"));
@@ -120,6 +122,23 @@ describe.each<SnippetLanguage>(["curl", "javascript", "python"])("%s", (language
     await runSnippet(language, toSnippet(language, { url: origin, request, attachments, needsKey: true }));
 
     expect(received).toMatchObject([{ body: request }]);
+  });
+
+  test("sends a document from its file, and by its own name", async () => {
+    const document = makeAttachment({
+      kind: "document",
+      name: "report (1).pdf",
+      url: `data:application/pdf;base64,${pdf.toString("base64")}`,
+    });
+    const attachments = [document, makeAttachment({ url })];
+    const request = buildRequest([makeUserTurn({ attachments })], defaultSettings, "nano");
+
+    const code = toSnippet(language, { url: origin, request, attachments, needsKey: true });
+    await runSnippet(language, code);
+
+    expect(code).toContain("report_1_.pdf");
+    expect(received).toMatchObject([{ body: request }]);
+    expect(JSON.stringify(request)).toContain('"filename":"report (1).pdf"');
   });
 
   test("finds a server below an address that a shell would take apart", async () => {

@@ -6,9 +6,9 @@ import { defaultSettings, type Settings } from "./settings.ts";
 
 export type Attachment = {
   readonly id: string;
-  readonly kind: "image" | "video";
+  readonly kind: "image" | "video" | "document";
   readonly name: string;
-  /** Data URI. */
+  /** Data URI in base64; that of a document has the type of a PDF or of plain text. */
   readonly url: string;
 };
 
@@ -69,6 +69,16 @@ export type Conversation = {
 };
 
 export type ConversationSummary = Pick<Conversation, "id" | "title" | "updatedAt">;
+
+export function isPdf({ kind, url }: Attachment): boolean {
+  return kind === "document" && url.startsWith("data:application/pdf;");
+}
+
+/** Of the file. */
+export function byteCountOf({ url }: Attachment): number {
+  const base64 = url.slice(url.indexOf(",") + 1);
+  return (base64.length / 4) * 3 - (/=*$/.exec(base64.slice(-2))?.[0].length ?? 0);
+}
 
 export function newConversation(id: string, now: number, settings: Settings = defaultSettings): Conversation {
   return { id, title: "", updatedAt: now, settings, turns: [] };

@@ -29,5 +29,8 @@ export function isBusy({ run, conversation }: PlaygroundState): boolean {
 /** An answer that this tab is reading; the conversation need not be the one that is shown. */
 export type Run = { readonly conversation: Conversation; readonly answer: AnswerTurn; readonly abort: AbortController };
 
-/** Why a message was not taken. What was typed stays where it is. */
+/** Why nothing was asked: a mistake in the settings, on this tab of them. */
 export type Refusal = { readonly tab: "format" | "tools"; readonly mistake: EditorMistake };
+
+/** Why a message was not taken; the files may be too large to send. What was typed stays where it is. */
+export type MessageRefusal = Refusal | "too-large";

@@ -16,10 +16,10 @@ import {
   turnsBefore,
   withoutRunning,
 } from "./conversation.ts";
-import { isBusy, type PlaygroundState, type Refusal, type Run } from "./playground-state.ts";
+import { isBusy, type MessageRefusal, type PlaygroundState, type Refusal, type Run } from "./playground-state.ts";
 import { type Problem, ProblemError } from "./problem.ts";
 import { readAnswer } from "./read-answer.ts";
-import { buildRequest, type ChatRequest } from "./request.ts";
+import { buildRequest, type ChatRequest, isTooLarge } from "./request.ts";
 import { type Connection, listModels, type Model } from "./server.ts";
 import { checkSettings, type Settings } from "./settings.ts";
 
@@ -151,15 +151,15 @@ export class Playground {
   }
 
   /** Sends a message. Undefined when it is on its way. */
-  send(text: string, attachments: readonly Attachment[], settings: Partial<Settings> = {}): Refusal | undefined {
+  send(text: string, attachments: readonly Attachment[], settings: Partial<Settings> = {}): MessageRefusal | undefined {
     this.change(settings);
     const { conversation } = this.#state;
-    return this.#ask([...conversation.turns, this.#userTurn(text, attachments)]);
+    return this.#say(conversation.turns, text, attachments);
   }
 
   /** Replaces a message of the person and all that came after it. */
-  edit(turnId: string, text: string, attachments: readonly Attachment[]): Refusal | undefined {
-    return this.#ask([...turnsBefore(this.#state.conversation.turns, turnId), this.#userTurn(text, attachments)]);
+  edit(turnId: string, text: string, attachments: readonly Attachment[]): MessageRefusal | undefined {
+    return this.#say(turnsBefore(this.#state.conversation.turns, turnId), text, attachments);
   }
 
   /** Asks for this answer once more, with the settings of now. `isFresh`: the server shall compute all of it, and take nothing from its cache. */
@@ -189,8 +189,9 @@ export class Playground {
     else if (isBusy(this.#state)) this.#options.store.tell({ type: "stop", id: conversation.id });
   }
 
-  #userTurn(text: string, attachments: readonly Attachment[]): Turn {
-    return { type: "user", id: this.#options.createId(), text, attachments };
+  #say(before: readonly Turn[], text: string, attachments: readonly Attachment[]): MessageRefusal | undefined {
+    const turns: readonly Turn[] = [...before, { type: "user", id: this.#options.createId(), text, attachments }];
+    return isTooLarge(turns) ? "too-large" : this.#ask(turns);
   }
 
   /** `replacedAnswer`: whose place the new one takes, once anything of it comes. */

@@ -66,7 +66,7 @@ export async function problemOfResponse(response: Response): Promise<Problem> {
   }
   if (status === 413) return { kind: "refused", title: "This is too large to send", detail: message };
   if (code === "context_length_exceeded") return { kind: "refused", title: "This is too long for the model", detail: message };
-  if (status < 500) return { kind: "refused", title: refusalTitle(param), detail: message };
+  if (status < 500) return { kind: "refused", title: refusalTitle(param, code), detail: message };
   return { kind: "server", title: "The server failed", detail: message };
 }
 
@@ -76,13 +76,24 @@ export function problemInStream(error: unknown): Problem {
 }
 
 /** By the field that the server names as the one at fault. */
-function refusalTitle(param: string): string {
+function refusalTitle(param: string, code: unknown): string {
+  if (param.endsWith(".file.file_data")) return documentTitles[String(code)] ?? "The document was refused";
   if (param.includes("image_url")) return "The picture was refused";
   if (param.includes("video_url")) return "The video was refused";
   if (/^(response_format|structured_outputs|guided_)/.test(param)) return "The JSON schema was refused";
   if (param.startsWith("tool")) return "The tools were refused";
   return "The server refused the request";
 }
+
+/** By the server's code. */
+const documentTitles: Readonly<Record<string, string>> = {
+  invalid_file: "The document cannot be opened",
+  unsupported_file: "The document is no PDF and no text",
+  file_too_large: "The document is too large",
+  image_file_too_large: "The document is too large",
+  too_many_pages: "The documents have too many pages",
+  too_many_documents: "These are too many documents",
+};
 
 function errorOf(body: string): { readonly message: string; readonly param: string; readonly code?: unknown } {
   try {

@@ -6,7 +6,8 @@ import type { Settings } from "./settings.ts";
 type TextPart = { readonly type: "text"; readonly text: string };
 type MediaPart =
   | { readonly type: "image_url"; readonly image_url: { readonly url: string } }
-  | { readonly type: "video_url"; readonly video_url: { readonly url: string } };
+  | { readonly type: "video_url"; readonly video_url: { readonly url: string } }
+  | { readonly type: "file"; readonly file: { readonly filename: string; readonly file_data: string } };
 
 type Message =
   | { readonly role: "system" | "user"; readonly content: string | readonly (TextPart | MediaPart)[] }
@@ -19,6 +20,16 @@ type Message =
   | { readonly role: "tool"; readonly tool_call_id: string; readonly content: string };
 
 export type ChatRequest = { readonly messages: readonly Message[]; readonly [field: string]: unknown };
+
+/** What the server takes (`bodyBytes` in src/api/app-options.ts), and what of it is left for texts and settings. */
+export const maxRequestBytes = 64 * 2 ** 20;
+const bytesBesideFiles = 2 ** 20;
+
+/** Whether the files of the turns do not fit into a request. */
+export function isTooLarge(turns: readonly Turn[]): boolean {
+  const sizes = turns.flatMap((turn) => (turn.type === "user" ? turn.attachments.map(({ url }) => url.length) : []));
+  return sizes.reduce((sum, size) => sum + size, 0) > maxRequestBytes - bytesBesideFiles;
+}
 
 /** What the conversation asks, without what only says how to send the answer. The settings must have been checked. */
 export function buildRequest(turns: readonly Turn[], settings: Settings, model: string | undefined): ChatRequest {
@@ -71,6 +82,7 @@ function toAnswerMessages({ text, thinking, calls }: AnswerTurn): Message[] {
   return [answer, ...calls.map(({ id, result }): Message => ({ role: "tool", tool_call_id: id, content: result ?? "" }))];
 }
 
-function toMediaPart({ kind, url }: Attachment): MediaPart {
+function toMediaPart({ kind, name, url }: Attachment): MediaPart {
+  if (kind === "document") return { type: "file", file: { filename: name, file_data: url } };
   return kind === "video" ? { type: "video_url", video_url: { url } } : { type: "image_url", image_url: { url } };
 }

@@ -1,5 +1,7 @@
 // Which experts the tokens of an answer went to, as the server tells it (docs/routing.md), in the forms that the page draws.
 
+import { type Attachment, isPdf } from "./conversation.ts";
+
 /** `experts`: first expert of the bank, and the first one behind it. Rows are layers, columns the experts of both banks. */
 export type Routing = {
   readonly layers: readonly number[];
@@ -100,6 +102,20 @@ export function describeMap(routing: Routing, modality: Modality): string {
     return `layer ${routing.layers[i]}: expert ${row.indexOf(share)} (${percent(share)})`;
   });
   return `${tokens} ${names.tokens}, ${routing.experts_per_token} experts each in ${routing.layers.length} layers. ${verdict} Chosen most: ${busiest.join(", ")}.`;
+}
+
+/**
+ * Which attachment each of the prompt's pictures is of: a PDF has one for each page, and only the server knows how many. Undefined where that
+ * leaves it open: between two PDFs.
+ */
+export function attachmentsOfPictures(count: number, attachments: readonly Attachment[]): (Attachment | undefined)[] {
+  const shown = attachments.filter((attachment) => attachment.kind !== "document" || isPdf(attachment)); // of a text there is no picture
+  const first = shown.findIndex(isPdf);
+  if (first < 0) return Array.from({ length: count }, (_, i) => shown[i]);
+  const last = shown.findLastIndex(isPdf);
+  const between = Math.max(count - first - (shown.length - 1 - last), 0);
+  const pages = Array.from({ length: between }, () => (first === last ? shown[first] : undefined));
+  return [...shown.slice(0, first), ...pages, ...shown.slice(last + 1)];
 }
 
 /** The favourite expert of each token, row by row; undefined for one that was in the cache. Of a video: its first two frames. */

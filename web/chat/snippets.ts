@@ -1,4 +1,4 @@
-// A request as code to paste: curl, JavaScript and Python. Pictures are read from files, and the key from the environment.
+// A request as code to paste: curl, JavaScript and Python. Pictures and other files are read, and the key from the environment.
 
 import type { Attachment } from "./conversation.ts";
 import type { ChatRequest } from "./request.ts";
@@ -21,10 +21,10 @@ export function toSnippet(language: SnippetLanguage, request: SnippetRequest): s
   return language === "javascript" ? toJavaScript(request) : toPython(request);
 }
 
-/** A picture in a request: where it stands, by the name of a file. */
+/** A picture, video or document in a request: where it stands, and the name of its file. */
 type Reference = { readonly mark: string; readonly file: string; readonly mediaType: string };
 
-/** The request with a mark in place of each picture, for the languages to put an expression there. */
+/** The request with a mark in place of each file, for the languages to put an expression there. */
 function withReferences({ request, attachments }: SnippetRequest): { readonly json: ChatRequest; readonly references: Reference[] } {
   const byUrl = new Map<string, Reference>();
   for (const { name, url } of attachments) {
@@ -37,9 +37,9 @@ function withReferences({ request, attachments }: SnippetRequest): { readonly js
   return { json, references: [...byUrl.values()] };
 }
 
-/** A name that no shell takes apart, and that no other picture has. */
+/** A name that no shell takes apart, and that no other file has. */
 function fileFor(name: string, taken: readonly string[]): string {
-  const [, stem, ending] = /^(.*?)(\.\w+)?$/s.exec(name.replaceAll(/[^\w.-]+/g, "_").replace(/^-/, "_") || "picture")!;
+  const [, stem, ending] = /^(.*?)(\.\w+)?$/s.exec(name.replaceAll(/[^\w.-]+/g, "_").replace(/^-/, "_") || "file")!;
   for (let number = 1; ; number++) {
     const file = `${stem}${number === 1 ? "" : `-${number}`}${ending ?? ""}`;
     if (!taken.includes(file)) return file;

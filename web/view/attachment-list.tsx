@@ -1,12 +1,14 @@
-// Pictures and videos of a message: attached, shown, taken away.
+// Pictures, videos and documents of a message: attached, shown, taken away.
 
 import { useRef, useState } from "preact/hooks";
 import type { Attachment } from "../chat/conversation.ts";
 import { IconButton } from "./buttons.tsx";
+import { DocumentChip } from "./document-chip.tsx";
+import { offeredDocuments } from "./document-type.ts";
 
 export function AttachButton({ takesVideo, onFiles }: { readonly takesVideo: boolean; readonly onFiles: (files: File[]) => void }) {
   const chooser = useRef<HTMLInputElement>(null);
-  const label = takesVideo ? "Add pictures or a video" : "Add pictures";
+  const label = takesVideo ? "Add pictures, a video or documents" : "Add pictures or documents";
   return (
     <>
       <input
@@ -15,7 +17,7 @@ export function AttachButton({ takesVideo, onFiles }: { readonly takesVideo: boo
         hidden
         multiple
         aria-label={label}
-        accept={takesVideo ? "image/*,video/*" : "image/*"}
+        accept={`image/*,${takesVideo ? "video/*," : ""}${offeredDocuments}`}
         onChange={({ currentTarget }) => {
           onFiles([...(currentTarget.files ?? [])]);
           currentTarget.value = ""; // the same file may be chosen again
@@ -50,9 +52,11 @@ export function AttachmentList({ attachments, isReading, onRemove }: AttachmentL
 
 type AttachmentViewProps = { readonly attachment: Attachment; /** Too small for the buttons of a video. */ readonly isSmall?: boolean };
 
-/** A picture or video as far as the browser can show it, else its name. */
-export function AttachmentView({ attachment: { kind, name, url }, isSmall = false }: AttachmentViewProps) {
+/** A picture or video as far as the browser can show it, else its name; a document to open. */
+export function AttachmentView({ attachment, isSmall = false }: AttachmentViewProps) {
   const [isUnknown, setUnknown] = useState(false);
+  const { kind, name, url } = attachment;
+  if (kind === "document") return <DocumentChip document={attachment} />;
   if (isUnknown) return <span class="file-name">{name}</span>;
   if (kind === "video")
     return <video src={url} muted controls={!isSmall} preload="metadata" aria-label={name} onError={() => setUnknown(true)} />;

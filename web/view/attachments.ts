@@ -2,6 +2,7 @@
 
 import type { Attachment } from "../chat/conversation.ts";
 import { createId } from "../chat/create-id.ts";
+import { type DocumentKind, documentTypes, kindOfDocument, maxDocumentBytes } from "./document-type.ts";
 
 /** What the server takes of one picture (`imageBytes` in src/api/app-options.ts). */
 export const maxPictureBytes = 20 * 2 ** 20;
@@ -26,35 +27,55 @@ type ReadFiles = {
   readonly refusals: string[];
 };
 
-/** Reads the pictures, and the videos where the model takes any. Pictures beyond the server's limit are made smaller. */
+/** Reads pictures, documents, and videos where the model takes any. Pictures beyond the server's limit are made smaller. */
 export async function readFiles(files: readonly File[], takesVideo: boolean): Promise<ReadFiles> {
   const read: ReadFiles = { attachments: [], refusals: [] };
   for (const file of files) {
-    const kind = kindOf(file);
-    if (kind === undefined) read.refusals.push(`${file.name} is no picture${takesVideo ? " and no video" : ""}.`);
-    else if (file.size === 0) read.refusals.push(`${file.name} is empty.`);
-    else if (kind === "video" && !takesVideo) read.refusals.push(`${file.name} is a video, which this model does not take.`);
-    else if (kind === "video" && file.size > maxVideoBytes)
-      read.refusals.push(`${file.name} is larger than ${maxVideoBytes / 2 ** 20} MiB; cut it, or make it smaller.`);
-    else {
-      try {
-        read.attachments.push(await toAttachment(file, kind));
-      } catch {
-        read.refusals.push(`${file.name} could not be read.`);
-      }
+    try {
+      const kind = await kindOf(file);
+      const refusal = whyRefused(file, kind, takesVideo);
+      if (refusal === undefined) read.attachments.push(await toAttachment(file, kind!));
+      else read.refusals.push(`${file.name} ${refusal}.`);
+    } catch {
+      read.refusals.push(`${file.name} could not be read.`);
     }
   }
   return read;
 }
 
-export async function toAttachment(file: File, kind: Attachment["kind"]): Promise<Attachment> {
-  const fitting = kind === "image" && (await isTooLarge(file)) ? await shrink(file, maxPictureBytes) : file;
-  return { id: createId(), kind, name: file.name || "pasted.png", url: await toDataUri(fitting) };
+type FileKind = "image" | "video" | DocumentKind;
+
+function whyRefused({ size }: File, kind: FileKind | undefined, takesVideo: boolean): string | undefined {
+  if (size === 0) return "is empty";
+  if (kind === undefined) return `is no picture,${takesVideo ? " no video," : ""} no PDF and no text in UTF-8; save it as one of them`;
+  if (kind === "video" && !takesVideo) return "is a video, which this model does not take";
+  if (kind === "video" && size > maxVideoBytes) return `is larger than ${maxVideoBytes / 2 ** 20} MiB; cut it, or make it smaller`;
+  if (isDocument(kind) && size > maxDocumentBytes) return `is larger than ${maxDocumentBytes / 2 ** 20} MiB; take what matters of it`;
+  return undefined;
 }
 
-function kindOf({ type, name }: File): Attachment["kind"] | undefined {
+/** Rejects where the file cannot be read. */
+export async function toAttachment(file: File, kind: FileKind): Promise<Attachment> {
+  const url = await toDataUri(await toSend(file, kind));
+  return { id: createId(), kind: isDocument(kind) ? "document" : kind, name: file.name || "pasted.png", url };
+}
+
+async function toSend(file: File, kind: FileKind): Promise<Blob> {
+  if (isDocument(kind)) return file.slice(0, file.size, documentTypes[kind]);
+  return kind === "image" && (await isTooLarge(file)) ? shrink(file, maxPictureBytes) : file;
+}
+
+function isDocument(kind: FileKind): kind is DocumentKind {
+  return kind in documentTypes;
+}
+
+async function kindOf(file: File): Promise<FileKind | undefined> {
+  const { type, name } = file;
   if (type.startsWith("image/") || /\.(avif|bmp|gif|jpe?g|png|tiff?|webp)$/i.test(name)) return "image";
-  return type.startsWith("video/") ? "video" : undefined;
+  const isVideo = type.startsWith("video/");
+  const mayBeCode = /\.[cm]?ts$/i.test(name); // TypeScript's ending is also that of a kind of film
+  if (isVideo && !mayBeCode) return "video";
+  return (await kindOfDocument(file)) ?? (isVideo ? "video" : undefined);
 }
 
 function toDataUri(file: Blob): Promise<string> {

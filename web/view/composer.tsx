@@ -1,7 +1,7 @@
-// Where a message is written: text, pictures, and what it is sent with. Also used to edit a message that was sent.
+// Where a message is written: text, files, and what it is sent with. Also used to edit a message that was sent.
 
 import type { Attachment } from "../chat/conversation.ts";
-import type { Refusal } from "../chat/playground-state.ts";
+import type { MessageRefusal } from "../chat/playground-state.ts";
 import { AttachButton, AttachmentList } from "./attachment-list.tsx";
 import { pastedFrom } from "./attachments.ts";
 import { IconButton } from "./buttons.tsx";
@@ -17,7 +17,7 @@ export type ComposerProps = {
   readonly takesVideo: boolean;
   readonly isRunning: boolean;
   /** Takes the message, or says why not; then everything stays as it is. */
-  readonly onSend: (text: string, attachments: readonly Attachment[]) => Refusal | undefined;
+  readonly onSend: (text: string, attachments: readonly Attachment[]) => MessageRefusal | undefined;
   readonly onType?: (text: string) => void;
   readonly onStop?: () => void;
   readonly onCancel?: () => void;

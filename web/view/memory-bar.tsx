@@ -1,6 +1,7 @@
 // What the server's memory is used for, as a bar.
 
 import type { MemoryBytes } from "../chat/server.ts";
+import { sayBytes } from "./say-bytes.ts";
 
 const parts = [
   ["weights", "Weights"],
@@ -33,10 +34,4 @@ export function MemoryBar({ bytes }: { readonly bytes: MemoryBytes }) {
       </ul>
     </figure>
   );
-}
-
-function sayBytes(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  const power = Math.min(Math.max(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), 0), units.length - 1);
-  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
 }

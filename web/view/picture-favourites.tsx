@@ -81,7 +81,8 @@ function frameOf({ rows, columns }: PictureRouting) {
 function whyNotDrawn({ favourites }: PictureRouting, attachment: Attachment | undefined, isKnown: boolean): string {
   if (favourites === null) return "The server does not tell the tokens of so large a prompt one by one.";
   if (!isKnown) return "The server had it in its cache, so its tokens went nowhere this time.";
-  return attachment?.kind === "video" ? "Videos are counted above, and not drawn." : "The picture is no longer at hand.";
+  if (attachment?.kind === "video") return "Videos are counted above, and not drawn.";
+  return attachment?.kind === "document" ? "Pages of documents are counted above, and not drawn." : "The picture is not at hand.";
 }
 
 function inWords(ranked: ReturnType<typeof rankFavourites>): string {

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { Attachment } from "../chat/conversation.ts";
-import { choicesOf, crossings, type Routing } from "../chat/routing.ts";
+import { attachmentsOfPictures, choicesOf, crossings, type Routing } from "../chat/routing.ts";
 import { ExpertMaps } from "./expert-maps.tsx";
 import { Icon } from "./icons.tsx";
 import { PictureFavourites } from "./picture-favourites.tsx";
@@ -10,7 +10,7 @@ import { Sheet } from "./sheet.tsx";
 
 export type RoutingShown = {
   readonly routing: Routing;
-  /** Pictures and videos of the conversation up to the answer, in the order of the prompt. */
+  /** Of the conversation up to the answer, in the order of the prompt. */
   readonly attachments: readonly Attachment[];
 };
 
@@ -70,6 +70,7 @@ function Cached({ onFresh }: Pick<RoutingDialogProps, "onFresh">) {
 function Pictures({ routing: { layers, pictures }, attachments }: RoutingShown) {
   const [layerIndex, setLayerIndex] = useState(layers.length - 1);
   const layer = layers[layerIndex]!;
+  const shown = attachmentsOfPictures(pictures.length, attachments);
   return (
     <section class="routing-pictures" aria-label="Pictures">
       <h3>Which expert came first for each square of the picture</h3>
@@ -91,7 +92,7 @@ function Pictures({ routing: { layers, pictures }, attachments }: RoutingShown) 
         />
       </label>
       {pictures.map((picture, i) => (
-        <PictureFavourites key={i} number={i + 1} picture={picture} attachment={attachments[i]} layerIndex={layerIndex} layer={layer} />
+        <PictureFavourites key={i} number={i + 1} picture={picture} attachment={shown[i]} layerIndex={layerIndex} layer={layer} />
       ))}
     </section>
   );

@@ -83,7 +83,7 @@ function UserMessage({ turn, playground, state }: MessageProps) {
     <>
       <h2 class="hidden-visually">You</h2>
       {turn.attachments.length > 0 && (
-        <ul class="pictures" aria-label="Pictures">
+        <ul class="pictures" aria-label="Attached">
           {turn.attachments.map((attachment) => (
             <li key={attachment.id}>
               <AttachmentView attachment={attachment} />

@@ -1,7 +1,8 @@
 // The message that is being written, with its attachments.
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Refusal } from "../chat/playground-state.ts";
+import type { MessageRefusal } from "../chat/playground-state.ts";
+import { maxRequestBytes } from "../chat/request.ts";
 import { readFiles } from "./attachments.ts";
 import type { ComposerProps } from "./composer.tsx";
 
@@ -72,7 +73,12 @@ function fitHeight(field: HTMLTextAreaElement): void {
   field.style.height = `${field.scrollHeight}px`;
 }
 
-function describeRefusal({ tab, mistake }: Refusal): string {
+function describeRefusal(refusal: MessageRefusal): string {
+  if (refusal === "too-large") {
+    const limit = `${maxRequestBytes / 2 ** 20} MiB`;
+    return `Not sent: the files of this conversation do not fit into a request of ${limit}. Leave one out, or begin a new conversation.`;
+  }
+  const { tab, mistake } = refusal;
   const place = mistake.line === undefined ? "" : ` (line ${mistake.line}, column ${mistake.column})`;
   return `Not sent: the ${tab === "format" ? "JSON schema" : "list of tools"} has a mistake${place}. ${mistake.message}`;
 }

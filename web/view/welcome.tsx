@@ -17,7 +17,7 @@ export function Welcome({ modelId, isBusy, onAsk }: WelcomeProps) {
   const isTouch = useMedia("(hover: none)");
   return (
     <section class="welcome" aria-labelledby="welcome-title">
-      <h1 id="welcome-title">Ask about a picture</h1>
+      <h1 id="welcome-title">Ask about a picture or document</h1>
       <p>
         {isTouch ? "Attach one below, or try one of these." : "Drop one here, paste it, or try one of these."}
         {modelId && (
