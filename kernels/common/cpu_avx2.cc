@@ -1,4 +1,5 @@
-// CPU kernel for AVX2: half a tile at a time, one row per 32-bit lane; pmaddwd is exact, as vpdpwssd is in cpu_avx512.cc.
+// CPU kernel for AVX2: one row per 32-bit lane, a tile in two halves of 8 rows that share each broadcast activation; pmaddwd is exact, as
+// vpdpwssd is in cpu_avx512.cc.
 #if defined(__x86_64__)
 #pragma GCC target("avx2,fma,f16c")
 
@@ -9,73 +10,87 @@
 namespace ernie {
 namespace {
 
-constexpr int kLaneRows = 8;
+constexpr int kHalfRows = 8;
+constexpr int kPassTokens = 4;  // 8 sums of 8 rows, 2 pieces of weights, 2 pairs of columns, mask, activation: all 16 registers
 constexpr int kPrefetchBytes = 2048;
 
 inline __m256i broadcastPair(const int16_t* pair) { return _mm256_set1_epi32(*reinterpret_cast<const int32_t*>(pair)); }
 
-// Rows 0…7 or 8…15 of the tile: codes and scales point at the first of them.
+// Keeps a value in its register: GCC would load codes and activations again for every use, and would add up products as a tree, with
+// dozens of them on the stack.
+inline void pin(__m256i& value) { asm("" : "+x"(value)); }
+
+// Pair p of the columns that the words of `packed` hold, in the order of ActivationBlock.
+template <int kBits>
+inline __m256i unpackPair(__m256i packed, int p) {
+    const __m256i mask = _mm256_set1_epi16(kBits == 4 ? 0x0f : 0xff);
+    if (kBits == 8) return p == 0 ? _mm256_and_si256(packed, mask) : _mm256_srli_epi16(packed, 8);
+    switch (p) {
+        case 0: return _mm256_and_si256(packed, mask);
+        case 1: return _mm256_and_si256(_mm256_srli_epi16(packed, 8), mask);
+        case 2: return _mm256_and_si256(_mm256_srli_epi16(packed, 4), mask);
+        default: return _mm256_srli_epi16(packed, 12);
+    }
+}
+
 template <int kBits, int kTokens>
-inline void dotHalfTile(const uint8_t* codes, const uint16_t* scales, int blocks, const ActivationBlock* const* rows, float* out) {
-    constexpr int kVectors = kBits;
-    constexpr int kPairs = 16 / kVectors;
+inline void dotTile(const uint8_t* codes, const uint16_t* scales, int blocks, const ActivationBlock* const* rows, float* out) {
+    constexpr int kVectors = kBits;        // 64-byte pieces of codes per block
+    constexpr int kPairs = 16 / kVectors;  // column pairs that each piece holds per row
     const ActivationBlock* x[kTokens];
-    __m256 sums[kTokens];
+    __m256 sums[kTokens][2];
     for (int t = 0; t < kTokens; t++) {
         x[t] = rows[t];
-        sums[t] = _mm256_setzero_ps();
+        sums[t][0] = sums[t][1] = _mm256_setzero_ps();
     }
-    const __m256i mask = _mm256_set1_epi16(kBits == 4 ? 0x0f : 0xff);
-    for (int b = 0; b < blocks; b++, codes += 64 * kVectors, scales += 16) {
-        __m256i dots[kTokens];
-        for (int t = 0; t < kTokens; t++) dots[t] = _mm256_set1_epi32(x[t]->offset);
+    for (int b = 0; b < blocks; b++, codes += 64 * kVectors, scales += kTileRows) {
+        __m256i dots[kTokens][2];
+        for (int t = 0; t < kTokens; t++) dots[t][0] = dots[t][1] = _mm256_set1_epi32(x[t]->offset);
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; v++) {
             _mm_prefetch(reinterpret_cast<const char*>(codes + 64 * v + kPrefetchBytes), _MM_HINT_T0);
-            __m256i packed = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * v));
-            asm("" : "+x"(packed));  // stays in a register, as in cpu_avx512.cc
-            __m256i weights[kPairs];
-            if constexpr (kBits == 4) {
-                weights[0] = _mm256_and_si256(packed, mask);
-                weights[1] = _mm256_and_si256(_mm256_srli_epi16(packed, 8), mask);
-                weights[2] = _mm256_and_si256(_mm256_srli_epi16(packed, 4), mask);
-                weights[3] = _mm256_srli_epi16(packed, 12);
-            } else {
-                weights[0] = _mm256_and_si256(packed, mask);
-                weights[1] = _mm256_srli_epi16(packed, 8);
+            __m256i packed[2];
+            for (int half = 0; half < 2; half++) {
+                packed[half] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * v + 32 * half));
+                pin(packed[half]);
             }
 #pragma GCC unroll 4
             for (int p = 0; p < kPairs; p++) {
+                const __m256i weights[2] = {unpackPair<kBits>(packed[0], p), unpackPair<kBits>(packed[1], p)};
 #pragma GCC unroll 4
                 for (int t = 0; t < kTokens; t++) {
-                    const __m256i pair = broadcastPair(x[t]->values + 2 * (v * kPairs + p));
-                    dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(weights[p], pair));
+                    __m256i pair = broadcastPair(x[t]->values + 2 * (v * kPairs + p));
+                    pin(pair);
+#pragma GCC unroll 2
+                    for (int half = 0; half < 2; half++) {
+                        dots[t][half] = _mm256_add_epi32(dots[t][half], _mm256_madd_epi16(weights[half], pair));
+                        pin(dots[t][half]);
+                    }
                 }
             }
         }
-        const __m256 rowScales = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales)));
-        for (int t = 0; t < kTokens; t++) {
-            const __m256 scale = _mm256_mul_ps(rowScales, _mm256_set1_ps(x[t]->scale));
-            sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), scale, sums[t]);
-            x[t]++;
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            const __m256 rowScales = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales + kHalfRows * half)));
+            for (int t = 0; t < kTokens; t++) {
+                const __m256 scale = _mm256_mul_ps(rowScales, _mm256_set1_ps(x[t]->scale));
+                sums[t][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t][half]), scale, sums[t][half]);
+            }
         }
+        for (int t = 0; t < kTokens; t++) x[t]++;
     }
-    for (int t = 0; t < kTokens; t++) _mm256_storeu_ps(out + 16 * t, sums[t]);
+    for (int t = 0; t < kTokens; t++)
+        for (int half = 0; half < 2; half++) _mm256_storeu_ps(out + kTileRows * t + kHalfRows * half, sums[t][half]);
 }
 
 template <int kBits>
 void dot(const uint8_t* codes, const uint16_t* scales, int blocks, const ActivationBlock* const* rows, int n, float* out) {
-    for (int half = 0; half < 2; half++) {
-        const uint8_t* halfCodes = codes + 4 * kLaneRows * half;
-        const uint16_t* halfScales = scales + kLaneRows * half;
-        for (int t = 0; t < n; t += 4) {
-            float* halfOut = out + 16 * t + kLaneRows * half;
-            switch (n - t) {
-                case 1: dotHalfTile<kBits, 1>(halfCodes, halfScales, blocks, rows + t, halfOut); break;
-                case 2: dotHalfTile<kBits, 2>(halfCodes, halfScales, blocks, rows + t, halfOut); break;
-                case 3: dotHalfTile<kBits, 3>(halfCodes, halfScales, blocks, rows + t, halfOut); break;
-                default: dotHalfTile<kBits, 4>(halfCodes, halfScales, blocks, rows + t, halfOut);
-            }
+    for (int t = 0; t < n; t += kPassTokens, rows += kPassTokens, out += kTileRows * kPassTokens) {
+        switch (n - t) {
+            case 1: dotTile<kBits, 1>(codes, scales, blocks, rows, out); break;
+            case 2: dotTile<kBits, 2>(codes, scales, blocks, rows, out); break;
+            case 3: dotTile<kBits, 3>(codes, scales, blocks, rows, out); break;
+            default: dotTile<kBits, kPassTokens>(codes, scales, blocks, rows, out);
         }
     }
 }

@@ -1,5 +1,5 @@
 // Times ModalityMoe on the CPU at the 28B's layer size beside QMoE, a MatMulNBits of as many weights as one token needs, and a
-// plain read of memory, in one run: `tsx scripts/kernels/bench.ts [--threads N] [--out FILE]`. The machine should be idle.
+// plain read of memory, and what each instruction set makes of a tile in cache, in one run: `tsx scripts/kernels/bench.ts [--threads N] [--out FILE]`. The machine should be idle.
 
 import { execFileSync } from "node:child_process";
 import { randomFillSync } from "node:crypto";
@@ -37,6 +37,7 @@ const runtime = new Runtime();
 const results: Result[] = [];
 const mixedResults: MixedResult[] = [];
 try {
+  const tiles = tileProducts();
   const read = [plainRead()];
   for (const bits of [4, 8] as const) {
     measure(`ModalityMoe int${bits}`, bits, moeGraph(bits), [1, 4, 16, 128], ["text", "vision", "mixed"]);
@@ -45,7 +46,7 @@ try {
   measure("QMoE int4, text bank alone", 4, qmoeGraph(), [1, 16, 128], ["text"]);
   measure("MatMulNBits int4, 6 experts' worth", 4, matrixGraph(), [1, 16, 128], ["text"]);
   read.push(plainRead());
-  report(read);
+  report(read, tiles);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -244,11 +245,26 @@ function writeGraph(graph: Graph, path: string): void {
   closeSync(file);
 }
 
-function plainRead(): { median: number; best: number } {
-  const program = join(build, "plain_read");
+/** What a program of kernels/bench prints. */
+function runProgram(name: string, sources: readonly string[], args: readonly string[]): string {
+  const program = join(build, name);
   mkdirSync(build, { recursive: true });
-  execFileSync("g++", ["-O3", "-std=c++17", "-pthread", join(root, "kernels", "bench", "plain_read.cc"), "-o", program]);
-  const [median, best] = execFileSync(program, [String(400e6), String(threadCount), "15"], { encoding: "utf8" })
+  const files = [`bench/${name}.cc`, ...sources].map((file) => join(root, "kernels", file));
+  execFileSync("g++", ["-O3", "-std=c++17", "-pthread", ...files, "-o", program]);
+  return execFileSync(program, args, { encoding: "utf8" });
+}
+
+/** GOP/s of one thread. */
+function tileProducts(): Record<string, number> {
+  const sources = ["lanes", "portable", "avx2", "avx512"].map((name) => `common/cpu_${name}.cc`);
+  const printed = runProgram("tile_dot", sources, ["30"]);
+  console.log(`one tile in cache, one thread, GOP/s:\n${printed}`);
+  const lines = printed.trim().split("\n");
+  return Object.fromEntries(lines.map((line) => line.split(": ")).map(([name, value]) => [name!.replace(/ +/g, " "), Number(value)]));
+}
+
+function plainRead(): { median: number; best: number } {
+  const [median, best] = runProgram("plain_read", [], [String(400e6), String(threadCount), "15"])
     .split(" ")
     .map(Number);
   console.log(`plain read, ${threadCount} threads: median ${median} GB/s, best ${best} GB/s`);
@@ -259,13 +275,14 @@ function line({ op, tokens, kind, medianMs, bestMs, gigabytesPerSecond }: Result
   return `${op}, T=${tokens} ${kind}: median ${medianMs.toFixed(2)} ms, best ${bestMs.toFixed(2)} ms, ${gigabytesPerSecond.toFixed(1)} GB/s`;
 }
 
-function report(plainReads: readonly { median: number; best: number }[]): void {
+function report(plainReads: readonly { median: number; best: number }[], tiles: Record<string, number>): void {
   const git = (...args: string[]) => execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim();
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
   const header = { date: new Date().toISOString(), commit: git("rev-parse", "--short", "HEAD"), machine, threadCount };
   const sizes = { hidden, experts, topK, widths };
   const command = `tsx scripts/kernels/bench.ts --threads ${threadCount}`;
-  const text = JSON.stringify({ ...header, command, sizes, plainReadGigabytesPerSecond: plainReads, results, mixedResults }, undefined, 2);
+  const measured = { tileGigaOpsPerSecond: tiles, plainReadGigabytesPerSecond: plainReads, results, mixedResults };
+  const text = JSON.stringify({ ...header, command, sizes, ...measured }, undefined, 2);
   const out = flags.out ?? join(root, "bench", "results", "modality-moe-cpu.json");
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, `${text}\n`);
