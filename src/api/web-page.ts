@@ -16,7 +16,7 @@ const contentTypes: Readonly<Record<string, string>> = {
 
 /**
  * Nothing from other places, no inline script or style, no way for a text to become markup (trusted types), no frame around the
- * page. Pictures and videos that a person attaches are data URIs; a blob is what it exports.
+ * page. Pictures and videos that a person attaches are data URIs; blobs are what it exports, and documents that a person opens.
  */
 const contentSecurityPolicy = [
   "default-src 'none'",
