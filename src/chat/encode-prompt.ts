@@ -6,6 +6,7 @@ import { assert, RequestError } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
 import type { SpecialTokens } from "../core/model-config.ts";
 import { type EncodedPrompt, type ImagePatches, spanLength, type VisionSpan } from "../core/prompt.ts";
+import { WorkGate } from "../core/work-gate.ts";
 import type { ImageRequest } from "../vision/load-image.ts";
 import type { VideoRequest } from "../vision/load-video.ts";
 import { createPixelBudget } from "../vision/pixel-budget.ts";
@@ -105,8 +106,11 @@ export function refuseLongPrompt(
   );
 }
 
+/** Of one request at a time: the pages of a long PDF leave other requests their turns. */
+const concurrentLoads = 4;
+
 /**
- * In the order of the conversation, all at the same time; the first that fails ends the decoding of the others, and so does the first that has no place
+ * In the order of the conversation, some at the same time; the first that fails ends the decoding of the others, and so does the first that has no place
  * in the context.
  */
 async function loadVisuals(chat: ShownChat, deps: PromptEncoderDeps, textTokenCount: number, signal: AbortSignal): Promise<Visual[]> {
@@ -114,9 +118,10 @@ async function loadVisuals(chat: ShownChat, deps: PromptEncoderDeps, textTokenCo
   const abort = new LinkedAbort(signal);
   setMaxListeners(0, abort.signal); // each picture that waits listens
   const request = { maxTokens: deps.contextLength - textTokenCount - 1, pixelBudget: createPixelBudget(), signal: abort.signal };
+  const gate = new WorkGate(concurrentLoads, Infinity);
   let [count, tokens] = [0, 0];
   const load = async (part: ImagePart | VideoPart): Promise<Visual> => {
-    const patches = await loadVisual(part, deps, request);
+    const patches = await gate.run(() => loadVisual(part, deps, request), abort.signal);
     tokens += spanLength(patches);
     refuseLongPrompt({ text: textTokenCount, visuals: tokens, isLowerBound: ++count < parts.length }, deps.contextLength);
     return { type: part.type, patches };

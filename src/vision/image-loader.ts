@@ -44,6 +44,8 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     maxThreads: threadCount,
     idleTimeout: Infinity,
   });
+  /** PDFs, in memory that all threads see: a copy for each page of a large one would keep this thread busy for seconds. */
+  const sharedFiles = new WeakMap<Uint8Array, Uint8Array>();
   /** Of the pictures in work. */
   const clocks = new Set<AbortController>();
   // A thread failed without a picture: it could not start for one, or broke behind one. Which, the pool does not tell.
@@ -61,14 +63,13 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
   }
 
   async function runOnThread({ source, ...task }: ImageTask | PdfTask, late: RequestError): Promise<unknown> {
-    // A view is cloned with its whole buffer, so copy just the picture and give that away.
-    const own = source instanceof Uint8Array ? new Uint8Array(source) : source;
-    const { buffer } = own instanceof Uint8Array ? own : own.rgb;
+    const isPdf = !("request" in task) || task.request.page !== undefined;
+    const { own, transferList } = hand(source, isPdf);
     const clock = new AbortController();
     clocks.add(clock);
     const timer = setTimeout(() => clock.abort(late), timeoutMs);
     try {
-      const options = { transferList: [buffer as ArrayBuffer], signal: clock.signal }; // aborting ends the thread, and another starts
+      const options = { transferList, signal: clock.signal }; // aborting ends the thread, and another starts
       return await pool.run({ source: own, ...task } as ImageTask | PdfTask, options);
     } catch (cause) {
       throw clock.signal.aborted ? clock.signal.reason : failure(cause);
@@ -76,6 +77,23 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
       clearTimeout(timer);
       clocks.delete(clock);
     }
+  }
+
+  /** What a thread gets: a view would be cloned with its whole buffer, so a copy of the file alone, which is given away. Each page of a PDF is a task. */
+  function hand(source: Uint8Array | RgbImage, isPdf: boolean): { own: Uint8Array | RgbImage; transferList: ArrayBuffer[] } {
+    if (!(source instanceof Uint8Array)) return { own: source, transferList: [source.rgb.buffer as ArrayBuffer] };
+    if (isPdf) return { own: shared(source), transferList: [] };
+    const copy = new Uint8Array(source);
+    return { own: copy, transferList: [copy.buffer] };
+  }
+
+  function shared(file: Uint8Array): Uint8Array {
+    const known = sharedFiles.get(file);
+    if (known) return known;
+    const copy = new Uint8Array(new SharedArrayBuffer(file.length));
+    copy.set(file);
+    sharedFiles.set(file, copy);
+    return copy;
   }
 
   return {

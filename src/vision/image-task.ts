@@ -3,7 +3,7 @@
 import { type Refusal, RequestError, toRefusal } from "../core/errors.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { loadImage, type ImageRequest } from "./load-image.ts";
-import { readPdfTexts } from "./pdf-file.ts";
+import { collectPdfMemory, readPdfTexts } from "./pdf-file.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import type { PixelLimits } from "./smart-resize.ts";
 
@@ -28,6 +28,12 @@ export function runPdfTask({ source, maxPages, param }: PdfTask): Promise<TaskRe
 }
 
 async function orRefusal<T>(run: () => Promise<T>): Promise<TaskResult<T>> {
+  const result = await toResult(run);
+  await collectPdfMemory();
+  return result;
+}
+
+async function toResult<T>(run: () => Promise<T>): Promise<TaskResult<T>> {
   try {
     return { type: "done", value: await run() };
   } catch (error) {

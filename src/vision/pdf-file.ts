@@ -2,7 +2,10 @@
 // Everything a client can get wrong about a PDF is refused here.
 
 import { readFile } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { init, type WrappedPdfiumModule } from "@embedpdf/pdfium";
 import { RequestError } from "../core/errors.ts";
 import type { RgbImage } from "./rgb-image.ts";
@@ -10,8 +13,8 @@ import type { Size } from "./smart-resize.ts";
 
 /** Of PDFium: the file, what it unpacks and a page's pixels. */
 const maxMemoryBytes = 512 * 2 ** 20;
-/** Memory of WebAssembly never shrinks, so a larger one is given up with the file that needed it. */
-const keptMemoryBytes = 64 * 2 ** 20;
+/** Memory of WebAssembly never shrinks, so a larger one is given up with the file that needed it. Few scans take more. */
+const keptMemoryBytes = 128 * 2 ** 20;
 const wasmPageBytes = 2 ** 16;
 
 /** UTF-16 units of all pages together: some 1,000 pages of print. */
@@ -35,6 +38,8 @@ type Pdfium = WrappedPdfiumModule;
 
 /** One for each thread; started by the first file, and again when one has broken it. */
 let library: Promise<Pdfium> | undefined;
+/** One was given up, and its memory is still there. */
+let hasGarbage = false;
 
 /**
  * The text of each page, as far as it has any: a scan has none. A word that is broken at the end of a line is joined.
@@ -135,26 +140,54 @@ function tidy(text: string): string {
 
 async function withDocument<T>(file: Uint8Array, param: string, use: (pdfium: Pdfium, document: Handle) => T): Promise<T> {
   library ??= start();
-  const pdfium = await library;
+  let memoryBytes = 0;
   try {
-    return withMemory(pdfium, file.length, param, (address) => {
-      memoryOf(pdfium).set(file, address);
-      const document = pdfium.FPDF_LoadMemDocument(address, file.length, "");
-      if (!document) throw openRefusal(param, pdfium.FPDF_GetLastError());
-      try {
-        return use(pdfium, document);
-      } finally {
-        pdfium.FPDF_CloseDocument(document);
-      }
-    });
+    const pdfium = await library;
+    try {
+      return withMemory(pdfium, file.length, param, (address) => {
+        memoryOf(pdfium).set(file, address);
+        const document = pdfium.FPDF_LoadMemDocument(address, file.length, "");
+        if (!document) throw openRefusal(param, pdfium.FPDF_GetLastError());
+        try {
+          return use(pdfium, document);
+        } finally {
+          pdfium.FPDF_CloseDocument(document);
+        }
+      });
+    } finally {
+      memoryBytes = memoryOf(pdfium).length;
+    }
   } catch (error) {
     if (error instanceof RequestError) throw error;
-    library = undefined; // whatever it was, its memory may be in disorder
-    if (error instanceof Error && error.name === "RuntimeError") throw tooMuchMemory(param, error); // WebAssembly has stopped
+    giveUpLibrary(); // whatever it was, its memory may be in disorder
+    if (isTrap(error)) throw tooMuchMemory(param);
     throw error;
   } finally {
-    if (memoryOf(pdfium).length > keptMemoryBytes) library = undefined;
+    if (memoryBytes > keptMemoryBytes) giveUpLibrary();
   }
+}
+
+/** WebAssembly has stopped: by PDFium itself, where it got no memory, or because a damaged file led it astray or too deep. */
+function isTrap(error: unknown): boolean {
+  return error instanceof RangeError || (error instanceof Error && error.name === "RuntimeError");
+}
+
+function giveUpLibrary(): void {
+  library = undefined;
+  hasGarbage = true;
+}
+
+/**
+ * Gives back the memory of what went before, where it was much: what WebAssembly holds is no reason for V8 to collect garbage. To be called when
+ * nothing holds an error of it any more, as its stack holds the memory.
+ */
+export async function collectPdfMemory(): Promise<void> {
+  if (!hasGarbage) return;
+  hasGarbage = false;
+  await setImmediate(); // V8 itself holds an error up to here
+  setFlagsFromString("--expose-gc"); // in contexts that are made from now on
+  (runInNewContext("gc") as () => void)();
+  setFlagsFromString("--no-expose-gc");
 }
 
 function withPage<T>(pdfium: Pdfium, document: Handle, index: number, param: string, use: (page: Handle) => T): T {
@@ -186,7 +219,10 @@ function memoryOf({ pdfium }: Pdfium): Uint8Array {
 async function start(): Promise<Pdfium> {
   const wasmBinary = await readFile(fileURLToPath(import.meta.resolve("@embedpdf/pdfium/pdfium.wasm")));
   const silent = () => undefined;
+  const known = new Set(Object.getOwnPropertyNames(globalThis));
   const pdfium = await init({ wasmBinary, print: silent, printErr: silent } as Parameters<typeof init>[0]);
+  // It leaves warnings for developers behind, which would hold its memory for ever.
+  for (const name of Object.getOwnPropertyNames(globalThis)) if (!known.has(name)) Reflect.deleteProperty(globalThis, name);
   limitMemory((pdfium.pdfium.wasmExports as unknown as { readonly memory: Memory }).memory);
   pdfium.PDFiumExt_Init();
   return pdfium;
@@ -213,11 +249,11 @@ function damaged(param: string, got: string): RequestError {
   return refuse(param, "invalid_file", `an intact PDF, got ${got}; save it again, or send its pages as pictures`);
 }
 
-function tooMuchMemory(param: string, cause?: unknown): RequestError {
+function tooMuchMemory(param: string): RequestError {
   const limit = `a PDF that can be drawn in ${maxMemoryBytes / 2 ** 20} MiB of memory`;
-  return refuse(param, "file_too_large", `${limit}, got one that takes more or is damaged; save it again with smaller pictures`, cause);
+  return refuse(param, "file_too_large", `${limit}, got one that takes more or is damaged; save it again with smaller pictures`);
 }
 
-function refuse(param: string, code: string, expectedAndGot: string, cause?: unknown): RequestError {
-  return new RequestError(`${param}: expected ${expectedAndGot}`, { code, param, cause });
+function refuse(param: string, code: string, expectedAndGot: string): RequestError {
+  return new RequestError(`${param}: expected ${expectedAndGot}`, { code, param });
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodePrompt, type LoadImage, type LoadVideo, type PromptEncoderDeps } from "../../src/chat/encode-prompt.ts";
@@ -45,6 +46,24 @@ describe("encodePrompt", () => {
     expect(prompt.positionDelta).toBe(-2);
     expect(axes(prompt, first!.start + 1)).toEqual([first!.start, first!.start, first!.start + 1]);
     expect(axes(prompt, second!.start + 2)).toEqual([second!.start, second!.start + 1, second!.start]);
+  });
+
+  test("loads four pictures of a request at a time, so that others have their turns", async () => {
+    let running = 0;
+    let most = 0;
+    const loadImage: LoadImage = async () => {
+      most = Math.max(most, ++running);
+      await setImmediate();
+      running--;
+      return makeImage(2, 2);
+    };
+
+    await encodePrompt(
+      { messages: [{ role: "user", content: Array.from({ length: 20 }, () => photo) }], thinking: false },
+      makeDeps({ loadImage }),
+    );
+
+    expect(most).toBe(4);
   });
 
   test("fills the span of a video with its own placeholder, between pictures", async () => {

@@ -93,6 +93,20 @@ describe("a thread that breaks", () => {
   });
 });
 
+test("a PDF is copied once for all its pages, a picture each time", async () => {
+  loader = createImageLoader(config, { worker: new URL("./marking-worker.mjs", import.meta.url) });
+  const [pdf, picture] = [Uint8Array.of(0), Uint8Array.of(0)];
+  const loadAll = async (source: Uint8Array, pages: (number | undefined)[]) => {
+    const hashes: string[] = [];
+    for (const page of pages) hashes.push((await loader.load(source, { ...request, page }, never)).hash);
+    return hashes;
+  };
+
+  expect(await loadAll(pdf, [0, 1, 2])).toEqual(["1", "2", "3"]);
+  expect(await loadAll(picture, [undefined, undefined])).toEqual(["1", "1"]);
+  expect([pdf, picture]).toEqual([Uint8Array.of(0), Uint8Array.of(0)]);
+});
+
 test("the caller's bytes stay whole", async () => {
   loader = createImageLoader(config, { worker });
   const bytes = Buffer.from("kept");

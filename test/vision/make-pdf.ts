@@ -40,7 +40,7 @@ export function makePdf(pages: readonly PdfPage[], trailer = ""): Buffer {
   });
   objects[0] = `<</Type/Catalog/Pages 2 0 R${fields.length > 0 ? `/AcroForm<</Fields[${fields.join(" ")}]>>` : ""}>>`;
   objects[1] = `<</Type/Pages/Kids[${kids.join(" ")}]/Count ${kids.length}>>`;
-  return join(objects, trailer);
+  return joinObjects(objects, trailer);
 }
 
 function makePicture({ width, height, rgb }: RgbImage): Buffer {
@@ -53,12 +53,14 @@ function makeField(value: string, add: (object: Buffer) => string): string {
   return `<</Type/Annot/Subtype/Widget/FT/Tx/T(a)/V(${value})/Rect[0 0 100 20]/F 4/AP<</N ${look}>>>>`;
 }
 
-function stream(head: string, data: Buffer): Buffer {
+/** Packed; `head`: more entries of its dictionary. */
+export function stream(head: string, data: Buffer): Buffer {
   const packed = deflateSync(data);
   return Buffer.concat([Buffer.from(`<<${head}/Filter/FlateDecode/Length ${packed.length}>>stream\n`), packed, Buffer.from("\nendstream")]);
 }
 
-function join(objects: readonly (string | Buffer)[], trailer: string): Buffer {
+/** A file of these objects, numbered from 1; the first is the catalog. */
+export function joinObjects(objects: readonly (string | Buffer)[], trailer = ""): Buffer {
   const parts = [Buffer.from("%PDF-1.7\n")];
   let length = parts[0]!.length;
   const places = objects.map((object, index) => {

@@ -1,11 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RequestError } from "../../src/core/errors.ts";
+import { runPdfTask } from "../../src/vision/image-task.ts";
 import { loadImage } from "../../src/vision/load-image.ts";
 import { createPixelBudget } from "../../src/vision/pixel-budget.ts";
 import { readPdfTexts, renderPdfPage } from "../../src/vision/pdf-file.ts";
 import type { RgbImage } from "../../src/vision/rgb-image.ts";
-import { fillPage, makePdf, type PdfPage, showText } from "./make-pdf.ts";
+import { fillPage, joinObjects, makePdf, type PdfPage, showText, stream } from "./make-pdf.ts";
 
 const param = "messages[0].content[0].file.file_data";
 const read = (file: Uint8Array, maxPages = 10) => readPdfTexts(file, maxPages, param);
@@ -105,6 +106,20 @@ describe("a page", () => {
   });
 });
 
+test("a file that took much memory leaves none behind", async () => {
+  const source = makePdf([{ content: "q ".repeat(5_000_000) }]);
+  await runPdfTask({ source: makePdf([{}]), maxPages: 1, param });
+  const before = process.memoryUsage.rss();
+
+  expect(await runPdfTask({ source, maxPages: 1, param })).toMatchObject({ type: "refused" });
+
+  expect(process.memoryUsage.rss() - before).toBeLessThan(150 * 2 ** 20); // of some 400 MiB
+});
+
+test("the global scope is as it was before the first file", () => {
+  expect(Object.getOwnPropertyNames(globalThis)).not.toContain("writeI53ToI64"); // one of Emscripten's warnings
+});
+
 describe("a file is refused", () => {
   const locked = `/Encrypt<</Filter/Standard/V 1/R 2/O(${"a".repeat(32)})/U(${"b".repeat(32)})/P -4>>/ID[(a)(a)]`;
 
@@ -134,6 +149,70 @@ describe("a file is refused", () => {
     expect(file.length).toBeLessThan(2 ** 20);
     await expect(render(file)).rejects.toThrow(refusal("file_too_large", /512 MiB/));
     expect(await read(makePdf([{ content: showText("Fine") }]))).toEqual(["Fine"]);
+  });
+});
+
+describe("a file that leads astray", () => {
+  const form = (next: number, uses: number) =>
+    stream(`/Type/XObject/Subtype/Form/BBox[0 0 56 56]/Resources<</XObject<</X ${next} 0 R>>>>`, Buffer.from("/X Do ".repeat(uses)));
+  const catalog = "<</Type/Catalog/Pages 2 0 R>>";
+  const leaf = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 56 56]>>";
+  const pages = (fields: string) => `<</Type/Pages${fields}>>`;
+  const shown = (content: string | Buffer, resources: string, ...more: (string | Buffer)[]) =>
+    joinObjects([
+      catalog,
+      pages("/Kids[3 0 R]/Count 1"),
+      `<</Type/Page/Parent 2 0 R/MediaBox[0 0 56 56]/Contents 4 0 R/Resources<<${resources}>>>>`,
+      stream("", Buffer.from(content as string)),
+      ...more,
+    ]);
+  const chain = Array.from({ length: 20_000 }, (_, i) => pages(`/Kids[${i + 3} 0 R]/Count 1`));
+
+  test.each<[string, () => Buffer, number | RegExp]>([
+    ["a tree of pages that holds itself", () => joinObjects([catalog, pages("/Kids[2 0 R]/Count 3")]), /cannot be read/],
+    ["a tree of pages that is 20,000 deep", () => joinObjects([catalog, ...chain, leaf]), /cannot be read/],
+    ["a count of pages that is far too high", () => joinObjects([catalog, pages("/Kids[3 0 R]/Count 1000000000"), leaf]), 1],
+    ["a negative count", () => joinObjects([catalog, pages("/Kids[3 0 R]/Count -5"), leaf]), 1],
+    [
+      "a page listed 10,000 times",
+      () => joinObjects([catalog, pages(`/Kids[${"3 0 R ".repeat(10_000)}]/Count 10000`), leaf]),
+      /at most 10 pages/,
+    ],
+    ["arrays in arrays, 100,000 deep", () => shown(`${"[".repeat(100_000)}${"]".repeat(100_000)} TJ`, ""), 1],
+    ["no end of saved states", () => shown("q ".repeat(5_000_000), ""), /512 MiB/],
+    [
+      "a form that draws another, 2,000 times over",
+      () => shown("/X Do", "/XObject<</X 5 0 R>>", ...Array.from({ length: 2000 }, (_, i) => form(i + 6, 1))),
+      1,
+    ],
+    ["a form that draws itself", () => shown("/X Do", "/XObject<</X 5 0 R>>", form(5, 1)), 1],
+    ["a colour space made of itself", () => shown("/I cs 0 scn 0 0 9 9 re f", "/ColorSpace<</I 5 0 R>>", "[/Indexed 5 0 R 255 (abc)]"), 1],
+    [
+      "a box that refers to itself",
+      () => joinObjects([catalog, pages("/Kids[3 0 R]/Count 1"), "<</Type/Page/Parent 2 0 R/MediaBox 4 0 R>>", "4 0 R"]),
+      1,
+    ],
+  ])("by %s is read or refused", async (_, make, expected) => {
+    const file = make();
+
+    if (typeof expected === "number") {
+      expect(await read(file)).toHaveLength(expected);
+      expect((await loadPixels(file, 0)).rgb).toHaveLength(56 * 56 * 3);
+    } else {
+      await expect(read(file)).rejects.toThrow(expect.objectContaining({ status: 400, param, message: expect.stringMatching(expected) }));
+    }
+  });
+
+  test("by scripts and actions has none of them run", async () => {
+    const script = "/S/JavaScript/JS(while\\(true\\);)";
+    const file = joinObjects([
+      `<</Type/Catalog/Pages 2 0 R/OpenAction<<${script}>>/Names<</JavaScript<</Names[(a)<<${script}>>]>>>>>>`,
+      pages("/Kids[3 0 R]/Count 1"),
+      `<</Type/Page/Parent 2 0 R/MediaBox[0 0 56 56]/AA<</O<<${script}>>/C<</S/Launch/F(/bin/sh)>>>>>>`,
+    ]);
+
+    expect(await read(file)).toEqual([""]);
+    expect((await loadPixels(file, 0)).rgb.every((level) => level === 255)).toBe(true);
   });
 });
 
