@@ -7,10 +7,10 @@ import { oneOf, optional, text } from "./schema-fields.ts";
 const noFileId = optional(z.undefined("nothing, as uploaded files are not supported; send file_data"));
 
 const fields = {
+  file_id: noFileId, // refused before what is missing in its place
   file_data: optional(text, "The file as a data URI or in base64."),
   filename: optional(text, "For the model, as the title of the document."),
   detail: optional(oneOf("auto", "low", "high"), "Of the pictures of a PDF's pages."),
-  file_id: noFileId,
 };
 
 export const filePart = z.object({

@@ -15,6 +15,8 @@ const threadCount = 2;
 const maxWaitingImages = 256;
 /** For one picture, or the texts of a PDF. The decoder's own clock ends it before, unless the decoder does not look at it. */
 const defaultTimeoutMs = 30_000;
+/** For what nobody waits for any more: most pictures end before, and a new thread costs more than they do. */
+const abandonedMs = 1000;
 
 type ImageLoaderOptions = {
   readonly timeoutMs?: number;
@@ -44,8 +46,7 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     maxThreads: threadCount,
     idleTimeout: Infinity,
   });
-  /** PDFs, in memory that all threads see: a copy for each page of a large one would keep this thread busy for seconds. */
-  const sharedFiles = new WeakMap<Uint8Array, Uint8Array>();
+  const share = createSharedFiles(); // a copy for each page of a large PDF would keep this thread busy for seconds
   /** Of the pictures in work. */
   const clocks = new Set<AbortController>();
   // A thread failed without a picture: it could not start for one, or broke behind one. Which, the pool does not tell.
@@ -59,47 +60,51 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
       const message = `${maxWaitingImages} images wait to be decoded already; try again in a second`;
       throw new RequestError(message, { status: 429, code: "too_many_images_queued", retryAfterMs: 1000 });
     }
-    return unwrapResult((await gate.run(() => runOnThread(task, late), signal)) as TaskResult<T>);
+    return unwrapResult((await gate.run(() => runOnThread(task, late, signal), signal)) as TaskResult<T>);
   }
 
-  async function runOnThread({ source, ...task }: ImageTask | PdfTask, late: RequestError): Promise<unknown> {
+  async function runOnThread({ source, ...task }: ImageTask | PdfTask, late: RequestError, signal: AbortSignal): Promise<unknown> {
     const isPdf = !("request" in task) || task.request.page !== undefined;
-    const { own, transferList } = hand(source, isPdf);
+    // A view is cloned with its whole buffer, so copy just the picture and give that away.
+    const own = isPdf ? share(source as Uint8Array) : source instanceof Uint8Array ? new Uint8Array(source) : source;
+    const { buffer } = own instanceof Uint8Array ? own : own.rgb;
     const clock = new AbortController();
     clocks.add(clock);
-    const timer = setTimeout(() => clock.abort(late), timeoutMs);
+    let timer = setTimeout(() => clock.abort(late), timeoutMs);
+    const abandon = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => clock.abort(signal.reason), Math.min(abandonedMs, timeoutMs));
+    };
+    signal.addEventListener("abort", abandon, { once: true });
     try {
-      const options = { transferList, signal: clock.signal }; // aborting ends the thread, and another starts
+      const options = { transferList: isPdf ? [] : [buffer as ArrayBuffer], signal: clock.signal }; // aborting ends the thread, and another starts
       return await pool.run({ source: own, ...task } as ImageTask | PdfTask, options);
     } catch (cause) {
       throw clock.signal.aborted ? clock.signal.reason : failure(cause);
     } finally {
       clearTimeout(timer);
+      signal.removeEventListener("abort", abandon);
       clocks.delete(clock);
     }
-  }
-
-  /** What a thread gets: a view would be cloned with its whole buffer, so a copy of the file alone, which is given away. Each page of a PDF is a task. */
-  function hand(source: Uint8Array | RgbImage, isPdf: boolean): { own: Uint8Array | RgbImage; transferList: ArrayBuffer[] } {
-    if (!(source instanceof Uint8Array)) return { own: source, transferList: [source.rgb.buffer as ArrayBuffer] };
-    if (isPdf) return { own: shared(source), transferList: [] };
-    const copy = new Uint8Array(source);
-    return { own: copy, transferList: [copy.buffer] };
-  }
-
-  function shared(file: Uint8Array): Uint8Array {
-    const known = sharedFiles.get(file);
-    if (known) return known;
-    const copy = new Uint8Array(new SharedArrayBuffer(file.length));
-    copy.set(file);
-    sharedFiles.set(file, copy);
-    return copy;
   }
 
   return {
     load: (source, request, signal) => run({ source, request, model }, tooSlow(request, timeoutMs), signal),
     readPdf: (source, maxPages, param, signal) => run({ source, maxPages, param }, tooSlow({ page: 0, param }, timeoutMs), signal),
     close: () => pool.destroy(),
+  };
+}
+
+/** Gives a PDF in memory that all threads see, the same for each of its pages. */
+function createSharedFiles(): (file: Uint8Array) => Uint8Array {
+  const copies = new WeakMap<Uint8Array, Uint8Array>();
+  return (file) => {
+    const known = copies.get(file);
+    if (known) return known;
+    const copy = new Uint8Array(new SharedArrayBuffer(file.length));
+    copy.set(file);
+    copies.set(file, copy);
+    return copy;
   };
 }
 

@@ -81,6 +81,11 @@ const wrongFields: [body: object, param: string, words: string][] = [
     '"text", "image_url", "video_url", "video" or "file", got "input_audio"',
   ],
   [userSays([{ type: "file" }]), "messages[0].content[0].file", "an object with file_data, got nothing"],
+  [
+    userSays([{ type: "file", file: { file_id: "f" } }]),
+    "messages[0].content[0].file.file_id",
+    'nothing, as uploaded files are not supported; send file_data, got "f"',
+  ],
   [userSays([{ type: "file", file: { filename: "a" } }]), "messages[0].content[0].file.file_data", "a string, got nothing"],
   [
     userSays([{ type: "file", file: { file_data: "YQ==", file_id: "f" } }]),

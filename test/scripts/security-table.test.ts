@@ -12,8 +12,8 @@ function rowsOf(page: string): { id: string; tests: string }[] {
   return [...read(page).matchAll(/^\| ([^|]+) \|.*\| (`test\/[^|]+) \|$/gm)].map(([, id, tests]) => ({ id: id!, tests: tests! }));
 }
 
-test("docs/security.md has the 21 failures of others", () => {
-  expect(rowsOf("docs/security.md").map(({ id }) => id)).toEqual(Array.from({ length: 21 }, (_, i) => `X${i + 1}`));
+test("docs/security.md has the 22 failures of others", () => {
+  expect(rowsOf("docs/security.md").map(({ id }) => id)).toEqual(Array.from({ length: 22 }, (_, i) => `X${i + 1}`));
 });
 
 test("every row of docs/failures.md names tests", () => {

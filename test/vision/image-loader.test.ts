@@ -62,6 +62,17 @@ test("pictures that nobody waits for any more make room for others", async () =>
   await expect(loading).rejects.toThrow("gone too");
 });
 
+test("a picture in work that nobody waits for any more has its thread for a second at most", async () => {
+  loader = createImageLoader(config, { worker, timeoutMs: 60_000 });
+  const gone = new AbortController();
+  const loading = Promise.allSettled([1, 2].map(() => loader.load(endless, request, gone.signal)));
+  await setTimeout(100); // one that waits would leave the queue at once
+  gone.abort(new Error("gone"));
+
+  expect(await loader.load(Buffer.from("fine"), request, never)).toEqual({ hash: "fine" });
+  for (const outcome of await loading) expect(outcome).toEqual({ status: "rejected", reason: new Error("gone") });
+}, 30_000);
+
 describe("a thread that breaks", () => {
   const brokenWorker = new URL("./broken-worker.mjs", import.meta.url);
   const load = (text: string) => loader.load(Buffer.from(text), request, never);
