@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "../common/cpu_lanes.h"
+#include "../common/cpu_test.h"
 
 using namespace ernie;
 
@@ -46,11 +46,9 @@ double gigaOpsPerSecond(const CpuLanes& lanes, int bits, int tokens, int rounds)
 
 int main(int count, char** arguments) {
     if (count != 2) return 2;
-    const char* names[] = {"portable", "AVX2", "AVX-512 VNNI"};
-    for (CpuKernel kernel : {CpuKernel::kPortable, CpuKernel::kAvx2, CpuKernel::kAvx512Vnni}) {
-        if (kernel > bestCpuKernel()) break;
+    const char* names[] = {"portable", "AVX2", "AVX-512 VNNI", "NEON dot"};
+    for (CpuKernel kernel : kernelsHere())
         for (int bits : {4, 8})
             for (int tokens : {1, 2, 4, 8})
                 std::printf("%-12s int%d, %d tokens: %.1f\n", names[int(kernel)], bits, tokens, gigaOpsPerSecond(lanesOf(kernel), bits, tokens, atoi(arguments[1])));
-    }
 }

@@ -9,6 +9,7 @@
 namespace ernie {
 
 // A block with NaN or Inf gets scale NaN, so that its token's outputs become NaN.
+template <int kLargest = 32767>
 static void quantizeBlocks(const float* x, int blocks, int middle, ActivationBlock* out) {
     static const float nan = floatFromBits(0x7fc00000);
     for (int b = 0; b < blocks; b++, x += 32, out++) {
@@ -22,14 +23,14 @@ static void quantizeBlocks(const float* x, int blocks, int middle, ActivationBlo
             continue;
         }
         const float largest = floatFromBits(largestBits);
-        out->scale = largest * (1.0f / 32767);
+        out->scale = largest * (1.0f / kLargest);
         // Below 2^-100 a reciprocal would overflow; such a block counts as zero.
-        const float inverse = largest > 0x1p-100f ? 32767 / largest : 0;
+        const float inverse = largest > 0x1p-100f ? kLargest / largest : 0;
         int32_t rounded[32], sum = 0;
         for (int i = 0; i < 32; i++) {
             const float scaled = x[i] * inverse;
             const int32_t value = int32_t(scaled + (scaled < 0 ? -0.5f : 0.5f));
-            rounded[i] = value > 32767 ? 32767 : value < -32767 ? -32767 : value;
+            rounded[i] = value > kLargest ? kLargest : value < -kLargest ? -kLargest : value;
         }
         for (int i = 0; i < 32; i++) sum += rounded[i];
         for (int i = 0; i < 32; i++) out->values[i] = int16_t(rounded[(i & ~3) + ((i & 1) << 1) + ((i & 2) >> 1)]);

@@ -9,10 +9,12 @@
 namespace ernie {
 
 inline std::vector<CpuKernel> kernelsHere() {
-    std::vector<CpuKernel> kernels{CpuKernel::kPortable};
-    if (bestCpuKernel() != CpuKernel::kPortable) kernels.push_back(CpuKernel::kAvx2);
-    if (bestCpuKernel() == CpuKernel::kAvx512Vnni) kernels.push_back(CpuKernel::kAvx512Vnni);
-    return kernels;
+    switch (bestCpuKernel()) {
+        case CpuKernel::kAvx2: return {CpuKernel::kPortable, CpuKernel::kAvx2};
+        case CpuKernel::kAvx512Vnni: return {CpuKernel::kPortable, CpuKernel::kAvx2, CpuKernel::kAvx512Vnni};
+        case CpuKernel::kNeonDot: return {CpuKernel::kPortable, CpuKernel::kNeonDot};
+        default: return {CpuKernel::kPortable};
+    }
 }
 
 }  // namespace ernie

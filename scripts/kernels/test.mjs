@@ -1,6 +1,7 @@
 // Builds the kernels' native tests and runs them; needs g++ only: `node scripts/kernels/test.mjs`. Per op, both with sanitizers:
 //   *.cc  the CPU kernels
 //   *.cu  the CUDA kernels, run on the CPU by kernels/common/cuda_emulator.h, which looks for races in shared memory
+// With --arm64, the CPU kernels of 64-bit ARM in an emulator (Debian: apt-get install g++-aarch64-linux-gnu qemu-user).
 
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
@@ -11,12 +12,16 @@ import { fileURLToPath } from "node:url";
 const kernels = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "kernels");
 const [ops, common] = [join(kernels, "ops"), join(kernels, "common")];
 const build = join(kernels, "build", "test");
+const isArm64 = process.argv.includes("--arm64");
+const compiler = isArm64 ? "aarch64-linux-gnu-g++" : "g++";
+/** What runs a program that was built here. */
+const emulator = isArm64 ? ["qemu-aarch64", "-cpu", "neoverse-n1", "-L", "/usr/aarch64-linux-gnu"] : [];
 
 const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas"];
 // float-cast-overflow is not part of "undefined", but is undefined.
 const undefinedBehaviour = ["-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"];
 // The address sanitizer does not follow the emulator from stack to stack.
-const cpuFlags = ["-std=c++17", "-O1", "-g1", ...warnings, ...undefinedBehaviour, "-fsanitize=address"];
+const cpuFlags = ["-std=c++17", "-O1", "-g1", ...warnings, ...undefinedBehaviour, ...(isArm64 ? [] : ["-fsanitize=address"])]; // nor does it run there
 const cudaFlags = ["-std=c++17", "-O2", "-g1", ...warnings, ...undefinedBehaviour, "-DERNIE_CUDA_EMULATOR"];
 // Every access of a kernel calls a function, which kernels/common/emulator/shared_races_test.cc has instead of the sanitizer's library.
 const kernelFlags = [...cudaFlags, "-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0"];
@@ -32,9 +37,9 @@ async function main() {
   rmSync(build, { recursive: true, force: true });
   mkdirSync(build, { recursive: true });
   const shared = objectsOf(common, "common.cpu", cpuFlags, (name) => name.endsWith(".cc"));
-  const emulator = join(common, "emulator");
-  const detector = objectsOf(emulator, "emulator", cudaFlags, (name) => name === "shared_races_test.cc");
-  const emulatorTest = objectsOf(emulator, "emulator", kernelFlags, (name) => name === "emulator_test.cc");
+  const races = join(common, "emulator");
+  const detector = objectsOf(races, "emulator", cudaFlags, (name) => name === "shared_races_test.cc");
+  const emulatorTest = objectsOf(races, "emulator", kernelFlags, (name) => name === "emulator_test.cc");
   const sharedCuda = [...objectsOf(common, "common.cuda", kernelFlags, (name) => name.endsWith(".cu")), ...detector];
   const programs = readdirSync(ops).flatMap((op) => {
     const cpu = objectsOf(join(ops, op), `${op}.cpu`, cpuFlags, (name) => name.endsWith(".cc") && !name.endsWith("_op.cc"));
@@ -44,12 +49,12 @@ async function main() {
     ];
     return [
       { path: join(build, `${op}.cpu`), objects: [...cpu, ...shared], flags: cpuFlags },
-      ...(cuda.some(({ source }) => source.endsWith(".cu"))
+      ...(!isArm64 && cuda.some(({ source }) => source.endsWith(".cu"))
         ? [{ path: join(build, `${op}.cuda`), objects: [...cuda, ...sharedCuda], flags: cudaFlags }]
         : []),
     ];
   });
-  programs.push({ path: join(build, "emulator"), objects: [...emulatorTest, ...detector], flags: cudaFlags });
+  if (!isArm64) programs.push({ path: join(build, "emulator"), objects: [...emulatorTest, ...detector], flags: cudaFlags });
   await inParallel([...new Set(programs.flatMap(({ objects }) => objects))].map((object) => () => compile(object)));
   await inParallel(programs.map((program) => () => linkAndRun(program)));
 }
@@ -61,12 +66,13 @@ function objectsOf(folder, prefix, flags, isSource) {
 
 // "-x c++": a .cu file is C++ to the emulator.
 function compile({ source, path, flags }) {
-  return run("g++", [...flags, "-x", "c++", "-c", source, "-o", path]);
+  return run(compiler, [...flags, "-x", "c++", "-c", source, "-o", path]);
 }
 
 async function linkAndRun({ path, objects, flags }) {
-  await run("g++", [...flags, "-pthread", ...objects.map((object) => object.path), "-o", path]);
-  await run(path, []);
+  await run(compiler, [...flags, "-pthread", ...objects.map((object) => object.path), "-o", path]);
+  const [program, ...args] = [...emulator, path];
+  await run(program, args);
 }
 
 async function inParallel(jobs) {

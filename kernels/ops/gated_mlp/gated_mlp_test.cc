@@ -10,8 +10,9 @@ using namespace ernie;
 
 namespace {
 
-// x and h are rounded to 15 bits per block of 32: 2e-5 each.
-constexpr double kTolerance = 1e-4;
+// x and h are rounded to 15 bits per block of 32: 2e-5 each, together 5e-5 of y, and up to 2e-4 of a single token's 32 outputs, where they nearly
+// cancel.
+constexpr double kTolerance = 2e-4;
 
 struct Case {
     std::mt19937_64 random;
