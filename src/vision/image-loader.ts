@@ -5,6 +5,7 @@ import { EngineError, RequestError } from "../core/errors.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { WorkGate } from "../core/work-gate.ts";
+import type { PixelBudget } from "./pixel-budget.ts";
 import { unwrapResult, type ImageTask, type PdfTask, type TaskResult } from "./image-task.ts";
 import type { ImageRequest } from "./load-image.ts";
 import type { RgbImage } from "./rgb-image.ts";
@@ -18,8 +19,12 @@ const defaultTimeoutMs = 30_000;
 /** For what nobody waits for any more: most pictures end before, and a new thread costs more than they do. */
 const abandonedMs = 1000;
 
+/** For the pages of a request together, or one could keep both threads for half an hour. A hundred scans take some 30 s. */
+const defaultPagesMs = 120_000;
+
 type ImageLoaderOptions = {
   readonly timeoutMs?: number;
+  readonly pagesMs?: number;
   /** What runs a task; for tests. */
   readonly worker?: URL;
 };
@@ -38,7 +43,7 @@ export type ImageLoader = {
 
 /** Threads start with the first picture and stay, as long as each picture comes to an end. Needs the compiled worker: works from dist/ only. */
 export function createImageLoader(config: ImageConfig, options: ImageLoaderOptions = {}): ImageLoader {
-  const { timeoutMs = defaultTimeoutMs, worker = new URL("./image-worker.js", import.meta.url) } = options;
+  const { timeoutMs = defaultTimeoutMs, pagesMs = defaultPagesMs, worker = new URL("./image-worker.js", import.meta.url) } = options;
   const gate = new WorkGate(threadCount, maxWaitingImages); // the pool's own queue stays empty, so a task's clock starts with its work
   const pool = new Piscina<ImageTask | PdfTask, unknown>({
     filename: worker.href,
@@ -47,6 +52,7 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     idleTimeout: Infinity,
   });
   const share = createSharedFiles(); // a copy for each page of a large PDF would keep this thread busy for seconds
+  const limitOf = createTimeLimits(timeoutMs, pagesMs);
   /** Of the pictures in work. */
   const clocks = new Set<AbortController>();
   // A thread failed without a picture: it could not start for one, or broke behind one. Which, the pool does not tell.
@@ -69,8 +75,10 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     const own = isPdf ? share(source as Uint8Array) : source instanceof Uint8Array ? new Uint8Array(source) : source;
     const { buffer } = own instanceof Uint8Array ? own : own.rgb;
     const clock = new AbortController();
+    const limit = limitOf(task, late);
+    const startMs = performance.now();
     clocks.add(clock);
-    let timer = setTimeout(() => clock.abort(late), timeoutMs);
+    let timer = setTimeout(() => clock.abort(limit.error), limit.ms);
     const abandon = () => {
       clearTimeout(timer);
       timer = setTimeout(() => clock.abort(signal.reason), Math.min(abandonedMs, timeoutMs));
@@ -85,6 +93,7 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
       clearTimeout(timer);
       signal.removeEventListener("abort", abandon);
       clocks.delete(clock);
+      limit.take(performance.now() - startMs);
     }
   }
 
@@ -92,6 +101,24 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     load: (source, request, signal) => run({ source, request, model }, tooSlow(request, timeoutMs), signal),
     readPdf: (source, maxPages, param, signal) => run({ source, maxPages, param }, tooSlow({ page: 0, param }, timeoutMs), signal),
     close: () => pool.destroy(),
+  };
+}
+
+type TimeLimit = { readonly ms: number; readonly error: RequestError; take(ms: number): void };
+
+/**
+ * Tells how long a task may take, and the error when it takes longer; `take` is to be told how long it took. Throws that error when no time is
+ * left for the pages of its request, which is known by its budget of pixels.
+ */
+function createTimeLimits(timeoutMs: number, pagesMs: number): (task: object, late: RequestError) => TimeLimit {
+  const timeLeft = new WeakMap<PixelBudget, number>();
+  return (task: { readonly request?: ImageRequest }, late) => {
+    const { page, pixelBudget: budget, param = "" } = task.request ?? {};
+    if (page === undefined || !budget) return { ms: timeoutMs, error: late, take: () => {} };
+    const leftMs = () => timeLeft.get(budget) ?? pagesMs;
+    const error = leftMs() < timeoutMs ? pagesTooSlow(param, pagesMs) : late;
+    if (leftMs() <= 0) throw error;
+    return { ms: Math.min(timeoutMs, leftMs()), error, take: (ms) => void timeLeft.set(budget, leftMs() - ms) };
   };
 }
 
@@ -110,6 +137,14 @@ function createSharedFiles(): (file: Uint8Array) => Uint8Array {
 
 function failure(cause: unknown): EngineError {
   return new EngineError("the image loader failed", { cause });
+}
+
+function pagesTooSlow(param: string, pagesMs: number): RequestError {
+  const expected = `PDFs whose pages can be drawn in ${pagesMs / 1000} s together`;
+  return new RequestError(`${param}: expected ${expected}, got ones that take longer; send fewer pages at a time`, {
+    code: "invalid_file",
+    param,
+  });
 }
 
 function tooSlow({ page, param }: Pick<ImageRequest, "page" | "param">, timeoutMs: number): RequestError {

@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { EngineError } from "../../src/core/errors.ts";
 import { createImageLoader, type ImageLoader } from "../../src/vision/image-loader.ts";
+import { createPixelBudget, type PixelBudget } from "../../src/vision/pixel-budget.ts";
 
 const worker = new URL("./endless-worker.mjs", import.meta.url);
 const config = { minPixels: 3136, maxPixels: 50_176 } as Parameters<typeof createImageLoader>[0];
@@ -60,6 +61,18 @@ test("pictures that nobody waits for any more make room for others", async () =>
   const loading = loader.load(endless, request, next.signal); // else refused at once
   next.abort(new Error("gone too"));
   await expect(loading).rejects.toThrow("gone too");
+});
+
+test("the pages of a request share the time for drawing", async () => {
+  loader = createImageLoader(config, { worker, timeoutMs: 60_000, pagesMs: 300 });
+  const load = (source: Uint8Array, pixelBudget: PixelBudget) => loader.load(source, { ...request, page: 0, pixelBudget }, never);
+  const spent = createPixelBudget();
+  const refusal = { status: 400, code: "invalid_file", param: request.param, message: expect.stringMatching(/in 0\.3 s together/) };
+
+  await expect(load(endless, spent)).rejects.toMatchObject(refusal);
+  await expect(load(Buffer.from("fine"), spent)).rejects.toMatchObject(refusal);
+  // A thread takes a while to start, which can be too long for this clock.
+  await expect.poll(() => load(Buffer.from("fine"), createPixelBudget()).catch(() => undefined)).toEqual({ hash: "fine" });
 });
 
 test("a picture in work that nobody waits for any more has its thread for a second at most", async () => {
