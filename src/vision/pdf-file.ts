@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { init, type WrappedPdfiumModule } from "@embedpdf/pdfium";
+import type { WrappedPdfiumModule } from "@embedpdf/pdfium";
 import { RequestError } from "../core/errors.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import type { Size } from "./smart-resize.ts";
@@ -217,6 +217,7 @@ function memoryOf({ pdfium }: Pdfium): Uint8Array {
 }
 
 async function start(): Promise<Pdfium> {
+  const { init } = await import("@embedpdf/pdfium"); // 40 ms, for those who send PDFs
   const wasmBinary = await readFile(fileURLToPath(import.meta.resolve("@embedpdf/pdfium/pdfium.wasm")));
   const silent = () => undefined;
   const known = new Set(Object.getOwnPropertyNames(globalThis));

@@ -46,6 +46,14 @@ describe("the model reads between tags, each piece on lines of its own,", () => 
       ],
     ],
     [
+      "a picture in a data URI",
+      {
+        type: "document",
+        source: { type: "content", content: [{ type: "image", source: { type: "base64", data: `data:image/png;base64,${pngBase64}` } }] },
+      },
+      (path) => [text("<document>\n"), picture(`${path}.source.content[0].source.data`), text("\n</document>\n")],
+    ],
+    [
       "the text in place of blocks",
       { type: "document", source: { type: "content", content: "a" } },
       () => [text("<document>\na\n</document>\n")],

@@ -81,8 +81,7 @@ function toPieces(block: ContentBlock, path: string, media: MediaParts): readonl
   }
   const { source, title, context } = block;
   if (source.type === "url") return [media.document({ url: source.url, title, context, param: `${path}.source.url` })];
-  if (source.type === "base64")
-    return [media.document({ url: `data:;base64,${source.data}`, title, context, param: `${path}.source.data` })];
+  if (source.type === "base64") return [media.document({ url: toDataUri(source.data), title, context, param: `${path}.source.data` })];
   const blocks = toBlocks(source.type === "text" ? source.data : source.content);
   const pieces = blocks.flatMap((inner, at) => toPieces(inner, `${path}.source.content[${at}]`, media));
   return inTags("document", { title, context }, pieces);
@@ -90,7 +89,12 @@ function toPieces(block: ContentBlock, path: string, media: MediaParts): readonl
 
 function toImagePart({ source }: ImageBlock, path: string, media: MediaParts): Promise<ContentPart> {
   if (source.type === "url") return media.image({ url: source.url, param: `${path}.source.url` });
-  return media.image({ url: `data:;base64,${source.data}`, param: `${path}.source.data` });
+  return media.image({ url: toDataUri(source.data), param: `${path}.source.data` });
+}
+
+/** Some clients send the data URI that other APIs want. */
+function toDataUri(data: string): string {
+  return /^\s*data:/i.test(data) ? data : `data:;base64,${data}`;
 }
 
 /** A text is a block of text. */
