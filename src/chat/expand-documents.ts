@@ -2,10 +2,8 @@
 
 import type { Chat, DocumentPart, ImagePart, ShownChat, ShownMessage, ShownPart } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
+import { maxRequestPages } from "../vision/pdf-file.ts";
 import { inTags, joinTexts } from "./in-tags.ts";
-
-/** Of all PDFs of a request. */
-const maxPages = 100;
 
 /** A PDF begins with it, but for what some programs write before it. */
 const pdfMark = "%PDF-";
@@ -20,7 +18,7 @@ export type ReadPdf = (file: Uint8Array, maxPages: number, param: string, signal
 /** Pages are named as pictures, not drawn yet. Throws RequestError for files that are neither PDFs nor texts, and what `readPdf` throws. */
 export async function expandDocuments(chat: Chat, readPdf: ReadPdf | undefined, signal: AbortSignal): Promise<ShownChat> {
   const messages: ShownMessage[] = [];
-  let pagesLeft = maxPages;
+  let pagesLeft = maxRequestPages;
   for (const message of chat.messages) {
     const content: ShownPart[] = [];
     for (const part of message.content) {

@@ -17,6 +17,9 @@ const maxMemoryBytes = 512 * 2 ** 20;
 const keptMemoryBytes = 128 * 2 ** 20;
 const wasmPageBytes = 2 ** 16;
 
+/** Of all PDFs of a request. */
+export const maxRequestPages = 100;
+
 /** UTF-16 units of all pages together: some 1,000 pages of print. */
 const maxTextLength = 2 ** 22;
 
@@ -78,8 +81,9 @@ export function renderPdfPage(file: Uint8Array, index: number, param: string, ch
   );
 }
 
-export function tooManyPages(param: string, maxPages: number, got: number): RequestError {
-  return refuse(param, "too_many_pages", `at most ${maxPages} pages of PDFs in one request, got ${got}; send those that matter`);
+function tooManyPages(param: string, left: number, got: number): RequestError {
+  const limit = `at most ${maxRequestPages} pages in all PDFs of a request, and ${left} left for this one`;
+  return refuse(param, "too_many_pages", `${limit}, got ${got}; send those that matter`);
 }
 
 function render(pdfium: Pdfium, document: Handle, page: Handle, { width, height }: Size, param: string): RgbImage {
