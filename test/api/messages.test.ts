@@ -205,7 +205,7 @@ describe("what is refused", () => {
     ['messages[0].content[0].source: expected an object with a type, "base64" or "url"', says([{ type: "image" }])],
     [
       'messages[0].content[0].source.data: expected base64 after "base64,"',
-      says([{ type: "image", source: { type: "base64", data: "data:image/png;base64,xx" } }]),
+      says([{ type: "image", source: { type: "base64", data: "data:image/png;base64,x!" } }]),
     ],
     [
       'messages[1].role: expected "user" in the last message, got "assistant"; this server does not continue an answer',
