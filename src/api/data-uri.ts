@@ -25,6 +25,11 @@ export function decodeDataUri(uri: string, param: string, maxBytes: number): Uin
   return bytes;
 }
 
+/** A URL in place of the data, as some clients send it, stays what it is; base64 without its `data:` in front gets it. */
+export function toDataUri(data: string): string {
+  return /^\s*[a-z]+:/i.test(data) ? data : `data:;base64,${data}`;
+}
+
 /** Accepts both alphabets, missing padding, whitespace and percent escapes. */
 function decodeBase64(data: string, param: string): Uint8Array {
   let text = data;

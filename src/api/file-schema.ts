@@ -1,6 +1,7 @@
 // Parts of a message that are files: `file` as OpenAI spells it for chats, `input_file` for responses.
 
 import { z } from "zod";
+import { toDataUri } from "./data-uri.ts";
 import type { DocumentSource } from "./media-parts.ts";
 import { oneOf, optional, text } from "./schema-fields.ts";
 
@@ -30,16 +31,11 @@ export const inputFile = z
 export function toDocument(part: z.infer<typeof filePart> | z.infer<typeof inputFile>, path: string): DocumentSource {
   if (part.type === "file") {
     const { file_data: data, filename, detail } = part.file;
-    return { url: toUrl(data), title: filename, detail, param: `${path}.file.file_data` };
+    return { url: toDataUri(data), title: filename, detail, param: `${path}.file.file_data` };
   }
   const { file_data: data, file_url: url, filename, detail } = part;
   const source = { title: filename, detail };
   return data === undefined
     ? { ...source, url: url!, param: `${path}.file_url` }
-    : { ...source, url: toUrl(data), param: `${path}.file_data` };
-}
-
-/** Some clients send a URL in place of the data, or base64 without its `data:` in front. */
-function toUrl(data: string): string {
-  return /^\s*[a-z]+:/i.test(data) ? data : `data:;base64,${data}`;
+    : { ...source, url: toDataUri(data), param: `${path}.file_data` };
 }

@@ -37,15 +37,21 @@ export async function expandDocuments(chat: Chat, readPdf: ReadPdf | undefined, 
 
 async function expand(part: DocumentPart, readPdf: ReadPdf | undefined, pagesLeft: number, signal: AbortSignal) {
   const { bytes, title, context, param } = part;
-  const isPdf = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, pdfMarkWithin)).includes(pdfMark);
-  if (isPdf && !readPdf)
-    throw new RequestError(`${param}: PDFs are not taken here; leave them out`, { code: "unsupported_parameter", param });
-  const pages = isPdf ? await readPdf!(bytes, pagesLeft, param, signal) : [];
-  const pieces = isPdf ? pages.flatMap((text, page) => showPage(part, text, page, pages.length)) : [decodeText(bytes, param)];
+  const pages = isPdf(bytes) ? await readPages(part, readPdf, pagesLeft, signal) : undefined;
+  const pieces = pages ? pages.flatMap((text, page) => showPage(part, text, page, pages.length)) : [decodeText(bytes, param)];
   const parts = joinTexts(inTags("document", { title, context }, pieces)).map((piece): ShownPart =>
     typeof piece === "string" ? { type: "text", text: piece } : piece,
   );
-  return { parts, pageCount: pages.length };
+  return { parts, pageCount: pages?.length ?? 0 };
+}
+
+function isPdf(bytes: Uint8Array): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, pdfMarkWithin)).includes(pdfMark);
+}
+
+function readPages({ bytes, param }: DocumentPart, readPdf: ReadPdf | undefined, pagesLeft: number, signal: AbortSignal) {
+  if (readPdf) return readPdf(bytes, pagesLeft, param, signal);
+  throw new RequestError(`${param}: PDFs are not taken here; leave them out`, { code: "unsupported_parameter", param });
 }
 
 function showPage({ bytes, maxPixels, param }: DocumentPart, text: string, page: number, count: number): (string | ImagePart)[] {

@@ -5,9 +5,9 @@ import { EngineError, RequestError } from "../core/errors.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { WorkGate } from "../core/work-gate.ts";
-import type { PixelBudget } from "./pixel-budget.ts";
 import { unwrapResult, type ImageTask, type PdfTask, type TaskResult } from "./image-task.ts";
 import type { ImageRequest } from "./load-image.ts";
+import type { PixelBudget } from "./pixel-budget.ts";
 import type { RgbImage } from "./rgb-image.ts";
 
 /** Two pictures of one request at a time; more threads would take cores from the model when it runs on the CPU. */

@@ -6,6 +6,8 @@ import { problemOfResponse } from "../../web/chat/problem.ts";
 const respond = (status: number, error: object | string, headers: Record<string, string> = {}) =>
   problemOfResponse(new Response(typeof error === "string" ? error : JSON.stringify({ error }), { status, headers }));
 
+const ofDocument = (code?: string) => ({ message: "x", param: "messages[0].content[0].file.file_data", ...(code && { code }) });
+
 describe("by status and field", () => {
   test.each([
     [401, { message: "expected an API key, got none" }, "key", "This server wants an API key"],
@@ -15,32 +17,12 @@ describe("by status and field", () => {
     [413, { message: "too many bytes" }, "refused", "This is too large to send"],
     [400, { message: "x", param: "messages[0].content[1].image_url.url" }, "refused", "The picture was refused"],
     [400, { message: "x", param: "messages[0].content[1].video_url" }, "refused", "The video was refused"],
-    [400, { message: "x", param: "messages[0].content[0].file.file_data" }, "refused", "The document was refused"],
-    [
-      400,
-      { message: "x", param: "messages[0].content[0].file.file_data", code: "invalid_file" },
-      "refused",
-      "The document cannot be opened",
-    ],
-    [
-      400,
-      { message: "x", param: "messages[0].content[0].file.file_data", code: "unsupported_file" },
-      "refused",
-      "The document is no PDF and no text",
-    ],
-    [400, { message: "x", param: "messages[0].content[0].file.file_data", code: "file_too_large" }, "refused", "The document is too large"],
-    [
-      400,
-      { message: "x", param: "messages[2].content[0].file.file_data", code: "too_many_pages" },
-      "refused",
-      "The documents have too many pages",
-    ],
-    [
-      400,
-      { message: "x", param: "messages[2].content[0].file.file_data", code: "too_many_documents" },
-      "refused",
-      "These are too many documents",
-    ],
+    [400, ofDocument(), "refused", "The document was refused"],
+    [400, ofDocument("invalid_file"), "refused", "The document cannot be opened"],
+    [400, ofDocument("unsupported_file"), "refused", "The document is no PDF and no text"],
+    [400, ofDocument("file_too_large"), "refused", "The document is too large"],
+    [400, ofDocument("too_many_pages"), "refused", "The documents have too many pages"],
+    [400, ofDocument("too_many_documents"), "refused", "These are too many documents"],
     [400, { message: "x", param: "response_format.json_schema" }, "refused", "The JSON schema was refused"],
     [400, { message: "x", param: "tools[0].function" }, "refused", "The tools were refused"],
     [400, { message: "x", param: "messages", code: "context_length_exceeded" }, "refused", "This is too long for the model"],

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { inTags, joinTexts } from "../../chat/in-tags.ts";
 import { maxConversationItems } from "../../chat/json-bounds.ts";
 import type { ContentPart } from "../../core/chat.ts";
+import { toDataUri } from "../data-uri.ts";
 import type { MediaParts } from "../media-parts.ts";
 import { optional, text, textOrArray } from "../schema-fields.ts";
 
@@ -90,11 +91,6 @@ function toPieces(block: ContentBlock, path: string, media: MediaParts): readonl
 function toImagePart({ source }: ImageBlock, path: string, media: MediaParts): Promise<ContentPart> {
   if (source.type === "url") return media.image({ url: source.url, param: `${path}.source.url` });
   return media.image({ url: toDataUri(source.data), param: `${path}.source.data` });
-}
-
-/** Some clients send the data URI that other APIs want. */
-function toDataUri(data: string): string {
-  return /^\s*data:/i.test(data) ? data : `data:;base64,${data}`;
 }
 
 /** A text is a block of text. */
