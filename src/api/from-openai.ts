@@ -3,6 +3,7 @@
 import { randomInt } from "node:crypto";
 import type { Chat, ChatMessage, ContentPart, GenerationOptions } from "../core/chat.ts";
 import type { GenerationDefaults } from "./app-options.ts";
+import { goOnWithLast } from "./begun-answer.ts";
 import { toDocument } from "./file-schema.ts";
 import type { MediaParts } from "./media-parts.ts";
 import type { ChatRequest, RequestMessage } from "./openai-schema.ts";
@@ -21,11 +22,18 @@ export async function toChat(
   media: MediaParts,
 ): Promise<Chat> {
   const toolUse = toToolUse(request);
-  return {
+  const chat: Chat = {
     messages: await Promise.all(request.messages.map((message, index) => toChatMessage(message, `messages[${index}]`, media))),
     thinking: (wantsThinking(request) ?? defaultThinking) && thinkingBudget(request) !== 0,
     ...(toolUse && { toolUse }),
   };
+  return goesOn(request) ? goOnWithLast(chat, `messages[${request.messages.length - 1}]`) : chat;
+}
+
+/** By vLLM's switch, or a mark at the last message. */
+function goesOn({ messages, continue_final_message: isAsked }: AnswerFields & Pick<ChatRequest, "messages">): boolean {
+  const last = messages.at(-1);
+  return isAsked || (last?.role === "assistant" && (last.prefix || last.partial)) || false;
 }
 
 async function toChatMessage(message: RequestMessage, path: string, media: MediaParts): Promise<ChatMessage> {

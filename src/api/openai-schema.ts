@@ -44,6 +44,8 @@ const message = z.discriminatedUnion(
         z.array(toolCall, "an array of tool calls").max(maxConversationItems, `at most ${maxConversationItems} tool calls`),
         "Calls that the model made, as it made them.",
       ),
+      prefix: optional(flag, "In the last message: as `continue_final_message`, in DeepSeek's and Mistral's words."),
+      partial: optional(flag, "The same in Qwen's and Kimi's."),
     }),
     z.object({
       role: z.literal("tool"),
@@ -74,6 +76,11 @@ export const chatRequest = z.object({
   top_logprobs: optional(integer(0, maxTopLogprobs), "So many of the likeliest tokens in each place; only beside `logprobs`."),
   ...toolFields,
   ...formatFields,
+  continue_final_message: optional(
+    flag,
+    "The last message is the assistant's, and the model goes on with it: with its `reasoning_content` where it has no content, else with its content. The answer is the rest.",
+  ),
+  add_generation_prompt: optional(flag, "The opposite of `continue_final_message`, which vLLM wants beside it."),
   enable_thinking: optional(flag, "Whether the model thinks first; by default as the server was started."),
   reasoning_max_tokens: optional(integer(0), "Tokens of thinking, after which the answer begins; 0: no thinking."),
   thinking_token_budget: optional(integer(0), "vLLM's name of `reasoning_max_tokens`."),
@@ -112,6 +119,11 @@ export function parseChatRequest(body: object): ChatRequest {
       code: "invalid_value",
       param: "max_tokens",
     });
+  }
+  const { add_generation_prompt: addsPrompt, continue_final_message: goesOn = false } = parsed.data;
+  if (addsPrompt !== undefined && addsPrompt === goesOn) {
+    const message = `add_generation_prompt: expected ${!goesOn} or nothing beside "continue_final_message": ${goesOn}, got ${addsPrompt}`;
+    throw new RequestError(message, { code: "invalid_value", param: "add_generation_prompt" });
   }
   refuseStreamedPrompt(parsed.data);
   refuseTooFewTokens(minTokens, maxCompletionTokens ?? maxTokens, "max_completion_tokens");

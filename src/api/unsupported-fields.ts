@@ -44,8 +44,6 @@ const chatRules: Rules = {
   web_search_options: rule("nothing", leaveOut),
   moderation: rule("nothing", "have the texts moderated elsewhere"),
   prompt_token_ids: rule("nothing", "send messages"),
-  add_generation_prompt: rule("true", leaveOut, z.literal(true)),
-  continue_final_message: rule("false", "ask for the continuation in a user message", z.literal(false)),
   chat_template: rule("nothing", "the checkpoint's own template is used; chat_template_kwargs sets its variables"),
   documents: rule("none", "put their texts into a message", emptyList),
 };

@@ -19,7 +19,7 @@ import { OutputParser } from "./output-parser.ts";
 import { saltPictures } from "./salt-pictures.ts";
 import { severalAnswers, severalPrompts } from "./several-answers.ts";
 import { spellLogprobs } from "./spell-logprobs.ts";
-import { loadTemplate } from "./template.ts";
+import { loadTemplate, thinkingEnd } from "./template.ts";
 import { createTokenCodec, type TokenCodec } from "./token-codec.ts";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
 
@@ -70,8 +70,13 @@ export type ChatService = {
   readonly tokens: TokenCodec;
 };
 
-/** What is answered, and how the answer is read: `isPlain` for neither thinking nor calls. */
-type Question = { readonly prompt: EncodedPrompt; readonly toolUse: ToolUse | undefined; readonly isPlain: boolean };
+/** What is answered, and how the answer is read: `isPlain` for neither thinking nor calls; `isBegun` when the prompt has its beginning. */
+type Question = {
+  readonly prompt: EncodedPrompt;
+  readonly toolUse?: ToolUse | undefined;
+  readonly isPlain?: boolean;
+  readonly isBegun?: boolean;
+};
 
 /** Reads tokenizer and template once. Throws UserError when the folder lacks them or they are of an unsupported kind. */
 export function createChatService(deps: ChatServiceDeps): ChatService {
@@ -107,8 +112,7 @@ class LoadedChatService implements ChatService {
     const turnEndId = tokenizer.controlTokenId("<|end_of_sentence|>");
     this.#endTokenIds = [...new Set([...config.tokens.eos, ...(turnEndId === undefined ? [] : [turnEndId])])];
     const thinkEndId = tokenizer.controlTokenId("</think>");
-    // As templates write it (model spec, 6.2 and 6.3).
-    this.#thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, closingIds: tokenizer.encodeTemplate("\n</think>\n\n") };
+    this.#thinkingEnd = thinkEndId === undefined ? undefined : { id: thinkEndId, closingIds: tokenizer.encodeTemplate(thinkingEnd) };
   }
 
   complete(...[chat, options, signal, onEvent]: Parameters<ChatService["complete"]>): AsyncIterable<ChatEvent> {
@@ -132,9 +136,10 @@ class LoadedChatService implements ChatService {
 
   async *#complete(...[chat, options, signal, onEvent]: Parameters<ChatService["complete"]>): AsyncGenerator<ChatEvent, void> {
     refuseUnknownBias(options, this.#tokenizer);
+    if (chat.begun && options.format) throw formOfBegun();
     const prompt = saltPictures(await this.#encode(chat, signal), options.cacheSalt);
     refuseManyScores([prompt], options.promptLogprobCount, "messages");
-    yield* this.#answer({ prompt, toolUse: chat.toolUse, isPlain: false }, options, signal, onEvent);
+    yield* this.#answer({ prompt, toolUse: chat.toolUse, isBegun: chat.begun !== undefined }, options, signal, onEvent);
   }
 
   async *#completeTexts(...[texts, options, signal, onEvent]: Parameters<ChatService["completeTexts"]>): AsyncGenerator<ChatEvent, void> {
@@ -149,7 +154,7 @@ class LoadedChatService implements ChatService {
     const { choiceCount = 1 } = options;
     const start = (index: number, either: AbortSignal) => {
       const onOwnEvent: OnEvent | undefined = onEvent && ((event, choice) => onEvent(event, index * choiceCount + choice));
-      return this.#answer({ prompt: prompts[index]!, toolUse: undefined, isPlain: true }, options, either, onOwnEvent);
+      return this.#answer({ prompt: prompts[index]!, isPlain: true }, options, either, onOwnEvent);
     };
     yield* severalPrompts(prompts.length, choiceCount, start, signal);
   }
@@ -161,7 +166,7 @@ class LoadedChatService implements ChatService {
   }
 
   async *#answerOnce(
-    { prompt, toolUse, isPlain }: Question,
+    { prompt, toolUse, isPlain, isBegun }: Question,
     choice: number,
     options: GenerationOptions,
     signal: AbortSignal,
@@ -176,6 +181,7 @@ class LoadedChatService implements ChatService {
       spellsSpecials,
       toolUse,
       isPlain,
+      isBegun,
     });
     const followsThinking = output.isThinking && this.#thinkingEnd !== undefined;
     // Before anything runs: a form that cannot be had is refused.
@@ -203,6 +209,13 @@ class LoadedChatService implements ChatService {
     this.#grammar ??= startGrammar(readVocabulary(this.#tokenizer, vocabSize, this.#endTokenIds, Object.values(toolCallTokens)));
     return this.#grammar.open(constraint, signal);
   }
+}
+
+/** The form would be that of the rest alone. */
+function formOfBegun(): RequestError {
+  const message =
+    "messages: expected no beginning of an answer that is to have a form; ask in a user message, or leave out the form or tool_choice";
+  return new RequestError(message, { code: "unsupported_parameter", param: "messages" });
 }
 
 /** Each is an object here, and a line of the answer. */

@@ -19,7 +19,9 @@ type OutputOptions = {
   /** Absent: nothing in the answer is a call. */
   readonly toolUse?: ToolUse | undefined;
   /** Nothing is thinking: the answer is a text, whatever tokens it has. */
-  readonly isPlain?: boolean;
+  readonly isPlain?: boolean | undefined;
+  /** The prompt ends within the answer. */
+  readonly isBegun?: boolean | undefined;
 };
 
 export class OutputParser {
@@ -37,7 +39,7 @@ export class OutputParser {
     const markers = { open: markerId("<think>"), close: markerId("</think>") };
     this.#options = options;
     this.#detokenizer = new Detokenizer(tokenizer, options.spellsSpecials);
-    this.#reasoning = new ReasoningParser(markers, options.promptTokenIds);
+    this.#reasoning = new ReasoningParser(markers, options.promptTokenIds, options.isBegun);
     this.#calls = toolUse && new ToolCallParser(offeredNames(toolUse), maxCalls(toolUse));
     this.#openCallId = tokenizer.controlTokenId(toolCallTokens.begin);
     this.#closeCallId = tokenizer.controlTokenId(toolCallTokens.end);

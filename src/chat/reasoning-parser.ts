@@ -21,14 +21,17 @@ export class ReasoningParser {
   /** Newlines within thinking: those before </think> are not shown. */
   readonly #newlines = new HeldNewlines();
 
-  /** The prompt decides where an answer begins: inside its thinking when the last of the two tokens there is <think>. */
-  constructor(tokens: ReasoningTokens, promptTokenIds: Int32Array) {
+  /**
+   * The prompt decides where an answer begins: inside its thinking when the last of the two tokens there is <think>. `isBegun`: what comes is not its
+   * front.
+   */
+  constructor(tokens: ReasoningTokens, promptTokenIds: Int32Array, isBegun = false) {
     this.#tokens = tokens;
     const { open, close } = tokens;
     const lastOpen = open === undefined ? -1 : promptTokenIds.lastIndexOf(open);
     const lastClose = close === undefined ? -1 : promptTokenIds.lastIndexOf(close);
-    this.#phase = lastOpen > lastClose ? "reasoning" : "start";
-    this.#isTrimming = this.#phase === "reasoning";
+    this.#phase = lastOpen > lastClose ? "reasoning" : isBegun ? "content" : "start";
+    this.#isTrimming = this.#phase === "reasoning" && !isBegun;
   }
 
   /** Tokens between <think> and </think>, these two not counted. */

@@ -1,7 +1,7 @@
 // A Jinja chat template: conversation → prompt segments that keep the template's words apart from the client's.
 
 import { Template } from "@huggingface/jinja";
-import type { ImagePart, ShownChat, ShownMessage, ShownPart, ToolCall, VideoPart } from "../core/chat.ts";
+import type { BegunAnswer, ImagePart, ShownChat, ShownMessage, ShownPart, ToolCall, VideoPart } from "../core/chat.ts";
 import { RequestError, UserError } from "../core/errors.ts";
 import { MarkedTexts, type PromptSegment } from "./marked-texts.ts";
 import { readTemplateSource, type TemplateSource } from "./template-source.ts";
@@ -37,7 +37,7 @@ export class ChatTemplate {
   }
 
   /**
-   * The prompt of a conversation, up to where the answer begins. Throws RequestError when the template has no place for something in
+   * The prompt of a conversation, up to where the model goes on. Throws RequestError when the template has no place for something in
    * it.
    */
   render(chat: ShownChat): PromptSegment[] {
@@ -62,7 +62,7 @@ export class ChatTemplate {
       const message = `the chat template of this model has places for ${shown} of the ${wanted} ${type}s; send them in user messages`;
       throw new RequestError(message, { code: "invalid_messages", param: "messages" });
     }
-    return segments;
+    return chat.begun ? [...segments, ...goOn(chat.begun, rendered)] : segments;
   }
 
   #toTemplateMessage(message: ShownMessage, texts: MarkedTexts, param: string): TemplateMessage {
@@ -119,6 +119,22 @@ export class ChatTemplate {
       options: { thinking_mode: thinking ? "open" : "close" }, // the switch of ERNIE-4.5-VL-Thinking (model spec, 6.3)
     });
   }
+}
+
+/** As templates write it (model spec, 6.2 and 6.3). */
+export const thinkingEnd = "\n</think>\n\n";
+
+/** What the model would have written behind the prompt. */
+function goOn({ reasoning, text }: BegunAnswer, prompt: string): PromptSegment[] {
+  const segments: PromptSegment[] = [];
+  if (reasoning !== undefined) {
+    const opening = /<think>(\n*)$/.exec(prompt);
+    if (!opening) throw noPlace("the thinking of an answer that is to go on", "messages");
+    if (opening[1] === "") segments.push({ type: "control", text: "\n" });
+    segments.push({ type: "text", text: text === undefined ? reasoning : reasoning.replace(/\n+$/, "") });
+    if (text !== undefined) segments.push({ type: "control", text: thinkingEnd });
+  }
+  return text === undefined ? segments : [...segments, { type: "text", text }];
 }
 
 function noPlace(what: string, param: string): RequestError {

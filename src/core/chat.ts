@@ -107,9 +107,14 @@ export type ToolUse = {
   readonly allowsParallelCalls: boolean;
 };
 
+/** How an answer begins, in the client's words: with `text`, its thinking is over. */
+export type BegunAnswer = { readonly reasoning?: string; readonly text?: string };
+
 export type Chat<Part = ContentPart> = {
   readonly messages: readonly ChatMessage<Part>[];
   readonly thinking: boolean;
+  /** The model goes on with it, and writes the rest only. One with `reasoning` needs `thinking`, one without must not have it. */
+  readonly begun?: BegunAnswer;
   /** Absent: the model is told of no tools, and nothing it writes is a call. */
   readonly toolUse?: ToolUse;
 };

@@ -56,6 +56,46 @@ describe("messages", () => {
     expect(chat.messages[0]).toEqual({ role: "assistant", content: [{ type: "text", text: "A." }], reasoning });
   });
 
+  test.each([
+    [{ content: "So" }, { begun: { text: "So" }, thinking: false }],
+    [{ content: [{ type: "text", text: "<think>\nHm.\n</think>\n\nSo" }] }, { begun: { reasoning: "Hm.\n", text: "So" }, thinking: true }],
+    [{ content: "<think>\nHm" }, { begun: { reasoning: "Hm" }, thinking: true }],
+    [
+      { content: null, reasoning_content: "Hm" },
+      { begun: { reasoning: "Hm" }, thinking: true },
+    ],
+    [
+      { content: "So <think>", reasoning: "Hm" },
+      { begun: { reasoning: "Hm", text: "So <think>" }, thinking: true },
+    ],
+    [{ content: "" }, { begun: undefined, thinking: true }],
+  ])("an answer is begun by the last message: %o", async (fields, expected) => {
+    const ask = { role: "user", content: "Hi" };
+    const last = { role: "assistant", ...fields };
+    const spellings = [
+      { messages: [ask, last], continue_final_message: true },
+      { messages: [ask, { ...last, prefix: true }] },
+      { messages: [ask, { ...last, partial: true }] },
+    ];
+    for (const spelling of spellings) {
+      const chat = await chatOf({ enable_thinking: true, ...spelling });
+      expect(chat.messages).toEqual([{ role: "user", content: [{ type: "text", text: "Hi" }] }]);
+      expect({ begun: undefined, ...chat }).toMatchObject(expected);
+    }
+  });
+
+  test.each([
+    ['expected a last message of the assistant, got one of role "user"', { role: "user", content: "So" }],
+    [
+      "expected no calls in it",
+      { role: "assistant", tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: "{}" } }] },
+    ],
+    ["expected texts only in it", { role: "assistant", content: [{ type: "image_url", image_url: { url: png } }] }],
+  ])("no answer can be begun so: %s", async (problem, last) => {
+    const asked = chatOf({ messages: [{ role: "user", content: "Hi" }, last], continue_final_message: true });
+    await expect(asked).rejects.toThrow(`messages[1]: to go on with an answer, ${problem}`);
+  });
+
   test("what an answer refused comes back as its text, and a tool's result may be empty", async () => {
     const chat = await chatOf({
       messages: [

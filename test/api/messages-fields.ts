@@ -35,7 +35,7 @@ export const requestFields = {
   messages: {
     does: "effective",
     values: "at least one; see below",
-    note: "the last must not be the assistant's: this server does not continue an answer",
+    note: "where the last is the assistant's, the model goes on with it ([how](api.md#going-on-with-an-answer))",
     sent: asks({ type: "text", text: "Ho" }),
     effect: { chat: { messages: [{ role: "user", content: [{ type: "text", text: "Ho" }] }] } },
     proof: [e2e, "a sample gets the reference's answer: $skill, thinking: $thinking"],

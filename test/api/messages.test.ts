@@ -42,6 +42,24 @@ describe("what a request means", () => {
     ]);
   });
 
+  test.each<[string, unknown, object]>([
+    ["a text", "So", { begun: { text: "So" }, thinking: false }],
+    ["nothing yet", [], { begun: undefined, thinking: true }],
+    [
+      "a thought and a text",
+      [
+        { type: "thinking", thinking: "Hm.", signature: "" },
+        { type: "text", text: "So" },
+      ],
+      { begun: { reasoning: "Hm.", text: "So" }, thinking: true },
+    ],
+  ])("a last message of the assistant is the beginning of the answer: %s", async (_, content, expected) => {
+    const { calls } = await ask(says("Hi", { enable_thinking: true, messages: [...says("Hi").messages, { role: "assistant", content }] }));
+
+    expect(calls[0]?.chat.messages).toEqual([{ role: "user", content: [{ type: "text", text: "Hi" }] }]);
+    expect({ begun: undefined, ...calls[0]?.chat }).toMatchObject(expected);
+  });
+
   test.each<[string, unknown, string[]]>([
     ["a line for the books", "x-anthropic-billing-header: a=1; cch=2;\nYou are.", ["You are."]],
     [
@@ -208,8 +226,11 @@ describe("what is refused", () => {
       says([{ type: "image", source: { type: "base64", data: "data:image/png;base64,x!" } }]),
     ],
     [
-      'messages[1].role: expected "user" in the last message, got "assistant"; this server does not continue an answer',
-      says("Hi", { messages: [...says("Hi").messages, { role: "assistant", content: "So" }] }),
+      "messages[1]: to go on with an answer, expected no calls in it; send their results instead",
+      says("Hi", {
+        system: "Be brief.",
+        messages: [...says("Hi").messages, { role: "assistant", content: [{ type: "tool_use", id: "1", name: "f", input: {} }] }],
+      }),
     ],
     [
       'tools[0].type: expected "custom", a tool that the client describes and runs, got "bash_20250124"',

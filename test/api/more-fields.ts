@@ -10,7 +10,7 @@ const shows = (image: object) => ({ messages: [{ role: "user", content: [{ type:
 export const otherFields = {
   add_generation_prompt: {
     does: "refused",
-    values: "true",
+    values: "true; beside continue_final_message, false",
     sent: { add_generation_prompt: false },
     accepted: { add_generation_prompt: true },
   },
@@ -35,10 +35,12 @@ export const otherFields = {
     proof: [fields, "is switched on by %o"],
   },
   continue_final_message: {
-    does: "refused",
-    values: "false",
-    sent: { continue_final_message: true },
-    accepted: { continue_final_message: false },
+    does: "effective",
+    values: "true, false",
+    note: "the model goes on with the last message, which is the assistant's; its `prefix` or `partial` says the same ([how](api.md#going-on-with-an-answer))",
+    sent: { ...says({ role: "assistant", content: "So" }), continue_final_message: true, add_generation_prompt: false },
+    effect: { chat: { messages: [{ role: "user" }], begun: { text: "So" } } },
+    proof: [fields, "of an answer begun anywhere, the rest comes"],
   },
   documents: { does: "refused", values: "none", sent: { documents: [{ text: "a" }] }, accepted: { documents: [] } },
   echo: { does: "refused", values: "false", sent: { echo: true }, accepted: { echo: false } },

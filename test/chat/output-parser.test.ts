@@ -99,6 +99,20 @@ describe("OutputParser", () => {
     expect(answer.reasoningTokenCount).toBe(tokenizer.encodeText("abc").length);
   });
 
+  test("of an answer that the prompt begins, the first newlines are within it, and <think> opens nothing", () => {
+    const show = (promptTokenIds: number[], script: Script) => {
+      const options = { promptTokenIds: Int32Array.from(promptTokenIds), stopStrings: [], endTokenIds: [end], isBegun: true };
+      const output = new OutputParser(tokenizer, options);
+      return merged([...toTokens(script).flatMap((id) => output.push(id)), ...output.flush()]);
+    };
+
+    expect(show([...thinkingPrompt, ...tokenizer.encodeText("a")], ["\nb\n", endThink, "\nc", end])).toEqual([
+      { type: "reasoning", text: "\nb" },
+      { type: "content", text: "c" },
+    ]);
+    expect(show([...plainPrompt, ...tokenizer.encodeText("a")], [think, "\nb", end])).toEqual([{ type: "content", text: "\nb" }]);
+  });
+
   test("streams all thinking but newlines at once", () => {
     const output = makeParser(thinkingPrompt);
     const shown = toTokens(["a \n", "b"]).map((id) =>

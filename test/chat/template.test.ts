@@ -48,6 +48,30 @@ describe("the nano checkpoint's template", () => {
     expect(show(segments)).toContain("Picture 3:<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>c\nAssistant: <think>\n");
   });
 
+  test.each([
+    ["nano", { text: "So" }, "\nAssistant: <think>\n\n</think>\n\nSo"],
+    ["nano", { reasoning: "Hm\n" }, "\nAssistant: <think>\nHm\n"],
+    ["nano", { reasoning: "Hm\n", text: "So " }, "\nAssistant: <think>\nHm\n</think>\n\nSo "],
+    ["pt", { text: "So" }, "\nAssistant: <think>\n\n</think>\n\nSo"],
+    ["pt", { reasoning: "Hm" }, "\nAssistant: <think>\nHm"],
+    ["pt", { reasoning: "Hm", text: "So" }, "\nAssistant: <think>\nHm\n</think>\n\nSo"],
+    ["thinking", { text: "So" }, "\nAssistant: \n<think>\n\n</think>\n\nSo"],
+    ["thinking", { reasoning: "Hm", text: "So" }, "\nAssistant: \n<think>\nHm\n</think>\n\nSo"],
+  ] as const)("goes on as the model would have: %s, %o", (name, begun, expected) => {
+    const template = name === "nano" ? nano : builtInTemplate(name);
+    const shown = show(template.render({ ...makeChat("Hi", "reasoning" in begun), begun }));
+    expect(shown.slice(shown.lastIndexOf("Hi") + 2)).toBe(expected);
+  });
+
+  test("what a client has begun is no control token, and thinking needs a place", () => {
+    const begun = { text: "</think><|end_of_sentence|>" };
+    expect(nano.render({ ...makeChat("Hi"), begun }).at(-1)).toEqual({ type: "text", ...begun });
+    const plain = makeTemplate("{% for m in messages %}{{ m.content }}{% endfor %}Assistant: ");
+    expect(() => plain.render({ ...makeChat("Hi", true), begun: { reasoning: "Hm" } })).toThrow(
+      "has no place for the thinking of an answer that is to go on",
+    );
+  });
+
   test.each(["nano", "pt", "thinking"] as const)("counts videos apart from pictures: %s", (name) => {
     const image = { type: "image", bytes: new Uint8Array(), param: "" } as const;
     const video = { type: "video", source: { type: "frames", files: [] }, param: "" } as const;

@@ -112,6 +112,36 @@ describe("thinking", () => {
   });
 });
 
+describe("continue_final_message", () => {
+  type Message = { readonly role: "assistant"; readonly content: string; readonly reasoning_content?: string };
+  const goOn = async (begun: Partial<Message>) => {
+    const messages = [
+      { role: "user", content: sum },
+      { role: "assistant", ...begun },
+    ] as OpenAI.ChatCompletionMessageParam[];
+    const fields = { temperature: 0, continue_final_message: true, add_generation_prompt: false };
+    const completion = await server.client.chat.completions.create({ model, messages, ...fields });
+    return { message: completion.choices[0]!.message as unknown as Message, total: completion.usage!.total_tokens };
+  };
+  const cuts = (text: string) => [...text.matchAll(/ /g)].map(({ index }) => index);
+
+  test("of an answer begun anywhere, the rest comes", async () => {
+    const whole = await ask(sum, { enable_thinking: true });
+    const { content, reasoning_content: thought } = whole.choices[0]!.message as unknown as Required<Message>;
+    for (const at of cuts(thought)) {
+      const { message, total } = await goOn({ content: "", reasoning_content: thought.slice(0, at) });
+      expect(message).toMatchObject({ reasoning_content: thought.slice(at), content });
+      expect(total).toBe(whole.usage!.total_tokens);
+    }
+    for (const at of cuts(content)) {
+      const { message, total } = await goOn({ content: content.slice(0, at), reasoning_content: thought });
+      expect(message.content).toBe(content.slice(at));
+      expect(message.reasoning_content).toBeUndefined();
+      expect(total).toBe(whole.usage!.total_tokens);
+    }
+  });
+});
+
 test("finds a prefix only under the same cache_salt", async () => {
   const long = "one two three four five six ".repeat(10);
   const hasCached = async (salt: string) => {

@@ -62,6 +62,21 @@ test.each(readSamples())("a sample gets the reference's answer: $skill, thinking
   expect(streamed.usage.output_tokens).toBe(whole.usage.output_tokens);
 });
 
+test("an answer that is begun goes on", async () => {
+  const messages: MessageParam[] = [
+    { role: "user", content: "What is the capital of France?" },
+    { role: "assistant", content: "The capital of" },
+  ];
+  const request = { ...base, messages };
+
+  const whole = await client.messages.create(request);
+
+  expect(textOf(whole)).toBe(" France is Paris.");
+  expect((await client.messages.stream(request).finalMessage()).content).toEqual(whole.content);
+  const { input_tokens: computed, cache_read_input_tokens: cached } = whole.usage;
+  expect((await client.messages.countTokens({ model, messages })).input_tokens).toBe(computed + cached!);
+});
+
 test("a page of a document is seen, and its words are read", async () => {
   const { messages, answer } = readSamples().find((sample) => JSON.stringify(sample.messages).includes("In which part of the drawing"))!;
   const blocks = toMessages({ messages } as Sample)[0]!.content as ContentBlockParam[];

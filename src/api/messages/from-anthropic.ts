@@ -3,6 +3,7 @@
 import type { Chat, ChatMessage, ContentPart, GenerationOptions, ToolUse } from "../../core/chat.ts";
 import type { OutputFormat, TextFormat } from "../../core/structured-output.ts";
 import type { GenerationDefaults } from "../app-options.ts";
+import { goOnWithLast } from "../begun-answer.ts";
 import { toGenerationOptions, wantsThinking } from "../from-openai.ts";
 import type { MediaParts } from "../media-parts.ts";
 import { toolFormat } from "../output-format.ts";
@@ -15,11 +16,12 @@ export async function toChat(request: PromptRequest, defaultThinking: boolean, m
   const toolUse = toToolUse(request);
   const { system, messages, thinking, enable_thinking, chat_template_kwargs } = request;
   const turns = await Promise.all(messages.map((message, index) => toMessages(message, `messages[${index}]`, media)));
-  return {
+  const chat: Chat = {
     messages: [...(system === undefined ? [] : fromSystem(system)), ...turns.flat()],
     thinking: thinking ? thinking.type !== "disabled" : (wantsThinking({ enable_thinking, chat_template_kwargs }) ?? defaultThinking),
     ...(toolUse && { toolUse }),
   };
+  return messages.at(-1)!.role === "assistant" ? goOnWithLast(chat, `messages[${messages.length - 1}]`) : chat;
 }
 
 async function toMessages(message: RequestMessage, path: string, media: MediaParts): Promise<ChatMessage[]> {

@@ -61,7 +61,9 @@ const promptFields = {
     .array(message, "an array of messages")
     .min(1, "at least one message")
     .max(maxConversationItems, `at most ${maxConversationItems} messages`)
-    .describe("The conversation so far, oldest first; the last message is not the assistant's."),
+    .describe(
+      "The conversation so far, oldest first. Where the last message is the assistant's, the model goes on with it, and the answer is the rest.",
+    ),
   ...toolFields,
   thinking: optional(
     z.discriminatedUnion(
@@ -124,13 +126,7 @@ function parse<T extends PromptRequest>(schema: z.ZodType<T>, body: object): T {
   refuseUnsupportedFields(body);
   const parsed = schema.safeParse(body);
   if (!parsed.success) throw schemaError(parsed.error, body);
-  const { messages } = parsed.data;
-  if (messages.at(-1)!.role !== "assistant") return parsed.data;
-  const param = `messages[${messages.length - 1}].role`;
-  throw new RequestError(`${param}: expected "user" in the last message, got "assistant"; this server does not continue an answer`, {
-    code: "unsupported_parameter",
-    param,
-  });
+  return parsed.data;
 }
 
 /** To ignore these would be to answer something else. By the code of `thread`, clients know that they can go on with whole conversations. */
