@@ -11,8 +11,9 @@ import { kvPageTokens } from "../model/kv-memory.ts";
 import { canReserveHost, hostUnitBytes } from "../runtime/host-reservation.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { ComputeDevice } from "./choose-device.ts";
-import { cudaReserveBytes, defaultGpuSequences, defaultSequences, planWorkspace, weightsByKind, type Workspace } from "./memory-report.ts";
-import type { MemoryWishes } from "./memory-wishes.ts";
+import { weightsByKind } from "./memory-report.ts";
+import { defaultGpuSequences, defaultSequences, type MemoryWishes } from "./memory-wishes.ts";
+import { cudaReserveBytes, planWorkspace, type Workspace } from "./workspace.ts";
 
 export type PlannedModel = { readonly config: ModelConfig; readonly settings: ConversionSettings };
 

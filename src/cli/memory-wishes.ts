@@ -1,7 +1,5 @@
 // What an operator may ask of memory; loads nothing, so that --help is quick.
 
-import { defaultPrefillChunk } from "./memory-report.ts";
-
 export type MemoryWishes = {
   readonly kvCacheType: KvCacheType;
   /** Share of a GPU's memory that may be in use, that of other processes included. */
@@ -20,5 +18,9 @@ export const defaultMemoryWishes: MemoryWishes = {
   gpuMemoryUtilization: 0.9,
   maxModelLength: undefined,
   maxSequences: undefined,
-  prefillChunkTokens: defaultPrefillChunk,
+  prefillChunkTokens: 512,
 };
+
+/** Sequences that are computed at the same time, unless told otherwise; on a GPU where they share the KV cache's memory. */
+export const defaultSequences = 16;
+export const defaultGpuSequences = 32;

@@ -16,10 +16,11 @@ import { canCompute } from "./choose-device.ts";
 import { bad, find, type Finding } from "./finding.ts";
 import { describeMemory } from "./memory-plan.ts";
 import { defaultMemoryWishes } from "./memory-wishes.ts";
-import { activeParameters, capacityTable, dataBytes, memoryTable, parametersByPart, totalOf, workspaceBytes } from "./memory-report.ts";
+import { activeParameters, capacityTable, dataBytes, memoryTable, parametersByPart, totalOf } from "./memory-report.ts";
 import { planStart, type StartWishes } from "./plan-start.ts";
 import { chooseSettings } from "./prepare-model.ts";
 import { formatCount } from "./table.ts";
+import { workspaceBytes } from "./workspace.ts";
 
 export type ModelReport = {
   readonly findings: readonly Finding[];
