@@ -136,13 +136,10 @@ export function readManifest(folder: string): Manifest {
 
 const readBytes = 4 * 2 ** 20;
 
-async function readHash(path: string, onRead: (byteCount: number) => void): Promise<string> {
+async function readHash(path: string): Promise<string> {
   const hash = createHash("sha256");
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: readBytes }) as AsyncIterable<Buffer>) {
-      hash.update(chunk);
-      onRead(chunk.length);
-    }
+    for await (const chunk of createReadStream(path, { highWaterMark: readBytes }) as AsyncIterable<Buffer>) hash.update(chunk);
   } catch (error) {
     throw new UserError(`cannot read ${path}: ${systemReason(error)}`, { cause: error });
   }
@@ -150,16 +147,10 @@ async function readHash(path: string, onRead: (byteCount: number) => void): Prom
 }
 
 /** Reads every file and compares it with the manifest's SHA-256. Throws a UserError at the first that differs. */
-export async function verifyFiles(
-  folder: string,
-  { files }: Manifest,
-  onProgress: (doneBytes: number, totalBytes: number) => void = () => {},
-): Promise<void> {
-  const totalBytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
-  let doneBytes = 0;
+export async function verifyFiles(folder: string, { files }: Manifest): Promise<void> {
   for (const [name, { sha256 }] of Object.entries(files)) {
     const path = join(folder, name);
-    const got = await readHash(path, (readByteCount) => onProgress((doneBytes += readByteCount), totalBytes));
+    const got = await readHash(path);
     if (got !== sha256) throw new UserError(`${path}: expected SHA-256 ${sha256}, got ${got}; copy the folder again or convert again`);
   }
 }

@@ -1,8 +1,8 @@
 // The config.json that Baidu publishes: text keys at the top level, `vision_config` inside, pairs [text, vision] for the two expert banks.
 
 import { z } from "zod";
-import { decoderKeys, experts, layers, mropeSection, width, type ModelSizes } from "./model-sizes.ts";
-import { absent, count, only, positive, readJson, rejectValue } from "./read-json.ts";
+import { decoderKeys, experts, layers, mropeSection, noQuantization, width, type ModelSizes } from "./model-sizes.ts";
+import { count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
 
 const layerIndex = z.int("a layer number").min(-1, "a layer number");
@@ -24,7 +24,7 @@ const hubConfig = z.object({
     .object({ type: only("default"), rope_type: only("default"), mrope_section: mropeSection.optional() }, "no rope scaling")
     .nullish(),
   freq_allocation: count.nullish(),
-  quantization_config: absent("no quantization (only unquantized checkpoints can be converted)"),
+  quantization_config: noQuantization,
   mm_vocab_size: only(0),
   moe_num_experts: pair(experts, "an expert count, or one for each of [text, vision]"),
   moe_layer_start_index: pair(layerIndex, "a layer number, or one for each of [text, vision]"),

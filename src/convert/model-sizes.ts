@@ -36,6 +36,9 @@ export const decoderKeys = {
   moe_norm_min: positive.default(1e-12),
 };
 
+/** A key that must be absent or null. */
+export const noQuantization = z.null("no quantization (only unquantized checkpoints can be converted)").optional();
+
 /** What attention, routing and the vision tower take for granted. `prefix` leads to the text keys. */
 export function checkSizes(path: string, { text, moe, vision }: ModelSizes, prefix: string): void {
   const { queryHeadCount, kvHeadCount, headDim } = text;

@@ -1,8 +1,8 @@
 // The config.json that transformers v5 writes: `text_config` and `vision_config` inside, one expert count for both banks.
 
 import { z } from "zod";
-import { decoderKeys, experts, layers, mropeSection, width, type ModelSizes } from "./model-sizes.ts";
-import { absent, count, only, positive, readJson, rejectValue } from "./read-json.ts";
+import { decoderKeys, experts, layers, mropeSection, noQuantization, width, type ModelSizes } from "./model-sizes.ts";
+import { count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
 
 const textConfig = z.object({
@@ -32,7 +32,7 @@ const nativeConfig = z.object({
   text_config: textConfig,
   vision_config: visionConfig,
   tie_word_embeddings: z.boolean().nullish(),
-  quantization_config: absent("no quantization (only unquantized checkpoints can be converted)"),
+  quantization_config: noQuantization,
   ...declaredTokens,
 });
 

@@ -59,11 +59,6 @@ export function only<const Value extends string | number | boolean>(value: Value
   return z.literal(value, `${JSON.stringify(value)}, the only supported value`).nullish();
 }
 
-/** A key that must be absent or null. */
-export function absent(expectation: string) {
-  return z.null(expectation).optional();
-}
-
 function valueAt(value: unknown, keys: readonly PropertyKey[]): unknown {
   return keys.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | null | undefined)?.[key], value);
 }

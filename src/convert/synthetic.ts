@@ -19,7 +19,7 @@ export function openSynthetic(name: string): SyntheticCheckpoint {
 }
 
 /** Reads like a Checkpoint in the hub's layout. */
-export class SyntheticCheckpoint {
+class SyntheticCheckpoint {
   readonly config: ModelConfig;
   readonly layout = "hub";
   readonly notes: readonly string[];

@@ -77,20 +77,15 @@ describe("a folder that cannot be served is refused with one line:", () => {
 });
 
 describe("verification", () => {
-  test("reads every byte of an intact folder", async () => {
+  test("passes an intact folder", async () => {
     const folder = writeModel();
-    const steps: [number, number][] = [];
 
-    await verifyFiles(folder, readManifest(folder), (done, total) => steps.push([done, total]));
-
-    const total = weights.length + 5;
-    expect(steps.at(-1)).toEqual([total, total]);
-    expect(steps.every(([done], i) => done > (steps[i - 1]?.[0] ?? 0))).toBe(true);
+    await verifyFiles(folder, readManifest(folder));
   });
 
-  test("finds one changed byte", async () => {
+  test.each([0, 4_999_999])("finds one changed byte, number %i", async (changed) => {
     const folder = writeModel();
-    writeFileSync(join(folder, "decoder.onnx.data"), Buffer.from(weights).fill("W", 4_999_999));
+    writeFileSync(join(folder, "decoder.onnx.data"), Buffer.from(weights).fill("W", changed, changed + 1));
 
     const verified = verifyFiles(folder, readManifest(folder));
 
