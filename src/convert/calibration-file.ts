@@ -11,7 +11,7 @@ import { writing } from "./file-errors.ts";
 const bankName = "vision_expert";
 const remedy = "make it again with a calibration run";
 
-export type CalibrationShape = {
+type CalibrationShape = {
   /** Name → numbers of a token. */
   readonly inputs: ReadonlyMap<string, number>;
   /** [tokens] 1 where the vision bank serves the token */

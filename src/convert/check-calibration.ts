@@ -7,7 +7,7 @@ import { calibratedInputs } from "./calibrated-inputs.ts";
 import { CalibrationFile } from "./calibration-file.ts";
 import { minTokens, tokensOfBank } from "./quantize/recorded-inputs.ts";
 
-export type CheckedCalibration = {
+type CheckedCalibration = {
   readonly entry: NonNullable<Manifest["calibration"]>;
   /** What the operator should know. */
   readonly notes: readonly string[];

@@ -18,7 +18,7 @@ export const modelParts = [
 
 export type ModelPart = (typeof modelParts)[number];
 
-export type HubTensor = { readonly name: string; readonly shape: readonly number[]; readonly part: ModelPart };
+type HubTensor = { readonly name: string; readonly shape: readonly number[]; readonly part: ModelPart };
 
 /** Every tensor that the model is made of, each once; a stored copy of a tied LM head is not among them. */
 export function hubTensors(config: ModelConfig): HubTensor[] {

@@ -24,7 +24,7 @@ import { Journal } from "./journal.ts";
 import { WorkFolder, type ClaimOptions } from "./work-folder.ts";
 import { refuseDeadLink, writing } from "./file-errors.ts";
 
-export type OutputOptions = ClaimOptions & {
+type OutputOptions = ClaimOptions & {
   /** Replace an earlier conversion in the target folder. */
   readonly overwrite: boolean;
   /** Stands for everything the result depends on: work with another key is not continued. */

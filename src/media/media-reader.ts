@@ -8,7 +8,7 @@ import { resolveName, type Resolve } from "./host-address.ts";
 import { parseHostRule } from "./host-rule.ts";
 import { readLocalFile, resolveFolder } from "./local-file.ts";
 
-export type MediaOptions = {
+type MediaOptions = {
   /** Hosts as `--allow-media-domain` names them. */
   readonly domains: readonly string[];
   /** Folders as `--allow-media-path` names them. */

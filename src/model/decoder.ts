@@ -28,7 +28,7 @@ export type DecoderOutput = {
   readonly inverseTemperature: Tensor;
 };
 
-export type DecoderParts = {
+type DecoderParts = {
   readonly cache: KvCache;
   readonly vision: VisionEncoder;
   /** Given: decode steps run as CUDA graphs. */

@@ -6,7 +6,7 @@ import type { Device, Place, Reservation, RowPlace } from "../runtime/device.ts"
 import { Owned } from "../runtime/owned.ts";
 
 /** What a slot consists of: in each block (keys or values of a layer) and head its tokens, one after another. */
-export type KvLayout = { readonly blockCount: number; readonly headCount: number; readonly tokenBytes: number };
+type KvLayout = { readonly blockCount: number; readonly headCount: number; readonly tokenBytes: number };
 
 export type KvSize = {
   readonly slotCount: number;

@@ -6,8 +6,8 @@ import type { Mirror } from "../runtime/mirror.ts";
 import type { Runtime, Tensor } from "../runtime/runtime.ts";
 import { typedArray, type TypedArrayOf } from "./tensor-buffer.ts";
 
-export type Field = { readonly dtype: DataType; readonly shape: readonly number[] };
-export type Fields = Readonly<Record<string, Field>>;
+type Field = { readonly dtype: DataType; readonly shape: readonly number[] };
+type Fields = Readonly<Record<string, Field>>;
 
 /** Of each field the device's tensor and the host's array; the two hold the same values after an upload or a download. */
 export class TensorPack<F extends Fields> {

@@ -1,6 +1,6 @@
 // Inputs as layers see them: a few directions carry most of what varies. And a source of numbers that are the same in every run.
 
-export type Random = () => number;
+type Random = () => number;
 
 /** Uniform in [0, 1): a linear congruential generator (Numerical Recipes' constants), its high bits. */
 export function createRandom(seed: number): Random {

@@ -38,7 +38,7 @@ type RawToolMessage = {
   readonly tool_calls?: { function: { name: string; arguments: object } }[];
 };
 
-export type ToolSample = {
+type ToolSample = {
   readonly skill: string;
   readonly messages: ChatCompletionMessageParam[];
   readonly tools: ChatCompletionTool[];

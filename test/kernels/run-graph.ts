@@ -9,7 +9,7 @@ import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { formats, type Activation } from "./activation-formats.ts";
 
-export type Numbers = { readonly shape: readonly number[]; readonly values: Float32Array };
+type Numbers = { readonly shape: readonly number[]; readonly values: Float32Array };
 
 /** `inputs` by name; the output is called "y". Weights that a converter would write are made of the checkpoint's `tensors`. */
 export function runGraph(

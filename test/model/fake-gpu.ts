@@ -11,7 +11,7 @@ import { Runtime } from "../../src/runtime/runtime.ts";
 import { FakeCudaApi } from "../runtime/fake-cuda-api.ts";
 import { FakeCuda, type FakeCudaOptions } from "../runtime/fake-cuda.ts";
 
-export type FakeGpu = { readonly cuda: FakeCuda; readonly api: FakeCudaApi; readonly runtime: Runtime };
+type FakeGpu = { readonly cuda: FakeCuda; readonly api: FakeCudaApi; readonly runtime: Runtime };
 
 export function makeFakeGpu(options: Partial<FakeCudaOptions> = {}): FakeGpu {
   const cuda = new FakeCuda(options);

@@ -14,7 +14,7 @@ type SessionState = {
 };
 
 /** Names of options that the provider got for a session, and their values. */
-export type ProviderOptions = Readonly<Record<string, string>>;
+type ProviderOptions = Readonly<Record<string, string>>;
 
 export class FakeCudaApi extends OrtApi {
   /** Of each session in the order of opening. */

@@ -21,7 +21,7 @@ export type FakeCudaOptions = {
   readonly pageBytes: number;
 };
 
-export type CopyCounts = { upload: number; download: number; onDevice: number; rows: number; synchronize: number; run: number };
+type CopyCounts = { upload: number; download: number; onDevice: number; rows: number; synchronize: number; run: number };
 
 const libc = koffi.load("libc.so.6");
 const alignedAlloc = libc.func("void *aligned_alloc(size_t, size_t)") as (alignment: number, size: number) => Pointer;

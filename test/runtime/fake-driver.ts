@@ -11,7 +11,7 @@ import type { Pointer } from "../../src/runtime/ort-api.ts";
 export type Range = { readonly address: Pointer; readonly byteLength: number };
 
 /** What the addresses are part of. */
-export type FakeGpu = {
+type FakeGpu = {
   readonly violate: (message: string) => never;
   readonly nextAllocationFails: () => boolean;
   readonly userOf: (range: Range) => string | undefined;

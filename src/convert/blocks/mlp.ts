@@ -10,7 +10,7 @@ import { calibratedInput } from "../calibrated-inputs.ts";
 import { linear, rowPieces, tiledMatrix, type TilePiece } from "./linear.ts";
 import { splitRows, type Build, type Rounding, type Weights } from "./weights.ts";
 
-export type MlpSource = Rounding & {
+type MlpSource = Rounding & {
   /** Names the checkpoint's module, e.g. `model.layers.0.mlp`. */
   readonly prefix: string;
   readonly hiddenSize: number;

@@ -37,7 +37,7 @@ export type Piece = {
 };
 
 /** Weights that are computed together, from the first row to the last. */
-export type Production = { readonly weights: readonly Value[]; readonly pieces: readonly Piece[] };
+type Production = { readonly weights: readonly Value[]; readonly pieces: readonly Piece[] };
 
 export type Initializer = {
   readonly name: string;

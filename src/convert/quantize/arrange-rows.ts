@@ -5,7 +5,7 @@ import { blockLength, type QuantizedRows } from "./blockwise.ts";
 /** Both bits' code for zero, in every place of a byte. */
 const zeroCodes = { 4: 0x88, 8: 0x80 } as const;
 
-export type RowFormat = {
+type RowFormat = {
   readonly bits: 4 | 8;
   readonly columns: number;
   /** Columns of the result: more are zeros. */

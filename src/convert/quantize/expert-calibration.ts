@@ -21,7 +21,7 @@ export type Expert = {
   readonly down: Float32Array;
 };
 
-export type Router = {
+type Router = {
   /** [hidden, experts] */
   readonly weight: Float32Array;
   /** [experts] added to the probabilities when experts are chosen */

@@ -35,7 +35,7 @@ export class Matrix {
 }
 
 /** Which operand is read as its transpose. */
-export type ProductForm = "a·b" | "aᵀ·b" | "a·bᵀ";
+type ProductForm = "a·b" | "aᵀ·b" | "a·bᵀ";
 
 type Product = { readonly session: Session; readonly binding: Binding };
 
