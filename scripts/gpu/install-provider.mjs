@@ -43,9 +43,10 @@ function main() {
   }
   const missing = missingLibraries(join(target, names[0]));
   if (missing.length > 0) {
-    console.log(`not found on this machine: ${missing.join(", ")}`);
+    console.log(`the loader does not find ${missing.join(", ")}`);
     console.log(
-      "needed before --device cuda works: an NVIDIA driver for CUDA 13 (580 or newer) and the CUDA 13 libraries cudart, cublas, curand",
+      "--device cuda needs an NVIDIA driver for CUDA 13 (580 or newer) and the CUDA 13 libraries cudart, cublas and curand, installed or below $CUDA_PATH; " +
+        "ernie-vl doctor says whether all is there (docs/gpu.md)",
     );
   }
 }

@@ -17,6 +17,7 @@ const headerPackage = "com.github.asus4.onnxruntime@0.4.9";
 const headersInPackage = "package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64/onnxruntime.framework/Headers";
 const headers = join(build, "onnxruntime-1.29.0");
 
+const nvcc = findNvcc();
 const sourcesHash = hashSources();
 
 const warnings = ["-Wall", "-Wextra"];
@@ -52,7 +53,7 @@ async function main(isCpuOnly) {
       "g++ is needed to build the kernels and was not found; install it (Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++) and run this again",
     );
   }
-  const withCuda = !isCpuOnly && hasProgram("nvcc");
+  const withCuda = !isCpuOnly && nvcc !== undefined;
   fetchHeaders();
 
   const sources = sourcesUnder(kernels).filter((path) => !/_test\.(cc|cu)$|\/bench\//.test(path) && (withCuda || path.endsWith(".cc")));
@@ -67,7 +68,7 @@ async function main(isCpuOnly) {
 
   // A server may have the old library open: it is replaced, not overwritten.
   const output = `${library}.new`;
-  if (withCuda) await run("nvcc", ["-shared", ...cudaLinkFlags, "-o", output, ...objects]);
+  if (withCuda) await run(nvcc, ["-shared", ...cudaLinkFlags, "-o", output, ...objects]);
   else await run("g++", ["-shared", "-Wl,--no-undefined", "-o", output, ...objects]);
   renameSync(output, library);
   console.log(
@@ -76,7 +77,7 @@ async function main(isCpuOnly) {
 }
 
 function compile(source, object, withCuda) {
-  if (source.endsWith(".cu")) return run("nvcc", [...nvccFlags, "-c", source, "-o", object]);
+  if (source.endsWith(".cu")) return run(nvcc, [...nvccFlags, "-c", source, "-o", object]);
   const defined = [`-DERNIE_SOURCES_HASH="${sourcesHash}"`, ...(withCuda ? ["-DERNIE_CUDA"] : [])];
   return run("g++", [...cxxFlags, ...defined, "-c", source, "-o", object]);
 }
@@ -112,6 +113,12 @@ function sourcesUnder(folder) {
     if (entry.isDirectory()) return path === build ? [] : sourcesUnder(path);
     return /\.(cc|cu)$/.test(entry.name) ? [path] : [];
   });
+}
+
+/** NVIDIA's packages put it into no folder of the PATH. */
+function findNvcc() {
+  const roots = [process.env["CUDA_PATH"], process.env["CUDA_HOME"], "/usr/local/cuda"].filter(Boolean);
+  return ["nvcc", ...roots.map((root) => join(root, "bin", "nvcc"))].find(hasProgram);
 }
 
 function hasProgram(name) {

@@ -3,7 +3,7 @@
 import { cpus, release } from "node:os";
 import { resolve } from "node:path";
 import { probeCuda, type CudaProbe } from "../runtime/cuda/probe.ts";
-import { hasCudaCode } from "../runtime/cuda/elf.ts";
+import { cudaTargets, describeTargets, hasCudaCode } from "../runtime/cuda/elf.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { programVersion } from "../version.ts";
@@ -52,15 +52,15 @@ function machineFindings(cuda: CudaProbe): Finding[] {
 
 function describeKernels(): Omit<Finding, "name"> {
   const library = findKernelLibrary();
-  return library
-    ? {
-        mark: "ok",
-        lines: [
-          library,
-          hasCudaCode(library) ? "kernels for CPU and CUDA" : "kernels for the CPU; built with nvcc it has CUDA kernels too",
-        ],
-      }
-    : { mark: "note", lines: ["not built: ONNX Runtime's operator computes the experts; npm run kernels:build makes a much faster one"] };
+  if (!library) {
+    return {
+      mark: "note",
+      lines: ["not built: ONNX Runtime's operator computes the experts; npm run kernels:build makes a much faster one"],
+    };
+  }
+  if (!hasCudaCode(library)) return { mark: "ok", lines: [library, "kernels for the CPU; built with nvcc it has CUDA kernels too"] };
+  const targets = describeTargets(cudaTargets(library));
+  return { mark: "ok", lines: [library, `kernels for CPU and CUDA${targets ? `, compute capability ${targets}` : ""}`] };
 }
 
 /** No GPU is not an error: the CPU serves as well. */

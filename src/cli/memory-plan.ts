@@ -105,11 +105,19 @@ export function tooLittleMemory(
   const { usableBytes, workspace, left } = shareOut(model, device, wishes, hostBytes);
   if (left > 0) return undefined;
   const has = formatBytes(Math.max(usableBytes, 0));
+  const takenBytes = device.kind === "cpu" ? 0 : device.gpu.totalBytes - device.gpu.freeBytes;
+  // The driver and this process itself hold some hundred MiB.
+  const isShared = takenBytes > cudaReserveBytes;
+  const inUse = isShared ? `, ${formatBytes(takenBytes)} are in use already` : "";
   const where =
-    device.kind === "cpu" ? `this machine has ${has} available` : `${has} of the GPU's ${formatBytes(device.gpu.totalBytes)} may be used`;
+    device.kind === "cpu"
+      ? `this machine has ${has} available`
+      : `${has} of the GPU's ${formatBytes(device.gpu.totalBytes)} may be used${inUse}`;
   const advice = [
     ...(settings.weights.startsWith("int4") ? [] : ["use --weights int4"]),
-    device.kind === "cpu" ? "end other programs" : "end other programs on the GPU, raise --gpu-memory-utilization",
+    ...(device.kind === "cpu"
+      ? ["end other programs"]
+      : [isShared ? "end other programs on the GPU" : "take a larger GPU", "raise --gpu-memory-utilization"]),
   ];
   return (
     `too little memory: the model needs ${formatBytes(weightBytes + sumOf(workspace))} (${formatBytes(weightBytes)} weights, ` +

@@ -46,7 +46,7 @@ export function planStart(folder: string, wishes: StartWishes, say: (line: strin
     }
   }
   const model = modelFor.on(device);
-  if (device.kind === "cuda") requireCudaKernels(model.settings);
+  if (device.kind === "cuda") requireCudaKernels(model.settings, device.gpu);
   return { device, settings: model.settings, model, memory: planMemory(model, device, wishes) };
 }
 

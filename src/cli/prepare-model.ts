@@ -10,7 +10,8 @@ import { makeFolders, systemReason } from "../core/file-system.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
 import { classifyFolder, readManifest } from "../model-folder.ts";
-import { hasCudaCode } from "../runtime/cuda/elf.ts";
+import { cudaTargets, describeTargets, hasCudaCode, runsOn } from "../runtime/cuda/elf.ts";
+import type { CudaGpu } from "../runtime/cuda/probe.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { converterFingerprint, programVersion } from "../version.ts";
 import { checkCompanions } from "./check-companions.ts";
@@ -37,12 +38,21 @@ export function chooseSettings(
   return { weights, activations, ...(isOwn && { experts: "modality-moe" }) };
 }
 
-/** Throws UserError when the model wants our own operator on a GPU, and the library has no kernel for one. */
-export function requireCudaKernels({ experts }: ConversionSettings): void {
+/** Throws UserError when the model wants our own operator on the GPU, and the library has no kernel for it. */
+export function requireCudaKernels({ experts }: ConversionSettings, { name, computeCapability }: CudaGpu): void {
   const library = findKernelLibrary();
-  if (experts !== "modality-moe" || !library || hasCudaCode(library)) return;
+  if (experts !== "modality-moe" || !library) return;
+  if (!hasCudaCode(library)) {
+    throw new UserError(
+      "the ModalityMoe kernel was built without CUDA; run npm run kernels:build where nvcc is installed, or convert with --experts onnxruntime",
+    );
+  }
+  const targets = cudaTargets(library);
+  const gpu = Math.round(10 * Number(computeCapability));
+  if (targets.length === 0 || targets.some((target) => runsOn(target, gpu))) return;
   throw new UserError(
-    "the ModalityMoe kernel was built without CUDA; run npm run kernels:build where nvcc is installed, or convert with --experts onnxruntime",
+    `the ModalityMoe kernel was built for GPUs of compute capability ${describeTargets(targets)}, but ${name} has ${computeCapability}; ` +
+      `run CUDA_ARCHITECTURES=${gpu} npm run kernels:build where nvcc is installed, or convert with --experts onnxruntime`,
   );
 }
 

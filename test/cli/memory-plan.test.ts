@@ -95,9 +95,14 @@ describe("on a GPU", () => {
       "a small GPU",
       gpuOf(16),
       {},
-      /needs 1\d\.\d GiB \(17\.0 GiB weights, 2\.0 GiB workspace \(.*\)\) and a KV cache, 13\.4 GiB of the GPU's 16\.0 GiB may be used/,
+      /needs 1\d\.\d GiB \(17\.0 GiB weights, 2\.0 GiB workspace \(.*\)\) and a KV cache, 13\.4 GiB of the GPU's 16\.0 GiB may be used; take a larger GPU, or/,
     ],
-    ["a full GPU", gpuOf(80, 20), {}, /may be used; end other programs on the GPU, raise --gpu-memory-utilization$/],
+    [
+      "a full GPU",
+      gpuOf(80, 20),
+      {},
+      /may be used, 60\.0 GiB are in use already; end other programs on the GPU, or raise --gpu-memory-utilization$/,
+    ],
     [
       "too many sequences",
       gpuOf(80),

@@ -11,7 +11,7 @@ import { UserError } from "../../src/core/errors.ts";
 import type { ActivationFormat } from "../../src/core/manifest.ts";
 import type { CudaProbe } from "../../src/runtime/cuda/probe.ts";
 import { kernelSourcesHash } from "../../src/runtime/kernel-library.ts";
-import { makeLibrary } from "../runtime/make-library.ts";
+import { makeFatbin, makeLibrary } from "../runtime/make-library.ts";
 
 const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-plan-start-"));
@@ -143,4 +143,18 @@ describe("with a kernel library that was built without CUDA", () => {
     );
     expect(() => plan(nano, "cuda", gpuOf(24), { experts: "modality-moe" })).toThrow(/built without CUDA/);
   });
+});
+
+test("a kernel library for other GPUs than the one that is there is refused, with what to build", () => {
+  const library = join(root, "libernie_kernels.so");
+  vi.stubEnv("ERNIE_VL_KERNELS", library);
+  const build = (capability: number) =>
+    writeFileSync(library, makeLibrary({ ernie_sources: kernelSourcesHash(), ".nv_fatbin": makeFatbin([[capability, "machine", 100]]) }));
+
+  build(80);
+  expect(() => plan(nano, "cuda", gpuOf(24), { experts: "auto" })).toThrow(
+    "the ModalityMoe kernel was built for GPUs of compute capability 8.0, but GPU has 9.0; run CUDA_ARCHITECTURES=90 npm run kernels:build",
+  );
+  build(90);
+  expect(plan(nano, "cuda", gpuOf(24), { experts: "auto" })).toMatchObject({ kind: "cuda", experts: "modality-moe" });
 });

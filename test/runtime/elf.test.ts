@@ -1,11 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { onnxRuntimeVersion } from "../../src/core/manifest.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { hasCudaCode, readLibraryFacts } from "../../src/runtime/cuda/elf.ts";
+import { cudaTargets, describeTargets, hasCudaCode, readLibraryFacts, runsOn } from "../../src/runtime/cuda/elf.ts";
 import { findOnnxRuntime } from "../../src/runtime/ort-api.ts";
+import { makeFatbin, makeLibrary } from "./make-library.ts";
 
 test("a library's version and what it needs are read from its file", () => {
   const { needed, versions } = readLibraryFacts(findOnnxRuntime());
@@ -25,6 +26,54 @@ test("a library with kernels for GPUs is told by the section that nvcc puts them
   expect(hasCudaCode(findOnnxRuntime())).toBe(false);
   expect(hasCudaCode(path)).toBe(true);
   rmSync(folder, { recursive: true });
+});
+
+describe("the GPUs that a library has kernels for", () => {
+  const folder = mkdtempSync(join(tmpdir(), "ernie-vl-elf-"));
+  const path = join(folder, "lib.so");
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const ofCudaRuntime = makeFatbin([[75, "machine", 8]]);
+  const ofKernels = makeFatbin([
+    [80, "machine", 100],
+    [90, "intermediate", 41],
+    [90, "machine", 100],
+  ]);
+
+  test("are those of its largest container: what the CUDA runtime inside it has is not its own", () => {
+    writeFileSync(path, makeLibrary({ ".nv_fatbin": ofCudaRuntime + ofKernels + ofCudaRuntime }));
+
+    const targets = cudaTargets(path);
+
+    expect(targets).toEqual([
+      { capability: 80, isIntermediate: false },
+      { capability: 90, isIntermediate: false },
+      { capability: 90, isIntermediate: true },
+    ]);
+    expect(describeTargets(targets)).toBe("8.0, 9.0 and newer");
+  });
+
+  test.each([
+    ["no kernels", {}],
+    ["kernels packed in an unknown way", { ".nv_fatbin": "something else that is longer than a header" }],
+    ["a container that is cut off", { ".nv_fatbin": ofKernels.slice(0, 40) }],
+  ])("cannot be told of one with %s", (_, sections: Record<string, string>) => {
+    writeFileSync(path, makeLibrary(sections));
+
+    expect(cudaTargets(path)).toEqual([]);
+    expect(describeTargets(cudaTargets(path))).toBeUndefined();
+  });
+
+  test.each([
+    ["an A100's machine code", 80, false, [80, 86, 89]],
+    ["an RTX 30's machine code", 86, false, [86, 89]],
+    ["an H100's machine code", 90, false, [90]],
+    ["an H100's intermediate code", 90, true, [90, 100, 120]],
+  ] as const)(
+    "%s runs on GPUs of its generation that are not older, or if it is intermediate on all that are not",
+    (_, capability, isIntermediate, expected) => {
+      expect([75, 80, 86, 89, 90, 100, 120].filter((gpu) => runsOn({ capability, isIntermediate }, gpu))).toEqual(expected);
+    },
+  );
 });
 
 const otherFiles: [string, Uint8Array][] = [

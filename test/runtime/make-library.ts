@@ -28,3 +28,23 @@ export function makeLibrary(sections: Readonly<Record<string, string>>): Buffer 
   });
   return Buffer.concat([header, ...table, ...contents]);
 }
+
+/** A container of device code as nvcc packs it, with an entry of so many bytes for each compute capability; its length is a multiple of 8. */
+export function makeFatbin(
+  entries: readonly (readonly [capability: number, kind: "intermediate" | "machine", byteLength: number])[],
+): string {
+  const body = entries.map(([capability, kind, byteLength]) => {
+    const entry = Buffer.alloc(64 + Math.ceil(byteLength / 8) * 8);
+    entry.writeUInt16LE(kind === "intermediate" ? 1 : 2, 0);
+    entry.writeUInt32LE(64, 4);
+    entry.writeBigUInt64LE(BigInt(entry.length - 64), 8);
+    entry.writeUInt32LE(capability, 28);
+    return entry;
+  });
+  const header = Buffer.alloc(16);
+  header.writeUInt32LE(0xba55ed50, 0);
+  header.writeUInt16LE(1, 4);
+  header.writeUInt16LE(header.length, 6);
+  header.writeBigUInt64LE(BigInt(body.reduce((sum, { length }) => sum + length, 0)), 8);
+  return Buffer.concat([header, ...body]).toString("latin1");
+}

@@ -6,6 +6,10 @@ import { probeCuda, type CudaHost } from "../../src/runtime/cuda/probe.ts";
 /** What differs from a machine on which everything is as it should be. */
 type Machine = {
   readonly missingFiles?: readonly string[];
+  /** Files that are there besides those of ONNX Runtime. */
+  readonly files?: readonly string[];
+  /** Files that are there and may not be opened. */
+  readonly closedFiles?: readonly string[];
   /** Libraries that the loader cannot find by name. */
   readonly unfindable?: readonly string[];
   readonly cudaPath?: string;
@@ -13,6 +17,7 @@ type Machine = {
   readonly driverVersion?: number;
   readonly deviceCount?: number;
   readonly deviceCountError?: number;
+  readonly setDeviceError?: number;
   readonly computeCapability?: readonly [number, number];
   readonly visibleDevices?: string;
   /** What the driver answers when it is asked about memory at addresses. */
@@ -30,8 +35,9 @@ function makeHost(machine: Machine): { host: CudaHost; loaded: string[] } {
   const host: CudaHost = {
     onnxRuntime: () => "/ort/libonnxruntime.so.1",
     exists: (path) =>
-      !(machine.missingFiles ?? []).includes(path) &&
-      (path.startsWith("/ort/") || (!!machine.cudaPath && path.startsWith(machine.cudaPath))),
+      !machine.missingFiles?.includes(path) &&
+      (path.startsWith("/ort/") || !!machine.files?.includes(path) || !!machine.closedFiles?.includes(path)),
+    canOpen: (path) => !machine.closedFiles?.includes(path),
     facts: () => ({
       needed: ["libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libcudart.so.13", "libcuda.so.1", "libm.so.6"],
       versions: [machine.providerVersion ?? "1.29.0"],
@@ -56,7 +62,7 @@ function makeCudart(machine: Machine): Partial<CudartFunctions> {
       return 0;
     },
     cudaDeviceGetAttribute: (out, attribute) => put(out, (machine.computeCapability ?? [9, 0])[attribute - 75]!),
-    cudaSetDevice: () => 0,
+    cudaSetDevice: () => machine.setDeviceError ?? 0,
     cudaMemGetInfo: (free, total) => put(free, 139 * gibibyte) + put(total, 140 * gibibyte),
     cudaGetLastError: () => 0,
   };
@@ -116,12 +122,33 @@ describe("probeCuda", () => {
     ["no libcudart", { unfindable: ["libcudart.so.13"] }, /^libcudart\.so\.13 cannot be loaded .*install the CUDA 13 runtime libraries/],
     ["no libcublas", { unfindable: ["libcublas.so.13"] }, /^libcublas\.so\.13 cannot be loaded .*point CUDA_PATH at them/],
     ["no libcurand", { unfindable: ["libcurand.so.10"] }, /^libcurand\.so\.10 cannot be loaded .*install the CUDA 13 runtime libraries/],
-    ["an old driver", { driverVersion: 12080 }, /supports CUDA up to 12\.8, but the CUDA libraries are 13\.0; update the driver/],
+    ["an old driver", { driverVersion: 12080 }, /supports CUDA up to 12\.8, but .* is for CUDA 13; install driver 580 or newer$/],
     ["a driver without its kernel module", { driverVersion: 0 }, /^the NVIDIA driver does not answer; load its kernel module/],
     ["no GPU", { deviceCount: 0 }, /finds no NVIDIA GPU; in a container/],
     ["no GPU, as an error", { deviceCountError: 100 }, /finds no NVIDIA GPU; in a container/],
-    ["all GPUs hidden", { deviceCount: 0, visibleDevices: "" }, /finds no NVIDIA GPU \(CUDA_VISIBLE_DEVICES is ""\)/],
-    ["a driver that does not start", { deviceCountError: 803 }, /^cudaGetDeviceCount: cudaErrorSystemDriverMismatch \(803\)$/],
+    [
+      "all GPUs hidden",
+      { deviceCount: 0, visibleDevices: "" },
+      /finds no NVIDIA GPU \(CUDA_VISIBLE_DEVICES is ""\); unset it, or name one that/,
+    ],
+    [
+      "GPUs that this user may not open",
+      { deviceCountError: 100, closedFiles: ["/dev/nvidiactl"] },
+      /finds no NVIDIA GPU; this user may not open \/dev\/nvidiactl: .* add the user to that group$/,
+    ],
+    ["GPUs for all users", { deviceCountError: 100, files: ["/dev/nvidiactl"] }, /finds no NVIDIA GPU; in a container, .* MIG mode/],
+    [
+      "a driver newer than its module",
+      { deviceCountError: 803 },
+      /^cudaGetDeviceCount: cudaErrorSystemDriverMismatch \(803\); .* restart the machine$/,
+    ],
+    ["switches that are not set up", { deviceCountError: 802 }, /cudaErrorSystemNotReady \(802\); start nvidia-fabricmanager/],
+    [
+      "a GPU that another process has to itself",
+      { setDeviceError: 46 },
+      /^cudaSetDevice: cudaErrorDevicesUnavailable \(46\); .*nvidia-smi -c DEFAULT$/,
+    ],
+    ["no device file for memory", { setDeviceError: 999 }, /^cudaSetDevice: cudaErrorUnknown \(999\); .*nvidia-modprobe/],
     ["a GPU without code", { computeCapability: [10, 0] }, /^NVIDIA H200 has compute capability 10\.0, but .* code for 8\.x, 9\.x, 12\.x/],
   ];
   test.each(reasons)("with %s it says so in one line", (_, machine, expected) => {
@@ -131,18 +158,25 @@ describe("probeCuda", () => {
     expect(reason).not.toContain("\n");
   });
 
-  test("loads CUDA's libraries from CUDA_PATH when the loader does not find them, before the provider needs them", () => {
-    const { host, loaded } = makeHost({ cudaPath: "/opt/cuda", unfindable: ["libcublasLt.so.13", "libcudart.so.13"] });
+  // A toolkit, Python's packages, a folder of libraries, and two of the usual places, the second beside a toolkit of another version.
+  const places: [string | undefined, string][] = [
+    ["/opt/cuda", "/opt/cuda/lib64"],
+    ["/venv/lib/python3.12/site-packages/nvidia/cu13", "/venv/lib/python3.12/site-packages/nvidia/cu13/lib"],
+    ["/opt/libraries", "/opt/libraries"],
+    [undefined, "/usr/local/cuda/lib64"],
+    [undefined, "/usr/local/cuda-13/lib64"],
+  ];
+  test.each(places)(
+    "where CUDA_PATH is %s it loads libraries that the loader does not find from %s, before the provider needs them",
+    (cudaPath, folder) => {
+      const unfindable = ["libcublasLt.so.13", "libcudart.so.13"];
+      const files = unfindable.map((name) => `${folder}/${name}`);
+      const { host, loaded } = makeHost({ ...(cudaPath !== undefined && { cudaPath }), unfindable, files });
 
-    expect(probeCuda(host).reason).toBeUndefined();
-    expect(loaded).toEqual([
-      "libcuda.so.1",
-      "/opt/cuda/lib64/libcublasLt.so.13",
-      "libcublas.so.13",
-      "libcurand.so.10",
-      "/opt/cuda/lib64/libcudart.so.13",
-    ]);
-  });
+      expect(probeCuda(host).reason).toBeUndefined();
+      expect(loaded).toEqual(["libcuda.so.1", files[0], "libcublas.so.13", "libcurand.so.10", files[1]]);
+    },
+  );
 
   test("never throws on the machine it really runs on", () => {
     const { gpu, reason } = probeCuda();

@@ -99,6 +99,7 @@ export const cudaErrorCodes = {
   cudaErrorNotSupported: 801,
   cudaErrorSystemNotReady: 802,
   cudaErrorSystemDriverMismatch: 803,
+  cudaErrorCompatNotSupportedOnDevice: 804,
   cudaErrorStreamCaptureUnsupported: 900,
   cudaErrorStreamCaptureInvalidated: 901,
   cudaErrorUnknown: 999,
@@ -118,13 +119,34 @@ const lostDeviceCodes: ReadonlySet<number> = new Set([
   cudaErrorCodes.cudaErrorStreamCaptureInvalidated,
 ]);
 
+/** What to do about what a GPU answers before it has computed anything. */
+const advice: ReadonlyMap<number, string> = new Map([
+  [cudaErrorCodes.cudaErrorInitializationError, "the driver does not start: see what nvidia-smi and dmesg say"],
+  [cudaErrorCodes.cudaErrorInsufficientDriver, "update the driver"],
+  [
+    cudaErrorCodes.cudaErrorDevicesUnavailable,
+    "another process has the GPU to itself: end it, or allow several with nvidia-smi -c DEFAULT",
+  ],
+  [cudaErrorCodes.cudaErrorSystemNotReady, "start nvidia-fabricmanager, in the driver's version (machines whose GPUs NVSwitch connects)"],
+  [cudaErrorCodes.cudaErrorSystemDriverMismatch, "the driver was updated and its old kernel module still runs: restart the machine"],
+  [
+    cudaErrorCodes.cudaErrorCompatNotSupportedOnDevice,
+    "a package cuda-compat stands before the driver's own library, and not for this GPU: remove it, or update the driver",
+  ],
+  [
+    cudaErrorCodes.cudaErrorUnknown,
+    "often /dev/nvidia-uvm is missing or this user may not open it: run nvidia-modprobe -u -c=0, or restart; a container needs all of /dev/nvidia*",
+  ],
+]);
+
 const errorNames = new Map(Object.entries(cudaErrorCodes).map(([name, code]) => [code as number, name]));
 
 export class CudaError extends EngineError {
   readonly code: number;
 
   constructor(functionName: string, code: number, detail = "") {
-    super(`${functionName}: ${errorNames.get(code) ?? "CUDA error"} (${code})${detail}`);
+    const action = advice.get(code);
+    super(`${functionName}: ${errorNames.get(code) ?? "CUDA error"} (${code})${detail}${action ? `; ${action}` : ""}`);
     this.code = code;
   }
 }

@@ -27,6 +27,58 @@ export function hasCudaCode(path: string): boolean {
   return inspect(path, (_, sections) => sections.some(({ name }) => name === ".nv_fatbin"));
 }
 
+/** A kind of GPU that a library has kernels for; `capability` is the compute capability without its point, such as 90. */
+type CudaTarget = { readonly capability: number; readonly isIntermediate: boolean };
+
+/**
+ * What the library's own kernels were compiled for, the lowest first; empty where that cannot be told. Throws UserError when the file is not such a library.
+ *
+ * Containers of device code follow one another at multiples of 8 bytes ("fatbin"). Container: u32 magic, u16 version, u16 header bytes, u64 bytes of
+ * entries. Entry: u16 kind (1 intermediate code, 2 machine code), u16 version, u32 header bytes, u64 payload bytes, …, at 28 u32 compute capability.
+ */
+export function cudaTargets(path: string): readonly CudaTarget[] {
+  return inspect(path, (read, sections) => {
+    const section = sections.find(({ name }) => name === ".nv_fatbin");
+    if (!section) return [];
+    const end = section.offset + section.size;
+    // The CUDA runtime inside the library has a small container of its own, for GPUs of its own.
+    let largest = { start: 0, size: 0 };
+    for (let start = section.offset; start + 16 <= end;) {
+      const header = read(start, 16);
+      if (header.readUInt32LE(0) !== 0xba55ed50) break;
+      const size = Number(header.readBigUInt64LE(8));
+      if (size > largest.size) largest = { start: start + header.readUInt16LE(6), size };
+      start = Math.ceil((start + header.readUInt16LE(6) + size) / 8) * 8;
+    }
+    return targetsIn(read, largest.start, Math.min(largest.start + largest.size, end));
+  });
+}
+
+function targetsIn(read: Read, start: number, end: number): CudaTarget[] {
+  const found = new Map<string, CudaTarget>();
+  for (let at = start; at + 64 <= end;) {
+    const entry = read(at, 64);
+    const target = { capability: entry.readUInt32LE(28), isIntermediate: entry.readUInt16LE(0) === 1 };
+    found.set(JSON.stringify(target), target);
+    const bytes = entry.readUInt32LE(4) + Number(entry.readBigUInt64LE(8));
+    if (bytes < 64) break;
+    at += bytes;
+  }
+  return [...found.values()].toSorted((a, b) => a.capability - b.capability || Number(a.isIntermediate) - Number(b.isIntermediate));
+}
+
+/** Machine code runs on GPUs of its generation that are not older, intermediate code on all that are not older. */
+export function runsOn({ capability, isIntermediate }: CudaTarget, gpu: number): boolean {
+  return capability <= gpu && (isIntermediate || Math.floor(capability / 10) === Math.floor(gpu / 10));
+}
+
+/** Such as "8.0, 9.0 and newer"; undefined where there is nothing to tell. */
+export function describeTargets(targets: readonly CudaTarget[]): string | undefined {
+  const numbers = [...new Set(targets.map(({ capability }) => `${Math.floor(capability / 10)}.${capability % 10}`))];
+  if (numbers.length === 0) return undefined;
+  return `${numbers.join(", ")}${targets.some(({ isIntermediate }) => isIntermediate) ? " and newer" : ""}`;
+}
+
 /** The text that a section of that name begins with; undefined when there is none. Throws UserError when the file is not a library. */
 export function readSection(path: string, name: string): string | undefined {
   return inspect(path, (read, sections) => {

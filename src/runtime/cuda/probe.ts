@@ -1,6 +1,6 @@
 // Whether this machine can compute on a GPU, and if not, the one thing to do about it. Opens no session, loads no model.
 
-import { existsSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { onnxRuntimeVersion } from "../../core/manifest.ts";
 import { loadLibrary } from "../load-library.ts";
@@ -35,6 +35,8 @@ export type CudaHost = {
   /** Path of ONNX Runtime's core library; the provider has to lie beside it. */
   readonly onnxRuntime: () => string;
   readonly exists: (path: string) => boolean;
+  /** Whether this process may read and write the file. */
+  readonly canOpen: (path: string) => boolean;
   readonly facts: (path: string) => LibraryFacts;
   /** Loads a library for good. Throws when it cannot be had. */
   readonly load: (nameOrPath: string) => BindFunctions;
@@ -44,6 +46,14 @@ export type CudaHost = {
 const thisMachine: CudaHost = {
   onnxRuntime: findOnnxRuntime,
   exists: existsSync,
+  canOpen: (path) => {
+    try {
+      accessSync(path, constants.R_OK | constants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  },
   facts: readLibraryFacts,
   load: (nameOrPath) => {
     const library = loadLibrary(nameOrPath);
@@ -118,13 +128,17 @@ function findProvider(host: CudaHost): string {
   return join(folder, providerFiles[0]);
 }
 
+/** Below a toolkit, as NVIDIA's installers and Python's packages have them; the last is the folder itself. */
+const libraryFolders = ["lib64", "lib", "targets/x86_64-linux/lib", "."];
+
 /**
  * By the loader's own search, else from where CUDA is usually installed. Once loaded by path, a library is also found by the
  * provider, which asks for it by name.
  */
 function loadCudaLibrary(name: string, cudaMajor: string, host: CudaHost): BindFunctions {
-  const roots = [host.environment["CUDA_PATH"], host.environment["CUDA_HOME"], "/usr/local/cuda"];
-  const paths = roots.flatMap((root) => (root ? [join(root, "lib64", name)] : [])).filter((path) => host.exists(path));
+  const roots = [host.environment["CUDA_PATH"], host.environment["CUDA_HOME"], "/usr/local/cuda", `/usr/local/cuda-${cudaMajor}`];
+  const folders = roots.flatMap((root) => (root ? libraryFolders.map((folder) => join(root, folder)) : []));
+  const paths = folders.map((folder) => join(folder, name)).filter((path) => host.exists(path));
   let failure = "";
   for (const candidate of [name, ...paths]) {
     try {
@@ -142,17 +156,17 @@ function checkDriverVersion(cudart: Cudart): void {
   const [driver, runtime] = [cudart.driverVersion(), cudart.runtimeVersion()];
   if (driver === 0)
     throw new NotUsable("the NVIDIA driver does not answer; load its kernel module, or start the container with --gpus all");
+  const [driverMajor, major] = [Math.floor(driver / 1000), Math.floor(runtime / 1000)];
   // Within a major version an older driver runs what a newer toolkit built.
-  if (Math.floor(driver / 1000) >= Math.floor(runtime / 1000)) return;
+  if (driverMajor >= major) return;
   throw new NotUsable(
-    `the NVIDIA driver supports CUDA up to ${version(driver)}, but the CUDA libraries are ${version(runtime)}; update the driver`,
+    `the NVIDIA driver supports CUDA up to ${version(driver)}, but ONNX Runtime's provider is for CUDA ${major}; ` +
+      (major === 13 ? "install driver 580 or newer" : "update the driver"),
   );
 }
 
 function describeGpu({ cudart, driver, providerPath }: ReturnType<typeof loadCuda>, host: CudaHost): CudaGpu {
-  const visible = host.environment["CUDA_VISIBLE_DEVICES"];
-  const choice = visible === undefined ? "" : ` (CUDA_VISIBLE_DEVICES is "${visible}")`;
-  if (countDevices(cudart) === 0) throw new NotUsable(`the driver finds no NVIDIA GPU${choice}; in a container, start it with --gpus all`);
+  if (countDevices(cudart) === 0) throw new NotUsable(`the driver finds no NVIDIA GPU${whyNoDevice(host)}`);
   const name = cudart.deviceName(deviceId);
   const { major, minor } = cudart.computeCapability(deviceId);
   if (!supportedMajors.includes(major)) {
@@ -171,6 +185,17 @@ function describeGpu({ cudart, driver, providerPath }: ReturnType<typeof loadCud
     providerPath,
     pageBytes: driver.pageBytes(deviceId),
   };
+}
+
+const controlDevice = "/dev/nvidiactl";
+
+function whyNoDevice(host: CudaHost): string {
+  const visible = host.environment["CUDA_VISIBLE_DEVICES"];
+  if (visible !== undefined) return ` (CUDA_VISIBLE_DEVICES is "${visible}"); unset it, or name one that nvidia-smi -L lists`;
+  if (host.exists(controlDevice) && !host.canOpen(controlDevice)) {
+    return `; this user may not open ${controlDevice}: see who may with ls -l /dev/nvidia*, and add the user to that group`;
+  }
+  return "; in a container, start it with --gpus all; elsewhere see nvidia-smi -L (in MIG mode, a GPU needs an instance)";
 }
 
 function countDevices(cudart: Cudart): number {
