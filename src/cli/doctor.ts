@@ -7,6 +7,7 @@ import { cudaTargets, describeTargets, hasCudaCode } from "../runtime/cuda/elf.t
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { programVersion } from "../version.ts";
+import { allScripts, findHostFonts, fontFolders } from "../vision/host-fonts.ts";
 import { describeDevice } from "./choose-device.ts";
 import { find, printFinding, type Finding } from "./finding.ts";
 import { reportModel } from "./model-report.ts";
@@ -46,6 +47,7 @@ function machineFindings(cuda: CudaProbe): Finding[] {
       return { mark: "ok", lines: [`${runtime.api.version}, ${runtime.api.libraryPath}`, runtime.api.buildInfo()] };
     }),
     find("kernels", describeKernels),
+    find("fonts", describeFonts),
     describeGpu(cuda),
   ];
 }
@@ -61,6 +63,20 @@ function describeKernels(): Omit<Finding, "name"> {
   if (!hasCudaCode(library)) return { mark: "ok", lines: [library, "kernels for the CPU; built with nvcc it has CUDA kernels too"] };
   const targets = describeTargets(cudaTargets(library));
   return { mark: "ok", lines: [library, `kernels for CPU and CUDA${targets ? `, compute capability ${targets}` : ""}`] };
+}
+
+/** PDFs often name fonts for these scripts and do not hold them. */
+function describeFonts(): Omit<Finding, "name"> {
+  const fonts = findHostFonts(fontFolders(process.env));
+  const missing = allScripts.filter((script) => !fonts.some(({ scripts }) => scripts.includes(script)));
+  if (missing.length === 0) return { mark: "ok", lines: ["for PDFs whose Chinese, Japanese or Korean fonts are not in the file"] };
+  return {
+    mark: "note",
+    lines: [
+      `none for ${missing.join(", ")}: a PDF whose fonts for it are not in the file is drawn with gaps`,
+      "a package of fonts helps, such as fonts-noto-cjk or the small fonts-wqy-microhei",
+    ],
+  };
 }
 
 /** No GPU is not an error: the CPU serves as well. */

@@ -1,4 +1,5 @@
-// PDF files → texts and pictures of their pages, by PDFium as WebAssembly, which reaches neither files nor network nor memory but its own.
+// PDF files → texts and pictures of their pages, by PDFium as WebAssembly, which reaches neither files nor network nor memory but its own; fonts of
+// the host are handed to it.
 // Everything a client can get wrong about a PDF is refused here.
 
 import { readFile } from "node:fs/promises";
@@ -6,8 +7,10 @@ import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { WrappedPdfiumModule } from "@embedpdf/pdfium";
 import { RequestError } from "../core/errors.ts";
+import { findHostFonts, fontFolders, type HostFont } from "./host-fonts.ts";
+import { offerHostFonts } from "./pdf-fonts.ts";
+import { type Handle, memoryOf, type Pdfium } from "./pdfium.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import type { Size } from "./smart-resize.ts";
 
@@ -33,11 +36,6 @@ const drawAnnotations = 0x01;
 const swapRedAndBlue = 0x10;
 
 const utf16 = new TextDecoder("utf-16le");
-
-/** PDFium's handle of a file, a page, a piece of its memory; 0 is none. */
-type Handle = number;
-
-type Pdfium = WrappedPdfiumModule;
 
 /** One for each thread; started by the first file, and again when one has broken it. */
 let library: Promise<Pdfium> | undefined;
@@ -215,11 +213,6 @@ function withMemory<T>(pdfium: Pdfium, bytes: number, param: string, use: (addre
   }
 }
 
-/** To be asked for again after each call that may take memory: a memory that grows is another buffer. */
-function memoryOf({ pdfium }: Pdfium): Uint8Array {
-  return (pdfium as unknown as { readonly HEAPU8: Uint8Array }).HEAPU8;
-}
-
 async function start(): Promise<Pdfium> {
   const { init } = await import("@embedpdf/pdfium"); // 40 ms, for those who send PDFs
   const wasmBinary = await readFile(fileURLToPath(import.meta.resolve("@embedpdf/pdfium/pdfium.wasm")));
@@ -230,6 +223,8 @@ async function start(): Promise<Pdfium> {
   for (const name of Object.getOwnPropertyNames(globalThis)) if (!known.has(name)) Reflect.deleteProperty(globalThis, name);
   limitMemory((pdfium.pdfium.wasmExports as unknown as { readonly memory: Memory }).memory);
   pdfium.PDFiumExt_Init();
+  let fonts: readonly HostFont[] | undefined;
+  offerHostFonts(pdfium, () => (fonts ??= findHostFonts(fontFolders(process.env))));
   return pdfium;
 }
 

@@ -1,10 +1,11 @@
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { doctor } from "../../src/cli/doctor.ts";
 import { convert, convertCheckpoint } from "../../src/convert/convert.ts";
+import { makeFont } from "../vision/make-font.ts";
 
 /** Whether the kernel library is found, where it has been built. */
 let areKernelsBuilt = true;
@@ -248,5 +249,26 @@ describe("a converted model", () => {
 
     expect(report).toMatch(/✗ converted +.*vision\.onnx: expected \d+ bytes, got no such file/);
     expect(canStart).toBe(false);
+  });
+});
+
+describe("fonts for PDFs", () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  test("that are missing are a note, and the server can start", async () => {
+    const folder = join(root, "fonts");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "a.ttf"), makeFont({ names: { 0x411: "A" }, characters: "の込", box: [0, 0, 1000, 1000] }));
+    vi.stubEnv("XDG_DATA_HOME", root);
+    vi.stubEnv("XDG_DATA_DIRS", "/nowhere");
+
+    const { canStart, report } = await examine(nano);
+
+    expect(canStart).toBe(true);
+    expect(report).toMatch(/! fonts +none for Simplified Chinese, Traditional Chinese, Korean: .* is drawn with gaps/);
+    writeFileSync(join(folder, "b.ttf"), makeFont({ names: { 0x411: "B" }, characters: "们們妳한", box: [0, 0, 1000, 1000] }));
+    expect((await examine(nano)).report).toMatch(/✓ fonts +for PDFs/);
   });
 });

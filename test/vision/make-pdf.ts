@@ -3,12 +3,23 @@
 import { deflateSync } from "node:zlib";
 import type { RgbImage } from "../../src/vision/rgb-image.ts";
 
+/** One of those that a PDF may name without holding them. */
+export type NamedFont = {
+  readonly name: string;
+  /** What its codes mean. */
+  readonly encoding: string;
+  /** The collection of characters that they choose from. A font without is one for Latin texts. */
+  readonly ordering?: string;
+  readonly isTrueType?: boolean;
+};
+
 export type PdfPage = {
   /** In points of 1/72 inch; A4 unless told. */
   readonly width?: number;
   readonly height?: number;
-  /** Operators of the content stream; the fonts are `/F` (Helvetica), the picture is `/P`. */
+  /** Operators of the content stream; the fonts are `/F` (Helvetica) and `/N0`, …, the picture is `/P`. */
   readonly content?: string | Buffer;
+  readonly namedFonts?: readonly NamedFont[];
   readonly picture?: RgbImage;
   /** What stands in a field of a form in the lower left corner. */
   readonly field?: string;
@@ -29,12 +40,13 @@ export function makePdf(pages: readonly PdfPage[], trailer = ""): Buffer {
   const objects: (string | Buffer)[] = ["", "", "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"];
   const add = (object: string | Buffer): string => `${objects.push(object)} 0 R`;
   const fields: string[] = [];
-  const kids = pages.map(({ width = 595, height = 842, content = "", picture, field }) => {
+  const kids = pages.map(({ width = 595, height = 842, content = "", namedFonts = [], picture, field }) => {
     const contents = add(stream("", Buffer.from(content as string, "latin1")));
     const image = picture && add(makePicture(picture));
     const widget = field === undefined ? undefined : add(makeField(field, add));
     if (widget) fields.push(widget);
-    const resources = `<</Font<</F 3 0 R>>${image ? `/XObject<</P ${image}>>` : ""}>>`;
+    const fonts = namedFonts.map((font, index) => `/N${index} ${addFont(font, add)}`).join("");
+    const resources = `<</Font<</F 3 0 R${fonts}>>${image ? `/XObject<</P ${image}>>` : ""}>>`;
     const annotations = widget ? `/Annots[${widget}]` : "";
     return add(`<</Type/Page/Parent 2 0 R/MediaBox[0 0 ${width} ${height}]/Contents ${contents}/Resources ${resources}${annotations}>>`);
   });
@@ -46,6 +58,17 @@ export function makePdf(pages: readonly PdfPage[], trailer = ""): Buffer {
 function makePicture({ width, height, rgb }: RgbImage): Buffer {
   const head = `/Type/XObject/Subtype/Image/Width ${width}/Height ${height}/ColorSpace/DeviceRGB/BitsPerComponent 8`;
   return stream(head, Buffer.from(rgb));
+}
+
+function addFont({ name, encoding, ordering, isTrueType = false }: NamedFont, add: (object: string) => string): string {
+  const flags = ordering ? 4 : 32;
+  const box = "/FontBBox[0 -120 1000 880]/ItalicAngle 0/Ascent 880/Descent -120/StemV 80";
+  const look = add(`<</Type/FontDescriptor/FontName/${name}/Flags ${flags}${box}>>`);
+  if (!ordering) return add(`<</Type/Font/Subtype/TrueType/BaseFont/${name}/Encoding/${encoding}/FontDescriptor ${look}>>`);
+  const system = `/CIDSystemInfo<</Registry(Adobe)/Ordering(${ordering})/Supplement 0>>`;
+  const kind = `CIDFontType${isTrueType ? 2 : 0}`;
+  const characters = add(`<</Type/Font/Subtype/${kind}/BaseFont/${name}${system}/FontDescriptor ${look}/DW 1000>>`);
+  return add(`<</Type/Font/Subtype/Type0/BaseFont/${name}/Encoding/${encoding}/DescendantFonts[${characters}]>>`);
 }
 
 function makeField(value: string, add: (object: Buffer) => string): string {

@@ -1,0 +1,128 @@
+// The fonts of this host that can write Chinese, Japanese or Korean: PDFs often name such a font and do not hold it.
+
+import { type Dirent, readdirSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { type FontFace, readFontFaces } from "./font-file.ts";
+
+/** A page may need several, and PDFium has 512 MiB for all it does. The largest of Noto have 25. */
+const maxFileBytes = 64 * 2 ** 20;
+
+/**
+ * What tells a font for a script: characters that others lack, and a name in its language (numbers of Windows). `encoding` is that of names of
+ * fonts in PDFs.
+ */
+export const scripts = {
+  "Simplified Chinese": { probes: "们", languages: [0x804, 0x1004], encoding: "gbk" },
+  "Traditional Chinese": { probes: "們妳", languages: [0x404, 0xc04, 0x1404], encoding: "big5" },
+  Japanese: { probes: "の込", languages: [0x411], encoding: "shift_jis" },
+  Korean: { probes: "한", languages: [0x412], encoding: "euc-kr" },
+} as const;
+
+export type Script = keyof typeof scripts;
+
+export const allScripts = Object.keys(scripts) as Script[];
+
+/** Without its table of characters, which is large. */
+type Face = Omit<FontFace, "has">;
+
+export type HostFont = {
+  readonly path: string;
+  readonly fileBytes: number;
+  readonly face: Face;
+  /** As `normalize` spells them. */
+  readonly names: readonly string[];
+  /** What it has the characters of. */
+  readonly scripts: readonly Script[];
+};
+
+export type WantedFont = {
+  readonly script: Script;
+  /** As a PDF spells it. */
+  readonly name: string;
+  /** 400 is regular, 700 bold. */
+  readonly weight: number;
+  readonly hasSerifs: boolean;
+};
+
+/** Where a system keeps fonts, of the user first (XDG Base Directory Specification: relative paths do not count). */
+export function fontFolders(env: NodeJS.ProcessEnv): string[] {
+  const ofUser = env["XDG_DATA_HOME"] || join(homeFolder(), ".local/share");
+  const ofSystem = env["XDG_DATA_DIRS"] || "/usr/local/share:/usr/share";
+  return [ofUser, ...ofSystem.split(":")].filter((folder) => isAbsolute(folder)).map((folder) => join(folder, "fonts"));
+}
+
+/** Empty where a user has none, as in containers. */
+function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    return "";
+  }
+}
+
+/** Looks through the folders, one millisecond for each font. What cannot be read is no font. */
+export function findHostFonts(folders: readonly string[]): HostFont[] {
+  return folders.flatMap(listFontFiles).flatMap(({ path, fileBytes }) =>
+    readFaces(path).flatMap(({ has, ...face }): HostFont[] => {
+      const written = allScripts.filter((script) => [...scripts[script].probes].every((character) => has(character.codePointAt(0)!)));
+      return written.length > 0 ? [{ path, fileBytes, face, names: face.names.map(normalize), scripts: written }] : [];
+    }),
+  );
+}
+
+function listFontFiles(folder: string): { path: string; fileBytes: number }[] {
+  return listFiles(folder)
+    .filter((entry) => /\.(tt|ot)[cf]$/i.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .toSorted()
+    .flatMap((path) => {
+      const file = statSync(path, { throwIfNoEntry: false }); // of what a link leads to
+      return file?.isFile() && file.size <= maxFileBytes ? [{ path, fileBytes: file.size }] : [];
+    });
+}
+
+function listFiles(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { recursive: true, withFileTypes: true });
+  } catch {
+    return []; // most of the usual folders do not exist
+  }
+}
+
+function readFaces(path: string): FontFace[] {
+  try {
+    return readFontFaces(path);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * The font to write a script with: the one of that name, else one made for its language, or at least for no other of them; with serifs where
+ * they are wanted; as bold as wanted. The first of several.
+ */
+export function chooseFont(fonts: readonly HostFont[], { script, name, weight, hasSerifs }: WantedFont): HostFont | undefined {
+  const wantedName = normalize(name);
+  const candidates = fonts.flatMap((font) => {
+    const { face, names } = font;
+    if (!font.scripts.includes(script)) return [];
+    const kinship = isMadeFor(face, script) ? 0 : allScripts.some((other) => isMadeFor(face, other)) ? 2 : 1;
+    const boldness = Math.abs(face.weight - (weight < 600 ? 400 : 700));
+    return { font, differences: [Number(!names.includes(wantedName)), kinship, Number(face.hasSerifs !== hasSerifs), boldness] };
+  });
+  return candidates.toSorted((a, b) => compare(a.differences, b.differences))[0]?.font;
+}
+
+function isMadeFor({ languages }: Face, script: Script): boolean {
+  return languages.some((language) => (scripts[script].languages as readonly number[]).includes(language));
+}
+
+function normalize(name: string): string {
+  return name.replaceAll(/[\s,_-]/g, "").toLowerCase();
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (const [index, value] of a.entries()) if (value !== b[index]) return value - b[index]!;
+  return 0;
+}
