@@ -175,6 +175,19 @@ describe("turns", () => {
     expect(await page.locator(".turn.answer .markdown").textContent()).toBe("The number is 5574.");
     expect(await page.locator(".turn").count()).toBe(2);
   });
+
+  test("one cut at the limit of tokens goes on", async () => {
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByRole("spinbutton", { name: "Longest answer" }).fill("5");
+    await send(page, "What is the capital of France?");
+    await page.getByText("Cut off at the limit of tokens.").waitFor();
+    await page.getByRole("button", { name: "Go on with this answer" }).click();
+
+    await page.getByText("8 answer tokens").waitFor();
+    expect(await page.locator(".turn.answer .markdown").textContent()).toBe("The capital of France is Paris.");
+    expect(await page.getByRole("button", { name: "Go on with this answer" }).count()).toBe(0);
+    expect(await page.locator(".turn").count()).toBe(2);
+  });
 });
 
 test("Esc stops an answer, what came stays, and the server computes no more", async () => {

@@ -1,7 +1,7 @@
 // Chunks become an answer with times.
 
 import { describe, expect, test } from "vitest";
-import { AnswerReader, type Chunk } from "../../web/chat/answer-reader.ts";
+import { AnswerReader, type BegunAnswer, type Chunk } from "../../web/chat/answer-reader.ts";
 import { ProblemError } from "../../web/chat/problem.ts";
 
 const delta = (fields: object, finishReason: string | null = null): Chunk => ({
@@ -9,9 +9,9 @@ const delta = (fields: object, finishReason: string | null = null): Chunk => ({
 });
 
 /** Each chunk comes at its time, in milliseconds after the request. */
-function read(timed: readonly (readonly [ms: number, chunk: Chunk])[]) {
+function read(timed: readonly (readonly [ms: number, chunk: Chunk])[], begun?: BegunAnswer) {
   let now = 1000;
-  const reader = new AnswerReader(() => now);
+  const reader = new AnswerReader(() => now, begun);
   for (const [ms, chunk] of timed) {
     now = 1000 + ms;
     reader.read(chunk);
@@ -52,6 +52,21 @@ test("thinking and text are kept apart, with the time of each", () => {
     thinkingTokens: 5,
     finishReason: "stop",
   });
+});
+
+test("the rest of an answer joins what was begun, and so do its counts", () => {
+  const metrics = { firstTokenMs: 20, thinkingMs: 30, thinkingTokens: 4, outputTokens: 10, promptTokens: 46, finishReason: "length" };
+  const rest = [
+    [40, delta({ content: " stars." })],
+    [41, delta({}, "stop")],
+    [42, { choices: [], usage: { prompt_tokens: 56, completion_tokens: 3, completion_tokens_details: { reasoning_tokens: 0 } } }],
+  ] as const;
+
+  const answer = read(rest, { text: "Two", thinking: "I see.", metrics });
+
+  expect([answer.thinking, answer.text]).toEqual(["I see.", "Two stars."]);
+  const sums = { thinkingMs: 30, thinkingTokens: 4, outputTokens: 13 };
+  expect(answer.metrics).toMatchObject({ ...sums, firstTokenMs: 40, promptTokens: 56, finishReason: "stop" });
 });
 
 test("thinking that was cut has taken as long as it was heard of", () => {

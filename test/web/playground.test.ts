@@ -1,12 +1,13 @@
 // What the page does, without a page: asking, stopping, editing, keeping.
 
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import type { AnswerTurn } from "../../web/chat/conversation.ts";
+import { type AnswerTurn, canGoOn } from "../../web/chat/conversation.ts";
 import { Playground } from "../../web/chat/playground.ts";
 import { maxRequestBytes } from "../../web/chat/request.ts";
+import { defaultSettings } from "../../web/chat/settings.ts";
 import { memoryStore } from "../../web/store/conversation-store.ts";
 import { makePlayground, type Reply, silent, untilIdle } from "./make-playground.ts";
-import { contentChunk, makeAttachment, streamOf } from "./make-turns.ts";
+import { contentChunk, makeAnswer, makeAttachment, streamOf } from "./make-turns.ts";
 
 test("the server's models are known after the start, and the first is asked", async () => {
   const { playground, asked } = makePlayground();
@@ -176,6 +177,53 @@ describe("an answer that is asked for again", () => {
     playground.regenerate(first.id);
 
     expect(await untilIdle(playground)).toMatchObject({ state: "failed", text: "Thr" });
+  });
+});
+
+describe("an answer that is not whole", () => {
+  const call = { id: "1", name: "clock", arguments: "{" };
+  test.each<[boolean, Partial<AnswerTurn>]>([
+    [true, { text: "Two", metrics: { finishReason: "length" } }],
+    [true, { text: "Two", state: "stopped" }],
+    [true, { thinking: "I see", state: "failed" }],
+    [false, { text: "Two", metrics: { finishReason: "stop" } }],
+    [false, { text: "Two", state: "running" }],
+    [false, { state: "stopped" }],
+    [false, { text: "Two", calls: [call], metrics: { finishReason: "length" } }],
+    [false, { text: "{", settings: { ...defaultSettings, format: "json" }, metrics: { finishReason: "length" } }],
+  ])("can go on: %s, %o", (can, fields) => {
+    expect(canGoOn(makeAnswer(fields))).toBe(can);
+  });
+
+  test.each<[string, Reply]>([
+    ["cut at the limit", () => streamOf([contentChunk("Two st", "length")])],
+    ["broken off", () => streamOf([contentChunk("Two st")], "")],
+  ])("goes on where it ended: %s", async (_, reply) => {
+    const { playground, server, asked } = makePlayground(reply);
+    playground.send("One?", []);
+    await untilIdle(playground);
+    server.reply = () => streamOf([contentChunk("ars.", "stop")]);
+    playground.goOn();
+    expect(playground.state.run?.answer).toMatchObject({ text: "Two st", metrics: {} });
+
+    expect(await untilIdle(playground)).toMatchObject({ state: "done", text: "Two stars." });
+    const [ask, rest] = asked;
+    const messages = [...ask!.messages, { role: "assistant", content: "Two st" }];
+    expect(rest).toEqual({ ...ask, messages, continue_final_message: true, add_generation_prompt: false });
+    expect(playground.state.conversation.turns).toHaveLength(2);
+    expect([playground.goOn(), playground.state.run]).toEqual([undefined, undefined]); // it is whole
+  });
+
+  test("keeps what it has where nothing comes", async () => {
+    const { playground, server } = makePlayground(() => streamOf([contentChunk("Two st", "length")]));
+    playground.send("One?", []);
+    await untilIdle(playground);
+    server.reply = () => Promise.reject(new TypeError("fetch failed"));
+    playground.goOn();
+    expect(await untilIdle(playground)).toMatchObject({ state: "failed", text: "Two st", problem: { kind: "unreachable" } });
+    server.reply = () => streamOf([contentChunk("ars.", "stop")]);
+    playground.goOn();
+    expect((await untilIdle(playground)).text).toBe("Two stars.");
   });
 });
 

@@ -1,7 +1,7 @@
 // What is sent for a conversation.
 
 import { describe, expect, test } from "vitest";
-import { asStream, buildRequest } from "../../web/chat/request.ts";
+import { asStream, buildRequest, goOnWith } from "../../web/chat/request.ts";
 import { defaultSettings, type Settings } from "../../web/chat/settings.ts";
 import { parseChatRequest } from "../../src/api/openai-schema.ts";
 import { makeAnswer, makeAttachment, makeUserTurn } from "./make-turns.ts";
@@ -14,6 +14,21 @@ test("a plain question has nothing but itself", () => {
 });
 
 describe("messages", () => {
+  test.each([
+    [
+      { text: "Two", thinking: "Hm." },
+      { content: "Two", reasoning_content: "Hm." },
+    ],
+    [
+      { text: "", thinking: "Hm" },
+      { content: null, reasoning_content: "Hm" },
+    ],
+  ])("the beginning of an answer comes last: %o", (begun, expected) => {
+    const asked = goOnWith(request([makeUserTurn()]), begun);
+    expect(asked.messages.slice(1)).toEqual([{ role: "assistant", ...expected }]);
+    expect(parseChatRequest(asked)).toMatchObject({ continue_final_message: true });
+  });
+
   test("pictures and videos come before the text", () => {
     const video = makeAttachment({ kind: "video", url: "data:video/mp4;base64,BBBB" });
     const { messages } = request([makeUserTurn({ attachments: [makeAttachment(), video] })]);

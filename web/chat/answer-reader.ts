@@ -31,11 +31,17 @@ const shortestStreamMs = 10;
 
 type WritableCall = { id: string; name: string; arguments: string };
 
+/** What the model goes on with. */
+export type BegunAnswer = Pick<AnswerTurn, "text" | "thinking" | "metrics">;
+
+const nothingYet: BegunAnswer = { text: "", thinking: "", metrics: {} };
+
 export class AnswerReader {
   readonly #now: () => number;
   readonly #startMs: number;
-  #text = "";
-  #thinking = "";
+  readonly #before: Metrics;
+  #text: string;
+  #thinking: string;
   readonly #calls: WritableCall[] = [];
   #firstMs: number | undefined;
   #thinkingFromMs: number | undefined;
@@ -47,10 +53,13 @@ export class AnswerReader {
   #usage: Usage | undefined;
   #routing: Routing | undefined;
 
-  /** `now` in milliseconds; the clock starts here, when the request is sent. */
-  constructor(now: () => number) {
+  /** `now` in milliseconds; the clock starts here, when the request is sent. Of an answer that was begun, parts and counts are those of the whole. */
+  constructor(now: () => number, { text, thinking, metrics } = nothingYet) {
     this.#now = now;
     this.#startMs = now();
+    this.#before = metrics;
+    this.#text = text;
+    this.#thinking = thinking;
   }
 
   /** Throws ProblemError when the chunk says that the server failed. */
@@ -104,13 +113,17 @@ export class AnswerReader {
     const hasRate = outputTokens !== undefined && outputTokens > 1 && streamMs >= shortestStreamMs && this.#chunkCount > outputTokens / 2;
     return {
       firstTokenMs: this.#firstMs === undefined ? undefined : this.#firstMs - this.#startMs,
-      thinkingMs: thinkingMs >= shortestStreamMs ? thinkingMs : undefined,
+      thinkingMs: sum(this.#before.thinkingMs, thinkingMs >= shortestStreamMs ? thinkingMs : undefined),
       tokensPerSecond: hasRate ? ((outputTokens - 1) * 1000) / streamMs : undefined,
       promptTokens: usage?.prompt_tokens,
       cachedTokens: usage?.prompt_tokens_details?.cached_tokens,
-      outputTokens,
-      thinkingTokens: usage?.completion_tokens_details?.reasoning_tokens,
+      outputTokens: sum(this.#before.outputTokens, outputTokens),
+      thinkingTokens: sum(this.#before.thinkingTokens, usage?.completion_tokens_details?.reasoning_tokens),
       finishReason: this.#finishReason,
     };
   }
+}
+
+function sum(before: number | undefined, now: number | undefined): number | undefined {
+  return before === undefined ? now : before + (now ?? 0);
 }

@@ -84,8 +84,10 @@ export function newConversation(id: string, now: number, settings: Settings = de
   return { id, title: "", updatedAt: now, settings, turns: [] };
 }
 
-export function newAnswer(id: string, settings: Settings): AnswerTurn {
-  return { type: "answer", id, state: "running", text: "", thinking: "", calls: [], metrics: {}, settings };
+/** `begun`: what of it is there. */
+export function newAnswer(id: string, settings: Settings, begun?: Pick<AnswerTurn, "text" | "thinking">): AnswerTurn {
+  const { text, thinking } = begun ?? { text: "", thinking: "" };
+  return { type: "answer", id, state: "running", text, thinking, calls: [], metrics: {}, settings };
 }
 
 /** The turns before the one with this id; all of them when there is none. */
@@ -126,6 +128,12 @@ function lengthOf({ text, thinking, calls }: AnswerTurn): number {
 
 export function isRunning(turn: Turn): boolean {
   return turn.type === "answer" && turn.state === "running";
+}
+
+/** Whether the model can write the rest of it: text that was cut, stopped or broke off. */
+export function canGoOn({ state, text, thinking, calls, metrics, settings }: AnswerTurn): boolean {
+  const isWhole = state === "running" || (state === "done" && metrics.finishReason !== "length");
+  return !isWhole && (text !== "" || thinking !== "") && calls.length === 0 && settings.format === "text";
 }
 
 /** The calls that wait for their results: those of the last turn. */

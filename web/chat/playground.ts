@@ -4,6 +4,7 @@ import type { ConversationStore, TabMessage } from "../store/conversation-store.
 import {
   type AnswerTurn,
   type Attachment,
+  canGoOn,
   type Conversation,
   isRunning,
   mergeConversations,
@@ -19,7 +20,7 @@ import {
 import { isBusy, type MessageRefusal, type PlaygroundState, type Refusal, type Run } from "./playground-state.ts";
 import { type Problem, ProblemError } from "./problem.ts";
 import { readAnswer } from "./read-answer.ts";
-import { buildRequest, type ChatRequest, isTooLarge } from "./request.ts";
+import { buildRequest, type ChatRequest, goOnWith, isTooLarge } from "./request.ts";
 import { type Connection, listModels, type Model } from "./server.ts";
 import { checkSettings, type Settings } from "./settings.ts";
 
@@ -29,6 +30,15 @@ type PlaygroundOptions = {
   /** Milliseconds, for durations. */
   readonly now: () => number;
   readonly createId: () => string;
+};
+
+type Wish = {
+  /** Of the request, besides those of the settings. */
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** Whose place the new answer takes, once anything of it comes. */
+  readonly replacedAnswer?: AnswerTurn | undefined;
+  /** What the new answer goes on with. */
+  readonly begun?: AnswerTurn | undefined;
 };
 
 /** How often other tabs hear of an answer, and how long they wait for the next word. Timers of hidden pages run once a second. */
@@ -165,12 +175,15 @@ export class Playground {
   /** Asks for this answer once more, with the settings of now. `isFresh`: the server shall compute all of it, and take nothing from its cache. */
   regenerate(answerId: string, isFresh = false): Refusal | undefined {
     const { turns } = this.#state.conversation;
-    const before = turns.find(({ id }) => id === answerId);
-    return this.#ask(
-      turnsBefore(turns, answerId),
-      isFresh ? { cache_salt: this.#options.createId() } : {},
-      before as AnswerTurn | undefined,
-    );
+    const replacedAnswer = turns.find(({ id }) => id === answerId) as AnswerTurn | undefined;
+    return this.#ask(turnsBefore(turns, answerId), { replacedAnswer, fields: isFresh ? { cache_salt: this.#options.createId() } : {} });
+  }
+
+  /** Asks for the rest of the last answer, where there can be one. */
+  goOn(): Refusal | undefined {
+    const { turns } = this.#state.conversation;
+    const begun = turns.at(-1);
+    return begun?.type === "answer" && canGoOn(begun) ? this.#ask(turns.slice(0, -1), { begun }) : undefined;
   }
 
   /** Gives the calls of the last answer their results, in order, and lets the model go on. */
@@ -194,31 +207,30 @@ export class Playground {
     return isTooLarge(turns) ? "too-large" : this.#ask(turns);
   }
 
-  /** `replacedAnswer`: whose place the new one takes, once anything of it comes. */
-  #ask(turns: readonly Turn[], fields: Readonly<Record<string, unknown>> = {}, replacedAnswer?: AnswerTurn): Refusal | undefined {
+  #ask(turns: readonly Turn[], { fields, replacedAnswer, begun }: Wish = {}): Refusal | undefined {
     const { conversation: before, model } = this.#state;
-    const refusal = checkSettings(before.settings);
+    const settings: Settings = begun ? { ...before.settings, format: "text" } : before.settings;
+    const refusal = checkSettings(settings);
     if (refusal) return refusal;
     if (isBusy(this.#state)) return undefined;
-    const answer = newAnswer(this.#options.createId(), before.settings);
+    const answer = newAnswer(this.#options.createId(), settings, begun);
     const title = before.title || titleOf(turns);
     const gone = before.turns.filter(({ id }) => turns.every((turn) => turn.id !== id)).map(({ id }) => id);
     const replaced = [...(before.replaced ?? []), ...gone];
     const conversation = { ...before, title, updatedAt: Date.now(), turns: [...turns, answer], replaced };
     const started = { conversation, answer, abort: new AbortController() };
     this.#set({ conversation, run: started });
-    const request = { ...buildRequest(turns, before.settings, model?.id), ...(model?.tellsRouting && { return_routing: true }), ...fields };
-    this.#ending = this.#run(started, request, replacedAnswer);
+    const asked = { ...buildRequest(turns, settings, model?.id), ...(model?.tellsRouting && { return_routing: true }), ...fields };
+    this.#ending = this.#run(started, begun ? goOnWith(asked, begun) : asked, { replacedAnswer, begun });
     return undefined;
   }
 
-  async #run(run: Run, request: ChatRequest, replacedAnswer: AnswerTurn | undefined): Promise<void> {
+  async #run(run: Run, request: ChatRequest, { replacedAnswer, begun }: Wish): Promise<void> {
     void this.#store(run.conversation); // the answer need not wait for it
     const { signal } = run.abort;
     const telling = setInterval(() => this.#tellAnswer(), tellEveryMs);
-    const end = await readAnswer({ connection: this.#options.connection(), request, signal, now: this.#options.now }, (change) =>
-      this.#showAnswer(change),
-    );
+    const asked = { connection: this.#options.connection(), request, begun, signal, now: this.#options.now };
+    const end = await readAnswer(asked, (change) => this.#showAnswer(change));
     clearInterval(telling);
     const isLost = replacedAnswer && hasContent(replacedAnswer) && !hasContent(end);
     this.#showAnswer(isLost ? { ...replacedAnswer, id: run.answer.id, problem: end.problem } : end);

@@ -1,6 +1,6 @@
 // An answer from its request to its end, whichever that is.
 
-import { AnswerReader } from "./answer-reader.ts";
+import { AnswerReader, type BegunAnswer } from "./answer-reader.ts";
 import type { AnswerTurn } from "./conversation.ts";
 import { brokenOff, ProblemError } from "./problem.ts";
 import type { ChatRequest } from "./request.ts";
@@ -9,6 +9,8 @@ import { type Connection, streamAnswer } from "./server.ts";
 type Asked = {
   readonly connection: Connection;
   readonly request: ChatRequest;
+  /** Whose rest the request asks for. */
+  readonly begun?: BegunAnswer | undefined;
   readonly signal: AbortSignal;
   /** Milliseconds. */
   readonly now: () => number;
@@ -19,10 +21,10 @@ const showEveryMs = 16;
 
 /** Shows what has come every now and then; returns all of it with how it ended. */
 export async function readAnswer(
-  { connection, request, signal, now }: Asked,
+  { connection, request, begun, signal, now }: Asked,
   show: (change: Partial<AnswerTurn>) => void,
 ): Promise<Partial<AnswerTurn>> {
-  const reader = new AnswerReader(now);
+  const reader = new AnswerReader(now, begun);
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     for await (const chunk of streamAnswer(connection, request, signal)) {

@@ -49,6 +49,12 @@ export function buildRequest(turns: readonly Turn[], settings: Settings, model: 
   };
 }
 
+/** The same for the rest of an answer that is not whole. */
+export function goOnWith(request: ChatRequest, { text, thinking }: Pick<AnswerTurn, "text" | "thinking">): ChatRequest {
+  const messages = [...request.messages, toAnswerMessage(text, thinking)];
+  return { ...request, messages, continue_final_message: true, add_generation_prompt: false };
+}
+
 /** The same as a stream that ends with its usage. */
 export function asStream(request: ChatRequest): ChatRequest {
   return { ...request, stream: true, stream_options: { include_usage: true } };
@@ -71,15 +77,17 @@ function toMessages(turn: Turn): Message[] {
 /** An answer that holds nothing (refused, or stopped before its first word) is not told to the model. */
 function toAnswerMessages({ text, thinking, calls }: AnswerTurn): Message[] {
   if (text === "" && calls.length === 0) return [];
-  const answer: Message = {
-    role: "assistant",
-    content: text === "" ? null : text,
-    ...(thinking !== "" && { reasoning_content: thinking }),
+  const answer = {
+    ...toAnswerMessage(text, thinking),
     ...(calls.length > 0 && {
       tool_calls: calls.map(({ id, name, arguments: args }) => ({ id, type: "function", function: { name, arguments: args } })),
     }),
   };
   return [answer, ...calls.map(({ id, result }): Message => ({ role: "tool", tool_call_id: id, content: result ?? "" }))];
+}
+
+function toAnswerMessage(text: string, thinking: string) {
+  return { role: "assistant", content: text === "" ? null : text, ...(thinking !== "" && { reasoning_content: thinking }) } as const;
 }
 
 function toMediaPart({ kind, name, url }: Attachment): MediaPart {

@@ -1,9 +1,10 @@
 // One answer: thinking folded apart, text, calls of tools, what went wrong, and its figures.
 
 import { memo } from "./memo.ts";
-import type { AnswerTurn, Metrics } from "../chat/conversation.ts";
+import { type AnswerTurn, canGoOn, type Metrics } from "../chat/conversation.ts";
 import { indentJson } from "../chat/indent-json.ts";
 import type { Playground } from "../chat/playground.ts";
+import type { Refusal } from "../chat/playground-state.ts";
 import { CopyButton, IconButton } from "./buttons.tsx";
 import { Icon } from "./icons.tsx";
 import { Markdown } from "./markdown.tsx";
@@ -26,10 +27,10 @@ const JsonOnce = memo(JsonText);
 
 export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExperts, onSettings }: AnswerViewProps) {
   const isRunning = answer.state === "running";
-  const askAgain = () => {
-    const refusal = playground.regenerate(answer.id);
+  const showMistake = (refusal: Refusal | undefined) => {
     if (refusal) onSettings(refusal.tab); // where the mistake is shown
   };
+  const askAgain = () => showMistake(playground.regenerate(answer.id));
   const isWaiting = isRunning && answer.text === "" && answer.thinking === "" && answer.calls.length === 0;
   return (
     <>
@@ -47,6 +48,9 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExper
         <footer class="answer-foot">
           <div class="actions">
             {answer.text !== "" && <CopyButton text={answer.text} label="Copy the answer" />}
+            {isLast && canGoOn(answer) && (
+              <IconButton icon="goOn" label="Go on with this answer" disabled={isBusy} onClick={() => showMistake(playground.goOn())} />
+            )}
             <IconButton icon="retry" label="Answer again" disabled={isBusy} onClick={askAgain} />
             <IconButton icon="code" label="Show the request as code" onClick={onCode} />
             {answer.routing && <IconButton icon="experts" label="Show the experts of this answer" onClick={onExperts} />}

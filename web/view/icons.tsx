@@ -12,6 +12,7 @@ const paths = {
   close: "M6 6l12 12M18 6L6 18",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   check: "M5 12.500l4.500 4.500L19 7.500",
+  goOn: "M4 12h15M13 6l6 6-6 6",
   retry: "M20 12a8 8 0 11-2.500-5.800M20 3.500v4h-4",
   edit: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
   trash: "M5 7h14M10 7V4.500h4V7M7 7l1 13h8l1-13M10.500 11v5M13.500 11v5",
