@@ -17,6 +17,8 @@ export type AnswerHead = {
 type CallDelta = { index: number; id?: string; type?: "function"; function: { name?: string; arguments: string } };
 type Delta = { role?: "assistant"; content?: string; reasoning_content?: string; reasoning?: string; tool_calls?: CallDelta[] };
 
+type StartedEvent = Extract<ChatEvent, { type: "started" }>;
+
 /** `answers`: at least one, all to the same prompt. */
 export function toChatCompletion(head: AnswerHead, answers: readonly Answer[], promptLogprobCount?: number) {
   const { promptTokenIds, promptTokens = [] } = answers[0]!;
@@ -87,6 +89,8 @@ export class ChunkWriter {
   readonly #callCounts: number[];
   /** By choice: log-probabilities of tokens whose text has not been shown yet. They go out with the next text, or the end. */
   readonly #logprobs: LogprobsEvent[][];
+  /** The role waits for the first token: benchmarks, vLLM's among them, take the time of any first chunk for that of the first token. */
+  #started: StartedEvent | undefined;
 
   constructor(head: AnswerHead, choiceCount: number, includeUsage: boolean) {
     this.#head = head;
@@ -96,16 +100,25 @@ export class ChunkWriter {
     this.#logprobs = Array.from({ length: choiceCount }, () => []);
   }
 
-  /** One chunk, except at the start, where each choice has one, and for log-probabilities, which go out with a later one. */
+  /** One chunk, the first time behind those of the choices' roles; none for log-probabilities, which go out with a later one. */
   toChunks(event: ChatEvent) {
+    if (event.type === "started") {
+      this.#started = event;
+      return [];
+    }
     if (event.type === "logprobs") {
       this.#logprobs[event.choice ?? 0]!.push(event);
       return [];
     }
     if (event.type === "prompt-token") return []; // no stream asks for them
-    if (event.type !== "started") return [this.#toChunk(event)];
-    return Array.from({ length: this.#choiceCount }, (_, index) => {
-      const prompt = index === 0 && event.promptTokenIds ? { prompt_token_ids: event.promptTokenIds } : {};
+    return [...this.#toRoles(), this.#toChunk(event)];
+  }
+
+  #toRoles() {
+    const started = this.#started;
+    this.#started = undefined;
+    return Array.from({ length: started ? this.#choiceCount : 0 }, (_, index) => {
+      const prompt = index === 0 && started?.promptTokenIds ? { prompt_token_ids: started.promptTokenIds } : {};
       return { ...this.#frame(index, { role: "assistant", content: "" }), ...prompt };
     });
   }

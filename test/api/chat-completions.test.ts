@@ -105,6 +105,30 @@ describe("a stream", () => {
     ]);
   });
 
+  test("begins with its first token: benchmarks take the time of the first chunk for its", async () => {
+    const happened: string[] = [];
+    let openGate = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      openGate = resolve;
+    });
+    const { app } = makeApp(async function* () {
+      yield started;
+      await gate;
+      happened.push("token");
+      yield* helloEvents.slice(1);
+    });
+
+    const response = await app.request(chatPath, post(userSays("Hi", { stream: true })));
+    const first = response.body!.getReader().read();
+    void first.then(() => happened.push("chunk"));
+    await new Promise((resolve) => setImmediate(resolve)); // a chunk that waits for nothing is read by now
+    openGate();
+    const { value } = await first;
+
+    expect(happened).toEqual(["token", "chunk"]);
+    expect(new TextDecoder().decode(value)).toContain('"role":"assistant"');
+  });
+
   test("with include_usage ends with the usage, null until then", async () => {
     const result = await streamed(helloEvents, { stream_options: { include_usage: true } });
 

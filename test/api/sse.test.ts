@@ -9,7 +9,7 @@ describe("a silent stream", () => {
     vi.useRealTimers();
   });
 
-  test("is kept alive with comments until the next frame comes", async () => {
+  test("is kept alive with empty events until the next frame comes", async () => {
     let send = (_frame: string): void => undefined;
     const later = new Promise<string>((resolve) => {
       send = resolve;
@@ -31,7 +31,7 @@ describe("a silent stream", () => {
     send("data: 2\n\n");
     read.push((await reader.read()).value);
 
-    expect(read.slice(0, 3)).toEqual(["data: 1\n\n", ": ping\n\n", ": ping\n\n"]);
+    expect(read.slice(0, 3)).toEqual(["data: 1\n\n", "\n\n", "\n\n"]);
     expect(read[3]).toBe("data: 2\n\n");
     expect((await reader.read()).done).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
