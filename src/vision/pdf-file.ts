@@ -9,7 +9,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { RequestError } from "../core/errors.ts";
 import { findHostFonts, fontFolders, type HostFont } from "./host-fonts.ts";
-import { offerHostFonts } from "./pdf-fonts.ts";
+import { createFontInfo } from "./pdf-fonts.ts";
 import { type Handle, memoryOf, type Pdfium } from "./pdfium.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import type { Size } from "./smart-resize.ts";
@@ -37,8 +37,10 @@ const swapRedAndBlue = 0x10;
 
 const utf16 = new TextDecoder("utf-16le");
 
+type Library = { readonly pdfium: Pdfium; readonly fontInfo: Handle };
+
 /** One for each thread; started by the first file, and again when one has broken it. */
-let library: Promise<Pdfium> | undefined;
+let library: Promise<Library> | undefined;
 /** One was given up, and its memory is still there. */
 let hasGarbage = false;
 
@@ -144,18 +146,20 @@ async function withDocument<T>(file: Uint8Array, param: string, use: (pdfium: Pd
   library ??= start();
   let memoryBytes = 0;
   try {
-    const pdfium = await library;
+    const { pdfium, fontInfo } = await library;
     try {
-      return withMemory(pdfium, file.length, param, (address) => {
-        memoryOf(pdfium).set(file, address);
-        const document = pdfium.FPDF_LoadMemDocument(address, file.length, "");
-        if (!document) throw openRefusal(param, pdfium.FPDF_GetLastError());
-        try {
-          return use(pdfium, document);
-        } finally {
-          pdfium.FPDF_CloseDocument(document);
-        }
-      });
+      return withFreshState(pdfium, fontInfo, () =>
+        withMemory(pdfium, file.length, param, (address) => {
+          memoryOf(pdfium).set(file, address);
+          const document = pdfium.FPDF_LoadMemDocument(address, file.length, "");
+          if (!document) throw openRefusal(param, pdfium.FPDF_GetLastError());
+          try {
+            return use(pdfium, document);
+          } finally {
+            pdfium.FPDF_CloseDocument(document);
+          }
+        }),
+      );
     } finally {
       memoryBytes = memoryOf(pdfium).length;
     }
@@ -166,6 +170,17 @@ async function withDocument<T>(file: Uint8Array, param: string, use: (pdfium: Pd
     throw error;
   } finally {
     if (memoryBytes > keptMemoryBytes) giveUpLibrary();
+  }
+}
+
+/** Takes less than a millisecond. PDFium keeps fonts as the last file changed them, and would draw a page a little otherwise after another. */
+function withFreshState<T>(pdfium: Pdfium, fontInfo: Handle, use: () => T): T {
+  pdfium.PDFiumExt_Init();
+  pdfium.FPDF_SetSystemFontInfo(fontInfo);
+  try {
+    return use();
+  } finally {
+    pdfium.FPDF_DestroyLibrary();
   }
 }
 
@@ -213,7 +228,7 @@ function withMemory<T>(pdfium: Pdfium, bytes: number, param: string, use: (addre
   }
 }
 
-async function start(): Promise<Pdfium> {
+async function start(): Promise<Library> {
   const { init } = await import("@embedpdf/pdfium"); // 40 ms, for those who send PDFs
   const wasmBinary = await readFile(fileURLToPath(import.meta.resolve("@embedpdf/pdfium/pdfium.wasm")));
   const silent = () => undefined;
@@ -222,10 +237,8 @@ async function start(): Promise<Pdfium> {
   // It leaves warnings for developers behind, which would hold its memory for ever.
   for (const name of Object.getOwnPropertyNames(globalThis)) if (!known.has(name)) Reflect.deleteProperty(globalThis, name);
   limitMemory((pdfium.pdfium.wasmExports as unknown as { readonly memory: Memory }).memory);
-  pdfium.PDFiumExt_Init();
   let fonts: readonly HostFont[] | undefined;
-  offerHostFonts(pdfium, () => (fonts ??= findHostFonts(fontFolders(process.env))));
-  return pdfium;
+  return { pdfium, fontInfo: createFontInfo(pdfium, () => (fonts ??= findHostFonts(fontFolders(process.env)))) };
 }
 
 /** A WebAssembly.Memory. */

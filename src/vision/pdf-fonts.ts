@@ -26,8 +26,11 @@ const serifNames = /song|sun|min|my[eu]o?ng|batang|(?<!sans.?)serif|[宋明]|명
 const collectionTag = 0x74746366; // "ttcf"
 const collectionHeadBytes = 16;
 
-/** `fonts` is called whenever a text needs one. A font that can no longer be read is as good as none. */
-export function offerHostFonts(pdfium: Pdfium, fonts: () => readonly HostFont[]): void {
+/**
+ * What FPDF_SetSystemFontInfo takes, for as long as there is this PDFium. `fonts` is called whenever a text needs one. A font that can no longer
+ * be read is as good as none.
+ */
+export function createFontInfo(pdfium: Pdfium, fonts: () => readonly HostFont[]): Handle {
   /** Gives the place of the font, from 1. */
   const mapFont = (_info: Handle, weight: number, _isItalic: number, charset: number, family: number, nameAddress: Handle): Handle => {
     const script = charsets[charset];
@@ -51,12 +54,12 @@ export function offerHostFonts(pdfium: Pdfium, fonts: () => readonly HostFont[])
   };
 
   const { addFunction, setValue, wasmExports } = pdfium.pdfium;
-  const info = wasmExports.malloc(infoBytes); // for as long as there is this PDFium
+  const info = wasmExports.malloc(infoBytes);
   memoryOf(pdfium).fill(0, info, info + infoBytes);
   setValue(info, infoVersion, "i32");
   setValue(info + mapFontAt, addFunction(orNothing(mapFont), "iiiiiiii"), "i32");
   setValue(info + getFontDataAt, addFunction(orNothing(getFontData), "iiiiii"), "i32");
-  pdfium.FPDF_SetSystemFontInfo(info);
+  return info;
 }
 
 /** An error must not pass through PDFium. */

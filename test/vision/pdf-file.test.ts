@@ -73,6 +73,16 @@ describe("a page", () => {
     expect(pixel(image, 50, 20)).toEqual([255, 255, 255]);
   });
 
+  test("looks the same whatever was drawn before", async () => {
+    const pageIn = (name: string) => ({ ...square("BT /N0 40 Tf (S) Tj ET"), namedFonts: [{ name, encoding: "WinAnsiEncoding" }] });
+    const file = makePdf([pageIn("Unknown")]);
+
+    const first = await render(file);
+    await render(makePdf([pageIn("Other,Bold")]));
+
+    expect(Buffer.from((await render(file)).rgb).equals(first.rgb)).toBe(true);
+  });
+
   test("is the one that was asked for", async () => {
     const file = makePdf([square(""), square("0 1 0 rg 0 0 56 56 re f")]);
 
