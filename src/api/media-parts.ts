@@ -2,7 +2,7 @@
 
 import { setMaxListeners } from "node:events";
 import type { DocumentPart, FrameSampling, ImagePart, VideoPart, VideoSource } from "../core/chat.ts";
-import { RequestError } from "../core/errors.ts";
+import { RequestError, toRefusal } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
 import type { MediaReader } from "../core/media.ts";
 import { WorkGate } from "../core/work-gate.ts";
@@ -46,6 +46,13 @@ export type DocumentSource = {
 
 /** vLLM's spelling of frames: JPEG files behind one another. */
 const frameList = /^\s*data:video\/jpeg;base64,/i;
+
+/** What reads a file speaks of any as of a picture, in OpenAI's codes. By it, what a document is told that says nothing of pictures. */
+const documentCodes: Readonly<Record<string, string>> = {
+  image_file_too_large: "file_too_large",
+  empty_image_file: "invalid_file",
+  invalid_base64_image: "invalid_file",
+};
 
 /** Of one request at a time, so that one that names slow hosts does not take the places of all. */
 const concurrentReads = 4;
@@ -95,7 +102,9 @@ export class MediaParts {
     return this.#unlessOneFails(async () => {
       const { documentCount, documentBytes } = this.#limits;
       if (++this.#documentCount > documentCount) throw tooMany(param, documentCount, "documents", "too_many_documents");
-      const bytes = await this.#read(url, param, documentBytes);
+      const bytes = await this.#read(url, param, documentBytes).catch((error: unknown) => {
+        throw inDocumentCodes(error);
+      });
       const maxPixels = { low: lowDetailPixels, auto: pagePixels, high: undefined }[detail];
       return {
         type: "document",
@@ -152,6 +161,13 @@ function splitFrames(url: string, maxCount: number): string[] | undefined {
         .slice(head.length)
         .split(",", maxCount + 1)
         .map((data) => `data:image/jpeg;base64,${data}`);
+}
+
+function inDocumentCodes(error: unknown): unknown {
+  const code = error instanceof RequestError && documentCodes[error.code ?? ""];
+  if (!code) return error;
+  const { message, options } = toRefusal(error);
+  return new RequestError(message, { ...options, code });
 }
 
 function tooMany(param: string, limit: number, what: string, code: string): RequestError {

@@ -80,6 +80,26 @@ describe("one budget for all pictures of a request", () => {
   });
 });
 
+describe("a document is refused in codes of its own,", () => {
+  const reader: MediaReader = {
+    read: (_, { param }) => Promise.reject(new RequestError("no such file", { code: "image_file_not_found", param })),
+  };
+
+  test.each([
+    ["for its bytes", "data:,abc", { documentBytes: 2 }, "file_too_large"],
+    ["for the bytes of all files", "data:,abc", { mediaBytes: 2 }, "file_too_large"],
+    ["for data that is no base64", "data:;base64,$", {}, "invalid_file"],
+    ["for data that is empty", "data:,", {}, "invalid_file"],
+    ["but for its URL in those of any file", "file:///a.pdf", {}, "image_file_not_found"],
+  ])("%s", async (_, url, limits, code) => {
+    await expect(partsOf(reader, limits).document({ url, param: "document 0" })).rejects.toMatchObject({
+      status: 400,
+      code,
+      param: "document 0",
+    });
+  });
+});
+
 test("a request reads four at a time, in order", async () => {
   const { reader, readings } = heldReader();
   const parts = partsOf(reader);

@@ -90,7 +90,6 @@ const documentTitles: Readonly<Record<string, string>> = {
   invalid_file: "The document cannot be opened",
   unsupported_file: "The document is no PDF and no text",
   file_too_large: "The document is too large",
-  image_file_too_large: "The document is too large",
   too_many_pages: "The documents have too many pages",
   too_many_documents: "These are too many documents",
 };
