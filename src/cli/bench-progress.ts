@@ -2,39 +2,27 @@
 
 import { SingleBar } from "cli-progress";
 import type { LoadProgress } from "../loadgen/run-load.ts";
-import { TransferRate } from "../pull/transfer-rate.ts";
-
-const measureEveryMs = 500;
-const lineEveryMs = 30_000;
-
-type Stream = NodeJS.WriteStream & { isTTY: boolean };
+import { RecentRate, startTimers } from "./progress.ts";
 
 export class BenchProgress {
   readonly #progress: Readonly<LoadProgress>;
   readonly #total: number;
-  readonly #rate = new TransferRate();
-  readonly #timers: NodeJS.Timeout[];
+  readonly #rate = new RecentRate();
+  readonly #stopTimers: () => void;
   readonly #bar: SingleBar | undefined;
 
-  constructor(progress: Readonly<LoadProgress>, total: number, stream: Stream = process.stderr) {
+  constructor(progress: Readonly<LoadProgress>, total: number) {
     this.#progress = progress;
     this.#total = total;
-    this.#timers = [setInterval(() => this.#measure(), measureEveryMs)];
-    if (stream.isTTY) {
-      this.#bar = new SingleBar({
-        format: "  {bar} {text}",
-        barsize: 24,
-        hideCursor: true,
-        gracefulExit: false,
-        clearOnComplete: true,
-        stream,
-      });
-      this.#bar.start(total, 0, { text: this.#summary() });
-    } else this.#timers.push(setInterval(() => stream.write(`  ${this.#summary()}\n`), lineEveryMs));
+    const { isTTY } = process.stderr;
+    this.#stopTimers = startTimers(() => this.#measure(), isTTY ? undefined : () => process.stderr.write(`  ${this.#summary()}\n`));
+    if (!isTTY) return;
+    this.#bar = new SingleBar({ format: "  {bar} {text}", barsize: 24, hideCursor: true, gracefulExit: false, clearOnComplete: true });
+    this.#bar.start(total, 0, { text: this.#summary() });
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#stopTimers();
     this.#bar?.stop();
   }
 
@@ -45,7 +33,7 @@ export class BenchProgress {
 
   #summary(): string {
     const { done, running, failed } = this.#progress;
-    const rate = this.#rate.bytesPerSecond; // of chunks, which are tokens with most servers
+    const rate = this.#rate.perSecond; // of chunks, which are tokens with most servers
     return `${done} of ${this.#total} done, ${running} running, ${failed} failed${rate === undefined ? "" : `, ${rate.toFixed(0)} tokens/s`}`;
   }
 }

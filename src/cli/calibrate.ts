@@ -19,7 +19,7 @@ import { readChatFile } from "./calibration/chat-file.ts";
 import { calibrationTokens, encodePrompts, type CalibrationPrompts, type EncodedPrompts } from "./calibration/encode-prompts.ts";
 import { gatherSequences } from "./calibration/gather-sequences.ts";
 import { calibrationContextLength, ProbeModel } from "./calibration/probe-model.ts";
-import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
+import { WorkProgress, type ProgressUnit } from "./work-progress.ts";
 import { convertShown, refuseConverted, untilInterrupted } from "./prepare-model.ts";
 
 export type CalibrateOptions = {
@@ -132,7 +132,7 @@ async function calibrate(source: Source, work: CalibrationWork, options: Calibra
 
 async function recordProbe(work: CalibrationWork, { prompts, signal }: CalibrationOptions, say: Say): Promise<void> {
   const model = new ProbeModel(work.probe);
-  const progress = new ConvertProgress(say, tokens);
+  const progress = new WorkProgress(say, tokens);
   const started = Date.now();
   // Every token is computed twice: when the model answers, and when all is recorded.
   const totalTokens = 2 * calibrationTokens;

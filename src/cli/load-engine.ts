@@ -8,7 +8,7 @@ import type { KvBudget } from "../model/kv-budget.ts";
 import type { KvScales } from "../model/kv-cache.ts";
 import type { WorkerData } from "../worker-data.ts";
 import { describeDevice, type ComputeDevice } from "./choose-device.ts";
-import { ConvertProgress, type ProgressUnit } from "./convert-progress.ts";
+import { WorkProgress, type ProgressUnit } from "./work-progress.ts";
 import { prepareKvScales } from "./kv-scales.ts";
 import { describeMemory, imageCacheBytes, memoryBytes, planMemory } from "./memory-plan.ts";
 import { dataBytes } from "./memory-report.ts";
@@ -61,7 +61,7 @@ async function startEngine(
     exposesRouting: options.exposeRouting,
   };
   const worker = new Worker(new URL("../engine-worker.js", import.meta.url), { workerData, name: "engine" });
-  const progress = new ConvertProgress(say, warmUp);
+  const progress = new WorkProgress(say, warmUp);
   try {
     return await EngineClient.start(worker, progress.update);
   } catch (error) {

@@ -15,7 +15,7 @@ import type { CudaGpu } from "../runtime/cuda/probe.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { converterFingerprint, programVersion } from "../version.ts";
 import { checkCompanions } from "./check-companions.ts";
-import { ConvertProgress } from "./convert-progress.ts";
+import { WorkProgress } from "./work-progress.ts";
 
 /** Settings from the command line, with "auto" decided. Only a GPU computes bf16. */
 export function chooseSettings(
@@ -138,7 +138,7 @@ export async function convertShown(
   const { weights, activations } = options.settings;
   const name = source.type === "checkpoint" ? source.folder : `synthetic ${source.name}`;
   say(`Converting ${name} (${weights} weights, ${activations} activations) to ${target}`);
-  const progress = new ConvertProgress(say);
+  const progress = new WorkProgress(say);
   const started = Date.now();
   try {
     const notes = await convert(source, target, {

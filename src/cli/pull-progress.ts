@@ -4,10 +4,8 @@ import { MultiBar, type SingleBar } from "cli-progress";
 import { formatBytes } from "../core/format-bytes.ts";
 import type { DownloadObserver } from "../pull/download-missing.ts";
 import type { MissingFile } from "../pull/pull-plan.ts";
-import { TransferRate } from "../pull/transfer-rate.ts";
+import { formatDuration, RecentRate, startTimers } from "./progress.ts";
 
-const lineEveryMs = 30_000;
-const measureEveryMs = 500;
 const nameWidth = 36;
 
 type Stream = NodeJS.WriteStream & { isTTY: boolean };
@@ -16,8 +14,8 @@ export class PullProgress implements DownloadObserver {
   readonly #say: (line: string) => void;
   readonly #arrived: Map<string, number>;
   readonly #totalBytes: number;
-  readonly #rate = new TransferRate();
-  readonly #timers: NodeJS.Timeout[];
+  readonly #rate = new RecentRate();
+  readonly #stopTimers: () => void;
   readonly #bars: MultiBar | undefined;
   readonly #fileBars = new Map<string, SingleBar>();
   readonly #totalBar: SingleBar | undefined;
@@ -27,11 +25,8 @@ export class PullProgress implements DownloadObserver {
     this.#arrived = new Map(missing.map(({ file, arrivedBytes }) => [file.name, arrivedBytes]));
     this.#totalBytes = missing.reduce((sum, { file }) => sum + file.bytes, 0);
     this.#measure();
-    this.#timers = [setInterval(() => this.#measure(), measureEveryMs)];
-    if (!stream.isTTY) {
-      this.#timers.push(setInterval(() => this.#say(`  ${this.#summary()}`), lineEveryMs));
-      return;
-    }
+    this.#stopTimers = startTimers(() => this.#measure(), stream.isTTY ? undefined : () => this.#say(`  ${this.#summary()}`));
+    if (!stream.isTTY) return;
     const format = "  {name} {bar} {percentage}%  {text}";
     this.#bars = new MultiBar({
       format,
@@ -70,7 +65,7 @@ export class PullProgress implements DownloadObserver {
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#stopTimers();
     this.#measure();
     // Lines that wait for the next redraw would be lost.
     this.#bars?.update();
@@ -89,17 +84,10 @@ export class PullProgress implements DownloadObserver {
   #summary(): string {
     const arrived = this.#arrivedBytes;
     const amount = `${formatBytes(arrived)} of ${formatBytes(this.#totalBytes)}`;
-    const rate = this.#rate.bytesPerSecond;
+    const rate = this.#rate.perSecond;
     if (!rate) return amount;
     return `${amount}, ${formatBytes(Math.round(rate))}/s, ${formatDuration((this.#totalBytes - arrived) / rate)} left`;
   }
-}
-
-/** 4000 → "1 h 7 min" */
-export function formatDuration(seconds: number): string {
-  const minutes = Math.round(seconds / 60);
-  if (seconds <= 59) return `${Math.ceil(seconds)} s`;
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 function shorten(name: string): string {

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readHubAccess } from "../../src/pull/hub-access.ts";
 import { parseRepositoryName } from "../../src/pull/repository-name.ts";
 import { parseRetryAfter } from "../../src/pull/retry.ts";
-import { TransferRate } from "../../src/pull/transfer-rate.ts";
 
 describe("parseRepositoryName", () => {
   test("takes owner and name apart", () => {
@@ -94,16 +93,4 @@ test.each([
   ["soon", undefined],
 ])("Retry-After %s means %s ms", (header, waitMs) => {
   expect(parseRetryAfter(header, 10_000)).toBe(waitMs);
-});
-
-test("the rate is that of the last seconds, and starts anew after bytes were thrown away", () => {
-  const rate = new TransferRate();
-  expect(rate.bytesPerSecond).toBeUndefined();
-
-  for (let second = 0; second <= 60; second++) rate.add(second < 30 ? second * 1000 : 29_000 + (second - 29) * 10, second * 1000);
-  expect(rate.bytesPerSecond).toBeCloseTo(10);
-
-  rate.add(0, 61_000);
-  rate.add(500, 62_000);
-  expect(rate.bytesPerSecond).toBe(500);
 });

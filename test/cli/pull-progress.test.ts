@@ -1,6 +1,6 @@
 import { PassThrough } from "node:stream";
 import { afterEach, expect, test } from "vitest";
-import { formatDuration, PullProgress } from "../../src/cli/pull-progress.ts";
+import { PullProgress } from "../../src/cli/pull-progress.ts";
 
 const file = { name: "model-00001-of-00002.safetensors", bytes: 4096, hash: { algorithm: "sha256", hex: "0" } } as const;
 const begun = { file: { ...file, name: "model-00002-of-00002.safetensors" }, arrivedBytes: 1024, replaces: false };
@@ -48,14 +48,4 @@ test("anything else gets plain lines", () => {
 
   expect(said).toEqual(["  the connection broke", "  model-00001-of-00002.safetensors: 4.0 KiB, verified"]);
   expect(shown).toBe("");
-});
-
-test.each([
-  [0.2, "1 s"],
-  [59, "59 s"],
-  [90, "2 min"],
-  [3599, "1 h 0 min"],
-  [4020, "1 h 7 min"],
-])("%d seconds are shown as %s", (seconds, text) => {
-  expect(formatDuration(seconds)).toBe(text);
 });

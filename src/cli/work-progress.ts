@@ -1,14 +1,8 @@
-// Shows a conversion or a calibration: a bar on a terminal, else a line twice a minute; both with rate and time left.
+// Shows a conversion, a calibration or a warm-up: a bar on a terminal, else a line twice a minute; both with rate and time left.
 
 import { SingleBar } from "cli-progress";
 import { formatBytes } from "../core/format-bytes.ts";
-import { TransferRate } from "../pull/transfer-rate.ts";
-import { formatDuration } from "./pull-progress.ts";
-
-const lineEveryMs = 30_000;
-const measureEveryMs = 500;
-
-type Stream = NodeJS.WriteStream & { isTTY: boolean };
+import { formatDuration, RecentRate, startTimers } from "./progress.ts";
 
 /** What is counted, in words. */
 export type ProgressUnit = {
@@ -24,20 +18,18 @@ const bytes: ProgressUnit = {
   ending: "computing checksums",
 };
 
-export class ConvertProgress {
+export class WorkProgress {
   readonly #say: (line: string) => void;
   readonly #unit: ProgressUnit;
-  readonly #stream: Stream;
-  readonly #rate = new TransferRate();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #rate = new RecentRate();
+  #stopTimers = (): void => {};
   #bar: SingleBar | undefined;
   #done = 0;
   #total = 0;
 
-  constructor(say: (line: string) => void, unit: ProgressUnit = bytes, stream: Stream = process.stderr) {
+  constructor(say: (line: string) => void, unit: ProgressUnit = bytes) {
     this.#say = say;
     this.#unit = unit;
-    this.#stream = stream;
   }
 
   get total(): number {
@@ -51,7 +43,7 @@ export class ConvertProgress {
   };
 
   stop(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#stopTimers();
     if (this.#total > 0) this.#measure();
     this.#bar?.stop();
   }
@@ -60,13 +52,11 @@ export class ConvertProgress {
     this.#total = total;
     if (this.#done > 0) this.#say(`  going on where an earlier conversion stopped: ${this.#unit.amount(this.#done, total)} are done`);
     this.#measure();
-    this.#timers.push(setInterval(() => this.#measure(), measureEveryMs));
-    if (!this.#stream.isTTY) {
-      this.#timers.push(setInterval(() => this.#say(`  ${this.#summary()}`), lineEveryMs));
-      return;
-    }
+    const { isTTY } = process.stderr;
+    this.#stopTimers = startTimers(() => this.#measure(), isTTY ? undefined : () => this.#say(`  ${this.#summary()}`));
+    if (!isTTY) return;
     const format = "  {bar} {percentage}%  {text}";
-    this.#bar = new SingleBar({ format, barsize: 30, hideCursor: true, gracefulExit: false, stream: this.#stream });
+    this.#bar = new SingleBar({ format, barsize: 30, hideCursor: true, gracefulExit: false });
     this.#bar.start(total, this.#done, { text: this.#summary() });
   }
 
@@ -78,7 +68,7 @@ export class ConvertProgress {
   #summary(): string {
     const amount = this.#unit.amount(this.#done, this.#total);
     if (this.#done >= this.#total) return `${amount}, ${this.#unit.ending}`;
-    const rate = this.#rate.bytesPerSecond;
+    const rate = this.#rate.perSecond;
     if (!rate) return amount;
     return `${amount}, ${this.#unit.rate(rate)}, ${formatDuration((this.#total - this.#done) / rate)} left`;
   }

@@ -1,0 +1,40 @@
+// What all displays of progress need: when they look again, how fast it goes, and how long the rest takes.
+
+const measureEveryMs = 500;
+const lineEveryMs = 30_000;
+const windowMs = 15_000;
+
+/** Calls `measure` twice a second, and `line`, where there is no bar to look at, twice a minute. Returns what ends it. */
+export function startTimers(measure: () => void, line: (() => void) | undefined): () => void {
+  const timers = [setInterval(measure, measureEveryMs), ...(line ? [setInterval(line, lineEveryMs)] : [])];
+  return () => timers.forEach((timer) => clearInterval(timer));
+}
+
+/** Remembers the last seconds, so that a pause shows and a fast start does not promise too much. */
+export class RecentRate {
+  readonly #samples: { timeMs: number; done: number }[] = [];
+
+  /** So much is done in total, of whatever is counted. Times never go back. */
+  add(done: number, timeMs: number): void {
+    const last = this.#samples.at(-1);
+    // Work that was thrown away is no negative speed: measuring starts anew.
+    if (last && done < last.done) this.#samples.length = 0;
+    this.#samples.push({ timeMs, done });
+    while (this.#samples.length > 2 && this.#samples[1]!.timeMs <= timeMs - windowMs) this.#samples.shift();
+  }
+
+  /** Undefined until there is something to measure. */
+  get perSecond(): number | undefined {
+    const first = this.#samples[0];
+    const last = this.#samples.at(-1);
+    if (!first || !last || last.timeMs === first.timeMs) return undefined;
+    return ((last.done - first.done) * 1000) / (last.timeMs - first.timeMs);
+  }
+}
+
+/** 4000 → "1 h 7 min" */
+export function formatDuration(seconds: number): string {
+  const minutes = Math.round(seconds / 60);
+  if (seconds <= 59) return `${Math.ceil(seconds)} s`;
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
