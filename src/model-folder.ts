@@ -4,10 +4,9 @@ import { createHash } from "node:crypto";
 import { accessSync, constants, createReadStream, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { reading } from "./convert/file-errors.ts";
 import { readJson } from "./convert/read-json.ts";
 import { UserError } from "./core/errors.ts";
-import { systemReason } from "./core/file-system.ts";
+import { reading, systemReason } from "./core/file-system.ts";
 import {
   activationFormats,
   checkpointLayouts,

@@ -5,8 +5,8 @@ import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } fr
 import { homedir, userInfo } from "node:os";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import { UserError } from "../core/errors.ts";
+import { reading } from "../core/file-system.ts";
 import { manifestFormatVersion, type ConversionSettings } from "../core/manifest.ts";
-import { reading } from "./file-errors.ts";
 
 /** More than any real header; a broken length must not decide how much is read. */
 const maxHeaderBytes = 100_000_000;

@@ -1,17 +1,8 @@
-// Failures of the file system, as the operator's errors.
+// Failures to write a model, as the operator's errors.
 
 import { lstatSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
 import { systemReason } from "../core/file-system.ts";
-
-/** Runs a file system call that reads `path`; its failure becomes a UserError. */
-export function reading<Result>(path: string, action: () => Result): Result {
-  try {
-    return action();
-  } catch (error) {
-    throw new UserError(`cannot read ${path}: ${systemReason(error)}`, { cause: error });
-  }
-}
 
 /** Runs a file system call that changes `path`; its failure becomes a UserError. */
 export function writing<Result>(path: string, action: () => Result): Result {

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { UserError } from "../core/errors.ts";
-import { reading } from "./file-errors.ts";
+import { reading } from "../core/file-system.ts";
 
 /**
  * The content of a JSON file as `schema` returns it. Messages of the schema complete "expected …".

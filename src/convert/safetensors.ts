@@ -3,8 +3,8 @@
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
+import { reading } from "../core/file-system.ts";
 import { fromFloat16 } from "../core/half.ts";
-import { reading } from "./file-errors.ts";
 
 const bytesPerElement: Readonly<Record<string, number>> = {
   BOOL: 1,

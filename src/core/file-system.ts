@@ -3,11 +3,21 @@
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { getSystemErrorMap } from "node:util";
+import { UserError } from "./errors.ts";
 
 /** "permission denied": Node's own message has the name of the call and the path around it, which the caller names itself. */
 export function systemReason(error: unknown): string {
   const { errno, message } = error as NodeJS.ErrnoException;
   return (errno !== undefined && getSystemErrorMap().get(errno)?.[1]) || message;
+}
+
+/** Runs a file system call that reads `path`; its failure becomes a UserError. */
+export function reading<Result>(path: string, action: () => Result): Result {
+  try {
+    return action();
+  } catch (error) {
+    throw new UserError(`cannot read ${path}: ${systemReason(error)}`, { cause: error });
+  }
 }
 
 /** Makes a folder and those above it. Node's `recursive` tries for ever where a system's folder, such as /proc, denies with ENOENT. */

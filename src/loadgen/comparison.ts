@@ -1,6 +1,6 @@
 // Two servers under the same load in alternation: how their figures relate, and how sure that is.
 
-import { mean, percentile } from "./percentiles.ts";
+import { mean, median, percentile } from "./percentiles.ts";
 import { isComplete, timePerOutputToken } from "./request-record.ts";
 import type { LoadResult } from "./run-load.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -48,8 +48,6 @@ const latency = (name: string, values: (block: BlockFigures) => readonly number[
     return all.length === 0 ? undefined : reduce(all);
   },
 });
-
-const median = (values: Float64Array): number => percentile(values.toSorted(), 50);
 
 const figures: readonly Figure[] = [
   throughput("requests", (block) => block.requests),

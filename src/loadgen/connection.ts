@@ -3,6 +3,7 @@
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { UserError } from "../core/errors.ts";
+import { parseJson } from "../core/parse-json.ts";
 
 const maxJsonBytes = 64 * 2 ** 20;
 
@@ -91,11 +92,8 @@ export async function readBody(answer: IncomingMessage): Promise<unknown> {
     pieces.push(piece);
   }
   const text = Buffer.concat(pieces).toString("utf8");
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
+  const value = parseJson(text);
+  return value === undefined ? text : value;
 }
 
 function bodyHeaders(body: string): Record<string, string | number> {

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
-import { systemReason } from "../core/file-system.ts";
+import { reading } from "../core/file-system.ts";
 import { parseJson } from "../core/parse-json.ts";
 
 export type Message = { readonly role: string; readonly content: unknown };
@@ -18,7 +18,7 @@ export type Conversation = {
  * is asked, as vLLM's benchmark does; those without one are left out. Throws a UserError that names the line or entry at fault.
  */
 export function readDataset(path: string): Conversation[] {
-  const text = readText(path);
+  const text = reading(path, () => readFileSync(path, "utf8"));
   const all = parseJson(text);
   const conversations = isShareGpt(all)
     ? all.flatMap(fromShareGpt)
@@ -62,12 +62,4 @@ function fromLine(line: string, where: string): Conversation {
 
 function isMessage(value: unknown): value is Message {
   return typeof value === "object" && value !== null && typeof (value as Message).role === "string" && "content" in value;
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new UserError(`cannot read ${path}: ${systemReason(error)}`);
-  }
 }

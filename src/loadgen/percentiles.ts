@@ -40,3 +40,8 @@ export function percentile(sorted: ArrayLike<number>, percent: number): number {
   const high = sorted[Math.min(below + 1, sorted.length - 1)]!;
   return low + (high - low) * (rank - below);
 }
+
+/** NaN for no values. */
+export function median(values: ArrayLike<number>): number {
+  return percentile(Float64Array.from(values).toSorted(), 50);
+}

@@ -1,6 +1,7 @@
 // What a server says of itself before a load is sent: its models, and how many tokens a text is. Its refusals become one line for the operator.
 
 import { UserError } from "../core/errors.ts";
+import { membersOf } from "../core/parse-json.ts";
 import { toFailure } from "./answer-reader.ts";
 import type { Connection } from "./connection.ts";
 
@@ -29,7 +30,7 @@ export async function chooseModel(connection: Connection, wanted: string | undef
 /** What `/version` says, as vLLM and this program have it; undefined elsewhere. */
 export async function serverVersion(connection: Connection): Promise<string | undefined> {
   const { body } = await ask(connection, "GET", "/version");
-  const { version } = (typeof body === "object" && body !== null ? body : {}) as { version?: unknown };
+  const { version } = membersOf(body);
   return typeof version === "string" ? version : undefined;
 }
 
@@ -37,7 +38,7 @@ export async function serverVersion(connection: Connection): Promise<string | un
 export async function countTokens(connection: Connection, model: string, text: string): Promise<number | undefined> {
   const { status, body } = await ask(connection, "POST", "/tokenize", { model, prompt: text, add_special_tokens: false });
   if (status !== 200) return undefined;
-  const { count } = (typeof body === "object" && body !== null ? body : {}) as { count?: unknown };
+  const { count } = membersOf(body);
   return typeof count === "number" ? count : undefined;
 }
 
@@ -75,7 +76,7 @@ function connectionProblem(error: unknown): string {
 }
 
 function modelIds(body: unknown): string[] {
-  const { data } = (typeof body === "object" && body !== null ? body : {}) as { data?: unknown };
+  const { data } = membersOf(body);
   const entries = Array.isArray(data) ? (data as ({ id?: unknown } | null)[]) : [];
   return entries.flatMap((entry) => (typeof entry?.id === "string" ? [entry.id] : []));
 }

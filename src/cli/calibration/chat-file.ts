@@ -6,7 +6,7 @@ import { toChat } from "../../api/from-openai.ts";
 import { MediaParts } from "../../api/media-parts.ts";
 import { parseChatRequest, type ChatRequest, type RequestMessage } from "../../api/openai-schema.ts";
 import { RequestError, UserError } from "../../core/errors.ts";
-import { systemReason } from "../../core/file-system.ts";
+import { reading, systemReason } from "../../core/file-system.ts";
 import { createMediaReader } from "../../media/media-reader.ts";
 import type { CalibrationChat } from "./calibration-chat.ts";
 
@@ -28,20 +28,13 @@ const noRemoteMedia = createMediaReader({ domains: [], folders: [] });
  */
 export async function readChatFile(path: string): Promise<CalibrationChat[]> {
   const chats: CalibrationChat[] = [];
-  for (const [index, line] of readText(path).split("\n").entries()) {
+  const text = reading(path, () => readFileSync(path, "utf8"));
+  for (const [index, line] of text.split("\n").entries()) {
     const place = `${path}, line ${index + 1}`;
     if (line.trim() !== "") chats.push({ chat: await readChat(line, path, place), place });
   }
   if (chats.length > 0) return chats;
   throw new UserError(`${path}: expected a chat on each line, got an empty file; write lines such as {"messages": [...]}`);
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new UserError(`cannot read ${path}: ${systemReason(error)}`, { cause: error });
-  }
 }
 
 async function readChat(line: string, path: string, place: string): Promise<CalibrationChat["chat"]> {
