@@ -2,9 +2,9 @@
 // The command line: parses it, and is the one place where errors become exit codes. What a command works with is loaded when it runs: --help
 // and a misspelt flag need none of it.
 
-import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
 import { Argument, Command, Option } from "commander";
+import { nanoModel } from "./core/nano-model.ts";
 import { benchCommand } from "./cli/bench-command.ts";
 import { activationsOption, expertsOption, weightsOption } from "./cli/conversion-options.ts";
 import { helpCommand } from "./cli/help-command.ts";
@@ -15,9 +15,6 @@ import { syntheticNames } from "./convert/synthetic-shapes.ts";
 import { UserError } from "./core/errors.ts";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "./core/manifest.ts";
 import { programVersion } from "./version.ts";
-
-/** The trained nano checkpoint that comes with the program. */
-const nanoModel = fileURLToPath(new URL("../models/ernie-vl-nano", import.meta.url));
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 

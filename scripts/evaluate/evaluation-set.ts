@@ -18,7 +18,6 @@ export type EvaluationCase = {
 };
 
 const evaluationFolder = fileURLToPath(new URL("../../test/fixtures/nano/eval", import.meta.url));
-export const nanoModel = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 
 export const { cases: evaluationCases } = JSON.parse(readFileSync(join(evaluationFolder, "cases.json"), "utf8")) as {
   cases: EvaluationCase[];

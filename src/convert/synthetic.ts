@@ -1,7 +1,7 @@
 // A made-up checkpoint: a model of any size with random weights of realistic scale, drawn when they are read. It stands in for a
 // checkpoint folder, so that conversion, loading, memory and speed can be measured without the weights.
 
-import { fileURLToPath } from "node:url";
+import { nanoModel } from "../core/nano-model.ts";
 import { elementCount } from "../core/data-type.ts";
 import { assert, UserError } from "../core/errors.ts";
 import { manifestFormat, manifestFormatVersion, onnxRuntimeVersion, type ConversionSettings, type Manifest } from "../core/manifest.ts";
@@ -10,12 +10,9 @@ import { hubTensors } from "./hub-tensors.ts";
 import { syntheticConfig } from "./synthetic-shapes.ts";
 import { drawNormal, type Distribution } from "./synthetic-values.ts";
 
-/** The nano checkpoint, whose tokenizer, template and preprocessor every synthetic model borrows. */
-const companionFolder = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
-
 /** `name`: one of `syntheticNames` (synthetic-shapes.ts). Throws a UserError for another. */
 export function openSynthetic(name: string): SyntheticCheckpoint {
-  return new SyntheticCheckpoint(name, syntheticConfig(name, companionFolder));
+  return new SyntheticCheckpoint(name, syntheticConfig(name, nanoModel));
 }
 
 /** Reads like a Checkpoint in the hub's layout. */
@@ -23,8 +20,8 @@ class SyntheticCheckpoint {
   readonly config: ModelConfig;
   readonly layout = "hub";
   readonly notes: readonly string[];
-  /** Where the files that are not weights are to be copied from. */
-  readonly companionFolder = companionFolder;
+  /** Every synthetic model borrows tokenizer, template and preprocessor. */
+  readonly companionFolder = nanoModel;
   readonly #name: string;
   readonly #shapes: ReadonlyMap<string, readonly number[]>;
   readonly #unused: Set<string>;

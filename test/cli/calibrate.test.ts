@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { allLogits, meanDivergence } from "../../scripts/evaluate/kl-divergence.ts";
 import { evaluationCases, toChat } from "../../scripts/evaluate/evaluation-set.ts";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
@@ -17,9 +18,8 @@ import type { Source } from "../../src/convert/source.ts";
 import type { WeightFormat } from "../../src/core/manifest.ts";
 import { readManifest, verifyFiles } from "../../src/model-folder.ts";
 
-const nanoFolder = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
-const nano: Source = { type: "checkpoint", folder: nanoFolder };
+const nano: Source = { type: "checkpoint", folder: nanoModel };
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-calibrate-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
@@ -76,7 +76,7 @@ describe("a calibrated conversion", () => {
 
   test("differs from an uncalibrated one in the decoder's weights only", async () => {
     const plain = join(root, "uncalibrated");
-    await convertCheckpoint(nanoFolder, plain, { settings: { weights: "int4", activations: "fp32" }, programVersion: "test" });
+    await convertCheckpoint(nanoModel, plain, { settings: { weights: "int4", activations: "fp32" }, programVersion: "test" });
     const files = [plain, undisturbed].map((folder) => readManifest(folder).files);
 
     const different = Object.keys(files[0]!).filter((name) => files[0]![name]!.sha256 !== files[1]![name]!.sha256);
@@ -169,14 +169,14 @@ test(
     const settings = { weights: "int4", activations: "fp32" } as const;
     const calibration = join(root, "calibration");
     const chats = asked!.map((item, i) => ({ chat: toChat(item, false), place: `case ${i}` }));
-    await recordCalibration(nanoFolder, settings, chats, calibration);
+    await recordCalibration(nanoModel, settings, chats, calibration);
     const file = CalibrationFile.open(calibration);
     expect([...file.inputs]).toEqual([1, 2, 3].map((layer) => [`layers.${layer}.experts`, 128]));
     file.close();
 
     const logitsOf = async (name: string, options: Partial<Parameters<typeof convertCheckpoint>[2]>) => {
       const folder = join(root, name);
-      await convertCheckpoint(nanoFolder, folder, { settings, programVersion: "test", inspect: true, ...options });
+      await convertCheckpoint(nanoModel, folder, { settings, programVersion: "test", inspect: true, ...options });
       const model = new LocalModel(folder);
       const prompts = await Promise.all(measured!.map((item) => model.encodeChat(toChat(item, false))));
       model.dispose();

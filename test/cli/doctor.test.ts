@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { doctor } from "../../src/cli/doctor.ts";
 import { convert, convertCheckpoint } from "../../src/convert/convert.ts";
 import { makeFont } from "../vision/make-font.ts";
@@ -14,7 +15,6 @@ vi.mock("../../src/runtime/kernel-library.ts", async (importOriginal) => {
   return { findKernelLibrary: () => (areKernelsBuilt ? findKernelLibrary() : undefined) };
 });
 
-const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-doctor-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -55,7 +55,7 @@ function setLayers(folder: string, layerCount: number): void {
 
 describe("a complete checkpoint", () => {
   test("is described, with memory by part and what fits on a GPU", async () => {
-    const { canStart, report } = await examine(nano);
+    const { canStart, report } = await examine(nanoModel);
 
     expect(canStart).toBe(true);
     expect(report).toContain("ERNIE-4.5-VL: 6.7 M parameters, 927.0 k active per text token; Baidu's layout");
@@ -90,7 +90,7 @@ describe("a complete checkpoint", () => {
   ])("called %s is recognised as that variant", async (name, shown) => {
     const folder = join(root, name);
     renameSync(
-      copyOf(nano, () => {}),
+      copyOf(nanoModel, () => {}),
       folder,
     );
 
@@ -106,14 +106,14 @@ describe("what stands in for a missing file is said, and does not keep the serve
     ["preprocessor_config.json", /! preprocessor +no preprocessor_config\.json: pictures are sized .* as for the published 28B/],
     ["generation_config.json", /! sampling +no generation_config\.json: requests that do not choose get the API's defaults/],
   ])("%s", async (files, line) => {
-    const { canStart, report } = await examine(copyOf(nano, (copy) => files.split(" and ").forEach((file) => without(file)(copy))));
+    const { canStart, report } = await examine(copyOf(nanoModel, (copy) => files.split(" and ").forEach((file) => without(file)(copy))));
 
     expect(report).toMatch(line);
     expect(canStart).toBe(true);
   });
 
   test("a template inside tokenizer_config.json is found", async () => {
-    const folder = copyOf(nano, without("chat_template.jinja"));
+    const folder = copyOf(nanoModel, without("chat_template.jinja"));
 
     expect((await examine(folder)).report).toMatch(/✓ chat template {2}tokenizer_config\.json/);
   });
@@ -135,7 +135,7 @@ describe("what keeps the server from starting is marked", () => {
     ["a broken generation config", "sampling", (folder) => writeFileSync(join(folder, "generation_config.json"), "["), /JSON/],
     ["neither config nor manifest", "model", without("config.json"), /expected a converted model/],
   ])("%s", async (_, name, spoil, line) => {
-    const { canStart, report } = await examine(copyOf(nano, spoil));
+    const { canStart, report } = await examine(copyOf(nanoModel, spoil));
 
     expect(report).toMatch(new RegExp(`^ ✗ ${name} .*${line.source}`, "m"));
     expect(canStart).toBe(false);
@@ -150,7 +150,7 @@ describe("what keeps the server from starting is marked", () => {
   });
 
   test("missing tensors, the first of them by name", async () => {
-    const { canStart, report } = await examine(copyOf(nano, (copy) => setLayers(copy, 5)));
+    const { canStart, report } = await examine(copyOf(nanoModel, (copy) => setLayers(copy, 5)));
 
     expect(report).toMatch(/✗ weights +.*expected a tensor model\.layers\.4\.input_layernorm\.weight \[128\]/);
     expect(report).toContain("and 393 more tensors"); // 2 norms, 4 of attention, 3 of routing, 3 shared, 3 · 128 of experts; 3 are shown
@@ -158,14 +158,14 @@ describe("what keeps the server from starting is marked", () => {
   });
 
   test("tensors that do not belong to the model", async () => {
-    const { canStart, report } = await examine(copyOf(nano, (copy) => setLayers(copy, 3)));
+    const { canStart, report } = await examine(copyOf(nanoModel, (copy) => setLayers(copy, 3)));
 
     expect(report).toMatch(/✗ weights +.*got also model\.layers\.3\..* and 39\d more/);
     expect(canStart).toBe(false);
   });
 
   test("missing shards, all of them by name", async () => {
-    const folder = copyOf(nano, (copy) => {
+    const folder = copyOf(nanoModel, (copy) => {
       without("model.safetensors")(copy);
       const shard = (n: number) => `model-0000${n}-of-00002.safetensors`;
       writeFileSync(join(copy, "model.safetensors.index.json"), JSON.stringify({ weight_map: { a: shard(1), b: shard(2) } }));
@@ -180,7 +180,7 @@ describe("what keeps the server from starting is marked", () => {
   test("a checkpoint in Paddle's format, with the repository to use", async () => {
     const folder = join(root, "ERNIE-4.5-VL-28B-A3B-Paddle");
     renameSync(
-      copyOf(nano, () => {}),
+      copyOf(nanoModel, () => {}),
       folder,
     );
 
@@ -191,7 +191,7 @@ describe("what keeps the server from starting is marked", () => {
 describe("a converted model", () => {
   const converted = join(root, "nano-int4");
   beforeAll(async () => {
-    await convertCheckpoint(nano, converted, { settings: { weights: "int4", activations: "fp32" }, programVersion: "0.1.0" });
+    await convertCheckpoint(nanoModel, converted, { settings: { weights: "int4", activations: "fp32" }, programVersion: "0.1.0" });
   });
 
   test("is described with the bytes it really has", async () => {
@@ -234,7 +234,7 @@ describe("a converted model", () => {
   test("made for our own kernel cannot be served without it", async () => {
     const folder = join(root, "nano-kernel");
     const settings = { weights: "int4", activations: "fp32", experts: "modality-moe" } as const;
-    await convertCheckpoint(nano, folder, { settings, programVersion: "0.1.0" });
+    await convertCheckpoint(nanoModel, folder, { settings, programVersion: "0.1.0" });
     areKernelsBuilt = false;
 
     const { canStart, report } = await examine(folder);
@@ -264,11 +264,11 @@ describe("fonts for PDFs", () => {
     vi.stubEnv("XDG_DATA_HOME", root);
     vi.stubEnv("XDG_DATA_DIRS", "/nowhere");
 
-    const { canStart, report } = await examine(nano);
+    const { canStart, report } = await examine(nanoModel);
 
     expect(canStart).toBe(true);
     expect(report).toMatch(/! fonts +none for Simplified Chinese, Traditional Chinese, Korean: .* is drawn with gaps/);
     writeFileSync(join(folder, "b.ttf"), makeFont({ names: { 0x411: "B" }, characters: "们們妳한", box: [0, 0, 1000, 1000] }));
-    expect((await examine(nano)).report).toMatch(/✓ fonts +for PDFs/);
+    expect((await examine(nanoModel)).report).toMatch(/✓ fonts +for PDFs/);
   });
 });

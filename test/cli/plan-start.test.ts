@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import type { DeviceChoice } from "../../src/cli/options.ts";
 import { defaultMemoryWishes } from "../../src/cli/memory-wishes.ts";
 import { planStart, type StartWishes } from "../../src/cli/plan-start.ts";
@@ -13,13 +13,12 @@ import type { CudaProbe } from "../../src/runtime/cuda/probe.ts";
 import { kernelSourcesHash } from "../../src/runtime/kernel-library.ts";
 import { makeFatbin, makeLibrary } from "../runtime/make-library.ts";
 
-const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-plan-start-"));
 const converted = (activations: ActivationFormat) => join(root, activations);
 
 beforeAll(async () => {
   for (const activations of ["fp32", "bf16"] as const) {
-    await convertCheckpoint(nano, converted(activations), { settings: { weights: "int4", activations }, programVersion: "0" });
+    await convertCheckpoint(nanoModel, converted(activations), { settings: { weights: "int4", activations }, programVersion: "0" });
   }
 });
 afterAll(() => rmSync(root, { recursive: true }));
@@ -59,16 +58,16 @@ function plan(folder: string, device: DeviceChoice, probe: CudaProbe, wishes: Pa
 
 describe("a checkpoint", () => {
   test("is converted for the GPU that auto finds", () => {
-    expect(plan(nano, "auto", gpuOf(24))).toMatchObject({ kind: "cuda", activations: "bf16", kvDataType: "bfloat16", lines: [] });
+    expect(plan(nanoModel, "auto", gpuOf(24))).toMatchObject({ kind: "cuda", activations: "bf16", kvDataType: "bfloat16", lines: [] });
   });
 
   test("is converted for the CPU where there is none", () => {
     const lines = ["The CPU computes, because no GPU can be used: there is no driver"];
-    expect(plan(nano, "auto", noGpu)).toMatchObject({ kind: "cpu", activations: "fp32", kvDataType: "float32", lines });
+    expect(plan(nanoModel, "auto", noGpu)).toMatchObject({ kind: "cpu", activations: "fp32", kvDataType: "float32", lines });
   });
 
   test("is converted for the CPU where the GPU is too small, and auto says so with the numbers", () => {
-    const { kind, activations, lines } = plan(nano, "auto", tiny);
+    const { kind, activations, lines } = plan(nanoModel, "auto", tiny);
 
     expect({ kind, activations }).toEqual({ kind: "cpu", activations: "fp32" });
     expect(lines).toEqual([
@@ -79,14 +78,14 @@ describe("a checkpoint", () => {
   });
 
   test("that does not fit on the GPU it was meant for is refused", () => {
-    expect(() => plan(nano, "cuda", tiny)).toThrow(/^too little memory: /);
-    expect(() => plan(nano, "cuda", noGpu)).toThrow(new UserError("--device cuda: there is no driver"));
+    expect(() => plan(nanoModel, "cuda", tiny)).toThrow(/^too little memory: /);
+    expect(() => plan(nanoModel, "cuda", noGpu)).toThrow(new UserError("--device cuda: there is no driver"));
   });
 
   test("gets the activations that the operator wants, on a device that has them", () => {
-    expect(plan(nano, "auto", gpuOf(24), { activations: "fp32" })).toMatchObject({ kind: "cpu", activations: "fp32" });
-    expect(plan(nano, "auto", tiny, { activations: "fp16" })).toMatchObject({ kind: "cpu", activations: "fp16" });
-    expect(plan(nano, "auto", gpuOf(24), { kvCacheType: "int8" })).toMatchObject({ kind: "cuda", kvDataType: "int8" });
+    expect(plan(nanoModel, "auto", gpuOf(24), { activations: "fp32" })).toMatchObject({ kind: "cpu", activations: "fp32" });
+    expect(plan(nanoModel, "auto", tiny, { activations: "fp16" })).toMatchObject({ kind: "cpu", activations: "fp16" });
+    expect(plan(nanoModel, "auto", gpuOf(24), { kvCacheType: "int8" })).toMatchObject({ kind: "cuda", kvDataType: "int8" });
   });
 });
 
@@ -128,20 +127,20 @@ describe("with a kernel library that was built without CUDA", () => {
   test("a GPU gets ONNX Runtime's operator, a CPU our own", () => {
     stub();
 
-    expect(plan(nano, "auto", gpuOf(24), { experts: "auto" })).toMatchObject({ kind: "cuda", experts: undefined });
-    expect(plan(nano, "auto", noGpu, { experts: "auto" })).toMatchObject({ kind: "cpu", experts: "modality-moe" });
+    expect(plan(nanoModel, "auto", gpuOf(24), { experts: "auto" })).toMatchObject({ kind: "cuda", experts: undefined });
+    expect(plan(nanoModel, "auto", noGpu, { experts: "auto" })).toMatchObject({ kind: "cpu", experts: "modality-moe" });
   });
 
   test("a model that was converted for our operator is refused on a GPU, with what to do", async () => {
     stub();
     const folder = join(root, "own-operator");
     const settings = { weights: "int4", activations: "bf16", experts: "modality-moe" } as const;
-    await convertCheckpoint(nano, folder, { settings, programVersion: "0" });
+    await convertCheckpoint(nanoModel, folder, { settings, programVersion: "0" });
 
     expect(() => plan(folder, "cuda", gpuOf(24), { experts: "auto" })).toThrow(
       /built without CUDA; run npm run kernels:build where nvcc is installed/,
     );
-    expect(() => plan(nano, "cuda", gpuOf(24), { experts: "modality-moe" })).toThrow(/built without CUDA/);
+    expect(() => plan(nanoModel, "cuda", gpuOf(24), { experts: "modality-moe" })).toThrow(/built without CUDA/);
   });
 });
 
@@ -152,9 +151,9 @@ test("a kernel library for other GPUs than the one that is there is refused, wit
     writeFileSync(library, makeLibrary({ ernie_sources: kernelSourcesHash(), ".nv_fatbin": makeFatbin([[capability, "machine", 100]]) }));
 
   build(80);
-  expect(() => plan(nano, "cuda", gpuOf(24), { experts: "auto" })).toThrow(
+  expect(() => plan(nanoModel, "cuda", gpuOf(24), { experts: "auto" })).toThrow(
     "the ModalityMoe kernel was built for GPUs of compute capability 8.0, but GPU has 9.0; run CUDA_ARCHITECTURES=90 npm run kernels:build",
   );
   build(90);
-  expect(plan(nano, "cuda", gpuOf(24), { experts: "auto" })).toMatchObject({ kind: "cuda", experts: "modality-moe" });
+  expect(plan(nanoModel, "cuda", gpuOf(24), { experts: "auto" })).toMatchObject({ kind: "cuda", experts: "modality-moe" });
 });

@@ -1,11 +1,10 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { convertWithProgress, prepareModel } from "../../src/cli/prepare-model.ts";
 
-const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ernie-vl-prepare-"));
 afterAll(() => rmSync(root, { recursive: true }));
 afterEach(() => vi.unstubAllEnvs());
@@ -37,7 +36,7 @@ describe("a checkpoint is refused before anything is converted when", () => {
   ])("%s", async (name, damage, message) => {
     const folder = join(root, name);
     const target = join(root, "converted");
-    cpSync(nano, folder, { recursive: true });
+    cpSync(nanoModel, folder, { recursive: true });
     damage(folder);
     const said: string[] = [];
 
@@ -56,7 +55,7 @@ test("a cache folder that cannot be had is refused before anything is converted,
   vi.stubEnv("ERNIE_VL_CACHE", join(file, "cache"));
   const said: string[] = [];
 
-  const prepared = prepareModel(nano, options.settings, (line) => said.push(line));
+  const prepared = prepareModel(nanoModel, options.settings, (line) => said.push(line));
 
   await expect(prepared).rejects.toThrow(
     `cannot keep conversions in ${file}/cache: not a directory; name another folder with ERNIE_VL_CACHE`,

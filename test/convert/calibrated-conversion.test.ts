@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { calibratedInput, calibratedInputs } from "../../src/convert/calibrated-inputs.ts";
 import { Calibration } from "../../src/convert/calibration.ts";
 import { CalibrationFile, CalibrationWriter } from "../../src/convert/calibration-file.ts";
@@ -22,9 +22,8 @@ import { readManifest } from "../../src/model-folder.ts";
 import { correlatedInputs, createRandom } from "./correlated-inputs.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
-const nanoFolder = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
-const source = { type: "checkpoint", folder: nanoFolder } as const;
-const config = readModelConfig(nanoFolder);
+const source = { type: "checkpoint", folder: nanoModel } as const;
+const config = readModelConfig(nanoModel);
 const { hiddenSize } = config.text;
 const layers = config.moe.sparseLayers.flatMap((isSparse, layer) => (isSparse ? [layer] : []));
 /** What int4 needs of them is among them. */
@@ -121,7 +120,7 @@ describe("a calibrated conversion", () => {
 
   test.each([int4, everything])("gives the same bytes by one thread and by three that share the jobs: %o", async (settings) => {
     const target = join(temporaryFolder(), "model");
-    await convertCheckpoint(nanoFolder, target, { ...options, settings, calibration });
+    await convertCheckpoint(nanoModel, target, { ...options, settings, calibration });
 
     expect(readWeights(convertByThree(settings)).equals(readWeights(target))).toBe(true);
     expect(readManifest(target).calibration).toEqual({ sha256: CalibrationFile.open(calibration).sha256, tokenCount: 300 });
@@ -175,7 +174,7 @@ describe("a calibrated conversion", () => {
     ],
     ["a file that is not there", () => join(temporaryFolder(), "missing"), {}, /cannot read/],
   ])("refuses %s before any work is done", async (_name, path, settings, message) => {
-    const conversion = convertCheckpoint(nanoFolder, join(temporaryFolder(), "model"), {
+    const conversion = convertCheckpoint(nanoModel, join(temporaryFolder(), "model"), {
       ...options,
       settings: { ...int4, ...settings },
       calibration: path(),

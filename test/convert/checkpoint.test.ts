@@ -2,6 +2,7 @@ import { cpSync, existsSync, readFileSync, rmSync, statSync, truncateSync, write
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { Checkpoint, openCheckpoint } from "../../src/convert/checkpoint.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { readSafetensors } from "../reference/read-safetensors.ts";
@@ -259,7 +260,7 @@ test("the manifest names the checkpoint without a path, and the size of its file
 });
 
 test("the nano model opens", () => {
-  const checkpoint = openCheckpoint(fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url)));
+  const checkpoint = openCheckpoint(nanoModel);
 
   expect(checkpoint.layout).toBe("hub");
   expect(checkpoint.config.moe.sparseLayers).toEqual([false, true, true, true]);

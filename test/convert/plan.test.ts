@@ -1,5 +1,5 @@
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { buildDecoder } from "../../src/convert/blocks/decoder.ts";
 import { buildSampler } from "../../src/convert/blocks/sampler.ts";
 import { buildVision } from "../../src/convert/blocks/vision.ts";
@@ -13,7 +13,7 @@ import { graphFiles } from "../../src/core/graph-io.ts";
 import { manifestFormatVersion } from "../../src/core/manifest.ts";
 import type { ModelConfig } from "../../src/core/model-config.ts";
 
-const nano = readModelConfig(fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url)));
+const nano = readModelConfig(nanoModel);
 const odd: ModelConfig = { ...nano, text: { ...nano.text, hiddenSize: 136 } };
 
 describe("planConversion", () => {

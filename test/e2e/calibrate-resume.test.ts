@@ -7,17 +7,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { faultEnvironment } from "./start-server.ts";
 
 const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
-const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "ernie-vl-calibrate-resume-"));
 const undisturbed = join(folder, "undisturbed");
 const chats = join(folder, "chats.jsonl");
 
 /** Runs `ernie-vl convert --calibrate`, which is killed when it says `killAt`. Returns what it printed and how it ended. */
 async function convert(target: string, killAt?: string): Promise<{ output: string; code: number | null; signal: string | null }> {
-  const child = spawn(process.execPath, [main, "convert", nano, "--out", target, "--calibrate", chats, "--experts", "onnxruntime"], {
+  const child = spawn(process.execPath, [main, "convert", nanoModel, "--out", target, "--calibrate", chats, "--experts", "onnxruntime"], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, ...(killAt !== undefined && faultEnvironment(`SIGKILL@${killAt}`)) },
   });

@@ -1,5 +1,6 @@
 // The nano model's vocabulary, and answers drawn at random under a grammar's masks.
 
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { type OutputConstraint, type OutputFormat, toolCallTokens } from "../../src/core/structured-output.ts";
 import { controlSymbolStart } from "../../src/grammar/automaton.ts";
 import { CompiledGrammar, Matcher } from "../../src/grammar/matcher.ts";
@@ -7,7 +8,7 @@ import { outputGrammar } from "../../src/grammar/output-grammar.ts";
 import { buildTokenTrie, type GrammarVocabulary, readVocabulary } from "../../src/grammar/token-trie.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 
-export const tokenizer = loadTokenizer("models/ernie-vl-nano");
+export const tokenizer = loadTokenizer(nanoModel);
 export const endId = tokenizer.controlTokenId("</s>")!;
 export const vocabulary: GrammarVocabulary = readVocabulary(tokenizer, 2048, [endId], Object.values(toolCallTokens));
 const trie = buildTokenTrie(vocabulary, controlSymbolStart);

@@ -1,12 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
-
-const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 
 type Sample = {
   readonly skill: string;
@@ -17,12 +15,12 @@ type Sample = {
   readonly hf_output: string;
 };
 
-const samples = JSON.parse(readFileSync(join(nano, "samples/samples.json"), "utf8")) as Sample[];
+const samples = JSON.parse(readFileSync(join(nanoModel, "samples/samples.json"), "utf8")) as Sample[];
 const work = mkdtempSync(join(tmpdir(), "ernie-vl-samples-"));
 let model: LocalModel;
 
 beforeAll(async () => {
-  await convertCheckpoint(nano, join(work, "model"), { settings: { weights: "fp32", activations: "fp32" }, programVersion: "test" });
+  await convertCheckpoint(nanoModel, join(work, "model"), { settings: { weights: "fp32", activations: "fp32" }, programVersion: "test" });
   model = new LocalModel(join(work, "model"));
 });
 
@@ -35,7 +33,7 @@ afterAll(() => {
 test.each(samples.map((sample, i) => [i, sample.skill, sample] as const))(
   "sample %i (%s) is answered word for word as transformers does",
   async (_, __, { images, is_video: isVideo, prompt, hf_output: expected }) => {
-    const files = images.map((image) => join(nano, "samples", image));
+    const files = images.map((image) => join(nanoModel, "samples", image));
     const encoded = await model.encodeRendered(prompt, isVideo ? [files] : files.map((file) => [file]));
 
     const [output] = model.answer([encoded], 160);

@@ -1,8 +1,8 @@
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { createLogitChanges } from "../../src/engine/logit-changes.ts";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
@@ -15,7 +15,6 @@ import type { SequenceEvent } from "../../src/engine/engine-protocol.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { makeFakeGpu, makeModel, modelOptions, play, type Action } from "./fake-gpu.ts";
 
-const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "ernie-vl-cuda-path-"));
 const folder = join(work, "model");
 
@@ -25,13 +24,13 @@ let manifest: Manifest;
 let prompts: EncodedPrompt[];
 
 beforeAll(async () => {
-  await convertCheckpoint(nano, folder, { settings: { weights: "int8", activations: "fp32" }, programVersion: "test" });
+  await convertCheckpoint(nanoModel, folder, { settings: { weights: "int8", activations: "fp32" }, programVersion: "test" });
   const local = new LocalModel(folder);
   manifest = local.manifest;
-  const samples = JSON.parse(readFileSync(join(nano, "samples/samples.json"), "utf8")) as Sample[];
+  const samples = JSON.parse(readFileSync(join(nanoModel, "samples/samples.json"), "utf8")) as Sample[];
   prompts = await Promise.all(
     samples.map(({ images, is_video: isVideo, prompt }) => {
-      const files = images.map((image) => join(nano, "samples", image));
+      const files = images.map((image) => join(nanoModel, "samples", image));
       return local.encodeRendered(prompt, isVideo ? [files] : files.map((file) => [file]));
     }),
   );

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { KvPages } from "../../src/core/batch.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
@@ -15,7 +15,6 @@ import { Runtime } from "../../src/runtime/runtime.ts";
 import { makePrompt } from "../engine/fake-model.ts";
 import { makeFakeGpu, makeModel } from "./fake-gpu.ts";
 
-const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "ernie-vl-shared-memory-"));
 const folder = join(work, "model");
 const slotCapacity = 1100;
@@ -23,7 +22,7 @@ const slotCapacity = 1100;
 let manifest: Manifest;
 
 beforeAll(async () => {
-  await convertCheckpoint(nano, folder, { settings: { weights: "int8", activations: "fp32" }, programVersion: "test" });
+  await convertCheckpoint(nanoModel, folder, { settings: { weights: "int8", activations: "fp32" }, programVersion: "test" });
   manifest = readManifest(folder);
 });
 

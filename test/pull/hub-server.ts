@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { nanoModel } from "../../src/core/nano-model.ts";
 
 type HubFile = { readonly content: Buffer; readonly isLfs: boolean };
 
@@ -74,8 +74,7 @@ export class HubServer {
 
   /** Small files of a model that can be served: the pull command looks at them before it fetches weights. */
   putServable(): this {
-    const nano = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
-    for (const name of ["config.json", "tokenizer.json"]) this.put(name, readFileSync(join(nano, name)));
+    for (const name of ["config.json", "tokenizer.json"]) this.put(name, readFileSync(join(nanoModel, name)));
     this.files.delete("model.safetensors.index.json");
     return this;
   }

@@ -1,6 +1,7 @@
 // Whether the nano model gives the same answers on the device as on the CPU: its evaluation set, whole sequences, pictures included.
 
-import { nanoModel, evaluationCases, isCorrect, toChat, type EvaluationCase } from "../../evaluate/evaluation-set.ts";
+import { nanoModel } from "../../../src/core/nano-model.ts";
+import { evaluationCases, isCorrect, toChat, type EvaluationCase } from "../../evaluate/evaluation-set.ts";
 import { LocalModel } from "../../evaluate/local-model.ts";
 import type { ActivationFormat } from "../../../src/core/manifest.ts";
 import type { JobContext } from "../job.ts";

@@ -1,5 +1,6 @@
 // Whether a decode step replayed from a CUDA graph computes what the same step computes kernel by kernel.
 
+import { nanoModel } from "../../../src/core/nano-model.ts";
 import type { KvPages } from "../../../src/core/batch.ts";
 import { elementBytes } from "../../../src/core/data-type.ts";
 import { activationDataType, type ActivationFormat } from "../../../src/core/manifest.ts";
@@ -8,7 +9,7 @@ import { kvPageTokens } from "../../../src/model/kv-memory.ts";
 import { readManifest } from "../../../src/model-folder.ts";
 import { deviceId, loadCuda } from "../../../src/runtime/cuda/probe.ts";
 import { hostUnitBytes } from "../../../src/runtime/host-reservation.ts";
-import { evaluationCases, nanoModel, toChat } from "../../evaluate/evaluation-set.ts";
+import { evaluationCases, toChat } from "../../evaluate/evaluation-set.ts";
 import { LocalModel, slotCapacity, slotCount } from "../../evaluate/local-model.ts";
 import type { JobContext } from "../job.ts";
 import { prepareIn } from "../prepared-model.ts";

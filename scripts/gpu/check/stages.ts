@@ -3,10 +3,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nanoModel } from "../../../src/core/nano-model.ts";
 import type { Source } from "../../../src/convert/source.ts";
 import type { ActivationFormat } from "../../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../../src/core/prompt.ts";
-import { evaluationCases, nanoModel, toChat } from "../../evaluate/evaluation-set.ts";
+import { evaluationCases, toChat } from "../../evaluate/evaluation-set.ts";
 import { LocalModel } from "../../evaluate/local-model.ts";
 import { Inspection, type Stages } from "../../parity/inspection.ts";
 import { readReference } from "../../parity/reference-case.ts";
