@@ -1,16 +1,16 @@
 // npm run bench: tokens per second of the engine in its worker thread, next to Hugging Face transformers on the same weights in the
 // same run where $PYTHON (or python3) has torch; and how long the event loop of the server's thread was held up meanwhile.
 
-import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
-import { dirname, resolve } from "node:path";
+import { spawnSync } from "node:child_process";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
+import { nanoModel } from "../../src/core/nano-model.ts";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { chooseSettings, prepareModel } from "../../src/cli/prepare-model.ts";
 import { expertChoices, weightFormats, type ExpertChoice, type WeightFormat } from "../../src/core/manifest.ts";
 import { EngineBench, type Speed } from "./engine-bench.ts";
+import { runFacts, writeResult } from "./run-facts.ts";
 
 type TransformersSpeed = {
   readonly prefill_tokens_per_s: number;
@@ -18,7 +18,6 @@ type TransformersSpeed = {
   readonly versions: Readonly<Record<string, string>>;
 };
 
-const nanoModel = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const transformersScript = fileURLToPath(new URL("../hf-bench.py", import.meta.url));
 
 const program = new Command("bench")
@@ -26,8 +25,8 @@ const program = new Command("bench")
   .addOption(new Option("--weights <format>").choices(weightFormats).default("int4"))
   .addOption(new Option("--experts <operator>").choices(expertChoices).default("auto"))
   .option("--streams <list>", "numbers of parallel streams", "1,4,16")
-  .option("--threads <n>", "CPU threads of the engine; 0 = one per core", "0")
-  .option("--repeats <n>", "runs of each measurement; medians are reported", "5")
+  .option("--threads <n>", "CPU threads of the engine; 0 = one per core", wholeNumber(0, 1024), 0)
+  .option("--repeats <n>", "runs of each measurement; medians are reported", wholeNumber(1, 1000), 5)
   .option("--no-transformers", "leave Hugging Face transformers out")
   .option("--out <file>", "also write the result as JSON")
   .parse();
@@ -36,19 +35,19 @@ const flags = program.opts<{
   weights: WeightFormat;
   experts: ExpertChoice;
   streams: string;
-  threads: string;
-  repeats: string;
+  threads: number;
+  repeats: number;
   transformers: boolean;
   out?: string;
 }>();
 const streams = flags.streams.split(",").map(Number);
 
 const { folder, manifest } = await prepareModel(flags.model, chooseSettings(flags.weights, "fp32", flags.experts), console.error);
-const engine = await EngineBench.start(folder, manifest, { slotCount: Math.max(...streams), threadCount: Number(flags.threads) });
+const engine = await EngineBench.start(folder, manifest, { slotCount: Math.max(...streams), threadCount: flags.threads });
 await engine.warmUp();
 const delay = monitorEventLoopDelay({ resolution: 1 });
 delay.enable();
-const ours = await engine.measure(streams, Number(flags.repeats));
+const ours = await engine.measure(streams, flags.repeats);
 delay.disable();
 await engine.close();
 const theirs = flags.transformers ? measureTransformers() : undefined;
@@ -57,11 +56,8 @@ const result = {
   model: manifest.source.name,
   weights: flags.weights,
   experts: manifest.settings.experts ?? "onnxruntime",
-  threads: Number(flags.threads),
-  machine: `${cpus().length} × ${cpus()[0]!.model}`,
-  node: process.version,
-  commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
-  command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.trim(),
+  threads: flags.threads,
+  ...runFacts("bench"),
   ours,
   // The histogram counts its own timer's period of 1 ms.
   eventLoopDelayMs: { p50: delay.percentile(50) / 1e6, p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 },
@@ -72,10 +68,7 @@ console.log(
   `\nevent loop delay while the model ran: p50 ${result.eventLoopDelayMs.p50.toFixed(1)} ms, p99 ${result.eventLoopDelayMs.p99.toFixed(1)} ms, ` +
     `largest ${result.eventLoopDelayMs.max.toFixed(1)} ms`,
 );
-if (flags.out) {
-  mkdirSync(dirname(resolve(flags.out)), { recursive: true });
-  writeFileSync(flags.out, `${JSON.stringify(result, undefined, 2)}\n`);
-}
+if (flags.out) writeResult(flags.out, result);
 
 /** Runs scripts/hf-bench.py; a machine without torch has no comparison. */
 function measureTransformers(): TransformersSpeed | undefined {

@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { calibratedInput } from "../../src/convert/calibrated-inputs.ts";
 import { CalibrationFile, CalibrationWriter } from "../../src/convert/calibration-file.ts";
 import { ExpertCalibration, type Expert } from "../../src/convert/quantize/expert-calibration.ts";
@@ -12,7 +13,6 @@ import { RecordedInputs } from "../../src/convert/quantize/recorded-inputs.ts";
 import { syntheticConfig } from "../../src/convert/synthetic-shapes.ts";
 import { drawNormal } from "../../src/convert/synthetic-values.ts";
 import { roundToFloat16 } from "../../src/core/half.ts";
-import { nanoModel } from "../evaluate/evaluation-set.ts";
 
 const { text, moe } = syntheticConfig("28b", nanoModel);
 const tokenCount = 8192;

@@ -6,6 +6,7 @@ import type { Manifest } from "../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../src/core/prompt.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
 import type { EngineStats } from "../../src/engine/engine-protocol.ts";
+import { median } from "../../src/loadgen/percentiles.ts";
 import type { WorkerData } from "../../src/worker-data.ts";
 import { TextPrompts } from "./text-prompts.ts";
 
@@ -65,7 +66,7 @@ export class EngineBench {
 
   /** Median milliseconds from a prompt of so many tokens to its first answer token. */
   prefillMs(promptTokens: number, repeats: number): Promise<number> {
-    return median(repeats, async () => (await this.generate(this.prompts.next(promptTokens), 1))[0]!);
+    return medianOf(repeats, async () => (await this.generate(this.prompts.next(promptTokens), 1))[0]!);
   }
 
   /**
@@ -80,7 +81,7 @@ export class EngineBench {
       return performance.now() - start;
     };
     await run(1); // the slots hold the shared tokens from now on
-    return median(repeats, async () => (streamCount * tokenCount * 1000) / ((await run(tokenCount + 1)) - (await run(1))));
+    return medianOf(repeats, async () => (streamCount * tokenCount * 1000) / ((await run(tokenCount + 1)) - (await run(1))));
   }
 
   /** Generates greedily and returns when each token came, in milliseconds since the start. */
@@ -113,8 +114,8 @@ export type DecodeShape = {
   readonly sharedTokens?: number;
 };
 
-async function median(repeats: number, measure: () => Promise<number>): Promise<number> {
+async function medianOf(repeats: number, measure: () => Promise<number>): Promise<number> {
   const values: number[] = [];
   for (let i = 0; i < repeats; i++) values.push(await measure());
-  return values.toSorted((a, b) => a - b)[Math.floor(repeats / 2)]!;
+  return median(values);
 }

@@ -1,14 +1,12 @@
 // A server in a process of its own whose engine computes nothing: what is left is HTTP, the template, the tokenizer, the parsers of answers and
 // the streams. The program's own code is the compiled one, as in production.
 
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import pino from "pino";
+import { listen } from "../../src/cli/listen.ts";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { fakeEngine, longText } from "./fake-engine.ts";
 
-const modelFolder = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
 const contextLength = 8192;
 
 const { createApp } = (await import(compiled("api/app.js"))) as typeof import("../../src/api/app.ts");
@@ -17,10 +15,10 @@ const { createChatService } = (await import(compiled("chat/complete.js"))) as ty
 const { readModelConfig } = (await import(compiled("convert/read-config.js"))) as typeof import("../../src/convert/read-config.ts");
 const { createMediaReader } = (await import(compiled("media/media-reader.js"))) as typeof import("../../src/media/media-reader.ts");
 
-const config = readModelConfig(modelFolder);
+const config = readModelConfig(nanoModel);
 const script: number[] = [];
 const service = createChatService({
-  modelFolder,
+  modelFolder: nanoModel,
   config,
   engine: fakeEngine(script),
   loadImage: () => Promise.reject(new Error("no pictures here")),
@@ -49,9 +47,7 @@ const app = createApp(service, {
   log: pino({}, pino.destination(2)),
 });
 const server = createAdaptorServer({ fetch: app.fetch });
-server.listen(0, "127.0.0.1");
-await once(server, "listening");
-process.stdout.write(`http://127.0.0.1:${(server.address() as AddressInfo).port}\n`);
+process.stdout.write(`${await listen(server, { host: "127.0.0.1", port: 0 })}\n`);
 process.once("SIGTERM", () => process.exit(0)); // an orderly exit writes the profile of --cpu-prof
 
 function compiled(path: string): string {

@@ -2,8 +2,9 @@
 // them, with the engine in its own (from dist/), in turns without and with one client that sends long prompts, one after the other.
 
 import { Worker } from "node:worker_threads";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { nanoModel } from "../../src/core/nano-model.ts";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { chooseSettings, prepareModel } from "../../src/cli/prepare-model.ts";
 import { alignColumns } from "../../src/cli/table.ts";
 import type { EncodedPrompt } from "../../src/core/prompt.ts";
@@ -13,30 +14,26 @@ import { percentile } from "../../src/loadgen/percentiles.ts";
 import type { WorkerData } from "../../src/worker-data.ts";
 import { TextPrompts } from "./text-prompts.ts";
 
-const nanoModel = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
-
-const flags = new Command("bench:interference")
+const {
+  model,
+  streams: streamCount,
+  promptTokens,
+  chunk: chunkTokens,
+  threads: threadCount,
+  rounds,
+} = new Command("bench:interference")
   .option("--model <dir>", "checkpoint or converted folder", nanoModel)
-  .option("--streams <n>", "running streams", "4")
-  .option("--prompt-tokens <n>", "of each long prompt", "3072")
-  .option("--chunk <n>", "tokens of a prefill step, as serve's --prefill-chunk", "512")
-  .option("--threads <n>", "CPU threads of the engine; 0 = one per core", "0")
-  .option("--rounds <n>", "of each kind", "5")
+  .option("--streams <n>", "running streams", wholeNumber(1, 4096), 4)
+  .option("--prompt-tokens <n>", "of each long prompt", wholeNumber(1, 1 << 24), 3072)
+  .option("--chunk <n>", "tokens of a prefill step, as serve's --prefill-chunk", wholeNumber(1, 1 << 16), 512)
+  .option("--threads <n>", "CPU threads of the engine; 0 = one per core", wholeNumber(0, 1024), 0)
+  .option("--rounds <n>", "of each kind", wholeNumber(1, 1000), 5)
   .parse()
-  .opts<Record<"model" | "streams" | "promptTokens" | "chunk" | "threads" | "rounds", string>>();
-const [streamCount, promptTokens, chunkTokens, threadCount, rounds] = [
-  flags.streams,
-  flags.promptTokens,
-  flags.chunk,
-  flags.threads,
-  flags.rounds,
-].map(Number) as [number, number, number, number, number];
+  .opts<{ model: string } & Record<"streams" | "promptTokens" | "chunk" | "threads" | "rounds", number>>();
 const roundMs = 2000;
 const streamPromptTokens = 32;
 
-const { folder, manifest } = await prepareModel(flags.model, chooseSettings("int4", "fp32", "auto"), (line) =>
-  process.stderr.write(`${line}\n`),
-);
+const { folder, manifest } = await prepareModel(model, chooseSettings("int4", "fp32", "auto"), (line) => process.stderr.write(`${line}\n`));
 const slotCapacity = Math.min(manifest.config.text.maxPositions, Math.max(4096, promptTokens + 1));
 const workerData: WorkerData = {
   modelFolder: folder,

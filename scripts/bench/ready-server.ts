@@ -1,8 +1,7 @@
 // A server that has its answers ready and sends each in one piece: what a load generator can take in at most.
 
-import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listen } from "../../src/cli/listen.ts";
 
 /** Streams answers of so many tokens, as chunks of this program's size. */
 export async function startReadyServer(outputTokens: number): Promise<{ url: string; close(): void }> {
@@ -19,10 +18,8 @@ export async function startReadyServer(outputTokens: number): Promise<{ url: str
       response.end(isChat ? answer : JSON.stringify({ data: [{ id: "ready" }] }));
     });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: await listen(server, { host: "127.0.0.1", port: 0 }),
     close: () => {
       server.closeAllConnections();
       server.close();

@@ -3,17 +3,19 @@
 
 import { Command } from "commander";
 import type OpenAI from "openai";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { alignColumns } from "../../src/cli/table.ts";
+import { median } from "../../src/loadgen/percentiles.ts";
 import { SeededRandom } from "../../src/loadgen/seeded-random.ts";
 import { syntheticImage } from "../../src/loadgen/synthetic-image.ts";
 import { parseMetrics } from "../../test/api/parse-metrics.ts";
 import { startServer } from "../../test/e2e/start-server.ts";
 
 const flags = new Command("bench:second-turn")
-  .option("--conversations <n>", "how many; medians are reported", "20")
+  .option("--conversations <n>", "how many; medians are reported", wholeNumber(1, 10_000), 20)
   .option("--image-size <size>", "width x height", "640x480")
   .parse()
-  .opts<{ conversations: string; imageSize: string }>();
+  .opts<{ conversations: number; imageSize: string }>();
 const [width, height] = flags.imageSize.split("x").map(Number) as [number, number];
 
 const longText = "One, two, three, four, five, six, seven. ".repeat(80);
@@ -31,7 +33,7 @@ type Turn = {
 const server = await startServer(["--max-num-seqs", "4"]);
 const random = new SeededRandom(7);
 const turns: Record<"first" | "second" | "unknown", Turn[]> = { first: [], second: [], unknown: [] };
-for (let i = 0; i <= Number(flags.conversations); i++) {
+for (let i = 0; i <= flags.conversations; i++) {
   const url = await syntheticImage(random, width, height);
   const opening: Messages = [
     {
@@ -57,7 +59,6 @@ for (let i = 0; i <= Number(flags.conversations); i++) {
 }
 await server.stop();
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 const rowOf = (name: string, all: readonly Turn[]): string[] => {
   const of = (key: keyof Turn): number => median(all.map((turn) => turn[key]));
   return [

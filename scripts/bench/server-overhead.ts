@@ -1,30 +1,32 @@
 // npm run bench:server: what HTTP, template, tokenizer, parsers and streams cost, with an engine that computes nothing and `ernie-vl bench` as
 // the client. Both share this machine's cores.
 
-import { execFile, execFileSync, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Command } from "commander";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { alignColumns } from "../../src/cli/table.ts";
 import type { Summary } from "../../src/loadgen/summary.ts";
 import { startReadyServer } from "./ready-server.ts";
+import { runFacts, writeResult } from "./run-facts.ts";
 
 const serverScript = fileURLToPath(new URL("overhead-server.ts", import.meta.url));
 const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
 const flags = new Command("bench:server")
   .option("--streams <list>", "numbers of parallel streams", "1,32,256")
-  .option("--output-tokens <n>", "tokens of each answer", "256")
-  .option("--seconds <n>", "about how long each measurement takes at 30,000 tokens/s", "8")
-  .option("--repeats <n>", "runs of each; the median by tokens/s is reported", "3")
+  .option("--output-tokens <n>", "tokens of each answer", wholeNumber(1, 4096), 256)
+  .option("--seconds <n>", "about how long each measurement takes at 30,000 tokens/s", wholeNumber(1, 3600), 8)
+  .option("--repeats <n>", "runs of each; the median by tokens/s is reported", wholeNumber(1, 1000), 3)
   .option("--profile <dir>", "also write a CPU profile of the server")
   .option("--out <file>", "also write the result as JSON")
   .parse()
-  .opts<{ streams: string; outputTokens: string; seconds: string; repeats: string; profile?: string; out?: string }>();
+  .opts<{ streams: string; outputTokens: number; seconds: number; repeats: number; profile?: string; out?: string }>();
 
 type Measurement = {
   readonly streams: number;
@@ -49,17 +51,14 @@ const folder = mkdtempSync(join(tmpdir(), "server-overhead-"));
 await measure(url, 32); // warms the server's code up
 const measurements: Measurement[] = [];
 for (const streams of flags.streams.split(",").map(Number)) measurements.push(await measureRepeatedly(url, streams));
-const ready = await startReadyServer(Number(flags.outputTokens));
+const ready = await startReadyServer(flags.outputTokens);
 const client = await measureRepeatedly(ready.url, 32);
 ready.close();
 server.kill("SIGTERM");
 rmSync(folder, { recursive: true });
 
 const result = {
-  machine: `${cpus().length} × ${cpus()[0]!.model}`,
-  node: process.version,
-  commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
-  command: `npm run bench:server -- ${process.argv.slice(2).join(" ")}`.trim(),
+  ...runFacts("bench:server"),
   measurements,
   clientTokensPerSecond: client.summary.outputThroughput,
 };
@@ -85,36 +84,22 @@ const head = [
 ];
 for (const row of alignColumns([head, ...rows])) console.log(row);
 console.log(`\nThe client alone takes in ${client.summary.outputThroughput.toFixed(0)} tokens/s from a server that has its answers ready.`);
-if (flags.out) {
-  mkdirSync(dirname(resolve(flags.out)), { recursive: true });
-  writeFileSync(flags.out, `${JSON.stringify(result, undefined, 2)}\n`);
-}
+if (flags.out) writeResult(flags.out, result);
 
 /** The median by tokens per second. */
 async function measureRepeatedly(url: string, streams: number): Promise<Measurement> {
   const runs: Measurement[] = [];
-  for (let i = 0; i < Number(flags.repeats); i++) runs.push(await measure(url, streams));
+  for (let i = 0; i < flags.repeats; i++) runs.push(await measure(url, streams));
   return runs.toSorted((a, b) => a.summary.outputThroughput - b.summary.outputThroughput)[Math.floor(runs.length / 2)]!;
 }
 
 async function measure(url: string, streams: number): Promise<Measurement> {
   const file = join(folder, "out.json");
-  const requests = Math.ceil(Math.max(2 * streams, (Number(flags.seconds) * 30_000) / Number(flags.outputTokens)));
-  const load = ["--requests", String(requests), "--concurrency", String(streams), "--output-tokens", flags.outputTokens];
+  const requests = Math.ceil(Math.max(2 * streams, (flags.seconds * 30_000) / flags.outputTokens));
+  const load = ["--requests", String(requests), "--concurrency", String(streams), "--output-tokens", String(flags.outputTokens)];
   const cpuBefore = serverCpuMicroseconds();
-  await promisify(execFile)(process.execPath, [
-    program,
-    "bench",
-    "--url",
-    url,
-    "--api-key",
-    "key",
-    "--warmup",
-    "0",
-    ...load,
-    "--json",
-    file,
-  ]);
+  const target = ["--url", url, "--api-key", "key"];
+  await promisify(execFile)(process.execPath, [program, "bench", ...target, "--warmup", "0", ...load, "--json", file]);
   const report = JSON.parse(readFileSync(file, "utf8")) as { servers: [{ summary: Summary }]; clientBusy: number };
   const { summary } = report.servers[0];
   const cpuMicrosecondsPerToken = (serverCpuMicroseconds() - cpuBefore) / summary.outputTokens;

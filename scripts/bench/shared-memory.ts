@@ -2,34 +2,29 @@
 // and as slots that share it, each as long as the context; by turns the same requests of mixed lengths, all sent at once. The engine is in its
 // thread (from dist/), one at a time.
 
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { nanoModel } from "../../src/core/nano-model.ts";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { chooseSettings, prepareModel } from "../../src/cli/prepare-model.ts";
 import { alignColumns } from "../../src/cli/table.ts";
 import { elementBytes } from "../../src/core/data-type.ts";
+import { median } from "../../src/loadgen/percentiles.ts";
 import { kvPageTokens } from "../../src/model/kv-memory.ts";
 import { hostUnitBytes } from "../../src/runtime/host-reservation.ts";
 import type { WorkerData } from "../../src/worker-data.ts";
 import { EngineBench } from "./engine-bench.ts";
 
-const nanoModel = fileURLToPath(new URL("../../models/ernie-vl-nano", import.meta.url));
-
-const flags = new Command("bench:shared-memory")
+const { model, context, memory, slots, requests, rounds } = new Command("bench:shared-memory")
   .option("--model <dir>", "checkpoint or converted folder", nanoModel)
-  .option("--context <n>", "tokens of a slot", "4096")
-  .option("--memory <n>", "slots' worth of memory", "4")
-  .option("--slots <n>", "that share it", "16")
-  .option("--requests <n>", "of each round", "48")
-  .option("--rounds <n>", "of each kind", "5")
+  .option("--context <n>", "tokens of a slot", wholeNumber(64, 1 << 24), 4096)
+  .option("--memory <n>", "slots' worth of memory", wholeNumber(1, 4096), 4)
+  .option("--slots <n>", "that share it", wholeNumber(1, 4096), 16)
+  .option("--requests <n>", "of each round", wholeNumber(1, 100_000), 48)
+  .option("--rounds <n>", "of each kind", wholeNumber(1, 1000), 5)
   .parse()
-  .opts<Record<"model" | "context" | "memory" | "slots" | "requests" | "rounds", string>>();
-const { context, memory, slots, requests, rounds } = Object.fromEntries(
-  Object.entries(flags).map(([name, value]) => [name, Number(value)]),
-) as Record<"context" | "memory" | "slots" | "requests" | "rounds", number>;
+  .opts<{ model: string } & Record<"context" | "memory" | "slots" | "requests" | "rounds", number>>();
 
-const { folder, manifest } = await prepareModel(flags.model, chooseSettings("int4", "fp32", "auto"), (line) =>
-  process.stderr.write(`${line}\n`),
-);
+const { folder, manifest } = await prepareModel(model, chooseSettings("int4", "fp32", "auto"), (line) => process.stderr.write(`${line}\n`));
 const pageTokens = kvPageTokens(manifest.config.text.headDim * elementBytes.float32, hostUnitBytes);
 const kinds: Record<string, Partial<WorkerData>> = {
   apart: { slotCount: memory },
@@ -47,13 +42,9 @@ async function round(bench: EngineBench): Promise<Round> {
   const seconds = (performance.now() - start) / 1000;
   return {
     tokensPerSecond: times.reduce((sum, { length }) => sum + length, 0) / seconds,
-    firstTokenMs: middleOf(times.map((ofRequest) => ofRequest[0]!)),
+    firstTokenMs: median(times.map((ofRequest) => ofRequest[0]!)),
     preemptions: bench.stats().preemptions - before,
   };
-}
-
-function middleOf(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 const measured: Record<string, Round[]> = {};
@@ -68,9 +59,9 @@ for (let i = 0; i < rounds; i++) {
 const rows = Object.entries(measured).map(([kind, all]) => [
   kind,
   String(kinds[kind]!.slotCount),
-  middleOf(all.map(({ tokensPerSecond }) => tokensPerSecond)).toFixed(0),
-  middleOf(all.map(({ firstTokenMs }) => firstTokenMs)).toFixed(0),
-  middleOf(all.map(({ preemptions }) => preemptions)).toFixed(0),
+  median(all.map(({ tokensPerSecond }) => tokensPerSecond)).toFixed(0),
+  median(all.map(({ firstTokenMs }) => firstTokenMs)).toFixed(0),
+  median(all.map(({ preemptions }) => preemptions)).toFixed(0),
 ]);
 const heading = [`${memory} × ${context} tokens`, "slots", "tokens/s", "first token, ms", "preemptions"];
 process.stdout.write(`${alignColumns([heading, ...rows]).join("\n")}\n`);

@@ -1,9 +1,8 @@
 // npm run divergence -- [FOLDER...]: how far quantized weights move the next-token distributions, as KL divergence from fp32 at every position of
 // nano's evaluation set with the reference's answers, and of the cases of folders made by shared/reference/make_reference.py.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
 import type { CalibrationPrompts } from "../../src/cli/calibration/encode-prompts.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
@@ -14,7 +13,8 @@ import { readManifest } from "../../src/model-folder.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { programVersion } from "../../src/version.ts";
 import { readReference } from "../parity/reference-case.ts";
-import { evaluationCases, nanoModel, toChat, type EvaluationCase } from "./evaluation-set.ts";
+import { inTemporaryFolder } from "../temporary-folder.ts";
+import { evaluationCases, toChat, type EvaluationCase } from "./evaluation-set.ts";
 import { allLogits, meanDivergence } from "./kl-divergence.ts";
 import { LocalModel } from "./local-model.ts";
 import { recordCalibration } from "./record-calibration.ts";
@@ -96,15 +96,6 @@ async function withModel<T>(
     await convertCheckpoint(checkpoint, folder, { settings, ...rounding, programVersion: programVersion(), inspect: true });
     return await use(folder);
   });
-}
-
-async function inTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const work = mkdtempSync(join(tmpdir(), "ernie-vl-divergence-"));
-  try {
-    return await use(work);
-  } finally {
-    rmSync(work, { recursive: true });
-  }
 }
 
 async function answeredCases(folder: string, cases: readonly EvaluationCase[]): Promise<EncodedPrompt[]> {

@@ -1,10 +1,9 @@
 // npm run evaluate [-- --kv-cache-dtype int8]: accuracy of the nano model on the committed evaluation set, for each weight format, next to the reference's.
 // Scores like test/fixtures/nano/eval/README.md says: the answer after </think>, without regard to case, outer spaces and a final period.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
 import type { CalibrationPrompts } from "../../src/cli/calibration/encode-prompts.ts";
 import { encodeChats } from "../../src/cli/kv-scales.ts";
@@ -16,8 +15,9 @@ import { readManifest } from "../../src/model-folder.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { programVersion } from "../../src/version.ts";
-import { evaluationCases as cases, isCorrect, nanoModel, toChat } from "./evaluation-set.ts";
+import { evaluationCases as cases, isCorrect, toChat } from "./evaluation-set.ts";
 import { LocalModel } from "./local-model.ts";
+import { inTemporaryFolder } from "../temporary-folder.ts";
 import { recordCalibration } from "./record-calibration.ts";
 
 const maxTokens = 160;
@@ -60,10 +60,8 @@ for (const { name, outputs } of columns.slice(1)) {
 }
 
 async function answerAll(settings: ConversionSettings, chats?: CalibrationPrompts): Promise<Record<(typeof switches)[number], string[]>> {
-  const work = mkdtempSync(join(tmpdir(), "ernie-vl-evaluate-"));
-  const folder = join(work, "model");
-  try {
-    const calibration = join(work, "calibration");
+  return inTemporaryFolder(async (work) => {
+    const [folder, calibration] = [join(work, "model"), join(work, "calibration")];
     if (chats) await recordCalibration(nanoModel, settings, chats, calibration);
     await convertCheckpoint(nanoModel, folder, { settings, programVersion: programVersion(), ...(chats && { calibration }) });
     const model = new LocalModel(folder, "cpu", { kvScales: hasInt8Cache ? await measureScales(folder) : undefined });
@@ -72,9 +70,7 @@ async function answerAll(settings: ConversionSettings, chats?: CalibrationPrompt
     const outputs = { off: await answers(false), on: await answers(true) };
     model.dispose();
     return outputs;
-  } finally {
-    rmSync(work, { recursive: true });
-  }
+  });
 }
 
 /** As the server does at its first start. */

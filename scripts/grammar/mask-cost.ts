@@ -3,12 +3,14 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { nanoModel } from "../../src/core/nano-model.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import { type OutputFormat, toolCallTokens } from "../../src/core/structured-output.ts";
 import { GrammarCache } from "../../src/grammar/grammar-service.ts";
 import { GrammarClient } from "../../src/grammar/grammar-client.ts";
 import { RemoteMatcher } from "../../src/grammar/mask-exchange.ts";
 import { Matcher } from "../../src/grammar/matcher.ts";
+import { describe } from "../../src/loadgen/percentiles.ts";
 import { SeededRandom } from "../../src/loadgen/seeded-random.ts";
 import { type GrammarVocabulary, readVocabulary, type TokenSource } from "../../src/grammar/token-trie.ts";
 
@@ -50,7 +52,7 @@ const formats: Record<string, OutputFormat> = {
   },
 };
 
-const tokenizer = loadTokenizer("models/ernie-vl-nano");
+const tokenizer = loadTokenizer(nanoModel);
 const vocabulary = makeVocabulary(Number(process.argv[2] ?? 2048));
 let start = performance.now();
 const cache = new GrammarCache(vocabulary);
@@ -103,7 +105,7 @@ function measureMasks(name: string, format: OutputFormat): void {
     if (seed === 1) first = [...times];
   }
   console.log(
-    `${name}: compiled in ${compileMs.toFixed(1)} ms; ms per mask: first answer ${describe(first)}; 20 answers ${describe(times)}, CPU ${(cpu / times.length).toFixed(3)}; ${(grammar.bytes / 1e6).toFixed(1)} MB`,
+    `${name}: compiled in ${compileMs.toFixed(1)} ms; ms per mask: first answer ${summary(first)}; 20 answers ${summary(times)}, CPU ${(cpu / times.length).toFixed(3)}; ${(grammar.bytes / 1e6).toFixed(1)} MB`,
   );
 }
 
@@ -131,7 +133,7 @@ async function measureWaits(): Promise<void> {
       else rows[i]!.accept(id);
     }
   }
-  console.log(`through the grammar's thread, steps of ${stepMs} ms, 8 answers: ${drawn} tokens; ms waited per step: ${describe(waits)}`);
+  console.log(`through the grammar's thread, steps of ${stepMs} ms, 8 answers: ${drawn} tokens; ms waited per step: ${summary(waits)}`);
   await client.close();
 }
 
@@ -142,8 +144,7 @@ function drawToken(mask: Uint32Array, random: SeededRandom): number {
   return id;
 }
 
-function describe(times: number[]): string {
-  const sorted = times.toSorted((a, b) => a - b);
-  const mean = times.reduce((sum, time) => sum + time, 0) / times.length;
-  return `mean ${mean.toFixed(3)}, median ${sorted[sorted.length >> 1]!.toFixed(3)}, worst ${sorted.at(-1)!.toFixed(1)}`;
+function summary(times: number[]): string {
+  const { mean, p50, max } = describe(times)!;
+  return `mean ${mean.toFixed(3)}, median ${p50.toFixed(3)}, worst ${max.toFixed(1)}`;
 }

@@ -1,8 +1,7 @@
 // npm run parity -- FOLDER [--weights fp32|int8|int4] [--experts modality-moe|onnxruntime]: converts the checkpoints of a folder made by shared/reference/make_reference.py
 // and compares every stage of every case with the reference. Exit code 1 when anything is out of tolerance.
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { chooseSettings } from "../../src/cli/prepare-model.ts";
@@ -10,6 +9,7 @@ import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { expertChoices, weightFormats, type ConversionSettings, type ExpertChoice, type WeightFormat } from "../../src/core/manifest.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import { programVersion } from "../../src/version.ts";
+import { inTemporaryFolder } from "../temporary-folder.ts";
 import { compareChunks, compareInputs, compareStages, type Finding } from "./compare.ts";
 import { compareContinuations } from "./continuations.ts";
 import { readReference } from "./reference-case.ts";
@@ -17,14 +17,10 @@ import { readReference } from "./reference-case.ts";
 /** All findings for one checkpoint of a reference folder. */
 export async function checkParity(folder: string, layout: string, settings: ConversionSettings): Promise<Finding[]> {
   const reference = readReference(folder);
-  const work = mkdtempSync(join(tmpdir(), "ernie-vl-parity-"));
-  try {
+  return inTemporaryFolder(async (work) => {
     const target = join(work, "model");
-    await convertCheckpoint(join(folder, `checkpoint-${layout}`), target, {
-      settings,
-      programVersion: programVersion(),
-      inspect: true,
-    });
+    const options = { settings, programVersion: programVersion(), inspect: true };
+    await convertCheckpoint(join(folder, `checkpoint-${layout}`), target, options);
     const manifest = readManifest(target);
     return [
       ...(await compareInputs(reference, folder, manifest)),
@@ -32,9 +28,7 @@ export async function checkParity(folder: string, layout: string, settings: Conv
       ...compareChunks(target, manifest, reference),
       ...compareContinuations(target, manifest, reference),
     ];
-  } finally {
-    rmSync(work, { recursive: true });
-  }
+  });
 }
 
 function formatFinding({ stage, measure, measured, limit, passed }: Finding): string {

@@ -31,7 +31,6 @@ type ManifestCase = {
 };
 
 export type ReferenceFolder = {
-  readonly layouts: readonly string[];
   readonly preprocessing: { readonly min_pixels: number; readonly max_pixels: number };
   readonly cases: readonly ReferenceCase[];
 };
@@ -39,7 +38,6 @@ export type ReferenceFolder = {
 /** Throws what reading a missing or broken file throws. */
 export function readReference(folder: string): ReferenceFolder {
   const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as {
-    model: { layouts: string[] };
     preprocessing: ReferenceFolder["preprocessing"];
     cases: Record<string, ManifestCase>;
   };
@@ -48,7 +46,7 @@ export function readReference(folder: string): ReferenceFolder {
     const tolerance = (tensor: string) => entry.tensors[tensor]!.atol;
     return { name, segments: entry.segments, tensors, tolerance, prompt: toPrompt(name, entry.segments, tensors) };
   });
-  return { layouts: manifest.model.layouts, preprocessing: manifest.preprocessing, cases };
+  return { preprocessing: manifest.preprocessing, cases };
 }
 
 /** Tokens of a segment in the prompt: a picture's or video's count leaves out its start and end delimiters. */

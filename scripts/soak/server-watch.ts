@@ -1,6 +1,7 @@
 // What a server holds: memory while it works, and what is left when it rests.
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { mean } from "../../src/loadgen/percentiles.ts";
 import { parseMetrics } from "../../test/api/parse-metrics.ts";
 
 export type MemorySample = {
@@ -40,7 +41,6 @@ export function growth(all: readonly MemorySample[]): number {
     const part = all.slice(Math.floor((i * all.length) / floorCount), Math.floor(((i + 1) * all.length) / floorCount));
     return part.toSorted((a, b) => a.residentBytes - b.residentBytes)[0];
   }).filter((sample) => sample !== undefined);
-  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   const [meanDone, meanBytes] = [mean(samples.map(({ done }) => done)), mean(samples.map((sample) => sample.residentBytes))];
   const covariance = mean(samples.map((sample) => (sample.done - meanDone) * (sample.residentBytes - meanBytes)));
   const variance = mean(samples.map(({ done }) => (done - meanDone) ** 2));

@@ -1,23 +1,29 @@
 // npm run soak: thousands of requests of every kind on the real server with the nano model, some of whose clients leave, stall or send
 // nonsense. Every answer is checked; then nothing may be left in the server. Linux only.
 
-import { execFileSync } from "node:child_process";
-import { cpus } from "node:os";
 import { SingleBar } from "cli-progress";
 import { Command } from "commander";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { alignColumns } from "../../src/cli/table.ts";
+import { percentile } from "../../src/loadgen/percentiles.ts";
 import { startServer } from "../../test/e2e/start-server.ts";
+import { runFacts } from "../bench/run-facts.ts";
 import { measureAborts } from "./abort-latency.ts";
 import { runSoak, type SoakReport } from "./run-soak.ts";
 import { growth } from "./server-watch.ts";
 
 const flags = new Command("soak")
-  .option("--requests <n>", "requests; the first half fills what is kept, such as the features of pictures and stored responses", "4000")
-  .option("--connections <n>", "connections at a time", "64")
-  .option("--seed <n>", "of the requests and of what their clients do", "1")
-  .option("--aborts <n>", "rounds of 15 aborts, for streams and for whole answers", "5")
+  .option(
+    "--requests <n>",
+    "requests; the first half fills what is kept, such as the features of pictures and stored responses",
+    wholeNumber(1, 10_000_000),
+    4000,
+  )
+  .option("--connections <n>", "connections at a time", wholeNumber(1, 4096), 64)
+  .option("--seed <n>", "of the requests and of what their clients do", wholeNumber(0, 2 ** 31 - 1), 1)
+  .option("--aborts <n>", "rounds of 15 aborts, for streams and for whole answers", wholeNumber(1, 1000), 5)
   .parse()
-  .opts<{ requests: string; connections: string; seed: string; aborts: string }>();
+  .opts<Record<"requests" | "connections" | "seed" | "aborts", number>>();
 
 /**
  * What memory may grow by over the second half: the line's slope still floats with V8's collections. 16 MiB are 16 KiB for each of 1,000
@@ -38,29 +44,30 @@ const bar = new SingleBar({
   noTTYOutput: true,
   notTTYSchedule: 30_000,
 });
-bar.start(Number(flags.requests), 0);
+bar.start(flags.requests, 0);
+const { requests, connections, seed } = flags;
 const report = await runSoak(server, {
-  requests: Number(flags.requests),
-  connections: Number(flags.connections),
-  seed: Number(flags.seed),
+  requests,
+  connections,
+  seed,
   deadlineMs: 180_000,
   patienceMs: 20_000,
   onDone: (done) => bar.update(done),
 });
 bar.stop();
-const streams = await measureAborts(server.url, true, abortsInParallel, Number(flags.aborts));
-const wholes = await measureAborts(server.url, false, abortsInParallel, Number(flags.aborts));
+const streams = await measureAborts(server.url, true, abortsInParallel, flags.aborts);
+const wholes = await measureAborts(server.url, false, abortsInParallel, flags.aborts);
 const exitCode = await server.stop();
 
 const problems = [...report.problems];
-const secondHalf = report.memory.filter(({ done }) => done >= Number(flags.requests) / 2);
+const secondHalf = report.memory.filter(({ done }) => done >= flags.requests / 2);
 const grown = growth(secondHalf);
 if (grown > maxGrowthBytes) problems.push(`memory grows by ${toMebibytes(grown)} over the second half`);
 for (const [name, latencies] of [
   ["a stream", streams],
   ["a whole answer", wholes],
 ] as const) {
-  if (percentile(latencies, 0.95) > maxAbortMs)
+  if (percentile(latencies, 95) > maxAbortMs)
     problems.push(`the slot of ${name} is free later than ${maxAbortMs} ms after its client left`);
 }
 if (exitCode !== 0) problems.push(`the server ended with code ${exitCode}`);
@@ -69,13 +76,13 @@ print(report);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
 function print({ counts, seconds, memory, handlesBefore, handlesAfter }: SoakReport): void {
-  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+  const { commit, machine, node } = runFacts("soak");
   const columns = ["right", "left", "refused", "full", "wrong"] as const;
   const rows = [...counts].toSorted(([a], [b]) => a.localeCompare(b)).map(([kind, row]) => [kind, ...columns.map((column) => row[column])]);
   const total = ["all", ...columns.map((column) => [...counts.values()].reduce((sum, row) => sum + row[column], 0))];
   const rss = memory.map(({ residentBytes }) => residentBytes);
   const lines = [
-    `commit ${commit}, ${cpus().length} × ${cpus()[0]!.model}, Node ${process.version}`,
+    `commit ${commit}, ${machine}, Node ${node}`,
     "",
     ...alignColumns([["requests", ...columns], ...[...rows, total].map((row) => row.map(String))]),
     "",
@@ -95,11 +102,7 @@ function print({ counts, seconds, memory, handlesBefore, handlesAfter }: SoakRep
 }
 
 function describe(latencies: readonly number[]): string {
-  return `${percentile(latencies, 0.5).toFixed(0)} ms, ${percentile(latencies, 0.95).toFixed(0)} ms (${latencies.length} aborts)`;
-}
-
-function percentile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  return `${percentile(latencies, 50).toFixed(0)} ms, ${percentile(latencies, 95).toFixed(0)} ms (${latencies.length} aborts)`;
 }
 
 function toMebibytes(bytes: number): string {
