@@ -15,6 +15,7 @@ type Records = {
   readonly copyGigabytesPerSecond?: Readonly<Record<string, number>>;
   readonly loadSeconds?: number;
   readonly memoryBytes?: { readonly used: number; readonly kvCache: number };
+  readonly weightBytes?: Readonly<Record<string, number>>;
   readonly decode?: {
     readonly contextTokens: number;
     readonly rows: readonly { readonly streams: number; readonly tokensPerSecond: number; readonly floorBytes: StepFloor }[];
@@ -22,8 +23,18 @@ type Records = {
   readonly prefill?: { readonly rows: readonly { readonly promptTokens: number; readonly seconds: number }[] };
   readonly longSequence?: { readonly tokens: number; readonly firstTokenSeconds: number; readonly decodeTokensPerSecond: number };
   readonly picture?: { readonly promptTokens: number; readonly hostMs: number; readonly engineMs: number };
+  readonly mixedLoad?: {
+    readonly running: number;
+    readonly arriving: number;
+    readonly arrivingTokens: number;
+    readonly tokensPerSecond: number;
+    readonly gapMs: { readonly p50: number; readonly p99: number; readonly largest: number };
+  };
   readonly hostOverhead?: readonly StepShare[];
-  readonly transformers?: { readonly decode: readonly { readonly streams: number; readonly tokensPerSecond: number }[] };
+  readonly transformers?: {
+    readonly decode: readonly { readonly streams: number; readonly tokensPerSecond: number }[];
+    readonly prefill: readonly { readonly promptTokens: number; readonly tokensPerSecond: number }[];
+  };
 };
 
 const decodeGoals: Readonly<Record<number, number>> = { 1: 450, 8: 2200, 32: 6000 };
@@ -45,19 +56,20 @@ export function benchReport(file: BenchFile | undefined): string {
     ["measurement", "goal", "measured", "bound"],
     ["---", "---", "---", "---"],
     ...decodeStreams.map((streams) => decodeRow(streams, records, bandwidth)),
-    ...prefillTokens.map((tokens) => {
-      const seconds = records.prefill?.rows.find(({ promptTokens }) => promptTokens === tokens)?.seconds;
-      const measured = seconds === undefined ? notYet : `${seconds.toFixed(3)} s, ${whole(tokens / seconds)} tokens/s`;
-      return [`prompt of ${whole(tokens)} tokens`, prefillGoals[tokens] ?? "", measured, ""];
-    }),
+    ...prefillTokens.map((tokens) => prefillRow(tokens, records)),
     pictureRow(records),
     longRow(records),
+    mixedRow(records),
     overheadRow(records),
   ];
   return `${describeRun(file, records, bandwidth)}\n\n${rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}`;
 }
 
-function describeRun(file: BenchFile | undefined, { loadSeconds, memoryBytes }: Records, bandwidth: number | undefined): string {
+function describeRun(
+  file: BenchFile | undefined,
+  { loadSeconds, memoryBytes, weightBytes }: Records,
+  bandwidth: number | undefined,
+): string {
   if (!file)
     return "Nothing here has run on a GPU yet: the table holds the goals, for an H200, and the bytes that a step must read at least.";
   const { date, commit, gpu, machine, command } = file.run;
@@ -65,7 +77,11 @@ function describeRun(file: BenchFile | undefined, { loadSeconds, memoryBytes }: 
     `${gpu ?? machine}, ${date}, commit ${commit}, \`${command}\``,
     ...(bandwidth === undefined ? [] : [`copies on the device ${whole(bandwidth)} GB/s`]),
     ...(loadSeconds === undefined ? [] : [`loaded and warmed up in ${loadSeconds.toFixed(1)} s`]),
-    ...(memoryBytes === undefined ? [] : [`${gigabytes(memoryBytes.used)} of memory, ${gigabytes(memoryBytes.kvCache)} of it KV cache`]),
+    ...(memoryBytes === undefined
+      ? []
+      : [
+          `${gigabytes(memoryBytes.used)} of memory, ${gigabytes(memoryBytes.kvCache)} of it KV cache${weightBytes ? `, ${gigabytes(sumOf(weightBytes))} weights` : ""}`,
+        ]),
   ];
   const unwell = file.jobs.filter(({ status }) => status !== "ok").map(({ name, status }) => `${name}: ${status}`);
   return `${parts.join("; ")}.${unwell.length > 0 ? ` Not complete: ${unwell.join(", ")}.` : ""}`;
@@ -85,6 +101,23 @@ function decodeRow(streams: number, { decode, transformers }: Records, bandwidth
     row ? `${whole(row.tokensPerSecond)} tokens/s${compared}` : notYet,
     `${gigabytes(bytes)} a step${most}`,
   ];
+}
+
+function prefillRow(tokens: number, { prefill, transformers }: Records): string[] {
+  const seconds = prefill?.rows.find(({ promptTokens }) => promptTokens === tokens)?.seconds;
+  const theirs = transformers?.prefill.find(({ promptTokens }) => promptTokens === tokens)?.tokensPerSecond;
+  const compared = theirs === undefined ? "" : ` (transformers: ${whole(theirs)})`;
+  const measured = seconds === undefined ? notYet : `${seconds.toFixed(3)} s, ${whole(tokens / seconds)} tokens/s${compared}`;
+  return [`prompt of ${whole(tokens)} tokens`, prefillGoals[tokens] ?? "", measured, ""];
+}
+
+/** Nobody waits longer for a token than a chunk of another's prompt takes. */
+function mixedRow({ mixedLoad: found }: Records): string[] {
+  const arriving = found ? `${found.arriving} prompts of ${whole(found.arrivingTokens)} tokens` : "4 prompts of 2,048 tokens";
+  const measured = found
+    ? `${whole(found.tokensPerSecond)} tokens/s; between two tokens ${found.gapMs.p50.toFixed(1)} ms, 99 % at most ${found.gapMs.p99.toFixed(1)}, largest ${found.gapMs.largest.toFixed(1)}`
+    : notYet;
+  return [`${found?.running ?? 16} streams while ${arriving} arrive`, "", measured, ""];
 }
 
 function pictureRow({ picture }: Records): string[] {
@@ -111,7 +144,11 @@ function overheadRow({ hostOverhead, decode }: Records): string[] {
   return ["host's share of a decode step (streams)", "< 10 %", measured?.join(", ") ?? notYet, ""];
 }
 
-function whole(value: number): string {
+function sumOf(bytes: Readonly<Record<string, number>>): number {
+  return Object.values(bytes).reduce((sum, value) => sum + value, 0);
+}
+
+export function whole(value: number): string {
   return Math.round(value).toLocaleString("en-US");
 }
 
@@ -119,11 +156,9 @@ function gigabytes(bytes: number): string {
   return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-const start = "<!-- bench-gpu: written by npm run bench-table, do not edit by hand -->";
-const end = "<!-- end of bench-gpu -->";
-
-/** The page with the report between its markers. Throws an Error when the markers are not there. */
-export function withReport(page: string, report: string): string {
+/** The page with the report between the markers of that name. Throws an Error when the markers are not there. */
+export function withReport(page: string, name: "bench-gpu" | "gpu-check", report: string): string {
+  const [start, end] = [`<!-- ${name}: written by npm run bench-table, do not edit by hand -->`, `<!-- end of ${name} -->`];
   const [from, to] = [page.indexOf(start), page.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`expected "${start}" … "${end}" in the page`);
   return `${page.slice(0, from)}${start}\n\n${report}\n\n${page.slice(to)}`;

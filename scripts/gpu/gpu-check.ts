@@ -3,6 +3,7 @@
 // `--device cpu` runs all of it on the CPU at small sizes: a test of this program, not of a GPU.
 
 import { checkAnswers } from "./check/answers.ts";
+import { measureExperts } from "./check/experts.ts";
 import { checkEnvironment } from "./check/environment.ts";
 import { checkGraphs } from "./check/graphs.ts";
 import { measureKernelTimes } from "./check/kernel-times.ts";
@@ -55,6 +56,12 @@ export const checkJobs: readonly Job[] = [
     question: "does nano answer as on the CPU",
     limitSeconds: 90,
     run: (c) => checkAnswers(c, "modality-moe"),
+  },
+  {
+    name: "experts",
+    question: "ModalityMoe's time beside QMoE's at the 28B's layer sizes, inside ONNX Runtime, 1 to 8192 tokens",
+    limitSeconds: 120,
+    run: measureExperts,
   },
   { name: "kernel-bench", question: "times of one layer of the 28B, 1 to 8192 tokens", limitSeconds: 60, run: benchKernels },
   {

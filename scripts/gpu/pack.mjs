@@ -2,7 +2,7 @@
 // `node scripts/gpu/pack.mjs [--out .gpu-kit] [--gpu 90] [--part-mb N] [--reference FOLDER]`. The checkout itself (git ls-files) is expected to travel with each part.
 // The kit: Node, production dependencies and tsx, ONNX Runtime with the CUDA provider, dist/, the kernels with their native test, tiny-a.
 // --gpu: the host's compute capability without its point (90: H100, H200); code for other GPUs is left out, unless it is `all`.
-// On the host, in the checkout: `bash OUT/unpack.sh PARTS DEST`, then `. DEST/enter.sh` in each shell; the exact calls are printed at the end.
+// On the host, in the checkout: the calls of session.sh, which are printed at the end. By hand: `bash OUT/unpack.sh PARTS DEST`, then `. DEST/enter.sh` in each shell.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import {
@@ -50,6 +50,7 @@ try {
 }
 
 function main() {
+  keepOutOfGit(); // before the checkout is measured, whose size an earlier run's parts would add to
   const kit = join(work, "kit");
   mkdirSync(join(kit, "bin"), { recursive: true });
   copyFileSync(realpathSync(process.execPath), join(kit, "bin", "node"));
@@ -72,27 +73,26 @@ function main() {
   const parts = readdirSync(out).toSorted();
   writeFileSync(join(out, "kit.sha256"), parts.map((name) => `${sha256(join(out, name))}  ${name}\n`).join(""));
   copyFileSync(join(root, "scripts", "gpu", "unpack.sh"), join(out, "unpack.sh"));
-  keepOutOfGit();
   sayCalls(parts);
 }
 
-/** For each call what travels with the checkout, and what to run there: while the kit is on its way, what needs nothing of it but nvcc. */
+/** What to run on the host, one call after the other (session.sh), and which part of the kit travels with the checkout each time. */
 function sayCalls(parts) {
   const folder = relative(root, out);
-  const enter = ". /tmp/gpu/enter.sh && node --import tsx scripts/gpu";
-  const nvcc = "nvcc -std=c++17 -O3 -arch=native -o /tmp/$op kernels/common/*.cu kernels/ops/$op/*.cu kernels/ops/$op/${op}_reference.cc";
-  const meanwhile = [`for op in ${cudaOps().join(" ")}; do ${nvcc} && /tmp/$op; done`, "/tmp/modality_moe --bench"];
-  const unpack = `cp ${folder}/kit.sha256 /tmp/kit/ && bash ${folder}/unpack.sh /tmp/kit /tmp/gpu`;
-  const rest = "environment,stages-*,graphs-*,answers-*,kernel-times,variant-*";
-  const check = `${enter}/gpu-check.ts --budget 540 --only '${rest}' --out $OUT/gpu-check.json`;
-  for (const [i, name] of parts.entries()) {
-    const isLast = i === parts.length - 1;
-    const mebibytes = (statSync(join(out, name)).size / 2 ** 20).toFixed(1);
-    console.log(`with ${folder}/${name}${isLast ? ` ${folder}/kit.sha256 ${folder}/unpack.sh` : ""} (${mebibytes} MiB):`);
-    const then = isLast ? [unpack, check] : meanwhile.slice(i, i + 1);
-    console.log(`  ${[`mkdir -p /tmp/kit && cp ${folder}/${name} /tmp/kit/`, ...then].join(" && ")}`);
+  const early = parts.slice(0, -1);
+  const calls = [
+    { call: 1, limit: 240, carried: early.slice(0, 1) },
+    { call: 2, limit: 180, carried: early.slice(1, 2) },
+    ...early.slice(2).map((name) => ({ call: "keep", limit: 60, carried: [name] })),
+    { call: 3, limit: 600, carried: [parts.at(-1), "kit.sha256", "unpack.sh"] },
+    { call: 4, limit: 600, carried: [] },
+  ];
+  for (const { call, limit, carried } of calls) {
+    const bytes = carried.reduce((sum, name) => sum + statSync(join(out, name)).size, 0);
+    const paths = carried.map((name) => `${folder}/${name}`).join(" ");
+    console.log(`at most ${limit} s${carried.length > 0 ? `, with ${paths} (${(bytes / 2 ** 20).toFixed(1)} MiB)` : ""}:`);
+    console.log(`  ${folder === ".gpu-kit" ? "" : `PARTS=${folder} `}bash scripts/gpu/session.sh ${call}`);
   }
-  console.log(`then:\n  ${enter}/bench-gpu.ts --budget 575 --models /tmp/models --out $OUT/gpu.json`);
 }
 
 /** Installed anew from the lock file, so that nothing of this checkout's development tools comes along but tsx. */

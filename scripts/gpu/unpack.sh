@@ -3,6 +3,7 @@
 # enter.sh brings what the kit holds into the checkout (a link to its node_modules, copies of dist and the kernels) and sets the paths. Needs xz
 # or Python.
 set -euo pipefail
+PATH="$PATH:/sbin:/usr/sbin" # of ldconfig
 parts=$(cd "$1" && pwd)
 mkdir -p "$2"
 dest=$(cd "$2" && pwd)

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { decodeFloor } from "../../scripts/gpu/bench/step-floor.ts";
 import { benchReport, withReport, type BenchFile } from "../../scripts/gpu/bench-report.ts";
+import { checkReport, type CheckFile } from "../../scripts/gpu/check-report.ts";
 import { benchPage, currentPage } from "../../scripts/gpu/bench-table.ts";
 import { totalOf, weightBytesByPart } from "../../src/cli/memory-report.ts";
 import { openSynthetic } from "../../src/convert/synthetic.ts";
@@ -45,12 +46,18 @@ const file: BenchFile = {
       }),
       status: "crashed",
     },
-    job("transformers", { transformers: { decode: [{ streams: 1, tokensPerSecond: 17 }] } }),
+    job("convert", { weightBytes: { experts: 15e9, attention: 3.9e9 } }),
+    job("mixed-load", {
+      mixedLoad: { running: 16, arriving: 4, arrivingTokens: 2048, tokensPerSecond: 3000.4, gapMs: { p50: 4.04, p99: 40, largest: 41.26 } },
+    }),
+    job("transformers", {
+      transformers: { decode: [{ streams: 1, tokensPerSecond: 17 }], prefill: [{ promptTokens: 32768, tokensPerSecond: 2100.2 }] },
+    }),
   ],
 };
 
 describe("docs/gpu.md", () => {
-  it("holds what bench/results/gpu.json says (npm run bench-table writes it)", () => {
+  it("holds what bench/results/gpu.json and gpu-check.json say (npm run bench-table writes it)", () => {
     expect(readFileSync(benchPage, "utf8")).toBe(currentPage());
   });
 });
@@ -69,7 +76,11 @@ describe("the report of a bench", () => {
       "decode, 1 stream",
       "| decode, 1 stream of 2,048 tokens | ≥ 450 tokens/s | 500 tokens/s (transformers: 17) | 2.0 GB a step: at most 2,000 tokens/s |",
     ],
-    ["prompt of 32,768", "| prompt of 32,768 tokens | < 1.5 s | 1.250 s, 26,214 tokens/s |  |"],
+    ["prompt of 32,768", "| prompt of 32,768 tokens | < 1.5 s | 1.250 s, 26,214 tokens/s (transformers: 2,100) |  |"],
+    [
+      "16 streams while",
+      "| 16 streams while 4 prompts of 2,048 tokens arrive |  | 3,000 tokens/s; between two tokens 4.0 ms, 99 % at most 40.0, largest 41.3 |  |",
+    ],
     [
       "first token",
       "| first token of a question about a picture of 1 megapixel | < 150 ms | 120 ms, 40 of it to decode and resize; 1,300 prompt tokens |  |",
@@ -81,11 +92,50 @@ describe("the report of a bench", () => {
   it("says where, when and how it ran, and what did not end well", () => {
     expect(benchReport(file).split("\n")[0]).toBe(
       "NVIDIA H200, 2026-01-02, commit abc1234, `npm run bench-gpu --`; copies on the device 4,000 GB/s; loaded and warmed up in 20.0 s; " +
-        "30.0 GB of memory, 8.1 GB of it KV cache. Not complete: host-overhead: crashed.",
+        "30.0 GB of memory, 8.1 GB of it KV cache, 18.9 GB weights. Not complete: host-overhead: crashed.",
     );
   });
 
-  it("refuses a page without its markers", () => expect(() => withReport("# page", "report")).toThrow("expected"));
+  it("refuses a page without its markers", () => expect(() => withReport("# page", "bench-gpu", "report")).toThrow("expected"));
+});
+
+describe("the report of a check", () => {
+  const found = (name: string, lines: readonly string[], records: Record<string, unknown> = {}) => ({
+    ...job(name, records),
+    lines,
+    reasons: [],
+  });
+  const time = (operator: string, tokens: number, microseconds: number) => ({ operator, tokens, microseconds, weightBytes: 40e6 });
+  const checked: CheckFile = {
+    run,
+    jobs: [
+      found("environment", ["GB/s: on the device 4000"], { copyGigabytesPerSecond: { "on the device": 4000 } }),
+      { ...found("stages-nano-qmoe", ["bf16: logits 1.0e-2"]), status: "wrong", reasons: ["fp16: a|b"] },
+      found("experts", ["ModalityMoe, 4 tokens"], {
+        experts: [time("ModalityMoe", 4, 12.5), time("ModalityMoe", 8192, 900), time("QMoE", 4, 25)],
+      }),
+      found("kernel-times", ["28b-slice, 1 streams: 50 kernels", "     12.0 µs  4 × decode"]),
+    ],
+  };
+
+  it("says that nothing has run", () => expect(checkReport(undefined)).toBe("Nothing of it has run on a GPU yet."));
+
+  it("has what each job found and what was wrong, without the details", () => {
+    const rows = checkReport(checked).split("\n").slice(4, 8);
+    expect(rows).toEqual([
+      "| `environment` | ok | GB/s: on the device 4000 |",
+      String.raw`| ${"`stages-nano-qmoe`"} | wrong | bf16: logits 1.0e-2<br>**fp16: a\|b** |`,
+      "| `experts` | ok | ModalityMoe, 4 tokens |",
+      "| `kernel-times` | ok | 28b-slice, 1 streams: 50 kernels |",
+    ]);
+  });
+
+  it("sets the experts' times beside a copy's speed, QMoE's and the goals, as far as they were measured", () => {
+    expect(checkReport(checked).split("\n").slice(-2)).toEqual([
+      "| 4 | 12.5 | 80 % | 25.0 | 2.00 | ≥ 1.5 |",
+      "| 8,192 | 900.0 | 1 % |  |  |  |",
+    ]);
+  });
 });
 
 describe("the floor of a decode step", () => {

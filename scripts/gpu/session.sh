@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# The calls of a session on a lent GPU host, whose time is short (docs/gpu.md):  bash scripts/gpu/session.sh 1   in the checkout, then 2, 3, 4, each with a
+# part of the kit that pack.mjs made. All results are files in $OUT; what fails leaves what the others found, and the call ends with 1.
+#   1  the host's facts; tests of our CUDA kernels, built there     2  their times
+#   3  unpacks the kit; gpu-check, while a made-up 28B is converted 4  bench-gpu
+# KIT, PARTS, DEST and MODELS name other folders. A rehearsal without a GPU: CHECK_ARGS='--device cpu' BENCH_ARGS='--device cpu --model mini'.
+set -uo pipefail
+
+call=${1:?which call: 1, 2, 3, 4 or keep}
+read -ra check_args <<<"${CHECK_ARGS:-}"
+read -ra bench_args <<<"${BENCH_ARGS:-}"
+parts=${PARTS:-.gpu-kit} kit=${KIT:-/tmp/kit} dest=${DEST:-/tmp/gpu} models=${MODELS:-/tmp/models} out=${OUT:?a folder for the results}
+tests=$kit/tests log=$kit/convert.log
+export PATH="$PATH:/usr/local/cuda/bin"
+mkdir -p "$kit" "$tests" "$out"
+if [ -d "$parts" ]; then cp "$parts"/* "$kit"/; fi
+failed=0
+
+# fail WORDS: says it, and goes on.
+fail() { echo "FAILED: $*" | tee -a "$out/failed.txt"; failed=1; }
+
+# keep FILE COMMAND...: what the command prints, here and in $OUT.
+keep() {
+  local file=$1
+  shift
+  "$@" 2>&1 | tee "$out/$file" || fail "$file: ended with ${PIPESTATUS[0]}"
+}
+
+describe_host() {
+  nvidia-smi
+  nvcc --version | tail -2
+  ldconfig -p | grep -E 'lib(cuda|cudart|cublas|cublasLt|curand)\.so'
+  nproc; free -g | head -2; df -h /tmp; command -v xz ncu python3
+  return 0
+}
+
+# All at once: nvcc takes most of the time, and the host has many cores. A kernel that does not compile costs only its own test.
+build_tests() {
+  local op pids=()
+  for file in kernels/ops/*/*_cuda_test.cu; do
+    op=$(basename "$(dirname "$file")")
+    nvcc -std=c++17 -O3 -arch=native -t 0 -o "$tests/$op" kernels/common/*.cu kernels/ops/"$op"/*.cu kernels/ops/"$op"/"${op}"_reference.cc \
+      >"$tests/$op.log" 2>&1 || { rm -f "$tests/$op"; cat "$tests/$op.log"; echo "nvcc cannot build $op"; } &
+    pids+=($!)
+  done
+  wait "${pids[@]}"
+  return 0
+}
+
+run_tests() {
+  local op
+  for file in kernels/ops/*/*_cuda_test.cu; do
+    op=$(basename "$(dirname "$file")")
+    if [ -x "$tests/$op" ]; then keep "kernel-test-$op.txt" "$tests/$op"; else fail "kernel-test-$op: not built"; fi
+  done
+}
+
+program() { node --import tsx "scripts/gpu/$1.ts" "${@:2}"; }
+
+enter() {
+  [ -f "$dest/enter.sh" ] || { fail "$dest/enter.sh is not there: call 3 unpacks the kit"; return 1; }
+  # shellcheck disable=SC1091
+  . "$dest/enter.sh"
+}
+
+case $call in
+  1)
+    keep host.txt describe_host
+    keep kernel-build.txt build_tests
+    run_tests
+    ;;
+  2)
+    if [ -x "$tests/modality_moe" ]; then keep kernel-bench.txt "$tests/modality_moe" --bench; else fail "kernel-bench: call 1 has not built it"; fi
+    ;;
+  3)
+    keep unpack.txt bash "$kit/unpack.sh" "$kit" "$dest"
+    if enter; then
+      # In a session of its own, which outlasts the call; the next one waits for it where it is not done.
+      setsid nohup nice -n 19 node --import tsx scripts/gpu/bench-gpu.ts --only convert --budget 570 --models "$models" \
+        --out "$kit/convert.json" "${bench_args[@]}" >"$log" 2>&1 </dev/null &
+      only='environment,stages-*,graphs-*,answers-*,experts,kernel-times,variant-*'
+      keep gpu-check.txt program gpu-check --budget 540 --only "$only" --out "$out/gpu-check.json" "${check_args[@]}"
+    fi
+    ;;
+  4)
+    if enter; then
+      [ ! -f "$log" ] || cp "$log" "$out/convert.txt"
+      keep bench-gpu.txt program bench-gpu --budget 575 --models "$models" --out "$out/gpu.json" "${bench_args[@]}"
+    fi
+    ;;
+  keep) ;; # of a kit in more parts than there are calls: this one is kept
+  *) fail "there is no call $call" ;;
+esac
+exit "$failed"
