@@ -27,6 +27,8 @@ export type AppOptions = {
   readonly generationDefaults: GenerationDefaults;
   /** Empty: no key is asked for. */
   readonly apiKeys: readonly string[];
+  /** Origins of web pages that may ask and read answers, besides this server's own; `*`: any. */
+  readonly allowedOrigins?: readonly string[];
   /** Requests must name the server as localhost or by an address. */
   readonly localNamesOnly?: boolean;
   /** True while the model is loaded, a step works and the server is not shutting down. */

@@ -8,6 +8,7 @@ import type { AppOptions } from "./app-options.ts";
 import { requireApiKey } from "./auth.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { completions } from "./completions.ts";
+import { allowOrigins } from "./cors.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { health, live } from "./health.ts";
 import { exposeMetrics } from "./metrics-route.ts";
@@ -62,6 +63,7 @@ export function createApp(service: ChatService, options: AppOptions): Hono<AppEn
     await next();
   });
   if (options.localNamesOnly) app.use(refuseForeignNames());
+  app.use(allowOrigins(options.allowedOrigins ?? [])); // before keys: browsers send none when they ask whether they may
   addRoutes(app, open);
   app.use(requireApiKey(options.apiKeys));
   addRoutes(app, keyed);

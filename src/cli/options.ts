@@ -42,6 +42,18 @@ export function apiKey(text: string, before: readonly string[] = []): readonly s
   throw new UserError(`--api-key (or ERNIE_VL_API_KEY): expected a key of letters, digits and signs, without spaces, got ${got}`);
 }
 
+/** For commander: one origin of web pages more, as browsers spell it, or `*`. Throws UserError where no browser would send it. */
+export function webOrigin(text: string, before: readonly string[]): readonly string[] {
+  if (text === "*") return [...before, text];
+  if (!/^[a-z][a-z\d+.-]*:\/\/[^\s/?#@*]+\/?$/i.test(text) || !URL.canParse(text)) {
+    const expected = "an origin such as https://chat.example.org, app://obsidian.md or *";
+    throw new UserError(`--allow-origin: expected ${expected}, got ${JSON.stringify(text)}`);
+  }
+  // Browsers spell those of the web in small letters and leave usual ports away; an app's own scheme has no such rules.
+  const { origin } = new URL(text);
+  return [...before, origin === "null" ? text.replace(/\/$/, "") : origin];
+}
+
 /** For commander: a number above 0, at most 1. */
 export function fraction(text: string): number {
   const value = Number(text);

@@ -6,7 +6,7 @@ import { UserError } from "../core/errors.ts";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manifest.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
 import { defaultMemoryWishes, kvCacheTypes, type KvCacheType } from "./memory-wishes.ts";
-import { apiKey, deviceChoices, fraction, modelName, notEmpty, wholeNumber, type DeviceChoice } from "./options.ts";
+import { apiKey, deviceChoices, fraction, modelName, notEmpty, webOrigin, wholeNumber, type DeviceChoice } from "./options.ts";
 import type { ServeOptions } from "./serve.ts";
 
 const serveExamples = `
@@ -75,6 +75,11 @@ function addServerOptions(command: Command): void {
       new Option("--api-key <key...>", "keys, one of which clients must send, as bearer token or x-api-key")
         .env("ERNIE_VL_API_KEY")
         .argParser(apiKey),
+    )
+    .addOption(
+      new Option("--allow-origin <origin...>", "origins of web pages that may use the server from a browser; * for any, with a key")
+        .argParser(webOrigin)
+        .default([], "none"),
     )
     .option("--insecure-no-auth", "allow an address other than localhost without a key", false)
     .option(
@@ -174,6 +179,7 @@ type ServeFlags = {
   metricsPort?: number;
   metricsHost: string;
   apiKey?: readonly string[];
+  allowOrigin: readonly string[];
   insecureNoAuth: boolean;
   servedModelName?: readonly string[];
   maxModelLen?: number;
@@ -207,6 +213,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     metricsPort: flags.metricsPort,
     metricsHost: flags.metricsHost,
     apiKeys: flags.apiKey ?? [],
+    allowedOrigins: flags.allowOrigin,
     allowNoKey: flags.insecureNoAuth,
     servedModelNames: flags.servedModelName ?? [],
     maxModelLength: flags.maxModelLen,

@@ -36,6 +36,8 @@ export type ServeOptions = StartWishes & {
   readonly metricsPort: number | undefined;
   readonly metricsHost: string;
   readonly apiKeys: readonly string[];
+  /** Of web pages that may use the server, besides its own. */
+  readonly allowedOrigins: readonly string[];
   readonly allowNoKey: boolean;
   /** Empty: the checkpoint's folder name. */
   readonly servedModelNames: readonly string[];
@@ -63,6 +65,7 @@ const webFolder = fileURLToPath(new URL("../web", import.meta.url));
 
 export async function serve(options: ServeOptions, log: Logger, say: (line: string) => void): Promise<void> {
   refuseOpenBind(options);
+  refuseOpenOrigins(options);
   const media = createMediaReader({ domains: options.mediaDomains, folders: options.mediaFolders });
   say(`ernie-vl ${programVersion()}`);
   await probeAddresses([options, metricsAddress(options)]);
@@ -142,6 +145,7 @@ function toAppSettings(options: ServeOptions, model: PreparedModel) {
     exposesRouting: options.exposeRouting,
     generationDefaults: readGenerationDefaults(model.folder),
     apiKeys: options.apiKeys,
+    allowedOrigins: options.allowedOrigins,
     localNamesOnly: options.apiKeys.length === 0 && !options.allowNoKey,
     servesMetrics: options.metricsPort === undefined,
     webFolder: options.web ? webFolder : undefined,
@@ -155,4 +159,10 @@ function refuseOpenBind({ host, apiKeys, allowNoKey }: ServeOptions): void {
   throw new UserError(
     `--host ${host} is reachable from other machines; give --api-key KEY (or --insecure-no-auth if the network is yours)`,
   );
+}
+
+/** Any page that someone on this machine opens could use it. */
+function refuseOpenOrigins({ allowedOrigins, apiKeys }: ServeOptions): void {
+  if (apiKeys.length > 0 || !allowedOrigins.includes("*")) return;
+  throw new UserError("--allow-origin * lets every web page use this server; give --api-key KEY, or name the pages' origins");
 }

@@ -57,6 +57,24 @@ describe("a name, address or folder", () => {
   });
 });
 
+describe("an origin", () => {
+  test("is spelled as browsers spell it, several at once", () => {
+    const given = ["https://Chat.Example.org:443/", "http://localhost:3000", "app://obsidian.md", "chrome-extension://abcdef/", "*"];
+
+    expect(parse(["--allow-origin", ...given])).toMatchObject({
+      allowOrigin: ["https://chat.example.org", "http://localhost:3000", "app://obsidian.md", "chrome-extension://abcdef", "*"],
+    });
+    expect(parse([])).toMatchObject({ allowOrigin: [] });
+  });
+
+  test.each(["", "chat.example.org", "https://chat.example.org/app", "https://*.example.org", "https://a@b", "null"])(
+    "that no browser sends is refused: %j",
+    (text) => {
+      expect(parse(["--allow-origin", text])).toMatch(/^--allow-origin: expected an origin such as .+, got /);
+    },
+  );
+});
+
 describe("names of the model", () => {
   test.each([
     [["baidu/ernie 4.5"], ["baidu/ernie 4.5"]],

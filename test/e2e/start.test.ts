@@ -39,6 +39,7 @@ describe("what cannot be had ends the program with one line", () => {
     [["--gpu-memory-utilization", "0"], /Expected a number above 0 and at most 1/],
     [["--kv-cache-dtype", "int4"], /Allowed choices are auto, int8/],
     ...["0.0.0.0", "::", "10.1.2.3", "example.org"].map((host) => [["--host", host], openBind] as const),
+    [["--allow-origin", "*"], /^ernie-vl: --allow-origin \* lets every web page use this server; give --api-key KEY, .+\n$/],
     [["--allow-media-domain", "https://example.org"], /^ernie-vl: --allow-media-domain: expected a host such as .+\n$/],
     [
       ["--allow-media-path", "./no-such-folder"],
