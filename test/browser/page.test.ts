@@ -85,18 +85,35 @@ describe("an answer in sight", () => {
   });
   const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
-  test("stays there while the message field grows", async () => {
+  test.each([
+    ["as CSS says", true],
+    ["in a browser that has no CSS for it", false], // Safari before 26.2
+  ])("stays there while the message field grows, %s", async (_, knowsFieldSizing) => {
     const { page, close } = await openPage(browser, front.url, phone);
+    if (!knowsFieldSizing) {
+      await messageField(page).evaluate((field) => {
+        CSS.supports = () => false;
+        field.style.setProperty("field-sizing", "fixed");
+      });
+    }
     front.answerWith(streamed(["A line.\n\n".repeat(60)], "done"));
     await send(page, "Tell me a story.");
     const foot = (await lastAnswer(page)).locator(".answer-foot");
-    await messageField(page).fill("one\ntwo\nthree\nfour\nfive");
+    const heightOfField = () => messageField(page).evaluate(({ clientHeight }) => clientHeight);
+    const emptyHeight = await heightOfField();
+    for (const word of ["one", "two", "three", "four", "five"]) {
+      await messageField(page).press("Shift+Enter");
+      await messageField(page).pressSequentially(word);
+    }
+    expect(await heightOfField()).toBeGreaterThan(emptyHeight + 80);
 
     const hidden = () =>
       foot.evaluate(
         (element) => element.getBoundingClientRect().bottom - element.closest(".chat")!.querySelector(".dock")!.getBoundingClientRect().top,
       );
     await expect.poll(hidden).toBeLessThanOrEqual(0);
+    await messageField(page).fill("");
+    expect(await heightOfField()).toBe(emptyHeight);
     await close();
   });
 

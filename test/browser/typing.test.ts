@@ -148,6 +148,7 @@ test("what is written from right to left is shown so, and long words are broken"
       return element.getBoundingClientRect().right - range.getBoundingClientRect().right;
     }),
   );
+  expect(await answer.locator(".markdown ul").evaluate((element) => getComputedStyle(element).direction)).toBe("rtl"); // dots on the right
   expect(gapsAtEnd).toHaveLength(3);
   for (const gap of gapsAtEnd) expect(gap).toBeLessThan(2);
   expect(await page.locator(".bubble").evaluate((element) => getComputedStyle(element).unicodeBidi)).toBe("plaintext");

@@ -92,15 +92,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   span: [],
   pre: ["tabIndex"],
   a: ["href", "target", "rel"],
-  ol: ["start"],
+  ...Object.fromEntries(["ul", "blockquote", "table"].map((tag) => [tag, ["dir"]])),
+  ol: ["dir", "start"],
   li: ["class"],
   input: ["type", "checked", "disabled", "aria-label"],
   th: ["class"],
   td: ["class"],
   ...Object.fromEntries(
-    ["h3", "h4", "h5", "h6", "p", "code", "ul", "blockquote", "hr", "br", "strong", "em", "del", "table", "thead", "tbody", "tr"].map(
-      (tag) => [tag, []],
-    ),
+    ["h3", "h4", "h5", "h6", "p", "code", "hr", "br", "strong", "em", "del", "thead", "tbody", "tr"].map((tag) => [tag, []]),
   ),
 };
 

@@ -23,7 +23,7 @@ function Block({ token }: { readonly token: MarkedToken }): ComponentChildren {
     case "code":
       return <CodeBlock text={token.text} language={/^\S+/.exec(token.lang ?? "")?.[0]} />;
     case "blockquote":
-      return <blockquote>{blocks(token.tokens)}</blockquote>;
+      return <blockquote dir="auto">{blocks(token.tokens)}</blockquote>;
     case "list":
       return list(token);
     case "table":
@@ -66,7 +66,13 @@ function list({ ordered, start, items, loose }: Tokens.List): VNode {
       {loose ? blocks(item.tokens) : item.tokens.map((token, at) => <Tight key={at} token={token as MarkedToken} />)}
     </li>
   ));
-  return ordered ? <ol start={start === "" ? 1 : start}>{entries}</ol> : <ul>{entries}</ul>;
+  return ordered ? (
+    <ol dir="auto" start={start === "" ? 1 : start}>
+      {entries}
+    </ol>
+  ) : (
+    <ul dir="auto">{entries}</ul>
+  );
 }
 
 function Tight({ token }: { readonly token: MarkedToken }): ComponentChildren {
@@ -82,7 +88,7 @@ function table({ header, rows }: Tokens.Table): VNode {
     ));
   return (
     <div class="table-frame" tabIndex={0} role="region" aria-label="Table">
-      <table>
+      <table dir="auto">
         <thead>
           <tr>{cells(header, "th")}</tr>
         </thead>

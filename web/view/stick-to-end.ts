@@ -8,14 +8,14 @@ const nearEndPx = 80;
 /** Follows what grows, unless the person has scrolled up to read. */
 export function useStickToEnd(conversationId: string, turns: readonly Turn[]) {
   const frame = useRef<HTMLDivElement>(null);
-  const end = useRef<HTMLDivElement>(null);
   const followedTo = useRef(0);
   const isHeld = useRef(false);
   const [isAtEnd, setAtEnd] = useState(true);
   const follow = () => {
-    if (!frame.current || isHeld.current) return; // has gone since this was asked for, or is under a finger
-    end.current?.scrollIntoView({ block: "end" });
-    followedTo.current = frame.current.scrollTop;
+    const scroller = frame.current;
+    if (!scroller || isHeld.current) return; // has gone since this was asked for, or is under a finger
+    scroller.scrollTop = scroller.scrollHeight; // WebKit's scrollIntoView leaves it beyond the end of what became shorter
+    followedTo.current = scroller.scrollTop;
   };
   const toEnd = () => {
     follow();
@@ -54,5 +54,5 @@ export function useStickToEnd(conversationId: string, turns: readonly Turn[]) {
   useEffect(() => {
     if (isAtEnd) follow();
   }, [turns]);
-  return { frame, end, isAtEnd, toEnd };
+  return { frame, isAtEnd, toEnd };
 }

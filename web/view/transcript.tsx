@@ -23,7 +23,7 @@ type TranscriptProps = {
 
 export function Transcript({ playground, state, onCode, onExperts, onSettings }: TranscriptProps) {
   const { conversation } = state;
-  const { frame, end, isAtEnd, toEnd } = useStickToEnd(conversation.id, conversation.turns);
+  const { frame, isAtEnd, toEnd } = useStickToEnd(conversation.id, conversation.turns);
   const lastId = conversation.turns.at(-1)?.id;
   return (
     <div class="transcript" ref={frame}>
@@ -46,7 +46,6 @@ export function Transcript({ playground, state, onCode, onExperts, onSettings }:
           </li>
         ))}
       </ol>
-      <div ref={end} class="end" />
       {!isAtEnd && (
         <button type="button" class="to-end" onClick={toEnd}>
           <Icon name="down" /> Latest

@@ -66,11 +66,14 @@ export function useDraft({
   return { text, attachments, complaint, field, isReading, canSend, add, type, send, remove };
 }
 
-/** For browsers without `field-sizing`. */
+/** For browsers without `field-sizing`. The form stays as high while its field is measured, or the conversation above would lose its place. */
 function fitHeight(field: HTMLTextAreaElement): void {
   if (CSS.supports("field-sizing", "content")) return;
+  const form = field.form!;
+  form.style.minHeight = `${form.offsetHeight}px`;
   field.style.height = "auto";
   field.style.height = `${field.scrollHeight}px`;
+  form.style.minHeight = "";
 }
 
 function describeRefusal(refusal: MessageRefusal): string {
