@@ -1,5 +1,5 @@
 // Builds kernels/build/libernie_kernels.so: the CPU kernels with g++, the CUDA kernels too where nvcc is installed.
-// `node scripts/kernels/build.mjs [--cpu]`; --cpu leaves the CUDA kernels out. CUDA_ARCHITECTURES=80,90,100,120 builds for other GPUs than 80,90.
+// `node scripts/kernels/build.mjs [--cpu]`; --cpu leaves the CUDA kernels out. CUDA_ARCHITECTURES=80,90,100,120 builds for other GPUs than 80,90,120.
 
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -23,11 +23,12 @@ const sourcesHash = hashSources();
 const warnings = ["-Wall", "-Wextra"];
 // -Wno-maybe-uninitialized: a false alarm inside GCC 12's AVX-512 header.
 const cxxFlags = ["-std=c++17", "-O3", "-g1", "-fPIC", "-fvisibility=hidden", ...warnings, "-Wno-maybe-uninitialized", "-isystem", headers];
-// Machine code for these (Ampere and Hopper unless told), and intermediate code of the last that drivers compile for newer ones.
-const targets = (process.env["CUDA_ARCHITECTURES"] ?? "80,90").split(",");
+// Machine code for these (Ampere and Ada, Hopper, RTX 50 unless told), and intermediate code of the first that drivers compile for any GPU between and after
+// them. It is the last resort: compiling takes a driver half a minute and more, and one that is older than nvcc refuses.
+const targets = (process.env["CUDA_ARCHITECTURES"] ?? "80,90,120").split(",");
 const architectures = targets
   .map((sm) => `arch=compute_${sm},code=sm_${sm}`)
-  .concat(`arch=compute_${targets.at(-1)},code=compute_${targets.at(-1)}`);
+  .concat(`arch=compute_${targets[0]},code=compute_${targets[0]}`);
 const nvccFlags = [
   "-std=c++17",
   "-O3",
