@@ -37,11 +37,14 @@ inline void release(void* memory) { cudaFree(memory); }
 inline void copy(void* to, const void* from, size_t bytes) { CUDA_CHECK(cudaMemcpy(to, from, bytes, cudaMemcpyDefault)); }
 inline void synchronize() { CUDA_CHECK(cudaDeviceSynchronize()); }
 
-// Says so where there is no GPU to test on.
+// Says so where there is no GPU to test on. A GPU that cannot be used, as with too old a driver, is an error.
 inline bool skipsWithoutDevice() {
-    int devices = 0;
-    const bool isMissing = cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0;
+    int devices = 0, driver = 0;
+    const cudaError_t error = cudaGetDeviceCount(&devices);
+    CUDA_CHECK(cudaDriverGetVersion(&driver));  // 0: there is none
+    const bool isMissing = error == cudaErrorNoDevice || driver == 0;
     if (isMissing) std::printf("SKIPPED: no CUDA device here; the emulated build of this file runs anywhere\n");
+    else CUDA_CHECK(error);
     return isMissing;
 }
 #endif

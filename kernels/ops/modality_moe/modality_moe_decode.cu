@@ -63,15 +63,16 @@ __device__ inline void listPairs(const unsigned (&masks)[kRounds], int lane, int
     }
 }
 
-// y's 32 rows of each of these tokens whose last partial result this block has brought, k ascending. `isLast` is shared memory. The
-// fences order a block's results before its count, and other blocks' results after theirs (CUDA C++ Programming Guide, "Memory Fence Functions").
+// y's 32 rows of each of these tokens whose last partial result this block has brought, k ascending. `isLast` is shared memory. The barrier brings
+// the block's results before the fence, and so before its count; the second fence brings other blocks' results after theirs (PTX ISA, "Memory
+// Consistency Model": what is published with a count is what comes before the counting thread's own fence).
 template <typename T, typename TokenOf>
 __device__ inline void combineArrived(const ModalityMoe& a, const MoeWorkspace& w, int tilePair, TokenOf tokenOf, int count, bool* isLast) {
     const int sharedParts = w.sharedWidth > 0 ? kSharedParts : 0;
-    __threadfence();
     __syncthreads();
     if (int(threadIdx.x) < count) {
         const size_t counter = size_t(tokenOf(threadIdx.x)) * (a.hidden / kPairRows) + tilePair;
+        __threadfence();
         isLast[threadIdx.x] = atomicAdd(&w.arrived[counter], 1) == a.topK + sharedParts - 1;
         __threadfence();
     }
