@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { benchCommand } from "../../src/cli/bench-command.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { answerWell, json, promptOf, startFakeServer } from "../loadgen/fake-server.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const countWords = (text: string) => text.split(" ").length;
 
@@ -25,8 +25,7 @@ afterEach(() => {
 describe("ernie-vl bench", () => {
   test("asks as told and reports in a table and as JSON, without the key", async () => {
     const server = await startFakeServer(answerWell(), { tokenize: countWords, key: "secret" });
-    const folder = mkdtempSync(join(tmpdir(), "bench-"));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const folder = temporaryFolder();
     const file = join(folder, "out.json");
 
     const said = await bench("--url", server.url, "--api-key", "secret", "--requests", "5", "--slo", "e2el:60000", "--json", file);

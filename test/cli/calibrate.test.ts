@@ -1,8 +1,7 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { allLogits, meanDivergence } from "../../scripts/evaluate/kl-divergence.ts";
 import { evaluationCases, toChat } from "../../scripts/evaluate/evaluation-set.ts";
@@ -17,11 +16,11 @@ import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { Source } from "../../src/convert/source.ts";
 import type { WeightFormat } from "../../src/core/manifest.ts";
 import { readManifest, verifyFiles } from "../../src/model-folder.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
 const nano: Source = { type: "checkpoint", folder: nanoModel };
-const root = mkdtempSync(join(tmpdir(), "ernie-vl-calibrate-"));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+const root = temporaryFolder();
 
 /** Seconds on an idle machine; a busy one may take long. */
 const patientMs = 300_000;

@@ -1,14 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readFileSync } from "node:fs";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { readChatFile } from "../../src/cli/calibration/chat-file.ts";
 import { UserError } from "../../src/core/errors.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "ernie-vl-chat-file-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 const picture = readFileSync(fileURLToPath(new URL("../../models/ernie-vl-nano/samples/01_describe.png", import.meta.url)));
 
 function write(text: string): string {

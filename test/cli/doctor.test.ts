@@ -1,12 +1,12 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { doctor } from "../../src/cli/doctor.ts";
 import { convert, convertCheckpoint } from "../../src/convert/convert.ts";
 import { makeFont } from "../vision/make-font.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 /** Whether the kernel library is found, where it has been built. */
 let areKernelsBuilt = true;
@@ -16,8 +16,7 @@ vi.mock("../../src/runtime/kernel-library.ts", async (importOriginal) => {
 });
 
 const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
-const root = mkdtempSync(join(tmpdir(), "ernie-vl-doctor-"));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+const root = temporaryFolder();
 afterEach(() => (areKernelsBuilt = true));
 
 async function examine(folder: string): Promise<{ canStart: boolean; report: string }> {

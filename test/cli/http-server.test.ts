@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { createHttpServer } from "../../src/cli/http-server.ts";
 import { closeWhenIdle } from "../../src/cli/listen.ts";
 import { chatPath, makeApp } from "../api/make-app.ts";
+import { listenLocally } from "../listen-locally.ts";
 
 const closers: (() => void)[] = [];
 afterEach(() => {
@@ -16,10 +17,9 @@ const quick = { headersMs: 100, requestMs: 200, idleMs: 100, stalledMs: 150, che
 /** A connection to the app, and all it has said when it ends. */
 async function connectTo(fetch: (request: Request) => Response | Promise<Response>, timeouts?: typeof quick) {
   const server = createHttpServer(fetch, timeouts);
-  server.listen(0, "127.0.0.1");
   closers.push(() => server.close());
-  await once(server, "listening");
-  const socket: Socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const { port } = new URL(await listenLocally(server));
+  const socket: Socket = connect(Number(port), "127.0.0.1");
   closers.push(() => socket.destroy());
   let said = "";
   socket.setEncoding("utf8").on("data", (text: string) => (said += text));

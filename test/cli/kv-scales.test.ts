@@ -1,40 +1,28 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { prepareKvScales, readKvScales, storeKvScales } from "../../src/cli/kv-scales.ts";
 import { openSynthetic } from "../../src/convert/synthetic.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { graphFiles } from "../../src/core/graph-io.ts";
-import { manifestFormatVersion, type Manifest } from "../../src/core/manifest.ts";
+import type { Manifest } from "../../src/core/manifest.ts";
+import { makeManifest } from "../convert/make-manifest.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const { config } = openSynthetic("nano");
 const { layerCount, kvHeadCount, headDim } = config.text;
 const scales = Float32Array.from({ length: layerCount * 2 * kvHeadCount * headDim }, (_, i) => 0.01 + i / 1000);
-const root = mkdtempSync(join(tmpdir(), "ernie-vl-kv-scales-"));
 let cache: string;
 
 beforeEach(() => {
-  cache = mkdtempSync(join(root, "cache-"));
+  cache = temporaryFolder();
   vi.stubEnv("ERNIE_VL_CACHE", cache);
 });
-afterAll(() => {
-  vi.unstubAllEnvs();
-  rmSync(root, { recursive: true });
-});
+afterAll(() => void vi.unstubAllEnvs());
 
 function manifestOf(decoderHash: string, names: readonly string[] = [graphFiles.decoderInt8Cache]): Manifest {
   const file = { bytes: 1, sha256: decoderHash };
-  return {
-    format: "ernie-vl",
-    formatVersion: manifestFormatVersion,
-    createdBy: "0",
-    onnxruntime: "1.29.0",
-    source: { name: "nano", layout: "hub", files: {} },
-    settings: { weights: "int4", activations: "fp32" },
-    config,
-    files: Object.fromEntries([`${graphFiles.decoder}.data`, ...names].map((name) => [name, file])),
-  };
+  return makeManifest({ config, files: Object.fromEntries([`${graphFiles.decoder}.data`, ...names].map((name) => [name, file])) });
 }
 
 test("what was stored is read again, bit by bit, and nothing else is left in the folder", () => {

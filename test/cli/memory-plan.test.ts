@@ -5,6 +5,7 @@ import type { MemoryWishes } from "../../src/cli/memory-wishes.ts";
 import { workspaceBytes } from "../../src/cli/workspace.ts";
 import { openSynthetic } from "../../src/convert/synthetic.ts";
 import { UserError } from "../../src/core/errors.ts";
+import { makeGpu } from "./make-gpu.ts";
 
 const gibibyte = 2 ** 30;
 const { config } = openSynthetic("28b");
@@ -13,23 +14,14 @@ const int4 = { weights: "int4", activations: "bf16", experts: "modality-moe" } a
 /** Keys and values of a token: 28 layers, 4 heads of 128. */
 const perToken = { bf16: 56 * 1024, int8: 28 * 1024 };
 
+/** Each slot has memory of its own. */
 function gpuOf(totalGibibytes: number, freeGibibytes = totalGibibytes): ComputeDevice {
-  const totalBytes = totalGibibytes * gibibyte;
-  const gpu = {
-    name: "GPU",
-    computeCapability: "9.0",
-    driverVersion: "13.0",
-    runtimeVersion: "13.0",
-    providerPath: "",
-    pageBytes: undefined,
-  };
-  return { kind: "cuda", gpu: { ...gpu, totalBytes, freeBytes: freeGibibytes * gibibyte } };
+  return { kind: "cuda", gpu: { ...makeGpu(totalGibibytes, freeGibibytes), pageBytes: undefined } };
 }
 
 /** A GPU of which slots share the memory. */
 function sharedGpuOf(totalGibibytes: number): ComputeDevice {
-  const device = gpuOf(totalGibibytes);
-  return device.kind === "cuda" ? { ...device, gpu: { ...device.gpu, pageBytes: 2 ** 21 } } : device;
+  return { kind: "cuda", gpu: makeGpu(totalGibibytes) };
 }
 
 function plan(device: ComputeDevice, wishes: Partial<MemoryWishes> = {}, hostBytes = 0) {

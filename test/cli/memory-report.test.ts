@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { statSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import {
   activeParameters,
@@ -16,12 +15,12 @@ import { workspaceBytes } from "../../src/cli/workspace.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { openSynthetic } from "../../src/convert/synthetic.ts";
 import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const config28b = openSynthetic("28b").config;
 const gibibyte = 2 ** 30;
 
-const root = mkdtempSync(join(tmpdir(), "ernie-vl-memory-"));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+const root = temporaryFolder();
 
 test("the 28B has 29.4 billion parameters, 3.35 billion of them active", () => {
   // model spec, 1.3

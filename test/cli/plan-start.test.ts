@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import type { DeviceChoice } from "../../src/cli/options.ts";
 import { defaultMemoryWishes } from "../../src/cli/memory-wishes.ts";
@@ -12,8 +11,10 @@ import type { ActivationFormat } from "../../src/core/manifest.ts";
 import type { CudaProbe } from "../../src/runtime/cuda/probe.ts";
 import { kernelSourcesHash } from "../../src/runtime/kernel-library.ts";
 import { makeFatbin, makeLibrary } from "../runtime/make-library.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { makeGpu } from "./make-gpu.ts";
 
-const root = mkdtempSync(join(tmpdir(), "ernie-vl-plan-start-"));
+const root = temporaryFolder();
 const converted = (activations: ActivationFormat) => join(root, activations);
 
 beforeAll(async () => {
@@ -21,22 +22,10 @@ beforeAll(async () => {
     await convertCheckpoint(nanoModel, converted(activations), { settings: { weights: "int4", activations }, programVersion: "0" });
   }
 });
-afterAll(() => rmSync(root, { recursive: true }));
 afterEach(() => vi.unstubAllEnvs());
 
 /** With this much memory, all of it free. */
-function gpuOf(gibibytes: number): CudaProbe {
-  const totalBytes = gibibytes * 2 ** 30;
-  const facts = {
-    name: "GPU",
-    computeCapability: "9.0",
-    driverVersion: "13.0",
-    runtimeVersion: "13.0",
-    providerPath: "",
-    pageBytes: 2 ** 21,
-  };
-  return { gpu: { ...facts, totalBytes, freeBytes: totalBytes } };
-}
+const gpuOf = (gibibytes: number): CudaProbe => ({ gpu: makeGpu(gibibytes) });
 const noGpu: CudaProbe = { reason: "there is no driver" };
 const tiny = gpuOf(1);
 

@@ -1,12 +1,11 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { convertWithProgress, prepareModel } from "../../src/cli/prepare-model.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
-const root = mkdtempSync(join(tmpdir(), "ernie-vl-prepare-"));
-afterAll(() => rmSync(root, { recursive: true }));
+const root = temporaryFolder();
 afterEach(() => vi.unstubAllEnvs());
 
 const options = { settings: { weights: "fp32", activations: "fp32" }, programVersion: "1.0.0" } as const;

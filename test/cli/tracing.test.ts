@@ -1,11 +1,10 @@
-import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { startTracing, type Tracing } from "../../src/cli/tracing.ts";
 import { monotonicMs } from "../../src/core/clock.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { type Call, chatPath, helloEvents, makeApp, pngBase64, post, started, usage, userSays } from "../api/make-app.ts";
+import { listenLocally } from "../listen-locally.ts";
 
 type Attribute = { key: string; value: { stringValue?: string; intValue?: number; arrayValue?: { values: { stringValue: string }[] } } };
 type Span = {
@@ -44,9 +43,8 @@ async function collect(status = 200) {
     bodies.push(body);
     response.writeHead(status, { "content-type": "application/json" }).end("{}");
   });
-  await once(server.listen(0, "127.0.0.1"), "listening");
+  vi.stubEnv("OTEL_EXPORTER_OTLP_ENDPOINT", await listenLocally(server));
   cleanUps.push(() => new Promise((resolve) => server.close(resolve).closeAllConnections()));
-  vi.stubEnv("OTEL_EXPORTER_OTLP_ENDPOINT", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   const tracing = (await startTracing("ernie", log)) as Tracing;
   const finish = async () => {
     await tracing.close();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { roundToFloat16 } from "../../src/core/half.ts";
 import { dequantizeBlockwise, quantizeBlockwise, type QuantizeOptions } from "../../src/convert/quantize/blockwise.ts";
+import { relativeError } from "../relative-error.ts";
 
 /** Sum of uniform numbers, about normal; the same ones every time. */
 function noise(count: number, seed = 1): Float32Array {
@@ -10,16 +11,6 @@ function noise(count: number, seed = 1): Float32Array {
     return state / 2 ** 32 - 0.5;
   };
   return Float32Array.from({ length: count }, () => next() + next() + next() + next());
-}
-
-function relativeError(a: Float32Array, b: Float32Array): number {
-  let difference = 0;
-  let norm = 0;
-  for (let i = 0; i < b.length; i++) {
-    difference += (a[i]! - b[i]!) ** 2;
-    norm += b[i]! ** 2;
-  }
-  return Math.sqrt(difference / norm);
 }
 
 function roundTrip(values: Float32Array, columns: number, bits: 4 | 8): Float32Array {

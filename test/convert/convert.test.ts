@@ -8,20 +8,13 @@ import { UserError } from "../../src/core/errors.ts";
 import { readManifest, verifyFiles } from "../../src/model-folder.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { hubConfig, hubTensors, nativeConfig, nativeTensors, writeCheckpoint } from "./tiny-checkpoint.ts";
+import { namesBeside, newTarget } from "./new-target.ts";
 
 const options: ConvertOptions = { settings: { weights: "fp32", activations: "fp32" }, programVersion: "1.0.0" };
-
-function newTarget(): string {
-  return join(temporaryFolder(), "model");
-}
 
 /** File name → content. */
 function readFolder(folder: string): Record<string, string> {
   return Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), "base64")]));
-}
-
-function namesBeside(target: string): string[] {
-  return readdirSync(dirname(target)).filter((name) => name !== basename(target));
 }
 
 /** Converts until `jobs` more jobs are done, then stops; says whether it came to the end, and how many bytes were done before. */

@@ -37,3 +37,14 @@ export function secondMoments(inputs: Float32Array, columns: number, width: numb
   }
   return moments;
 }
+
+/** x [tokens, columns] · wᵀ of w [rows, columns] */
+export function project(x: Float32Array, w: Float32Array, columns: number): Float32Array {
+  const rows = w.length / columns;
+  return Float32Array.from({ length: (x.length / columns) * rows }, (_, i) => {
+    const [token, row] = [Math.floor(i / rows), i % rows];
+    let sum = 0;
+    for (let c = 0; c < columns; c++) sum += x[token * columns + c]! * w[row * columns + c]!;
+    return sum;
+  });
+}

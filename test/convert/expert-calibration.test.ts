@@ -6,7 +6,7 @@ import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quanti
 import { ExpertCalibration, type Expert } from "../../src/convert/quantize/expert-calibration.ts";
 import { RecordedInputs } from "../../src/convert/quantize/recorded-inputs.ts";
 import type { MoeConfig } from "../../src/core/model-config.ts";
-import { correlatedInputs, createRandom, normals } from "./correlated-inputs.ts";
+import { correlatedInputs, createRandom, normals, project } from "./correlated-inputs.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const [hidden, width, tokenCount] = [64, 48, 400];
@@ -37,16 +37,6 @@ function openCalibration(visionExpert = new Uint8Array(tokenCount)): ExpertCalib
   writer.finish();
   opened.push(new RecordedInputs(CalibrationFile.open(path)));
   return new ExpertCalibration(opened[0]!, { topK: 1 } as MoeConfig);
-}
-
-/** rows [n, columns] · weightᵀ [m, columns] */
-function project(rows: Float32Array, weight: Float32Array, columns: number): Float32Array {
-  const [n, m] = [rows.length / columns, weight.length / columns];
-  const out = new Float32Array(n * m);
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < m; j++) for (let k = 0; k < columns; k++) out[i * m + j]! += rows[i * columns + k]! * weight[j * columns + k]!;
-  }
-  return out;
 }
 
 function inner({ gate, up }: Expert, rows: Float32Array): Float32Array {

@@ -5,7 +5,7 @@ import { dequantizeBlockwise, quantizeBlockwise } from "../../src/convert/quanti
 import { LinearCalibration } from "../../src/convert/quantize/linear-calibration.ts";
 import { RecordedInputs } from "../../src/convert/quantize/recorded-inputs.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
-import { correlatedInputs, createRandom, normals } from "./correlated-inputs.ts";
+import { correlatedInputs, createRandom, normals, project } from "./correlated-inputs.ts";
 
 const tokenCount = 1500; // more than are looked at together
 const random = createRandom(5);
@@ -30,17 +30,6 @@ function openCalibration(tokens = tokenCount): LinearCalibration {
 }
 
 const drawMatrix = (rows: number, columns: number) => normals(random, rows * columns).map((value) => value / 8);
-
-/** x [tokens, columns] · wᵀ of w [rows, columns] */
-function project(x: Float32Array, w: Float32Array, columns: number): Float32Array {
-  const rows = w.length / columns;
-  return Float32Array.from({ length: (x.length / columns) * rows }, (_, i) => {
-    const [token, row] = [Math.floor(i / rows), i % rows];
-    let sum = 0;
-    for (let c = 0; c < columns; c++) sum += x[token * columns + c]! * w[row * columns + c]!;
-    return sum;
-  });
-}
 
 /** Σ of the squared differences in all results, against the same of searched scales. */
 function errorBesideSearched(x: Float32Array, weight: Float32Array, columns: number, data: ReturnType<typeof quantizeBlockwise>): number {

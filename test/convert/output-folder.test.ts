@@ -1,18 +1,15 @@
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { hashFile } from "../../src/convert/hash-file.ts";
 import { OutputFolder } from "../../src/convert/output-folder.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { makeManifest } from "./make-manifest.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
+import { namesBeside, newTarget } from "./new-target.ts";
 
 const { files: _, ...manifest } = makeManifest();
-
-function newTarget(): string {
-  return join(temporaryFolder(), "model");
-}
 
 function openFolder(target: string, { overwrite = false, key = "key" } = {}): Promise<OutputFolder> {
   return OutputFolder.open(target, { overwrite, key });
@@ -22,10 +19,6 @@ async function convertTo(target: string, content = "weights", overwrite = false)
   const output = await openFolder(target, { overwrite });
   output.addFile("decoder.onnx", Buffer.from(content));
   output.commit(manifest, { "decoder.onnx": hashFile(join(output.folder, "decoder.onnx")) });
-}
-
-function namesBeside(target: string): string[] {
-  return readdirSync(dirname(target)).filter((name) => name !== basename(target));
 }
 
 test("a file's digest is its size and SHA-256, also when it does not fit one read", () => {

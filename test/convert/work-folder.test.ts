@@ -4,12 +4,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { WorkFolder, workFolderPath } from "../../src/convert/work-folder.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
+import { newTarget } from "./new-target.ts";
 
 const deadProcess = spawnSync(process.execPath, ["--version"]).pid;
-
-function newTarget(): string {
-  return join(temporaryFolder(), "model");
-}
 
 /** Claims a folder and then makes it look as if another process had. */
 async function leaveOwner(target: string, changes: { host?: string; processId?: number; process?: string }, ageMs = 0): Promise<void> {

@@ -1,11 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { makeFolders, systemReason } from "../../src/core/file-system.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
-const root = mkdtempSync(join(tmpdir(), "ernie-vl-file-system-"));
-afterAll(() => rmSync(root, { recursive: true }));
+const root = temporaryFolder();
 
 describe("makeFolders", () => {
   test("makes a folder and those above it, and is content with what is there", () => {

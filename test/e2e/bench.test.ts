@@ -2,24 +2,23 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RunningServer, startServer } from "./start-server.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const entry = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
 let server: RunningServer;
-const folder = mkdtempSync(join(tmpdir(), "bench-"));
+const folder = temporaryFolder();
 
 beforeAll(async () => {
   server = await startServer();
 });
 afterAll(async () => {
   await server.stop();
-  rmSync(folder, { recursive: true });
 });
 
 function bench(...args: readonly string[]): Promise<{ code: number; said: string }> {

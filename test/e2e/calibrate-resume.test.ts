@@ -2,16 +2,16 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { faultEnvironment } from "./start-server.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "ernie-vl-calibrate-resume-"));
+const folder = temporaryFolder();
 const undisturbed = join(folder, "undisturbed");
 const chats = join(folder, "chats.jsonl");
 
@@ -33,8 +33,6 @@ beforeAll(async () => {
   writeFileSync(chats, lines.map((line) => JSON.stringify(line)).join("\n"));
   expect((await convert(undisturbed)).code).toBe(0);
 });
-
-afterAll(() => rmSync(folder, { recursive: true }));
 
 test("killed in each of its steps, a calibrated conversion goes on from there and ends with the same bytes", async () => {
   const target = join(folder, "killed");

@@ -2,17 +2,17 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { workFolderPath } from "../../src/convert/work-folder.ts";
 import { readManifest, verifyFiles } from "../../src/model-folder.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const converter = fileURLToPath(new URL("../../dist/convert/convert.js", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "ernie-vl-resume-"));
+const folder = temporaryFolder();
 const undisturbed = join(folder, "undisturbed");
 
 // Unquantized, the smallest model of real proportions has 560 MB: enough for worker threads, and for several seconds.
@@ -46,8 +46,6 @@ beforeAll(async () => {
   if (!existsSync(converter)) throw new Error(`${converter} is missing; run \`npm run build\` first`);
   expect(await startConverter(undisturbed, 1).exited).toEqual([0, null]);
 });
-
-afterAll(() => rmSync(folder, { recursive: true }));
 
 describe("a converter that is killed", () => {
   test("up to three times leaves nothing at the target, goes on each time, and ends with the same bytes", async () => {

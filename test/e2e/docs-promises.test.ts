@@ -1,12 +1,12 @@
 // What README and docs/ promise of the program that no other test sees: it writes to its cache folder only, and nothing in it calls home.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { root } from "../docs/code-blocks.ts";
 import { startServer } from "./start-server.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 /** As on a user's machine: ONNX Runtime's telemetry is off by itself where CI is set. */
 const userEnvironment = (home: string): Record<string, string> => ({ HOME: home, CI: "", ERNIE_VL_CACHE: "", XDG_CACHE_HOME: "" });
@@ -15,11 +15,10 @@ describe("a home folder in which nothing was", () => {
   let folder: string;
   let home: string;
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "ernie-vl-home-"));
+    folder = temporaryFolder();
     home = join(folder, "home");
     mkdirSync(home);
   });
-  afterAll(() => rmSync(folder, { recursive: true }));
 
   const written = (): string[] =>
     readdirSync(home, { recursive: true, withFileTypes: true })

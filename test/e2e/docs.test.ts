@@ -3,13 +3,13 @@
 // downloads the 28B, a hub on loopback hands out nano under its name.
 
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allBlocks, type CodeBlock, hasPython, root, whereIs } from "../docs/code-blocks.ts";
 import { HubServer } from "../pull/hub-server.ts";
 import { modelFolder, startServer, type RunningServer } from "./start-server.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const programs: Readonly<Record<string, string>> = {
   "ernie-vl": `case "$1 $*" in
@@ -33,7 +33,7 @@ let folder: string;
 let hub: HubServer;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "ernie-vl-docs-"));
+  folder = temporaryFolder();
   for (const name of readdirSync(root)) symlinkSync(root + name, join(folder, name));
   mkdirSync(join(folder, ".bin"));
   for (const [name, script] of Object.entries(programs)) {
@@ -45,7 +45,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await Promise.all([server.stop(), hub.stop()]);
-  rmSync(folder, { recursive: true });
 });
 
 /** Programs of the system that blocks call and that this machine lacks. */

@@ -1,13 +1,12 @@
 // Pictures by URL: the whole program, a picture server beside it and the folder of samples.
 
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { pathToFileURL } from "node:url";
 import { BadRequestError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { modelFolder, type RunningServer, startServer } from "./start-server.ts";
+import { listenLocally } from "../listen-locally.ts";
 
 const samples = `${modelFolder}/samples`;
 const asked: string[] = [];
@@ -24,10 +23,8 @@ beforeAll(async () => {
     else if (incoming.url === "/03_read_number.png") response.end(readFileSync(`${samples}/03_read_number.png`));
     else response.writeHead(404).end();
   });
-  pictures.listen(0, "127.0.0.1");
-  await once(pictures, "listening");
-  const host = `127.0.0.1:${(pictures.address() as AddressInfo).port}`;
-  pictureUrl = `http://${host}`;
+  pictureUrl = await listenLocally(pictures);
+  const { host } = new URL(pictureUrl);
   server = await startServer(["--allow-media-domain", host, "127.0.0.1:1", "--allow-media-path", samples]);
 });
 afterAll(async () => {

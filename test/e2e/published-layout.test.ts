@@ -2,8 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -11,10 +10,11 @@ import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import { HubServer } from "../pull/hub-server.ts";
 import { putPublishedCheckpoint } from "./published-checkpoint.ts";
 import { startServer, type RunningServer } from "./start-server.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 const repository = "baidu/ERNIE-4.5-VL-28B-A3B-PT";
-const root = mkdtempSync(join(tmpdir(), "ernie-vl-published-"));
+const root = temporaryFolder();
 const folder = join(root, "ERNIE-4.5-VL-28B-A3B-PT");
 const picture = readFileSync(fileURLToPath(new URL("../../models/ernie-vl-nano/samples/01_describe.png", import.meta.url)));
 
@@ -33,7 +33,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await server?.stop();
   await hub.stop();
-  rmSync(root, { recursive: true, force: true });
 });
 
 async function pull(): Promise<string> {

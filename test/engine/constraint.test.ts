@@ -7,8 +7,9 @@ import type { ConstraintHandle, TokenConstraint } from "../../src/core/token-con
 import { Engine } from "../../src/engine/engine.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
 import { runEngineLoop } from "../../src/engine/engine-loop.ts";
-import type { EngineRequest, SequenceEvent, SequenceId } from "../../src/engine/engine-protocol.ts";
+import type { EngineRequest, SequenceId } from "../../src/engine/engine-protocol.ts";
 import { answerAlone, endToken, FakeModel, makeRequest, scoresAlone } from "./fake-model.ts";
+import { eventsOf, runToEnd, tokensOf } from "./make-engine.ts";
 
 /** Demands one token after the other; the mask behind `failsAfter` of them does not come, the others when they were asked for `misses` times. */
 class Script implements TokenConstraint {
@@ -45,23 +46,6 @@ class Script implements TokenConstraint {
 }
 
 const id = (number: number) => number as SequenceId;
-
-function runToEnd(engine: Engine): SequenceEvent[] {
-  const events: SequenceEvent[] = [];
-  while (engine.hasWork()) {
-    events.push(...engine.step());
-    engine.checkIntegrity();
-  }
-  return events;
-}
-
-function eventsOf(events: readonly SequenceEvent[], wanted: SequenceId): GenerationEvent[] {
-  return events.filter(([eventId]) => eventId === wanted).map(([, event]) => event);
-}
-
-function tokensOf(events: readonly GenerationEvent[]): number[] {
-  return events.flatMap((event) => (event.type === "token" ? event.tokenId : []));
-}
 
 describe("a constrained answer", () => {
   test("has the tokens that are allowed, and every one but the last is reported", () => {

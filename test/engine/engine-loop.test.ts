@@ -11,6 +11,7 @@ import { runEngineLoop } from "../../src/engine/engine-loop.ts";
 import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import type { SchedulerOptions } from "../../src/engine/scheduler.ts";
 import { answerAlone, FakeModel, makeRequest, noConstraint } from "./fake-model.ts";
+import { tokensOf } from "./make-engine.ts";
 
 const endless = makeRequest([1, 2], { maxTokens: Infinity });
 const cleanUps: (() => unknown)[] = [];
@@ -38,10 +39,6 @@ async function collect(client: EngineClient, request: EngineRequest, signal = ne
   const events: GenerationEvent[] = [];
   for await (const event of client.submit(request, signal)) events.push(event);
   return events;
-}
-
-function tokensOf(events: readonly GenerationEvent[]): number[] {
-  return events.flatMap((event) => (event.type === "token" ? event.tokenId : []));
 }
 
 /** Waits until the engine has nothing to do. */

@@ -35,6 +35,10 @@ export function eventsOf(events: readonly SequenceEvent[], id: SequenceId): Gene
   return events.filter(([eventId]) => eventId === id).map(([, event]) => event);
 }
 
+export function tokensOf(events: readonly GenerationEvent[]): number[] {
+  return events.flatMap((event) => (event.type === "token" ? event.tokenId : []));
+}
+
 export function count(from: number, length: number): number[] {
   return Array.from({ length }, (_, i) => from + i);
 }

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { SequenceId } from "../../src/engine/engine-protocol.ts";
 import { answerAlone, makeRequest } from "./fake-model.ts";
-import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
+import { count, eventsOf, makeEngine, runToEnd, step, tokensOf } from "./make-engine.ts";
 
 /** Slots of 60 tokens that share `pageCount` pages of 10. */
 function makeScarce(pageCount: number, headroomTokens = 0) {
@@ -17,10 +16,6 @@ function stepUntil({ engine }: Made, isReached: () => boolean) {
     events.push(...step(engine));
   }
   return events;
-}
-
-function tokensOf(events: Parameters<typeof eventsOf>[0], id: SequenceId): number[] {
-  return eventsOf(events, id).flatMap((event) => (event.type === "token" ? [event.tokenId] : []));
 }
 
 describe("slots that share their memory", () => {
@@ -65,7 +60,7 @@ describe("slots that share their memory", () => {
 
     expect(made.engine.stats().preemptions).toBeGreaterThan(0);
     for (const [i, id] of ids.entries()) {
-      expect(tokensOf(events, id)).toEqual(answerAlone(requests[i]!, 60));
+      expect(tokensOf(eventsOf(events, id))).toEqual(answerAlone(requests[i]!, 60));
       expect(eventsOf(events, id).filter(({ type }) => type === "started")).toHaveLength(1);
     }
     const ends = events.filter(([, { type }]) => type === "finished").map(([id]) => id);
@@ -77,7 +72,7 @@ describe("slots that share their memory", () => {
     made.submit(count(1, 15), { maxTokens: 20 });
     const young = made.submit(count(100, 35), { maxTokens: 20 });
     const events = stepUntil(made, () => made.engine.stats().preemptions > 0);
-    const had = 35 + tokensOf(events, young).length;
+    const had = 35 + tokensOf(eventsOf(events, young)).length;
     made.model.log.length = 0;
     runToEnd(made.engine);
 
@@ -95,7 +90,7 @@ describe("slots that share their memory", () => {
     while (eventsOf(events, late).length === 0) events.push(...step(made.engine));
 
     expect(made.engine.stats().waiting, "the young one is back").toBe(0);
-    expect(tokensOf([...events, ...runToEnd(made.engine)], young).length).toBeGreaterThan(0);
+    expect(tokensOf(eventsOf([...events, ...runToEnd(made.engine)], young)).length).toBeGreaterThan(0);
   });
 
   test("who waits for one can be aborted, or be told that it has enough", () => {
@@ -110,7 +105,7 @@ describe("slots that share their memory", () => {
 
       expect(eventsOf(events, young)).toEqual(end === "abort" ? [] : [{ type: "finished", reason: "length" }]);
       expect(made.engine.stats()).toMatchObject({ running: 1, waiting: 0 });
-      expect(tokensOf(runToEnd(made.engine), old).length).toBeGreaterThan(0);
+      expect(tokensOf(eventsOf(runToEnd(made.engine), old)).length).toBeGreaterThan(0);
     }
   });
 
@@ -124,7 +119,7 @@ describe("slots that share their memory", () => {
     const events = runToEnd(made.engine);
 
     expect(made.model.log.filter((line) => line === "encode cat").length).toBeGreaterThan(1);
-    expect(tokensOf(events, young)).toEqual(answerAlone(makeRequest([...count(100, 20), "cat"], { maxTokens: 20 }), 60));
+    expect(tokensOf(eventsOf(events, young))).toEqual(answerAlone(makeRequest([...count(100, 20), "cat"], { maxTokens: 20 }), 60));
   });
 
   test("what idle ones hold goes first, the oldest from its end, and what is left of it is used", () => {

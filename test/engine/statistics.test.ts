@@ -2,24 +2,13 @@
 
 import { describe, expect, test } from "vitest";
 import { monotonicMs } from "../../src/core/clock.ts";
-import { Engine } from "../../src/engine/engine.ts";
-import type { EngineRequest, SequenceEvent, SequenceId } from "../../src/engine/engine-protocol.ts";
-import type { SchedulerOptions } from "../../src/engine/scheduler.ts";
-import { FakeModel, makeRequest } from "./fake-model.ts";
-
-/** An engine whose requests are numbered as they come. */
-function makeEngine(options: Partial<SchedulerOptions> = {}, slotCount = 4) {
-  const model = new FakeModel({ slotCount });
-  const engine = new Engine(model, options);
-  let count = 0;
-  const submit = (content: readonly (number | string)[], request?: Partial<EngineRequest>): void =>
-    engine.submit(count++ as SequenceId, makeRequest(content, request));
-  return { engine, model, submit };
-}
+import type { SequenceEvent, SequenceId } from "../../src/engine/engine-protocol.ts";
+import { makeRequest } from "./fake-model.ts";
+import { makeEngine } from "./make-engine.ts";
 
 describe("the report of a step", () => {
   test("tells its kind and how many tokens it computed, once", () => {
-    const { engine, submit } = makeEngine({ prefillChunkTokens: 4 });
+    const { engine, submit } = makeEngine({}, { prefillChunkTokens: 4 });
     submit([1, "cat", 2], { maxTokens: 2 });
     const steps: unknown[] = [];
     while (engine.hasWork()) {
@@ -63,7 +52,7 @@ describe("the report of a step", () => {
 
 describe("time in the queue", () => {
   test("counts from when the request was sent to when it gets a slot", () => {
-    const { engine } = makeEngine({}, 1);
+    const { engine } = makeEngine({ slotCount: 1 });
     const second = 1 as SequenceId;
     engine.submit(0 as SequenceId, makeRequest([1]), undefined, monotonicMs());
     engine.submit(second, makeRequest([2]), undefined, monotonicMs() - 60_000);

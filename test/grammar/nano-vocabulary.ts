@@ -21,6 +21,12 @@ export function compileConstraint(constraint: OutputConstraint): CompiledGrammar
   return new CompiledGrammar(outputGrammar(constraint), vocabulary, trie, 32 * 2 ** 20);
 }
 
+/** Whether a form accepts a text, in the tokens that the tokenizer would write it in, and may end then. */
+export function accepts(format: OutputFormat, text: string): boolean {
+  const matcher = new Matcher(compile(format));
+  return tokenizer.encodeTemplate(text).every((id) => matcher.accept(id)) && matcher.accept(endId);
+}
+
 export function allowedTokens(mask: Uint32Array): number[] {
   const ids: number[] = [];
   for (const [word, bits] of mask.entries()) {

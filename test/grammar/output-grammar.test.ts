@@ -1,13 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { OutputFormat } from "../../src/core/structured-output.ts";
 import { Matcher } from "../../src/grammar/matcher.ts";
-import { allowedTokens, compile, compileConstraint, drawAnswer, endId, tokenizer } from "./nano-vocabulary.ts";
-
-/** Whether a grammar accepts a text, in the tokens that the tokenizer would write it in, and may end then. */
-function accepts(format: OutputFormat, text: string): boolean {
-  const matcher = new Matcher(compile(format));
-  return tokenizer.encodeTemplate(text).every((id) => matcher.accept(id)) && matcher.accept(endId);
-}
+import { accepts, allowedTokens, compile, compileConstraint, drawAnswer, endId, tokenizer } from "./nano-vocabulary.ts";
 
 function schemaFormat(schema: unknown): OutputFormat {
   return { type: "json_schema", schema, isStrict: false, whitespace: "flexible", param: "schema" };

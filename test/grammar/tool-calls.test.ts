@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { CallsFormat } from "../../src/core/structured-output.ts";
 import { Matcher } from "../../src/grammar/matcher.ts";
 import { schemas } from "./random-schemas.ts";
-import { allowedTokens, compile, drawAnswer, endId, tokenizer } from "./nano-vocabulary.ts";
+import { accepts, allowedTokens, compile, drawAnswer, tokenizer } from "./nano-vocabulary.ts";
 
 const weather = {
   type: "object",
@@ -33,11 +33,6 @@ const forecast = callsOr({
   param: "response_format.json_schema.schema",
 });
 const sum = callsOr({ type: "grammar", ebnf: 'root ::= value ("+" value)*\nvalue ::= [0-9]{1,3}', param: "guided_grammar" });
-
-function accepts(format: CallsFormat, text: string): boolean {
-  const matcher = new Matcher(compile(format));
-  return tokenizer.encodeTemplate(text).every((id) => matcher.accept(id)) && matcher.accept(endId);
-}
 
 const nanoCall = '<tool_call>{"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>';
 const thinkingCall = '\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo", "days": 3}}\n</tool_call>\n';

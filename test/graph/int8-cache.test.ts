@@ -1,23 +1,21 @@
 // GroupQueryAttention over an int8 KV cache, as ONNX Runtime computes it, against the same in plain loops.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { Graph } from "../../src/convert/onnx/graph.ts";
 import { groupQueryAttention } from "../../src/convert/onnx/microsoft-ops.ts";
 import { encodeModel } from "../../src/convert/onnx/model-file.ts";
 import { randomUnit } from "../../src/model/draw-token.ts";
 import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const headDim = 16;
 const heads = { query: 10, kv: 2 };
 const capacity = 24;
 const [queryWidth, kvWidth] = [heads.query * headDim, heads.kv * headDim];
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-int8-cache-"));
-
-afterAll(() => rmSync(work, { recursive: true }));
+const work = temporaryFolder();
 
 function openAttention(runtime: Runtime) {
   const g = new Graph();

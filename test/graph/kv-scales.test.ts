@@ -1,9 +1,7 @@
 // The nano model with an int8 KV cache, its scales measured, against the same model with a cache that rounds nothing.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { evaluationCases, toChat } from "../../scripts/evaluate/evaluation-set.ts";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
@@ -13,9 +11,10 @@ import type { KvScales } from "../../src/model/kv-cache.ts";
 import { measureKvScales } from "../../src/model/kv-scales.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const maxTokens = 40;
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-kv-scales-"));
+const work = temporaryFolder();
 const folder = join(work, "model");
 let prompts: readonly EncodedPrompt[];
 let expected: readonly string[];
@@ -34,8 +33,6 @@ beforeAll(async () => {
   scales = measure(prompts);
   model.dispose();
 });
-
-afterAll(() => rmSync(work, { recursive: true }));
 
 test("nearly all answers stay the same", () => {
   const model = new LocalModel(folder, "cpu", { kvScales: scales });

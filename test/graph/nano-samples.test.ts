@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 type Sample = {
   readonly skill: string;
@@ -16,7 +16,7 @@ type Sample = {
 };
 
 const samples = JSON.parse(readFileSync(join(nanoModel, "samples/samples.json"), "utf8")) as Sample[];
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-samples-"));
+const work = temporaryFolder();
 let model: LocalModel;
 
 beforeAll(async () => {
@@ -26,7 +26,6 @@ beforeAll(async () => {
 
 afterAll(() => {
   model.dispose();
-  rmSync(work, { recursive: true });
 });
 
 // From the rendered prompt on, so that tool and video prompts are covered too.

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -17,10 +16,11 @@ import { ErnieModel } from "../../src/model/ernie-model.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const folder = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
 const { cases } = readReference(folder);
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-routing-"));
+const work = temporaryFolder();
 const chunkTokens = 7;
 
 const quantized: [string, ConversionSettings][] = [
@@ -28,8 +28,6 @@ const quantized: [string, ConversionSettings][] = [
   ["the ModalityMoe kernel", { weights: "int4", activations: "fp32", experts: "modality-moe" }],
 ];
 if (!findKernelLibrary()) test.skip("ModalityMoe: NOT TESTED, the kernel library is not built (npm run kernels:build)", () => {});
-
-afterAll(() => rmSync(work, { recursive: true }));
 
 describe.each([
   ["float32 weights", { weights: "fp32", activations: "fp32" } as ConversionSettings],

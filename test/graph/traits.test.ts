@@ -1,10 +1,8 @@
 // Checkpoints with the traits of the 424B and Thinking models, converted, against transformers; fixtures/traits/README.md lists them.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { largestDifference } from "../../scripts/parity/compare.ts";
 import { Inspection, type Stages } from "../../scripts/parity/inspection.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
@@ -12,14 +10,13 @@ import type { Manifest } from "../../src/core/manifest.ts";
 import { spanLength, type EncodedPrompt, type ImagePatches } from "../../src/core/prompt.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import { readSafetensors, type TestTensor } from "../reference/read-safetensors.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const fixtures = fileURLToPath(new URL("../fixtures/traits", import.meta.url));
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-traits-"));
+const work = temporaryFolder();
 
 /** Logits have a standard deviation of 1.9; rounding alone moves ours, and transformers' own, by up to 3e-5. */
 const logitTolerance = 5e-4;
-
-afterAll(() => rmSync(work, { recursive: true }));
 
 type Case = ReadonlyMap<string, TestTensor>;
 

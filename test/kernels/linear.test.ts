@@ -10,6 +10,7 @@ import { roundToFloat16 } from "../../src/core/half.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { randomNumbers } from "./modality-moe-layer.ts";
 import { runGraph } from "./run-graph.ts";
+import { relativeError } from "../relative-error.ts";
 
 const library = findKernelLibrary();
 const forCpu = new Weights({ weights: "int4", activations: "fp32", experts: "modality-moe" });
@@ -174,10 +175,4 @@ function product(x: ArrayLike<number>, w: Float32Array, columns: number): Float6
     }
   }
   return y;
-}
-
-/** Root mean square of the difference over that of the wanted values. */
-function relativeError(got: ArrayLike<number>, wanted: Float64Array): number {
-  const difference = wanted.reduce((sum, value, i) => sum + (got[i]! - value) ** 2, 0);
-  return Math.sqrt(difference / wanted.reduce((sum, value) => sum + value ** 2, 0));
 }

@@ -22,6 +22,7 @@ import {
   type Layer,
   type LayerSizes,
 } from "./modality-moe-layer.ts";
+import { relativeError } from "../relative-error.ts";
 
 const library = findKernelLibrary();
 const isBuilt = library !== undefined;
@@ -205,13 +206,3 @@ describe.skipIf(!isBuilt)(
 // A worker thread of Node 20 does not read TypeScript by itself.
 const layerWorker = JSON.stringify(new URL("./layer-worker.ts", import.meta.url));
 const runLayerWorker = `import("tsx/esm/api").then(({ tsImport }) => tsImport(${layerWorker}, ${layerWorker}))`;
-
-function relativeError(got: Float32Array, wanted: Float64Array): number {
-  let difference = 0;
-  let size = 0;
-  for (let i = 0; i < wanted.length; i++) {
-    difference += (got[i]! - wanted[i]!) ** 2;
-    size += wanted[i]! ** 2;
-  }
-  return Math.sqrt(difference / size);
-}

@@ -1,9 +1,8 @@
 // A small OpenAI-compatible server that behaves as a test says.
 
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
+import { listenLocally } from "../listen-locally.ts";
 
 type Asked = { readonly path: string; readonly key: string | undefined; readonly body: Record<string, unknown> };
 
@@ -32,8 +31,7 @@ export async function startFakeServer(behave: Behaviour = answerWell(), options:
   const server = createServer((request, response) => {
     void readJson(request).then((body) => route({ path: request.url ?? "", key: request.headers.authorization, body }, response));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const url = await listenLocally(server);
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();
@@ -51,7 +49,7 @@ export async function startFakeServer(behave: Behaviour = answerWell(), options:
     await behave(response, request, asked.length - 1);
   }
 
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  return { url, asked };
 }
 
 /** Streams as many tokens as were asked for, and the usage: words of the prompt and these tokens. */

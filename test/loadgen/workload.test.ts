@@ -1,12 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { readDataset } from "../../src/loadgen/dataset.ts";
 import { textOfTokens, tokensPerWord } from "../../src/loadgen/random-text.ts";
 import { SeededRandom } from "../../src/loadgen/seeded-random.ts";
 import { makeConversations, requestBody, requestPath, type SyntheticPrompts } from "../../src/loadgen/workload.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 /** A tokenizer that splits long words: two tokens from six letters on. */
 const count = async (text: string) => text.split(" ").reduce((sum, word) => sum + (word.length > 5 ? 2 : 1), 0);
@@ -117,8 +117,7 @@ describe("request bodies", () => {
 
 describe("a dataset", () => {
   function write(content: string): string {
-    const folder = mkdtempSync(join(tmpdir(), "dataset-"));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const folder = temporaryFolder();
     const path = join(folder, "chats");
     writeFileSync(path, content);
     return path;

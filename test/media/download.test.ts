@@ -1,14 +1,13 @@
 // Downloads over real sockets; names are resolved by a table.
 
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Resolve } from "../../src/media/host-address.ts";
 import { createMediaReader, type MediaLimits } from "../../src/media/media-reader.ts";
 import { param, refusal, request } from "./refusal.ts";
+import { listenLocally } from "../listen-locally.ts";
 
 const closers: (() => void)[] = [];
 afterEach(() => {
@@ -24,13 +23,11 @@ async function startPictures(listener: RequestListener = (_, response) => void r
     seen.push(incoming);
     listener(incoming, response);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const { port } = new URL(await listenLocally(server));
   closers.push(() => {
     server.close();
     server.closeAllConnections();
   });
-  const { port } = server.address() as AddressInfo;
   return { seen, port, url: `http://pictures.test:${port}/a.png`, domains: [`pictures.test:${port}`, `127.0.0.1:${port}`] };
 }
 

@@ -1,16 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { linkSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { linkSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/core/errors.ts";
 import { createMediaReader } from "../../src/media/media-reader.ts";
 import { param, refusal, request } from "./refusal.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 // base/allowed holds pictures, base/allowed-not and base/secret.txt lie beside it.
-const base = realpathSync(mkdtempSync(join(tmpdir(), "media-")));
-afterAll(() => rmSync(base, { recursive: true }));
+const base = realpathSync(temporaryFolder());
 const allowed = join(base, "allowed");
 mkdirSync(join(allowed, "inner"), { recursive: true });
 mkdirSync(join(base, "allowed-not"));

@@ -1,9 +1,8 @@
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { createLogitChanges } from "../../src/engine/logit-changes.ts";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { BatchEntry, SlotId } from "../../src/core/batch.ts";
@@ -14,8 +13,9 @@ import { greedy, type SamplingParams } from "../../src/core/sampling.ts";
 import type { SequenceEvent } from "../../src/engine/engine-protocol.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { makeFakeGpu, makeModel, modelOptions, play, type Action } from "./fake-gpu.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-cuda-path-"));
+const work = temporaryFolder();
 const folder = join(work, "model");
 
 type Sample = { readonly images: readonly string[]; readonly is_video: boolean; readonly prompt: string };
@@ -36,8 +36,6 @@ beforeAll(async () => {
   );
   local.dispose();
 });
-
-afterAll(() => rmSync(work, { recursive: true }));
 
 /** Every way in which device memory is used: more requests than slots, pictures that the cache cannot all keep, shared prefixes, an abort. */
 function scenario(): Action[] {

@@ -1,9 +1,7 @@
 // An int8 KV cache on the simulated GPU: its scales are measured, uploaded and used there as on the CPU.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { evaluationCases, toChat } from "../../scripts/evaluate/evaluation-set.ts";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
@@ -14,8 +12,9 @@ import type { KvScales } from "../../src/model/kv-cache.ts";
 import { measureKvScales } from "../../src/model/kv-scales.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { makeFakeGpu, makeModel, play, type Action } from "./fake-gpu.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-int8-gpu-"));
+const work = temporaryFolder();
 const folder = join(work, "model");
 let manifest: Manifest;
 let prompts: EncodedPrompt[];
@@ -30,8 +29,6 @@ beforeAll(async () => {
   local.dispose();
   scales = measure(new Runtime());
 });
-
-afterAll(() => rmSync(work, { recursive: true }));
 
 function measure(runtime: Runtime): KvScales {
   return measureKvScales(runtime, folder, manifest.config, "float32", { prompts, threadCount: 1 });

@@ -1,10 +1,9 @@
 // The log-probabilities of generated tokens, and of a prompt's own, against the reference's logits, on a CPU and on a GPU made of host memory.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { readReference } from "../../scripts/parity/reference-case.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
@@ -14,10 +13,11 @@ import type { SequenceId } from "../../src/engine/engine-protocol.ts";
 import type { ErnieModel } from "../../src/model/ernie-model.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { makeFakeGpu, makeModel } from "./fake-gpu.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const folder = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
 const { cases } = readReference(folder);
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-logprobs-"));
+const work = temporaryFolder();
 let manifest: Manifest;
 
 beforeAll(async () => {
@@ -25,7 +25,6 @@ beforeAll(async () => {
   await convertCheckpoint(join(folder, "checkpoint-hub"), work, { settings, programVersion: "test" });
   manifest = JSON.parse(readFileSync(join(work, "manifest.json"), "utf8")) as Manifest;
 });
-afterAll(() => rmSync(work, { recursive: true }));
 
 /** The definition, from the logits that the reference has behind a token of the prompt, the last by default. */
 function expectedLogprobs({ tensors }: (typeof cases)[number], index = -1): Float64Array {

@@ -1,7 +1,5 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { KvPages } from "../../src/core/batch.ts";
@@ -14,8 +12,9 @@ import { readManifest } from "../../src/model-folder.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { makePrompt } from "../engine/fake-model.ts";
 import { makeFakeGpu, makeModel } from "./fake-gpu.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-shared-memory-"));
+const work = temporaryFolder();
 const folder = join(work, "model");
 const slotCapacity = 1100;
 
@@ -25,8 +24,6 @@ beforeAll(async () => {
   await convertCheckpoint(nanoModel, folder, { settings: { weights: "int8", activations: "fp32" }, programVersion: "test" });
   manifest = readManifest(folder);
 });
-
-afterAll(() => rmSync(work, { recursive: true }));
 
 /** Eight prompts of about 500 tokens, some of which begin alike, and answers of 40. */
 function answer(model: ErnieModel): { readonly tokens: readonly number[][]; readonly stats: EngineStats } {

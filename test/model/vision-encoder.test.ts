@@ -1,10 +1,9 @@
 // A video that is encoded in pieces.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { readReference } from "../../scripts/parity/reference-case.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { graphFiles } from "../../src/core/graph-io.ts";
@@ -14,9 +13,10 @@ import { cutVideo } from "../../src/engine/cut-video.ts";
 import { VisionEncoder } from "../../src/model/vision-encoder.ts";
 import { isHostMemory, type Memory } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const folder = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
-const work = mkdtempSync(join(tmpdir(), "ernie-vl-vision-"));
+const work = temporaryFolder();
 const images = readReference(folder).cases.flatMap(({ prompt }) => prompt.spans.map(({ image }) => image));
 const videos = images.filter(({ frameCount }) => frameCount > 2);
 let manifest: Manifest;
@@ -26,7 +26,6 @@ beforeAll(async () => {
   await convertCheckpoint(join(folder, "checkpoint-hub"), work, { settings, programVersion: "test" });
   manifest = JSON.parse(readFileSync(join(work, "manifest.json"), "utf8")) as Manifest;
 });
-afterAll(() => rmSync(work, { recursive: true }));
 
 function makeEncoder() {
   const runtime = new Runtime();

@@ -2,13 +2,12 @@
 // small files by way of its own cache, large ones by way of the other host, and says how Xet's clients would fetch those.
 
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { nanoModel } from "../../src/core/nano-model.ts";
+import { listenLocally } from "../listen-locally.ts";
 
 type HubFile = { readonly content: Buffer; readonly isLfs: boolean };
 
@@ -96,9 +95,7 @@ export class HubServer {
       answer(request, response).catch(() => response.destroy());
     });
     this.#servers.push(server);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    return listenLocally(server);
   }
 
   #see(host: "hub" | "storage", request: IncomingMessage): URL {

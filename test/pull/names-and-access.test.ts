@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { readHubAccess } from "../../src/pull/hub-access.ts";
 import { parseRepositoryName } from "../../src/pull/repository-name.ts";
 import { parseRetryAfter } from "../../src/pull/retry.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 describe("parseRepositoryName", () => {
   test("takes owner and name apart", () => {
@@ -38,7 +38,7 @@ describe("parseRepositoryName", () => {
 describe("readHubAccess", () => {
   let home: string;
   beforeAll(() => {
-    home = mkdtempSync(join(tmpdir(), "ernie-vl-home-"));
+    home = temporaryFolder();
     const stored = { ".cache/huggingface": "of the cache", other: "of HF_HOME", xdg: "of XDG", broken: "" };
     for (const [folder, token] of Object.entries(stored)) {
       const place = folder === "xdg" ? "xdg/huggingface" : folder;
@@ -47,7 +47,6 @@ describe("readHubAccess", () => {
     }
     writeFileSync(join(home, "two-lines"), "one\ntwo\n");
   });
-  afterAll(() => rmSync(home, { recursive: true }));
 
   test.each<[Record<string, string>, string | undefined]>([
     [{}, "of_the_cache"],

@@ -13,6 +13,7 @@ import { UserError } from "../../src/core/errors.ts";
 import { readHubAccess } from "../../src/pull/hub-access.ts";
 import type { HubServer } from "./hub-server.ts";
 import { PullFixture } from "./pull-fixture.ts";
+import { listenLocally } from "../listen-locally.ts";
 
 const script = fileURLToPath(new URL("./pull-command.ts", import.meta.url));
 const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
@@ -37,8 +38,7 @@ beforeEach(async () => {
     });
     from.pipe(onward);
   });
-  proxy.listen(0, "127.0.0.1");
-  await once(proxy, "listening");
+  await listenLocally(proxy);
   environment = { HF_ENDPOINT: hub.endpoint };
 });
 

@@ -2,13 +2,13 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HubServer } from "./hub-server.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const script = fileURLToPath(new URL("./pull-command.ts", import.meta.url));
 const weights = "model.safetensors";
@@ -19,7 +19,7 @@ let root: string;
 let folder: string;
 
 beforeEach(async () => {
-  root = mkdtempSync(join(tmpdir(), "ernie-vl-pull-"));
+  root = temporaryFolder();
   folder = join(root, "ERNIE-4.5-VL-tiny-PT");
   hub = await new HubServer().start();
   hub.putServable().put("old.pdparams", "x".repeat(2048)).put(weights, Buffer.alloc(4_000_000, "weights"), true);
@@ -27,7 +27,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await hub.stop();
-  rmSync(root, { recursive: true, force: true });
 });
 
 function start(repo = hub.repository): { child: ChildProcess; ended: Promise<{ code: number | null; out: string; err: string }> } {

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { isIgnored, parseCopy, parseDockerfile } from "../../scripts/gpu/dockerfile.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (name: string) => readFileSync(join(root, name), "utf8");
@@ -95,7 +95,7 @@ describe("install-provider", () => {
   });
 
   it("refuses an archive with another hash and writes nothing", () => {
-    const folder = mkdtempSync(join(tmpdir(), "provider-test-"));
+    const folder = temporaryFolder();
     try {
       const args = [script, "--into", folder, "--archive", join(root, "package.json")];
       const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
@@ -103,7 +103,6 @@ describe("install-provider", () => {
       expect(stderr).toMatch(/^com\.github\S+: expected sha512-\S+, got sha512-\S+; fetch it again\n$/);
       expect(readdirSync(folder)).toEqual([]);
     } finally {
-      rmSync(folder, { recursive: true });
     }
   });
 });

@@ -1,14 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { chooseJobs } from "../../scripts/gpu/command-line.ts";
 import { formatReports, runJobs, type Job, type JobReport } from "../../scripts/gpu/job.ts";
 
 const program = fileURLToPath(new URL("job-program.ts", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "jobs-test-"));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const job = (name: string, limitSeconds = 150, env: Record<string, string> = {}): Job => ({
   name,
