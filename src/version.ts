@@ -12,7 +12,7 @@ export function programVersion(): string {
 }
 
 /** What a conversion's bytes depend on beside convert/: formats of numbers, names of inputs, the manifest, sizes of patches, and whose tokenizer a made-up model has. */
-const sharedModules = ["data-type", "graph-io", "half", "manifest", "nano-model", "vision-grid"];
+const sharedModules = ["concat-floats", "data-type", "graph-io", "half", "manifest", "nano-model", "vision-grid"];
 
 /**
  * Changes with the version and with the code that decides what a conversion writes, so that a conversion by other code is never taken

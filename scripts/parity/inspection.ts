@@ -2,10 +2,11 @@
 
 import { join } from "node:path";
 import type { SlotId } from "../../src/core/batch.ts";
+import { concatFloats } from "../../src/core/concat-floats.ts";
 import { decoderIo, graphFiles, inspectIo } from "../../src/core/graph-io.ts";
 import { activationDataType, type ActivationFormat, type Manifest } from "../../src/core/manifest.ts";
 import { slicePrompt, type EncodedPrompt, type PromptPart } from "../../src/core/prompt.ts";
-import { fromFloat16 } from "../../src/core/half.ts";
+import { fromBfloat16, fromFloat16 } from "../../src/core/half.ts";
 import { Decoder } from "../../src/model/decoder.ts";
 import { KvCache, type KvScales } from "../../src/model/kv-cache.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
@@ -80,7 +81,9 @@ export class Inspection {
       features.dispose();
       outputs.dispose();
     }
-    return towers.length === 0 ? new Map() : new Map([["vision_tower", concat(towers)] as const, ["resampler", concat(rows)] as const]);
+    return towers.length === 0
+      ? new Map()
+      : new Map([["vision_tower", concatFloats(towers)] as const, ["resampler", concatFloats(rows)] as const]);
   }
 
   /** The first `count` elements of what a graph left on the device. */
@@ -209,17 +212,5 @@ class Outputs {
 }
 
 function fromHalf(values: Uint16Array, activations: ActivationFormat): Float32Array {
-  if (activations === "fp16") return fromFloat16(values);
-  // bfloat16 is the upper half of binary32.
-  return new Float32Array(Uint32Array.from(values, (value) => value << 16).buffer);
-}
-
-function concat(parts: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    out.set(part, offset);
-    offset += part.length;
-  }
-  return out;
+  return activations === "fp16" ? fromFloat16(values) : fromBfloat16(values);
 }

@@ -2,6 +2,7 @@
 
 import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { concatFloats } from "../core/concat-floats.ts";
 import { assert, UserError } from "../core/errors.ts";
 import {
   manifestFormat,
@@ -72,7 +73,7 @@ export class Checkpoint {
   read(hubName: string, shape: readonly number[]): Float32Array {
     const tensor = this.#locate(hubName);
     const pieces = this.#use(tensor, shape).map(({ entry, start, count }) => entry.file.readFloat32(entry, start, count));
-    const values = pieces.length === 1 ? pieces[0]! : concatenate(pieces);
+    const values = pieces.length === 1 ? pieces[0]! : concatFloats(pieces);
     return tensor.type === "transposed" ? transpose(values, shape) : values;
   }
 
@@ -162,16 +163,6 @@ export class Checkpoint {
     }
     return true;
   }
-}
-
-function concatenate(pieces: readonly Float32Array[]): Float32Array {
-  const values = new Float32Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let position = 0;
-  for (const piece of pieces) {
-    values.set(piece, position);
-    position += piece.length;
-  }
-  return values;
 }
 
 /** [columns, rows] → [rows, columns] */

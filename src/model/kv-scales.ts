@@ -1,6 +1,7 @@
 // Scales of an int8 KV cache: what one step of its integers is worth, for each channel of each head. Measured by running prompts.
 
 import type { DataType } from "../core/data-type.ts";
+import { concatFloats } from "../core/concat-floats.ts";
 import type { SlotId } from "../core/batch.ts";
 import type { ModelConfig, TextConfig } from "../core/model-config.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
@@ -38,7 +39,7 @@ export function measureKvScales(
     const ranges = prompts.map((prompt) => {
       model.step({ type: "prefill", entry: { ...prompt, slot, start: 0, draw: undefined } });
       const blocks = Array.from({ length: 2 * config.text.layerCount }, (_, block) => model.readCache(slot, block, prompt.tokenIds.length));
-      return concat(blocks.map((block) => largestByChannel(block, config.text)));
+      return concatFloats(blocks.map((block) => largestByChannel(block, config.text)));
     });
     return toScales(ranges);
   } finally {
@@ -55,16 +56,6 @@ function largestByChannel(values: Float32Array, { kvHeadCount, headDim }: TextCo
     largest[channel] = Math.max(largest[channel]!, Math.abs(values[i]!));
   }
   return largest;
-}
-
-function concat(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }
 
 /** `ranges`: for each prompt the largest magnitude of each channel. A channel that is always zero gets a scale that keeps it so. */
