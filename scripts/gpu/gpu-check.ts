@@ -3,8 +3,9 @@
 // `--device cpu` runs all of it on the CPU at small sizes: a test of this program, not of a GPU.
 
 import { checkAnswers } from "./check/answers.ts";
-import { measureExperts } from "./check/experts.ts";
+import { checkDecodeSteps } from "./check/decode-steps.ts";
 import { checkEnvironment } from "./check/environment.ts";
+import { measureExperts } from "./check/experts.ts";
 import { checkGraphs } from "./check/graphs.ts";
 import { measureKernelTimes } from "./check/kernel-times.ts";
 import { benchKernels, checkKernels } from "./check/native-kernels.ts";
@@ -56,6 +57,19 @@ export const checkJobs: readonly Job[] = [
     question: "does nano answer as on the CPU",
     limitSeconds: 90,
     run: (c) => checkAnswers(c, "modality-moe"),
+  },
+  {
+    name: "decode-steps",
+    question: "does a step see what a prompt of the same tokens sees, with the 28B's heads",
+    limitSeconds: 120,
+    run: checkDecodeSteps,
+  },
+  {
+    name: "decode-steps-without-xqa",
+    question: "the same without ONNX Runtime's attention kernel for single tokens, which says whose fault it is",
+    limitSeconds: 60,
+    env: { ORT_ENABLE_XQA: "0" },
+    run: checkDecodeSteps,
   },
   {
     name: "experts",

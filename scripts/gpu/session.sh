@@ -78,7 +78,7 @@ case $call in
       # In a session of its own, which outlasts the call; the next one waits for it where it is not done.
       setsid nohup nice -n 19 node --import tsx scripts/gpu/bench-gpu.ts --only convert --budget 570 --models "$models" \
         --out "$kit/convert.json" "${bench_args[@]}" >"$log" 2>&1 </dev/null &
-      only='environment,stages-*,graphs-*,answers-*,experts,kernel-times,variant-*'
+      only='environment,stages-*,graphs-*,answers-*,decode-steps*,experts,kernel-times,variant-*'
       keep gpu-check.txt program gpu-check --budget 540 --only "$only" --out "$out/gpu-check.json" "${check_args[@]}"
     fi
     ;;
