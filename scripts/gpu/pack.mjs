@@ -82,7 +82,7 @@ function sayCalls(parts) {
   const early = parts.slice(0, -1);
   const calls = [
     { call: 1, limit: 240, carried: early.slice(0, 1) },
-    { call: 2, limit: 180, carried: early.slice(1, 2) },
+    { call: 2, limit: 240, carried: early.slice(1, 2) },
     ...early.slice(2).map((name) => ({ call: "keep", limit: 60, carried: [name] })),
     { call: 3, limit: 600, carried: [parts.at(-1), "kit.sha256", "unpack.sh"] },
     { call: 4, limit: 600, carried: [] },

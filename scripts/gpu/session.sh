@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The calls of a session on a lent GPU host, whose time is short (docs/gpu.md):  bash scripts/gpu/session.sh 1   in the checkout, then 2, 3, 4, each with a
 # part of the kit that pack.mjs made. All results are files in $OUT; what fails leaves what the others found, and the call ends with 1.
-#   1  the host's facts; tests of our CUDA kernels, built there     2  their times
+#   1  the host's facts; tests of our CUDA kernels, built there     2  their times, races and wrong addresses
 #   3  unpacks the kit; gpu-check, while a made-up 28B is converted 4  bench-gpu
 # KIT, PARTS, DEST and MODELS name other folders. A rehearsal without a GPU: CHECK_ARGS='--device cpu' BENCH_ARGS='--device cpu --model mini'.
 set -uo pipefail
@@ -55,6 +55,25 @@ run_tests() {
   done
 }
 
+# Races and wrong addresses of the largest kernel, as far as the time goes: what is found by then counts.
+sanitize() {
+  local tool code found=0
+  command -v compute-sanitizer || { echo "there is no compute-sanitizer: left out"; return 0; }
+  for tool in racecheck memcheck; do
+    timeout 50 compute-sanitizer --tool "$tool" --error-exitcode 9 "$tests/modality_moe"
+    code=$?
+    case $code in
+      0) echo "$tool: nothing found" ;;
+      124) echo "$tool: cut off after 50 s" ;;
+      *)
+        echo "$tool: ended with $code"
+        found=$code
+        ;;
+    esac
+  done
+  return "$found"
+}
+
 program() { node --import tsx "scripts/gpu/$1.ts" "${@:2}"; }
 
 enter() {
@@ -70,7 +89,12 @@ case $call in
     run_tests
     ;;
   2)
-    if [ -x "$tests/modality_moe" ]; then keep kernel-bench.txt "$tests/modality_moe" --bench; else fail "kernel-bench: call 1 has not built it"; fi
+    if [ -x "$tests/modality_moe" ]; then
+      keep kernel-bench.txt "$tests/modality_moe" --bench
+      keep kernel-sanitizer.txt sanitize
+    else
+      fail "kernel-bench: call 1 has not built it"
+    fi
     ;;
   3)
     keep unpack.txt bash "$kit/unpack.sh" "$kit" "$dest"

@@ -23,10 +23,15 @@ let host: string;
 beforeEach(() => {
   host = mkdtempSync(join(tmpdir(), "ernie-vl-session-"));
   for (const folder of ["bin", "parts"]) mkdirSync(join(host, folder));
-  writeFileSync(join(host, "bin", "nvcc"), compiler);
-  chmodSync(join(host, "bin", "nvcc"), 0o755);
+  addProgram("nvcc", compiler);
+  addProgram("compute-sanitizer", "#!/bin/bash\n");
 });
 afterEach(() => rmSync(host, { recursive: true }));
+
+function addProgram(name: string, text: string): void {
+  writeFileSync(join(host, "bin", name), text);
+  chmodSync(join(host, "bin", name), 0o755);
+}
 
 function addOperators(...names: string[]): void {
   for (const name of names) {
@@ -79,6 +84,24 @@ describe("a session on a lent host", () => {
       "failed.txt": "FAILED: kernel-test-broken: not built\nFAILED: kernel-test-failing.txt: ended with 3\n",
     });
     expect(second).toMatchObject({ status: 0, results: { "kernel-bench.txt": "modality_moe --bench: measured\n" } });
+    expect(second.results["kernel-sanitizer.txt"]).toMatch(/\nracecheck: nothing found\nmemcheck: nothing found\n$/);
+  });
+
+  test("goes on with the second tool of compute-sanitizer where the first finds something, and ends with 1", () => {
+    addOperators("modality_moe");
+    addProgram("compute-sanitizer", '#!/bin/bash\necho "looks for $2"\n[ "$2" != racecheck ] || exit 9\n');
+
+    call("1");
+    const { status, results } = call("2");
+
+    expect(status).toBe(1);
+    expect(results["kernel-sanitizer.txt"]!.split("\n").slice(1, -1)).toEqual([
+      "looks for racecheck",
+      "racecheck: ended with 9",
+      "looks for memcheck",
+      "memcheck: nothing found",
+    ]);
+    expect(results["failed.txt"]).toBe("FAILED: kernel-sanitizer.txt: ended with 9\n");
   });
 
   test.each([
