@@ -9,7 +9,7 @@ import { type EncodedPrompt, type ImagePatches, spanLength, type VisionSpan } fr
 import { WorkGate } from "../core/work-gate.ts";
 import type { ImageRequest } from "../vision/load-image.ts";
 import type { VideoRequest } from "../vision/load-video.ts";
-import { createPixelBudget } from "../vision/pixel-budget.ts";
+import { createPixelBudget, type PixelBudget } from "../vision/pixel-budget.ts";
 import { assignPositions, type PromptRun } from "../vision/positions.ts";
 import { expandDocuments, type ReadPdf } from "./expand-documents.ts";
 import { maxConversationItems } from "./json-bounds.ts";
@@ -48,14 +48,15 @@ type Visual = { readonly type: "image" | "video"; readonly patches: ImagePatches
 export async function encodePrompt(given: Chat, deps: PromptEncoderDeps, signal = new AbortController().signal): Promise<EncodedPrompt> {
   const { tokenizer, template, tokens, contextLength } = deps;
   refuseManyItems(given); // before any is rendered
-  const chat = await expandDocuments(given, deps.readPdf, signal);
+  const pixelBudget = createPixelBudget();
+  const chat = await expandDocuments(given, { readPdf: deps.readPdf, pixelBudget, signal });
   const segments = template.render(chat);
   const textLength = segments.reduce((sum, segment) => sum + ("text" in segment ? segment.text.length : 0), 0);
   refuseLongPrompt({ text: tokenizer.minTokenCount(textLength), isLowerBound: true }, contextLength); // before any text is tokenized
   const pieces = tokenizePieces(segments, tokenizer);
   const textTokenCount = pieces.reduce((sum, piece) => sum + (piece.type === "ids" ? piece.ids.length : 0), 0);
   refuseLongPrompt({ text: textTokenCount }, contextLength); // before any picture is decoded
-  const visuals = await loadVisuals(chat, deps, textTokenCount, signal);
+  const visuals = await loadVisuals(chat, deps, { textTokenCount, pixelBudget, signal });
   const visualTokenCount = visuals.reduce((sum, { patches }) => sum + spanLength(patches), 0);
 
   const { tokenIds, spans, runs } = layOut(pieces, visuals, tokens, textTokenCount + visualTokenCount);
@@ -106,6 +107,8 @@ export function refuseLongPrompt(
   );
 }
 
+type VisualsRequest = { readonly textTokenCount: number; readonly pixelBudget: PixelBudget; readonly signal: AbortSignal };
+
 /** Of one request at a time: the pages of a long PDF leave other requests their turns. */
 const concurrentLoads = 4;
 
@@ -113,11 +116,15 @@ const concurrentLoads = 4;
  * In the order of the conversation, some at the same time; the first that fails ends the decoding of the others, and so does the first that has no place
  * in the context.
  */
-async function loadVisuals(chat: ShownChat, deps: PromptEncoderDeps, textTokenCount: number, signal: AbortSignal): Promise<Visual[]> {
+async function loadVisuals(
+  chat: ShownChat,
+  deps: PromptEncoderDeps,
+  { textTokenCount, pixelBudget, signal }: VisualsRequest,
+): Promise<Visual[]> {
   const parts = chat.messages.flatMap(({ content }) => content.filter(isVisual));
   const abort = new LinkedAbort(signal);
   setMaxListeners(0, abort.signal); // each picture that waits listens
-  const request = { maxTokens: deps.contextLength - textTokenCount - 1, pixelBudget: createPixelBudget(), signal: abort.signal };
+  const request = { maxTokens: deps.contextLength - textTokenCount - 1, pixelBudget, signal: abort.signal };
   const gate = new WorkGate(concurrentLoads, Infinity);
   let [count, tokens] = [0, 0];
   const load = async (part: ImagePart | VideoPart): Promise<Visual> => {

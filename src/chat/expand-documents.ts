@@ -2,7 +2,9 @@
 
 import type { Chat, DocumentPart, ImagePart, ShownChat, ShownMessage, ShownPart } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
+import type { PdfRequest } from "../vision/image-task.ts";
 import { maxRequestPages } from "../vision/pdf-file.ts";
+import type { PixelBudget } from "../vision/pixel-budget.ts";
 import { inTags, joinTexts } from "./in-tags.ts";
 
 /** A PDF begins with it, but for what some programs write before it. */
@@ -10,13 +12,21 @@ const pdfMark = "%PDF-";
 const pdfMarkWithin = 1024;
 
 /**
- * The text of each page of a PDF. Throws RequestError when it is at fault or has more than `maxPages` pages, and the signal's reason when it
- * aborts before its turn has come.
+ * The text of each page of a PDF. Throws RequestError when it is at fault, has more than `maxPages` pages or takes too long, and the signal's
+ * reason when it aborts before its turn has come.
  */
-export type ReadPdf = (file: Uint8Array, maxPages: number, param: string, signal: AbortSignal) => Promise<readonly string[]>;
+export type ReadPdf = (file: Uint8Array, request: PdfRequest, signal: AbortSignal) => Promise<readonly string[]>;
+
+/** How the documents of one request are read. */
+type Reading = {
+  /** Absent: PDFs are refused. */
+  readonly readPdf?: ReadPdf | undefined;
+  readonly pixelBudget?: PixelBudget;
+  readonly signal: AbortSignal;
+};
 
 /** Pages are named as pictures, not drawn yet. Throws RequestError for files that are neither PDFs nor texts, and what `readPdf` throws. */
-export async function expandDocuments(chat: Chat, readPdf: ReadPdf | undefined, signal: AbortSignal): Promise<ShownChat> {
+export async function expandDocuments(chat: Chat, reading: Reading): Promise<ShownChat> {
   const messages: ShownMessage[] = [];
   let pagesLeft = maxRequestPages;
   for (const message of chat.messages) {
@@ -26,7 +36,7 @@ export async function expandDocuments(chat: Chat, readPdf: ReadPdf | undefined, 
         content.push(part);
         continue;
       }
-      const { parts, pageCount } = await expand(part, readPdf, pagesLeft, signal);
+      const { parts, pageCount } = await expand(part, pagesLeft, reading);
       content.push(...parts);
       pagesLeft -= pageCount;
     }
@@ -35,9 +45,9 @@ export async function expandDocuments(chat: Chat, readPdf: ReadPdf | undefined, 
   return { ...chat, messages };
 }
 
-async function expand(part: DocumentPart, readPdf: ReadPdf | undefined, pagesLeft: number, signal: AbortSignal) {
+async function expand(part: DocumentPart, pagesLeft: number, reading: Reading) {
   const { bytes, title, context, param } = part;
-  const pages = isPdf(bytes) ? await readPages(part, readPdf, pagesLeft, signal) : undefined;
+  const pages = isPdf(bytes) ? await readPages(part, pagesLeft, reading) : undefined;
   const pieces = pages ? pages.flatMap((text, page) => showPage(part, text, page, pages.length)) : [decodeText(bytes, param)];
   const parts = joinTexts(inTags("document", { title, context }, pieces)).map((piece): ShownPart =>
     typeof piece === "string" ? { type: "text", text: piece } : piece,
@@ -49,8 +59,8 @@ function isPdf(bytes: Uint8Array): boolean {
   return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, pdfMarkWithin)).includes(pdfMark);
 }
 
-function readPages({ bytes, param }: DocumentPart, readPdf: ReadPdf | undefined, pagesLeft: number, signal: AbortSignal) {
-  if (readPdf) return readPdf(bytes, pagesLeft, param, signal);
+function readPages({ bytes, param }: DocumentPart, pagesLeft: number, { readPdf, pixelBudget, signal }: Reading) {
+  if (readPdf) return readPdf(bytes, { maxPages: pagesLeft, pixelBudget, param }, signal);
   throw new RequestError(`${param}: PDFs are not taken here; leave them out`, { code: "unsupported_parameter", param });
 }
 

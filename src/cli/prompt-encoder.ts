@@ -6,6 +6,7 @@ import { loadTokenizer } from "../chat/tokenizer.ts";
 import type { Chat } from "../core/chat.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
+import type { PdfRequest } from "../vision/image-task.ts";
 import { loadImage, type ImageRequest } from "../vision/load-image.ts";
 import { readPdfTexts } from "../vision/pdf-file.ts";
 
@@ -20,7 +21,7 @@ export function createPromptEncoder(
     template: loadTemplate(folder),
     tokens,
     loadImage: (bytes: Uint8Array, request: ImageRequest) => loadImage(bytes, image, request),
-    readPdf: readPdfTexts,
+    readPdf: (file: Uint8Array, { maxPages, param }: PdfRequest) => readPdfTexts(file, maxPages, param),
     contextLength,
   };
   return (chat) => encodePrompt(chat, deps);

@@ -17,6 +17,11 @@ export class WorkGate {
     return this.#runningCount >= this.#maxRunning && this.#waiting.size >= this.#maxWaiting;
   }
 
+  /** True when work waits for its turn. */
+  get hasQueue(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** What `work` gives, run when its turn has come. A signal that aborts before that takes it out of the queue; the reason is thrown. */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted();

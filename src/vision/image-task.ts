@@ -4,6 +4,7 @@ import { type Refusal, RequestError, toRefusal } from "../core/errors.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { loadImage, type ImageRequest } from "./load-image.ts";
 import { collectPdfMemory, readPdfTexts } from "./pdf-file.ts";
+import type { PixelBudget } from "./pixel-budget.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import type { PixelLimits } from "./smart-resize.ts";
 
@@ -14,8 +15,17 @@ export type ImageTask = {
   readonly model: PixelLimits;
 };
 
+/** What is asked of the texts of a PDF. */
+export type PdfRequest = {
+  readonly maxPages: number;
+  /** Shared with the pictures of the request: by it the time is known that the request has left. */
+  readonly pixelBudget?: PixelBudget | undefined;
+  /** Where the PDF stands in the request, for error messages. */
+  readonly param: string;
+};
+
 /** A PDF whose texts are wanted. */
-export type PdfTask = { readonly source: Uint8Array; readonly maxPages: number; readonly param: string };
+export type PdfTask = { readonly source: Uint8Array; readonly texts: PdfRequest };
 
 export type TaskResult<T> = { readonly type: "done"; readonly value: T } | ({ readonly type: "refused" } & Refusal);
 
@@ -23,7 +33,7 @@ export function runImageTask({ source, request, model }: ImageTask): Promise<Tas
   return orRefusal(() => loadImage(source, model, request));
 }
 
-export function runPdfTask({ source, maxPages, param }: PdfTask): Promise<TaskResult<string[]>> {
+export function runPdfTask({ source, texts: { maxPages, param } }: PdfTask): Promise<TaskResult<string[]>> {
   return orRefusal(() => readPdfTexts(source, maxPages, param));
 }
 

@@ -7,7 +7,7 @@ import { runImageTask, runPdfTask, type ImageTask, type PdfTask } from "./image-
 sharp.cache(false); // every picture is new: a cache of decoded ones only holds memory
 
 export default async function work(task: ImageTask | PdfTask): Promise<unknown> {
-  if (!("request" in task)) return runPdfTask(task);
+  if ("texts" in task) return runPdfTask(task);
   const result = await runImageTask(task);
   if (result.type === "refused") return result;
   return move({ [transferableSymbol]: [result.value.patches.buffer], [valueSymbol]: result });

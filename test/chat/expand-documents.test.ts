@@ -15,7 +15,7 @@ function ask(...content: ContentPart[]): Chat {
 }
 
 async function expand(chat: Chat, readPdf?: ReadPdf) {
-  const { messages } = await expandDocuments(chat, readPdf, never);
+  const { messages } = await expandDocuments(chat, { readPdf, signal: never });
   return messages.flatMap(({ content }) => content);
 }
 
@@ -60,7 +60,7 @@ test("all PDFs of a request share 100 pages", async () => {
 
   await expand({ messages: [...ask(document(pdf), document(pdf)).messages, ...ask(document(pdf)).messages], thinking: false }, readPdf);
 
-  expect(readPdf.mock.calls.map(([, maxPages]) => maxPages)).toEqual([100, 70, 40]);
+  expect(readPdf.mock.calls.map(([, { maxPages }]) => maxPages)).toEqual([100, 70, 40]);
 });
 
 test("a text is read as it is", async () => {

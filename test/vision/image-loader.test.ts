@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { EngineError } from "../../src/core/errors.ts";
 import { createImageLoader, type ImageLoader } from "../../src/vision/image-loader.ts";
 import { createPixelBudget, type PixelBudget } from "../../src/vision/pixel-budget.ts";
@@ -29,7 +29,7 @@ describe("a picture whose decoding never ends", () => {
   test("and a PDF whose reading never ends, likewise", async () => {
     loader = createImageLoader(config, { worker, timeoutMs: 300 });
 
-    await expect(loader.readPdf(endless, 10, request.param, never)).rejects.toMatchObject({
+    await expect(loader.readPdf(endless, { ...request, maxPages: 10 }, never)).rejects.toMatchObject({
       status: 400,
       code: "invalid_file",
       param: request.param,
@@ -63,7 +63,7 @@ test("pictures that nobody waits for any more make room for others", async () =>
   await expect(loading).rejects.toThrow("gone too");
 });
 
-test("the pages of a request share the time for drawing", async () => {
+test("the PDFs of a request share the time for reading and drawing", async () => {
   loader = createImageLoader(config, { worker, timeoutMs: 60_000, pagesMs: 300 });
   const load = (source: Uint8Array, pixelBudget: PixelBudget) => loader.load(source, { ...request, page: 0, pixelBudget }, never);
   const spent = createPixelBudget();
@@ -71,8 +71,68 @@ test("the pages of a request share the time for drawing", async () => {
 
   await expect(load(endless, spent)).rejects.toMatchObject(refusal);
   await expect(load(Buffer.from("fine"), spent)).rejects.toMatchObject(refusal);
+  const texts = { ...request, maxPages: 10, pixelBudget: spent };
+  await expect(loader.readPdf(Buffer.from("fine"), texts, never)).rejects.toMatchObject(refusal);
   // A thread takes a while to start, which can be too long for this clock.
   await expect.poll(() => load(Buffer.from("fine"), createPixelBudget()).catch(() => undefined)).toEqual({ hash: "fine" });
+});
+
+describe("a PDF that takes long", () => {
+  const start = (timeoutMs: number) =>
+    (loader = createImageLoader(config, { worker: new URL("./slow-worker.mjs", import.meta.url), timeoutMs, turnMs: 10 }));
+  const load = (fields: { page?: number; pixelBudget: PixelBudget }, signal = never) =>
+    loader.load(Uint8Array.of(0), { ...request, ...fields }, signal);
+  const read = (pixelBudget: PixelBudget) => loader.readPdf(Uint8Array.of(0), { ...request, maxPages: 10, pixelBudget }, never);
+  const begin = () => createPixelBudget(1);
+  const end = (budget: PixelBudget) => Atomics.store(budget, 0, 0n);
+  const hasBegun = (budget: PixelBudget) => expect.poll(() => budget[0], { timeout: 20_000 }).toBe(2n);
+  const fine = () => load({ pixelBudget: createPixelBudget(0) });
+
+  test("gives way to what waits, and begins anew on a thread for its like", async () => {
+    start(60_000);
+    const budgets = [begin(), begin()] as const;
+    const both = Promise.all([read(budgets[0]), load({ page: 0, pixelBudget: budgets[1] })]);
+    for (const budget of budgets) await hasBegun(budget);
+
+    expect(await Promise.all([fine(), fine(), fine()])).toEqual([1, 1, 1].map((run) => ({ hash: `run ${run}` })));
+    budgets.forEach(end);
+    expect(await both).toEqual([{ hash: "run 2" }, { hash: "run 2" }]);
+  }, 60_000);
+
+  test("keeps its thread while nobody waits", async () => {
+    start(60_000);
+    const budget = begin();
+    const reading = read(budget);
+    await hasBegun(budget);
+
+    expect(await fine()).toEqual({ hash: "run 1" }); // on the other thread
+    await setTimeout(500); // in which it would be looked several times
+    end(budget);
+    expect(await reading).toEqual({ hash: "run 1" });
+  }, 60_000);
+
+  test("sends the later ones of its request there, but not its pictures", async () => {
+    start(60_000);
+    const [slow, gone] = [begin(), new AbortController()];
+    const occupyThread = async () => {
+      const pixelBudget = begin();
+      void load({ pixelBudget }, gone.signal).catch(() => {}); // a picture does not give way
+      await hasBegun(pixelBudget);
+    };
+    const first = load({ page: 0, pixelBudget: slow });
+    await hasBegun(slow);
+    await occupyThread();
+    await fine();
+    await occupyThread();
+    end(slow);
+
+    const onPicture = vi.fn();
+    void load({ pixelBudget: slow }, gone.signal).then(onPicture, () => {});
+
+    expect(await Promise.all([first, load({ page: 0, pixelBudget: slow })])).toEqual([{ hash: "run 2" }, { hash: "run 1" }]);
+    expect(onPicture).not.toHaveBeenCalled();
+    gone.abort(new Error("gone"));
+  }, 60_000);
 });
 
 test("a picture in work that nobody waits for any more has its thread for a second at most", async () => {

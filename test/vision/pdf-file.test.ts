@@ -118,10 +118,10 @@ describe("a page", () => {
 
 test("a file that took much memory leaves none behind", async () => {
   const source = makePdf([{ content: "q ".repeat(5_000_000) }]);
-  await runPdfTask({ source: makePdf([{}]), maxPages: 1, param });
+  await runPdfTask({ source: makePdf([{}]), texts: { maxPages: 1, param } });
   const before = process.memoryUsage.rss();
 
-  expect(await runPdfTask({ source, maxPages: 1, param })).toMatchObject({ type: "refused" });
+  expect(await runPdfTask({ source, texts: { maxPages: 1, param } })).toMatchObject({ type: "refused" });
 
   expect(process.memoryUsage.rss() - before).toBeLessThan(150 * 2 ** 20); // of some 400 MiB
 });

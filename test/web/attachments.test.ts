@@ -78,11 +78,10 @@ describe("documents", () => {
     expect(await kindOfDocument(new Blob([new Uint8Array(bytes)]))).toBe(expected);
 
     const read: string[] = [];
-    const asked = expandDocuments(
-      { messages: [{ role: "user", content: [{ type: "document", bytes, param: "file" }] }] } as never,
-      async () => (read.push("pdf"), [""]),
-      new AbortController().signal,
-    );
+    const asked = expandDocuments({ messages: [{ role: "user", content: [{ type: "document", bytes, param: "file" }] }] } as never, {
+      readPdf: async () => (read.push("pdf"), [""]),
+      signal: new AbortController().signal,
+    });
     expect(
       await asked.then(
         () => read[0] ?? "text",
