@@ -14,10 +14,11 @@ test.each(requests)("%s", async (_, path, body) => {
   expect(answer.ok, await answer.text()).toBe(true);
 });
 
-/** The first and last cell of each row. */
+/** The first and last cell of each row of the tables of clients. */
 function listedClients(): (readonly [client: string, how: string])[] {
   const page = readFileSync(new URL("../../docs/clients.md", import.meta.url), "utf8");
-  const rows = page.split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| client |"));
+  const tables = page.split("\n\n").filter((block) => block.startsWith("| client |"));
+  const rows = tables.flatMap((table) => table.trimEnd().split("\n").slice(2));
   return rows.map((row) => row.split(" | ")).map((cells) => [cells[0]!.slice(2), cells.at(-1)!.replace(/ \|$/, "")]);
 }
 
