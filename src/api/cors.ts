@@ -1,5 +1,5 @@
 // Web pages of other origins that the operator names (`--allow-origin`) may ask and read answers; no other page may. No cookies: keys
-// are headers here.
+// are headers here. Hono's own middleware would answer preflights of all pages, and knows nothing of private networks.
 
 import type { MiddlewareHandler } from "hono";
 

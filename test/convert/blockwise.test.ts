@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { roundToFloat16 } from "../../src/core/half.ts";
 import { dequantizeBlockwise, quantizeBlockwise, type QuantizeOptions } from "../../src/convert/quantize/blockwise.ts";
-import { relativeError } from "../relative-error.ts";
+import { relativeError } from "../../scripts/relative-error.ts";
 
 /** Sum of uniform numbers, about normal; the same ones every time. */
 function noise(count: number, seed = 1): Float32Array {

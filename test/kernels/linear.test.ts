@@ -10,7 +10,7 @@ import { roundToFloat16 } from "../../src/core/half.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { randomNumbers } from "./modality-moe-layer.ts";
 import { runGraph } from "./run-graph.ts";
-import { relativeError } from "../relative-error.ts";
+import { relativeError } from "../../scripts/relative-error.ts";
 
 const library = findKernelLibrary();
 const forCpu = new Weights({ weights: "int4", activations: "fp32", experts: "modality-moe" });

@@ -22,7 +22,7 @@ import {
   type Layer,
   type LayerSizes,
 } from "./modality-moe-layer.ts";
-import { relativeError } from "../relative-error.ts";
+import { relativeError } from "../../scripts/relative-error.ts";
 
 const library = findKernelLibrary();
 const isBuilt = library !== undefined;

@@ -10,6 +10,7 @@ import type { JobContext } from "../job.ts";
 import { prepareIn } from "../prepared-model.ts";
 import { StepBench } from "../step-bench.ts";
 import { halfFormats, quantized, type Operator } from "./settings.ts";
+import { relativeError } from "../../relative-error.ts";
 
 const promptTokens = 24;
 
@@ -53,14 +54,4 @@ function textPrompt(vocabSize: number): EncodedPrompt {
   const tokenIds = Int32Array.from({ length: promptTokens }, (_, i) => 32 + ((i * 7919) % (vocabSize - 32)));
   const positions = assignPositions([{ type: "text", length: promptTokens }]);
   return { tokenIds, ...positions, visionExpert: new Uint8Array(promptTokens), spans: [] };
-}
-
-function relativeError(values: Float32Array, reference: Float32Array): number {
-  let difference = 0;
-  let norm = 0;
-  for (let i = 0; i < reference.length; i++) {
-    difference += (values[i]! - reference[i]!) ** 2;
-    norm += reference[i]! ** 2;
-  }
-  return Math.sqrt(difference / norm);
 }
