@@ -50,10 +50,10 @@ export async function readResults(file: string): Promise<EarlierResults> {
   return { customIds, tornAtByte: undefined, lacksLineBreak };
 }
 
-/** Makes the file one that lines can be added to: an unfinished one is cut off. */
+/** Makes the file one that lines can be added to: an unfinished one is cut off. Throws UserError when it cannot be written. */
 export async function mend(file: string, { tornAtByte, lacksLineBreak }: EarlierResults): Promise<void> {
   if (tornAtByte !== undefined) await writing(file, () => truncate(file, tornAtByte));
-  else if (lacksLineBreak) await writing(file, () => appendFile(file, "\n"));
+  else await writing(file, () => appendFile(file, lacksLineBreak ? "\n" : ""));
 }
 
 /** A file of lines that is added to. A line whose `add` has ended survives a kill and a failure of power. */
@@ -62,14 +62,17 @@ export class LineFile {
   #file: FileHandle | undefined;
   #waiting: string[] = [];
   #writing: Promise<void> | undefined;
+  /** A write may have ended within a line: nothing may stand behind that. */
+  #failure: unknown;
 
   /** Made with the first line, if it does not exist. */
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Throws UserError when it cannot be written. */
+  /** Throws UserError when it cannot be written, or could not be before. */
   add(value: object): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     this.#waiting.push(`${JSON.stringify(value)}\n`);
     this.#writing ??= this.#writeAll();
     return this.#writing;
@@ -90,6 +93,9 @@ export class LineFile {
           await this.#file!.datasync();
         });
       }
+    } catch (error) {
+      this.#failure = error;
+      throw error;
     } finally {
       this.#writing = undefined; // here, and not in a later turn: a line that came in between would wait for the next one
     }

@@ -1,6 +1,7 @@
 // `ernie-vl batch`: checks what is to be sent and what an earlier run wrote, sends the rest, and tells what came back.
 
-import { existsSync, realpathSync, rmSync, statSync } from "node:fs";
+import { realpathSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { type CheckedInput, checkInput, readRequests } from "../batch/batch-input.ts";
 import { type EarlierResults, LineFile, mend, readResults } from "../batch/batch-output.ts";
 import { FileFolder } from "../batch/file-references.ts";
@@ -8,7 +9,8 @@ import { type BatchFigures, type BatchProgress, runBatch } from "../batch/run-ba
 import { Connection } from "../client/connection.ts";
 import { chooseModel, listModels } from "../client/server-info.ts";
 import { UserError } from "../core/errors.ts";
-import { reading } from "../core/file-system.ts";
+import { reading, systemReason } from "../core/file-system.ts";
+import { FileLock } from "../runtime/file-lock.ts";
 import { printable } from "../terminal/printable.ts";
 import { formatDuration } from "./progress.ts";
 import { RequestProgress } from "./request-progress.ts";
@@ -38,7 +40,19 @@ const rateWindowMs = 600_000;
 /** Exit code 1 when not all was answered, 130 when the user stopped it. Throws UserError when nothing could be sent. */
 export async function batch(options: BatchOptions, say: Say): Promise<void> {
   const { input, output, errors = output.replace(/(\.jsonl)?$/, ".errors$1") } = options;
-  requireThreeFiles(input, output, errors);
+  const written = requireThreeFiles(input, output, errors);
+  const locks: (FileLock | undefined)[] = [];
+  try {
+    for (const path of written) locks.push(FileLock.take(path));
+    if (locks.includes(undefined)) say(`output   its file system has no locks: run this once at a time with the same output`);
+    await batchLocked({ ...options, errors }, say);
+  } finally {
+    for (const lock of locks) lock?.release();
+  }
+}
+
+async function batchLocked(options: BatchOptions & { readonly errors: string }, say: Say): Promise<void> {
+  const { input, output, errors } = options;
   const folder = options.files === undefined ? undefined : new FileFolder(options.files);
   const checked = await checkInput(input, folder);
   const earlier = await readResults(output);
@@ -54,7 +68,7 @@ export async function batch(options: BatchOptions, say: Say): Promise<void> {
     if (earlier.tornAtByte !== undefined) say(`output   ${output}: cut off a last line that was not whole`);
     await mend(output, earlier);
     rmSync(errors, { force: true });
-    await sendRest({ ...options, errors }, { checked, earlier, skipped, folder, connection }, say);
+    await sendRest(options, { checked, earlier, skipped, folder, connection }, say);
   } finally {
     connection.close();
   }
@@ -97,13 +111,28 @@ async function sendRest(options: BatchOptions & { readonly errors: string }, pre
   }
 }
 
-/** Whatever was mistaken for another is not written over. */
-function requireThreeFiles(input: string, output: string, errors: string): void {
+/** The own paths of what is written. Whatever was mistaken for another is not written over, and a device such as /dev/null not replaced. */
+function requireThreeFiles(input: string, output: string, errors: string): string[] {
   if (!reading(input, () => statSync(input)).isFile())
     throw new UserError(`${input}: expected a file, which is read twice, got something else`);
-  const paths = [input, output, errors].map((path) => (existsSync(path) ? realpathSync(path) : path));
+  for (const path of [output, errors]) {
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === false)
+      throw new UserError(`${path}: expected a file to write, got something else`);
+  }
+  const paths = [input, output, errors].map(ownPath);
   if (new Set(paths).size < paths.length)
     throw new UserError("expected one file for requests, one for answers and one for failures, got one of them twice");
+  return paths.slice(1);
+}
+
+/** However it is spelt, and also where the file is still to be made. */
+function ownPath(path: string): string {
+  try {
+    if (statSync(path, { throwIfNoEntry: false })) return realpathSync(path);
+    return join(realpathSync(dirname(resolve(path))), basename(path));
+  } catch (error) {
+    throw new UserError(`cannot write ${path}: ${systemReason(error)}`, { cause: error });
+  }
 }
 
 /** A name that the server does not have would fail once for each line. */

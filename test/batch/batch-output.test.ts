@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { LineFile, mend, readResults } from "../../src/batch/batch-output.ts";
@@ -71,6 +71,17 @@ describe("a file of lines", () => {
     await file.close();
 
     expect(readFileSync(path, "utf8")).toBe(Array.from({ length: 200 }, (_, i) => `{"i":${i}}\n`).join(""));
+  });
+
+  test("gets no further line once one could not be written: it may end within that line", async () => {
+    const folder = join(temporaryFolder(), "later");
+    const file = new LineFile(join(folder, "out.jsonl"));
+
+    await expect(file.add({ a: 1 })).rejects.toThrow("cannot write");
+    mkdirSync(folder);
+
+    await expect(file.add({ b: 2 })).rejects.toThrow("cannot write");
+    expect(existsSync(join(folder, "out.jsonl"))).toBe(false);
   });
 
   test("says when it cannot be written", async () => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { batchCommand } from "../../src/cli/batch-command.ts";
@@ -196,6 +196,43 @@ describe("ernie-vl batch", () => {
 
     expect(readFileSync(notes, "utf8")).toBe("mine");
     expect(server.asked).toHaveLength(0);
+  });
+
+  test("knows its files however they are spelt, and replaces no device", async () => {
+    const server = await startFakeServer();
+    const { folder, input, output } = makeFiles([line("a")]);
+    symlinkSync(input, join(folder, "link.jsonl"));
+    mkdirSync(join(folder, "sub"));
+
+    await expect(batch(input, join(folder, "link.jsonl"), "--url", server.url)).rejects.toThrow("got one of them twice");
+    await expect(batch(input, output, "--errors", `${folder}/sub/../out.jsonl`, "--url", server.url)).rejects.toThrow("one of them twice");
+    await expect(batch(input, join(folder, "sub"), "--url", server.url)).rejects.toThrow("expected a file to write");
+    await expect(batch(input, output, "--errors", "/dev/null", "--url", server.url)).rejects.toThrow("/dev/null: expected a file to write");
+    await expect(batch(input, join(folder, "none/out.jsonl"), "--url", server.url)).rejects.toThrow(
+      /^cannot write .*none\/out.jsonl: no such/,
+    );
+
+    expect(existsSync("/dev/null")).toBe(true);
+    expect(server.asked).toHaveLength(0);
+  });
+
+  test("does not write where another run writes, and leaves no lock behind", async () => {
+    let finish: () => void = () => {};
+    const server = await startFakeServer(async (...given) => {
+      await new Promise<void>((resolve) => (finish = resolve));
+      return answerWell()(...given);
+    });
+    const { folder, input, output, errors } = makeFiles([line("a")]);
+    const first = batch(input, output, "--url", server.url);
+    await expect.poll(() => server.asked.length).toBe(1);
+
+    const holder = `is being written by process ${process.pid} on `;
+    await expect(batch(input, output, "--url", server.url)).rejects.toThrow(`${output} ${holder}`);
+    await expect(batch(input, join(folder, "b.jsonl"), "--errors", errors, "--url", server.url)).rejects.toThrow(`${errors} ${holder}`);
+
+    finish();
+    await first;
+    expect(readdirSync(folder).toSorted()).toEqual(["in.jsonl", "out.jsonl"]);
   });
 
   test("says so where no server is, and where there is nothing to send", async () => {
