@@ -9,7 +9,7 @@ import { runCommand } from "./command-line.ts";
 import { measureCopies } from "./copy-bandwidth.ts";
 import type { Job } from "./job.ts";
 
-export const benchJobs: readonly Job[] = [
+const benchJobs: readonly Job[] = [
   {
     name: "copies",
     question: "GB/s of plain copies, the yardstick of everything that is bound by memory",

@@ -81,7 +81,7 @@ async function runAll(jobs: readonly Job[], options: CommandOptions): Promise<vo
   process.exitCode = reports.every(({ status }) => status === "ok") ? 0 : 1;
 }
 
-export function listJobs(jobs: readonly Job[]): string {
+function listJobs(jobs: readonly Job[]): string {
   return jobs.map(({ name, question, limitSeconds }) => `${name.padEnd(34)}${String(limitSeconds).padStart(4)} s  ${question}`).join("\n");
 }
 
@@ -98,7 +98,7 @@ export function chooseJobs(jobs: readonly Job[], names: string | undefined): rea
   return jobs.filter((job) => chosen.has(job));
 }
 
-export function describeRun(command: string, device: "cpu" | "cuda"): RunDescription {
+function describeRun(command: string, device: "cpu" | "cuda"): RunDescription {
   return {
     date: new Date().toISOString().slice(0, 10),
     commit: currentCommit(),

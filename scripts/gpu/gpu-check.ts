@@ -23,7 +23,7 @@ const switches = {
   "fp32-accumulation": { ORT_MOE_GEMV_FP32_ACCUM: "1" },
 } as const;
 
-export const checkJobs: readonly Job[] = [
+const checkJobs: readonly Job[] = [
   {
     name: "environment",
     question: "does the runtime load, which versions, how fast are copies",

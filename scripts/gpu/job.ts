@@ -34,7 +34,7 @@ export type Job = {
 };
 
 /** `failed` and `wrong` say so in `reasons`; what the others had found is there as well. */
-export type JobStatus = "ok" | "wrong" | "failed" | "crashed" | "out of time" | "no time left";
+type JobStatus = "ok" | "wrong" | "failed" | "crashed" | "out of time" | "no time left";
 
 export type JobReport = {
   readonly name: string;
@@ -182,7 +182,7 @@ export async function performJob(jobs: readonly Job[], order: JobOrder): Promise
 }
 
 /** An error's message on one line. */
-export function oneLine(error: unknown): string {
+function oneLine(error: unknown): string {
   const text = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim();
   return text.length > 300 ? `${text.slice(0, 200)} … ${text.slice(-90)}` : text;
 }

@@ -17,7 +17,7 @@ const dockerignore = readFileSync(join(context, ".dockerignore"), "utf8");
 /** What is this machine's own in a rehearsal: programs outside the project's folder, users. */
 const isOfTheSystem = (text: string) => /\/usr\/local\/|apt-get|useradd/.test(text);
 
-export class Rehearsal {
+class Rehearsal {
   readonly root: string;
   readonly #say: (line: string) => void;
   readonly #folders = new Map<string, { path: string; env: Record<string, string> }>();

@@ -8,7 +8,7 @@ import { activationDataType, type ActivationFormat, type Manifest } from "../../
 import { slicePrompt, type EncodedPrompt, type PromptPart } from "../../src/core/prompt.ts";
 import { fromBfloat16, fromFloat16 } from "../../src/core/half.ts";
 import { Decoder } from "../../src/model/decoder.ts";
-import { KvCache, type KvScales } from "../../src/model/kv-cache.ts";
+import { KvCache } from "../../src/model/kv-cache.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { TensorBuffer, type DeviceBuffer } from "../../src/model/tensor-buffer.ts";
 import { VisionEncoder } from "../../src/model/vision-encoder.ts";
@@ -29,8 +29,7 @@ export class Inspection {
   readonly #decoder: Decoder;
   readonly #vision: VisionEncoder;
 
-  /** With `kvScales` the KV cache is one of int8. */
-  constructor(folder: string, manifest: Manifest, device: DeviceKind = "cpu", kvScales?: KvScales) {
+  constructor(folder: string, manifest: Manifest, device: DeviceKind = "cpu") {
     this.#runtime = Runtime.open(device);
     this.#manifest = manifest;
     const { config, settings } = manifest;
@@ -38,8 +37,8 @@ export class Inspection {
     const customOpsLibrary = findKernelLibrary();
     const options = { threadCount: 0, ...(customOpsLibrary && { customOpsLibrary }) };
     const open = (file: string) => this.#runtime.openSession(join(folder, file), options);
-    const session = open(kvScales ? graphFiles.decoderInt8Cache : graphFiles.decoder);
-    const cache = new KvCache(this.#runtime, session, config.text, kvScales ?? dtype, { slotCount: 1, capacity });
+    const session = open(graphFiles.decoder);
+    const cache = new KvCache(this.#runtime, session, config.text, dtype, { slotCount: 1, capacity });
     this.#vision = new VisionEncoder(this.#runtime, open(graphFiles.vision), config, dtype, 1 << 28);
     this.#decoder = new Decoder(this.#runtime, { cache, vision: this.#vision }, config.text, dtype, { maxTokens: capacity, maxBatch: 1 });
   }

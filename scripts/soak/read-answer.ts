@@ -5,7 +5,7 @@ import { readEvents as readResponseEvents } from "../../test/api/response-schema
 
 export type AnswerForm = { readonly api: "chat" | "completions" | "responses" | "messages"; readonly stream: boolean };
 
-export type Choice = {
+type Choice = {
   readonly text: string;
   readonly reasoning: string;
   readonly calls: readonly { readonly name: string; readonly arguments: string }[];

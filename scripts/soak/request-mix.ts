@@ -25,7 +25,7 @@ export type SoakRequest = {
 
 type Draft = { readonly kind: string; readonly api: AnswerForm["api"]; readonly body: object; readonly check: SoakRequest["check"] };
 
-export const paths = {
+const paths = {
   chat: "/v1/chat/completions",
   completions: "/v1/completions",
   responses: "/v1/responses",

@@ -2,7 +2,7 @@
 
 import { RequestError } from "../core/errors.ts";
 
-export type ErrorEnvelope = {
+type ErrorEnvelope = {
   readonly error: {
     readonly message: string;
     readonly type: string;

@@ -25,9 +25,9 @@ import { programVersion } from "../version.ts";
 import { describeComparison, describeSummary } from "./bench-report.ts";
 import { RequestProgress } from "./request-progress.ts";
 
-export type BenchServer = { readonly url: string; readonly model: string | undefined; readonly apiKey: string | undefined };
+type BenchServer = { readonly url: string; readonly model: string | undefined; readonly apiKey: string | undefined };
 
-export type BenchLoad = {
+type BenchLoad = {
   readonly requests: number;
   /** Undefined: each as soon as an earlier one is done. */
   readonly ratePerSecond: number | undefined;

@@ -13,8 +13,8 @@ import { find, printFinding, type Finding } from "./finding.ts";
 import { reportModel } from "./model-report.ts";
 
 /** Prints a report; returns false when something would keep the server from starting. */
-export async function doctor(modelFolder: string, say: (line: string) => void, probe: () => CudaProbe = probeCuda): Promise<boolean> {
-  const cuda = probe();
+export async function doctor(modelFolder: string, say: (line: string) => void): Promise<boolean> {
+  const cuda = probeCuda();
   const machine = machineFindings(cuda);
   for (const finding of machine) printFinding(finding).forEach(say);
   const { findings, sections } = await reportModel(resolve(modelFolder), cuda, say);

@@ -49,16 +49,16 @@ export async function prepareKvScales(
 }
 
 /** Undefined when there are none that can be read, or those of another model or program. */
-export function readKvScales(manifest: Manifest, env: NodeJS.ProcessEnv = process.env): KvScales | undefined {
-  const { success, data } = scalesFile.safeParse(readJsonFile(scalesPath(manifest, env)));
+export function readKvScales(manifest: Manifest): KvScales | undefined {
+  const { success, data } = scalesFile.safeParse(readJsonFile(scalesPath(manifest)));
   const { layerCount, kvHeadCount, headDim } = manifest.config.text;
   const isOurs = success && data.decoder === decoderHash(manifest) && data.createdBy === programVersion();
   return isOurs && data.scales.length === layerCount * 2 * kvHeadCount * headDim ? Float32Array.from(data.scales) : undefined;
 }
 
 /** Returns why they could not be written, if so. */
-export function storeKvScales(manifest: Manifest, scales: KvScales, env: NodeJS.ProcessEnv = process.env): string | undefined {
-  const path = scalesPath(manifest, env);
+export function storeKvScales(manifest: Manifest, scales: KvScales): string | undefined {
+  const path = scalesPath(manifest);
   const temporary = `${path}.${randomUUID()}`;
   try {
     makeFolders(dirname(path));
@@ -75,8 +75,8 @@ export function storeKvScales(manifest: Manifest, scales: KvScales, env: NodeJS.
 }
 
 /** Not beside the model, whose folder may be read-only and holds what its manifest lists, nothing else. */
-function scalesPath(manifest: Manifest, env: NodeJS.ProcessEnv): string {
-  return join(cacheRoot(env), "kv-scales", `${decoderHash(manifest).slice(0, 16)}.json`);
+function scalesPath(manifest: Manifest): string {
+  return join(cacheRoot(process.env), "kv-scales", `${decoderHash(manifest).slice(0, 16)}.json`);
 }
 
 function decoderHash({ files }: Manifest): string {

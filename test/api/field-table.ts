@@ -21,9 +21,9 @@ export type Field =
   | { readonly does: "refused"; readonly values: string; readonly note?: string; readonly sent: object; readonly accepted?: object };
 
 /** File and title of a test that shows the effect with the nano model, or in the code that computes it. */
-export type Proof = readonly [file: string, title: string];
+type Proof = readonly [file: string, title: string];
 
-export const chat = "test/e2e/chat.test.ts";
+const chat = "test/e2e/chat.test.ts";
 export const fields = "test/e2e/fields.test.ts";
 export const tools = "test/e2e/tools.test.ts";
 export const structured = "test/e2e/structured-output.test.ts";

@@ -23,7 +23,7 @@ export const thinkingEvents: readonly ChatEvent[] = [
   { type: "finished", reason: "stop", usage: { ...usage, completionTokens: 9, reasoningTokens: 6 } },
 ];
 
-export type TextCall = { readonly prompts: readonly TextPrompt[]; readonly options: GenerationOptions };
+type TextCall = { readonly prompts: readonly TextPrompt[]; readonly options: GenerationOptions };
 
 export type Call = {
   readonly chat: Chat;
@@ -33,7 +33,7 @@ export type Call = {
   readonly onEvent: (event: GenerationEvent, choice: number) => void;
 };
 
-export type LogLine = { readonly level: "info" | "error"; readonly fields: Record<string, unknown>; readonly message: string };
+type LogLine = { readonly level: "info" | "error"; readonly fields: Record<string, unknown>; readonly message: string };
 
 /** What the service gives for one request: its events, or a generator of its own. An Error in the list is thrown. */
 export type Script = readonly (ChatEvent | Error)[] | ((call: Call) => AsyncIterable<ChatEvent>);

@@ -97,7 +97,7 @@ function readCases(name: string) {
 }
 
 /** For services none of whose answers must have a form. */
-export function noGrammar(): never {
+function noGrammar(): never {
   throw new Error("no answer was to have a form");
 }
 

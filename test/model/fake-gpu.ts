@@ -32,7 +32,7 @@ export function makeModel(runtime: Runtime, folder: string, { config }: Manifest
   return new ErnieModel(runtime, folder, config, dtype, { ...modelOptions, ...options });
 }
 
-export type Request = { readonly prompt: EncodedPrompt; readonly sampling?: Partial<SamplingParams>; readonly maxTokens: number };
+type Request = { readonly prompt: EncodedPrompt; readonly sampling?: Partial<SamplingParams>; readonly maxTokens: number };
 
 /** Something that happens before a step. */
 export type Action = { readonly beforeStep: number; readonly submit: Request } | { readonly beforeStep: number; readonly abort: number };

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 
-export type TestTensorData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+type TestTensorData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
 export type TestTensor = {
   readonly dtype: string;

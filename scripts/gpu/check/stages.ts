@@ -85,10 +85,10 @@ export async function checkStages(context: JobContext, subject: Subject, operato
   }
 }
 
-export type StageErrors = { readonly errors: Readonly<Record<string, number>>; readonly top1: number };
+type StageErrors = { readonly errors: Readonly<Record<string, number>>; readonly top1: number };
 
 /** Relative error of each stage over all prompts and layers, and the share of positions whose most probable token agrees. */
-export function compareStages(reference: readonly Stages[], other: readonly Stages[], vocabSize: number): StageErrors {
+function compareStages(reference: readonly Stages[], other: readonly Stages[], vocabSize: number): StageErrors {
   const sums = new Map<string, { difference: number; norm: number }>();
   for (const [i, stages] of reference.entries()) {
     for (const [name, values] of stages) {

@@ -10,7 +10,7 @@ import { programVersion } from "../../version.ts";
 export type ListedRoute = { readonly method: string; readonly path: string; readonly needsKey: boolean };
 
 type Content = Readonly<Record<string, { readonly schema?: JsonSchema; readonly example?: unknown }>>;
-export type Parameter = {
+type Parameter = {
   readonly name: string;
   readonly in: "path" | "query";
   readonly required: boolean;

@@ -91,7 +91,7 @@ export type ItemReference = z.infer<typeof itemReference>;
 
 /** An item that says what it is. */
 export type Item = Exclude<AnyItem, ItemReference>;
-export type MessageItem = z.infer<typeof message>;
+type MessageItem = z.infer<typeof message>;
 export type ContentPart = Exclude<MessageItem["content"], string>[number];
 
 export function toItems(input: z.infer<typeof inputField>): AnyItem[] {

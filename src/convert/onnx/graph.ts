@@ -21,7 +21,7 @@ export type Node = {
 };
 
 /** A run of rows (the first dimension) of a tensor. */
-export type RowRange = { readonly start: number; readonly count: number };
+type RowRange = { readonly start: number; readonly count: number };
 
 /** A tensor of the checkpoint under the hub's name, or some rows of it. `shape` is that of the whole tensor. */
 export type TensorRef = { readonly name: string; readonly shape: readonly number[]; readonly rows?: RowRange };
@@ -170,11 +170,6 @@ export class Graph {
     }
     this.#state.productions.push({ weights: named, pieces });
     return named;
-  }
-
-  /** One line per node, for reviews and snapshots. */
-  summary(): string {
-    return this.#state.nodes.map((node) => `${node.outputs.join(", ")} = ${node.op}(${node.inputs.join(", ")})`).join("\n");
   }
 
   #uniqueName(op: string): string {

@@ -28,7 +28,7 @@ export type CudaGpu = {
 export type CudaProbe = { readonly gpu: CudaGpu; readonly reason?: never } | { readonly gpu?: never; readonly reason: string };
 
 /** Looks up functions in a library that has been loaded. Throws when one is missing. */
-export type BindFunctions = <Functions>(signatures: Signatures<Functions>) => Functions;
+type BindFunctions = <Functions>(signatures: Signatures<Functions>) => Functions;
 
 /** What a probe looks at. Tests describe machines of their own. */
 export type CudaHost = {
