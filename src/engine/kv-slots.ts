@@ -12,6 +12,9 @@ import type { Sequence } from "./sequence.ts";
  */
 export const minSharedLength = 32;
 
+/** The most tokens that a template begins an answer with at the end of a prompt, such as `Assistant: <think>`; in a history it may write others. */
+const longestAnswerOpening = 16;
+
 /** The model could not move slots, or give one memory. They are undefined now, and so are the sequences that own them. */
 export class SlotMoveError extends EngineError {
   readonly slots: readonly SlotId[];
@@ -23,11 +26,14 @@ export class SlotMoveError extends EngineError {
   }
 }
 
+/** `promptLength`: of the sequence that left it. */
+type IdleContent = SlotContent & { readonly promptLength: number };
+
 type Slot = {
   readonly id: SlotId;
   owner: Sequence | undefined;
   /** What an idle slot still holds; undefined while it is owned, or when it is empty. */
-  idleContent: SlotContent | undefined;
+  idleContent: IdleContent | undefined;
   /** When it became idle, in releases since the start; 0 when it is empty, so that empty slots are the oldest. */
   idleSince: number;
   /** Its memory. It keeps what it does not need any more until another slot does. */
@@ -114,7 +120,8 @@ export class KvSlots {
     const slot = this.#slotOf(sequence);
     sequence.slot = undefined;
     slot.owner = undefined;
-    slot.idleContent = sequence.computedLength > 0 ? sequence.computedContent() : undefined;
+    const { promptLength } = sequence;
+    slot.idleContent = sequence.computedLength > 0 ? { ...sequence.computedContent(), promptLength } : undefined;
     slot.idleSince = slot.idleContent ? ++this.#releaseCount : 0;
   }
 
@@ -175,7 +182,7 @@ export class KvSlots {
     return free.reduce((oldest, slot) => (oldest.idleSince <= slot.idleSince ? oldest : slot));
   }
 
-  /** The slot that holds the most of it; among equals one that can be taken, with the least to lose. */
+  /** The slot that holds the most of it. */
   #longestMatch(wanted: SlotContent): Match {
     const matches = this.#slots.map((slot) => ({ slot, shared: sharedLength(slot, wanted) }));
     return matches.reduce((best, match) => (isBetter(match, best) ? match : best));
@@ -277,20 +284,21 @@ export type SlotMemory = Pick<
 >;
 
 /**
- * Whether to overwrite what the best match holds beyond the shared part. The victim is the slot that age would have us lose;
- * the two are compared by the number of tokens lost.
+ * Whether to overwrite what the best match holds beyond the shared part: where that is nothing, or the answer to a prompt that is continued, which
+ * a template writes otherwise in a history. What only begins alike is another conversation, and is not lost as long as there are older ones.
  */
 function canTakeInPlace({ slot, shared }: Match, victim: Slot): boolean {
   if (slot === victim) return true;
-  if (slot.owner) return false;
-  const lost = validLength(slot) - shared;
-  return lost === 0 || (shared >= minSharedLength && lost <= validLength(victim));
+  if (!slot.idleContent) return false;
+  const { tokenIds, promptLength } = slot.idleContent;
+  return shared === tokenIds.length || (shared >= minSharedLength && shared + longestAnswerOpening >= promptLength);
 }
 
+/** Among equals one that can be taken, the oldest, which has the least to lose. */
 function isBetter(a: Match, b: Match): boolean {
   if (a.shared !== b.shared) return a.shared > b.shared;
   if (!a.slot.owner !== !b.slot.owner) return !a.slot.owner;
-  return validLength(a.slot) < validLength(b.slot);
+  return a.slot.idleSince < b.slot.idleSince;
 }
 
 function sharedLength(slot: Slot, wanted: SlotContent): number {

@@ -107,20 +107,65 @@ describe("acquiring a slot", () => {
     expect(log).toEqual([]);
   });
 
-  test("copies a shared opening rather than overwrite another conversation, while a slot is empty", () => {
-    const { slots, log } = makeSlots(2);
-    slots.release(run(slots, [...count(1, 40), 100, 101]));
-    run(slots, [...count(1, 40), 200]);
-    expect(log).toEqual(["copy 0 → 1:40"]);
+  describe("of conversations that have an opening in common", () => {
+    const opening = count(1, 40);
+
+    test.each([
+      ["an empty slot", []],
+      ["the oldest one", count(500, 50)],
+      ["the oldest one, be it longer than all that another would lose", count(500, 150)],
+    ])("leaves each its slot: a new one gets a copy of the opening in %s", (_, oldest) => {
+      const { slots, log } = makeSlots(2);
+      slots.release(run(slots, oldest.length > 0 ? oldest : [1]));
+      if (oldest.length === 0) slots.forget(0 as SlotId);
+      const first = run(slots, [...opening, ...count(100, 30)]);
+      const place = first.slot;
+      slots.release(first);
+      const second = run(slots, [...opening, ...count(200, 30)]);
+      expect(second.slot).not.toBe(place);
+      expect(log).toEqual([`copy ${place} → ${second.slot}:40`]);
+    });
+
+    test("takes the oldest, which has the opening itself", () => {
+      const { slots, log } = makeSlots(3);
+      const [long, short, newest] = [run(slots, [...opening, ...count(100, 60)]), run(slots, [...opening, 99, 98]), run(slots, [7])];
+      for (const sequence of [long, short, newest]) slots.release(sequence);
+      log.length = 0;
+      const another = makeSequence([...opening, ...count(100, 20).toReversed()]);
+      slots.acquire(another);
+      expect([another.slot, another.computedLength]).toEqual([0, 40]);
+      expect(log).toEqual([]);
+    });
+
+    test("finds all of its last turn in the next one, however many ended before", () => {
+      const { slots } = makeSlots(1, 4);
+      const ask = (content: readonly number[]): number => {
+        const sequence = makeSequence(content);
+        slots.acquire(sequence);
+        const { computedLength } = sequence;
+        sequence.computedLength = sequence.promptLength;
+        slots.gatherInFront([sequence]);
+        slots.release(sequence);
+        return computedLength;
+      };
+      for (let ended = 0; ended < 8; ended++) ask([...opening, ...count(1000 + 100 * ended, 60)]);
+      const conversations = [2000, 3000, 4000].map((from) => [...opening, ...count(from, 50)]);
+      for (let turn = 1; turn <= 3; turn++) {
+        const cached = conversations.map((tokens) => ask(tokens.slice(0, 40 + 15 * turn)));
+        expect(cached).toEqual(turn === 1 ? [40, 40, 40] : [25 + 15 * turn, 25 + 15 * turn, 25 + 15 * turn]);
+      }
+    });
   });
 
-  test("overwrites the end of a conversation rather than lose more of an older one", () => {
+  test("goes on in the slot of a conversation where the history writes the answer otherwise, though another slot is empty", () => {
     const { slots, log } = makeSlots(2);
-    slots.release(run(slots, count(500, 50)));
-    slots.release(run(slots, [...count(1, 40), 100, 101]));
-    const third = makeSequence([...count(1, 40), 200]);
-    slots.acquire(third);
-    expect([third.slot, third.computedLength]).toEqual([1, 40]);
+    const first = run(slots, [...count(1, 40), 100, 101]); // 101: such as <think>
+    for (const token of count(500, 50)) first.append(token);
+    first.computedLength = first.length - 1;
+    slots.release(first);
+    const next = makeSequence([...count(1, 40), 100, 102, ...count(500, 50), 7]);
+    slots.acquire(next);
+    expect([next.slot, next.computedLength]).toEqual([0, 41]);
     expect(log).toEqual([]);
   });
 
