@@ -1,13 +1,12 @@
 // Proves each line of the table of fields, and that docs/api-fields.md says the same.
 
-import { readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { openAiFields } from "./field-table.ts";
 import { chatPath, type Envelope, makeApp, post, userSays } from "./make-app.ts";
 import { messageFields, otherFields } from "./more-fields.ts";
-import { type Outcome, proofsOf, proveField, type Table, toSection } from "./prove-fields.ts";
+import { type Outcome, testTables, type TitledTable, toSection } from "./prove-fields.ts";
 
-const tables: readonly (readonly [title: string, fields: Table])[] = [
+const tables: readonly TitledTable[] = [
   ["Fields of OpenAI's request", openAiFields],
   ["Fields of other servers", otherFields],
   ["Inside of messages", messageFields],
@@ -28,19 +27,7 @@ async function send(sent: object): Promise<Outcome> {
   };
 }
 
-describe.each(tables)("%s", (_, fields) => {
-  test.each(Object.entries(fields).map(([name, field]) => ({ name, field, does: field.does })))(
-    "$name is $does",
-    async ({ name, field }) => {
-      await proveField(field, name in messageFields ? "messages" : name, send);
-    },
-  );
-});
-
-test("the tests that are named exist", () => {
-  const proofs = tables.flatMap(([, fields]) => proofsOf(fields));
-  for (const [file, title] of proofs) expect(readFileSync(file, "utf8"), `${file} has a test named ${title}`).toContain(`"${title}"`);
-});
+testTables(tables, send, (name) => (name in messageFields ? "messages" : name));
 
 test("docs/api-fields.md says the same; npx vitest run test/api/field-table.test.ts -u writes it", async () => {
   await expect(toMarkdown()).toMatchFileSnapshot("../../docs/api-fields.md");
@@ -58,5 +45,5 @@ function toMarkdown(): string {
     "- **ignored**: accepted with any value; nothing changes. So is every field that is not in these tables.",
     "- **refused**: a 400 that names the field, since to ignore it would be to answer something else. The values listed are accepted.",
   ];
-  return `${[...lines, ...tables.flatMap(([title, fields]) => toSection(title, fields))].join("\n")}\n`;
+  return `${[...lines, ...tables.flatMap(toSection)].join("\n")}\n`;
 }

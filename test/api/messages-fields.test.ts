@@ -1,12 +1,11 @@
 // Proves each line of the table of fields of the Messages API, and that docs/messages.md says the same.
 
-import { readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { makeApp, post } from "./make-app.ts";
 import { blockFields, ownFields, requestFields } from "./messages-fields.ts";
-import { type Outcome, proofsOf, proveField, type Table, toSection } from "./prove-fields.ts";
+import { type Outcome, testTables, type TitledTable, toSection } from "./prove-fields.ts";
 
-const tables: readonly (readonly [title: string, fields: Table])[] = [
+const tables: readonly TitledTable[] = [
   ["Fields", requestFields],
   ["Fields of this server", ownFields],
   ["Inside of messages", blockFields],
@@ -31,22 +30,10 @@ async function send(sent: object): Promise<Outcome> {
   };
 }
 
-describe.each(tables)("%s", (_, fields) => {
-  test.each(Object.entries(fields).map(([name, field]) => ({ name, field, does: field.does })))(
-    "$name is $does",
-    async ({ name, field }) => {
-      await proveField(field, name in blockFields ? "messages" : name, send);
-    },
-  );
-});
-
-test("the tests that are named exist", () => {
-  const proofs = tables.flatMap(([, fields]) => proofsOf(fields));
-  for (const [file, title] of proofs) expect(readFileSync(file, "utf8"), `${file} has a test named ${title}`).toContain(`"${title}"`);
-});
+testTables(tables, send, (name) => (name in blockFields ? "messages" : name));
 
 test("docs/messages.md says the same; npx vitest run test/api/messages-fields.test.ts -u writes it", async () => {
-  const page = [...introduction, ...tables.flatMap(([title, fields]) => toSection(title, fields))];
+  const page = [...introduction, ...tables.flatMap(toSection)];
   await expect(`${page.join("\n")}\n`).toMatchFileSnapshot("../../docs/messages.md");
 });
 

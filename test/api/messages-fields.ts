@@ -2,7 +2,7 @@
 // by. docs/messages.md is written from it.
 
 import type { MessageCreateParamsBase } from "@anthropic-ai/sdk/resources/beta/messages/messages";
-import { draw, type Field, fields, range } from "./field-table.ts";
+import { draw, type Field, fields, openAiFields } from "./field-table.ts";
 import { pngBase64 } from "./make-app.ts";
 
 const e2e = "test/e2e/messages.test.ts";
@@ -78,21 +78,8 @@ export const requestFields = {
     effect: { answer: /^event: message_start\n/ },
     proof: [client, "is put together by the client's accumulator as it is without streaming"],
   },
-  temperature: {
-    does: "effective",
-    values: range(0, 2),
-    note: "by default the checkpoint's, else 1",
-    sent: { temperature: 0.5 },
-    effect: { options: { sampling: { temperature: 0.5 } } },
-    proof: [draw, "follows the probabilities"],
-  },
-  top_p: {
-    does: "effective",
-    values: range(0, 1),
-    sent: { top_p: 0.5 },
-    effect: { options: { sampling: { topP: 0.5 } } },
-    proof: [draw, "gives what the definition gives, whatever the number of candidates"],
-  },
+  temperature: openAiFields.temperature,
+  top_p: openAiFields.top_p,
   top_k: {
     does: "effective",
     values: "0 (off), or more",
@@ -164,13 +151,7 @@ export const requestFields = {
 } as const satisfies Record<Exclude<keyof MessageCreateParamsBase, Headers> | "temperature" | "top_p" | "top_k", Field>;
 
 export const ownFields = {
-  seed: {
-    does: "effective",
-    values: "any integer",
-    note: "random by default; the same seed and request give the same answer",
-    sent: { seed: 7 },
-    effect: { options: { sampling: { seed: 7 } } },
-  },
+  seed: openAiFields.seed,
   enable_thinking: {
     does: "effective",
     values: "true, false",

@@ -1,9 +1,10 @@
 // What the tests of the tables of fields share: the proof of each line, and the lines as Markdown.
 
-import { expect } from "vitest";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
 import type { Effect, Field } from "./field-table.ts";
 
-export type Table = Readonly<Record<string, Field>>;
+export type TitledTable = readonly [title: string, fields: Readonly<Record<string, Field>>];
 
 /** What came back, and what the service was asked. */
 export type Outcome = {
@@ -16,8 +17,28 @@ export type Outcome = {
   readonly blamed: string;
 };
 
-/** `send` adds fields to a request that is fine; `blamed` is what a refusal of the field names. */
-export async function proveField(field: Field, blamed: string, send: (fields: object) => Promise<Outcome>): Promise<void> {
+/** `send` adds fields to a request that is fine; `blamedOf` is what a refusal of a field names. */
+export function testTables(
+  tables: readonly TitledTable[],
+  send: (fields: object) => Promise<Outcome>,
+  blamedOf: (name: string) => string,
+): void {
+  describe.each(tables)("%s", (_, fields) => {
+    test.each(Object.entries(fields).map(([name, field]) => ({ name, field, does: field.does })))(
+      "$name is $does",
+      async ({ name, field }) => {
+        await proveField(field, blamedOf(name), send);
+      },
+    );
+  });
+
+  test("the tests that are named exist", () => {
+    const proofs = tables.flatMap(([, fields]) => Object.values(fields).flatMap(proofOf));
+    for (const [file, title] of proofs) expect(readFileSync(file, "utf8"), `${file} has a test named ${title}`).toContain(`"${title}"`);
+  });
+}
+
+async function proveField(field: Field, blamed: string, send: (fields: object) => Promise<Outcome>): Promise<void> {
   const plain = await send({});
   const result = await send(field.sent);
   if (field.does === "refused") {
@@ -49,18 +70,18 @@ function matches(value: unknown, expected: object): boolean {
   }
 }
 
-export function proofsOf(fields: Table): (readonly [file: string, title: string])[] {
-  return Object.values(fields).flatMap((field) => (field.does === "effective" && field.proof ? [field.proof] : []));
+function proofOf(field: Field): (readonly [file: string, title: string])[] {
+  return field.does === "effective" && field.proof ? [field.proof] : [];
 }
 
 /** A heading and a table. */
-export function toSection(heading: string, fields: Table): string[] {
+export function toSection([heading, fields]: TitledTable): string[] {
   const head = ["", `## ${heading}`, "", "| field | | values | note | shown by |", "|---|---|---|---|---|"];
   return [...head, ...Object.entries(fields).map(([name, field]) => toRow(name, field))];
 }
 
 function toRow(name: string, field: Field): string {
-  const proof = field.does === "effective" && field.proof ? `[${title(field.proof[1])}](../${field.proof[0]})` : "";
+  const [proof = ""] = proofOf(field).map(([file, pattern]) => `[${title(pattern)}](../${file})`);
   const cells = [`\`${name}\``, field.does, field.values, field.note ?? "", proof];
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 }

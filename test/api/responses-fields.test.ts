@@ -1,14 +1,13 @@
 // Proves each line of the table of fields of the Responses API, and that docs/responses.md says the same.
 
-import { readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { defaultResponseStore } from "../../src/api/app-options.ts";
 import { type Envelope, helloEvents } from "./make-app.ts";
-import { type Outcome, proofsOf, proveField, type Table, toSection } from "./prove-fields.ts";
+import { type Outcome, testTables, type TitledTable, toSection } from "./prove-fields.ts";
 import { makeResponsesApp } from "./responses-app.ts";
 import { anEarlierId, itemFields, movedFields, ownFields, requestFields } from "./responses-fields.ts";
 
-const tables: readonly (readonly [title: string, fields: Table])[] = [
+const tables: readonly TitledTable[] = [
   ["Fields", requestFields],
   ["Fields of this server", ownFields],
   ["Fields that chat completions call so", movedFields],
@@ -33,22 +32,10 @@ async function send(sent: object): Promise<Outcome> {
   };
 }
 
-describe.each(tables)("%s", (_, fields) => {
-  test.each(Object.entries(fields).map(([name, field]) => ({ name, field, does: field.does })))(
-    "$name is $does",
-    async ({ name, field }) => {
-      await proveField(field, name in itemFields ? "input" : name, send);
-    },
-  );
-});
-
-test("the tests that are named exist", () => {
-  const proofs = tables.flatMap(([, fields]) => proofsOf(fields));
-  for (const [file, title] of proofs) expect(readFileSync(file, "utf8"), `${file} has a test named ${title}`).toContain(`"${title}"`);
-});
+testTables(tables, send, (name) => (name in itemFields ? "input" : name));
 
 test("docs/responses.md says the same; npx vitest run test/api/responses-fields.test.ts -u writes it", async () => {
-  const page = [...introduction, ...tables.flatMap(([title, fields]) => toSection(title, fields))];
+  const page = [...introduction, ...tables.flatMap(toSection)];
   await expect(`${page.join("\n")}\n`).toMatchFileSnapshot("../../docs/responses.md");
 });
 

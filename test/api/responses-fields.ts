@@ -2,7 +2,7 @@
 // it by. docs/responses.md is written from it.
 
 import type { ResponseCreateParamsBase } from "openai/resources/responses/responses";
-import { draw, type Field, openAiFields, range } from "./field-table.ts";
+import { type Field, openAiFields, range } from "./field-table.ts";
 import { pngBase64 } from "./make-app.ts";
 import { otherFields } from "./more-fields.ts";
 import { weatherTool } from "./responses-app.ts";
@@ -48,13 +48,7 @@ export const requestFields = {
     effect: { chat: { messages: [{ role: "user", content: [{ type: "text", text: "Ho" }] }] } },
     proof: [e2e, "tells what is in a picture"],
   },
-  model: {
-    does: "refused",
-    values: "a served name, or nothing",
-    note: "another name is a 404",
-    sent: { model: "gpt-9" },
-    accepted: { model: "ernie" },
-  },
+  model: openAiFields.model,
   instructions: {
     does: "effective",
     values: "a string",
@@ -94,21 +88,8 @@ export const requestFields = {
     effect: { options: { maxTokens: 9 } },
     proof: [client, "an answer that the limit cut is incomplete, and so is its last item"],
   },
-  temperature: {
-    does: "effective",
-    values: range(0, 2),
-    note: "by default the checkpoint's, else 1",
-    sent: { temperature: 0.5 },
-    effect: { options: { sampling: { temperature: 0.5 } } },
-    proof: [draw, "follows the probabilities"],
-  },
-  top_p: {
-    does: "effective",
-    values: range(0, 1),
-    sent: { top_p: 0.5 },
-    effect: { options: { sampling: { topP: 0.5 } } },
-    proof: [draw, "gives what the definition gives, whatever the number of candidates"],
-  },
+  temperature: openAiFields.temperature,
+  top_p: openAiFields.top_p,
   tools: {
     does: "effective",
     values: "up to 128: function, custom, and namespace with up to 128 of these",
