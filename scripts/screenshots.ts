@@ -31,11 +31,6 @@ await take("playground-dark", { colorScheme: "dark", viewport: { width: 1280, he
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByRole("tab", { name: "Tools" }).click();
 });
-await take(
-  "playground-phone",
-  { colorScheme: "light", viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
-  (page) => ask(page, "Describe what you see."),
-);
 for (const colorScheme of ["light", "dark"] as const) {
   const exposing = await startServer(["--expose-routing"]); // one each: what is cached is not routed
   await take(
