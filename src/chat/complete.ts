@@ -162,7 +162,10 @@ class LoadedChatService implements ChatService {
 
   #answer(question: Question, options: GenerationOptions, signal: AbortSignal, onEvent?: OnEvent): AsyncGenerator<ChatEvent, void> {
     const { choiceCount = 1 } = options;
-    const start = (choice: number, either: AbortSignal) => this.#answerOnce(question, choice, options, either, onEvent);
+    const start = (choice: number, either: AbortSignal, onFirstToken?: () => void) => {
+      const onOwnEvent = onEvent && ((event: GenerationEvent) => onEvent(event, choice));
+      return this.#answerOnce(question, choice, options, either, { onFirstToken, onEvent: onOwnEvent });
+    };
     return choiceCount === 1 ? start(0, signal) : severalAnswers(choiceCount, start, signal);
   }
 
@@ -171,7 +174,7 @@ class LoadedChatService implements ChatService {
     choice: number,
     options: GenerationOptions,
     signal: AbortSignal,
-    onEvent: OnEvent | undefined,
+    listeners: Pick<AnswerPlan, "onFirstToken" | "onEvent">,
   ): AsyncGenerator<ChatEvent, void> {
     const { sampling, stopStrings, stopTokenIds = [], ignoresEndTokens = false, spellsSpecials = false, choiceCount = 1 } = options;
     const isFirst = choice === 0;
@@ -195,6 +198,7 @@ class LoadedChatService implements ChatService {
       answerCount: isFirst && place.index === 0 ? choiceCount * place.count : undefined,
       thinkingEnd: this.#thinkingEnd,
       endTokenIds,
+      clientEndIds: stopTokenIds.filter((id) => !this.#endTokenIds.includes(id)),
       contextLength: this.#deps.contextLength,
       spellLogprobs: spellLogprobs.bind(undefined, this.#tokenizer),
       options: {
@@ -202,7 +206,7 @@ class LoadedChatService implements ChatService {
         sampling: { ...sampling, seed: seedOf(choice, sampling.seed) },
         promptLogprobCount: isFirst ? options.promptLogprobCount : undefined,
       },
-      onEvent: onEvent && ((event) => onEvent(event, choice)),
+      ...listeners,
     };
     try {
       yield* generateAnswer(this.#deps.engine, plan, output, signal);

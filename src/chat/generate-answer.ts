@@ -35,8 +35,12 @@ export type AnswerPlan = {
   readonly options: GenerationOptions;
   readonly spellLogprobs: (tokenId: number, logprobs: TokenLogprobs) => { chosen: SpelledLogprob; top: SpelledLogprob[] };
   readonly endTokenIds: readonly number[];
+  /** Those of them that only the client asked for: they end thinking for good. */
+  readonly clientEndIds: readonly number[];
   /** Answers that the whole request asks for, if this is the first of them; it has had its turn when the others come. */
   readonly answerCount: number | undefined;
+  /** Called with the first token, when the prompt is computed. */
+  readonly onFirstToken?: (() => void) | undefined;
   /** Told of each event of the engine as it comes. */
   readonly onEvent?: ((event: GenerationEvent) => void) | undefined;
   /** Tokens that prompt and answer may have together. */
@@ -60,13 +64,15 @@ export async function* generateAnswer(
   output: OutputParser,
   signal: AbortSignal,
 ): AsyncGenerator<ChatEvent, void> {
-  const { prompt, constraint, thinkingEnd, endTokenIds, options } = plan;
+  const { prompt, constraint, thinkingEnd, endTokenIds, clientEndIds, options } = plan;
   const isTwoRuns = output.isThinking && thinkingEnd !== undefined && (options.thinkingBudget !== undefined || constraint !== undefined);
   const answer = new Answer(plan, output, (request, enough) => engine.submit(request, signal, plan.onEvent, enough));
   if (!isTwoRuns) return yield* answer.finish(yield* answer.run({ prompt, constraint }));
 
   const end = yield* answer.run({ prompt, tokenLimit: options.thinkingBudget, moreEndIds: [thinkingEnd.id] });
-  const hasEndedThinking = end === "stop" && answer.generatedIds.at(-1) === thinkingEnd.id;
+  const lastId = answer.generatedIds.at(-1)!;
+  if (end === "stop" && clientEndIds.includes(lastId)) return yield* answer.finish(end);
+  const hasEndedThinking = end === "stop" && lastId === thinkingEnd.id;
   const hasUsedBudget = end === "length" && answer.remaining > 0;
   const hasForgottenAnswer = end === "stop" && !hasEndedThinking && constraint !== undefined;
   if (!hasEndedThinking && !hasUsedBudget && !hasForgottenAnswer) return yield* answer.finish(end);
@@ -148,6 +154,7 @@ class Answer {
         for (const logprobs of event.logprobs) yield this.#promptToken(logprobs);
       } else if (event.type === "token") {
         if (enough.signal.aborted) continue;
+        if (this.generatedIds.length === 0) this.#plan.onFirstToken?.();
         if (event.logprobs && (options.tellsEndLogprob || !endTokenIds.includes(event.tokenId))) {
           yield { type: "logprobs", ...this.#plan.spellLogprobs(event.tokenId, event.logprobs) };
         }

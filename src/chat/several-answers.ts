@@ -5,20 +5,19 @@ import type { ChatEvent } from "../core/events.ts";
 
 type Start = (index: number, signal: AbortSignal) => AsyncGenerator<ChatEvent>;
 
+/** `onFirstToken`: to be called when an answer has its first token, shown or not. */
+type StartAnswer = (choice: number, signal: AbortSignal, onFirstToken: () => void) => AsyncGenerator<ChatEvent>;
+
 /**
  * The events of all answers, each with the number of its answer; `started` comes once. The first answer computes the prompt, and
- * the others begin when it is in the engine's cache: together they cost one prefill. When one fails, all end.
+ * the others begin when it has a token, and the prompt is in the engine's cache: together they cost one prefill. When one fails, all end.
  */
-export async function* severalAnswers(count: number, start: Start, signal: AbortSignal): AsyncGenerator<ChatEvent, void> {
-  const race = new Race(start, signal);
+export async function* severalAnswers(count: number, start: StartAnswer, signal: AbortSignal): AsyncGenerator<ChatEvent, void> {
+  const race = new Race((choice, either) => start(choice, either, () => race.startUpTo(count)), signal);
   race.startUpTo(1);
   for await (const [choice, event] of race.events()) {
-    if (event.type === "started") {
-      if (choice === 0) yield event;
-    } else {
-      yield { ...event, choice };
-      if (event.type !== "prompt-token") race.startUpTo(count); // the prompt of the first answer is computed now
-    }
+    if (event.type !== "started") yield { ...event, choice };
+    else if (choice === 0) yield event;
   }
 }
 

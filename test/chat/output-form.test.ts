@@ -119,6 +119,21 @@ describe("the grammar", () => {
     expect([...second.prompt.tokenIds]).toEqual([...first.prompt.tokenIds, ...thought, ...closing]);
   });
 
+  test.each([
+    ["</think> itself", endThink],
+    ["a word of the thought", tokenizer.encodeText("Hm.").at(-1)!],
+  ])("is not asked for once a stop token of the client has come, %s", async (_, stop) => {
+    const engine = new ScriptedEngine([...tokenizer.encodeText("Hm."), endThink].slice(0, stop === endThink ? undefined : -1));
+    const events = await run(engine, new FakeGrammar(), { thinking: true, thinkingBudget: 99, stopTokenIds: [stop, end] });
+    expect(engine.requests).toHaveLength(1);
+    expect(events.at(-1)).toMatchObject({ type: "finished", reason: "stop" });
+  });
+
+  test("is satisfied where the client names the model's own end token, too", async () => {
+    const engine = new ScriptedEngine([...tokenizer.encodeText("Hm."), end], [...tokenizer.encodeText("a"), end]);
+    expect(textOf(await run(engine, new FakeGrammar(), { thinking: true, stopTokenIds: [end] }))).toBe("a");
+  });
+
   test("reads the beginning of an answer, of which the rest comes", async () => {
     const grammar = new FakeGrammar();
     const engine = new ScriptedEngine([...tokenizer.encodeText("a"), end]);

@@ -1,11 +1,14 @@
 import { MessageChannel } from "node:worker_threads";
 import { describe, expect, test, vi } from "vitest";
+import type { TokenSource } from "../../src/chat/generate-answer.ts";
 import { severalAnswers, severalPrompts } from "../../src/chat/several-answers.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
+import type { ToolUse } from "../../src/core/chat.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { greedy } from "../../src/core/sampling.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { EngineClient } from "../../src/engine/engine-client.ts";
+import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import { runEngineLoop } from "../../src/engine/engine-loop.ts";
 import { collectGarbage } from "../collect-garbage.ts";
 import { FakeModel, noConstraint } from "../engine/fake-model.ts";
@@ -29,8 +32,9 @@ describe("severalAnswers", () => {
     const events = await collect(
       severalAnswers(
         3,
-        async function* answer(choice) {
+        async function* answer(choice, _, onFirstToken) {
           yield started;
+          onFirstToken();
           yield { type: "content", text: `${choice}` };
           yield finished;
         },
@@ -48,17 +52,21 @@ describe("severalAnswers", () => {
     }
   });
 
-  test("begins the others when the first has its prompt computed", async () => {
+  test("begins the others when the first has a token, though it shows nothing yet", async () => {
     const begun: number[] = [];
     let compute = () => {};
     const computed = new Promise<void>((resolve) => (compute = resolve));
+    let show = () => {};
+    const shown = new Promise<void>((resolve) => (show = resolve));
     const events = collect(
       severalAnswers(
         2,
-        async function* answer(choice) {
+        async function* answer(choice, _, onFirstToken) {
           begun.push(choice);
           yield started;
           await computed;
+          onFirstToken();
+          await shown;
           yield finished;
         },
         never(),
@@ -68,17 +76,20 @@ describe("severalAnswers", () => {
     expect(begun).toEqual([0]);
 
     compute();
-    await events;
+    await turn();
     expect(begun).toEqual([0, 1]);
+    show();
+    await events;
   });
 
   test("ends all when one fails", async () => {
     const signals: AbortSignal[] = [];
     const events = severalAnswers(
       3,
-      async function* answer(choice, signal) {
+      async function* answer(choice, signal, onFirstToken) {
         signals.push(signal);
         yield started;
+        onFirstToken();
         yield { type: "content", text: "a" };
         if (choice === 1) throw new Error("boom");
         await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
@@ -94,8 +105,9 @@ describe("severalAnswers", () => {
     const signals: AbortSignal[] = [];
     const events = severalAnswers(
       2,
-      async function* endless(_, signal) {
+      async function* endless(_, signal, onFirstToken) {
         signals.push(signal);
+        onFirstToken();
         for (;;) {
           await turn();
           signal.throwIfAborted();
@@ -182,6 +194,28 @@ describe("several answers of the engine", () => {
 
     expect(four.prefillTokens).toBe(one.prefillTokens + 3);
     expect(four.events.filter(({ type }) => type === "finished")).toHaveLength(4);
+  });
+
+  test("are asked for with the first token of the first, though it shows nothing before its end", async () => {
+    const submitted: EngineRequest[] = [];
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    const engine: TokenSource = {
+      async *submit(request) {
+        submitted.push(request);
+        yield { type: "started", cachedTokens: 0, sentMs: 0, queuedMs: 0 };
+        yield { type: "token", tokenId: tokenizer.controlTokenId("<tool_call>")! };
+        await ended;
+        yield { type: "finished", reason: "stop" };
+      },
+    };
+    const toolUse: ToolUse = { tools: [{ name: "look" }], choice: "auto", allowsParallelCalls: true };
+    const options = { sampling: greedy, maxTokens: undefined, stopStrings: [], choiceCount: 3 };
+    const events = collect(makeService(engine).complete({ ...makeChat("word"), toolUse }, options, never()));
+    await vi.waitFor(() => expect(submitted).toHaveLength(3));
+
+    end();
+    expect((await events).filter(({ type }) => type === "finished")).toHaveLength(3);
   });
 
   test("have seeds of their own, counted up within the range", async () => {
