@@ -5,11 +5,11 @@ import { endedEarly, type LogprobsEvent } from "./answer.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import type { StreamWriter } from "./exchange.ts";
 import { toFrame } from "./sse.ts";
-import { type CompletionForm, sumOfPrompts, toEchoed, toLogprobs, toScored } from "./to-completion.ts";
+import { type CompletionForm, sumOfPrompts, TextOffsets, toEchoed, toLogprobs, toScored } from "./to-completion.ts";
 import { toUsage } from "./to-openai.ts";
 
 /** What has been sent of a choice, and what waits for its text. */
-type ChoiceState = { textLength: number; held: LogprobsEvent[]; usage: Usage | undefined };
+type ChoiceState = { readonly offsets: TextOffsets; held: LogprobsEvent[]; usage: Usage | undefined };
 
 /** Of one prompt, until its echo is sent; undefined afterwards. */
 type PromptState = PromptToken[] | undefined;
@@ -24,7 +24,7 @@ export class CompletionStream implements StreamWriter {
     const { echoes, choiceCount } = form;
     this.#form = form;
     this.#includeUsage = includeUsage;
-    this.#choices = echoes.map(() => ({ textLength: 0, held: [], usage: undefined }));
+    this.#choices = echoes.map(() => ({ offsets: new TextOffsets(), held: [], usage: undefined }));
     this.#prompts = Array.from({ length: echoes.length / choiceCount }, () => []);
   }
 
@@ -46,8 +46,7 @@ export class CompletionStream implements StreamWriter {
     if (event.type === "tokens") return [...begin, this.#frame(index, { text: "", token_ids: event.tokenIds })];
     if (event.type === "finished") choice.usage = event.usage;
     const text = event.type === "content" ? event.text : "";
-    const logprobs = toLogprobs(choice.held.splice(0).map(toScored), choice.textLength);
-    choice.textLength += text.length;
+    const logprobs = toLogprobs(choice.held.splice(0).map(toScored), choice.offsets);
     return [...begin, this.#frame(index, { text, logprobs, finish_reason: event.type === "finished" ? event.reason : null })];
   }
 
@@ -71,10 +70,10 @@ export class CompletionStream implements StreamWriter {
     if (!tokens) return [];
     this.#prompts[prompt] = undefined;
     const { echoes, choiceCount, echoedLogprobCount } = this.#form;
-    const logprobs = toLogprobs(toEchoed(tokens, echoedLogprobCount), 0);
+    const scored = toEchoed(tokens, echoedLogprobCount);
     return Array.from({ length: choiceCount }, (_, k) => prompt * choiceCount + k).flatMap((index) => {
       const text = echoes[index]!;
-      this.#choices[index]!.textLength = text.length;
+      const logprobs = toLogprobs(scored, this.#choices[index]!.offsets);
       return text === "" ? [] : [this.#frame(index, { text, logprobs })];
     });
   }

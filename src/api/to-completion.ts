@@ -30,7 +30,7 @@ export function toCompletion(form: CompletionForm, answers: readonly Answer[]) {
       return {
         index,
         text: echoes[index]! + answer.content,
-        logprobs: toLogprobs([...toEchoed(promptTokens, echoedLogprobCount), ...(answer.logprobs ?? []).map(toScored)], 0),
+        logprobs: toLogprobs([...toEchoed(promptTokens, echoedLogprobCount), ...(answer.logprobs ?? []).map(toScored)], new TextOffsets()),
         finish_reason: answer.finishReason,
         ...(answer.tokenIds && { token_ids: answer.tokenIds }),
         ...(promptLogprobCount !== undefined && { prompt_logprobs: toPromptLogprobs(promptTokens, promptLogprobCount) }),
@@ -58,10 +58,10 @@ export function sumOfPrompts(usages: readonly Usage[], choiceCount: number): Usa
   };
 }
 
-type ScoredToken = Pick<PromptToken, "text" | "bytes" | "logprob"> & Pick<LogprobsEvent, "top">;
+type ScoredToken = Pick<PromptToken, "text" | "bytes" | "logprob"> & Pick<LogprobsEvent, "top" | "isHidden">;
 
-export function toScored({ chosen, top }: LogprobsEvent): ScoredToken {
-  return { ...chosen, top };
+export function toScored({ chosen, top, isHidden = false }: LogprobsEvent): ScoredToken {
+  return { ...chosen, top, isHidden };
 }
 
 /** What is echoed, with so many of the likeliest tokens in each place; nothing where no log-probabilities are wanted. */
@@ -69,21 +69,27 @@ export function toEchoed(tokens: readonly PromptToken[], count: number | undefin
   return count === undefined ? [] : tokens.map((token) => ({ ...token, top: token.top.slice(0, count) }));
 }
 
-/** `textOffset`: where the first token's text begins in the text of the choice, in UTF-16 code units. */
-export function toLogprobs(tokens: readonly ScoredToken[], textOffset: number) {
-  if (tokens.length === 0) return null;
-  let offset = textOffset;
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  const offsets = tokens.map(({ bytes }) => {
-    const start = offset;
-    offset += decoder.decode(Uint8Array.from(bytes), { stream: true }).length; // a character may take several tokens
+/** Where the tokens of one choice begin in its text, in UTF-16 code units. */
+export class TextOffsets {
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  #next = 0;
+
+  /** The place of the next token: a character may take several, and one that is hidden takes no place. */
+  next({ bytes, isHidden }: ScoredToken): number {
+    const start = this.#next;
+    if (!isHidden) this.#next += this.#decoder.decode(Uint8Array.from(bytes), { stream: true }).length;
     return start;
-  });
+  }
+}
+
+/** `tokens`: those that come next in the choice whose `offsets` these are. */
+export function toLogprobs(tokens: readonly ScoredToken[], offsets: TextOffsets) {
+  if (tokens.length === 0) return null;
   const toTop = (top: ScoredToken["top"]) => Object.fromEntries(top.map(({ text, logprob }) => [text, finiteLogprob(logprob)]));
   return {
     tokens: tokens.map(({ text }) => text),
     token_logprobs: tokens.map(({ logprob }) => (logprob === undefined ? null : finiteLogprob(logprob))),
     top_logprobs: tokens.map(({ logprob, top }) => (logprob === undefined ? null : toTop(top))),
-    text_offset: offsets,
+    text_offset: tokens.map((token) => offsets.next(token)),
   };
 }

@@ -201,6 +201,7 @@ class LoadedChatService implements ChatService {
       clientEndIds: stopTokenIds.filter((id) => !this.#endTokenIds.includes(id)),
       contextLength: this.#deps.contextLength,
       spellLogprobs: spellLogprobs.bind(undefined, this.#tokenizer),
+      isHidden: (tokenId) => !options.spellsSpecials && this.#tokenizer.isSpecial(tokenId),
       options: {
         ...options,
         sampling: { ...sampling, seed: seedOf(choice, sampling.seed) },

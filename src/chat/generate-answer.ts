@@ -34,6 +34,8 @@ export type AnswerPlan = {
   readonly thinkingEnd: ThinkingEnd | undefined;
   readonly options: GenerationOptions;
   readonly spellLogprobs: (tokenId: number, logprobs: TokenLogprobs) => { chosen: SpelledLogprob; top: SpelledLogprob[] };
+  /** Whether it is a control token that is not spelled out. */
+  readonly isHidden: (tokenId: number) => boolean;
   readonly endTokenIds: readonly number[];
   /** Those of them that only the client asked for: they end thinking for good. */
   readonly clientEndIds: readonly number[];
@@ -156,7 +158,8 @@ class Answer {
         if (enough.signal.aborted) continue;
         if (this.generatedIds.length === 0) this.#plan.onFirstToken?.();
         if (event.logprobs && (options.tellsEndLogprob || !endTokenIds.includes(event.tokenId))) {
-          yield { type: "logprobs", ...this.#plan.spellLogprobs(event.tokenId, event.logprobs) };
+          const spelled = this.#plan.spellLogprobs(event.tokenId, event.logprobs);
+          yield { type: "logprobs", ...spelled, ...(this.#plan.isHidden(event.tokenId) && { isHidden: true }) };
         }
         yield* this.#take(event.tokenId, this.#output.push(event.tokenId));
         if (!this.#output.isStopped) continue;

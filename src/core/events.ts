@@ -81,7 +81,13 @@ export type AnswerEvent =
   /** Only where asked for, before all else of the first answer: each token of the prompt. Nothing is known of how likely its first is. */
   | PromptToken
   /** Only where asked for, before the parts of a token that the model chose. Not for the one that ends the answer, unless that is wanted too. */
-  | { readonly type: "logprobs"; readonly chosen: SpelledLogprob; readonly top: readonly SpelledLogprob[] }
+  | {
+      readonly type: "logprobs";
+      readonly chosen: SpelledLogprob;
+      readonly top: readonly SpelledLogprob[];
+      /** The token is a control token, of which the text has nothing. */
+      readonly isHidden?: boolean;
+    }
   | {
       readonly type: "finished";
       readonly reason: AnswerEnd;

@@ -178,16 +178,29 @@ describe("log-probabilities", () => {
     expect(completion.choices[0]?.logprobs?.text_offset).toEqual([0, 0, 2]);
   });
 
-  test("in a stream add up to the same", async () => {
-    const { client } = makeClient(withLogprobs);
-    const all: Record<string, unknown[]> = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+  test("count no text for a control token that is not shown, and all of a token whose end waits for the next", async () => {
+    const hidden: ChatEvent = { ...(logprobOf("</s>", -1) as ChatEvent & { type: "logprobs" }), isHidden: true };
+    const pieces: ChatEvent[] = [logprobOf("ab", -1), { type: "content", text: "a" }, hidden, logprobOf("x", -1), logprobOf("y", -1)];
+    const script: ChatEvent[] = [started, ...pieces, { type: "content", text: "bxy" }, finished];
 
+    const { choices } = await makeClient(script).client.completions.create({ model: "ernie", prompt: "a", logprobs: 0 });
+
+    expect(choices[0]?.logprobs?.text_offset).toEqual([0, 2, 2, 3]);
+    expect((await streamedLogprobs(script)).text_offset).toEqual([0, 2, 2, 3]);
+  });
+
+  test("in a stream add up to the same", async () => {
+    expect(await streamedLogprobs(withLogprobs)).toEqual(expectedLogprobs);
+  });
+
+  async function streamedLogprobs(script: readonly ChatEvent[]) {
+    const { client } = makeClient(script);
+    const all: Record<string, unknown[]> = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
     for await (const chunk of await client.completions.create({ model: "ernie", prompt: "a", logprobs: 2, stream: true })) {
       for (const [name, values] of Object.entries(chunk.choices[0]?.logprobs ?? {})) all[name]!.push(...(values as unknown[]));
     }
-
-    expect(all).toEqual(expectedLogprobs);
-  });
+    return all;
+  }
 });
 
 describe("prompt_logprobs", () => {

@@ -90,7 +90,8 @@ test("the tokens of a prompt are as likely as they were when the model wrote the
 });
 
 test("a stream tells the log-probabilities of its prompts and answers as the whole answer does", async () => {
-  const fields = { model, prompt: ["The capital of", "你好 \u{1f9a9}"], max_tokens: 4, temperature: 0, echo: true, logprobs: 2, n: 2 };
+  const prompt = ["What is the capital of France?", "你好 \u{1f9a9}"];
+  const fields = { model, prompt, max_tokens: 20, temperature: 0, echo: true, logprobs: 2, n: 2 };
   const whole = await server.client.completions.create(fields);
 
   const joined = whole.choices.map(() => ({ text: "", tokens: [] as string[], offsets: [] as number[], logprobs: [] as unknown[] }));
@@ -103,9 +104,12 @@ test("a stream tells the log-probabilities of its prompts and answers as the who
     }
   }
 
+  expect(joined[0]!.tokens.slice(0, -1)).toContain("</think>");
   whole.choices.forEach(({ text, logprobs }, index) => {
     const { logprobs: streamed, ...rest } = joined[index]!;
     expect(rest).toEqual({ text, tokens: logprobs!.tokens, offsets: logprobs!.text_offset });
+    const isText = (token: string) => !/^(bytes:|<)/.test(token); // no part of a character, and no control token, which the text leaves out
+    rest.tokens.forEach((token, i) => expect(!isText(token) || text.startsWith(token, rest.offsets[i])).toBe(true));
     streamed.forEach((logprob, i) => {
       const expected = logprobs!.token_logprobs![i];
       if (expected === null) expect(logprob).toBeNull();
