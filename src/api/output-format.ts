@@ -1,14 +1,19 @@
 // What an answer must look like, under OpenAI's name and vLLM's two generations of names; and what a choice of tools demands.
 
 import { z } from "zod";
+import { countJsonValues } from "../chat/json-bounds.ts";
 import type { ToolUse } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
-import type { CallsFormat, OutputFormat, TextFormat, ToolSignature } from "../core/structured-output.ts";
+import { type CallsFormat, maxSchemaDepth, type OutputFormat, type TextFormat, type ToolSignature } from "../core/structured-output.ts";
 import { flag, oneOf, optional, text } from "./schema-fields.ts";
 
-/** Looked into by the grammar, which knows what it can enforce. */
+/** Looked into by the grammar, which knows what it can enforce. Its depth counts even where nothing is enforced: a response holds it again. */
 export const jsonSchema = z
   .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), "a JSON Schema")
+  .refine(
+    (schema) => countJsonValues(schema, maxSchemaDepth + 1, Infinity) !== undefined, // and a level of plain values
+    `a JSON Schema of at most ${maxSchemaDepth} levels`,
+  )
   .meta({ type: "object", description: "A JSON Schema." });
 const maxTexts = 10_000;
 const texts = z.array(text, "an array of strings").max(maxTexts, `at most ${maxTexts} strings`);

@@ -1,5 +1,8 @@
 // What an answer must look like, token by token. Validated by the grammar service before anything runs.
 
+/** Levels of objects and lists in a JSON Schema. */
+export const maxSchemaDepth = 100;
+
 export type ToolSignature = {
   readonly name: string;
   /** JSON Schema of the arguments; undefined: any object. */

@@ -3,11 +3,11 @@
 
 import { Worker } from "node:worker_threads";
 import { LRUCache } from "lru-cache";
-import { RequestError } from "../core/errors.ts";
+import { RequestError, toRefusal } from "../core/errors.ts";
 import type { OutputConstraint } from "../core/structured-output.ts";
 import type { ConstraintHandle } from "../core/token-constraint.ts";
 import { GrammarThread, type GrammarThreadOptions } from "./grammar-thread.ts";
-import { checkSize, grammarKey } from "./output-grammar.ts";
+import { checkSize, formatParam, grammarKey } from "./output-grammar.ts";
 import type { GrammarVocabulary } from "./token-trie.ts";
 
 export type GrammarClientOptions = GrammarThreadOptions & {
@@ -64,6 +64,8 @@ export class GrammarClient {
     this.#waiting++;
     try {
       return await this.#openInThread(constraint, signal);
+    } catch (error) {
+      throw inField(error, formatParam(constraint.format));
     } finally {
       this.#waiting--;
     }
@@ -85,4 +87,11 @@ export class GrammarClient {
     }
     return (await thread.open(constraint, signal)).handle;
   }
+}
+
+/** What is wrong with a form as a whole is found where nobody knows its place in the request. */
+function inField(error: unknown, param: string | undefined): unknown {
+  if (!(error instanceof RequestError) || error.status !== 400 || error.param !== undefined || param === undefined) return error;
+  const { message, options } = toRefusal(error);
+  return new RequestError(`${param}: ${message}`, { ...options, param });
 }

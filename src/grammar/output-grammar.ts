@@ -38,6 +38,11 @@ export function grammarKey({ format, followsThinking }: OutputConstraint): strin
     .digest("base64");
 }
 
+/** Where the form stands in the request, if it says so. */
+export function formatParam(format: OutputFormat): string | undefined {
+  return format.type === "tool_calls" ? "tools" : "param" in format ? format.param : undefined;
+}
+
 /** Throws RequestError with the path of the field at fault. */
 export function outputGrammar({ format, followsThinking }: OutputConstraint): SchemaGrammar {
   checkSize(format);

@@ -1,11 +1,11 @@
 // What a JSON Schema must look like before it is read: limits of size, and for each keyword the kind of value it takes.
 
 import { RequestError } from "../core/errors.ts";
+import { maxSchemaDepth } from "../core/structured-output.ts";
 
 export type SchemaObject = { readonly [keyword: string]: unknown };
 
 export const maxSchemaBytes = 65_536;
-const maxDepth = 100;
 const maxEnumValues = 2_000;
 const maxProperties = 2_000;
 const maxNameLength = 256;
@@ -89,7 +89,7 @@ export function checkSchemaSize(schema: unknown, param: string): void {
   for (let next = pending.pop(); next; next = pending.pop()) {
     const { value, depth } = next;
     if (typeof value !== "object" || value === null) continue;
-    if (depth > maxDepth) fail(param, `expected at most ${maxDepth} levels of nesting`, "more");
+    if (depth > maxSchemaDepth) fail(param, `expected at most ${maxSchemaDepth} levels of nesting`, "more");
     if (isObject(value)) {
       if (isList(value["enum"])) enumValues += value["enum"].length;
       if (isObject(value["properties"])) {

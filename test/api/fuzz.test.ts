@@ -156,3 +156,10 @@ test("deep nesting is refused, not a stack overflow", async () => {
     expect(await expectAnswerOrEnvelope(text)).toBe(400);
   }
 });
+
+test("a schema that calls leave no room for is refused when it is deep: the response would hold it again", async () => {
+  const deep = 20_000;
+  const format = `{"type": "json_schema", "name": "a", "schema": {"default": ${"[".repeat(deep)}${"]".repeat(deep)}}}`;
+  const tools = '"tools": [{"type": "function", "name": "f"}], "tool_choice": "required"';
+  expect(await expectAnswerOrEnvelope(`{"input": "Hi", ${tools}, "text": {"format": ${format}}}`, "/v1/responses")).toBe(400);
+});

@@ -2,6 +2,7 @@
 
 import { BadRequestError, NotFoundError } from "openai";
 import { describe, expect, test } from "vitest";
+import { inputItemsSchema } from "../../src/api/responses/response-schema.ts";
 import { ResponseStore } from "../../src/api/responses/response-store.ts";
 import type { ResponseObject } from "../../src/api/responses/response-object.ts";
 import { helloEvents, pngBase64, started, untilAborted } from "./make-app.ts";
@@ -174,6 +175,22 @@ describe("a stored response", () => {
       }
     });
     expect(kept).toEqual(ids.slice(-4));
+  });
+
+  test("lists files of its input as they were sent", async () => {
+    const { client, app } = makeResponsesApp(helloEvents);
+    const file = { type: "input_file", file_data: "data:text/plain,Hi", filename: "a.txt", detail: "low" } as const;
+    const call = { type: "function_call", call_id: "c", name: "read", arguments: "{}" } as const;
+    const input = [
+      { role: "user" as const, content: [file] },
+      call,
+      { type: "function_call_output" as const, call_id: "c", output: [file] },
+    ];
+    const { id } = await client.responses.create({ model: "ernie", input });
+
+    const listed = inputItemsSchema.parse(await (await app.request(`/v1/responses/${id}/input_items?order=asc`)).json());
+
+    expect(listed.data).toMatchObject([{ content: [file] }, {}, { output: [file] }]);
   });
 
   test("is not streamed again", async () => {

@@ -8,6 +8,7 @@ import { allowedTokens, compileConstraint, endId, randomSource, vocabulary } fro
 
 const choice = (...texts: string[]): OutputConstraint => ({ format: { type: "choice", texts, param: "choice" }, followsThinking: false });
 const anyJson: OutputConstraint = { format: { type: "json_object", whitespace: "flexible" }, followsThinking: false };
+const impossible: OutputConstraint = { format: { type: "regex", pattern: "[^\\s\\S]", param: "guided_regex" }, followsThinking: false };
 const broken: OutputConstraint = { format: { type: "regex", pattern: "(", param: "response_format.regex" }, followsThinking: false };
 
 const never = new AbortController().signal;
@@ -69,6 +70,10 @@ describe("the grammar's thread", () => {
 
     await expect(client.open(broken, never)).rejects.toThrow(RequestError);
     await expect(client.open(broken, never)).rejects.toMatchObject({ status: 400, param: "response_format.regex" });
+    await expect(client.open(impossible, never)).rejects.toMatchObject({
+      param: "guided_regex",
+      message: "guided_regex: no answer can satisfy the constraint: it contradicts itself",
+    });
     const handle = await client.open(choice("a"), never);
 
     expect(new RemoteMatcher(handle).mask(patienceMs)).toBeInstanceOf(Uint32Array);

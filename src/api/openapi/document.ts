@@ -124,8 +124,8 @@ const errorMeanings: Readonly<Record<number, string>> = {
 function errorsOf({ request, errors = [], isGenerating }: Operation, needsKey: boolean): number[] {
   const statuses = [
     ...errors,
-    ...(request ? [400, 404, 413, 500] : []),
-    ...(isGenerating ? [429, 503, 504] : []),
+    ...(request ? [400, 404, 413, 429, 500, 503] : []), // a body may find no room, or the server shutting down
+    ...(isGenerating ? [504] : []),
     ...(needsKey ? [401] : []),
   ];
   return [...new Set(statuses)].toSorted((one, other) => one - other);

@@ -79,7 +79,6 @@ export const operations: Readonly<Record<string, Operation>> = {
     request: "ResponsesRequest",
     example: { input: question },
     answers: ["ResponseInputTokens"],
-    errors: [429],
   },
   "GET /v1/responses/:id": {
     id: "getResponse",
@@ -133,7 +132,6 @@ export const operations: Readonly<Record<string, Operation>> = {
     request: "CountTokensRequest",
     example: { messages },
     answers: ["TokenCount"],
-    errors: [429],
   },
   "GET /v1/models": {
     id: "listModels",
@@ -159,7 +157,6 @@ export const operations: Readonly<Record<string, Operation>> = {
     request: "TokenizeRequest",
     example: { prompt: question, return_token_strs: true },
     answers: ["Tokens"],
-    errors: [429],
   },
   "POST /detokenize": {
     id: "detokenize",

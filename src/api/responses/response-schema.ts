@@ -149,6 +149,13 @@ const inputParts = z.array(
   z.discriminatedUnion("type", [
     z.strictObject({ type: z.literal("input_text"), text }),
     z.strictObject({ type: z.literal("input_image"), image_url: text, detail: z.enum(["auto", "low", "high", "original"]) }),
+    z.strictObject({
+      type: z.literal("input_file"),
+      file_data: text.optional(),
+      file_url: text.optional(),
+      filename: text.optional(),
+      detail: z.enum(["auto", "low", "high"]).optional(),
+    }),
     z.strictObject({ type: z.literal("output_text"), text, annotations: nothing, logprobs: nothing }),
     z.strictObject({ type: z.literal("refusal"), refusal: text }),
   ]),

@@ -11,7 +11,7 @@ import type { ResponseStore } from "./response-store.ts";
 export function showResponse(store: ResponseStore): Handler<AppEnv> {
   return (c) => {
     if (c.req.query("stream") === "true") {
-      throw new RequestError("stream: expected false, a stored response is not streamed again", {
+      throw new RequestError('stream: expected false, as a stored response is not streamed again, got "true"', {
         code: "unsupported_parameter",
         param: "stream",
       });
