@@ -11,6 +11,12 @@ describe("parseRepositoryName", () => {
     expect(parseRepositoryName("baidu/ERNIE-4.5-VL-28B-A3B-PT")).toEqual({ owner: "baidu", name: "ERNIE-4.5-VL-28B-A3B-PT" });
   });
 
+  test("takes names as long as the hub's longest", () => {
+    const longest = "n".repeat(96);
+
+    expect(parseRepositoryName(`${longest}/${longest}`)).toEqual({ owner: longest, name: longest });
+  });
+
   test.each([
     "",
     "name",
@@ -26,6 +32,7 @@ describe("parseRepositoryName", () => {
     "o/a b",
     "o\\a",
     "o/a\n",
+    `o/${"n".repeat(97)}`,
   ])("refuses %j", (text) => {
     expect(() => parseRepositoryName(text)).toThrow("expected a repository as owner/name");
   });

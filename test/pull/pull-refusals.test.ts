@@ -69,6 +69,26 @@ describe("refusals", () => {
     expect(readdirSync(fixture.root)).toEqual([]);
   });
 
+  test.each([
+    { to: "/api/models/again", times: 6, message: "expected at most 5 redirects from 127.0.0.1" },
+    { to: "file:///etc/passwd", times: 1, message: "expected a redirect to http or https, got file:" },
+    { to: "http://", times: 1, message: "redirects to an address that is none" },
+  ])("a hub that redirects to $to, $times times, is an error", async ({ to, times, message }) => {
+    fixture.hub.apiFailures = Array.from({ length: times }, () => ({ type: "status", status: 302, headers: { location: to } }));
+
+    await expect(fixture.pull()).rejects.toMatchObject({ name: "UserError", message: expect.stringContaining(message) });
+    expect(fixture.hub.requests).toHaveLength(times);
+  });
+
+  test("five redirects are followed", async () => {
+    const revision = `/api/models/${fixture.hub.repository}/revision/main`;
+    fixture.hub.apiFailures = Array.from({ length: 5 }, () => ({ type: "status", status: 302, headers: { location: revision } }));
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+  });
+
   test("a hub that cannot be reached is said at once", async () => {
     await fixture.hub.stop();
 

@@ -167,6 +167,9 @@ describe("decodeImage refuses with 400 and the field's name", () => {
       message: "SVG",
     },
     { what: "BMP", file: Buffer.from(`BM${"\0".repeat(60)}`), code: "unsupported_image_media_type", message: "BMP" },
+    { what: "HEIC, as phones take them", file: Buffer.from("\0\0\0\x18ftypheic"), code: "unsupported_image_media_type", message: "HEIC" },
+    { what: "bare JPEG XL", file: Buffer.from("\xff\n", "latin1"), code: "unsupported_image_media_type", message: "JPEG-XL" },
+    { what: "JPEG XL in a box", file: Buffer.from("\0\0\0\x0cJXL "), code: "unsupported_image_media_type", message: "JPEG-XL" },
     { what: "a header alone", file: makePng().subarray(0, 20), code: "invalid_image", message: "PNG" },
     { what: "a cut-off PNG", file: makePng().subarray(0, 100), code: "image_parse_error", message: "cut off" },
     {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -17,6 +17,17 @@ beforeEach(() => mkdirSync((folder = join(root, `${count++}`, "fonts")), { recur
 afterAll(() => rmSync(root, { recursive: true }));
 const put = (name: string, file: Buffer) => writeFileSync(join(folder, name), file);
 const find = () => findHostFonts([folder, join(root, "nowhere")]);
+
+/** Of this process. One of the descriptors is that of the list itself, and closed by now. */
+function openFiles(): string[] {
+  return readdirSync("/proc/self/fd").flatMap((name) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${name}`)];
+    } catch {
+      return [];
+    }
+  });
+}
 
 describe("fonts of the host", () => {
   test("are all faces in a folder that have characters of a script, with what tells them", () => {
@@ -65,6 +76,7 @@ describe("fonts of the host", () => {
     truncateSync(join(folder, "large.ttf"), 65 * 2 ** 20);
 
     expect(find().map(({ path }) => path)).toEqual([join(folder, "link.ttf")]);
+    expect(openFiles().filter((path) => path.startsWith(folder))).toEqual([]);
   });
 });
 
