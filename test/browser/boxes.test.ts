@@ -1,7 +1,7 @@
 // Places that an answer names, drawn over the picture of its question. The answers are scripted: nano knows no places.
 
 import { readFileSync } from "node:fs";
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { decodeImage } from "../../src/vision/decode-image.ts";
@@ -51,7 +51,7 @@ describe.each([
     await ask([upload("flag.png")], fenced([red, blue, middle]));
 
     await places().getByText("3 places in flag.png, in pixels of 300 × 200").waitFor();
-    expect(await entries()).toEqual(["1red:0,0–150,200", "2blue:150,0–300,200", "3the middle:150,100"]);
+    expect(await entries()).toEqual(["1red: 0,0–150,200", "2blue: 150,0–300,200", "3the middle: 150,100"]);
     const frame = (await places().getByRole("img", { name: "flag.png" }).boundingBox())!;
     const overlay = (await places().locator(".place-frame svg").boundingBox())!;
     expect(overlay).toEqual(frame);
@@ -73,17 +73,17 @@ describe.each([
 
 test("a place and its entry stand out together, by pointer and by keyboard", async () => {
   await ask([upload("flag.png")], fenced([red, blue]));
-  const standingOut = () => places().locator(".active text, button.active bdi").allTextContents();
+  const standingOut = () => places().locator(".place-frame text, button.active bdi").allTextContents();
 
   await places()
     .locator(".place-frame svg")
     .hover({ position: { x: 20, y: 90 } });
-  await expect.poll(standingOut).toEqual(["1 red", "red:"]);
+  await expect.poll(standingOut).toEqual(["1 red", "red"]);
   await places().getByRole("button", { name: "2 blue: 150,0–300,200" }).focus();
-  await expect.poll(standingOut).toEqual(["2 blue", "blue:"]);
+  await expect.poll(standingOut).toEqual(["2 blue", "blue"]);
   await page.keyboard.press("Enter");
   await page.keyboard.press("Tab");
-  await expect.poll(standingOut).toEqual(["2 blue", "blue:"]); // it stays once pressed
+  await expect.poll(standingOut).toEqual(["2 blue", "blue"]); // it stays once pressed
   await places().getByRole("button", { name: "2 blue", pressed: true }).click();
   await places().getByRole("button", { name: "2 blue", pressed: false }).waitFor();
 });
@@ -120,7 +120,7 @@ test("a picture that lies on its side is turned for the model as the page shows 
   const seen = await decodeImage(lying, "image");
   await places().getByText(`1 place in photo.jpg, in pixels of ${seen.width} × ${seen.height}`).waitFor();
   expect([seen.width, seen.height]).toEqual([200, 300]);
-  expect(await entries()).toEqual(["1red:0,0–200,150"]);
+  expect(await entries()).toEqual(["1red: 0,0–200,150"]);
   const isRed = (at: number) => seen.rgb[at]! > 200 && seen.rgb[at + 2]! < 50;
   expect([isRed((75 * 200 + 100) * 3), isRed((225 * 200 + 100) * 3)]).toEqual([true, false]);
   const shown = await places()
@@ -131,6 +131,39 @@ test("a picture that lies on its side is turned for the model as the page shows 
       return [75, 225].map((y) => context.getImageData(100, y, 1, 1).data[0]! > 200);
     });
   expect(shown).toEqual([true, false]);
+});
+
+test("labels are whole and apart, however many and wherever their places are", async () => {
+  const labels = ["شاحنة حمراء", "红色的卡车", "a label that is long", "", "right"];
+  const crowd = labels.map((label, i) => ({ bbox_2d: [100 + 9 * i, 100, 500, 900], label }));
+  await ask([upload("flag.png")], fenced([...crowd, { point_2d: [999, 1], label: "the corner" }]));
+
+  await expect.poll(() => places().locator(".place-frame text").count()).toBe(6);
+  const faults = await places()
+    .locator(".place-frame")
+    .evaluate((frame) => {
+      const shapes = [...frame.querySelectorAll("text")].map((text) => text.getBoundingClientRect());
+      const { left, right } = frame.getBoundingClientRect();
+      const isOver = (a: DOMRect, b: DOMRect) => a.left < b.right && b.left < a.right && Math.abs(a.top - b.top) < 15;
+      return shapes.filter((a, i) => a.left < left || a.right > right || shapes.slice(0, i).some((b) => isOver(a, b))).length;
+    });
+  expect(faults).toBe(0);
+});
+
+test("a long picture scrolls, by keyboard, too, and to the place that is pressed", async () => {
+  await page.setViewportSize({ width: 360, height: 740 });
+  const tall = await sharp(picture).resize(200, 3000, { fit: "fill" }).png().toBuffer();
+  await ask([upload("tall.png", tall)], fenced([{ bbox_2d: [0, 900, 1000, 950], label: "below" }]));
+
+  const frame = places().getByRole("region", { name: "tall.png" });
+  const { width } = (await frame.getByRole("img").boundingBox())!;
+  expect(width).toBeGreaterThan(100);
+  await frame.focus();
+  await page.keyboard.press("ArrowDown");
+  await expect.poll(() => frame.evaluate((element) => element.scrollTop)).toBeGreaterThan(0);
+  await places().getByRole("button", { name: "1 below" }).click();
+  await expect.poll(() => frame.evaluate(({ scrollTop, scrollHeight }) => scrollTop / scrollHeight)).toBeGreaterThan(0.6);
+  expect(await faultsOf(page)).toEqual([]);
 });
 
 test("of several pictures the reader chooses, unless the answer says which", async () => {
@@ -144,11 +177,26 @@ test("of several pictures the reader chooses, unless the answer says which", asy
   expect(await places().nth(1).getByRole("img", { name: "a.png" }).count()).toBe(0);
 });
 
+test("large pictures of a message stand side by side, at the side of its words", async () => {
+  const large = await sharp(picture).resize(1800, 1200).png().toBuffer();
+  await ask([upload("a.png", large), upload("b.png", large)], "Two pictures.");
+
+  const boxOf = async (locator: Locator) => (await locator.boundingBox())!;
+  const sent = page.getByRole("list", { name: "Attached" });
+  const [a, b] = [await boxOf(sent.getByRole("img", { name: "a.png" })), await boxOf(sent.getByRole("img", { name: "b.png" }))];
+  const bubble = await boxOf(page.locator(".bubble"));
+  expect(a.y).toBe(b.y);
+  expect(a.x + a.width).toBeLessThan(b.x);
+  expect(b.x + b.width).toBeCloseTo(bubble.x + bubble.width, 0);
+});
+
 test("nothing is drawn without a place, without a picture, and where the browser cannot show it", async () => {
   await ask([], fenced([red]));
   expect(await places().count()).toBe(0);
   await ask([upload("flag.png")], "It is everywhere: [1, 2, 3, 4].");
   expect(await places().count()).toBe(0);
+  await ask([upload("flag.png")], fenced([{ bbox_2d: [1200, 1300, 1900, 1800], label: "in pixels" }]));
+  await page.getByText("Some places reach beyond the picture").waitFor();
   await ask([upload("scan.png", Buffer.from("no picture"))], fenced([red]));
   await places().getByText("This browser cannot show scan.png, so its places are not drawn.").waitFor();
 });
@@ -173,7 +221,7 @@ test("thousands of places, strange ones and ones without an end leave the page a
   expect(await places().locator("rect.line").count()).toBe(200);
   expect(await places().locator("li").first().isVisible()).toBe(false);
   await places().getByText("List of places").click();
-  expect((await entries())[0]).toBe("1wide:0,20–300,180");
+  expect((await entries())[0]).toBe("1wide: 0,20–300,180");
 
   front.answerWith(endless(`{"bbox_2d": [10, 10, 20, 20], "label": "${"x".repeat(200)}"}, [`));
   await send(page, "And where is the rest?");

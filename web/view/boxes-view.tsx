@@ -1,6 +1,6 @@
 // The places that an answer names, drawn over the picture that they are in, with a list of them in pixels.
 
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import {
   findPlaces,
   labelIndices,
@@ -12,7 +12,8 @@ import {
   placesAsJson,
   toPixels,
 } from "../chat/boxes.ts";
-import type { AnswerTurn, Turn } from "../chat/conversation.ts";
+import { type AnswerTurn, attachmentsOf, type Turn, turnsBefore } from "../chat/conversation.ts";
+import { labelPlaces } from "../chat/place-labels.ts";
 import { CopyButton, IconButton } from "./buttons.tsx";
 import { drawPlaces } from "./draw-places.ts";
 import { memo } from "./memo.ts";
@@ -28,7 +29,7 @@ export function BoxesView({ answer, turns }: { readonly answer: AnswerTurn; read
   const marked = useMemo(() => markPictures(found.places, turns, answer.id), [found, turns.length]);
   const [chosenId, setChosenId] = useState<string>();
   const shown = marked.find(({ attachment }) => attachment.id === chosenId) ?? marked[0];
-  if (!shown) return null;
+  if (!shown) return found.outsideCount > 0 && hasPicture(turns, answer) ? <p class="note">{beyondIt}</p> : null;
   return (
     <section class="places" aria-label="Places in the picture">
       {marked.length > 1 && (
@@ -45,13 +46,23 @@ export function BoxesView({ answer, turns }: { readonly answer: AnswerTurn; read
   );
 }
 
+function hasPicture(turns: readonly Turn[], { id }: AnswerTurn): boolean {
+  return turnsBefore(turns, id)
+    .flatMap(attachmentsOf)
+    .some(({ kind }) => kind === "image");
+}
+
 const MarkedOnce = memo(Marked);
 
 function Marked({ marked: { attachment, places }, found }: { readonly marked: MarkedPicture; readonly found: Places }) {
   const image = useRef<HTMLImageElement>(null);
+  const scroller = useRef<HTMLDivElement>(null);
   const [size, setSize] = useState<PictureSize | "unknown">();
   const [pointed, setPointed] = useState<number>();
   const [pinned, setPinned] = useState<number>();
+  useEffect(() => {
+    if (pinned !== undefined) scrollTo(scroller.current!, places[pinned]!);
+  }, [pinned]);
   if (size === "unknown") return <p class="note">This browser cannot show {attachment.name}, so its places are not drawn.</p>;
   const colours = coloursOf(places);
   const marks: MarksProps = {
@@ -66,28 +77,27 @@ function Marked({ marked: { attachment, places }, found }: { readonly marked: Ma
     saveFile(`${attachment.name.replace(/\.\w+$/, "")}-places.png`, await drawPlaces(image.current!, places, colours));
   return (
     <figure>
-      <div class="place-frame" style={size && frameOf(size)}>
-        <img
-          ref={image}
-          src={attachment.url}
-          alt={attachment.name}
-          onLoad={({ currentTarget: { naturalWidth: width, naturalHeight: height } }) =>
-            setSize(width * height > 0 ? { width, height } : "unknown")
-          }
-          onError={() => setSize("unknown")}
-        />
-        {size && <Marks {...marks} />}
+      <div
+        class="place-scroller"
+        ref={scroller}
+        {...(size && isLong(size) && { tabIndex: 0, role: "region", "aria-label": attachment.name })}
+      >
+        <div class="place-frame" style={size && frameOf(size)}>
+          <img
+            ref={image}
+            src={attachment.url}
+            alt={attachment.name}
+            onLoad={({ currentTarget: { naturalWidth: width, naturalHeight: height } }) =>
+              setSize(width * height > 0 ? { width, height } : "unknown")
+            }
+            onError={() => setSize("unknown")}
+          />
+          {size && <Marks {...marks} />}
+        </div>
       </div>
       {size && (
         <>
-          <figcaption>
-            <span>
-              <strong>{places.length === 1 ? "1 place" : `${places.length} places`}</strong> in {attachment.name}, in pixels of {size.width}{" "}
-              × {size.height}
-            </span>
-            <CopyButton text={placesAsJson(places, size)} label="Copy the places in pixels" />
-            <IconButton icon="download" label="Save the picture with its places" onClick={() => void save()} />
-          </figcaption>
+          <Caption name={attachment.name} places={places} size={size} onSave={() => void save()} />
           <Remarks places={places} found={found} />
           <details class="place-list" open={places.length <= fewPlaces}>
             <summary>List of places</summary>
@@ -99,16 +109,56 @@ function Marked({ marked: { attachment, places }, found }: { readonly marked: Ma
   );
 }
 
+type CaptionProps = {
+  readonly name: string;
+  readonly places: readonly Place[];
+  readonly size: PictureSize;
+  readonly onSave: () => void;
+};
+
+function Caption({ name, places, size, onSave }: CaptionProps) {
+  return (
+    <figcaption>
+      <span>
+        <strong>{places.length === 1 ? "1 place" : `${places.length} places`}</strong> in{" "}
+        <span class="place-file" title={name}>
+          {name}
+        </span>
+        , in pixels of {size.width} × {size.height}
+      </span>
+      <CopyButton text={placesAsJson(places, size)} label="Copy the places in pixels" />
+      <IconButton icon="download" label="Save the picture with its places" onClick={onSave} />
+    </figcaption>
+  );
+}
+
 function coloursOf(places: readonly Place[]): readonly string[] {
   const indices = labelIndices(places);
   return places.map(({ label }) => placeColour(indices.get(label)!));
 }
 
-/** As large as the page allows, but a small picture not much larger than it is. In pixels of the page. */
-const [highest, smallestWidth] = [480, 320];
+/** As large as the page allows, but a small picture not much larger than it is; a long one scrolls. In pixels of the page. */
+const [highest, smallestWidth, leastSide] = [480, 320, 120];
 
-function frameOf({ width, height }: PictureSize) {
-  return { width: `${Math.min((highest * width) / height, Math.max(width, smallestWidth))}px`, aspectRatio: `${width} / ${height}` };
+function isLong({ width, height }: PictureSize): boolean {
+  return Math.max(width / height, height / width) > highest / leastSide;
+}
+
+function frameOf(size: PictureSize) {
+  const { width, height } = size;
+  const minWidth = isLong(size) ? Math.min(width, leastSide * Math.max(1, width / height)) : 0;
+  return {
+    width: `${Math.min((highest * width) / height, Math.max(width, smallestWidth))}px`,
+    minWidth: `${minWidth}px`,
+    aspectRatio: `${width} / ${height}`,
+  };
+}
+
+/** To the middle of the place, as far as there is something to scroll. */
+function scrollTo(scroller: HTMLElement, { box: [left, top, right, bottom] }: Place): void {
+  const { scrollWidth, scrollHeight, clientWidth, clientHeight } = scroller;
+  scroller.scrollLeft = ((left + right) / 2000) * scrollWidth - clientWidth / 2;
+  scroller.scrollTop = ((top + bottom) / 2000) * scrollHeight - clientHeight / 2;
 }
 
 type MarksProps = {
@@ -123,11 +173,19 @@ type MarksProps = {
   readonly onPin: (index: number) => void;
 };
 
+/** As in places.css. */
+const [labelFont, labelHeight] = ["600 13px system-ui, sans-serif", 16];
+
 /** The list says all that these say, so who hears the page is spared them. */
 function Marks({ places, colours, active, onPoint, onPin }: MarksProps) {
+  const { overlay, size } = useSize();
+  const context = useMemo(() => Object.assign(new OffscreenCanvas(1, 1).getContext("2d")!, { font: labelFont }), []);
+  const measure = (text: string) => context.measureText(text).width;
+  const labelled = active === undefined ? (places.length <= fewPlaces ? [...places.keys()] : []) : [active];
+  const labels = labelPlaces(places, labelled, size, { measure, height: labelHeight, gap: 6 });
   const largestFirst = places.map((_, index) => index).toSorted((a, b) => areaOf(places[b]!) - areaOf(places[a]!));
   return (
-    <svg class={active === undefined ? undefined : "pointed"} aria-hidden="true">
+    <svg ref={overlay} class={active === undefined ? undefined : "pointed"} aria-hidden="true">
       {largestFirst.map((index) => (
         <g
           key={index}
@@ -139,11 +197,27 @@ function Marks({ places, colours, active, onPoint, onPin }: MarksProps) {
         >
           <Shape place={places[index]!} class="casing" />
           <Shape place={places[index]!} class="line" />
-          {(places.length <= fewPlaces || index === active) && <Label place={places[index]!} number={index + 1} />}
         </g>
+      ))}
+      {labels.map(({ text, left, top }) => (
+        <text key={text} x={left} y={top + 0.8 * labelHeight}>
+          {text}
+        </text>
       ))}
     </svg>
   );
+}
+
+/** How large the picture is on the page. */
+function useSize() {
+  const overlay = useRef<SVGSVGElement>(null);
+  const [size, setSize] = useState<PictureSize>({ width: 0, height: 0 });
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setSize(entry!.contentRect));
+    observer.observe(overlay.current!);
+    return () => observer.disconnect();
+  }, []);
+  return { overlay, size };
 }
 
 function areaOf({ box: [left, top, right, bottom] }: Place): number {
@@ -156,27 +230,6 @@ function Shape({ place: { kind, box }, class: name }: { readonly place: Place; r
   const [left, top, right, bottom] = box;
   if (kind === "point") return <circle class={name} cx={percent(left)} cy={percent(top)} r={6} />;
   return <rect class={name} x={percent(left)} y={percent(top)} width={percent(right - left)} height={percent(bottom - top)} />;
-}
-
-const longestOnPicture = 28;
-
-/** In the upper corner of a box that leaves it more room; beside a point. */
-function Label({ place: { kind, label, box }, number }: { readonly place: Place; readonly number: number }) {
-  const [left, top, right] = box;
-  const isOnRight = left > 600;
-  const gap = kind === "box" ? 6 : 11;
-  const text = [...`${number} ${label}`.trim()];
-  return (
-    <text
-      x={percent(isOnRight ? right : left)}
-      y={percent(top)}
-      dx={isOnRight ? -gap : gap}
-      dy={top > 950 ? -4 : kind === "box" ? 17 : 5}
-      text-anchor={isOnRight ? "end" : "start"}
-    >
-      {text.length <= longestOnPicture ? text.join("") : `${text.slice(0, longestOnPicture).join("")}…`}
-    </text>
-  );
 }
 
 function PlaceList({ places, colours, active, pinned, onPoint, onPin, size }: MarksProps & { readonly size: PictureSize }) {
@@ -196,8 +249,9 @@ function PlaceList({ places, colours, active, pinned, onPoint, onPin, size }: Ma
           >
             <span class="swatch" style={{ background: colours[index]! }} />
             <span>{index + 1}</span>
-            <bdi>{place.label === "" ? place.kind : place.label}:</bdi>
-            <span class="place-pixels">{inWords(place, size)}</span>
+            <span>
+              <bdi>{place.label === "" ? place.kind : place.label}</bdi>: <span class="place-pixels">{inWords(place, size)}</span>
+            </span>
           </button>
         </li>
       ))}
@@ -210,14 +264,14 @@ function inWords({ kind, box }: Place, size: PictureSize): string {
   return kind === "point" ? `${left},${top}` : `${left},${top}–${right},${bottom}`;
 }
 
+const beyondIt = "Some places reach beyond the picture: the answer may not count in thousandths of its sides, as places are drawn.";
+
 function Remarks({ places, found: { moreCount, outsideCount } }: { readonly places: readonly Place[]; readonly found: Places }) {
   const isStrange = outsideCount > 0 || places.some(({ isCut }) => isCut);
   return (
     <>
       {moreCount > 0 && <p class="note">The answer names {moreCount.toLocaleString("en")} more, which are not drawn.</p>}
-      {isStrange && (
-        <p class="note">Some places reach beyond the picture: the answer may not count in thousandths of its sides, as these are drawn.</p>
-      )}
+      {isStrange && <p class="note">{beyondIt}</p>}
     </>
   );
 }

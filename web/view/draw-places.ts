@@ -1,6 +1,7 @@
 // Draws a picture with its places, to be saved.
 
 import { type Place, toPixels } from "../chat/boxes.ts";
+import { labelPlaces } from "../chat/place-labels.ts";
 import { maxCanvasPixels } from "./attachments.ts";
 
 /** A PNG of the picture's size, or of what a canvas can hold. `image` is loaded; `colours` are those of the places. */
@@ -11,26 +12,32 @@ export function drawPlaces(image: HTMLImageElement, places: readonly Place[], co
   const context = canvas.getContext("2d")!;
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   const lineWidth = Math.max(1, Math.max(canvas.width, canvas.height) / 320);
-  context.font = `600 ${Math.max(9, lineWidth * 6)}px system-ui, sans-serif`;
-  context.textBaseline = "top";
-  context.lineJoin = "round";
   const stroke = (colour: string, times: number, draw: () => void) => {
     context.strokeStyle = colour;
     context.lineWidth = lineWidth * times;
     draw();
   };
-  places.forEach(({ kind, label, box }, i) => {
+  places.forEach(({ kind, box }, i) => {
     const [left, top, right, bottom] = toPixels(box, canvas);
     context.beginPath();
     if (kind === "box") context.rect(left, top, right - left, bottom - top);
     else context.arc(left, top, lineWidth * 3, 0, 2 * Math.PI);
     stroke("#000000b0", 2.4, () => context.stroke());
     stroke(colours[i]!, 1.2, () => context.stroke());
-    const text = label === "" ? String(i + 1) : label;
-    const x = Math.max(0, Math.min(left + lineWidth * 2, canvas.width - context.measureText(text).width));
-    stroke("#000000d0", 2, () => context.strokeText(text, x, top + lineWidth * 2));
-    context.fillStyle = "#ffffff";
-    context.fillText(text, x, top + lineWidth * 2);
   });
+  const fontSize = Math.max(9, lineWidth * 6);
+  context.font = `600 ${fontSize}px system-ui, sans-serif`;
+  context.textBaseline = "top";
+  context.lineJoin = "round";
+  context.fillStyle = "#ffffff";
+  const measure = (text: string) => context.measureText(text).width;
+  for (const { text, left, top } of labelPlaces(places, [...places.keys()], canvas, {
+    measure,
+    height: fontSize * 1.2,
+    gap: lineWidth * 2,
+  })) {
+    stroke("#000000d0", 2, () => context.strokeText(text, left, top));
+    context.fillText(text, left, top);
+  }
   return canvas.convertToBlob({ type: "image/png" });
 }
