@@ -18,8 +18,8 @@ type AnswerViewProps = {
   readonly isLast: boolean;
   readonly isBusy: boolean;
   readonly playground: Playground;
-  readonly onCode: () => void;
-  readonly onExperts: () => void;
+  readonly onCode: (answer: AnswerTurn) => void;
+  readonly onExperts: (answer: AnswerTurn) => void;
   readonly onSettings: (tab: SettingsTab) => void;
 };
 
@@ -54,8 +54,8 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExper
               <IconButton icon="goOn" label="Go on with this answer" disabled={isBusy} onClick={() => showMistake(playground.goOn())} />
             )}
             <IconButton icon="retry" label="Answer again" disabled={isBusy} onClick={askAgain} />
-            <IconButton icon="code" label="Show the request as code" onClick={onCode} />
-            {answer.routing && <IconButton icon="experts" label="Show the experts of this answer" onClick={onExperts} />}
+            <IconButton icon="code" label="Show the request as code" onClick={() => onCode(answer)} />
+            {answer.routing && <IconButton icon="experts" label="Show the experts of this answer" onClick={() => onExperts(answer)} />}
           </div>
           <Figures metrics={answer.metrics} />
         </footer>

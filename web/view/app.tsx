@@ -1,6 +1,6 @@
 // The whole page: conversations on the left, the conversation in the middle, settings on the right.
 
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type AnswerTurn, attachmentsOf, turnsBefore } from "../chat/conversation.ts";
 import type { Playground } from "../chat/playground.ts";
 import { isBusy, type PlaygroundState } from "../chat/playground-state.ts";
@@ -30,7 +30,7 @@ export function App({ playground, preferences }: AppProps) {
   const [isListOpen, setListOpen] = useState(!isNarrow);
   const [isSettingsOpen, setSettingsOpen] = useState(false);
   const [tab, setTab] = useState<SettingsTab>("answer");
-  const [dialog, setDialog] = useState<OpenDialog>();
+  const { dialog, setDialog, showCode, showExperts } = useDialog(playground, preferences);
   const onceDrawn = useOnceDrawn();
   const { conversation } = state;
   useLayoutEffect(() => setListOpen(!isNarrow), [isNarrow]); // else it would come up over the page for a moment
@@ -42,11 +42,11 @@ export function App({ playground, preferences }: AppProps) {
     playground.startNew();
     document.querySelector<HTMLElement>("#message")?.focus();
   };
-  const openSettings = (chosen: SettingsTab) => {
+  const openSettings = useCallback((chosen: SettingsTab) => {
     setTab(chosen);
     setSettingsOpen(true);
     if (chosen === "page") onceDrawn(() => document.querySelector<HTMLElement>("#api-key")?.focus());
-  };
+  }, []);
   return (
     <>
       <a class="skip" href="#message">
@@ -70,8 +70,8 @@ export function App({ playground, preferences }: AppProps) {
           preferences={preferences}
           state={state}
           onSettings={openSettings}
-          onCode={(answer) => setDialog({ type: "code", snippet: toSnippetRequest(state, answer, preferences) })}
-          onExperts={(answer) => setDialog(toExpertsDialog(state, answer))}
+          onCode={showCode}
+          onExperts={showExperts}
         />
         <SidePanel side="right" title="Settings" isOpen={isSettingsOpen} isOver={isMedium} onClose={() => setSettingsOpen(false)}>
           <SettingsPanel playground={playground} state={state} preferences={preferences} tab={tab} onTab={setTab} />
@@ -87,6 +87,15 @@ type OpenDialog =
   | { readonly type: "code"; readonly snippet: SnippetRequest }
   | { readonly type: "experts"; readonly answerId: string; readonly shown: RoutingShown }
   | { readonly type: "status" };
+
+function useDialog(playground: Playground, preferences: Preferences) {
+  const [dialog, setDialog] = useState<OpenDialog>();
+  const showCode = useCallback((answer: AnswerTurn) => {
+    setDialog({ type: "code", snippet: toSnippetRequest(playground.state, answer, preferences) });
+  }, []);
+  const showExperts = useCallback((answer: AnswerTurn) => setDialog(toExpertsDialog(playground.state, answer)), []);
+  return { dialog, setDialog, showCode, showExperts };
+}
 
 type DialogsProps = {
   readonly open: OpenDialog | undefined;

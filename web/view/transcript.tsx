@@ -10,16 +10,21 @@ import { AttachmentView } from "./attachment-list.tsx";
 import { Composer } from "./composer.tsx";
 import { useOnceDrawn } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
+import { memo } from "./memo.ts";
 import type { SettingsTab } from "./settings-panel.tsx";
 import { useStickToEnd } from "./stick-to-end.ts";
 
 type TranscriptProps = {
   readonly playground: Playground;
   readonly state: PlaygroundState;
+  /** These stay the same from drawing to drawing. */
   readonly onCode: (answer: AnswerTurn) => void;
   readonly onExperts: (answer: AnswerTurn) => void;
   readonly onSettings: (tab: SettingsTab) => void;
 };
+
+/** An answer that grows shall not draw all turns before it at each word. */
+const [MessageOnce, AnswerOnce] = [memo(UserMessage), memo(AnswerView)];
 
 export function Transcript({ playground, state, onCode, onExperts, onSettings }: TranscriptProps) {
   const { conversation } = state;
@@ -31,15 +36,15 @@ export function Transcript({ playground, state, onCode, onExperts, onSettings }:
         {conversation.turns.map((turn) => (
           <li key={turn.id} class={`turn ${turn.type}`}>
             {turn.type === "user" ? (
-              <UserMessage turn={turn} playground={playground} state={state} />
+              <MessageOnce turn={turn} playground={playground} isBusy={isBusy(state)} takesVideo={state.model?.takesVideo ?? false} />
             ) : (
-              <AnswerView
+              <AnswerOnce
                 answer={turn}
                 isLast={turn.id === lastId}
                 isBusy={isBusy(state)}
                 playground={playground}
-                onCode={() => onCode(turn)}
-                onExperts={() => onExperts(turn)}
+                onCode={onCode}
+                onExperts={onExperts}
                 onSettings={onSettings}
               />
             )}
@@ -55,9 +60,9 @@ export function Transcript({ playground, state, onCode, onExperts, onSettings }:
   );
 }
 
-type MessageProps = { readonly turn: UserTurn; readonly playground: Playground; readonly state: PlaygroundState };
+type MessageProps = { readonly turn: UserTurn; readonly playground: Playground; readonly isBusy: boolean; readonly takesVideo: boolean };
 
-function UserMessage({ turn, playground, state }: MessageProps) {
+function UserMessage({ turn, playground, isBusy, takesVideo }: MessageProps) {
   const [isEditing, setEditing] = useState(false);
   const actions = useRef<HTMLDivElement>(null);
   const onceDrawn = useOnceDrawn();
@@ -71,8 +76,8 @@ function UserMessage({ turn, playground, state }: MessageProps) {
         label="Edit your message"
         initialText={turn.text}
         initialAttachments={turn.attachments}
-        takesVideo={state.model?.takesVideo ?? false}
-        isRunning={isBusy(state)}
+        takesVideo={takesVideo}
+        isRunning={isBusy}
         onSend={(text, attachments) => playground.edit(turn.id, text, attachments)}
         onCancel={close}
       />
@@ -92,7 +97,7 @@ function UserMessage({ turn, playground, state }: MessageProps) {
       )}
       {turn.text !== "" && <div class="bubble">{turn.text}</div>}
       <div class="actions" ref={actions}>
-        <IconButton icon="edit" label="Edit this message" disabled={isBusy(state)} onClick={() => setEditing(true)} />
+        <IconButton icon="edit" label="Edit this message" disabled={isBusy} onClick={() => setEditing(true)} />
       </div>
     </>
   );
