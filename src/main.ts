@@ -14,8 +14,10 @@ import { serveCommand } from "./cli/serve-command.ts";
 import { notEmpty } from "./cli/options.ts";
 import type { Source } from "./convert/source.ts";
 import { syntheticNames } from "./convert/synthetic-shapes.ts";
-import { UserError } from "./core/errors.ts";
+import { InterruptedError, interruptedExitCode, UserError } from "./core/errors.ts";
+import { systemReason } from "./core/file-system.ts";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "./core/manifest.ts";
+import { printable } from "./terminal/printable.ts";
 import { programVersion } from "./version.ts";
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -123,8 +125,11 @@ function doctorCommand(): Command {
 
 // A reader of the output that goes away (`| head`) is no reason to fail; a full disk is none to stop, but the exit code tells of it.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") process.exitCode = 1;
+  if (error.code === "EPIPE") return;
+  if (process.exitCode === undefined) process.stderr.write(`ernie-vl: cannot write the output: ${systemReason(error)}\n`);
+  process.exitCode = 1;
 });
+process.stderr.on("error", () => {}); // nobody is left to be told
 
 const programHelp = `
 Without a command, serve is meant. \`ernie-vl COMMAND --help\` shows its flags, defaults and examples.
@@ -157,6 +162,6 @@ try {
 } catch (error) {
   // The operator's mistakes are one line; anything else is a bug and shows where.
   const message = error instanceof UserError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.stderr.write(`ernie-vl: ${message}\n`);
-  process.exit(1);
+  process.stderr.write(`ernie-vl: ${printable(message)}\n`); // it may quote what others wrote
+  process.exit(error instanceof InterruptedError ? interruptedExitCode : 1);
 }

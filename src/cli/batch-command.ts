@@ -1,6 +1,6 @@
 // Options of `ernie-vl batch`.
 
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import type { BatchOptions } from "./batch.ts";
 import { notEmpty, positiveNumber, wholeNumber } from "./options.ts";
 import { apiKeyOption, urlOption } from "./server-options.ts";
@@ -25,8 +25,8 @@ export function batchCommand(say: (line: string) => void): Command {
     .description(
       "Send a file of requests to a running server, so many at once, and write a file of answers, both in the format of OpenAI's Batch API. Stopped or killed, the same command goes on.",
     )
-    .argument("<input>", "requests, one a line (JSON Lines); of any size", notEmpty)
-    .argument("<output>", "answers, one a line as they come; what it holds already is not asked again", notEmpty)
+    .argument("<input>", "requests, one a line (JSON Lines); of any size", filePath)
+    .argument("<output>", "answers, one a line as they come; what it holds already is not asked again", filePath)
     .addOption(urlOption())
     .option("--model <name>", "model to ask instead of the one that a line names", notEmpty)
     .addOption(apiKeyOption())
@@ -40,4 +40,10 @@ export function batchCommand(say: (line: string) => void): Command {
       const { batch } = await import("./batch.ts");
       await batch({ ...flags, input, output, timeoutMs: timeout * 1000 }, say);
     });
+}
+
+/** A dash would make a file of that name. */
+function filePath(text: string): string {
+  if (text !== "-") return notEmpty(text);
+  throw new InvalidArgumentError("Expected a file: requests are read twice, and answers decide what a second run skips.");
 }

@@ -8,7 +8,7 @@ import { FileFolder } from "../batch/file-references.ts";
 import { type BatchFigures, type BatchProgress, runBatch } from "../batch/run-batch.ts";
 import { Connection } from "../client/connection.ts";
 import { chooseModel, listModels } from "../client/server-info.ts";
-import { UserError } from "../core/errors.ts";
+import { interruptedExitCode, UserError } from "../core/errors.ts";
 import { reading, systemReason } from "../core/file-system.ts";
 import { FileLock } from "../runtime/file-lock.ts";
 import { printable } from "../terminal/printable.ts";
@@ -31,8 +31,6 @@ export type BatchOptions = {
 };
 
 type Say = (line: string) => void;
-
-const interruptedExitCode = 130;
 
 /** Answers of large models take minutes. */
 const rateWindowMs = 600_000;
@@ -63,7 +61,7 @@ async function batchLocked(options: BatchOptions & { readonly errors: string }, 
     const skipped = [...checked.lines.keys()].filter((id) => earlier.customIds.has(id)).length;
     say(`server   ${connection.baseUrl}`);
     say(
-      `input    ${input}: ${whole(checked.lines.size)} requests${skipped > 0 ? `, ${whole(skipped)} of them answered by earlier runs` : ""}`,
+      `input    ${input}: ${requestCount(checked.lines.size)}${skipped > 0 ? `, ${whole(skipped)} of them answered by earlier runs` : ""}`,
     );
     if (earlier.tornAtByte !== undefined) say(`output   ${output}: cut off a last line that was not whole`);
     await mend(output, earlier);
@@ -89,7 +87,9 @@ async function sendRest(options: BatchOptions & { readonly errors: string }, pre
   const total = checked.lines.size;
   const progress: BatchProgress = { done: skipped, running: 0, waiting: 0, failed: 0, tokens: 0 };
   const display = new RequestProgress(progress, total, { windowMs: rateWindowMs, showsRest: true });
-  const interruption = new Interruption(() => display.note(`stopping: ${progress.running} requests end first; Ctrl-C again drops them`));
+  const interruption = new Interruption(() =>
+    display.note(`stopping: ${requestCount(progress.running)} under way end first; Ctrl-C again drops them`),
+  );
   const files = { answers: new LineFile(output), failures: new LineFile(errors) };
   try {
     const requests = without(readRequests(input), earlier.customIds);
@@ -201,6 +201,10 @@ function describe(figures: BatchFigures, { total, skipped, errors }: { total: nu
     ...figures.failures.map(({ kind, count, example }) => `failed   ${count} × ${printable(`${kind}: ${example}`)}`),
     ...(failed > 0 ? [`         all in ${errors}; the same command asks them again`] : []),
   ];
+}
+
+function requestCount(count: number): string {
+  return count === 1 ? "1 request" : `${whole(count)} requests`;
 }
 
 function whole(value: number): string {

@@ -3,7 +3,7 @@
 import { accessSync, constants, existsSync, writeFileSync } from "node:fs";
 import { cpus, platform, release } from "node:os";
 import { dirname } from "node:path";
-import { UserError } from "../core/errors.ts";
+import { interruptedExitCode, UserError } from "../core/errors.ts";
 import { systemReason } from "../core/file-system.ts";
 import { poissonArrivals } from "../loadgen/arrivals.ts";
 import { compareBlocks, cutIntoBlocks, joinBlocks, type Ratio } from "../loadgen/comparison.ts";
@@ -62,8 +62,6 @@ type Side = {
   readonly warmUpBodies: readonly string[];
   readonly blocks: LoadResult[];
 };
-
-const interruptedExitCode = 130;
 
 /**
  * Exit code 1 when no request was answered, 130 when the user stopped it; both after the table. Throws UserError when the server cannot be

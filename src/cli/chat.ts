@@ -6,7 +6,7 @@ import { Connection } from "../client/connection.ts";
 import { readFilePart } from "../client/file-data.ts";
 import { sendRequest } from "../client/send-request.ts";
 import { chooseModel } from "../client/server-info.ts";
-import { UserError } from "../core/errors.ts";
+import { interruptedExitCode, UserError } from "../core/errors.ts";
 import { AnswerWriter, dim } from "../terminal/answer-writer.ts";
 import { type AttachedFile, Conversation } from "../terminal/conversation.ts";
 import { describeAnswer, describeFailure } from "../terminal/describe-answer.ts";
@@ -28,8 +28,6 @@ export type ChatOptions = {
 
 /** As long as a server takes at most, unless told otherwise. */
 const timeoutMs = 3_600_000;
-
-const interruptedExitCode = 130;
 
 /** Exit code 1 when there was no whole answer to the one question, 130 when Ctrl-C ended it. Throws UserError when it cannot be asked. */
 export async function chat({ question, files, url, apiKey, ...settings }: ChatOptions): Promise<void> {

@@ -5,7 +5,7 @@ import { dirname, resolve } from "node:path";
 import { cacheFolderFor } from "../convert/conversion-cache.ts";
 import { convert, type ConvertOptions } from "../convert/convert.ts";
 import type { Source } from "../convert/source.ts";
-import { UserError } from "../core/errors.ts";
+import { InterruptedError, UserError } from "../core/errors.ts";
 import { makeFolders, systemReason } from "../core/file-system.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
@@ -117,7 +117,7 @@ export function convertWithProgress(source: Source, target: string, options: Sho
 /** Does work that Ctrl-C aborts with a UserError, so that it can keep what is done. */
 export async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const abort = new AbortController();
-  const stop = () => abort.abort(new UserError("conversion stopped; the same command goes on from here"));
+  const stop = () => abort.abort(new InterruptedError("conversion stopped; the same command goes on from here"));
   process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
     await work(abort.signal);

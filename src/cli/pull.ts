@@ -2,7 +2,7 @@
 
 import { relative, resolve } from "node:path";
 import { checkShardNames } from "../convert/check-index.ts";
-import { UserError } from "../core/errors.ts";
+import { InterruptedError } from "../core/errors.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import { readHubAccess } from "../pull/hub-access.ts";
 import { missingBytes, type PullPlan } from "../pull/pull-plan.ts";
@@ -28,7 +28,8 @@ export async function pull(options: PullOptions, say: (line: string) => void): P
   const shown = relative("", folder).startsWith("..") ? folder : relative("", folder) || ".";
   const access = readHubAccess(process.env);
   const abort = new AbortController();
-  const stop = (): void => abort.abort(new UserError(`stopped; what has arrived is kept in ${shown}, run the same command again to go on`));
+  const stop = (): void =>
+    abort.abort(new InterruptedError(`stopped; what has arrived is kept in ${shown}, run the same command again to go on`));
   process.once("SIGINT", stop).once("SIGTERM", stop);
   let progress: PullProgress | undefined;
   say(`Asking ${access.endpoint} for ${options.repo}, revision ${options.revision}`);

@@ -45,7 +45,8 @@ export class RequestProgress {
 
   /** A line that stays, above the bar. */
   note(line: string): void {
-    process.stderr.write(this.#bar ? `\r\x1b[K${line}\n` : `${line}\n`);
+    // The bar ends by going back to where the terminal was told to remember it: from now on, the line below.
+    process.stderr.write(this.#bar ? `\r\x1b[K${line}\n\x1b7` : `${line}\n`);
   }
 
   stop(): void {

@@ -26,19 +26,27 @@ export class Connection {
   readonly #url: string;
   readonly #headers: Record<string, string>;
 
-  /** Takes `http://host:port`, with or without `/v1`, a path before it or credentials. Throws a UserError for anything else. */
+  /**
+   * Takes `http://host:port`, with or without `/v1`, a path before it or credentials. Throws a UserError for anything else. An empty key is
+   * none: a variable may be set to nothing.
+   */
   constructor(url: string, apiKey: string | undefined) {
     const address = URL.canParse(url) ? new URL(url) : undefined;
     if (!address || !/^https?:$/.test(address.protocol) || address.search || address.hash) {
-      throw new UserError(`expected an address such as http://localhost:8000, got ${url === "" ? "nothing" : url}; give the whole address`);
+      const hint = /^[\w.-]+(:\d+)?(\/|$)/.test(url) ? `write http://${url}` : "give the whole address";
+      throw new UserError(`expected an address such as http://localhost:8000, got ${url === "" ? "nothing" : url}; ${hint}`);
     }
-    const withoutEnd = (text: string) => text.replace(/\/+$/, "").replace(/\/v1$/, "");
+    if (apiKey !== undefined && !/^[\x21-\x7e]*$/.test(apiKey)) {
+      throw new UserError("--api-key (or OPENAI_API_KEY): expected a key of letters, digits and signs, got one with spaces or others");
+    }
+    address.pathname = address.pathname.replaceAll(/\/{2,}/g, "/").replace(/(\/v1)?(\/chat\/completions)?\/?$/, "");
+    const withoutEnd = (text: string) => text.replace(/\/$/, "");
     this.baseUrl = withoutEnd(address.origin + address.pathname);
     this.#url = withoutEnd(address.href);
     const isTls = address.protocol === "https:";
     this.#agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true, noDelay: true });
     this.#request = isTls ? httpsRequest : httpRequest;
-    this.#headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+    this.#headers = apiKey === undefined || apiKey === "" ? {} : { authorization: `Bearer ${apiKey}` };
   }
 
   /** The answer with its headers; its body is the caller's to read. Rejects with a TimeoutError, the signal's reason or Node's error. */

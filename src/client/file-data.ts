@@ -46,7 +46,9 @@ export function toDataUri(path: string, bytes: Uint8Array): string {
  * cannot be read.
  */
 export function readFilePart(path: string): object {
-  const { size } = reading(path, () => statSync(path));
+  const stats = reading(path, () => statSync(path));
+  if (!stats.isFile()) throw new UserError(`cannot send ${path}: it is no file`); // a device or a pipe may have no end
+  const { size } = stats;
   if (size > maxFileBytes)
     throw new UserError(`cannot send ${path}: it has ${formatBytes(size)}, at most ${formatBytes(maxFileBytes)} can be`);
   const bytes = reading(path, () => readFileSync(path));

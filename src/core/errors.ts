@@ -55,6 +55,11 @@ export class UserError extends Error {
   override readonly name = "UserError";
 }
 
+export const interruptedExitCode = 130;
+
+/** The operator stopped it, by Ctrl-C or SIGTERM: printed as one line, exit code 130. */
+export class InterruptedError extends UserError {}
+
 /** States a promise between modules; a failure is a bug of ours. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new EngineError(`internal error: ${message}`);

@@ -42,6 +42,7 @@ export class PromptReader {
     this.#interface
       .on("line", (line) => this.#readLine(line))
       .on("SIGINT", () => this.#interrupt())
+      .on("SIGCONT", () => this.#goOn())
       .on("close", () => this.#end());
     input.on("keypress", (_: string | undefined, key: Key | undefined) => {
       if (key?.name === "paste-start") this.#isPasting = true;
@@ -107,6 +108,12 @@ export class PromptReader {
       this.#output.write("\nCtrl-C again, or Ctrl-D, leaves.\n");
       this.#prompt();
     }
+  }
+
+  /** Back from Ctrl-Z: readline has stopped reading, and the shell may have changed how the terminal pastes. */
+  #goOn(): void {
+    this.#output.write(pasteOn);
+    this.#interface.resume();
   }
 
   #end(): void {

@@ -73,12 +73,20 @@ test("Ctrl-C lets running requests end, keeps their answers and says how to go o
   const [code] = (await once(child, "close")) as [number];
 
   expect(code).toBe(130);
-  expect(said()).toMatch(/stopping: \d requests end first/);
+  expect(said()).toMatch(/stopping: \d requests? under way end first/);
   expect(said()).toContain("the same command goes on");
   const answered = linesOf(output).length;
   expect(said()).toContain(`requests ${answered} answered, ${400 - answered} not sent or not ended`);
   expect(answered).toBeLessThan(ids.length);
   await expect.poll(async () => (await server.health()).running).toBe(0);
+});
+
+test("what a file of requests holds reaches no terminal as it is, and a dash is no file", async () => {
+  const { input, output } = makeInput(1);
+  writeFileSync(input, "\u001b[2Jno JSON");
+
+  expect(await run(input, output)).toMatchObject({ code: 1, said: expect.stringContaining("line 1: expected JSON, got \uFFFD[2Jno JSON") });
+  expect(await run(input, "-")).toMatchObject({ code: 1, said: expect.stringContaining("Expected a file: requests are read twice") });
 });
 
 test("pictures of a folder are read", async () => {

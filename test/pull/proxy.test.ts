@@ -15,7 +15,7 @@ import type { HubServer } from "./hub-server.ts";
 import { PullFixture } from "./pull-fixture.ts";
 import { listenLocally } from "../listen-locally.ts";
 
-const script = fileURLToPath(new URL("./pull-command.ts", import.meta.url));
+const script = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
 
 let fixture: PullFixture;
@@ -69,7 +69,7 @@ async function pull(env: Record<string, string>): Promise<string | undefined> {
 /** In a process of its own, as only there its environment is what Node reads. */
 async function pullByCommand(env: Record<string, string>): Promise<void> {
   hub.putServable();
-  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), script, hub.repository, "model"], {
+  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), script, "pull", hub.repository, "--out", "model"], {
     cwd: root,
     env: { PATH: process.env["PATH"], HOME: root, ...environment, ...env },
     stdio: ["ignore", "ignore", "pipe"],

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { HubServer } from "./hub-server.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
-const script = fileURLToPath(new URL("./pull-command.ts", import.meta.url));
+const script = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const weights = "model.safetensors";
 const token = "hf_not_to_be_seen";
 
@@ -31,7 +31,7 @@ afterEach(async () => {
 
 function start(repo = hub.repository): { child: ChildProcess; ended: Promise<{ code: number | null; out: string; err: string }> } {
   const env = { PATH: process.env["PATH"], HF_ENDPOINT: hub.endpoint, HF_TOKEN: token, HOME: root };
-  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), script, repo], {
+  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), script, "pull", repo], {
     cwd: root,
     env,
     stdio: ["ignore", "pipe", "pipe"],
@@ -95,7 +95,7 @@ test("goes on after a kill with what had arrived", async () => {
   expect(readFileSync(join(folder, weights)).equals(hub.files.get(weights)!.content)).toBe(true);
 });
 
-test.each(["SIGINT", "SIGTERM"] as const)("on %s keeps the parts, says so in one line and exits with 1", async (signal) => {
+test.each(["SIGINT", "SIGTERM"] as const)("on %s keeps the parts, says so in one line and exits with 130", async (signal) => {
   hub.fail(weights, { type: "silence", afterBytes: 1_000_000 });
   const { child, ended } = start();
   await arrival(child, 100_000);
@@ -103,7 +103,7 @@ test.each(["SIGINT", "SIGTERM"] as const)("on %s keeps the parts, says so in one
 
   const { code, err } = await ended;
 
-  expect(code).toBe(1);
+  expect(code).toBe(130);
   expect(err).toBe("ernie-vl: stopped; what has arrived is kept in ERNIE-4.5-VL-tiny-PT, run the same command again to go on\n");
   expect(partBytes()).toBeGreaterThanOrEqual(100_000);
 });

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { MeasuredAnswer } from "../../src/client/send-request.ts";
 import { Conversation } from "../../src/terminal/conversation.ts";
 import { type AskServer, converse } from "../../src/terminal/session.ts";
@@ -206,6 +206,22 @@ describe("a conversation in the terminal", () => {
     ).toEqual(["h", "l"]); // pastes in brackets: on, off
   });
 
+  test("goes on after Ctrl-Z", async () => {
+    const kill = vi.spyOn(process, "kill").mockReturnValue(true); // would stop the tests
+    onTestFinished(() => kill.mockRestore());
+    const terminal = start();
+
+    await terminal.sees("> ");
+    terminal.type("On\u001a");
+    await expect.poll(() => kill.mock.calls).toEqual([[process.pid, "SIGTSTP"]]);
+    process.emit("SIGCONT");
+    await terminal.sees("\u001b[?2004h");
+    terminal.type("e?\r");
+    await terminal.sees("Answer 1.");
+
+    expect(contents(terminal.asked[0])).toEqual(["One?"]);
+  });
+
   test("a terminal that goes away ends it, and a line that was begun is not sent", async () => {
     const terminal = start();
 
@@ -251,6 +267,8 @@ describe("commands of a conversation", () => {
     await terminal.sees("notes.txt");
     terminal.type("/image missing.png\r");
     await terminal.sees("cannot read missing.png: no such file");
+    terminal.type("/image /dev/zero\r");
+    await terminal.sees("cannot send /dev/zero: it is no file");
     terminal.type("What?\r");
     await terminal.sees("Answer 1.");
     terminal.type("And?\r");
