@@ -78,9 +78,11 @@ async function tryOnce(connection: Connection, path: string, body: string, { tim
 function refused(answer: HttpAnswer, headers: IncomingHttpHeaders): Try {
   const { status, body } = answer;
   // OpenAI's clients obey the header too; this program sends it with what would fail again.
-  const isOfServer = (status === 408 || status === 429 || (status >= 500 && status !== 501)) && headers["x-should-retry"] !== "false";
+  const mayPass = (status === 408 || status === 429 || (status >= 500 && status !== 501)) && headers["x-should-retry"] !== "false";
+  // A key that is refused is refused for all, and waiting does not help.
+  const isOfServer = mayPass || status === 401;
   const outcome = { type: "failed", answer, failure: toFailure(`HTTP ${status}`, body), isOfServer } as const;
-  return isOfServer ? { outcome, againAfterMs: parseRetryAfter(headers["retry-after"]) ?? "soon" } : { outcome };
+  return mayPass ? { outcome, againAfterMs: parseRetryAfter(headers["retry-after"]) ?? "soon" } : { outcome };
 }
 
 /** The time in which something may pass; none once the signal aborts. */

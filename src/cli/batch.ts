@@ -100,7 +100,7 @@ async function sendRest(options: BatchOptions & { readonly errors: string }, pre
     display.stop();
     for (const line of describe(figures, { total, skipped, errors })) say(line);
     if (interruption.stop.aborted) say("stopped  the same command goes on");
-    if (figures.serverIsGone) say("gone     the server answers no more; the same command goes on when it is back");
+    if (figures.serverIsGone) say("gone     the server answers nothing any more; the same command goes on when it does");
     const isComplete = skipped + figures.answered === total;
     if (interruption.stop.aborted) process.exitCode = interruptedExitCode;
     else if (!isComplete) process.exitCode = 1;

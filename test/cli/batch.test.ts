@@ -141,7 +141,7 @@ describe("ernie-vl batch", () => {
     expect(idsOf(output)).toHaveLength(10);
     expect(resultsOf(errors).length).toBeLessThanOrEqual(4);
     expect(said).toMatch(/requests 10 answered, [34] failed, 8[67] not sent or not ended/);
-    expect(said).toContain("the server answers no more");
+    expect(said).toContain("the server answers nothing any more");
     expect(process.exitCode).toBe(1);
 
     isDead = false;
@@ -152,6 +152,19 @@ describe("ernie-vl batch", () => {
       await batch(input, output, "--url", back.url);
       expect(idsOf(output).toSorted()).toEqual(ids.toSorted());
     }
+  });
+
+  test("stops when the key is refused midway, instead of failing all that is left", async () => {
+    const refuseKey: Behaviour = (response) => json(response, 401, { error: { code: "invalid_api_key", message: "no" } });
+    const server = await startFakeServer((...given) => (given[2] < 5 ? answerWell() : refuseKey)(...given));
+    const { input, output } = makeFiles(Array.from({ length: 100 }, (_, i) => line(`id-${i}`)));
+
+    const said = await batch(input, output, "--url", server.url, "--concurrency", "2");
+
+    expect(server.asked.length).toBeLessThan(12);
+    expect(said).toMatch(/requests 5 answered, [34] failed, 9[12] not sent or not ended/);
+    expect(said).toContain("× HTTP 401 invalid_api_key: no");
+    expect(process.exitCode).toBe(1);
   });
 
   test("sends files of the folder that it was given, and none without", async () => {
