@@ -103,6 +103,21 @@ describe("the font for a text", () => {
     expect(chooseFont(fonts.slice(0, 1), { ...wanted, ...fields })).toBe(fonts[0]);
   });
 
+  test.each([
+    ["Simplified Chinese", 0x804],
+    ["Simplified Chinese", 0x1004],
+    ["Traditional Chinese", 0x404],
+    ["Traditional Chinese", 0xc04],
+    ["Traditional Chinese", 0x1404],
+    ["Japanese", 0x411],
+    ["Korean", 0x412],
+  ] as const)("in %s is one with a name in language %i", (script, language) => {
+    const characters = "们們妳の込한";
+    const fonts = [font({ characters }), font({ characters, names: { [language]: "A" } })];
+
+    expect(chooseFont(fonts, { ...wanted, script })).toBe(fonts[1]);
+  });
+
   test("is the first of equals, and none where none can write it", () => {
     const fonts = [font({}), font({})];
 

@@ -51,6 +51,18 @@ describe("sampleFrames", () => {
     expect(sampleFrames({ frameCount: 300, fps: 30 }, wishes, published)).toEqual(expected);
   });
 
+  test.each([{ fps: 1 }, { targetFrames: 100 }])(
+    "takes one frame of each second, not always the same, where they are random: %o",
+    (wishes) => {
+      const indices = sampleFrames({ frameCount: 3000, fps: 30 }, { ...wishes, choice: "rand" }, published);
+
+      const places = indices.map((index, second) => index - 30 * second);
+      expect(places).toHaveLength(100);
+      expect(places.filter((place) => place < 0 || place > 30)).toEqual([]); // 30: a time is rounded to the nearest frame
+      expect(new Set(places).size).toBeGreaterThan(5);
+    },
+  );
+
   test("gives existing frames in order, few enough, whatever is asked", () => {
     const wishes = fc.record(
       {
