@@ -31,13 +31,15 @@ const detailedEvents: Script = [
   { type: "content", text: "Hi" },
   { type: "finished", reason: "length", usage },
 ] as Script;
-const apps = [helloEvents, thinkingEvents, callEvents, detailedEvents].map((script) => makeApp(script).app);
+const textApps = [helloEvents, thinkingEvents, detailedEvents].map((script) => makeApp(script).app);
+const apps = [...textApps, makeApp(callEvents).app];
 const dialects = fc.constantFrom({}, { "anthropic-version": "2023-06-01" });
 
 describe.each(operations.filter(({ requestBody }) => requestBody))("$method $path", (operation) => {
   const { schema } = operation.requestBody!.content["application/json"]!;
   const wrongOf = allows(schema!);
   const valid = arbitraryOf(schema!, schemas);
+  const answering = operation.path === "/v1/completions" ? textApps : apps; // no call ends a text
 
   const send = async (body: unknown, app: (typeof apps)[number], headers: Record<string, string>) => {
     return proveAnswer(await app.request(operation.path, post(JSON.stringify(body) ?? "", headers)), operation, isClosed);
@@ -46,7 +48,7 @@ describe.each(operations.filter(({ requestBody }) => requestBody))("$method $pat
   test("bodies that the document allows are answered, or refused for what it cannot say", async () => {
     const statuses = new Set<number>();
     await fc.assert(
-      fc.asyncProperty(valid, fc.constantFrom(...apps), dialects, async (body, app, headers) => {
+      fc.asyncProperty(valid, fc.constantFrom(...answering), dialects, async (body, app, headers) => {
         const wrong = wrongOf(body);
         if (wrong !== undefined) expect.fail(`${wrong}: ${JSON.stringify(body)}`);
         statuses.add(await send(body, app, headers));

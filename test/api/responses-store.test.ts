@@ -177,6 +177,16 @@ describe("a stored response", () => {
     expect(kept).toEqual(ids.slice(-4));
   });
 
+  test("lists what the assistant said as output, whichever way it was sent", async () => {
+    const { client, app } = makeResponsesApp(helloEvents);
+    const said = [{ type: "input_text" as const, text: "Hello" }];
+    const { id } = await client.responses.create({ model: "ernie", input: [{ role: "assistant", content: said }] });
+
+    const listed = inputItemsSchema.parse(await (await app.request(`/v1/responses/${id}/input_items`)).json());
+
+    expect(listed.data).toMatchObject([{ role: "assistant", content: [{ type: "output_text", text: "Hello" }] }]);
+  });
+
   test("lists files of its input as they were sent", async () => {
     const { client, app } = makeResponsesApp(helloEvents);
     const file = { type: "input_file", file_data: "data:text/plain,Hi", filename: "a.txt", detail: "low" } as const;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { chatCompletion, chatCompletionChunk, model } from "../../src/api/openapi/answer-schemas.ts";
 import { notComputed, type SequenceRouting } from "../../src/core/routing.ts";
 import { chatPath, type Envelope, frames, makeApp, post, started, usage, userSays } from "./make-app.ts";
 
@@ -41,7 +42,7 @@ describe("return_routing", () => {
   test("adds to each choice which experts its tokens went to", async () => {
     const response = await app.request(chatPath, post(userSays("Hi", { return_routing: true })));
 
-    expect(await response.json()).toMatchObject({ choices: [{ routing: told }] });
+    expect(chatCompletion.parse(await response.json())).toMatchObject({ choices: [{ routing: told }] });
     expect(calls.at(-1)!.options.returnsRouting).toBe(true);
   });
 
@@ -49,9 +50,7 @@ describe("return_routing", () => {
     const response = await app.request(chatPath, post(userSays("Hi", { return_routing: true, stream: true })));
 
     const chunks = frames(await response.text()).filter((frame) => frame !== "[DONE]");
-    const choices = chunks.map(
-      (chunk) => (JSON.parse(chunk) as { choices: { routing?: object; finish_reason: string | null }[] }).choices[0]!,
-    );
+    const choices = chunks.map((chunk) => chatCompletionChunk.parse(JSON.parse(chunk)).choices[0]!);
     expect(choices.filter(({ routing }) => routing)).toEqual([expect.objectContaining({ finish_reason: "stop", routing: told })]);
   });
 
@@ -66,6 +65,6 @@ describe("return_routing", () => {
       message: expect.stringContaining("--expose-routing"),
     });
     expect(await (await plain.app.request("/v1/models/ernie")).json()).not.toHaveProperty("routing");
-    expect(await (await app.request("/v1/models/ernie")).json()).toHaveProperty("routing", true);
+    expect(model.parse(await (await app.request("/v1/models/ernie")).json())).toHaveProperty("routing", true);
   });
 });

@@ -32,12 +32,38 @@ const promptLogprobs = z
   .optional()
   .describe("For each token of the prompt, by id: its own, and the likeliest in its place. Null for the first.");
 
-const finishReason = z.enum(["stop", "length", "tool_calls"]);
+const textFinishReason = z.enum(["stop", "length"]);
+const finishReason = z.enum([...textFinishReason.options, "tool_calls"]);
 const head = { id: text, created: unixTime, model: text };
 const reasoning = {
   reasoning_content: text.optional().describe("What was thought, where there was thinking."),
   reasoning: text.optional().describe("The same under its other name."),
 };
+
+const bank = z.array(count).length(2).describe("The first of its experts, and the one behind its last.");
+const expertCounts = z.array(z.array(count)).describe("By layer and expert: how many tokens went there.");
+const routing = z
+  .strictObject({
+    layers: z.array(count).describe("Those that have experts."),
+    experts: z.strictObject({ text: bank, vision: bank }),
+    experts_per_token: count,
+    computed_tokens: z.strictObject({ text: count, vision: count }),
+    text: expertCounts,
+    vision: expertCounts,
+    pictures: z.array(
+      z.strictObject({
+        frames: count,
+        rows: count,
+        columns: count,
+        favourites: z
+          .array(text)
+          .nullable()
+          .describe("By layer: the best expert of each token, a byte each, in base64; 255: not computed, it was in the cache."),
+      }),
+    ),
+  })
+  .optional()
+  .describe("Only with `return_routing`.");
 
 export const chatCompletion = z.strictObject({
   ...head,
@@ -64,6 +90,7 @@ export const chatCompletion = z.strictObject({
       finish_reason: finishReason,
       logprobs,
       token_ids: tokenIds.optional(),
+      routing,
     }),
   ),
   usage,
@@ -94,7 +121,7 @@ export const chatCompletionChunk = z.strictObject({
   ...head,
   object: z.literal("chat.completion.chunk"),
   choices: z.array(
-    z.strictObject({ index: count, delta, logprobs, finish_reason: finishReason.nullable(), token_ids: tokenIds.optional() }),
+    z.strictObject({ index: count, delta, logprobs, finish_reason: finishReason.nullable(), token_ids: tokenIds.optional(), routing }),
   ),
   usage: streamUsage,
   prompt_token_ids: tokenIds.optional(),
@@ -111,7 +138,7 @@ const completionChoice = z.strictObject({
       text_offset: z.array(count),
     })
     .nullable(),
-  finish_reason: finishReason,
+  finish_reason: textFinishReason,
   token_ids: tokenIds.optional(),
 });
 
@@ -124,7 +151,7 @@ export const completion = z.strictObject({
 
 export const completionChunk = z.strictObject({
   ...completion.shape,
-  choices: z.array(z.strictObject({ ...completionChoice.shape, finish_reason: finishReason.nullable() })),
+  choices: z.array(z.strictObject({ ...completionChoice.shape, finish_reason: textFinishReason.nullable() })),
   usage: streamUsage,
 });
 
@@ -138,6 +165,7 @@ export const model = z.strictObject({
   max_model_len: count.describe("vLLM's name of the same."),
   input_modalities: z.array(text),
   output_modalities: z.array(text),
+  routing: z.literal(true).optional().describe("Requests may ask which experts their tokens went to."),
 });
 export const modelList = z.strictObject({ object: z.literal("list"), data: z.array(model) });
 

@@ -67,6 +67,7 @@ export function toResponseHead(request: ResponsesRequest, { sampling }: Generati
     object: "response" as const,
     created_at: Math.floor(Date.now() / 1000),
     model,
+    access_programs: null,
     background: false,
     instructions: instructions ?? null,
     max_output_tokens: request.max_output_tokens ?? null,

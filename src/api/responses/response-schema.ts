@@ -71,14 +71,27 @@ const usage = z
   })
   .refine((value) => value.total_tokens === value.input_tokens + value.output_tokens);
 
+const textFormat = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text") }),
+  z.strictObject({ type: z.literal("json_object") }),
+  z.strictObject({
+    type: z.literal("json_schema"),
+    name: text,
+    description: text.optional(),
+    schema: z.record(text, z.unknown()),
+    strict: z.boolean(),
+  }),
+]);
+
 export const responseSchema = z.strictObject({
   id: text.regex(/^resp_[0-9a-f]{32}$/),
   object: z.literal("response"),
   created_at: count,
   completed_at: count.nullable(),
   status: z.enum(["completed", "failed", "in_progress", "cancelled", "incomplete"]),
+  access_programs: z.null(),
   background: z.literal(false),
-  error: z.strictObject({ code: text, message: text }).nullable(),
+  error: z.strictObject({ code: z.enum(["server_error", "invalid_prompt"]), message: text }).nullable(),
   incomplete_details: z.strictObject({ reason: z.literal("max_output_tokens") }).nullable(),
   instructions: nullableText,
   max_output_tokens: count.nullable(),
@@ -88,18 +101,18 @@ export const responseSchema = z.strictObject({
   parallel_tool_calls: z.boolean(),
   previous_response_id: nullableText,
   prompt_cache_key: nullableText,
-  reasoning: z.strictObject({ effort: nullableText, summary: z.null() }),
+  reasoning: z.strictObject({ effort: z.enum(["none", "minimal", "low", "medium", "high", "xhigh", "max"]).nullable(), summary: z.null() }),
   safety_identifier: nullableText,
   service_tier: z.literal("default"),
   store: z.boolean(),
   temperature: z.number(),
   presence_penalty: z.number(),
   frequency_penalty: z.number(),
-  text: z.strictObject({ format: z.looseObject({ type: z.enum(["text", "json_object", "json_schema"]) }), verbosity: z.literal("medium") }),
+  text: z.strictObject({ format: textFormat, verbosity: z.literal("medium") }),
   tool_choice: z.union([
     z.enum(["none", "auto", "required"]),
     namedTool,
-    z.strictObject({ type: z.literal("allowed_tools"), mode: text, tools: z.array(namedTool) }),
+    z.strictObject({ type: z.literal("allowed_tools"), mode: z.enum(["auto", "required"]), tools: z.array(namedTool) }),
   ]),
   tools: z.array(tool),
   top_logprobs: count,
@@ -114,7 +127,7 @@ const call = { item_id: text.regex(/^fc_/), output_index: count };
 const customCall = { item_id: text.regex(/^ctc_/), output_index: count };
 const part = z.union([outputText, reasoningText]);
 
-function event<const T extends string>(type: T, fields: z.ZodRawShape) {
+function event<const T extends string, Fields extends z.ZodRawShape>(type: T, fields: Fields) {
   return z.strictObject({ type: z.literal(type), sequence_number: count, ...fields });
 }
 
@@ -156,11 +169,16 @@ const inputParts = z.array(
       filename: text.optional(),
       detail: z.enum(["auto", "low", "high"]).optional(),
     }),
+  ]),
+);
+const outputParts = z.array(
+  z.discriminatedUnion("type", [
     z.strictObject({ type: z.literal("output_text"), text, annotations: nothing, logprobs: nothing }),
     z.strictObject({ type: z.literal("refusal"), refusal: text }),
   ]),
 );
 
+const listedMessage = { type: z.literal("message"), id: text, status };
 const listedCall = { id: text, status, call_id: text, name: text, namespace: text.optional() };
 const listedResult = { id: text, status, call_id: text, output: z.union([text, inputParts]) };
 
@@ -169,13 +187,10 @@ export const inputItemsSchema = z.strictObject({
   object: z.literal("list"),
   data: z.array(
     z.discriminatedUnion("type", [
-      z.strictObject({
-        type: z.literal("message"),
-        id: text,
-        status,
-        role: z.enum(["user", "assistant", "system", "developer"]),
-        content: inputParts,
-      }),
+      z.discriminatedUnion("role", [
+        z.strictObject({ ...listedMessage, role: z.enum(["user", "system", "developer"]), content: inputParts }),
+        z.strictObject({ ...listedMessage, role: z.literal("assistant"), content: outputParts }),
+      ]),
       z.strictObject({ type: z.literal("function_call"), ...listedCall, arguments: text }),
       z.strictObject({ type: z.literal("custom_tool_call"), ...listedCall, input: text }),
       z.strictObject({ type: z.literal("function_call_output"), ...listedResult }),

@@ -67,9 +67,13 @@ function toListedItem(item: Item) {
     return { ...item, output: item.output.map(toListedPart), status };
   }
   if (item.type !== "message") return { ...item, status };
-  const textType = item.role === "assistant" ? "output_text" : "input_text";
-  const parts: readonly ContentPart[] = typeof item.content === "string" ? [{ type: textType, text: item.content }] : item.content;
-  return { ...item, content: parts.map(toListedPart), status };
+  const parts: readonly ContentPart[] = typeof item.content === "string" ? [{ type: "input_text", text: item.content }] : item.content;
+  const own = item.role === "assistant" ? parts.map(toOutputPart) : parts; // clients may send what was answered as they send questions
+  return { ...item, content: own.map(toListedPart), status };
+}
+
+function toOutputPart(part: ContentPart): ContentPart {
+  return part.type === "input_text" ? { ...part, type: "output_text" } : part;
 }
 
 function toListedPart(part: ContentPart) {
