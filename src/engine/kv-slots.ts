@@ -110,6 +110,17 @@ export class KvSlots {
     return needed <= this.#model.pages.count;
   }
 
+  /** Copies to the slot of a sequence what another one has come to hold of its tokens since; tells how many that are. Throws SlotMoveError. */
+  catchUp(sequence: Sequence): number {
+    const slot = this.#slotOf(sequence);
+    const { slot: source, shared } = this.#longestMatch(sequence.reusableContent());
+    const gained = shared - sequence.computedLength;
+    if (gained < minSharedLength) return 0;
+    this.#guard([source, slot], () => this.#model.copySlot(source.id, slot.id, shared));
+    sequence.computedLength = shared;
+    return gained;
+  }
+
   /** Gives a sequence that owns a slot memory for all its tokens. False when there is too little. Throws SlotMoveError. */
   extend(sequence: Sequence): boolean {
     return this.#provide(this.#slotOf(sequence), sequence.length);

@@ -12,6 +12,7 @@ import { FairQueue } from "./fair-queue.ts";
 import { KvSlots, SlotMoveError, type SlotMemory } from "./kv-slots.ts";
 import { RoutingRecord } from "./routing-record.ts";
 import { Sequence } from "./sequence.ts";
+import { findLeader, whoComputes } from "./shared-prefill.ts";
 
 export type SchedulerOptions = {
   /** Tokens of one prefill step: how long running answers pause for a prompt. */
@@ -226,6 +227,7 @@ export class Scheduler {
         continue;
       }
       sequence.status = "prefilling";
+      sequence.awaited = findLeader(sequence, this.#running);
       if (!sequence.started) this.#start(sequence);
       this.#preempted = this.#preempted.filter((other) => other !== sequence);
       this.#running = inOrderOfAdmission([...this.#running, sequence]);
@@ -265,17 +267,23 @@ export class Scheduler {
   }
 
   #planPrefill(): PlannedStep | undefined {
-    const sequence = this.#nextPrefilling();
-    if (!sequence) return undefined;
+    const next = this.#nextPrefilling();
+    if (!next) return undefined;
+    const sequence = whoComputes(next);
+    try {
+      if (sequence.awaited) this.#counts.cachedTokens += this.#slots.catchUp(sequence);
+    } catch (error) {
+      this.#failMove(error, []);
+      return this.#planPrefill(); // with those that are left, as in #planDecode
+    }
+    sequence.awaited = undefined;
     const entry = sequence.nextEntry(this.#options.prefillChunkTokens);
     const needed = entry.spans.find(({ image }) => !sequence.encodedImages.has(image.hash) && !this.#model.hasFeatures(image));
     const batch: Batch = needed ? { type: "encode", image: needed.image } : { type: "prefill", entry };
     return { batch, sequences: [sequence] };
   }
 
-  /**
-   * By turns the oldest prompt, so that none waits for ever, and the shortest, so that it need not wait for a long one.
-   */
+  /** By turns the oldest prompt, so that none waits for ever, and the shortest, so that it need not wait for a long one. */
   #nextPrefilling(): Sequence | undefined {
     const prefilling = this.#running.filter(({ status }) => status === "prefilling");
     const isShortest = this.#isShortestNext;

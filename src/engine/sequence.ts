@@ -36,6 +36,8 @@ export class Sequence {
   status: SequenceStatus = "waiting";
   slot: SlotId | undefined;
   computedLength = 0;
+  /** An older sequence that is to compute so many tokens of this one's prompt, too: they are copied then. */
+  awaited: { readonly leader: Sequence; readonly length: number } | undefined;
   /** How far its prompt is scored, if it is to be: that part may come from a slot when it has lost its own. */
   #scoredLength = 0;
   /**
@@ -126,6 +128,11 @@ export class Sequence {
     const lastTokenId = this.#tokenBuffer[this.#length - 1];
     if (lastTokenId !== undefined && this.#request.stopTokenIds.includes(lastTokenId)) return "stop";
     return this.#length - this.promptLength >= this.maxTokens ? "length" : undefined;
+  }
+
+  /** What the slot holds when all tokens that are known now are computed. */
+  knownContent(): SlotContent {
+    return this.#content(this.#length);
   }
 
   /** What the slot holds, as the key under which a later sequence finds it. */

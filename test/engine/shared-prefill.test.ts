@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { answerAlone, makeRequest } from "./fake-model.ts";
+import { count, eventsOf, makeEngine, runToEnd, step, tokensOf } from "./make-engine.ts";
+
+const slotCapacity = 400;
+const shared = [...count(1, 150), "cat"];
+const questions = [count(500, 30), count(600, 10), count(700, 60), count(800, 20)];
+const contents = questions.map((question) => [...shared, ...question]);
+const sharedLength = 153; // a picture has three tokens
+
+function makeBusy() {
+  const made = makeEngine({ slotCount: 4, slotCapacity }, { prefillChunkTokens: 20 });
+  return { ...made, ids: contents.map((content) => made.submit(content)) };
+}
+
+describe("prompts that come together and begin alike", () => {
+  test("compute what they have in common once, its picture too, and have the answers that they have alone", () => {
+    const { engine, model, ids } = makeBusy();
+    const events = runToEnd(engine);
+
+    const { prefillTokens, cachedTokens } = engine.stats();
+    expect(prefillTokens).toBe(sharedLength + questions.flat().length);
+    expect(cachedTokens).toBe(3 * sharedLength);
+    expect(model.log.filter((line) => line.startsWith("encode"))).toEqual(["encode cat"]);
+    for (const [i, id] of ids.entries()) {
+      expect(tokensOf(eventsOf(events, id))).toEqual(answerAlone(makeRequest(contents[i]!), slotCapacity));
+    }
+  });
+
+  test("have a first token no later than where each computes for itself: the shortest has its turns, whoever computes in them", () => {
+    const { engine, ids } = makeBusy();
+    let steps = 0;
+    const events: ReturnType<typeof step> = [];
+    for (; tokensOf(eventsOf(events, ids[1]!)).length === 0; steps++) events.push(...step(engine));
+
+    expect(steps).toBeLessThanOrEqual(2 * Math.ceil((sharedLength + 10) / 20)); // every other turn is the oldest's
+  });
+
+  test.each([
+    ["is aborted", ({ engine, ids }: ReturnType<typeof makeBusy>) => engine.abort(ids[0]!)],
+    ["fails", ({ model }: ReturnType<typeof makeBusy>) => void (model.failNext = "step")],
+  ])("go on where the one that computes it %s", (_, end) => {
+    const made = makeBusy();
+    const events = [...step(made.engine), ...step(made.engine), ...step(made.engine)];
+    end(made);
+    events.push(...runToEnd(made.engine));
+
+    for (const [i, id] of made.ids.entries()) {
+      if (i === 0) expect(tokensOf(eventsOf(events, id))).toEqual([]);
+      else expect(tokensOf(eventsOf(events, id))).toEqual(answerAlone(makeRequest(contents[i]!), slotCapacity));
+    }
+  });
+
+  test("fail where the copy does, and no other with them", () => {
+    const { engine, model, ids, submit } = makeBusy();
+    const other = submit(count(900, 5));
+    const events: ReturnType<typeof step> = [];
+    while (engine.stats().prefillTokens < sharedLength) events.push(...step(engine));
+    model.failNext = "move";
+    events.push(...runToEnd(engine));
+
+    const failed = [...ids, other].filter((id) => eventsOf(events, id).at(-1)!.type === "failed");
+    expect(failed).toHaveLength(2);
+    expect(failed).not.toContain(other);
+  });
+
+  test("of clients that share nothing are computed each for itself", () => {
+    const { engine, submit } = makeEngine({ slotCount: 2, slotCapacity }, { prefillChunkTokens: 20 });
+    for (const cacheSalt of ["ann", "bob"]) submit(contents[0]!, { cacheSalt });
+    runToEnd(engine);
+    expect(engine.stats()).toMatchObject({ prefillTokens: 2 * (sharedLength + 30), cachedTokens: 0 });
+  });
+});
