@@ -20,7 +20,8 @@ import type { ActivationFormat, ExpertChoice, WeightFormat } from "./core/manife
 import { printable } from "./terminal/printable.ts";
 import { programVersion } from "./version.ts";
 
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+/** A line may hold names of files and models, which others chose. */
+const say = (line: string): void => void process.stdout.write(`${printable(line)}\n`);
 
 type ConvertFlags = {
   out: string;

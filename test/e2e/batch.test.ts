@@ -86,6 +86,9 @@ test("what a file of requests holds reaches no terminal as it is, and a dash is 
   writeFileSync(input, "\u001b[2Jno JSON");
 
   expect(await run(input, output)).toMatchObject({ code: 1, said: expect.stringContaining("line 1: expected JSON, got \uFFFD[2Jno JSON") });
+  const odd = `${input}\u001b[2J`;
+  writeFileSync(odd, readFileSync(makeInput(1).input));
+  expect((await run(odd, output)).said).toContain("in.jsonl\uFFFD[2J: 1 request\n");
   expect(await run(input, "-")).toMatchObject({ code: 1, said: expect.stringContaining("Expected a file: requests are read twice") });
 });
 
