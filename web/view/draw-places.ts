@@ -27,7 +27,6 @@ export function drawPlaces(image: HTMLImageElement, places: readonly Place[], co
   });
   const fontSize = Math.max(9, lineWidth * 6);
   context.font = `600 ${fontSize}px system-ui, sans-serif`;
-  context.textBaseline = "top";
   context.lineJoin = "round";
   context.fillStyle = "#ffffff";
   const measure = (text: string) => context.measureText(text).width;
@@ -36,8 +35,8 @@ export function drawPlaces(image: HTMLImageElement, places: readonly Place[], co
     height: fontSize * 1.2,
     gap: lineWidth * 2,
   })) {
-    stroke("#000000d0", 2, () => context.strokeText(text, left, top));
-    context.fillText(text, left, top);
+    stroke("#000000d0", 2, () => context.strokeText(text, left, top + fontSize));
+    context.fillText(text, left, top + fontSize);
   }
   return canvas.convertToBlob({ type: "image/png" });
 }
