@@ -5,7 +5,7 @@ import type { AnswerTurn, Attachment, Turn } from "../../web/chat/conversation.t
 import { buildRequest, isTooLarge, maxRequestBytes } from "../../web/chat/request.ts";
 import { defaultSettings } from "../../web/chat/settings.ts";
 import { answerZooms, cropOf, type CutPicture, goesOnByItself, maxZoomRounds, zoomTool } from "../../web/chat/zoom.ts";
-import { linkTabs, makePlayground, type Reply, untilIdle } from "./make-playground.ts";
+import { linkTabs, makePlayground, type Reply, silent, untilIdle } from "./make-playground.ts";
 import { contentChunk, makeAnswer, makeAttachment, makeUserTurn, streamOf } from "./make-turns.ts";
 
 const name = zoomTool.function.name;
@@ -195,6 +195,21 @@ describe("the page", () => {
       { calls: [{ zoom: {} }] },
       { text: "A sign." },
     ]);
+  });
+
+  test("keeps what was cut out while the next answer is written, for other tabs and whatever comes", async () => {
+    let isFirst = true;
+    const { playground, store } = open((...asked) => {
+      const reply = isFirst ? calling(zoomCall(whole)) : silent(...asked);
+      isFirst = false;
+      return reply;
+    });
+    playground.send("What is it?", [makeAttachment()]);
+
+    const kept = async () => (await store.load(playground.state.conversation.id))?.turns;
+    await expect.poll(kept).toMatchObject([{}, { calls: [{ zoom: { crop: { url: cropUrl } } }] }, { state: "running" }]);
+    playground.stop();
+    await untilIdle(playground);
   });
 
   test("does so in a conversation that is no longer shown, too, with its settings", async () => {

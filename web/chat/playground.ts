@@ -263,7 +263,9 @@ export class Playground {
   /** The turns with all that the model asked to see, which is shown and kept from now on. */
   async #zoom(turns: readonly Turn[]): Promise<readonly Turn[]> {
     const zoomed = await answerZooms(turns, this.#options.cutPicture);
-    for (const turn of zoomed) if (turn.type === "answer" && !turns.includes(turn)) this.#showTurn(turn);
+    const changed = zoomed.filter((turn) => turn.type === "answer" && !turns.includes(turn)) as AnswerTurn[];
+    for (const turn of changed) this.#showTurn(turn);
+    if (changed.length > 0) void this.#store(this.#state.run!.conversation);
     return zoomed;
   }
 
