@@ -15,6 +15,7 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
             ernie::addGatedMlp(ops);
             ernie::addModalityMoe(ops);
             ernie::addQuantizedLinear(ops);
+            ernie::addVisionAttention(ops);
             return ops;
         }();
         return api->AddCustomOpDomain(options, domain);

@@ -5,6 +5,7 @@
 
 #include <immintrin.h>
 
+#include "cpu_attention.h"
 #include "cpu_loops.h"
 
 namespace ernie {
@@ -95,10 +96,43 @@ void dot(const uint8_t* codes, const uint16_t* scales, int blocks, const Activat
     }
 }
 
+// 6 rows at a time: 12 sums, 2 pieces of b, a pair of a.
+void dotPairs(const int16_t* a, size_t aStride, const int16_t* b, int pairs, int32_t* out, size_t outStride) {
+    constexpr int kRows = 6;
+    for (int first = 0; first < kPairRows; first += kRows, a += kRows * aStride, out += kRows * outStride) {
+        __m256i sums[kRows][2];
+#pragma GCC unroll 6
+        for (int r = 0; r < kRows; r++) sums[r][0] = sums[r][1] = _mm256_setzero_si256();
+        const int16_t* columns = b;
+        for (int p = 0; p < pairs; p++, columns += 2 * kPairColumns) {
+            __m256i pieces[2];
+#pragma GCC unroll 2
+            for (int half = 0; half < 2; half++) {
+                pieces[half] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(columns + kPairColumns * half));
+                pin(pieces[half]);
+            }
+#pragma GCC unroll 6
+            for (int r = 0; r < kRows; r++) {
+                __m256i pair = broadcastPair(a + r * aStride + 2 * p);
+                pin(pair);
+#pragma GCC unroll 2
+                for (int half = 0; half < 2; half++) {
+                    sums[r][half] = _mm256_add_epi32(sums[r][half], _mm256_madd_epi16(pieces[half], pair));
+                    pin(sums[r][half]);
+                }
+            }
+        }
+#pragma GCC unroll 6
+        for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+            for (int half = 0; half < 2; half++) _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + r * outStride + kHalfRows * half), sums[r][half]);
+    }
+}
+
 }  // namespace
 
 extern const CpuLanes avx2Lanes;
-const CpuLanes avx2Lanes = {dot<4>, dot<8>, quantizeBlocks, swigluBlock, dotFloats, addScaledRow};
+const CpuLanes avx2Lanes = {dot<4>, dot<8>, quantizeBlocks, swigluBlock, dotFloats, addScaledRow, dotPairs, rotateRow, roundRow, roundValueColumns, softmaxOfBlock, addScaledInts};
 
 }  // namespace ernie
 

@@ -1,6 +1,8 @@
 // What the CPU kernel has per instruction set, and the form in which activations meet the weights.
 #pragma once
 
+#include <cmath>
+
 #include "tiles.h"
 
 namespace ernie {
@@ -26,6 +28,14 @@ struct ActivationBlock {
 
 constexpr int kTokenGroup = 8;  // tokens that share one pass over a tile
 
+constexpr int kKeyBlock = 64;                   // keys that attention meets at a time
+constexpr int kPairRows = 12;                   // rows and columns of a product of integers in pairs
+constexpr int kPairColumns = 16;
+constexpr int kProbabilityBits = 13;            // of a probability as an integer: the largest of a block is 2^13
+
+// Rounds numbers up to the largest magnitude to integers up to the limit; 0 where that is not finite or below 2^-100, where it would overflow.
+inline float inverseOf(float largest, float limit) { return largest > 0x1p-100f && largest < INFINITY ? limit / largest : 0; }
+
 struct CpuLanes {
     // out[n][16] = tile of 16 rows · each of n ≤ kTokenGroup activation rows of `blocks` blocks.
     void (*dot4)(const uint8_t* codes, const uint16_t* scales, int blocks, const ActivationBlock* const* rows, int n, float* out);
@@ -35,6 +45,20 @@ struct CpuLanes {
     void (*swiglu)(const float* gate, const float* up, float* h);
     float (*dotFloat)(const float* a, const float* b, int count);  // count is a multiple of 32
     void (*addScaled)(float* y, const float* x, float scale);      // y[16] += scale · x[16]
+
+    // Attention in integers (ops/vision_attention). Rows of a lie aStride apart, those of out outStride:
+    // out[r][c] = Σ over pairs p of a[r][2p] · b[p][c][0] + a[r][2p + 1] · b[p][c][1]; 12 rows, 16 columns, b [pairs, 16, 2]
+    void (*dotPairs)(const int16_t* a, size_t aStride, const int16_t* b, int pairs, int32_t* out, size_t outStride);
+    // x [2 · half] rotated: channels i and i + half are a pair. Returns the largest magnitude; NaN or Inf if there is one.
+    float (*rotate)(const float* x, const float* cosines, const float* sines, int half, float* rotated);
+    // codes [half, 2]: x · inverse, channels i and i + half side by side.
+    void (*roundRow)(const float* x, float inverse, int half, int16_t* codes);
+    // codes [32, 16, 2]: of x [64, 16], rows stride apart, rows 2i and 2i + 1; scales [16]: what one is worth, NaN, with codes 0, unless the column is finite.
+    void (*roundColumns)(const float* x, size_t stride, float limit, int16_t* codes, float* scales);
+    // dots, of magnitudes below 2^30, of 12 queries and 64 keys; one of a query's is worth its unit: largest = max dots · unit, probabilities 2^(dots · unit − largest) as
+    // integers of 13 bits, totals their sum in floats over the keys that are present (1 or 0).
+    void (*softmaxBlock)(const int32_t* dots, const float* units, const float* present, int16_t* probabilities, float* largest, float* totals);
+    void (*addScaledInts)(float* y, const int32_t* x, const float* scales, float weight, int count);  // y[i] += weight · scales[i] · x[i]
 
     // out[n][16] = rows 16·tile… of the matrix · each of n ≤ kTokenGroup activation rows.
     void dotTile(const TiledMatrix& matrix, size_t tile, const ActivationBlock* const* rows, int n, float* out) const {

@@ -1,5 +1,6 @@
 // CPU kernel without any particular instruction set: each block is unpacked once and used for all tokens of the group.
 
+#include "cpu_attention.h"
 #include "cpu_loops.h"
 
 namespace ernie {
@@ -42,9 +43,20 @@ void dot(const uint8_t* codes, const uint16_t* scales, int blocks, const Activat
     }
 }
 
+// As vectors of 16 columns, which the compiler makes of the inner loop.
+void dotPairs(const int16_t* a, size_t aStride, const int16_t* b, int pairs, int32_t* out, size_t outStride) {
+    for (int r = 0; r < kPairRows; r++, a += aStride, out += outStride) {
+        int32_t sums[kPairColumns] = {};
+        for (int p = 0; p < pairs; p++)
+            for (int c = 0; c < kPairColumns; c++)
+                sums[c] += int32_t(a[2 * p]) * b[(p * kPairColumns + c) * 2] + int32_t(a[2 * p + 1]) * b[(p * kPairColumns + c) * 2 + 1];
+        for (int c = 0; c < kPairColumns; c++) out[c] = sums[c];
+    }
+}
+
 }  // namespace
 
 extern const CpuLanes portableLanes;
-const CpuLanes portableLanes = {dot<4>, dot<8>, quantizeBlocks, swigluBlock, dotFloats, addScaledRow};
+const CpuLanes portableLanes = {dot<4>, dot<8>, quantizeBlocks, swigluBlock, dotFloats, addScaledRow, dotPairs, rotateRow, roundRow, roundValueColumns, softmaxOfBlock, addScaledInts};
 
 }  // namespace ernie

@@ -151,5 +151,6 @@ inline int tokensOf(const Shape& x, int columns, const char* op) {
 void addGatedMlp(Ort::CustomOpDomain& domain);
 void addModalityMoe(Ort::CustomOpDomain& domain);
 void addQuantizedLinear(Ort::CustomOpDomain& domain);
+void addVisionAttention(Ort::CustomOpDomain& domain);
 
 }  // namespace ernie

@@ -3,7 +3,7 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,6 +19,8 @@ const headers = join(build, "onnxruntime-1.29.0");
 
 const nvcc = findNvcc();
 const sourcesHash = hashSources();
+
+const versions = new Map();
 
 const warnings = ["-Wall", "-Wextra"];
 // -Wno-maybe-uninitialized: a false alarm inside GCC 12's AVX-512 header.
@@ -59,8 +61,14 @@ async function main(isCpuOnly) {
 
   const sources = sourcesUnder(kernels).filter((path) => !/_test\.(cc|cu)$|\/bench\//.test(path) && (withCuda || path.endsWith(".cc")));
   const objects = sources.map((path) => join(build, `${relative(kernels, path).replaceAll("/", ".")}.o`));
-  console.log(`compiling ${sources.length} files with ${withCuda ? "g++ and nvcc, which takes minutes" : "g++"}`);
-  const jobs = sources.map((path, i) => () => compile(path, objects[i], withCuda));
+  const stale = sources
+    .map((source, i) => ({ source, object: objects[i], command: commandFor(source, objects[i], withCuda) }))
+    .filter(({ object, command }) => !isUpToDate(object, command));
+  const left = sources.length - stale.length;
+  console.log(
+    `compiling ${stale.length} files with ${withCuda ? "g++ and nvcc, which takes minutes" : "g++"}${left > 0 ? `; ${left} are as they were` : ""}`,
+  );
+  const jobs = stale.map(({ object, command }) => () => compile(object, command));
   await Promise.all(
     Array.from({ length: availableParallelism() }, async () => {
       for (let job = jobs.shift(); job; job = jobs.shift()) await job();
@@ -77,10 +85,39 @@ async function main(isCpuOnly) {
   );
 }
 
-function compile(source, object, withCuda) {
-  if (source.endsWith(".cu")) return run(nvcc, [...nvccFlags, "-c", source, "-o", object]);
-  const defined = [`-DERNIE_SOURCES_HASH="${sourcesHash}"`, ...(withCuda ? ["-DERNIE_CUDA"] : [])];
-  return run("g++", [...cxxFlags, ...defined, "-c", source, "-o", object]);
+function commandFor(source, object, withCuda) {
+  const output = ["-MMD", "-MF", `${object}.d`, "-c", source, "-o", object];
+  if (source.endsWith(".cu")) return [nvcc, ...nvccFlags, ...output];
+  const hash = source === join(kernels, "library.cc") ? [`-DERNIE_SOURCES_HASH="${sourcesHash}"`] : [];
+  return ["g++", ...cxxFlags, ...hash, ...(withCuda ? ["-DERNIE_CUDA"] : []), ...output];
+}
+
+async function compile(object, [program, ...args]) {
+  rmSync(`${object}.key`, { force: true });
+  await run(program, args);
+  writeFileSync(`${object}.key`, keyOf(object, [program, ...args]));
+}
+
+function isUpToDate(object, command) {
+  if (![object, `${object}.key`, `${object}.d`].every((path) => existsSync(path))) return false;
+  const key = keyOf(object, command);
+  return key !== "" && readFileSync(`${object}.key`, "utf8") === key;
+}
+
+/** A hash of the command, its compiler and the contents of all files that it read, but for the system's and ONNX Runtime's; "" where one is gone. */
+function keyOf(object, command) {
+  const rule = readFileSync(`${object}.d`, "utf8").replace(/^[^:]*:/, "");
+  const read = rule.match(/(?:\\ |[^\s\\])+/g).map((path) => path.replaceAll("\\ ", " "));
+  if (!read.every((path) => existsSync(path))) return "";
+  const hash = createHash("sha256").update(JSON.stringify(command)).update(versionOf(command[0]));
+  for (const path of read) hash.update(path).update(readFileSync(path));
+  return hash.digest("hex");
+}
+
+/** What a compiler says of itself, asked once. */
+function versionOf(program) {
+  versions.set(program, versions.get(program) ?? execFileSync(program, ["--version"], { encoding: "utf8" }));
+  return versions.get(program);
 }
 
 /** Of all that the library is built from; src/runtime/kernel-library.ts computes the same. */

@@ -93,14 +93,15 @@ describe("planConversion", () => {
     });
   });
 
-  test("a folder says by its format whether the kernels of today can run it: other operators want a manifestFormatVersion of their own", () => {
+  test("a folder says by its format whether the kernels of today can run it: operators that are gone or changed want another manifestFormatVersion", () => {
     const build = {
       config: nano,
       weights: new Weights({ weights: "int4", activations: "fp32", experts: "modality-moe" }),
       inspect: false,
       probe: false,
     };
-    const own = buildDecoder(build).nodes.filter(({ domain }) => domain === ernieDomain);
+    const graphs = [buildDecoder(build), buildVision(build)];
+    const own = graphs.flatMap(({ nodes }) => nodes).filter(({ domain }) => domain === ernieDomain);
     const describeNode = ({ op, inputs, attributes = {} }: (typeof own)[number]) =>
       [op, `${inputs.length} inputs`, ...(Object.keys(attributes).length > 0 ? [Object.keys(attributes).toSorted().join(" ")] : [])].join(
         ", ",
@@ -114,6 +115,7 @@ describe("planConversion", () => {
         "ModalityMoe, 16 inputs, norm_min top_k",
         "QuantizedLinear, 3 inputs",
         "QuantizedLinear, 5 inputs, rotated_heads",
+        "VisionAttention, 3 inputs, heads",
       ],
     });
   });

@@ -2,6 +2,7 @@
 
 import { inspectIo, visionIo } from "../../core/graph-io.ts";
 import type { ModelConfig, VisionConfig } from "../../core/model-config.ts";
+import { maxVisionHeadDim, visionAttention } from "../onnx/custom-ops.ts";
 import { Graph, type Value } from "../onnx/graph.ts";
 import { multiHeadAttention, quickGelu, rmsNorm, rotaryEmbeddingShared } from "../onnx/microsoft-ops.ts";
 import {
@@ -73,22 +74,27 @@ function rotaryTables2d(g: Graph, grid: Value, config: VisionConfig, dtype: Valu
 
 /** x += proj(attention(norm1(x))); x += fc2(quick_gelu(fc1(norm2(x)))) */
 function visionBlock(g: Graph, x: Value, w: Weights, rotary: RotaryTables, layer: number, config: VisionConfig): Value {
-  const { hiddenSize, headCount, mlpWidth, layerNormEpsilon } = config;
+  const { hiddenSize, mlpWidth, layerNormEpsilon } = config;
   const name = (module: string) => `vision_model.blocks.${layer}.${module}`;
   const normed = norm(g.scope("norm1"), x, w, name("norm1"), hiddenSize, layerNormEpsilon);
   const qkv = visionLinearBias(g.scope("attn.qkv"), normed, name("attn.qkv"), 3 * hiddenSize, hiddenSize, w);
-  const [q, k, v] = split(g.scope("attn"), qkv, [hiddenSize, hiddenSize, hiddenSize]) as [Value, Value, Value];
-  const rotate = (label: string, value: Value) =>
-    rotaryEmbeddingShared(g.scope(`attn.${label}`), value, rotary.cosines, rotary.sines, headCount);
-  // ONNX Runtime's own operator is the faster one on a CPU; on CUDA it needs cuDNN, where the standard one takes FlashAttention.
-  const attend = w.activation === "float32" ? multiHeadAttention : fullAttention;
-  const attended = attend(g.scope("attn"), rotate("rope_q", q), rotate("rope_k", k), v, headCount);
-  const attention = visionLinearBias(g.scope("attn.proj"), attended, name("attn.proj"), hiddenSize, hiddenSize, w);
-  const middle = add(g, x, attention);
+  const attended = frameAttention(g.scope("attn"), qkv, rotary, config, w);
+  const middle = add(g, x, visionLinearBias(g.scope("attn.proj"), attended, name("attn.proj"), hiddenSize, hiddenSize, w));
   const normed2 = norm(g.scope("norm2"), middle, w, name("norm2"), hiddenSize, layerNormEpsilon);
   const inner = visionLinearBias(g.scope("mlp.fc1"), normed2, name("mlp.fc1"), mlpWidth, hiddenSize, w);
   const activated = quickGelu(g, inner, quickGeluAlpha);
   return add(g, middle, visionLinearBias(g.scope("mlp.fc2"), activated, name("mlp.fc2"), hiddenSize, mlpWidth, w));
+}
+
+/** Attention of each frame's patches to all of the frame: qkv [F, N, 3 · D] → [F, N, D]. */
+export function frameAttention(g: Graph, qkv: Value, rotary: RotaryTables, { hiddenSize, headCount }: VisionConfig, w: Weights): Value {
+  const isOnCpu = w.activation === "float32";
+  if (isOnCpu && w.hasOwnOperators && hiddenSize / headCount <= maxVisionHeadDim) return visionAttention(g, qkv, rotary, headCount);
+  const [q, k, v] = split(g, qkv, [hiddenSize, hiddenSize, hiddenSize]) as [Value, Value, Value];
+  const rotate = (label: string, value: Value) => rotaryEmbeddingShared(g.scope(label), value, rotary.cosines, rotary.sines, headCount);
+  // ONNX Runtime's own operator is the faster one on a CPU; on CUDA it needs cuDNN, where the standard one takes FlashAttention.
+  const attend = isOnCpu ? multiHeadAttention : fullAttention;
+  return attend(g, rotate("rope_q", q), rotate("rope_k", k), v, headCount);
 }
 
 function norm(g: Graph, x: Value, w: Weights, name: string, width: number, epsilon: number): Value {

@@ -103,6 +103,29 @@ export function quantizedLinear(g: Graph, x: Value, w: TiledMatrix, rotation?: R
   return g.node("QuantizedLinear", inputs, [output], { domain: ernieDomain, attributes: { rotated_heads: headCount } })[0]!;
 }
 
+/** The widest heads that VisionAttention takes. */
+export const maxVisionHeadDim = 128;
+
+/**
+ * Attention of each frame's patches to all of the frame, q and k rotated: qkv float32 [F, N, 3 · heads · headDim] is q | k | v, a table float32
+ * [N, headDim / 2]. On a CPU only.
+ */
+export function visionAttention(
+  g: Graph,
+  qkv: Value,
+  tables: { readonly cosines: Value; readonly sines: Value },
+  headCount: number,
+): Value {
+  const { cosines, sines } = tables;
+  const width = 2 * headCount * Number(lastDim(cosines));
+  assert(
+    qkv.dtype === "float32" && cosines.dtype === "float32" && lastDim(qkv) === 3 * width,
+    `VisionAttention of ${headCount} heads wants float32 [F, N, ${3 * width}], got ${show(qkv)} and ${show(cosines)}`,
+  );
+  const output = { dtype: qkv.dtype, shape: [...qkv.shape.slice(0, -1), width] };
+  return g.node("VisionAttention", [qkv, cosines, sines], [output], { domain: ernieDomain, attributes: { heads: headCount } })[0]!;
+}
+
 /** down( silu(gate · x) · (up · x) ) of x [..., H] */
 export function gatedMlpOfTiles(g: Graph, x: Value, mlp: TiledMlp): Value {
   const { gateUp, down } = mlp;
