@@ -10,12 +10,13 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
     if (!api) return base->GetApi(1)->CreateStatus(ORT_FAIL, "libernie_kernels.so is built for another ONNX Runtime; run npm run kernels:build");
     Ort::InitApi(api);
     try {
-        static Ort::CustomOpDomain domain = [] {
-            Ort::CustomOpDomain ops("ernie_vl");
-            ernie::addGatedMlp(ops);
-            ernie::addModalityMoe(ops);
-            ernie::addQuantizedLinear(ops);
-            ernie::addVisionAttention(ops);
+        // Never destroyed: when a process ends, ONNX Runtime may be gone before this library.
+        static Ort::CustomOpDomain& domain = *[] {
+            auto* ops = new Ort::CustomOpDomain("ernie_vl");
+            ernie::addGatedMlp(*ops);
+            ernie::addModalityMoe(*ops);
+            ernie::addQuantizedLinear(*ops);
+            ernie::addVisionAttention(*ops);
             return ops;
         }();
         return api->AddCustomOpDomain(options, domain);

@@ -95,15 +95,15 @@ struct ActivationOp : Ort::CustomOpBase<Op, Kernel, true> {
     const char* GetExecutionProviderType() const { return provider; }
 };
 
-// Adds Op for every activation type: on the CPU and, where the library has CUDA kernels, on a GPU.
+// Adds Op for every activation type: on the CPU and, where the library has CUDA kernels, on a GPU. Never destroyed, as the domain.
 template <typename Op>
 void addForEveryActivation(Ort::CustomOpDomain& domain) {
-    static const std::vector<Op> ops = [] {
-        std::vector<Op> all;
+    static const std::vector<Op>& ops = *[] {
+        auto* all = new std::vector<Op>();
         for (const auto type : {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16}) {
-            all.emplace_back(type, "CPUExecutionProvider");
+            all->emplace_back(type, "CPUExecutionProvider");
 #ifdef ERNIE_CUDA
-            all.emplace_back(type, "CUDAExecutionProvider");
+            all->emplace_back(type, "CUDAExecutionProvider");
 #endif
         }
         return all;

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 
@@ -18,6 +19,12 @@ describe.skipIf(!library)(library ? title : `${title}: NOT TESTED, npm run kerne
 
     expect(symbols).toContain("RegisterCustomOps");
     expect(symbols.filter((name) => /^(__)?cu(da)?[A-Z]/.test(name))).toEqual([]);
+  });
+
+  test("lets a process that has used it end by itself", () => {
+    const program = fileURLToPath(new URL("use-once.ts", import.meta.url));
+
+    expect(execFileSync(process.execPath, ["--import", import.meta.resolve("tsx"), program], { encoding: "utf8" })).toBe("done\n");
   });
 });
 

@@ -53,7 +53,7 @@ struct Op : Ort::CustomOpBase<Op, Kernel, true> {
 }  // namespace
 
 void addVisionAttention(Ort::CustomOpDomain& domain) {
-    static const Op op;
+    static const Op& op = *new Op();  // never destroyed, as the domain
     domain.Add(&op);
 }
 
