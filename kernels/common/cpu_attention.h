@@ -44,30 +44,30 @@ static void roundRow(const float* x, float inverse, int half, int16_t* codes) {
 }
 
 static void roundValueColumns(const float* x, size_t stride, float limit, int16_t* codes, float* scales) {
-    uint32_t largest[kPairColumns] = {};
+    uint32_t largest[kDotColumns] = {};
     for (int key = 0; key < kKeyBlock; key++)
-        for (int c = 0; c < kPairColumns; c++) largest[c] = larger(largest[c], bitsOfMagnitude(x[key * stride + c]));
-    float inverse[kPairColumns];
-    uint32_t kept[kPairColumns];
-    for (int c = 0; c < kPairColumns; c++) {
+        for (int c = 0; c < kDotColumns; c++) largest[c] = larger(largest[c], bitsOfMagnitude(x[key * stride + c]));
+    float inverse[kDotColumns];
+    uint32_t kept[kDotColumns];
+    for (int c = 0; c < kDotColumns; c++) {
         inverse[c] = inverseOf(floatFromBits(largest[c]), limit);
         kept[c] = inverse[c] == 0 ? 0 : ~0u;  // Inf · 0 would be NaN
         scales[c] = largest[c] < 0x7f800000 ? floatFromBits(largest[c]) / limit : floatFromBits(0x7fc00000);
     }
     for (int key = 0; key < kKeyBlock; key += 2) {
-        uint32_t pairs[kPairColumns];
-        for (int c = 0; c < kPairColumns; c++) {
+        uint32_t pairs[kDotColumns];
+        for (int c = 0; c < kDotColumns; c++) {
             const float first = floatFromBits(bitsOfFloat(x[key * stride + c]) & kept[c]), second = floatFromBits(bitsOfFloat(x[(key + 1) * stride + c]) & kept[c]);
             pairs[c] = pairOf(roundToCode(first * inverse[c]), roundToCode(second * inverse[c]));
         }
-        std::memcpy(codes + key * kPairColumns, pairs, sizeof pairs);
+        std::memcpy(codes + key * kDotColumns, pairs, sizeof pairs);
     }
 }
 
 static void softmaxOfBlock(const int32_t* dots, const float* units, const float* present, int16_t* probabilities, float* largest, float* totals) {
     constexpr int kLanes = 16;
     constexpr float kToInteger = 12582912.0f;  // 1.5 · 2^23: added, it rounds to an integer, which is in the low bits
-    for (int r = 0; r < kPairRows; r++) {
+    for (int r = 0; r < kDotRows; r++) {
         const int32_t* row = dots + r * kKeyBlock;
         float sums[kLanes] = {};
         int32_t top = row[0];

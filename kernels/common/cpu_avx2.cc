@@ -99,16 +99,16 @@ void dot(const uint8_t* codes, const uint16_t* scales, int blocks, const Activat
 // 6 rows at a time: 12 sums, 2 pieces of b, a pair of a.
 void dotPairs(const int16_t* a, size_t aStride, const int16_t* b, int pairs, int32_t* out, size_t outStride) {
     constexpr int kRows = 6;
-    for (int first = 0; first < kPairRows; first += kRows, a += kRows * aStride, out += kRows * outStride) {
+    for (int first = 0; first < kDotRows; first += kRows, a += kRows * aStride, out += kRows * outStride) {
         __m256i sums[kRows][2];
 #pragma GCC unroll 6
         for (int r = 0; r < kRows; r++) sums[r][0] = sums[r][1] = _mm256_setzero_si256();
         const int16_t* columns = b;
-        for (int p = 0; p < pairs; p++, columns += 2 * kPairColumns) {
+        for (int p = 0; p < pairs; p++, columns += 2 * kDotColumns) {
             __m256i pieces[2];
 #pragma GCC unroll 2
             for (int half = 0; half < 2; half++) {
-                pieces[half] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(columns + kPairColumns * half));
+                pieces[half] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(columns + kDotColumns * half));
                 pin(pieces[half]);
             }
 #pragma GCC unroll 6

@@ -87,17 +87,17 @@ void dot(const uint8_t* codes, const uint16_t* scales, int blocks, const Activat
 }
 
 void dotPairs(const int16_t* a, size_t aStride, const int16_t* b, int pairs, int32_t* out, size_t outStride) {
-    __m512i sums[kPairRows];
+    __m512i sums[kDotRows];
 #pragma GCC unroll 12
-    for (int r = 0; r < kPairRows; r++) sums[r] = _mm512_setzero_si512();
+    for (int r = 0; r < kDotRows; r++) sums[r] = _mm512_setzero_si512();
     for (int p = 0; p < pairs; p++) {
-        __m512i columns = _mm512_loadu_si512(b + size_t(p) * 2 * kPairColumns);
+        __m512i columns = _mm512_loadu_si512(b + size_t(p) * 2 * kDotColumns);
         asm("" : "+v"(columns));
 #pragma GCC unroll 12
-        for (int r = 0; r < kPairRows; r++) sums[r] = _mm512_dpwssd_epi32(sums[r], columns, broadcastPair(a + r * aStride + 2 * p));
+        for (int r = 0; r < kDotRows; r++) sums[r] = _mm512_dpwssd_epi32(sums[r], columns, broadcastPair(a + r * aStride + 2 * p));
     }
 #pragma GCC unroll 12
-    for (int r = 0; r < kPairRows; r++) _mm512_storeu_si512(out + r * outStride, sums[r]);
+    for (int r = 0; r < kDotRows; r++) _mm512_storeu_si512(out + r * outStride, sums[r]);
 }
 
 }  // namespace

@@ -68,7 +68,11 @@ async function main(isCpuOnly) {
   console.log(
     `compiling ${stale.length} files with ${withCuda ? "g++ and nvcc, which takes minutes" : "g++"}${left > 0 ? `; ${left} are as they were` : ""}`,
   );
-  const jobs = stale.map(({ object, command }) => () => compile(object, command));
+  const jobs = stale.map(
+    ({ object, command }) =>
+      () =>
+        compile(object, command),
+  );
   await Promise.all(
     Array.from({ length: availableParallelism() }, async () => {
       for (let job = jobs.shift(); job; job = jobs.shift()) await job();

@@ -12,7 +12,7 @@ namespace ernie {
 namespace {
 
 constexpr int kTilesPerTask = 4;
-constexpr int kQueriesPerTask = kTilesPerTask * kPairRows;
+constexpr int kQueriesPerTask = kTilesPerTask * kDotRows;
 constexpr size_t kScratchBytes = 8 << 20;  // heads at a time: as many as fit, at least one
 constexpr float kLog2E = 1.44269504f;
 constexpr float kCodeLimit = 4095;
@@ -21,7 +21,7 @@ static_assert(kCodeLimit * kKeyBlock * (1 << kProbabilityBits) < 2147483648.0); 
 // Of rounded queries and keys: products of headDim channels stay below 2^30, and their differences below 2^31.
 float queryLimit(int headDim) { return std::min(kCodeLimit, std::floor(std::sqrt(float(1 << 30) / headDim))); }
 
-int wholeColumns(int channels) { return (channels + kPairColumns - 1) / kPairColumns * kPairColumns; }
+int wholeColumns(int channels) { return (channels + kDotColumns - 1) / kDotColumns * kDotColumns; }
 
 struct alignas(64) CacheLine {
     uint8_t bytes[64];
@@ -72,12 +72,12 @@ void packBlock(const VisionAttention& a, const CpuLanes& lanes, size_t frame, si
         int16_t codes[kMaxVisionHeadDim] = {};
         if (inverse != 0) lanes.roundRow(rows[std::min(key, count - 1)], inverse, half, codes);
         block.present[key] = key < count;
-        int16_t* to = block.keys + key / kPairColumns * kPairColumns * a.headDim + key % kPairColumns * 2;
-        for (int i = 0; i < half; i++) std::copy(codes + 2 * i, codes + 2 * i + 2, to + size_t(i) * kPairColumns * 2);
+        int16_t* to = block.keys + key / kDotColumns * kDotColumns * a.headDim + key % kDotColumns * 2;
+        for (int i = 0; i < half; i++) std::copy(codes + 2 * i, codes + 2 * i + 2, to + size_t(i) * kDotColumns * 2);
     }
     std::fill(rows[0], rows[kKeyBlock], 0.0f);
     for (int key = 0; key < count; key++) std::copy_n(rowOf(a, frame, head, first + key, 2), a.headDim, rows[key]);
-    for (int column = 0; column < columns; column += kPairColumns)
+    for (int column = 0; column < columns; column += kDotColumns)
         lanes.roundColumns(rows[0] + column, kMaxVisionHeadDim, kCodeLimit, block.values + column * kKeyBlock, block.valueScales + column);
     if (!std::isfinite(largest)) std::fill_n(block.valueScales, columns, NAN);  // one key is in all of a patch's probabilities
 }
@@ -90,16 +90,16 @@ struct Queries {
 
 void meetBlock(const CpuLanes& lanes, int headDim, const KeyBlock& block, Queries& q) {
     const int columns = wholeColumns(headDim);
-    for (int tile = 0; tile < kQueriesPerTask; tile += kPairRows) {
-        alignas(64) int32_t dots[kPairRows][kKeyBlock];
-        alignas(64) int32_t products[kPairRows][kMaxVisionHeadDim];
-        alignas(64) int16_t probabilities[kPairRows][kKeyBlock];
-        for (int key = 0; key < kKeyBlock; key += kPairColumns)
+    for (int tile = 0; tile < kQueriesPerTask; tile += kDotRows) {
+        alignas(64) int32_t dots[kDotRows][kKeyBlock];
+        alignas(64) int32_t products[kDotRows][kMaxVisionHeadDim];
+        alignas(64) int16_t probabilities[kDotRows][kKeyBlock];
+        for (int key = 0; key < kKeyBlock; key += kDotColumns)
             lanes.dotPairs(q.codes[tile], kMaxVisionHeadDim, block.keys + key * headDim, headDim / 2, dots[0] + key, kKeyBlock);
-        float units[kPairRows], largest[kPairRows], totals[kPairRows], weights[kPairRows];
-        for (int r = 0; r < kPairRows; r++) units[r] = q.scales[tile + r] * *block.keyScale;
+        float units[kDotRows], largest[kDotRows], totals[kDotRows], weights[kDotRows];
+        for (int r = 0; r < kDotRows; r++) units[r] = q.scales[tile + r] * *block.keyScale;
         lanes.softmaxBlock(dots[0], units, block.present, probabilities[0], largest, totals);
-        for (int r = 0; r < kPairRows; r++) {
+        for (int r = 0; r < kDotRows; r++) {
             const int query = tile + r;
             weights[r] = 1;
             if (largest[r] > q.largest[query]) {
@@ -112,9 +112,9 @@ void meetBlock(const CpuLanes& lanes, int headDim, const KeyBlock& block, Querie
             }
             q.totals[query] += weights[r] * totals[r];
         }
-        for (int column = 0; column < columns; column += kPairColumns)
+        for (int column = 0; column < columns; column += kDotColumns)
             lanes.dotPairs(probabilities[0], kKeyBlock, block.values + column * kKeyBlock, kKeyBlock / 2, products[0] + column, kMaxVisionHeadDim);
-        for (int r = 0; r < kPairRows; r++)
+        for (int r = 0; r < kDotRows; r++)
             lanes.addScaledInts(q.sums[tile + r], products[r], block.valueScales, weights[r], columns);
     }
 }
