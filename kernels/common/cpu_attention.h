@@ -26,6 +26,17 @@ static inline T combineLanes(T (&lanes)[16], Combine combine) {
     return combine(combine(lanes[0], lanes[2]), combine(lanes[1], lanes[3]));
 }
 
+// For instruction sets without a product of pairs.
+static inline void dotPairsInColumns(const int16_t* a, size_t aStride, const int16_t* b, int pairs, int32_t* out, size_t outStride) {
+    for (int r = 0; r < kDotRows; r++, a += aStride, out += outStride) {
+        int32_t sums[kDotColumns] = {};
+        for (int p = 0; p < pairs; p++)
+            for (int c = 0; c < kDotColumns; c++)
+                sums[c] += int32_t(a[2 * p]) * b[(p * kDotColumns + c) * 2] + int32_t(a[2 * p + 1]) * b[(p * kDotColumns + c) * 2 + 1];
+        for (int c = 0; c < kDotColumns; c++) out[c] = sums[c];
+    }
+}
+
 static float rotateRow(const float* x, const float* cosines, const float* sines, int half, float* rotated) {
     uint32_t largest = 0;
     for (int i = 0; i < half; i++) {

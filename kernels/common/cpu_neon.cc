@@ -100,21 +100,10 @@ void quantizeToDigits(const float* x, int blocks, int middle, ActivationBlock* o
     }
 }
 
-// As vectors of 16 columns, which the compiler makes of the inner loop.
-void dotPairs(const int16_t* a, size_t aStride, const int16_t* b, int pairs, int32_t* out, size_t outStride) {
-    for (int r = 0; r < kDotRows; r++, a += aStride, out += outStride) {
-        int32_t sums[kDotColumns] = {};
-        for (int p = 0; p < pairs; p++)
-            for (int c = 0; c < kDotColumns; c++)
-                sums[c] += int32_t(a[2 * p]) * b[(p * kDotColumns + c) * 2] + int32_t(a[2 * p + 1]) * b[(p * kDotColumns + c) * 2 + 1];
-        for (int c = 0; c < kDotColumns; c++) out[c] = sums[c];
-    }
-}
-
 }  // namespace
 
 extern const CpuLanes neonDotLanes;
-const CpuLanes neonDotLanes = {dot<4>, dot<8>, quantizeToDigits, swigluBlock, dotFloats, addScaledRow, dotPairs, rotateRow, roundRow, roundValueColumns, softmaxOfBlock, addScaledInts};
+const CpuLanes neonDotLanes = {dot<4>, dot<8>, quantizeToDigits, swigluBlock, dotFloats, addScaledRow, dotPairsInColumns, rotateRow, roundRow, roundValueColumns, softmaxOfBlock, addScaledInts};
 
 }  // namespace ernie
 

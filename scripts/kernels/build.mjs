@@ -64,10 +64,9 @@ async function main(isCpuOnly) {
   const stale = sources
     .map((source, i) => ({ source, object: objects[i], command: commandFor(source, objects[i], withCuda) }))
     .filter(({ object, command }) => !isUpToDate(object, command));
-  const left = sources.length - stale.length;
-  console.log(
-    `compiling ${stale.length} files with ${withCuda ? "g++ and nvcc, which takes minutes" : "g++"}${left > 0 ? `; ${left} are as they were` : ""}`,
-  );
+  const compilers = stale.some(({ source }) => source.endsWith(".cu")) ? "g++ and nvcc, which takes minutes" : "g++";
+  const kept = sources.length - stale.length;
+  console.log(`compiling ${stale.length} files with ${compilers}${kept > 0 ? `; ${kept} are as they were` : ""}`);
   const jobs = stale.map(
     ({ object, command }) =>
       () =>
