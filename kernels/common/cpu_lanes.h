@@ -28,10 +28,10 @@ struct ActivationBlock {
 
 constexpr int kTokenGroup = 8;  // tokens that share one pass over a tile
 
-constexpr int kKeyBlock = 64;                   // keys that attention meets at a time
-constexpr int kDotRows = 12;                   // rows and columns of a product of integers in pairs
+constexpr int kKeyBlock = 64;         // keys that attention meets at a time
+constexpr int kDotRows = 12;          // rows and columns of a product of integers in pairs
 constexpr int kDotColumns = 16;
-constexpr int kProbabilityBits = 13;            // of a probability as an integer: the largest of a block is 2^13
+constexpr int kProbabilityBits = 13;  // of a probability as an integer: the largest of a block is 2^13
 
 // Rounds numbers up to the largest magnitude to integers up to the limit; 0 where that is not finite or below 2^-100, where it would overflow.
 inline float inverseOf(float largest, float limit) { return largest > 0x1p-100f && largest < INFINITY ? limit / largest : 0; }
