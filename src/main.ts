@@ -17,7 +17,7 @@ import { syntheticNames } from "./convert/synthetic-shapes.ts";
 import { InterruptedError, interruptedExitCode, UserError } from "./core/errors.ts";
 import { systemReason } from "./core/file-system.ts";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "./core/manifest.ts";
-import { printable } from "./terminal/printable.ts";
+import { printable } from "./core/printable.ts";
 import { programVersion } from "./version.ts";
 
 /** A line may hold names of files and models, which others chose. */

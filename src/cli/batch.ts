@@ -11,7 +11,7 @@ import { chooseModel, listModels } from "../client/server-info.ts";
 import { interruptedExitCode, UserError } from "../core/errors.ts";
 import { reading, systemReason } from "../core/file-system.ts";
 import { FileLock } from "../runtime/file-lock.ts";
-import { printable } from "../terminal/printable.ts";
+import { printable } from "../core/printable.ts";
 import { formatDuration } from "./progress.ts";
 import { RequestProgress } from "./request-progress.ts";
 

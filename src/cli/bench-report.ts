@@ -3,7 +3,7 @@
 import type { Ratio } from "../loadgen/comparison.ts";
 import type { Distribution } from "../loadgen/percentiles.ts";
 import type { Summary } from "../loadgen/summary.ts";
-import { printable } from "../terminal/printable.ts";
+import { printable } from "../core/printable.ts";
 import type { BenchOptions } from "./bench.ts";
 import { alignColumns } from "./table.ts";
 

@@ -10,7 +10,8 @@ Examples:
   ernie-vl chat                                              a conversation; /help shows its commands
   ernie-vl chat "What is in it?" --image photo.jpg           one answer; the output has nothing else
   ernie-vl chat "Summarize it." --file report.pdf > summary.md
-  git diff | ernie-vl chat --system "Review this change."    the question comes from a pipe
+  git diff | ernie-vl chat "Review this change." --file -    the pipe is a file beside the question
+  ernie-vl chat < question.txt                               the question comes from a pipe
   ernie-vl chat --url https://other:8000 --model ernie --thinking on
 
 Keys, commands, what goes where: docs/chat.md`;
@@ -27,7 +28,7 @@ export function chatCommand(): Command {
     .description("Talk to a running server in the terminal. With a question: one answer. Without: a conversation.")
     .argument("[question]", "what to ask, once")
     .option("--image <file>", "send a picture with the question; again for several", severalFiles)
-    .option("--file <file>", "send a PDF, text or video; again for several", severalFiles)
+    .option("--file <file>", "send a PDF, text or video, or - for what comes through the pipe; again for several", severalFiles)
     .addOption(urlOption())
     .option("--model <name>", "model to ask (default: the first that the server lists)", notEmpty)
     .addOption(apiKeyOption())

@@ -1,21 +1,21 @@
 // `ernie-vl chat`: one question and its answer for programs and pipes, or a conversation for a person at a terminal.
 
 import { basename } from "node:path";
-import { text as readText } from "node:stream/consumers";
 import { Connection } from "../client/connection.ts";
-import { readFilePart } from "../client/file-data.ts";
+import { maxFileBytes, readFilePart, toPart } from "../client/file-data.ts";
 import { sendRequest } from "../client/send-request.ts";
 import { chooseModel } from "../client/server-info.ts";
 import { interruptedExitCode, UserError } from "../core/errors.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 import { AnswerWriter, dim } from "../terminal/answer-writer.ts";
 import { type AttachedFile, Conversation } from "../terminal/conversation.ts";
 import { describeAnswer, describeFailure } from "../terminal/describe-answer.ts";
-import { printable } from "../terminal/printable.ts";
+import { printable } from "../core/printable.ts";
 import { type AskServer, converse } from "../terminal/session.ts";
 
 export type ChatOptions = {
   readonly question: string | undefined;
-  /** Paths of files that go with it. */
+  /** Paths of files that go with it; `-` is what comes through the pipe. */
   readonly files: readonly string[];
   readonly url: string;
   readonly model?: string;
@@ -26,6 +26,9 @@ export type ChatOptions = {
   readonly maxTokens?: number;
 };
 
+const pipe = "-";
+const pipedName = "stdin.txt";
+
 /** As long as a server takes at most, unless told otherwise. */
 const timeoutMs = 3_600_000;
 
@@ -34,7 +37,17 @@ export async function chat({ question, files, url, apiKey, ...settings }: ChatOp
   const { stdin, stdout } = process;
   const isConversation = question === undefined && stdin.isTTY;
   if (isConversation && !stdout.isTTY) throw new UserError("expected a question, as the output is no terminal for a conversation");
-  const attached = files.map((path): AttachedFile => ({ name: basename(path), part: readFilePart(path) }));
+  const piped = files.filter((path) => path === pipe).length;
+  if (piped > 0 && (question === undefined || stdin.isTTY || piped > 1)) {
+    throw new UserError(
+      'expected a question and a pipe for --file -, which is given once: git diff | ernie-vl chat "Review this." --file -',
+    );
+  }
+  const attached: AttachedFile[] = [];
+  for (const path of files) {
+    if (path === pipe) attached.push({ name: pipedName, part: toPart(pipedName, await readPipe(stdin)) });
+    else attached.push({ name: basename(path), part: readFilePart(path) });
+  }
   const connection = new Connection(url, apiKey);
   const ask: AskServer = (request, options) =>
     sendRequest(connection, JSON.stringify(request), { path: "/v1/chat/completions", timeoutMs, ...options });
@@ -45,7 +58,7 @@ export async function chat({ question, files, url, apiKey, ...settings }: ChatOp
       stdout.write(`${printable(model)} at ${connection.baseUrl}. /help shows commands, Ctrl-D leaves.\n`);
       await converse({ input: stdin, output: stdout, hasColor: hasColor(), conversation, ask, files: attached });
     } else {
-      const text = (question ?? (await readText(stdin))).trim();
+      const text = (question ?? (await readPipe(stdin)).toString()).trim();
       if (text === "" && attached.length === 0) throw new UserError("expected a question, got none");
       conversation.ask({ text, files: attached });
       await answerOnce(conversation, ask);
@@ -53,6 +66,18 @@ export async function chat({ question, files, url, apiKey, ...settings }: ChatOp
   } finally {
     connection.close();
   }
+}
+
+async function readPipe(stdin: NodeJS.ReadStream): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of stdin as AsyncIterable<Buffer>) {
+    length += piece.length;
+    if (length > maxFileBytes)
+      throw new UserError(`more than ${formatBytes(maxFileBytes)} came through the pipe, which no request can carry`);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
 }
 
 /** The output gets the answer and nothing else; what a person wants to see beside it goes to standard error, if that is a terminal. */

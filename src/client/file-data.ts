@@ -51,7 +51,14 @@ export function readFilePart(path: string): object {
   const { size } = stats;
   if (size > maxFileBytes)
     throw new UserError(`cannot send ${path}: it has ${formatBytes(size)}, at most ${formatBytes(maxFileBytes)} can be`);
-  const bytes = reading(path, () => readFileSync(path));
+  return toPart(
+    path,
+    reading(path, () => readFileSync(path)),
+  );
+}
+
+/** The same for bytes that a program has; the name's ending tells what they are. */
+export function toPart(path: string, bytes: Uint8Array): object {
   const url = toDataUri(path, bytes);
   const [kind] = mediaTypeOf(path).split("/");
   if (kind === "image") return { type: "image_url", image_url: { url } };

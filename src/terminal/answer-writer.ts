@@ -1,6 +1,6 @@
 // An answer as it comes, with the thought before it.
 
-import { printable } from "./printable.ts";
+import { printable } from "../core/printable.ts";
 
 type Output = { write(text: string): unknown };
 

@@ -1,7 +1,7 @@
 // What an answer took, in one line; and why there was none.
 
 import type { MeasuredAnswer } from "../client/send-request.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../core/printable.ts";
 
 export function describeAnswer({ outputTokens, ttftMs, e2elMs, promptTokens, cachedTokens, finishReason }: MeasuredAnswer): string {
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;

@@ -11,7 +11,7 @@ import { systemReason } from "../core/file-system.ts";
 import { AnswerWriter, dim } from "./answer-writer.ts";
 import type { AttachedFile, Conversation } from "./conversation.ts";
 import { describeAnswer, describeFailure } from "./describe-answer.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../core/printable.ts";
 import { PromptReader } from "./prompt-reader.ts";
 
 /** Sends the conversation so far. An aborted signal ends the answer with a failure of the kind `interrupted`. */

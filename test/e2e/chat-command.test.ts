@@ -56,6 +56,24 @@ describe("one question", () => {
     expect(ended).toEqual({ code: 0, output: "The capital of France is Paris.\n", errors: "" });
   });
 
+  test("may go with a text that comes through the pipe", async () => {
+    const { url, asked } = await startFakeServer();
+
+    await chat(["Review this.", "--file", "-", "--url", url], "one\ntwo\n");
+    const misused = [
+      await chat(["--file", "-", "--url", url], "one"),
+      await chat(["Hi", "--file", "-", "--file", "-", "--url", url], "one"),
+    ];
+
+    const file = { filename: "stdin.txt", file_data: `data:text/plain;base64,${btoa("one\ntwo\n")}` };
+    const content = [
+      { type: "file", file },
+      { type: "text", text: "Review this." },
+    ];
+    expect(asked.map(({ body }) => body)).toMatchObject([{ messages: [{ role: "user", content }] }]);
+    for (const { code, errors } of misused) expect([code, errors]).toEqual([1, expect.stringContaining("expected a question and a pipe")]);
+  });
+
   test("that is refused, or breaks off, is an error in one line, with exit code 1", async () => {
     const refused: Behaviour = (response) => json(response, 400, { error: { code: "invalid_value", message: "no\u001b[2J" } });
     const breaking: Behaviour = (response) => {
