@@ -123,7 +123,8 @@ test("a file that took much memory leaves none behind", async () => {
 
   expect(await runPdfTask({ source, texts: { maxPages: 1, param } })).toMatchObject({ type: "refused" });
 
-  expect(process.memoryUsage.rss() - before).toBeLessThan(150 * 2 ** 20); // of some 400 MiB
+  // Of some 400 MiB. V8 gives back what it has collected in a thread of its own.
+  await expect.poll(() => process.memoryUsage.rss() - before, { timeout: 10_000 }).toBeLessThan(150 * 2 ** 20);
 });
 
 test("the global scope is as it was before the first file", () => {
