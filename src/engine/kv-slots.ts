@@ -1,7 +1,7 @@
 // Tracks which sequence owns which KV slot, how many pages each slot has, and what prefix an idle slot still holds. The scheduler decides who runs.
 
 import type { ModelRunner, SlotId } from "../core/batch.ts";
-import { assert, EngineError } from "../core/errors.ts";
+import { assert, DeviceLostError, EngineError } from "../core/errors.ts";
 import { commonPrefixLength, type SlotContent } from "./prefix-match.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -266,6 +266,7 @@ export class KvSlots {
     try {
       change();
     } catch (error) {
+      if (error instanceof DeviceLostError) throw error;
       throw new SlotMoveError(
         slots.map(({ id }) => id),
         error,

@@ -353,7 +353,7 @@ export class Scheduler {
     this.#emit(sequence, { type: "finished", reason, ...(sequence.routing && { routing: sequence.routing.take() }) });
   }
 
-  /** Fails the sequences whose slots a failed swap, copy or resize touched. Any other error is a bug and is rethrown. */
+  /** Fails the sequences whose slots a failed swap, copy or resize touched. Any other error is a bug or a lost device and is rethrown. */
   #failMove(error: unknown, acquiring: readonly Sequence[]): void {
     if (!(error instanceof SlotMoveError)) throw error;
     const owners = error.slots.flatMap((slot) => this.#slots.ownerOf(slot) ?? []);

@@ -79,6 +79,16 @@ describe("a failure", () => {
     expect(() => step(engine)).toThrow(DeviceLostError);
   });
 
+  test.each(["resizeSlot", "copySlot", "swapSlots"] as const)("of the whole device in %s is the end of the engine at once", (name) => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 100 });
+    model[name] = () => {
+      throw new DeviceLostError("the GPU has failed");
+    };
+    submit(count(1, 50), { maxTokens: 2 });
+    submit(count(1, 60), { maxTokens: 9 });
+    expect(() => runToEnd(engine)).toThrow(DeviceLostError);
+  });
+
   test("of steps that ask for too much is not, however many there are", () => {
     const { engine, model, submit } = makeEngine();
     const step = model.step.bind(model);

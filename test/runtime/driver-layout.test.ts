@@ -1,10 +1,12 @@
-// What the driver is told beside what a C compiler makes of CUDA's header, where there are both.
+// Compares what we pass to the driver, and what we make of its errors, with CUDA's headers, where they are installed.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { DeviceLostError } from "../../src/core/errors.ts";
+import { toError } from "../../src/runtime/cuda/cudart.ts";
 import { CudaDriver, type DriverFunctions } from "../../src/runtime/cuda/driver.ts";
 
 const roots = [process.env["CUDA_PATH"], "/usr/local/cuda"];
@@ -73,4 +75,19 @@ test.skipIf(!headers || !hasCompiler)("structs and constants are those of cuda.h
   const [attribute, option, properties, access] = said;
 
   expect([properties, access, `${attribute} ${option}`, "8 8"]).toEqual(compileAndRun());
+});
+
+/** Comment, name and code of each cudaError_t. */
+const errorPattern = /\/\*\*((?:(?!\*\/)[^])*)\*\/\s*(cudaError\w+)\s*=\s*(\d+)/g;
+/** It names work that other devices or APIs queued, which nobody does here. */
+const foreign = ["cudaErrorExternalDevice"];
+
+test.skipIf(!headers)("an error after which the process must end, as driver_types.h has it, is a lost device", () => {
+  const errors = readFileSync(join(headers!, "driver_types.h"), "utf8").matchAll(errorPattern);
+  const deadly = Array.from(errors).filter(
+    ([, comment, name]) => /process\s[*\s]*must\s[*\s]*be/.test(comment!) && !foreign.includes(name!),
+  );
+
+  expect(deadly.length).toBeGreaterThan(5);
+  for (const [, , name, code] of deadly) expect(toError("cudaStreamSynchronize", Number(code)), name).toBeInstanceOf(DeviceLostError);
 });
