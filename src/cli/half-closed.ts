@@ -12,7 +12,7 @@ export function answerHalfClosedReaders(server: Server, answers: OpenAnswers): v
   Object.assign(server, { httpAllowHalfOpen: true }); // Node's name, which its types lack: else no answer outlives the client's end
   server.on("connection", (socket: Socket) => {
     socket.once("end", () => {
-      if ([...answers.of(socket)].some(({ method }) => method === "POST")) socket.destroy();
+      if ([...answers.of(socket)].some(({ req }) => req.method === "POST")) socket.destroy();
     });
   });
 }

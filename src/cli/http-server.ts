@@ -7,6 +7,7 @@ import { RequestError } from "../core/errors.ts";
 import { answerHalfClosedReaders } from "./half-closed.ts";
 import { OpenAnswers } from "./open-answers.ts";
 import { disconnectStalledClients } from "./stalled-clients.ts";
+import { answerUnparsed, maxHeaderBytes } from "./unparsed-requests.ts";
 
 export type ServerTimeouts = {
   /** From the first byte (or the connection, if none comes) to the end of the headers. */
@@ -26,8 +27,6 @@ const defaultTimeouts: ServerTimeouts = { headersMs: 20_000, requestMs: 120_000,
 
 /** A machine that has vanished closes no connection. Once asked, the system asks on (Linux: 9 times, 75 s apart), then the connection is lost. */
 const probeSilentMs = 60_000;
-
-const maxHeaderBytes = 16 * 2 ** 10;
 
 /**
  * Clients that are too slow get a 408 and are disconnected; a longer header gets a 431. `closeIdleConnections`, which `close` calls, treats
@@ -52,6 +51,7 @@ export function createHttpServer(
   server.closeIdleConnections = () => answers.closeOthers();
   disconnectStalledClients(server, answers, stalledMs);
   answerHalfClosedReaders(server, answers);
+  answerUnparsed(server, answers);
   return server;
 }
 

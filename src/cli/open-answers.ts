@@ -3,28 +3,28 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-const none: ReadonlySet<IncomingMessage> = new Set();
+const none: ReadonlySet<ServerResponse> = new Set();
 
 export class OpenAnswers {
   /** By connection; several per connection, because of pipelining. */
-  readonly #requests = new Map<Socket, Set<IncomingMessage>>();
+  readonly #answers = new Map<Socket, Set<ServerResponse>>();
 
   /** Watches the server from its first connection on. */
   constructor(server: Server) {
     server.on("connection", (socket: Socket) => {
-      this.#requests.set(socket, new Set());
-      socket.once("close", () => this.#requests.delete(socket));
+      this.#answers.set(socket, new Set());
+      socket.once("close", () => this.#answers.delete(socket));
     });
     server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-      const requests = this.#requests.get(request.socket);
-      requests?.add(request);
-      response.once("close", () => requests?.delete(request));
+      const answers = this.#answers.get(request.socket);
+      answers?.add(response);
+      response.once("close", () => answers?.delete(response));
     });
   }
 
-  /** The requests that are not answered yet. */
-  of(socket: Socket): ReadonlySet<IncomingMessage> {
-    return this.#requests.get(socket) ?? none;
+  /** The answers that are not complete yet, in the order of their requests. */
+  of(socket: Socket): ReadonlySet<ServerResponse> {
+    return this.#answers.get(socket) ?? none;
   }
 
   has(socket: Socket): boolean {
@@ -33,6 +33,6 @@ export class OpenAnswers {
 
   /** Closes all other connections, including those that have sent nothing or half a header, which Node would wait for. */
   closeOthers(): void {
-    for (const socket of this.#requests.keys()) if (!this.has(socket)) socket.destroy();
+    for (const socket of this.#answers.keys()) if (!this.has(socket)) socket.destroy();
   }
 }

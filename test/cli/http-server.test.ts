@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
+import { errorEnvelope } from "../../src/api/openapi/answer-schemas.ts";
 import { createHttpServer } from "../../src/cli/http-server.ts";
 import { closeWhenIdle } from "../../src/cli/listen.ts";
 import { chatPath, makeApp } from "../api/make-app.ts";
@@ -41,7 +42,7 @@ describe("a client that stops half-way is told and cut off:", () => {
 
     socket.write(sent);
 
-    expect(await ended).toMatch(/^HTTP\/1.1 408 /);
+    expectEnvelope(await ended, "408 Request Timeout", "request_too_slow");
     expect(calls).toEqual([]);
   });
 });
@@ -233,5 +234,68 @@ test("a header over 16 KiB is a 431", async () => {
 
   socket.write(`${head}x-long: ${"x".repeat(17_000)}\r\n`);
 
-  expect(await ended).toMatch(/^HTTP\/1.1 431 /);
+  expectEnvelope(await ended, "431 Request Header Fields Too Large", "header_too_large");
 });
+
+describe("bytes that are not HTTP", () => {
+  const noise = "\x16\x03\x01 secret\r\n\r\n"; // as TLS begins
+
+  test.each([
+    ["in place of a request", noise],
+    ["in place of a chunk", `${head}transfer-encoding: chunked\r\n\r\n5\r\n{"mes\r\nsecret\r\n`],
+    ["and go on and on", noise.repeat(50_000)],
+  ])("%s are a 400 that quotes none of them", async (_, sent) => {
+    const { app, calls } = makeApp();
+    const { socket, ended } = await connectTo(app.fetch);
+    socket.on("error", () => {});
+
+    socket.write(sent);
+
+    const said = await ended;
+    expectEnvelope(said, "400 Bad Request", null);
+    expect(said).not.toContain("secret");
+    expect(calls).toEqual([]);
+  });
+
+  test("after an answer get one of their own", async () => {
+    const { socket, ended } = await connectTo(makeApp().app.fetch);
+    socket.write("GET /health HTTP/1.1\r\nhost: x\r\n\r\n");
+    await once(socket, "data");
+
+    socket.write(noise);
+
+    const said = await ended;
+    expect(said).toMatch(/^HTTP\/1.1 200 /);
+    expectEnvelope(said.slice(said.indexOf("HTTP/1.1 400")), "400 Bad Request", null);
+  });
+
+  test("behind a request that is not answered yet end it", async () => {
+    let isAborted = false;
+    const { socket, ended } = await connectTo(
+      ({ signal }) => new Promise<Response>(() => signal.addEventListener("abort", () => (isAborted = true))),
+    );
+
+    socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n${noise}`);
+
+    expectEnvelope(await ended, "400 Bad Request", null);
+    await expect.poll(() => isAborted).toBe(true);
+  });
+
+  test("in the body of a request whose answer has begun break the answer off", async () => {
+    const { socket, ended } = await connectTo(() => new Response(new ReadableStream({ start: (body) => body.enqueue(new Uint8Array(3)) })));
+    socket.write(`${head}transfer-encoding: chunked\r\n\r\n`);
+    await once(socket, "data");
+
+    socket.write("secret\r\n");
+
+    expect((await ended).match(/HTTP\/1.1/g)).toHaveLength(1);
+  });
+});
+
+/** Checks that the server said nothing but an error in the API's own form. */
+function expectEnvelope(said: string, status: string, code: string | null): void {
+  const [fields, json] = said.split("\r\n\r\n");
+  expect(fields).toContain(`HTTP/1.1 ${status}\r\nconnection: close\r\n`);
+  expect(fields).toMatch(new RegExp(`content-length: ${Buffer.byteLength(json!)}$`));
+  expect(errorEnvelope.parse(JSON.parse(json!)).error.code).toBe(code);
+}
