@@ -64,8 +64,8 @@ class SchemaCompiler {
   readonly #ignored = new Set<string>();
   /** Rules of costly expressions that may recur; undefined: too large. */
   readonly #shared = new Map<string, Expression | undefined>();
-  /** Rules of references whose bodies are not built yet. */
-  readonly #pending: { readonly name: string; readonly schema: () => unknown; readonly path: string }[] = [];
+  /** Rules whose bodies are not built yet. */
+  readonly #pending: { readonly name: string; readonly depth: number; readonly body: () => Expression }[] = [];
   #visits = 0;
   #depth = 0;
 
@@ -80,7 +80,8 @@ class SchemaCompiler {
     const { param, isStrict } = this.#options;
     const root = this.#schema(this.#document, param);
     for (let next = this.#pending.pop(); next; next = this.#pending.pop()) {
-      this.#rules.set(next.name, this.#schema(next.schema(), next.path));
+      this.#depth = next.depth;
+      this.#rules.set(next.name, next.body());
     }
     const ignored = [...this.#ignored];
     if (isStrict && ignored.length > 0) {
@@ -109,9 +110,8 @@ class SchemaCompiler {
     if (!isObject(node)) this.#fail(path, "expected a schema (an object, true or false)");
     this.#check(node, path);
     if (typeof node["$ref"] === "string") return this.#reference(node, node["$ref"], path);
-    if (Array.isArray(node["allOf"])) return this.#allOf(node, path);
-    for (const keyword of ["anyOf", "oneOf"] as const) {
-      if (Array.isArray(node[keyword])) return this.#anyOf(node, keyword, node[keyword], path);
+    for (const keyword of ["allOf", "anyOf", "oneOf"] as const) {
+      if (Array.isArray(node[keyword])) return this.#combination(node, keyword, node[keyword], path);
     }
     if (Array.isArray(node["enum"]) || Object.hasOwn(node, "const")) return this.#literals(node, path);
     return choice(...this.#typesOf(node).map((type) => this.#ofType(type, node, path)));
@@ -130,16 +130,21 @@ class SchemaCompiler {
     throw new RequestError(`${path}: ${problem}`, { param: path });
   }
 
-  /** A rule for each target together with the keywords beside the reference, because both may recur inside the target. */
+  /** Keywords beside the reference are part of the rule, because they may recur inside the target as well. */
   #reference(node: SchemaObject, pointer: string, path: string): Expression {
-    const { prefix, param } = this.#options;
     const isAlone = !Object.keys(node).some((keyword) => keyword !== "$ref" && isAssertion(keyword));
-    const name = `${prefix}${isAlone ? pointer : JSON.stringify(node)}`;
+    if (!isAlone) return this.#recurring(JSON.stringify(node), 0, () => this.#schema(this.#resolve(node, path), path));
+    const targetPath = `${this.#options.param}${pointer.slice(1).replaceAll("/", ".")}`;
+    const target = this.#target(pointer, path);
+    return this.#recurring(pointer, 0, () => this.#schema(target, targetPath));
+  }
+
+  /** A rule for a schema that may contain itself. Built later, so that its own rule exists by then. */
+  #recurring(key: string, depth: number, body: () => Expression): Expression {
+    const name = `${this.#options.prefix}${key}`;
     if (!this.#rules.has(name)) {
-      const target = this.#target(pointer, path);
       this.#rules.set(name, never); // in its turn
-      if (isAlone) this.#pending.push({ name, schema: () => target, path: `${param}${pointer.slice(1).replaceAll("/", ".")}` });
-      else this.#pending.push({ name, schema: () => this.#resolve(node, path), path });
+      this.#pending.push({ name, depth, body });
     }
     return rule(name);
   }
@@ -181,28 +186,35 @@ class SchemaCompiler {
     }
   }
 
-  #allOf(node: SchemaObject, path: string): Expression {
-    const { allOf, ...rest } = node;
+  /** Merging resolves references, so what is merged gets a rule: a reference inside may lead back to it. */
+  #combination(node: SchemaObject, keyword: "allOf" | "anyOf" | "oneOf", parts: readonly unknown[], path: string): Expression {
+    const { [keyword]: _, ...rest } = node;
     this.#merged.add(rest);
+    const isAlone = !Object.keys(rest).some(isAssertion);
+    if (keyword !== "allOf" && isAlone) return this.#anyOf(keyword, parts, path);
+    return this.#recurring(JSON.stringify(node), this.#depth, () => {
+      if (keyword === "allOf") return this.#allOf(rest, parts, path);
+      const merged = parts.map((part, i) => this.#merge(rest, part, `${path}.${keyword}[${i}]`));
+      return this.#anyOf(keyword, merged, path);
+    });
+  }
+
+  #allOf(rest: SchemaObject, parts: readonly unknown[], path: string): Expression {
     let merged: unknown = rest;
-    for (const [i, part] of (allOf as unknown[]).entries()) {
+    for (const [i, part] of parts.entries()) {
       if (++this.#visits > maxVisits) this.#fail(path, "the schema combines too many alternatives; simplify it");
       merged = this.#merge(merged, part, `${path}.allOf[${i}]`);
     }
     return this.#schema(merged, path);
   }
 
-  #anyOf(node: SchemaObject, keyword: "anyOf" | "oneOf", options: readonly unknown[], path: string): Expression {
-    const { [keyword]: _, ...rest } = node;
-    this.#merged.add(rest);
-    const isMore = Object.keys(rest).some(isAssertion);
-    const merged = options.map((option, i) => (isMore ? this.#merge(rest, option, `${path}.${keyword}[${i}]`) : option));
+  #anyOf(keyword: "anyOf" | "oneOf", options: readonly unknown[], path: string): Expression {
     if (keyword === "oneOf") {
-      const resolved = merged.map((option, i) => this.#resolve(option, `${path}.oneOf[${i}]`));
+      const resolved = options.map((option, i) => this.#resolve(option, `${path}.oneOf[${i}]`));
       if (!areDisjoint(resolved, (schema) => this.#resolve(schema, path)))
         this.#ignore(path, "oneOf (its alternatives may overlap; use anyOf)");
     }
-    return choice(...merged.map((option, i) => this.#schema(option, `${path}.${keyword}[${i}]`)));
+    return choice(...options.map((option, i) => this.#schema(option, `${path}.${keyword}[${i}]`)));
   }
 
   #literals(node: SchemaObject, path: string): Expression {
@@ -300,12 +312,13 @@ class SchemaCompiler {
     const required = new Set(node["required"] as string[] | undefined);
     for (const name of required) if (!properties.has(name)) properties.set(name, additional ?? true);
     const isOpen = additional === undefined ? node["properties"] === undefined : additional !== false;
-    const names = this.#resolve(node["propertyNames"] ?? true, path);
+    const names = this.#resolve(node["propertyNames"] ?? true, `${path}.propertyNames`);
+    if (isObject(names)) this.#check(names, `${path}.propertyNames`);
     const listed = isObject(names) && Array.isArray(names["enum"]) ? (names["enum"] as unknown[]) : undefined;
     if (listed) for (const name of properties.keys()) if (!listed.includes(name)) properties.set(name, false);
     if (properties.size > 0 && !listed && !isAnyName(names)) this.#ignore(path, "propertyNames (beside properties)");
     const value = isOpen ? this.#fresh(this.#schema(additional ?? true, `${path}.additionalProperties`)) : never;
-    const other = this.#syntax.member(isOpen ? this.#otherKey([...properties.keys()], names, path) : never, value);
+    const other = this.#syntax.member(isOpen ? this.#otherKey([...properties.keys()], names, `${path}.propertyNames`) : never, value);
 
     const min = (node["minProperties"] as number | undefined) ?? 0;
     const max = (node["maxProperties"] as number | undefined) ?? Infinity;
@@ -324,10 +337,10 @@ class SchemaCompiler {
   #otherKey(named: readonly string[], names: unknown, path: string): Expression {
     if (isObject(names) && Array.isArray(names["enum"])) {
       const rest = names["enum"].filter((name) => typeof name === "string" && !named.includes(name));
-      return rest.length === 0 ? never : this.#schema({ ...names, enum: rest }, `${path}.propertyNames`);
+      return rest.length === 0 ? never : this.#schema({ ...names, enum: rest }, path);
     }
     if (named.length > 0) return keyExcept(named, (body) => this.#fresh(body));
-    return isAnyName(names) ? rule("string") : this.#schema(this.#merge(names, { type: "string" }, path), `${path}.propertyNames`);
+    return isAnyName(names) ? rule("string") : this.#schema(this.#merge(names, { type: "string" }, path), path);
   }
 
   /** Members in order. Each place has two rules: one begins with a comma, the other is for when no member came before. */

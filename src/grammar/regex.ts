@@ -157,7 +157,7 @@ class RegexParser {
       if (this.#peek() === "=" || this.#peek() === "!") isNegative = this.#characters[this.#at++] === "!";
       else if (this.#peek() === "<" && this.#peek(1) !== "=" && this.#peek(1) !== "!") {
         while (this.#peek() !== undefined && !this.#take(">")) this.#at++;
-      } else if (!this.#take(":")) this.#fail("look-behind and flags are not supported");
+      } else if (!this.#take(":")) this.#fail("look-behind, flags and other groups than (?:, (?<name>, (?= and (?! are not supported");
     }
     const node = this.#choice();
     if (!this.#take(")")) this.#fail("expected )");
@@ -178,7 +178,8 @@ class RegexParser {
       const last = this.#classMember();
       const [from, to] = [first[0]?.[0], last[0]?.[0]];
       const areSingle = first.length === 1 && last.length === 1 && first[0]![0] === first[0]![1] && last[0]![0] === last[0]![1];
-      if (!areSingle || from === undefined || to === undefined) this.#fail("a range between more than single characters");
+      if (!areSingle || from === undefined || to === undefined)
+        this.#fail("a range must have one character at each end (write \\- for a hyphen)");
       if (from > to) this.#fail("a range out of order");
       ranges.push([from, to]);
     }

@@ -12,7 +12,9 @@ const maxNameLength = 256;
 
 /** Keywords that say nothing about which values are valid. */
 const annotations = new Set(
-  "title description default examples example $comment $schema $id $defs definitions deprecated readOnly writeOnly".split(" "),
+  "title description default examples example $comment $schema $id $defs definitions deprecated readOnly writeOnly discriminator".split(
+    " ",
+  ),
 );
 
 type Kind = { readonly expected: string; readonly fits: (value: unknown) => boolean };
@@ -121,9 +123,9 @@ export function checkKeywords(node: SchemaObject, path: string): string[] {
   return unsupported;
 }
 
-/** Whether a keyword limits what is valid. */
+/** Whether a keyword limits what is valid, and is supported. */
 export function isAssertion(keyword: string): boolean {
-  return !annotations.has(keyword) && !keyword.startsWith("x-");
+  return kinds.has(keyword);
 }
 
 export function isObject(value: unknown): value is SchemaObject {

@@ -26,5 +26,9 @@ export const stringFormats: ReadonlyMap<string, string> = new Map([
   ["ipv4", `^(${octet}\\.){3}${octet}$`],
   ["ipv6", `^(${hex}{1,4}:){7}${hex}{1,4}$`],
   ["uuid", `^${hex}{8}-(${hex}{4}-){3}${hex}{12}$`],
-  ["uri", `^https?://${label}(\\.${label}){0,3}(:[1-9][0-9]{0,3})?(/${pathCharacter}*)*(\\?[A-Za-z0-9._~=&\\-]*)?(#${pathCharacter}*)?$`],
+  // At most 2,082 characters: Pydantic's HttpUrl has up to 2,083.
+  [
+    "uri",
+    `^https?://${label}(\\.${label}){0,3}(:[1-9][0-9]{0,3})?(/${pathCharacter}{0,100}){0,12}(\\?[A-Za-z0-9._~=&\\-]{0,500})?(#${pathCharacter}{0,100})?$`,
+  ],
 ]);

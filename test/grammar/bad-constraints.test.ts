@@ -29,7 +29,18 @@ const refused: [OutputFormat, RegExp][] = [
   [schemaFormat({ anyOf: [{ $ref: "#" }, { type: "null" }] }), /begins with itself/],
   [schemaFormat({ type: "object", properties: { a: { $ref: "#" } }, required: ["a"] }), /contradicts itself/],
   [schemaFormat({ $ref: "#", type: "object" }), /^schema: its schemas lead too deep/],
-  [schemaFormat({ allOf: [{ $ref: "#" }], type: "object" }), /^schema: its schemas lead too deep into each other, or in a circle/],
+  [schemaFormat({ allOf: [{ $ref: "#" }], type: "object" }), /contradicts itself/],
+  [
+    schemaFormat({
+      type: "object",
+      allOf: [
+        { not: {}, if: {} },
+        { not: true, if: true },
+      ],
+      propertyNames: { not: true },
+    }),
+    /^schema: .*: schema\.allOf\[0\]\.not, schema\.allOf\[0\]\.if, schema\.allOf\[1\]\.not, schema\.allOf\[1\]\.if, schema\.propertyNames\.not; /,
+  ],
   [schemaFormat({ type: "integer", minimum: 3, maximum: 2 }), /contradicts itself/],
   [
     schemaFormat({ type: "array", uniqueItems: true, contains: {} }),
@@ -38,7 +49,14 @@ const refused: [OutputFormat, RegExp][] = [
   [schemaFormat({ type: "number", multipleOf: 0.1 }), /schema\.multipleOf/],
   [schemaFormat({ oneOf: [{ type: "integer" }, { type: "number" }] }), /schema\.oneOf \(its alternatives may overlap/],
   [schemaFormat({ type: "string", format: "color" }), /schema\.format/],
-  [schemaFormat({ type: "string", pattern: "(?<=a)b" }), /^schema\.pattern: look-behind and flags are not supported at character 3/],
+  [
+    schemaFormat({ type: "string", pattern: "(?<=a)b" }),
+    /^schema\.pattern: look-behind, flags and other groups than .* are not supported at character 3/,
+  ],
+  [
+    schemaFormat({ type: "string", pattern: "(?P<year>\\d{4})" }),
+    /^schema\.pattern: .* other groups than \(\?:, \(\?<name>, \(\?= and \(\?! are not/,
+  ],
   [schemaFormat({ type: "string", pattern: "a(?=b" }), /^schema\.pattern: expected \) at character 6/],
   [schemaFormat({ type: "string", pattern: "(?=a)*" }), /^schema\.pattern: a repeated look-ahead at character 7/],
   [schemaFormat({ type: "string", pattern: "^(?!a)a" }), /contradicts itself/],
@@ -70,6 +88,7 @@ const refused: [OutputFormat, RegExp][] = [
   [regex("\\bword"), /word boundaries are not supported/],
   [regex("a^b"), /contradicts itself/],
   [regex("[z-a]"), /a range out of order/],
+  [regex("[\\w-.]"), /^regex: a range must have one character at each end \(write \\- for a hyphen\) at character 6/],
   [regex("\\u{}"), /expected 1 hexadecimal digits at character 4/],
   [regex("\\y"), /\\y is not supported/],
   [regex("[\\ud800]"), /contradicts itself/],

@@ -112,7 +112,28 @@ describe("schemas of other tools", () => {
     for (const answer of answers(schema)) expect(isValid(JSON.parse(answer)), answer).toBe(true);
   });
 
+  it("Pydantic's unions that a property tells apart: answers are valid", () => {
+    const kind = (name: string) => ({ const: name, title: "Kind", type: "string" });
+    const union = {
+      discriminator: { mapping: { not: "#/$defs/Not", word: "#/$defs/Word" }, propertyName: "kind" },
+      oneOf: [{ $ref: "#/$defs/Not" }, { $ref: "#/$defs/Word" }],
+    };
+    const schema = {
+      $defs: {
+        Not: { properties: { kind: kind("not"), of: union }, required: ["kind", "of"], type: "object" },
+        Word: { properties: { kind: kind("word"), text: { type: "string", maxLength: 5 } }, required: ["kind", "text"], type: "object" },
+      },
+      properties: { query: union },
+      required: ["query"],
+      type: "object",
+    };
+    const isValid = ajv.compile(schema);
+
+    for (const answer of answers(schema)) expect(isValid(JSON.parse(answer)), answer).toBe(true);
+  });
+
   it.each([
+    ["Pydantic's HttpUrl", { format: "uri", minLength: 1, maxLength: 2083 }],
     ["zod 4's e-mail of earlier versions", { pattern: mail }],
     ["such an e-mail of bounded length", { pattern: mail, minLength: 8, maxLength: 40 }],
     ["Pydantic's Decimal", { pattern: "^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$" }],

@@ -143,6 +143,12 @@ describe("schemas", () => {
       ["{}", '{"next": {"v": null, "next": {"v": null}}}'],
       ['{"next": {}}', '{"next": {"v": null, "next": {}}}'],
     ],
+    [
+      // Several conditions, which are written like this, are not enforced.
+      { type: "object", properties: { a: { type: "null" } }, allOf: [{ if: { required: ["a"] } }, { if: { required: ["b"] } }] },
+      ["{}", '{"a": null}'],
+      ['{"a": 1}'],
+    ],
     [{ type: "string", format: "date" }, ['"0001-01-01"', '"2024-02-28"'], ['"0000-01-01"', '"2024-02-30"']],
     [
       { type: "string", format: "email" },
@@ -165,6 +171,30 @@ describe("schemas", () => {
     expect(['{"b":1,"d":null,"ab":null,"":null}', '{"a":1,"b":1}'].every((text) => accepts(open, text))).toBe(true);
     // A named property a second time, in whatever spelling, would take the place of the first.
     expect(['{"b":1,"b":null}', '{"b":1,"\\u0062":null}', '{"b":1,"__proto__":null}'].some((text) => accepts(open, text))).toBe(false);
+  });
+
+  const [tree, leaf] = [{ $ref: "#/$defs/tree" }, { $ref: "#/$defs/leaf" }];
+
+  it.each([
+    ["allOf around a reference, for a description", { allOf: [tree], description: "of Pydantic 1 and OpenAPI 3.0" }],
+    ["allOf", { allOf: [tree, { required: ["v"] }] }],
+    ["allOf of schemas that both recur", { allOf: [tree, leaf] }],
+    ["keywords beside anyOf", { type: "object", anyOf: [tree, leaf] }],
+    ["an unknown keyword beside anyOf", { nullable: true, anyOf: [tree, leaf] }],
+    ["Pydantic's discriminated union", { discriminator: { propertyName: "kind" }, oneOf: [tree, leaf] }],
+  ])("takes %s that leads back to itself", (_, child) => {
+    const kind = (name: string) => ({ const: name, type: "string" });
+    const schema = schemaFormat({
+      ...tree,
+      $defs: {
+        tree: { type: "object", properties: { kind: kind("tree"), v: { type: "null" }, child } },
+        leaf: { type: "object", properties: { kind: { type: "string" }, v: { type: "null" }, child: tree } },
+      },
+    });
+
+    expect(accepts(schema, '{"child": {"v": null, "child": {"v": null}}}')).toBe(true);
+    expect(accepts(schema, '{"child": {"v": null, "child": {"v": 1}}}')).toBe(false);
+    expect(accepts(schema, '{"kind": "leaf"}')).toBe(false);
   });
 
   it("allows no key beyond those that are named and required", () => {
