@@ -16,9 +16,7 @@ type CheckedCalibration = {
 /** Reads the whole file, for its hash. Throws a UserError when it is damaged, belongs to another model, or would change nothing. */
 export function checkCalibration(path: string, { weights }: ConversionSettings, config: ModelConfig): CheckedCalibration {
   if (weights !== "int4" && weights !== "int4-all") {
-    throw new UserError(
-      `a calibration decides how weights are rounded to int4, got ${weights} weights; leave it out or use --weights int4`,
-    );
+    throw new UserError(`a calibration affects int4 weights only, got ${weights} weights; omit it or use --weights int4`);
   }
   const wanted = calibratedInputs(config, weights);
   const file = CalibrationFile.open(path);
@@ -27,14 +25,15 @@ export function checkCalibration(path: string, { weights }: ConversionSettings, 
     if (wrong) {
       const [name, width] = wrong;
       const got = file.inputs.get(name) ?? "none";
-      throw new UserError(
-        `${path}: expected ${name} of ${width} numbers, got ${got}; use a calibration run of this model for these weights`,
-      );
+      throw new UserError(`${path}: expected ${name} with ${width} numbers per token, got ${got}; calibrate this model for these weights`);
     }
     const banks = (["text", "vision"] as const).map((bank) => ({ bank, count: tokensOfBank(file, bank).length }));
     const notes = banks
       .filter(({ count }) => count < minTokens)
-      .map(({ bank, count }) => `the calibration has ${count} ${bank} tokens, too few (${minTokens}) to round the ${bank} experts for`);
+      .map(
+        ({ bank, count }) =>
+          `the calibration has only ${count} ${bank} tokens; the ${bank} experts need ${minTokens} and are not calibrated`,
+      );
     return { entry: { sha256: file.sha256, tokenCount: file.tokenCount }, notes };
   } finally {
     file.close();

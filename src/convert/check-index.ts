@@ -8,7 +8,7 @@ import type { ModelConfig } from "../core/model-config.ts";
 import { hubTensors } from "./hub-tensors.ts";
 import { refusePaddleTensors } from "./paddle-format.ts";
 import { indexFile, readIndex, singleFile } from "./shards.ts";
-import { isSpare, layoutOf, locateTensor } from "./stored-names.ts";
+import { isSpare, layoutOf, listNames, locateTensor } from "./stored-names.ts";
 
 /** Throws a UserError that names missing or unknown tensors. A checkpoint in one file has no index and is not checked. */
 export function checkIndex(folder: string, config: ModelConfig): void {
@@ -25,9 +25,9 @@ export function checkIndex(folder: string, config: ModelConfig): void {
     }),
   );
   const missing = [...wanted].filter((name) => !placement.has(name));
-  if (missing.length > 0) throw new UserError(`${path}: expected the tensors of config.json, got none of the name ${listed(missing)}`);
+  if (missing.length > 0) throw new UserError(`${path}: tensors that config.json implies are missing: ${listNames(missing)}`);
   const unknown = [...placement.keys()].filter((name) => !wanted.has(name) && !isSpare(name, config.text.tiedEmbedding));
-  if (unknown.length > 0) throw new UserError(`${path}: expected only the tensors of config.json, got also ${listed(unknown)}`);
+  if (unknown.length > 0) throw new UserError(`${path}: tensors that config.json does not imply: ${listNames(unknown)}`);
 }
 
 /** Throws a UserError when the index names a file that will not be among `fileNames`. */
@@ -37,10 +37,6 @@ export function checkShardNames(folder: string, fileNames: readonly string[]): v
   for (const name of fileNames) missing.delete(name);
   if (missing.size === 0) return;
   throw new UserError(
-    `${join(folder, indexFile)}: expected all files of weights that the index names, the hub lacks ${listed([...missing])}; try again later, or another hub`,
+    `${join(folder, indexFile)}: the hub lacks weight files that this index lists: ${listNames([...missing])}; try again later, or use another hub`,
   );
-}
-
-function listed(names: readonly string[]): string {
-  return names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
 }

@@ -17,7 +17,7 @@ import { toPieces, type NativeTensor, type TensorPiece } from "./native-layout.t
 import { readModelConfig } from "./read-config.ts";
 import type { TensorEntry } from "./safetensors.ts";
 import { openShards, type Shards, type StoredTensor } from "./shards.ts";
-import { headName, isSpare, layoutOf, locateTensor } from "./stored-names.ts";
+import { headName, isSpare, layoutOf, listNames, locateTensor } from "./stored-names.ts";
 
 const embeddingName = "model.embed_tokens.weight";
 
@@ -93,9 +93,8 @@ export class Checkpoint {
   finish(): void {
     const unread = [...this.#shards.tensors.values()].filter((entry) => !this.#isUsed(entry)).map(({ name }) => name);
     if (unread.length === 0) return;
-    const listed = unread.slice(0, 5).join(", ") + (unread.length > 5 ? ` and ${unread.length - 5} more` : "");
     throw new UserError(
-      `${this.#folder}: expected only tensors of ERNIE-4.5-VL as config.json describes it, got also ${listed}; is config.json of the same model?`,
+      `${this.#folder}: tensors that config.json does not imply: ${listNames(unread)}; do config.json and the weights belong to the same model?`,
     );
   }
 
@@ -131,11 +130,11 @@ export class Checkpoint {
       const { name, shape, start, count } = piece;
       const entry = this.#shards.tensors.get(name);
       if (entry === undefined) {
-        throw new UserError(`${this.#folder}: expected a tensor ${name} [${shape.join(", ")}], got none; is the checkpoint complete?`);
+        throw new UserError(`${this.#folder}: tensor ${name} [${shape.join(", ")}] is missing; is the checkpoint complete?`);
       }
       if (entry.shape.join() !== shape.join()) {
-        const shapes = `expected shape [${shape.join(", ")}] by config.json, got [${entry.shape.join(", ")}]`;
-        throw new UserError(`${this.#folder}: ${name}: ${shapes}; config.json and weights are not of the same model`);
+        const shapes = `expected shape [${shape.join(", ")}] as in config.json, got [${entry.shape.join(", ")}]`;
+        throw new UserError(`${this.#folder}: ${name}: ${shapes}; config.json and the weights belong to different models`);
       }
       const used = this.#used.get(name) ?? new Map<number, number>();
       this.#used.set(name, used.set(start, count));

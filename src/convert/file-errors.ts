@@ -17,7 +17,7 @@ export function writing<Result>(path: string, action: () => Result): Result {
 export function refuseDeadLink(path: string): void {
   const isLink = writing(path, () => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink());
   if (!isLink) return;
-  throw new UserError(`${path}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`);
+  throw new UserError(`${path}: expected a new or empty folder, got a broken symbolic link; delete it or choose another folder`);
 }
 
 /** A UserError that explains a failure to write `path` and what to do about it. */

@@ -117,7 +117,7 @@ function sparseLayers(path: string, config: HubConfig): boolean[] {
   return Array.from({ length: layerCount }, (_, layer) => {
     const sparse = hasExperts(0, layer);
     if (sparse === hasExperts(1, layer)) return sparse;
-    const expected = `layers with experts for text and vision alike (layer ${layer} has one kind only)`;
+    const expected = `the same layers for text and vision experts (layer ${layer} has only one kind)`;
     return rejectValue(path, "moe_layer_start_index, moe_layer_end_index", expected, [start, end]);
   });
 }

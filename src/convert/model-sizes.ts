@@ -53,11 +53,11 @@ export function checkSizes(path: string, { text, moe, vision }: ModelSizes, pref
   if (height !== width || !Number.isInteger(height) || height < 1 || height + width + time !== headDim / 2) {
     const key = prefix === "" ? "freq_allocation" : `${prefix}rope_parameters.mrope_section`;
     const got = prefix === "" ? time : [height, width, time];
-    rejectValue(path, key, `a split of ${headDim / 2} frequency pairs with as many for height as for width`, got);
+    rejectValue(path, key, `a split of ${headDim / 2} frequency pairs with equal shares for height and width`, got);
   }
   if (moe.topK > moe.expertCount) rejectValue(path, `${prefix}moe_k`, `at most moe_num_experts ${moe.expertCount}`, moe.topK);
   if (vision.hiddenSize % (4 * vision.headCount) !== 0) {
-    const expected = `a number that cuts hidden_size ${vision.hiddenSize} into heads of a multiple of 4`;
+    const expected = `a number of heads for which hidden_size ${vision.hiddenSize} / num_heads is a multiple of 4`;
     rejectValue(path, "vision_config.num_heads", expected, vision.headCount);
   }
   if (!Number.isInteger(vision.mlpWidth) || vision.mlpWidth > mostColumns) {

@@ -23,9 +23,11 @@ export function refusePaddleTensors(folder: string, names: Iterable<string>): vo
 function refusal(folder: string, evidence: string): UserError {
   const model = paddleRepository(folder);
   const instead = model
-    ? `download baidu/${model}-PT instead, the same weights`
-    : "download the repository of the same model whose name ends in -PT instead, e.g. baidu/ERNIE-4.5-VL-28B-A3B-PT";
-  return new UserError(`${folder}: expected a checkpoint in Hugging Face's format, got one in Paddle's (by ${evidence}); ${instead}`);
+    ? `download baidu/${model}-PT instead, which has the same weights`
+    : "download the same model's repository whose name ends in -PT instead, such as baidu/ERNIE-4.5-VL-28B-A3B-PT";
+  return new UserError(
+    `${folder}: expected a checkpoint in Hugging Face's format, got one in Paddle's (recognized by ${evidence}); ${instead}`,
+  );
 }
 
 /** `ERNIE-4.5-VL-28B-A3B` for a folder named `ERNIE-4.5-VL-28B-A3B-Paddle`, or in the hub cache of the repository of that name. */

@@ -79,13 +79,13 @@ const maxTopK = 8;
 function refuseUnsuitableSizes({ text, moe }: ModelConfig, { weights, experts }: ConversionSettings): void {
   if (weights !== "fp32" && text.hiddenSize % blockLength !== 0) {
     throw new UserError(
-      `${weights} weights need a hidden size that is a multiple of ${blockLength}, this model's is ${text.hiddenSize}; use --weights fp32`,
+      `${weights} weights need a hidden size that is a multiple of ${blockLength}, but this model's is ${text.hiddenSize}; use --weights fp32`,
     );
   }
   if (experts === "modality-moe" && (moe.expertCount > maxExperts || moe.topK > maxTopK)) {
     throw new UserError(
-      `the ModalityMoe kernel takes up to ${maxExperts} experts of a kind and ${maxTopK} for a token, ` +
-        `this model has ${moe.expertCount} and ${moe.topK}; use --experts onnxruntime`,
+      `the ModalityMoe kernel supports up to ${maxExperts} experts per modality and ${maxTopK} per token, ` +
+        `but this model has ${moe.expertCount} and ${moe.topK}; use --experts onnxruntime`,
     );
   }
 }

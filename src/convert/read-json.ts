@@ -16,7 +16,7 @@ export function readJson<Schema extends z.ZodType>(path: string, schema: Schema)
     value = JSON.parse(text);
   } catch (error) {
     const reason = (error as Error).message.replaceAll(/\s+/g, " "); // it may quote the text with its line breaks
-    throw new UserError(`${path}: expected JSON, got other text (${reason}); restore the file`, { cause: error });
+    throw new UserError(`${path}: expected valid JSON, got an error (${reason}); restore the file`, { cause: error });
   }
   const result = schema.safeParse(value, { error: expectation });
   if (result.success) return result.data;

@@ -25,7 +25,7 @@ export function routingDecoder({ config, settings, files }: Manifest, cacheType:
   assert(stored, `a model has ${name}`);
   if (createHash("sha256").update(encode({ cacheType })).digest("hex") !== stored.sha256) {
     throw new UserError(
-      `--expose-routing: expected a model converted by this version, ${name} is another's; convert it again with ernie-vl convert`,
+      `--expose-routing: expected a model converted by this version, but ${name} is from another; convert the checkpoint again`,
     );
   }
   return encode({ cacheType, exposesRouting: true });

@@ -44,7 +44,7 @@ function encode(piece: Piece, tensors: readonly Float32Array[]): readonly Uint8A
     const extremes = tensors.map((values) => values.reduce(largerOf, 0));
     const extreme = extremes.reduce(largerOf);
     throw new UserError(
-      `${piece.reads[extremes.indexOf(extreme)]!.name}: expected numbers that ${error.dtype} holds, got ${extreme}; ` +
+      `${piece.reads[extremes.indexOf(extreme)]!.name}: expected numbers that fit ${error.dtype}, got ${extreme}; ` +
         "convert with --activations bf16 for a GPU, or with --weights fp32 --activations fp32 for a CPU",
       { cause: error },
     );

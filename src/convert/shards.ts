@@ -7,6 +7,7 @@ import { UserError } from "../core/errors.ts";
 import { refusePaddleTensors } from "./paddle-format.ts";
 import { readJson } from "./read-json.ts";
 import { SafetensorsFile, type TensorEntry } from "./safetensors.ts";
+import { listNames } from "./stored-names.ts";
 
 export type StoredTensor = TensorEntry & { readonly file: SafetensorsFile };
 
@@ -36,7 +37,7 @@ export function openShards(folder: string): Shards {
     refusePaddleTensors(folder, tensors.keys());
     for (const [tensor, fileName] of placement ?? []) {
       if (tensors.get(tensor)?.file === files.get(fileName)) continue;
-      throw new UserError(`${join(folder, fileName)}: expected tensor ${tensor} as ${indexFile} says, got none; download the file again`);
+      throw new UserError(`${join(folder, fileName)}: tensor ${tensor} is missing, but ${indexFile} lists it; download both files again`);
     }
     return { fileNames: [...files.keys()], tensors, close };
   } catch (error) {
@@ -59,13 +60,11 @@ export function readIndex(folder: string): Map<string, string> | undefined {
   return existsSync(path) ? new Map(Object.entries(readJson(path, index).weight_map)) : undefined;
 }
 
-/** Throws a UserError that names all missing files at once: an incomplete download seldom lacks only one. */
+/** Throws a UserError that names several missing files at once: an incomplete download seldom lacks only one. */
 function refuseGaps(folder: string, names: readonly string[]): void {
   const missing = names.filter((name) => !existsSync(join(folder, name)));
   if (missing.length === 0) return;
-  const others = missing.length > 1 ? ` (and neither ${missing.slice(1).join(", ")})` : "";
-  const what = missing.length > 1 ? `download the ${missing.length} files` : "download it";
-  throw new UserError(`${join(folder, missing[0]!)}: expected a file of weights, as ${indexFile} lists it, got none${others}; ${what}`);
+  throw new UserError(`${folder}: weight files that ${indexFile} lists are missing: ${listNames(missing)}; download them`);
 }
 
 function collectTensors(files: Iterable<SafetensorsFile>): Map<string, StoredTensor> {
@@ -73,7 +72,7 @@ function collectTensors(files: Iterable<SafetensorsFile>): Map<string, StoredTen
   for (const file of files) {
     for (const entry of file.tensors.values()) {
       const other = tensors.get(entry.name);
-      if (other) throw new UserError(`${file.path}: expected tensor ${entry.name} in one file only, got it in ${other.file.path} as well`);
+      if (other) throw new UserError(`${file.path}: tensor ${entry.name} is also in ${other.file.path}; download both files again`);
       tensors.set(entry.name, { ...entry, file });
     }
   }

@@ -21,6 +21,11 @@ export function locateTensor(names: Names, layout: CheckpointLayout, hubName: st
   return { type: "whole", name: hubName.startsWith("vision_model.") && names.has(below) ? below : hubName };
 }
 
+/** The first names, and the number of the others. */
+export function listNames(names: readonly string[]): string {
+  return names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
+}
+
 /** Whether no graph reads this tensor: layers that only training uses, computed tables, and a tied head, which is a copy. */
 export function isSpare(name: string, tiedEmbedding: boolean): boolean {
   return name.includes("mtp") || name.endsWith("rotary_emb.inv_freq") || (name === headName && tiedEmbedding);

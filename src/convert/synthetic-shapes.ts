@@ -94,7 +94,7 @@ export function syntheticConfig(name: string, companionFolder: string): ModelCon
   const companion = readModelConfig(companionFolder);
   if (name === "nano") return companion;
   if (!Object.hasOwn(sizes, name)) {
-    throw new UserError(`expected one of ${syntheticNames.join(", ")} as name of a synthetic model, got ${name}`);
+    throw new UserError(`expected ${syntheticNames.join(", ")} as the name of a synthetic model, got ${name}`);
   }
   // Picture sizes as published (model spec, 5).
   const image = { ...companion.image, minPixels: 3136, maxPixels: 4_842_768 };

@@ -1,4 +1,4 @@
-// Two servers under the same load in alternation: how their figures relate, and how sure that is.
+// Compares two servers that were measured alternately under the same load: the ratios of their figures, with confidence intervals.
 
 import { mean, median, percentile } from "./percentiles.ts";
 import { isComplete, timePerOutputToken } from "./request-record.ts";
@@ -12,14 +12,14 @@ export type Ratio = {
   readonly b: number;
   /** b ÷ a */
   readonly ratio: number;
-  /** 95 % of the bootstrap's ratios lie between. */
+  /** The 95 % bootstrap confidence interval of the ratio. */
   readonly low: number;
   readonly high: number;
 };
 
 const resamples = 1000;
 
-/** A figure of a server, computed from any choice of its blocks; undefined or not a number where they have no such values. */
+/** A figure of a server, computed from any selection of its blocks; undefined or NaN if they have no values for it. */
 type Figure = { readonly name: string; readonly unit: Ratio["unit"]; readonly of: (blocks: readonly BlockFigures[]) => number | undefined };
 
 type BlockFigures = {
@@ -63,8 +63,8 @@ const figures: readonly Figure[] = [
 ];
 
 /**
- * Block i of A and block i of B are the same requests, sent one after the other. Pairs of blocks are drawn with replacement: what slows both
- * servers for a while (a busy machine) then moves both sides of a ratio. Figures that one side lacks are left out.
+ * Block i of A and block i of B are the same requests, sent one block after the other. The bootstrap resamples pairs of blocks, so that what
+ * slows both servers for a while (a busy machine) affects both sides of a ratio. Figures that one side lacks are left out.
  */
 export function compareBlocks(blocksOfA: readonly LoadResult[], blocksOfB: readonly LoadResult[], seed: number): Ratio[] {
   const [a, b] = [blocksOfA.map(toFigures), blocksOfB.map(toFigures)];
@@ -101,7 +101,7 @@ function sum<T>(items: readonly T[], value: (item: T) => number): number {
   return items.reduce((total, item) => total + value(item), 0);
 }
 
-/** The blocks of one server as one load, one behind the other. */
+/** Concatenates the blocks of one server into one load. */
 export function joinBlocks(blocks: readonly LoadResult[]): LoadResult {
   let beginMs = 0;
   const records = blocks.flatMap((block) => {
@@ -112,7 +112,7 @@ export function joinBlocks(blocks: readonly LoadResult[]): LoadResult {
   return { records, durationMs: beginMs };
 }
 
-/** `count` requests in blocks of nearly the same size: their first indices, and the end. At most `most` blocks. */
+/** Divides `count` requests into at most `most` blocks of nearly equal size. Returns the first index of each block, then `count`. */
 export function cutIntoBlocks(count: number, most: number): number[] {
   const blocks = Math.min(count, most);
   return Array.from({ length: blocks + 1 }, (_, i) => Math.round((i * count) / blocks));

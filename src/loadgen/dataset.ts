@@ -9,13 +9,13 @@ export type Message = { readonly role: string; readonly content: unknown };
 
 export type Conversation = {
   readonly messages: readonly Message[];
-  /** The line or entry says how long its answer shall be. */
+  /** Length of the answer, if the line sets it. */
   readonly maxTokens?: number;
 };
 
 /**
- * A line is an array of messages, or an object with `messages` and perhaps `max_tokens`. Of ShareGPT's conversations the first turn of the human
- * is asked, as vLLM's benchmark does; those without one are left out. Throws a UserError that names the line or entry at fault.
+ * A line is an array of messages, or an object with `messages` and optionally `max_tokens`. Of a ShareGPT conversation, only the first turn
+ * is used, as in vLLM's benchmark; conversations that do not start with the human are skipped. Throws a UserError that names the faulty line.
  */
 export function readDataset(path: string): Conversation[] {
   const text = reading(path, () => readFileSync(path, "utf8"));

@@ -32,7 +32,7 @@ export function mean(values: ArrayLike<number>): number {
   return sum / values.length;
 }
 
-/** Linear between the two nearest ranks, as NumPy's default. `sorted` ascending, at least one value. */
+/** Interpolates linearly between the two nearest ranks, as NumPy does by default. `sorted` is ascending and not empty. */
 export function percentile(sorted: ArrayLike<number>, percent: number): number {
   const rank = ((sorted.length - 1) * percent) / 100;
   const below = Math.floor(rank);

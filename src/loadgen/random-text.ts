@@ -1,4 +1,4 @@
-// Texts of a wanted number of tokens: random words, more or fewer of them until the server's own count is right.
+// Generates texts of a given number of tokens: random words, adjusted until the server counts that many tokens.
 
 import { SeededRandom } from "./seeded-random.ts";
 
@@ -11,15 +11,15 @@ const words = (
   "change morning reason research girl guy moment air teacher force education"
 ).split(" ");
 
-/** Tokens of a text; undefined where nobody knows. */
+/** Counts the tokens of a text; undefined if the server cannot. */
 export type CountTokens = (text: string) => Promise<number | undefined>;
 
-/** Corrections of one text before the nearest is taken. */
+/** Corrections of one text, after which the closest attempt is used. */
 const maxRounds = 8;
 
 const sampleWords = 200;
 
-/** Where nobody can count: what common English words are in the vocabularies of today. */
+/** Used if the server cannot count: typical of common English words in current vocabularies. */
 const usualTokensPerWord = 1.1;
 
 function randomWords(random: SeededRandom, count: number): string[] {
@@ -27,8 +27,8 @@ function randomWords(random: SeededRandom, count: number): string[] {
 }
 
 /**
- * Measured on two samples of different length, so that what is around a text (a chat template) does not count. `isCounted` tells whether the
- * server could count at all.
+ * Compares two samples of different lengths, which cancels the tokens of the chat template around a text. `isCounted` is false if the server
+ * cannot count tokens and the ratio is an estimate.
  */
 export async function tokensPerWord(count: CountTokens, seed: number): Promise<{ ratio: number; isCounted: boolean }> {
   const sample = randomWords(new SeededRandom(seed, -2), 2 * sampleWords);
@@ -38,7 +38,7 @@ export async function tokensPerWord(count: CountTokens, seed: number): Promise<{
   return { ratio: (long - short) / sampleWords, isCounted: true };
 }
 
-/** A text of about `tokenCount` tokens; of exactly so many where `count` is given and words of one token are left to add or to take. */
+/** A text of about `tokenCount` tokens. With `count` it is nearly always exact, since most words are one token. */
 export async function textOfTokens(random: SeededRandom, tokenCount: number, ratio: number, count?: CountTokens): Promise<string> {
   if (tokenCount === 0) return "";
   let text = randomWords(random, Math.max(1, Math.round(tokenCount / ratio)));

@@ -1,4 +1,4 @@
-// Sends the requests of a load: at the times of a plan, or each as soon as an earlier one is done.
+// Sends the requests of a load: at planned times, or each as soon as an earlier one has finished.
 
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,33 +7,33 @@ import { sendRequest } from "../client/send-request.ts";
 import { isComplete, type RequestRecord } from "./request-record.ts";
 
 type Load = {
-  /** JSON bodies; each is a request. */
+  /** One JSON body per request. */
   readonly bodies: readonly string[];
-  /** Index of the first in the whole load. */
+  /** Index of the first request in the whole load. */
   readonly firstIndex?: number;
-  /** Milliseconds after the start, ascending, one for each body; undefined: at once. */
+  /** One time per body, in milliseconds after the start, ascending. Undefined: all at once. */
   readonly arrivalsMs?: readonly number[] | undefined;
-  /** Requests under way at a time; one that is due waits until another is done. */
+  /** The most requests in flight. A request that is due waits until another finishes. */
   readonly concurrency: number;
   readonly path: string;
   readonly timeoutMs: number;
 };
 
-/** What is seen of a load under way. `tokens` are chunks with text, which are one with most servers. */
+/** The progress of a running load. `tokens` counts chunks with text; most servers send one token per chunk. */
 export type LoadProgress = { done: number; running: number; failed: number; tokens: number };
 
 export type LoadResult = {
-  /** In the order of the load; requests that were stopped are left out. */
+  /** In the order of the load, without interrupted requests. */
   readonly records: readonly RequestRecord[];
   readonly durationMs: number;
 };
 
-/** Ends early, with what was done, when the signal aborts. Counts in `progress`, which the caller reads whenever it likes. */
+/** When the signal aborts, returns what has finished. Updates `progress`, which the caller may read at any time. */
 export async function runLoad(connection: Connection, load: Load, signal: AbortSignal, progress?: LoadProgress): Promise<LoadResult> {
   const { bodies, arrivalsMs, firstIndex = 0 } = load;
   const seen = progress ?? { done: 0, running: 0, failed: 0, tokens: 0 };
   const records: RequestRecord[] = [];
-  setMaxListeners(0, signal); // each request under way listens
+  setMaxListeners(0, signal); // each request in flight adds a listener
   const beginMs = performance.now();
   let next = 0;
   const onText = (): void => void seen.tokens++;
@@ -61,12 +61,12 @@ export async function runLoad(connection: Connection, load: Load, signal: AbortS
   return { records: records.toSorted((a, b) => a.index - b.index), durationMs: performance.now() - beginMs };
 }
 
-/** Longer timers of Node end at once. */
+/** Node fires longer timers immediately. */
 const maxSleepMs = 2 ** 31 - 1;
 
-/** A timer of a busy event loop may fire early: it counts from when the loop last looked at the clock. */
+/** Sleeps repeatedly, because a timer can fire early: it counts from when the event loop last updated its clock. */
 async function waitUntil(timeMs: number, signal: AbortSignal): Promise<void> {
   for (let ms = timeMs - performance.now(); ms > 0 && !signal.aborted; ms = timeMs - performance.now()) {
-    await sleep(Math.min(ms, maxSleepMs), undefined, { signal }).catch(() => {}); // the caller looks at the signal
+    await sleep(Math.min(ms, maxSleepMs), undefined, { signal }).catch(() => {}); // the caller checks the signal
   }
 }

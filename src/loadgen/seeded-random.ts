@@ -1,6 +1,6 @@
-// Random numbers that a seed fixes, so that a load can be sent again, and to two servers alike.
+// Reproducible random numbers: the same load can be sent again, or to two servers.
 
-/** Numbers in [0, 1). Each (seed, stream) is a sequence of its own: request 7 is the same however many requests there are. */
+/** Each pair (seed, stream) has its own sequence, so request 7 is the same however many requests there are. */
 export class SeededRandom {
   #state: number;
 
@@ -8,6 +8,7 @@ export class SeededRandom {
     this.#state = mix(mix(seed | 0) ^ Math.imul(stream + 1, 0x9e3779b1));
   }
 
+  /** A number in [0, 1). */
   unit(): number {
     this.#state = (this.#state + 0x9e3779b9) | 0;
     return (mix(this.#state) >>> 0) / 2 ** 32;
@@ -18,7 +19,7 @@ export class SeededRandom {
     return Math.floor(this.unit() * count);
   }
 
-  /** How long until the next event of a Poisson process with one event per unit of time. */
+  /** An exponentially distributed number of mean 1: the gap between two events of a Poisson process of rate 1. */
   exponential(): number {
     return -Math.log(1 - this.unit());
   }

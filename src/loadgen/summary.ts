@@ -1,11 +1,11 @@
-// The figures of a load, by the definitions of vLLM's serving benchmark (docs/benchmarks-serving.md).
+// The statistics of a load, with the definitions of vLLM's serving benchmark (docs/benchmarks-serving.md).
 
 import { type FailureGroup, FailureGroups } from "../client/failure.ts";
 import { describe, type Distribution } from "./percentiles.ts";
 import { isComplete, type RequestRecord, timePerOutputToken } from "./request-record.ts";
 import type { LoadResult } from "./run-load.ts";
 
-/** Milliseconds that a request may take to count as good; what is missing is no condition. */
+/** Upper limits in milliseconds for a request to count as good. A missing limit is not checked. */
 export type ServiceLevel = { readonly ttft?: number; readonly tpot?: number; readonly e2el?: number };
 
 export type Summary = {
@@ -16,27 +16,27 @@ export type Summary = {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;
-  /** Per second, over the whole duration. Failed requests add nothing. */
+  /** Per second, over the whole duration. Failed requests do not count. */
   readonly requestThroughput: number;
   readonly outputThroughput: number;
   readonly totalThroughput: number;
-  /** Requests within the service level per second; undefined where none was given. */
+  /** Requests per second that met the service level; undefined without one. */
   readonly goodput: number | undefined;
-  /** Requests under way at the same time, at most. */
+  /** The most requests in flight at the same time. */
   readonly peakConcurrency: number;
   readonly ttft: Distribution | undefined;
   readonly tpot: Distribution | undefined;
   readonly itl: Distribution | undefined;
   readonly e2el: Distribution | undefined;
-  /** How much later than planned requests were sent; undefined where nothing was planned. */
+  /** Delays between planned and actual sending; undefined if no times were planned. */
   readonly late: Distribution | undefined;
-  /** Tokens in a chunk with text, on average. Above 1, a gap spans several tokens, and ITL is larger than TPOT. */
+  /** Average tokens per chunk with text. Above 1, a gap between chunks spans several tokens, so ITL is larger than TPOT. */
   readonly tokensPerChunk: number;
-  /** Answers whose tokens had to be counted as chunks. */
+  /** Answers without usage, whose chunks were counted as tokens. */
   readonly withoutUsage: number;
 };
 
-/** Latencies, tokens and throughput are of the requests that were answered in full. */
+/** Latencies, tokens and throughput cover only the requests that were answered in full. */
 export function summarize({ records, durationMs }: LoadResult, serviceLevel?: ServiceLevel): Summary {
   const complete = records.filter(isComplete);
   const failures = new FailureGroups();
@@ -70,13 +70,13 @@ export function summarize({ records, durationMs }: LoadResult, serviceLevel?: Se
   };
 }
 
-/** An answer of one token has no time per token, so that condition holds. One without any text never had a first. */
+/** An answer of one token has no time per output token, so it meets that limit. An answer without text has no TTFT, so it misses that one. */
 function isGood(record: RequestRecord, { ttft = Infinity, tpot = Infinity, e2el = Infinity }: ServiceLevel): boolean {
   const { ttftMs = Infinity, e2elMs } = record;
   return ttftMs <= ttft && (timePerOutputToken(record) ?? 0) <= tpot && e2elMs <= e2el;
 }
 
-/** Where one ends as another begins, the two are not under way together. */
+/** A request that starts at the moment another ends does not overlap with it. */
 function peakConcurrency(records: readonly RequestRecord[]): number {
   const changes = records.flatMap(({ startMs, e2elMs }) => [
     { timeMs: startMs, by: 1 },

@@ -1,9 +1,9 @@
-// Pictures made up from a seed: each different, with edges and smooth parts, of about a photo's size as PNG.
+// Random pictures from a seed, with edges and smooth areas. As PNG they are about as large as photos.
 
 import sharp from "sharp";
 import { SeededRandom } from "./seeded-random.ts";
 
-/** One random colour for each such square, blended into its neighbours. */
+/** Side of a square of one random colour, which is blended into its neighbours. */
 const cellPixels = 8;
 
 /** `data:image/png;base64,…` */

@@ -1,4 +1,4 @@
-// What is asked: prompts made up from a seed or taken from a file, and the bodies of requests that ask them.
+// The prompts of a load, random or from a file, and the bodies of the requests.
 
 import { UserError } from "../core/errors.ts";
 import type { Conversation, Message } from "./dataset.ts";
@@ -7,31 +7,31 @@ import { SeededRandom } from "./seeded-random.ts";
 import { syntheticImage } from "./synthetic-image.ts";
 
 export type SyntheticPrompts = {
-  /** Of each prompt's own text, without prefix, pictures and chat template. */
+  /** Length of each prompt's own text, without prefix, pictures and chat template. */
   readonly inputTokens: number;
-  /** Of a text that all prompts begin with. */
+  /** Length of a text that all prompts begin with. */
   readonly prefixTokens: number;
   readonly imagesPerRequest: number;
   readonly imageWidth: number;
   readonly imageHeight: number;
 };
 
-/** How the tokens of texts are known. */
+/** How the number of tokens of a text is determined. */
 export type TextSizing = { readonly tokensPerWord: number; readonly count?: CountTokens };
 
 export type AnswerSettings = {
   readonly endpoint: "chat" | "completions";
   readonly outputTokens: number;
-  /** False: answers have exactly `outputTokens`, whatever the model would say. */
+  /** False: answers have exactly `outputTokens`; the end-of-sequence token is ignored. */
   readonly respectsEnd: boolean;
   readonly thinking: boolean | undefined;
   readonly temperature: number;
 };
 
-/** Texts counted at the same time. */
+/** Prompts that are generated, and counted by the server, at the same time. */
 const countConcurrency = 8;
 
-/** Conversation i is the same for the same seed, however many are made. */
+/** Conversation i depends on the seed only, not on how many are generated. */
 export async function makeConversations(
   wanted: number,
   prompts: SyntheticPrompts,
@@ -68,7 +68,7 @@ export function requestPath({ endpoint }: AnswerSettings): string {
   return endpoint === "chat" ? "/v1/chat/completions" : "/v1/completions";
 }
 
-/** The body of a request, streamed and with usage. Throws UserError when a text completion is to have more than one text. */
+/** The body of a streamed request with usage. Throws a UserError if a text completion would need more than one text. */
 export function requestBody(conversation: Conversation, model: string, settings: AnswerSettings): object {
   const { endpoint, respectsEnd, thinking, temperature } = settings;
   const maxTokens = conversation.maxTokens ?? settings.outputTokens;

@@ -1,5 +1,5 @@
-// Image file → 8-bit RGB pixels. Bad pictures are refused here, before decoding where the header shows it. The decoder's own messages are
-// never sent to a client.
+// Decodes an image file to 8-bit RGB pixels. Bad pictures are refused here, by their header if possible. The decoder's own messages are never
+// sent to a client.
 
 import sharp, { type SharpOptions } from "sharp";
 import { RequestError } from "../core/errors.ts";

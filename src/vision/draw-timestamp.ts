@@ -1,4 +1,4 @@
-// The time of a frame in its top left corner, as the model's training had it (model spec, 5.3): black on a white outline.
+// Draws the time of a frame in its top left corner, as in the model's training data (model spec, 5.3): black with a white outline.
 
 import sharp from "sharp";
 import type { RgbImage } from "./rgb-image.ts";

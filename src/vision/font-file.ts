@@ -1,26 +1,26 @@
-// Font files (TrueType, OpenType and collections of them) → what the server must know of a face to choose it. PDFium draws its glyphs.
-// Layout: the OpenType specification, "Organization of an OpenType font", "cmap", "name" and "OS/2".
+// Reads the properties by which a font face is chosen from TrueType and OpenType files and collections. PDFium draws the glyphs.
+// Source: the OpenType specification, "Organization of an OpenType font", "cmap", "name" and "OS/2".
 
 import { closeSync, openSync, readSync } from "node:fs";
 
 const collectionTag = 0x74746366; // "ttcf"
-/** Of one table that is read here. The largest known, of 65,535 glyphs, have under 1 MiB. */
+/** Limit for one table. The largest known, for 65,535 glyphs, have less than 1 MiB. */
 const maxTableBytes = 8 * 2 ** 20;
 const maxFaces = 64;
 
 const windows = 3;
 const unicode = 0;
 const nameIds = { family: 1, postScript: 6, typographicFamily: 16 };
-/** PANOSE: of Latin text with serifs. Above come those without. */
+/** PANOSE classification: the family kind "Latin text", and the range of its serif styles that have serifs. */
 const latinText = 2;
 const serifStyles = { first: 2, last: 10 };
 
 export type FontFace = {
-  /** Where its list of tables begins in the file. */
+  /** Position of its table directory in the file. */
   readonly offset: number;
-  /** Names of the family, and of the face itself, in all languages. */
+  /** Names of the family and of the face, in all languages. */
   readonly names: readonly string[];
-  /** The languages that it has a name in, as Windows numbers them. */
+  /** Windows ids of the languages in which it has a name. */
   readonly languages: readonly number[];
   /** 400 is regular, 700 bold. */
   readonly weight: number;
@@ -29,7 +29,7 @@ export type FontFace = {
   readonly has: (codePoint: number) => boolean;
 };
 
-/** The faces of a font file that state what they are. Throws an Error when the file is no font or cannot be read. */
+/** The faces of a font file. Throws an Error when the file is not a font, lacks a table that is needed here, or cannot be read. */
 export function readFontFaces(path: string): FontFace[] {
   const file = openSync(path, "r");
   try {
@@ -43,14 +43,14 @@ export function readFontFaces(path: string): FontFace[] {
   }
 }
 
-/** Bytes of a file from a position on. */
+/** Reads bytes of a file from a position on. */
 type Read = (position: number, bytes: number) => Buffer;
 
 function readAt(file: number, position: number, bytes: number): Buffer {
   if (bytes > maxTableBytes) throw new Error(`a font's table has ${bytes} bytes`);
   const buffer = Buffer.alloc(bytes);
   const count = readSync(file, buffer, 0, bytes, position);
-  return buffer.subarray(0, count); // what lies behind the end fails where it is looked at
+  return buffer.subarray(0, count); // reading past the end of a short buffer throws
 }
 
 function readFace(read: Read, offset: number): FontFace {
@@ -87,7 +87,7 @@ function readNames(table: Buffer): { names: string[]; languages: number[] } {
   return { names: [...names], languages: [...languages] };
 }
 
-/** By the subtable that knows the most code points. */
+/** Uses the subtable with the most code points: format 12, otherwise format 4. */
 function glyphLookup(table: Buffer): (codePoint: number) => boolean {
   let segments: Buffer | undefined;
   for (let index = 0; index < table.readUInt16BE(2); index++) {
@@ -101,7 +101,7 @@ function glyphLookup(table: Buffer): (codePoint: number) => boolean {
   return (codePoint) => segments !== undefined && hasInSegments(segments, codePoint);
 }
 
-/** Format 12: groups of first and last code point and the glyph of the first. */
+/** Format 12: groups of [first code point, last code point, glyph of the first]. */
 function hasInGroups(table: Buffer, codePoint: number): boolean {
   const count = table.readUInt32BE(12);
   const index = firstIndex(count, (group) => table.readUInt32BE(20 + 12 * group) >= codePoint);
@@ -110,7 +110,7 @@ function hasInGroups(table: Buffer, codePoint: number): boolean {
   return codePoint >= first && table.readUInt32BE(24 + 12 * index) + codePoint - first > 0;
 }
 
-/** Format 4: lists of last and first code points of segments, of numbers to add, and of where a segment's own list of glyphs is, if it has one. */
+/** Format 4: arrays with each segment's last code point, first code point, delta to the glyph, and offset of its glyph list (0 if none). */
 function hasInSegments(table: Buffer, codePoint: number): boolean {
   const listBytes = table.readUInt16BE(6);
   const [lasts, firsts, deltas, distances] = [14, 16 + listBytes, 16 + 2 * listBytes, 16 + 3 * listBytes] as const;
@@ -124,7 +124,7 @@ function hasInSegments(table: Buffer, codePoint: number): boolean {
     : table.readUInt16BE(distances + at + distance + 2 * (codePoint - first)) !== 0;
 }
 
-/** The first of `count` for which it holds, as it does for all behind; `count` if for none. */
+/** Binary search: the first index below `count` for which `holds` is true, as it is for all later ones; `count` if there is none. */
 function firstIndex(count: number, holds: (index: number) => boolean): number {
   let [low, high] = [0, count];
   while (low < high) {

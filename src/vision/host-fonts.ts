@@ -1,16 +1,16 @@
-// The fonts of this host that can write Chinese, Japanese or Korean: PDFs often name such a font and do not hold it.
+// Finds the host's fonts for Chinese, Japanese and Korean. PDFs often name such a font without embedding it.
 
 import { type Dirent, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { type FontFace, readFontFaces } from "./font-file.ts";
 
-/** A page may need several, and PDFium has 512 MiB for all it does. The largest of Noto have 25. */
+/** A page may need several fonts, and PDFium's memory is limited to 512 MiB. Noto's largest files have 25 MiB. */
 const maxFileBytes = 64 * 2 ** 20;
 
 /**
- * What tells a font for a script: characters that others lack, and a name in its language (numbers of Windows). `encoding` is that of names of
- * fonts in PDFs.
+ * How to recognize a font for a script: by characters that fonts for the others lack, and by a name in its language (Windows language ids).
+ * `encoding` is the one of font names in PDFs.
  */
 export const scripts = {
   "Simplified Chinese": { probes: "们", languages: [0x804, 0x1004], encoding: "gbk" },
@@ -23,36 +23,36 @@ export type Script = keyof typeof scripts;
 
 export const allScripts = Object.keys(scripts) as Script[];
 
-/** Without its table of characters, which is large. */
+/** Without the character map, which is large. */
 type Face = Omit<FontFace, "has">;
 
 export type HostFont = {
   readonly path: string;
   readonly fileBytes: number;
   readonly face: Face;
-  /** As `normalize` spells them. */
+  /** Normalized by `normalize`. */
   readonly names: readonly string[];
-  /** What it has the characters of. */
+  /** The scripts whose characters it has. */
   readonly scripts: readonly Script[];
 };
 
 export type WantedFont = {
   readonly script: Script;
-  /** As a PDF spells it. */
+  /** As spelled in the PDF. */
   readonly name: string;
   /** 400 is regular, 700 bold. */
   readonly weight: number;
   readonly hasSerifs: boolean;
 };
 
-/** Where a system keeps fonts, of the user first (XDG Base Directory Specification: relative paths do not count). */
+/** The font folders of the user, then of the system (XDG Base Directory Specification: relative paths are ignored). */
 export function fontFolders(env: NodeJS.ProcessEnv): string[] {
   const ofUser = env["XDG_DATA_HOME"] || join(homeFolder(), ".local/share");
   const ofSystem = env["XDG_DATA_DIRS"] || "/usr/local/share:/usr/share";
   return [ofUser, ...ofSystem.split(":")].filter((folder) => isAbsolute(folder)).map((folder) => join(folder, "fonts"));
 }
 
-/** Empty where a user has none, as in containers. */
+/** Empty if the user has none, as in some containers. */
 function homeFolder(): string {
   try {
     return homedir();
@@ -61,7 +61,7 @@ function homeFolder(): string {
   }
 }
 
-/** Looks through the folders, one millisecond for each font. What cannot be read is no font. */
+/** Searches the folders, in about 1 ms per font. Skips files that cannot be read. */
 export function findHostFonts(folders: readonly string[]): HostFont[] {
   return folders.flatMap(listFontFiles).flatMap(({ path, fileBytes }) =>
     readFaces(path).flatMap(({ has, ...face }): HostFont[] => {
@@ -77,7 +77,7 @@ function listFontFiles(folder: string): { path: string; fileBytes: number }[] {
     .map((entry) => join(entry.parentPath, entry.name))
     .toSorted()
     .flatMap((path) => {
-      const file = statSync(path, { throwIfNoEntry: false }); // of what a link leads to
+      const file = statSync(path, { throwIfNoEntry: false }); // follows links
       return file?.isFile() && file.size <= maxFileBytes ? [{ path, fileBytes: file.size }] : [];
     });
 }
@@ -99,8 +99,8 @@ function readFaces(path: string): FontFace[] {
 }
 
 /**
- * The font to write a script with: the one of that name, else one made for its language, or at least for no other of them; with serifs where
- * they are wanted; as bold as wanted. The first of several.
+ * The best font for a script. Preferred, in this order: a font of that name; one made for the script's language, or at least for none of the
+ * other scripts; one with serifs or without, as wanted; one of the closest weight. Ties go to the first.
  */
 export function chooseFont(fonts: readonly HostFont[], { script, name, weight, hasSerifs }: WantedFont): HostFont | undefined {
   const wantedName = normalize(name);

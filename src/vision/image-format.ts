@@ -1,11 +1,11 @@
-// What kind of file the bytes are, by their first bytes; a name or declared media type is never trusted.
+// Detects the type of an image file by its first bytes. File names and declared media types are never trusted.
 
 /** Formats the decoder takes. */
 export const decodableFormats = ["png", "jpeg", "webp", "gif", "avif", "tiff"] as const;
 
 export type ImageFormat = (typeof decodableFormats)[number] | "bmp" | "heic" | "jpeg-xl" | "svg" | "pdf";
 
-/** Tests of the first bytes, one character for each byte. */
+/** Tests of the first bytes, given as a string with one character per byte. */
 const signatures: readonly (readonly [ImageFormat, (start: string) => boolean])[] = [
   ["png", (start) => start.startsWith("\x89PNG\r\n\x1a\n")],
   ["jpeg", (start) => start.startsWith("\xff\xd8\xff")],
@@ -20,7 +20,7 @@ const signatures: readonly (readonly [ImageFormat, (start: string) => boolean])[
   ["svg", (start) => /^(\xef\xbb\xbf)?\s*<(\?xml|!--|!DOCTYPE svg|svg)/i.test(start)],
 ];
 
-/** Undefined when the bytes begin like no image file we know by name. */
+/** Undefined if the format is unknown. */
 export function sniffFormat(bytes: Uint8Array): ImageFormat | undefined {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 64)).toString("latin1");
   return signatures.find(([, matches]) => matches(start))?.[0];

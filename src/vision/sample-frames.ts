@@ -1,4 +1,4 @@
-// Which frames of a video the model sees, and their times (model spec, 5.3: the rule of the published processor).
+// Chooses the frames of a video that the model sees, by the rule of the published processor (model spec, 5.3).
 
 import type { FrameSampling } from "../core/chat.ts";
 import { roundHalfEven } from "./round-half-even.ts";

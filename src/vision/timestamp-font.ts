@@ -1,4 +1,4 @@
-// The sixteen characters of a time stamp as outlines of Roboto Regular, the font that the model's training had on its frames.
+// Outlines of the sixteen characters of a timestamp in Roboto Regular, the font of the timestamps on the model's training frames.
 //
 // Outlines and widths: Roboto Regular 2.138, Copyright 2015 Google Inc., Apache License 2.0 (github.com/googlefonts/roboto-2), taken
 // from Debian's package fonts-roboto-unhinted. Units: 2048 to the font's size, y upwards from the baseline.

@@ -25,7 +25,7 @@ describe("a checkpoint is refused before anything is converted when", () => {
     [
       "its recommended sampling is broken",
       (folder) => writeFileSync(join(folder, "generation_config.json"), "{"),
-      /generation_config\.json: expected JSON, got other text/,
+      /generation_config\.json: expected valid JSON, got an error/,
     ],
     [
       "its settings of videos are broken",

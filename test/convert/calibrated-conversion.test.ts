@@ -104,7 +104,7 @@ describe("experts rounded for a calibration run", () => {
     expect(encodeExpert(int4, visionExpert, calibration)).not.toEqual(encodeExpert(int4, visionExpert));
     expect(encodeExpert(int4, visionExpert, few)).toEqual(encodeExpert(int4, visionExpert));
     expect(checkCalibration(few, int4, config).notes).toEqual([
-      "the calibration has 31 vision tokens, too few (32) to round the vision experts for",
+      "the calibration has only 31 vision tokens; the vision experts need 32 and are not calibrated",
     ]);
     expect(checkCalibration(calibration, int4, config).notes).toEqual([]);
   });
@@ -153,24 +153,29 @@ describe("a calibrated conversion", () => {
   });
 
   test.each<[string, () => string, Partial<ConversionSettings>, RegExp]>([
-    ["other weights than int4", () => calibration, { weights: "int8" }, /int4, got int8 weights; leave it out or use --weights int4/],
+    [
+      "other weights than int4",
+      () => calibration,
+      { weights: "int8" },
+      /int4 weights only, got int8 weights; omit it or use --weights int4/,
+    ],
     [
       "a run of a model of another width",
       () => writeCalibration({ text: 9, vision: 9, inputs: new Map([...allInputs.keys()].map((name) => [name, 8])) }),
       {},
-      /expected layers\.1\.experts of 128 numbers, got 8; use a calibration run of this model for these weights/,
+      /expected layers\.1\.experts with 128 numbers per token, got 8; calibrate this model for these weights/,
     ],
     [
       "a run of other layers",
       () => writeCalibration({ text: 9, vision: 9, inputs: new Map([[calibratedInput.experts(0), hiddenSize]]) }),
       {},
-      /expected layers\.1\.experts of 128 numbers, got none; use/,
+      /expected layers\.1\.experts with 128 numbers per token, got none; calibrate/,
     ],
     [
       "a run for int4 where linear layers are int4, too",
       () => writeCalibration({ text: 9, vision: 9, inputs: calibratedInputs(config, "int4") }),
       { weights: "int4-all" },
-      /expected layers\.1\.attention of 128 numbers, got none; use/,
+      /expected layers\.1\.attention with 128 numbers per token, got none; calibrate/,
     ],
     ["a file that is not there", () => join(temporaryFolder(), "missing"), {}, /cannot read/],
   ])("refuses %s before any work is done", async (_name, path, settings, message) => {

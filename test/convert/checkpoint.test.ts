@@ -52,7 +52,7 @@ describe.each([
     const checkpoint = openCheckpoint(write());
     for (const [name, shape] of Object.entries(hubShapes)) if (name !== skipped) checkpoint.read(name, shape);
 
-    expect(() => checkpoint.finish()).toThrow(/got also model|got also vision_model/);
+    expect(() => checkpoint.finish()).toThrow(/does not imply: (model|vision_model)/);
     checkpoint.read(skipped, hubShapes[skipped]!);
     expect(() => checkpoint.finish()).not.toThrow();
     checkpoint.close();
@@ -81,7 +81,7 @@ describe.each([
     for (const [name, shape] of Object.entries(hubShapes)) expect(checkpoint.readRange(name, shape, 0, 0)).toHaveLength(0);
 
     expect(() => checkpoint.finish()).not.toThrow();
-    expect(() => checkpoint.readRange("model.norm.weight", [17], 0, 0)).toThrow("expected shape [17] by config.json, got [16]");
+    expect(() => checkpoint.readRange("model.norm.weight", [17], 0, 0)).toThrow("expected shape [17] as in config.json, got [16]");
     checkpoint.close();
   });
 });
@@ -126,7 +126,7 @@ describe("the LM head", () => {
     expect(checkpoint.config.text.tiedEmbedding).toBe(false);
     expect(checkpoint.config.text.tiedEmbedding).toBe(false);
     expect(checkpoint.notes).toHaveLength(1);
-    expect(() => checkpoint.finish()).toThrow("got also lm_head.weight");
+    expect(() => checkpoint.finish()).toThrow("does not imply: lm_head.weight");
     checkpoint.close();
   });
 
@@ -157,7 +157,7 @@ test("finish passes over multi-token-prediction layers and names at most five of
   const checkpoint = openCheckpoint(writeCheckpoint(hubConfig, { ...hubTensors(), ...extras }));
   readAll(checkpoint);
 
-  expect(() => checkpoint.finish()).toThrow("got also model.x1, model.x2, model.x3, model.x4, model.x5 and 1 more;");
+  expect(() => checkpoint.finish()).toThrow("does not imply: model.x1, model.x2, model.x3, model.x4, model.x5 and 1 more;");
   checkpoint.close();
 });
 
@@ -170,7 +170,7 @@ describe("a broken checkpoint is refused with one line:", () => {
     [
       "a missing shard",
       (folder) => rmSync(join(folder, shard)),
-      `${shard}: expected a file of weights, as ${indexFile} lists it, got none`,
+      `weight files that ${indexFile} lists are missing: ${shard}; download them`,
     ],
     [
       "a shard cut short",
@@ -180,21 +180,21 @@ describe("a broken checkpoint is refused with one line:", () => {
     [
       "a tensor that its shard does not hold",
       (folder) => edit(folder, indexFile, (text) => text.replace('"model.norm.weight"', '"model.form.weight"')),
-      `expected tensor model.form.weight as ${indexFile} says, got none`,
+      `tensor model.form.weight is missing, but ${indexFile} lists it`,
     ],
     [
       "an index that leads out of the folder",
       (folder) => edit(folder, indexFile, (text) => text.replaceAll(shard, `../${shard}`)),
       "expected the name of a file in the same folder",
     ],
-    ["an index that is no JSON", (folder) => writeFileSync(join(folder, indexFile), "{\n<html>"), "expected JSON, got other text"],
+    ["an index that is no JSON", (folder) => writeFileSync(join(folder, indexFile), "{\n<html>"), "expected valid JSON, got an error"],
     ["an index without a map", (folder) => writeFileSync(join(folder, indexFile), "{}"), "weight_map: expected an object"],
     ["no weights", (folder) => rmSync(join(folder, indexFile)), "expected weights in model.safetensors or"],
     ["no config.json", (folder) => rmSync(join(folder, "config.json")), "config.json"],
     [
       "one tensor in two shards",
       (folder) => cpSync(join(folder, shard), join(folder, "model-00001-of-00003.safetensors")),
-      "in one file only",
+      "model-00001-of-00003.safetensors; download both files again",
     ],
   ];
 
@@ -222,15 +222,19 @@ describe("a broken checkpoint is refused with one line:", () => {
     const read = (): unknown => checkpoint.read("model.layers.1.mlp.experts.5.up_proj.weight", [2, 16]);
 
     expect(read).toThrow(UserError);
-    expect(read).toThrow(`expected a tensor ${expected}, got none`);
+    expect(read).toThrow(`tensor ${expected} is missing`);
     checkpoint.close();
   });
 
   test.each([
-    ["model.norm.weight", [17], "model.language_model.norm.weight: expected shape [17] by config.json, got [16]"],
-    ["model.layers.1.mlp.gate.weight", [16, 5], "text_moe.gate.weight: expected shape [5, 16] by config.json, got [4, 16]"],
-    ["model.layers.1.mlp.experts.0.gate_proj.weight", [5, 16], "gate_up_proj: expected shape [4, 10, 16] by config.json, got [4, 8, 16]"],
-    ["model.layers.1.mlp.moe_statics.e_score_correction_bias", [2, 5], "expected shape [1, 5] by config.json, got [1, 4]"],
+    ["model.norm.weight", [17], "model.language_model.norm.weight: expected shape [17] as in config.json, got [16]"],
+    ["model.layers.1.mlp.gate.weight", [16, 5], "text_moe.gate.weight: expected shape [5, 16] as in config.json, got [4, 16]"],
+    [
+      "model.layers.1.mlp.experts.0.gate_proj.weight",
+      [5, 16],
+      "gate_up_proj: expected shape [4, 10, 16] as in config.json, got [4, 8, 16]",
+    ],
+    ["model.layers.1.mlp.moe_statics.e_score_correction_bias", [2, 5], "expected shape [1, 5] as in config.json, got [1, 4]"],
   ])("%s in another shape than expected", (name, shape, message) => {
     const checkpoint = openCheckpoint(writeCheckpoint(nativeConfig, nativeTensors()));
 

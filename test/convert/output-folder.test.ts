@@ -29,12 +29,12 @@ test("a file's digest is its size and SHA-256, also when it does not fit one rea
   expect(hashFile(path)).toEqual({ bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
 });
 
-test("a link that leads nowhere is refused at the beginning: a folder could not take its name at the end", async () => {
+test("a broken symbolic link is refused at the beginning: a folder could not take its name at the end", async () => {
   const target = newTarget();
   symlinkSync(join(dirname(target), "nowhere"), target);
 
   await expect(openFolder(target)).rejects.toThrow(
-    new UserError(`${target}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`),
+    new UserError(`${target}: expected a new or empty folder, got a broken symbolic link; delete it or choose another folder`),
   );
   expect(namesBeside(target)).toEqual([]);
 });

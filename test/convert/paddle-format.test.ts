@@ -34,7 +34,7 @@ describe("a checkpoint in Paddle's format is refused with the repository to use"
     const folder = temporaryFolder();
     writeFileSync(join(folder, "model_state.pdparams"), "");
 
-    expect(() => openCheckpoint(folder)).toThrow(/Paddle's \(by model_state\.pdparams\).*ends in -PT/);
+    expect(() => openCheckpoint(folder)).toThrow(/Paddle's \(recognized by model_state\.pdparams\).*ends in -PT/);
   });
 
   test.each(["model.layers.0.mlp.up_gate_proj.weight", "model.layers.0.self_attn.qkv_proj.weight"])("by the fused tensor %s", (tensor) => {

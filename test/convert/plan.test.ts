@@ -21,7 +21,7 @@ describe("planConversion", () => {
     const plan = () => planConversion({ config: odd, settings: { weights, activations: "fp32" }, inspect: false });
 
     expect(plan).toThrow(
-      new UserError(`${weights} weights need a hidden size that is a multiple of 32, this model's is 136; use --weights fp32`),
+      new UserError(`${weights} weights need a hidden size that is a multiple of 32, but this model's is 136; use --weights fp32`),
     );
   });
 
@@ -35,7 +35,7 @@ describe("planConversion", () => {
 
     expect(() => plan({ experts: "modality-moe" })).toThrow(
       new UserError(
-        `the ModalityMoe kernel takes up to 128 experts of a kind and 8 for a token, this model has ${changes.expertCount} and ${changes.topK}; use --experts onnxruntime`,
+        `the ModalityMoe kernel supports up to 128 experts per modality and 8 per token, but this model has ${changes.expertCount} and ${changes.topK}; use --experts onnxruntime`,
       ),
     );
     expect(plan({}).jobs.length).toBeGreaterThan(0);

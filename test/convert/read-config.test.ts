@@ -256,7 +256,7 @@ describe("a config that cannot be served is refused with key, expectation and va
     ["num_attention_heads", 3, "head_dim: expected a multiple of 8 (without the key it is hidden_size / num_attention_heads), got 5.333"],
     ["head_dim", 12, "head_dim: expected a multiple of 8 (without the key it is hidden_size / num_attention_heads), got 12"],
     ["num_key_value_heads", 3, "num_key_value_heads: expected a divisor of num_attention_heads 2, got 3"],
-    ["freq_allocation", 1, "freq_allocation: expected a split of 4 frequency pairs with as many for height as for width, got 1"],
+    ["freq_allocation", 1, "freq_allocation: expected a split of 4 frequency pairs with equal shares for height and width, got 1"],
     ["freq_allocation", 4, "freq_allocation: expected a split of 4 frequency pairs"],
     ["freq_allocation", undefined, "freq_allocation: expected a split of 4 frequency pairs"],
     ["rope_3d", false, "rope_3d: expected true, the only supported value, got false"],
@@ -286,7 +286,7 @@ describe("a config that cannot be served is refused with key, expectation and va
     [
       "moe_layer_start_index",
       [0, 1],
-      "expected layers with experts for text and vision alike (layer 0 has one kind only), got [[0,1],[2,1]]",
+      "expected the same layers for text and vision experts (layer 0 has only one kind), got [[0,1],[2,1]]",
     ],
     ["moe_layer_end_index", "9", 'moe_layer_end_index: expected a layer number, or one for each of [text, vision], got "9"'],
     ["spatial_conv_size", 3, "spatial_conv_size: expected vision_config.spatial_merge_size 2, got 3"],
@@ -300,7 +300,7 @@ describe("a config that cannot be served is refused with key, expectation and va
     [
       "vision_config.num_heads",
       4,
-      "vision_config.num_heads: expected a number that cuts hidden_size 8 into heads of a multiple of 4, got 4",
+      "vision_config.num_heads: expected a number of heads for which hidden_size 8 / num_heads is a multiple of 4, got 4",
     ],
     ["vision_config.mlp_ratio", 2.01, "vision_config.mlp_ratio: expected a whole MLP width of at most 1048576, got 2.01"],
     ["vision_config.patch_size", 16, "vision_config.patch_size: expected 14, the only supported value, got 16"],
@@ -317,7 +317,7 @@ describe("a config that cannot be served is refused with key, expectation and va
     [
       "text_config.rope_parameters.mrope_section",
       [1, 2, 1],
-      "mrope_section: expected a split of 4 frequency pairs with as many for height as for width, got [1,2,1]",
+      "mrope_section: expected a split of 4 frequency pairs with equal shares for height and width, got [1,2,1]",
     ],
     ["text_config.rope_parameters.mrope_section", [2, 2], "mrope_section: expected frequency pairs of [height, width, time], got [2,2]"],
     ["vision_config.temporal_merge_size", 3, "vision_config.temporal_merge_size: expected 2, the only supported value, got 3"],

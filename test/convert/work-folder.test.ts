@@ -96,11 +96,11 @@ test("removing leaves nothing beside the target, releasing keeps what was writte
 });
 
 describe("in place of the work folder", () => {
-  test("a link that leads nowhere is refused, not tried for ever", async () => {
+  test("a broken symbolic link is refused, not tried for ever", async () => {
     const target = newTarget();
     symlinkSync("nowhere", workFolderPath(target));
 
-    const message = `${workFolderPath(target)}: expected a new or empty folder, got a link that leads nowhere; delete it or choose another folder`;
+    const message = `${workFolderPath(target)}: expected a new or empty folder, got a broken symbolic link; delete it or choose another folder`;
     await expect(WorkFolder.claim(target)).rejects.toThrow(message);
   });
 

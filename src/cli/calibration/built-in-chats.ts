@@ -1,11 +1,11 @@
-// The chats that a calibration runs when the operator gives none: short, and as different from each other as what people ask. Any first
-// part of the list is a mixture, because a tokenizer that needs many tokens reaches the end of the budget early.
+// The default chats of a calibration: short, and as diverse as real questions. Kinds are interleaved, because with a tokenizer that needs many
+// tokens the budget ends early in the list.
 
 import type { ChatMessage, ContentPart } from "../../core/chat.ts";
 import type { CalibrationChat } from "./calibration-chat.ts";
 import { draw, drawNoise, type DrawingName } from "./pictures.ts";
 
-/** `picture`: before the last message. A `turns` list alternates user and assistant. */
+/** `turns` alternate between user and assistant; the last one gets the `picture`. */
 type BuiltIn = {
   readonly turns: readonly [string, ...string[]];
   readonly system?: string;
@@ -90,7 +90,7 @@ const chats: readonly BuiltIn[] = [
   },
 ];
 
-/** Draws the pictures. The same bytes on every call, on one machine. */
+/** Draws the pictures. On one machine, every call returns the same bytes. */
 export function builtInChats(): Promise<CalibrationChat[]> {
   return Promise.all(chats.map(async (item, i) => ({ chat: await toChat(item), place: `built-in chat ${i + 1}` })));
 }

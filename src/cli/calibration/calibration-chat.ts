@@ -1,4 +1,4 @@
-// A conversation that a calibration runs, and what tells one set of them from another.
+// A conversation that a calibration runs, and a hash of a set of them.
 
 import { createHash } from "node:crypto";
 import type { Chat } from "../../core/chat.ts";
@@ -9,7 +9,7 @@ export type CalibrationChat = {
   readonly place: string;
 };
 
-/** Hex digits that differ when anything a model would see does. */
+/** A hash in hex of everything that the model sees. */
 export function hashChats(chats: readonly CalibrationChat[]): string {
   const hash = createHash("sha256");
   for (const { chat } of chats) {

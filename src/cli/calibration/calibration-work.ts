@@ -1,4 +1,4 @@
-// The folder beside the target where a calibration keeps what it has done: the model it asks, then the file it records.
+// The folder beside the target with the intermediate results of a calibration: the probe model, then the recorded file.
 
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,13 +9,13 @@ import { manifestFileName } from "../../core/manifest.ts";
 
 const keyFileName = "key";
 
-/** Ends with `leave` or `remove`; a killed process leaves. */
+/** End with `leave` or `remove`; a killed process acts like `leave`. */
 export class CalibrationWork {
   readonly #folder: WorkFolder;
 
   /**
-   * Waits while another process calibrates for the same target. `key` stands for everything the result depends on: work with another
-   * key is thrown away. Throws a UserError when the folder cannot be written.
+   * Waits while another process calibrates for the same target. `key` is a hash of everything the result depends on: work with another
+   * key is deleted. Throws a UserError when the folder cannot be written.
    */
   static async claim(target: string, key: string, options: ClaimOptions): Promise<CalibrationWork> {
     const folder = await WorkFolder.claim(nameFor(target), options);
@@ -32,7 +32,7 @@ export class CalibrationWork {
     this.#folder = folder;
   }
 
-  /** Of the model that is asked: the target's own, with more outputs. */
+  /** Folder of the probe: the same model as the target, with additional outputs. */
   get probe(): string {
     return join(this.#folder.path, "probe");
   }
@@ -45,7 +45,7 @@ export class CalibrationWork {
     return join(this.#folder.path, "calibration.safetensors");
   }
 
-  /** The whole file: it gets its name when it is complete. */
+  /** Whether the file is there; it is complete then, because it is renamed to its name at the end. */
   get hasFile(): boolean {
     if (!existsSync(this.file)) return false;
     CalibrationFile.open(this.file).close();
@@ -56,23 +56,23 @@ export class CalibrationWork {
     rmSync(this.probe, { recursive: true, force: true });
   }
 
-  /** Keeps what is done, to be continued by the same command. */
+  /** Keeps finished work for the next run of the same command. */
   leave(): void {
     this.#folder.release();
   }
 
-  /** Removes the folder with all it holds. */
+  /** Deletes the folder and its content. */
   remove(): void {
     this.#folder.remove();
   }
 }
 
-/** Bytes on the disk that earlier, stopped work for the target left. */
+/** Disk space taken by an earlier, stopped run for the same target. */
 export function bytesOfEarlierWork(target: string): number {
   return [workFolderPath(target), workFolderPath(nameFor(target))].reduce((sum, folder) => sum + bytesIn(folder), 0);
 }
 
-/** The work folder is named after it: `.NAME.calibration.partial`. */
+/** The target name that gives the work folder `.NAME.calibration.partial`. */
 function nameFor(target: string): string {
   return `${target}.calibration`;
 }

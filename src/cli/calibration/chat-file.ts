@@ -1,4 +1,4 @@
-// Chats from a file of the operator: JSON Lines, each line the body of a chat request.
+// Reads calibration chats from a JSON Lines file. Each line is the body of a chat request.
 
 import { readFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
@@ -23,8 +23,8 @@ const limits = {
 const noRemoteMedia = createMediaReader({ domains: [], folders: [] });
 
 /**
- * Pictures are data URIs or paths, relative to the file. Empty lines are skipped. Throws a UserError that names the file, and the line
- * at fault.
+ * Pictures are data URIs or paths relative to the file. Empty lines are skipped. Throws a UserError that names the file and the faulty
+ * line.
  */
 export async function readChatFile(path: string): Promise<CalibrationChat[]> {
   const chats: CalibrationChat[] = [];
@@ -58,7 +58,7 @@ function parseObject(line: string): object {
   throw new RequestError(`expected an object such as {"messages": [...]}, got ${JSON.stringify(value).slice(0, 40)}`);
 }
 
-/** Replaces paths of pictures by what the files hold. */
+/** Replaces paths of pictures with data URIs. */
 function embedPictures(request: ChatRequest, folder: string): ChatRequest {
   return { ...request, messages: request.messages.map((message) => embedInMessage(message, folder)) };
 }

@@ -1,4 +1,4 @@
-// The prompts of a calibration as token ids: all that can be wrong with them shows before any work is done.
+// Encodes the prompts of a calibration before any other work, so that faulty prompts are reported at once.
 
 import { RequestError, UserError } from "../../core/errors.ts";
 import type { ModelConfig } from "../../core/model-config.ts";
@@ -8,22 +8,22 @@ import type { CalibrationChat } from "./calibration-chat.ts";
 import { calibrationContextLength } from "./probe-model.ts";
 import { randomPrompts, randomTextLength } from "./random-prompts.ts";
 
-/** Enough for the covariance of a few thousand columns. */
+/** Enough to estimate the covariance of a few thousand columns. */
 export const calibrationTokens = 8192;
 
-/** "random": for weights that are random too, so that language would mean nothing to them. */
+/** "random" is for models with random weights, to which language means nothing. */
 export type CalibrationPrompts = readonly CalibrationChat[] | "random";
 
 export type EncodedPrompts = {
-  /** They want an answer. */
+  /** Prompts for the model to answer. */
   readonly asked: readonly EncodedPrompt[];
   /** Chats that end with an answer. */
   readonly answered: readonly EncodedPrompt[];
 };
 
 /**
- * As many of the prompts, from the first on, as it takes to have `calibrationTokens`. `folder` holds tokenizer and template. Throws a
- * UserError that says which chat the model cannot take, and why.
+ * Encodes prompts, in order, until there are `calibrationTokens`. `folder` holds tokenizer and template. Throws a UserError that names the
+ * chat that the model cannot take, and the reason.
  */
 export async function encodePrompts(prompts: CalibrationPrompts, folder: string, config: ModelConfig): Promise<EncodedPrompts> {
   if (prompts === "random") {

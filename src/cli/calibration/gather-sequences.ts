@@ -1,14 +1,14 @@
-// What a calibration records: prompts with the model's own answers, until there are enough tokens.
+// Gathers the sequences that a calibration records: prompts with the model's own answers, until there are enough tokens.
 
 import type { EncodedPrompt } from "../../core/prompt.ts";
 import { calibrationTokens, type EncodedPrompts } from "./encode-prompts.ts";
 import { slotCount, type CalibrationRun, type ProbeModel } from "./probe-model.ts";
 
 const maxAnswerTokens = 96;
-/** How often a prompt is answered anew when there are few of them. */
+/** How many times each prompt is answered if there are few prompts. */
 const maxRounds = 4;
 
-/** Sequences of about `calibrationTokens` in all, fewer where the prompts are few. */
+/** Sequences with about `calibrationTokens` in total, or fewer if there are too few prompts. */
 export async function gatherSequences(
   model: ProbeModel,
   { asked, answered }: EncodedPrompts,
@@ -24,7 +24,7 @@ export async function gatherSequences(
   return cut(sequences);
 }
 
-/** As many sequences as it takes to reach `calibrationTokens`. */
+/** The first sequences that together reach `calibrationTokens`. */
 function cut(sequences: readonly EncodedPrompt[]): EncodedPrompt[] {
   let tokenCount = 0;
   return sequences.filter(({ tokenIds }) => {

@@ -1,4 +1,4 @@
-// Pictures for calibration, drawn when they are needed: what people send most, as simple vector drawings, and a picture of noise.
+// Pictures for calibration, drawn on demand: simple vector drawings of what people send most, and noise.
 
 import sharp from "sharp";
 import { randomUnit } from "../../model/draw-token.ts";
@@ -132,12 +132,12 @@ const drawings = {
 
 export type DrawingName = keyof typeof drawings;
 
-/** PNG of a drawing. Text needs a font on the system; without one its places stay empty, which calibration does not mind. */
+/** A drawing as PNG. Text needs a system font; without one it stays blank, which does not harm calibration. */
 export function draw(name: DrawingName): Promise<Buffer> {
   return sharp(Buffer.from(drawings[name])).png().toBuffer();
 }
 
-/** PNG of coloured noise that gets coarser from left to right: like a photo, it has detail of every size. */
+/** Coloured noise as PNG. It gets coarser from left to right so that, like a photo, it has detail of every size. */
 export function drawNoise(width: number, height: number): Promise<Buffer> {
   const pixels = new Uint8Array(3 * width * height);
   for (let y = 0; y < height; y++) {

@@ -1,4 +1,4 @@
-// A converted model in this thread that answers prompts and records what its int4 matrices are given.
+// A converted model that runs in this thread, answers prompts and records the inputs of its int4 matrices.
 
 import { setImmediate } from "node:timers/promises";
 import { extendPrompt } from "../../chat/extend-prompt.ts";
@@ -18,20 +18,20 @@ import { TensorBuffer } from "../../model/tensor-buffer.ts";
 import { readManifest } from "../../model-folder.ts";
 import { Runtime } from "../../runtime/runtime.ts";
 
-/** Sequences that are answered at the same time. */
+/** Prompts that are answered at the same time. */
 export const slotCount = 8;
 const maxSlotCapacity = 4096;
 /** Tokens of one step: it must end well within the time after which another process takes this one for dead. */
 const chunkTokens = 128;
 const imageCacheBytes = 2 ** 28;
 
-/** Tokens that a prompt and its answer may have. */
+/** The most tokens of a prompt with its answer. */
 export function calibrationContextLength({ maxPositions }: TextConfig): number {
   return Math.min(maxSlotCapacity, maxPositions);
 }
 
 export type CalibrationRun = {
-  /** Tokens read or drawn, or recorded, since the last call. */
+  /** Called with the tokens that were read, generated or recorded since the last call. */
   readonly onTokens: (count: number) => void;
   readonly signal: AbortSignal;
 };
@@ -43,7 +43,7 @@ export class ProbeModel {
   readonly #engine: Engine;
   #submitted = 0;
 
-  /** `folder`: converted with `probe` and float32 activations. */
+  /** `folder` holds a model converted with `probe` and float32 activations. */
   constructor(folder: string) {
     this.manifest = readManifest(folder);
     assert(this.manifest.settings.activations === "fp32", "a probe computes in float32");
@@ -57,7 +57,7 @@ export class ProbeModel {
     this.#engine = new Engine(this.#model, { prefillChunkTokens: chunkTokens, maxWaiting: slotCount });
   }
 
-  /** Up to `slotCount` prompts, each with an answer drawn at temperature 1. The same prompts in the same order get the same answers. */
+  /** Answers up to `slotCount` prompts at temperature 1. The same prompts in the same order get the same answers. */
   async answer(prompts: readonly EncodedPrompt[], maxTokens: number, { onTokens, signal }: CalibrationRun): Promise<EncodedPrompt[]> {
     const first = this.#submitted;
     const answers: number[][] = prompts.map(() => []);
@@ -80,7 +80,7 @@ export class ProbeModel {
     return prompts.map((prompt, i) => extendPrompt(prompt, answers[i]!));
   }
 
-  /** Writes a calibration file: for every token of every sequence, in order, what it is to each input that is calibrated. */
+  /** Writes a calibration file: the values of each calibrated input for every token of every sequence, in order. */
   async record(sequences: readonly EncodedPrompt[], path: string, { onTokens, signal }: CalibrationRun): Promise<void> {
     const { config, settings } = this.manifest;
     const inputs = calibratedInputs(config, settings.weights);

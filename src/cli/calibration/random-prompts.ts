@@ -1,11 +1,11 @@
-// Prompts for models that know no language: random ids, and a picture of noise in three of four.
+// Prompts for models with random weights: random token ids, and a noise picture in three of four prompts.
 
 import type { ModelConfig } from "../../core/model-config.ts";
 import { spanLength, type EncodedPrompt, type ImagePatches } from "../../core/prompt.ts";
 import { randomUnit } from "../../model/draw-token.ts";
 import { assignPositions, type PromptRun } from "../../vision/positions.ts";
 
-/** Tokens of a prompt without its picture. */
+/** Tokens of a prompt, not counting its picture. */
 export const randomTextLength = 64;
 /** Sides of the pictures in patches. */
 const patchSides = [8, 16, 24];
@@ -37,7 +37,7 @@ function randomPrompt({ text, vision, tokens }: ModelConfig, seed: number): Enco
   return encoded([...withPicture, ...ids.slice(start - 1)], [{ start, length, image }], runs, tokens);
 }
 
-/** [patches, 3, pixels]: each patch has a colour of its own, and grain. Noise alone would make all patches alike to the vision tower. */
+/** [patches, 3, pixels]: each patch has its own colour, plus grain. With noise alone, all patches would look alike to the vision tower. */
 function randomPatches(patchCount: number, pixelCount: number, below: (limit: number) => number): Uint8Array {
   const patches = new Uint8Array(patchCount * 3 * pixelCount);
   for (let channel = 0; channel < 3 * patchCount; channel++) {

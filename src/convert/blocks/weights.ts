@@ -221,7 +221,7 @@ export class FloatOverflow extends Error {
   readonly dtype: DataType;
 
   constructor(dtype: DataType) {
-    super(`expected numbers that ${dtype} holds, got larger ones`);
+    super(`expected numbers that fit ${dtype}, got larger ones`);
     this.dtype = dtype;
   }
 }
