@@ -72,10 +72,8 @@ async function runAll(jobs: readonly Job[], options: CommandOptions): Promise<vo
     settings,
     budgetSeconds: Number(flags.budget),
     command: [process.execPath, ...process.execArgv, process.argv[1]!],
-    onReport: ({ name, status }, all) => {
-      console.log(`${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s  ${name}: ${status}`);
-      writeJson(flags.out, { run, settings, jobs: all });
-    },
+    onReport: ({ name, status }) => console.log(`${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s  ${name}: ${status}`),
+    onProgress: (jobs) => writeJson(flags.out, { run, settings, jobs }),
   });
   console.log(`\n${formatReports(reports)}\n\nfull results: ${flags.out}`);
   process.exitCode = reports.every(({ status }) => status === "ok") ? 0 : 1;

@@ -2,7 +2,7 @@
 // everything it found until then is kept.
 
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
@@ -33,8 +33,8 @@ export type Job = {
   readonly run: (context: JobContext) => Promise<void> | void;
 };
 
-/** `failed` and `wrong` have `reasons`. Whatever the status, what the job found is kept. */
-type JobStatus = "ok" | "wrong" | "failed" | "crashed" | "out of time" | "no time left";
+/** `failed` and `wrong` have `reasons`. Whatever the status, what the job found is kept. A job is `unfinished` while it runs. */
+type JobStatus = "ok" | "wrong" | "failed" | "crashed" | "out of time" | "no time left" | "unfinished";
 
 export type JobReport = {
   readonly name: string;
@@ -66,12 +66,15 @@ export type RunOptions = Pick<JobContext, "device" | "isSmall" | "settings"> & {
   /** Program and arguments that start a job's process; the order is appended as one more argument. */
   readonly command: readonly string[];
   /** Called after each job. */
-  readonly onReport: (report: JobReport, all: readonly JobReport[]) => void;
+  readonly onReport: (report: JobReport) => void;
+  /** Called after each job, and every few seconds while one runs, so that a run that is killed loses nothing. */
+  readonly onProgress: (all: readonly JobReport[]) => void;
 };
 
 /** Less than this is not worth a start. */
 const leastSeconds = 3;
 const outputTailLength = 3000;
+const progressMs = 2000;
 
 /** Runs the jobs one after the other in the given order; jobs that do not fit into the budget are skipped and reported as such. */
 export async function runJobs(jobs: readonly Job[], options: RunOptions): Promise<JobReport[]> {
@@ -81,9 +84,11 @@ export async function runJobs(jobs: readonly Job[], options: RunOptions): Promis
   try {
     for (const job of jobs) {
       const left = (deadline - performance.now()) / 1000;
-      const report = left < leastSeconds ? notRun(job) : await runJob(job, Math.min(job.limitSeconds, left - 1), work, options);
+      const onProgress = (unfinished: JobReport): void => options.onProgress([...reports, unfinished]);
+      const report = left < leastSeconds ? notRun(job) : await runJob(job, Math.min(job.limitSeconds, left - 1), work, options, onProgress);
       reports.push(report);
-      options.onReport(report, reports);
+      options.onReport(report);
+      options.onProgress(reports);
     }
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -95,7 +100,13 @@ function notRun({ name, question, env = {} }: Job): JobReport {
   return { name, question, env, status: "no time left", seconds: 0, lines: [], reasons: [], records: {} };
 }
 
-async function runJob(job: Job, seconds: number, work: string, { device, isSmall, settings, command }: RunOptions): Promise<JobReport> {
+async function runJob(
+  job: Job,
+  seconds: number,
+  work: string,
+  { device, isSmall, settings, command }: RunOptions,
+  onProgress: (unfinished: JobReport) => void,
+): Promise<JobReport> {
   const { name, question, env = {} } = job;
   const results = join(work, `${name}.jsonl`);
   const order: JobOrder = { name, device, isSmall, settings, work, results, seconds };
@@ -116,6 +127,12 @@ async function runJob(job: Job, seconds: number, work: string, { device, isSmall
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => (output = (output + text).slice(-outputTailLength)));
   }
+  const reportOf = (status: JobStatus, { lines, reasons, records }: Found): JobReport => {
+    const took = Math.round((performance.now() - started) / 100) / 10;
+    const isClean = status === "ok" || status === "wrong";
+    return { name, question, env, status, seconds: took, lines, reasons, records, ...(!isClean && { output }) };
+  };
+  const progress = setInterval(() => onProgress(reportOf("unfinished", readEntries(results))), progressMs);
   let isOvertime = false;
   const timer = setTimeout(() => {
     isOvertime = true;
@@ -126,6 +143,7 @@ async function runJob(job: Job, seconds: number, work: string, { device, isSmall
     child.once("close", (code, signal) => resume({ code, signal }));
   });
   clearTimeout(timer);
+  clearInterval(progress);
   process.off("SIGINT", stop).off("SIGTERM", stop);
   const found = readEntries(results);
   const status = isOvertime
@@ -137,18 +155,17 @@ async function runJob(job: Job, seconds: number, work: string, { device, isSmall
         : found.reasons.length > 0
           ? "wrong"
           : "ok";
-  const isClean = status === "ok" || status === "wrong";
-  const took = Math.round((performance.now() - started) / 100) / 10;
   if (ended.signal && !isOvertime) found.reasons.push(`ended by ${ended.signal}`);
-  const { lines, reasons, records } = found;
-  return { name, question, env, status, seconds: took, lines, reasons, records, ...(!isClean && { output }) };
+  return reportOf(status, found);
 }
 
-function readEntries(path: string): { lines: string[]; reasons: string[]; records: Record<string, unknown>; isDone: boolean } {
-  const found = { lines: [] as string[], reasons: [] as string[], records: {} as Record<string, unknown>, isDone: false };
-  for (const text of existsSync(path) ? readFileSync(path, "utf8").split("\n") : []) {
-    // The last line of a process that was killed may be cut.
-    if (!text.endsWith("}")) continue;
+type Found = { lines: string[]; reasons: string[]; records: Record<string, unknown>; isDone: boolean };
+
+function readEntries(path: string): Found {
+  const found: Found = { lines: [], reasons: [], records: {}, isDone: false };
+  // What follows the last line break is the empty end of the file, or a line of which only a part is written.
+  const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : [];
+  for (const text of lines) {
     const entry = JSON.parse(text) as Entry;
     if (entry.type === "record") found.records[entry.name] = entry.value;
     else if (entry.type === "line") found.lines.push(entry.text);
@@ -199,8 +216,10 @@ export function formatReports(reports: readonly JobReport[]): string {
   return [head, ...rows].join("\n");
 }
 
+/** Replaces the file in one step: a process that is killed leaves the old one or the new one. */
 export function writeJson(path: string, value: unknown): void {
   const target = resolve(path);
   mkdirSync(dirname(target), { recursive: true });
-  writeFileSync(target, `${JSON.stringify(value, undefined, 2)}\n`);
+  writeFileSync(`${target}.new`, `${JSON.stringify(value, undefined, 2)}\n`);
+  renameSync(`${target}.new`, target);
 }

@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
-import { join, relative, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { blankOtherGpus } from "./blank-other-gpus.mjs";
@@ -185,8 +185,10 @@ function treeMebibytes() {
 function keepOutOfGit() {
   const path = relative(root, out);
   if (path.startsWith("..") || spawnSync("git", ["check-ignore", "-q", path], { cwd: root }).status === 0) return;
-  const exclude = join(execFileSync("git", ["rev-parse", "--git-dir"], { cwd: root, encoding: "utf8" }).trim(), "info", "exclude");
-  writeFileSync(resolve(root, exclude), `/${path}/\n`, { flag: "a" });
+  // In a work tree of its own this is not below its own .git.
+  const exclude = resolve(root, execFileSync("git", ["rev-parse", "--git-path", "info/exclude"], { cwd: root, encoding: "utf8" }).trim());
+  mkdirSync(dirname(exclude), { recursive: true });
+  writeFileSync(exclude, `/${path}/\n`, { flag: "a" });
 }
 
 function sha256(path) {

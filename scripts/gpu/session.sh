@@ -1,20 +1,39 @@
 #!/usr/bin/env bash
 # The calls of a session on a lent GPU host, whose time is short (README.md beside it):  bash scripts/gpu/session.sh 1   in the checkout, then 2, 3, 4, each with a
-# part of the kit that pack.mjs made. All results are files in $OUT; what fails leaves what the others found, and the call ends with 1.
+# part of the kit that pack.mjs made. All results are files in $OUT, also those of the calls before, in earlier.tar.gz; what fails leaves what the others found, and
+# the call ends with 1.
 #   1  the host's facts; tests of our CUDA kernels, built there     2  their times, races and wrong addresses
 #   3  unpacks the kit; gpu-check, while a made-up 28B is converted 4  bench-gpu
-# KIT, PARTS, DEST and MODELS name other folders. A rehearsal without a GPU: CHECK_ARGS='--device cpu' BENCH_ARGS='--device cpu --model mini'.
+# A second argument says how many seconds call 3 or 4 may take, if not 600. KIT, PARTS, DEST and MODELS name other folders. A rehearsal without a GPU:
+# CHECK_ARGS='--device cpu' BENCH_ARGS='--device cpu --model mini'.
 set -uo pipefail
 
-call=${1:?which call: 1, 2, 3, 4 or keep}
+call=${1:?which call: 1, 2, 3, 4 or keep} limit=${2:-600}
 read -ra check_args <<<"${CHECK_ARGS:-}"
 read -ra bench_args <<<"${BENCH_ARGS:-}"
 parts=${PARTS:-.gpu-kit} kit=${KIT:-/tmp/kit} dest=${DEST:-/tmp/gpu} models=${MODELS:-/tmp/models} out=${OUT:?a folder for the results}
-tests=$kit/tests log=$kit/convert.log
+tests=$kit/tests log=$kit/convert.log results=$kit/results
 export PATH="$PATH:/usr/local/cuda/bin"
-mkdir -p "$kit" "$tests" "$out"
+mkdir -p "$tests" "$results" "$out"
 if [ -d "$parts" ]; then cp "$parts"/* "$kit"/; fi
-failed=0
+[ -z "$(ls "$results")" ] || tar -C "$results" -czf "$out/earlier.tar.gz" .
+failed=0 watcher=
+
+# Whether the GPU was throttled or busy with something else.
+if command -v nvidia-smi >/dev/null; then
+  nvidia-smi --query-gpu=timestamp,utilization.gpu,memory.used,clocks.sm,clocks.mem,power.draw,temperature.gpu,clocks_event_reasons.active \
+    --format=csv --loop=5 >"$out/gpu-load.csv" 2>&1 &
+  watcher=$!
+fi
+
+finish() {
+  [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
+  [ "$failed" = 0 ] || dmesg 2>/dev/null | grep -iE 'xid|nvrm|out of memory' | tail -20 >>"$out/failed.txt"
+  mkdir -p "$results/$call"
+  cp -r "$out/." "$results/$call"
+  rm -f "$results/$call/earlier.tar.gz"
+}
+trap finish EXIT
 
 # fail WORDS: says it, and goes on.
 fail() { echo "FAILED: $*" | tee -a "$out/failed.txt"; failed=1; }
@@ -27,7 +46,9 @@ keep() {
 }
 
 describe_host() {
+  uname -a
   nvidia-smi
+  nvidia-smi -q -d CLOCK,POWER,ECC,PERFORMANCE
   nvcc --version | tail -2
   ldconfig -p | grep -E 'lib(cuda|cudart|cublas|cublasLt|curand)\.so'
   nproc; free -g | head -2; df -h /tmp; command -v xz ncu python3
@@ -39,7 +60,7 @@ build_tests() {
   local op pids=()
   for file in kernels/ops/*/*_cuda_test.cu; do
     op=$(basename "$(dirname "$file")")
-    nvcc -std=c++17 -O3 -arch=native -t 0 -o "$tests/$op" kernels/common/*.cu kernels/ops/"$op"/*.cu kernels/ops/"$op"/"${op}"_reference.cc \
+    nvcc -std=c++17 -O3 -lineinfo -arch=native -t 0 -o "$tests/$op" kernels/common/*.cu kernels/ops/"$op"/*.cu kernels/ops/"$op"/"${op}"_reference.cc \
       >"$tests/$op.log" 2>&1 || { rm -f "$tests/$op"; cat "$tests/$op.log"; echo "nvcc cannot build $op"; } &
     pids+=($!)
   done
@@ -51,27 +72,37 @@ run_tests() {
   local op
   for file in kernels/ops/*/*_cuda_test.cu; do
     op=$(basename "$(dirname "$file")")
-    if [ -x "$tests/$op" ]; then keep "kernel-test-$op.txt" "$tests/$op"; else fail "kernel-test-$op: not built"; fi
+    if [ -x "$tests/$op" ]; then keep "kernel-test-$op.txt" timeout -k 5 120 "$tests/$op"; else fail "kernel-test-$op: not built"; fi
   done
 }
 
-# Races and wrong addresses of the largest kernel, as far as the time goes: what is found by then counts.
+# Races and wrong addresses, as far as the time goes: what is found by then counts. All tests at once, because most of their time is the host's.
 sanitize() {
-  local tool code found=0
+  local tool test pids pid found=0
   command -v compute-sanitizer || { echo "there is no compute-sanitizer: left out"; return 0; }
   for tool in racecheck memcheck; do
-    timeout 50 compute-sanitizer --tool "$tool" --error-exitcode 9 "$tests/modality_moe"
-    code=$?
-    case $code in
-      0) echo "$tool: nothing found" ;;
-      124) echo "$tool: cut off after 50 s" ;;
-      *)
-        echo "$tool: ended with $code"
-        found=$code
-        ;;
-    esac
+    pids=()
+    for test in "$tests"/*; do
+      [ -x "$test" ] || continue
+      (sanitize_test "$tool" "$test" 2>&1 | sed -u "s/^/${test##*/}: /") &
+      pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid" || found=$?; done
   done
   return "$found"
+}
+
+sanitize_test() {
+  local tool=$1 code=0
+  timeout -k 5 50 compute-sanitizer --tool "$tool" --error-exitcode 9 "$2" --brief || code=$?
+  case $code in
+    0) echo "$tool: nothing found" ;;
+    124 | 137) echo "$tool: cut off after 50 s" ;;
+    *)
+      echo "$tool: ended with $code"
+      return "$code"
+      ;;
+  esac
 }
 
 program() { node --import tsx "scripts/gpu/$1.ts" "${@:2}"; }
@@ -103,13 +134,14 @@ case $call in
       setsid nohup nice -n 19 node --import tsx scripts/gpu/bench-gpu.ts --only convert --budget 570 --models "$models" \
         --out "$kit/convert.json" "${bench_args[@]}" >"$log" 2>&1 </dev/null &
       only='environment,stages-*,graphs-*,answers-*,decode-steps*,experts,kernel-times,variant-*'
-      keep gpu-check.txt program gpu-check --budget 540 --only "$only" --out "$out/gpu-check.json" "${check_args[@]}"
+      [ -x "$tests/modality_moe" ] || only+=,kernel-test,kernel-bench # those of the kit, where call 1 could not build them
+      keep gpu-check.txt program gpu-check --budget "$((limit - SECONDS - 15))" --only "$only" --out "$out/gpu-check.json" "${check_args[@]}"
     fi
     ;;
   4)
     if enter; then
       [ ! -f "$log" ] || cp "$log" "$out/convert.txt"
-      keep bench-gpu.txt program bench-gpu --budget 575 --models "$models" --out "$out/gpu.json" "${bench_args[@]}"
+      keep bench-gpu.txt program bench-gpu --budget "$((limit - SECONDS - 15))" --models "$models" --out "$out/gpu.json" "${bench_args[@]}"
     fi
     ;;
   keep) ;; # of a kit in more parts than there are calls: this one is kept

@@ -15,7 +15,7 @@ cat "$parts"/kit.part.* | decompress | tar -C "$dest" --no-same-owner -xf -
 
 # Where this host keeps the CUDA 13 libraries that the provider asks for: the loader's list first, then the usual folders and Python's packages.
 find_library() {
-  ldconfig -p | awk -v name="$1" '$1 == name { print $NF; found = 1; exit } END { exit !found }' ||
+  ldconfig -p | awk -v name="$1" '$1 == name && !found { print $NF; found = 1 } END { exit !found }' ||
     find /usr/local /opt /usr/lib -name "$1" -print -quit 2>/dev/null
 }
 folders=""

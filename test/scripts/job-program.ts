@@ -1,5 +1,7 @@
 // The jobs of jobs.test.ts, as a program whose processes end in every way.
 
+import { existsSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { performJob, type Job, type JobContext, type JobOrder } from "../../scripts/gpu/job.ts";
 
 const job = (name: string, run: (context: JobContext) => Promise<void> | void): Job => ({
@@ -19,6 +21,9 @@ const jobs = [
   }),
   job("crashes", () => void process.kill(process.pid, "SIGSEGV")),
   job("hangs", () => new Promise((never) => setInterval(never, 1 << 30))),
+  job("waits", async ({ settings }) => {
+    while (!existsSync(settings["go"]!)) await setTimeout(20);
+  }),
   job("complains", ({ say, fail }) => {
     say("x 2");
     fail("too large");

@@ -1,9 +1,14 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { chooseJobs } from "../../scripts/gpu/command-line.ts";
-import { formatReports, runJobs, type Job, type JobReport } from "../../scripts/gpu/job.ts";
+import { formatReports, runJobs, type Job, type JobReport, type RunOptions } from "../../scripts/gpu/job.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const program = fileURLToPath(new URL("job-program.ts", import.meta.url));
+
+const folder = temporaryFolder();
 
 const job = (name: string, limitSeconds = 150, env: Record<string, string> = {}): Job => ({
   name,
@@ -14,9 +19,19 @@ const job = (name: string, limitSeconds = 150, env: Record<string, string> = {})
 });
 
 /** Runs jobs of job-program.ts as gpu-check runs its own. */
-function run(jobs: readonly Job[], budgetSeconds = 300): Promise<JobReport[]> {
+function run(jobs: readonly Job[], { budgetSeconds = 300, ...others }: Partial<RunOptions> = {}): Promise<JobReport[]> {
   const command = [process.execPath, "--import", "tsx", program];
-  return runJobs(jobs, { device: "cpu", isSmall: true, settings: {}, budgetSeconds, command, onReport: () => undefined });
+  const nothing = (): undefined => undefined;
+  return runJobs(jobs, {
+    device: "cpu",
+    isSmall: true,
+    settings: {},
+    budgetSeconds,
+    command,
+    onReport: nothing,
+    onProgress: nothing,
+    ...others,
+  });
 }
 
 describe("jobs", () => {
@@ -39,8 +54,20 @@ describe("jobs", () => {
     expect(report!.records["JOB_TEST"]).toBe("yes");
   });
 
+  it("report what they have found while they run", async () => {
+    const go = join(folder, "go");
+    const onProgress = (all: readonly JobReport[]): void => {
+      const running = all.find(({ status }) => status === "unfinished");
+      if (running?.records["before"] !== 1) return;
+      expect(all.map(({ name, status }) => `${name}: ${status}`)).toEqual(["well: ok", "waits: unfinished"]);
+      writeFileSync(go, "");
+    };
+    const reports = await run([job("well"), job("waits")], { settings: { go }, onProgress });
+    expect(reports.map(({ status }) => status)).toEqual(["ok", "ok"]);
+  });
+
   it("that do not fit into the budget are named", async () => {
-    const reports = await run([job("hangs"), job("well")], 5);
+    const reports = await run([job("hangs"), job("well")], { budgetSeconds: 5 });
     expect(reports.map(({ status }) => status)).toEqual(["out of time", "no time left"]);
   });
 
