@@ -1,11 +1,11 @@
-// Tools and calls as a chat template sees them: marked like all of a client's texts.
+// Converts tools and calls to the form that chat templates expect. Their texts are marked like all texts of a client.
 
 import type { JsonObject, Tool, ToolCall } from "../core/chat.ts";
 import { parseJson } from "../core/parse-json.ts";
 import { countJsonValues } from "./json-bounds.ts";
 import type { MarkedTexts } from "./marked-texts.ts";
 
-/** The shape that Hugging Face templates expect, OpenAI's. */
+/** OpenAI's shape, which Hugging Face templates expect. */
 export type TemplateTool = { readonly type: "function"; readonly function: JsonObject };
 export type TemplateCall = {
   readonly id: string;
@@ -13,12 +13,12 @@ export type TemplateCall = {
   readonly function: { readonly name: string; readonly arguments: unknown };
 };
 
-/** What a template understands as the arguments of a call: their JSON, or the object it says. */
+/** How a template takes the arguments of a call: as JSON text, or as the parsed object. */
 export type ArgumentsFormat = "text" | "object";
 
 /**
- * Words that JSON Schema gives a meaning to. Templates ask for them, so they stay in the open; all other strings are marked. None
- * of them is a control token, whatever a template writes around it.
+ * Keywords of JSON Schema. Templates look them up, so they are not marked; all other strings are. None of them can become part of a
+ * control token, whatever a template writes around it.
  */
 const schemaKeys = new Set(
   (
@@ -29,7 +29,7 @@ const schemaKeys = new Set(
 );
 const typeNames = new Set(["string", "number", "integer", "boolean", "object", "array", "null"]);
 
-/** In UTF-16 units. On strings some times longer, `respaceJson` runs out of the stack that regular expressions have. */
+/** In UTF-16 units. With strings several times as long, the regular expression of `respaceJson` overflows its stack. */
 const maxArgumentsLength = 2 ** 20;
 
 export function toTemplateTool(tool: Tool, texts: MarkedTexts): TemplateTool {
@@ -44,7 +44,7 @@ export function toTemplateTool(tool: Tool, texts: MarkedTexts): TemplateTool {
   };
 }
 
-/** Arguments that are no JSON object, or too large a one, are shown as they are: the model may have written them so. */
+/** Arguments that are not a JSON object, or too large, are shown unchanged: the model may have written them this way. */
 export function toTemplateCall(call: ToolCall, format: ArgumentsFormat, texts: MarkedTexts): TemplateCall {
   const shown = { id: texts.mark(call.id), type: "function" as const };
   const name = texts.mark(call.name);
@@ -68,7 +68,7 @@ function parseObject(json: string): JsonObject | undefined {
   return isObject && countJsonValues(value) !== undefined ? (value as JsonObject) : undefined;
 }
 
-/** JSON with the blanks of Python's, `{"a": 1, "b": 2}`, which models were trained on; most clients send it without. Numbers keep their digits. */
+/** Adds the spaces that Python writes, `{"a": 1, "b": 2}`: models were trained on them, and most clients leave them out. Numbers keep their digits. */
 function respaceJson(json: string): string {
   const token = /"(?:[^"\\]|\\.)*"|[^\s",:[\]{}]+|[,:[\]{}]/g;
   return (json.match(token) ?? []).map((part) => (part === "," || part === ":" ? `${part} ` : part)).join("");

@@ -1,4 +1,4 @@
-// Tries out how a chat template wants what it is given: contents, pictures, tools, calls. Templates do not say, and differ.
+// Finds out by experiment which input a chat template expects for contents, pictures, tools and calls. Templates differ and do not declare it.
 
 import type { ChatMessage } from "../core/chat.ts";
 import { MarkedTexts } from "./marked-texts.ts";
@@ -18,27 +18,27 @@ export type TemplateMessage = {
 
 export type TemplateInput = {
   readonly messages: readonly TemplateMessage[];
-  /** Undefined: the template is not told. */
+  /** Undefined: the template gets no such variable. */
   readonly thinking: boolean | undefined;
   readonly tools?: readonly TemplateTool[] | undefined;
 };
 
-/** What the template understands as content without pictures; undefined: it has no place for the role. */
+/** How the template takes content without pictures; undefined: it does not show messages of the role. */
 export type TextFormat = "string" | "parts" | undefined;
 
 export type TemplateTraits = {
   readonly textFormats: Readonly<Record<Role, TextFormat>>;
-  /** The type of a part that is a picture or a video; undefined: there is no place for those. */
+  /** The `type` of a part that is a picture or a video; undefined: the template does not show them. */
   readonly imageType: string | undefined;
   readonly videoType: string | undefined;
   readonly showsTools: boolean;
-  /** Undefined: there is no place for calls in earlier answers. */
+  /** Undefined: the template does not show the calls of earlier answers. */
   readonly argumentsFormat: ArgumentsFormat | undefined;
-  /** Whether the prompt leaves the model thinking where the template is not told. */
+  /** Whether the prompt ends in thinking if the template is not told whether to think. */
   readonly thinksByDefault: boolean;
 };
 
-/** Throws what the template throws over a plain user message; returns undefined when it shows no text of it. */
+/** Undefined if the template does not show the text of a plain user message. If it throws on one, so does this. */
 export function findTraits(run: (input: TemplateInput) => string): TemplateTraits | undefined {
   const probe = new Probe(run);
   const user = probe.textFormat((content) => [{ role: "user", content }]);
@@ -82,7 +82,7 @@ class Probe {
     const probe = texts.mark("Hello");
     const isShown = (content: TemplateMessage["content"]) => {
       const text = this.#tryOut({ messages: conversation(content) });
-      const isPrintedRaw = /["']type["']/.test(text); // a list of parts where the template expects a string
+      const isPrintedRaw = /["']type["']/.test(text); // a list of parts, printed by a template that expects a string
       return !isPrintedRaw && texts.split(text).some((segment) => segment.type === "text");
     };
     if (isShown(probe)) return "string";
@@ -102,7 +102,7 @@ class Probe {
     return segments.some((segment) => segment.type === "text" && segment.text === "f");
   }
 
-  /** Text that comes out as a JSON string within JSON was meant to be an object. */
+  /** If a text comes out as a JSON string within JSON, the template expects an object. */
   argumentsFormat(conversation: (args: unknown) => TemplateMessage[]): ArgumentsFormat | undefined {
     const texts = new MarkedTexts();
     const quote = texts.mark('"');
@@ -115,7 +115,7 @@ class Probe {
     return /<think>\s*$/.test(this.#tryOut({ messages: [hello], thinking: undefined }));
   }
 
-  /** Empty when the template refuses. */
+  /** The prompt; empty if the template throws. */
   #tryOut(input: Omit<TemplateInput, "thinking"> & Partial<TemplateInput>): string {
     try {
       return this.#run({ thinking: false, ...input });

@@ -26,7 +26,7 @@ export type TokenizerData = {
   readonly normalizer: Normalizer;
 };
 
-/** Added digits and blanks are ordinary text that must not merge; all longer added tokens are control tokens, however they are declared. */
+/** Added digits and spaces are ordinary text that must not merge. All longer added tokens are control tokens, however they are declared. */
 export function isControlText(content: string): boolean {
   return [...content].length > 1 && content.replaceAll(spaceSign, " ").trim() !== "";
 }

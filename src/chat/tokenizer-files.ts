@@ -1,4 +1,4 @@
-// Finds the tokenizer of a model folder: `tokenizer.json`, else a SentencePiece model, and the tokens that other json files add.
+// Reads the tokenizer of a model folder: `tokenizer.json`, else a SentencePiece model, plus the tokens that other JSON files add.
 
 import { join } from "node:path";
 import { z } from "zod";
@@ -11,7 +11,7 @@ import { readTokenizerJson, tokenId } from "./tokenizer-json.ts";
 /** The names under which ERNIE's SentencePiece model is published (model spec, 6.1). */
 const sentencePieceNames = ["tokenizer.model", "spm.model", "ernie_token_100k.model"];
 
-/** Control tokens even where no file says so: some are plain pieces of the SentencePiece model (model spec, 1.4). */
+/** Control tokens even if no file says so: some are ordinary pieces of the SentencePiece model (model spec, 1.4). */
 const framingTokens = ["<|begin_of_sentence|>", "<|end_of_sentence|>", "<think>", "</think>", "<tool_call>", "</tool_call>"];
 
 const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
@@ -31,7 +31,7 @@ const decoderSchema = z.record(
 );
 const configSchema = specialTokensSchema.extend({ added_tokens_decoder: decoderSchema.default({}) });
 
-/** Throws UserError when there is no tokenizer, or it is broken or of an unsupported kind. */
+/** Throws UserError if there is no tokenizer, or if it is broken or of an unsupported kind. */
 export function readTokenizerFiles(folder: string): TokenizerData {
   const tokenizerJson = readTokenizerJson(join(folder, "tokenizer.json"));
   const isSentencePiece = tokenizerJson === undefined;
@@ -60,8 +60,8 @@ export function readTokenizerFiles(folder: string): TokenizerData {
 }
 
 /**
- * Baidu publishes most added tokens as a list of texts: transformers gives those that have no id yet the ids behind the vocabulary, in the
- * order of the list, so `<|IMAGE_PLACEHOLDER|>` becomes 100295, the first id after the 100295 pieces.
+ * Baidu publishes most added tokens as a list of texts. Like transformers, numbers those without an id in the order of the list, from the
+ * first id after the vocabulary: `<|IMAGE_PLACEHOLDER|>` becomes 100295, because there are 100295 pieces.
  */
 function numberListedTokens(
   named: readonly (string | null | undefined)[],

@@ -67,7 +67,7 @@ export function readTokenizerJson(path: string): TokenizerData | undefined {
   const addedTokens = file.added_tokens.map(({ id, content, special }) => ({ id, content, isControl: special || isControlText(content) }));
   const unknownId = vocabulary.get(unknownToken ?? "");
   if (unknownToken && unknownId !== undefined) addedTokens.push({ id: unknownId, content: unknownToken, isControl: true });
-  // Added tokens are looked for in the text as it came; the tokenizer itself writes the spaces of what is left as ▁.
+  // Added tokens are matched in the original text; the tokenizer itself then writes spaces as ▁.
   const normalizer = { apply: (text: string) => text, changesLength: false };
   return { path, vocabulary, merges: merges.map(([left, right], rank) => ({ left, right, rank })), addedTokens, normalizer };
 }

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { withinTime } from "../../src/chat/deadline.ts";
 import { RequestError } from "../../src/core/errors.ts";
 
-/** Two pieces of an answer, and then none until the signal. */
+/** Yields two pieces of an answer, then waits for the signal. */
 async function* stuck(signal: AbortSignal): AsyncGenerator<number> {
   yield 1;
   yield 2;

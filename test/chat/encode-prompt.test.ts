@@ -42,7 +42,7 @@ describe("encodePrompt", () => {
       expect([...prompt.visionExpert.subarray(start - 1, start + length + 1)]).toEqual(Array<number>(length + 2).fill(1));
     }
     expect(prompt.visionExpert.reduce((sum, flag) => sum + flag, 0)).toBe(2 + 2 + 4 + 2);
-    // 1 × 2 cells advance by 2, as many as tokens; 2 × 2 cells advance by 2, two less than tokens.
+    // 1 × 2 cells advance positions by 2, the number of tokens; 2 × 2 cells advance them by 2 too, although there are 4 tokens.
     expect(prompt.positionDelta).toBe(-2);
     expect(axes(prompt, first!.start + 1)).toEqual([first!.start, first!.start, first!.start + 1]);
     expect(axes(prompt, second!.start + 2)).toEqual([second!.start, second!.start + 1, second!.start]);
@@ -287,7 +287,7 @@ function plainConversation(texts: readonly string[]): Chat {
   return { messages, thinking: true };
 }
 
-/** The API allows no such names; the encoder does not rely on it. */
+/** The API refuses such names, but the encoder does not rely on that. */
 function toolConversation(texts: readonly string[]): Chat {
   const [name, text, key, value, args] = texts as [string, string, string, string, string];
   const parameters = { type: "object", properties: { [key]: { enum: [value], const: { [key]: [value] } } }, required: [key] };

@@ -1,4 +1,4 @@
-// Where answers end by themselves, whatever the json files of a checkpoint leave out.
+// The tokens that end an answer, even if the JSON files of a checkpoint do not list them.
 
 import { expect, test } from "vitest";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";

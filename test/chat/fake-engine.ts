@@ -1,11 +1,11 @@
-// An engine that says what a test tells it to.
+// An engine that generates what a test scripts.
 
 import type { TokenSource } from "../../src/chat/generate-answer.ts";
 import type { EngineRequest } from "../../src/engine/engine-protocol.ts";
 import type { GenerationEvent } from "../../src/core/events.ts";
 import type { FinishReason, TokenLogprobs } from "../../src/core/sampling.ts";
 
-/** Generates a script of ids, then ends as told. A word in the script ends a run of the engine; the next goes on behind it. */
+/** Generates the ids of a script, then ends with the given reason. A word in the script ends a run of the engine; the next run continues after it. */
 export class FakeEngine implements TokenSource {
   readonly requests: EngineRequest[] = [];
   readonly #script: (number | FinishReason)[];

@@ -1,4 +1,4 @@
-// The nano tokenizer and template, recorded Python answers, and fakes, for the tests of this folder.
+// For the tests of this folder: the nano tokenizer and template, recorded outputs of Python, and fakes.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -26,12 +26,12 @@ export const nanoTokens: SpecialTokens = {
 export const think = 13;
 export const endThink = 14;
 
-/** What Python's tokenizers say; made by scripts/make-chat-fixtures.py. */
+/** Outputs of Python's tokenizers, recorded by scripts/make-chat-fixtures.py. */
 export const tokenIdCases: readonly { text: string; nano: number[]; byteFallback: number[] }[] = readCases("token-ids.json");
 
 type SampleMessage = { readonly role: ShownMessage["role"]; readonly content: string | readonly { type: string; text?: string }[] };
 
-/** What Python's transformers makes of the nano samples: `grids` are patch rows and columns of the pictures. */
+/** Outputs of Python's transformers for the nano samples. `grids`: patch rows and columns of the pictures. */
 export const promptCases: readonly {
   messages: SampleMessage[];
   thinking: boolean;
@@ -51,7 +51,7 @@ type ToolSample = {
   readonly prompt: string;
 };
 
-/** The samples of the nano model that have tools, with the prompts that Python's transformers wrote. */
+/** The samples of the nano model with tools, and the prompts that Python's transformers renders for them. */
 export function toolSamples(): { chat: ShownChat; prompt: string }[] {
   const file = new URL("../../models/ernie-vl-nano/samples/samples.json", import.meta.url);
   const samples = JSON.parse(readFileSync(file, "utf8")) as ToolSample[];
@@ -96,12 +96,12 @@ function readCases(name: string) {
   return JSON.parse(readFileSync(`${fixtures}${name}`, "utf8")).cases;
 }
 
-/** For services none of whose answers must have a form. */
+/** For services whose answers never have a form. */
 function noGrammar(): never {
   throw new Error("no answer was to have a form");
 }
 
-/** A chat service of the nano model's files, for which every picture is of 4 × 4 patches. */
+/** A chat service with the nano model's files. Every picture has 4 × 4 patches. */
 export function makeService(engine: TokenSource, overrides: Partial<ChatServiceDeps> = {}): ReturnType<typeof createChatService> {
   return createChatService({
     modelFolder: nanoFolder,

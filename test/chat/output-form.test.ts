@@ -1,4 +1,4 @@
-// Answers that must have a form: when the grammar is asked, what the engine gets, and that no port is left open.
+// Answers that must have a form: when the grammar is opened, what the engine receives, and that no port stays open.
 
 import { once } from "node:events";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
@@ -18,12 +18,12 @@ const tokenizer = loadTokenizer(nanoFolder);
 const end = nanoTokens.eos[0]!;
 const format: OutputFormat = { type: "choice", texts: ["a"], param: "guided_choice" };
 
-/** Opens whatever is asked for, and counts the ports that are closed. */
+/** Opens every constraint, and counts the closed ports. */
 class FakeGrammar {
   readonly vocabularies: GrammarVocabulary[] = [];
   readonly constraints: OutputConstraint[] = [];
   readonly #closings: Promise<unknown>[] = [];
-  readonly #farPorts: MessagePort[] = []; // kept, or they would be collected
+  readonly #farPorts: MessagePort[] = []; // kept from garbage collection
 
   readonly start = (vocabulary: GrammarVocabulary): this => {
     this.vocabularies.push(vocabulary);
@@ -38,13 +38,13 @@ class FakeGrammar {
     return { port: port1, shared: new SharedArrayBuffer(4), ended: new SharedArrayBuffer(4) };
   }
 
-  /** How many ports are closed, which must be all. */
+  /** The number of closed ports. Expects that all are closed. */
   async closedCount(): Promise<number> {
     return (await Promise.all(this.#closings)).length;
   }
 }
 
-/** Answers each run with the next script; one that says nothing waits until the signal. */
+/** Each run generates the next script. A run without a script waits for the signal. */
 class ScriptedEngine implements TokenSource {
   readonly requests: EngineRequest[] = [];
   readonly #runs: (readonly number[] | "silence")[];
@@ -192,7 +192,7 @@ describe("the grammar", () => {
   });
 });
 
-// The engine of these tests takes no port: each must be closed by the answer it was opened for.
+// The engine of these tests does not take over ports, so each answer must close its own.
 describe("no port is left open", () => {
   test.each([1, 3])("by clients that leave %i answers in their thinking", async (choiceCount) => {
     const grammar = new FakeGrammar();

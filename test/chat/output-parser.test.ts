@@ -8,11 +8,11 @@ import { endThink, nanoFolder, nanoTokens, think } from "./nano.ts";
 
 const tokenizer = loadTokenizer(nanoFolder);
 const end = nanoTokens.eos[0]!;
-const thinkingPrompt = [5, endThink, think]; // an earlier turn's thinking is over, this turn's is not
+const thinkingPrompt = [5, endThink, think]; // the thinking of an earlier turn has ended, that of this turn has not
 const plainPrompt = [5, think, endThink];
 
 type Answer = { reasoning: string; content: string; reasoningTokenCount: number; isStopped: boolean };
-/** Control tokens as ids, text as one token for each character. */
+/** Control tokens are single ids; text has one token per character. */
 type Script = readonly (string | number)[];
 
 describe("OutputParser", () => {
@@ -197,7 +197,7 @@ describe("OutputParser", () => {
   });
 });
 
-/** Texts that follow each other as one. */
+/** Joins neighbouring texts. */
 function joined(items: readonly (string | number)[]): (string | number)[] {
   return items.reduce<(string | number)[]>((all, item) => {
     const last = all.at(-1);
@@ -205,7 +205,7 @@ function joined(items: readonly (string | number)[]): (string | number)[] {
   }, []);
 }
 
-/** Texts of one kind that follow each other as one. */
+/** Joins neighbouring texts of one kind. */
 function merged(parts: readonly AnswerPart[]): AnswerPart[] {
   return parts.reduce<AnswerPart[]>((all, part) => {
     const last = all.at(-1);
@@ -218,7 +218,7 @@ function makeParser(promptTokenIds: readonly number[], stopStrings: readonly str
   return new OutputParser(tokenizer, { promptTokenIds: Int32Array.from(promptTokenIds), stopStrings, endTokenIds: [end] });
 }
 
-/** Stops pushing at a stop string, as the chat service does. */
+/** Stops at a stop string, as the chat service does. */
 function parse(tokenIds: readonly number[], prompt: readonly number[], stops: readonly string[]): Answer {
   const output = makeParser(prompt, stops);
   const answer = { reasoning: "", content: "" };
@@ -242,7 +242,7 @@ function toTokens(script: Script): number[] {
   return script.flatMap((part) => (typeof part === "number" ? part : [...part].flatMap((character) => tokenizer.encodeText(character))));
 }
 
-/** The same text in other tokens: encoded in slices, some of one character. */
+/** The same text in different tokens: encoded in slices, some of one character. */
 function encodeCut(text: string, cuts: readonly number[]): number[] {
   const characters = [...text];
   const places = cuts.map((cut) => cut % (characters.length + 1)).toSorted((a, b) => a - b);

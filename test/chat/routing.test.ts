@@ -10,7 +10,7 @@ import { endThink, makeChat, makeService, nanoFolder } from "./nano.ts";
 
 const tokenizer = loadTokenizer(nanoFolder);
 
-/** One layer, one expert in each bank; all tokens of a run are text but `visionTokens`. */
+/** One layer with one expert per bank. All tokens of a run are text, except `visionTokens`. */
 function makeRouting(textTokens: number, favourites: Uint8Array): SequenceRouting {
   const visionTokens = favourites.filter((expert) => expert !== notComputed).length;
   return {
@@ -23,7 +23,7 @@ function makeRouting(textTokens: number, favourites: Uint8Array): SequenceRoutin
   };
 }
 
-/** Its runs draw the ids of each script; a run ends early when it is enough, and then with one token more, as the real one may. */
+/** Each run generates the next script. If `enough` aborts, the run ends early, after one more token, as the real engine may. */
 class TellingEngine implements TokenSource {
   readonly requests: EngineRequest[] = [];
   readonly #scripts: readonly (readonly number[])[];

@@ -17,7 +17,7 @@ export type ModelOptions = {
   readonly denormalizes?: boolean;
 };
 
-/** `<unk>`, `<s>`, `</s>`, all bytes, then the given pieces: the first has id 259. */
+/** `<unk>`, `<s>`, `</s>`, all bytes, then the given pieces, the first with id 259. */
 export function makeModel(pieces: readonly Piece[], options: ModelOptions = {}): Uint8Array {
   const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
   const all: Piece[] = [

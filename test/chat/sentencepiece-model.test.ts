@@ -43,7 +43,7 @@ describe("a SentencePiece model", () => {
   test("takes no longer for a thousand user-defined tokens that begin alike", () => {
     const locations = Array.from({ length: 1000 }, (_, i): Piece => ({ text: `<|LOC_${i}|>`, kind: "userDefined" }));
     const tokenizer = loadModel([{ text: "<" }, ...locations], { removesExtraSpaces: true });
-    // When each was tried at each place, this took minutes.
+    // Trying each of them at each position would take minutes.
     expect(new Set(tokenizer.encodeText("<".repeat(2 ** 19)))).toEqual(new Set([259]));
   });
 });
@@ -162,7 +162,7 @@ function loadModel(pieces: readonly Piece[], options?: ModelOptions): Tokenizer 
   return loadTokenizer(makeFolder(makeModel(pieces, options)));
 }
 
-/** The tokens of a text; those that are no whole character as Latin-1. */
+/** The tokens of a text. Tokens that are not whole characters are shown as Latin-1. */
 function spell(tokenizer: Tokenizer, text: string): string[] {
   return tokenizer.encodeText(text).map((id) => {
     const bytes = Buffer.from(tokenizer.tokenBytes(id));

@@ -6,7 +6,7 @@ import { loadTokenizer, type Tokenizer } from "../../src/chat/tokenizer.ts";
 import { fixtures } from "./nano.ts";
 import { kinds, makeFolder, makeModel, type Piece } from "./sentencepiece-file.ts";
 
-/** What Python's sentencepiece and tokenizers say; made by scripts/make-chat-fixtures.py. */
+/** Outputs of Python's sentencepiece and tokenizers, recorded by scripts/make-chat-fixtures.py. */
 const recorded: { words: string[]; ids: number[][]; rules: number[][] } = readPacked("ids");
 type OddModel = { pieces: [string, number, number][]; removesExtraSpaces: boolean; texts: string[]; ids: number[][] };
 const odd: OddModel[] = readPacked("odd").models;
@@ -26,7 +26,7 @@ describe("10,000 random texts over all of Unicode", () => {
   });
 
   test.each(cases.slice(0, 2))("come back whole by %s", (_, tokenizer) => {
-    // The vocabulary has no way to tell ▁ from a space.
+    // The vocabulary cannot tell ▁ from a space.
     expect(texts.filter((text) => decode(tokenizer, tokenizer.encodeText(text)) !== text.replaceAll("▁", " "))).toEqual([]);
   });
 });
@@ -46,7 +46,7 @@ test("1,000 texts have the ids of Python by 40 models as no trainer makes them",
   }
 });
 
-/** What has other ids than expected, with those it has. (An `expect` for each text would take seconds.) */
+/** The texts whose ids differ from the expected ones, with their ids. (An `expect` per text would take seconds.) */
 function differing(tokenizer: Tokenizer, texts: readonly string[], expected: readonly (readonly number[])[]) {
   return texts
     .map((text, i) => ({ text, ids: tokenizer.encodeText(text), expected: expected[i] }))

@@ -7,7 +7,7 @@ import { ChatTemplate, loadTemplate } from "../../src/chat/template.ts";
 import type { ShownChat, ShownMessage } from "../../src/core/chat.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
-/** The template of a folder that has none: its name tells of which model. */
+/** The built-in template for a folder without one; the name of the folder decides which. */
 export function builtInTemplate(name: "pt" | "thinking"): ChatTemplate {
   const folder = join(temporaryFolder(), name);
   mkdirSync(folder);
@@ -27,8 +27,8 @@ export function show(segments: readonly PromptSegment[]): string {
 }
 
 /**
- * With what the template of ERNIE-4.5-VL-28B-A3B-Thinking on the hub is made of: the options of FastDeploy, a macro with defaults that counts,
- * words between blanks that the tags leave, a filter that is only needed for subtitles. What follows the macro is not public; it is ours.
+ * Has the features of the template that ERNIE-4.5-VL-28B-A3B-Thinking has on the hub: FastDeploy's options, a macro with default arguments that
+ * counts, words surrounded by the white space that tags leave, a filter that only subtitles need. The part after the macro is not public; it is ours.
  */
 export const likePublishedThinking = `{%- if chat_template_kwargs is defined and chat_template_kwargs.options is defined -%}
     {%- set options = chat_template_kwargs.options -%}

@@ -10,7 +10,7 @@ import { builtInTemplate, makeConversation, makeTemplate, show } from "./templat
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const nano = loadTemplate(nanoFolder);
-const param = "messages[1]"; // of what is begun
+const param = "messages[1]"; // of the begun answer
 
 describe("the nano checkpoint's template", () => {
   test("renders every sample as Python does", () => {

@@ -22,7 +22,7 @@ const controlTexts = [
   "<think>",
   "</think>",
 ];
-/** Any text with parts of control tokens in it. */
+/** Any text, mixed with parts of control tokens. */
 const hostileText = fc
   .array(fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom(...controlTexts, "<", "think", ">", "</", "|", " ", "<0x0A>")))
   .map((parts) => parts.join(""));
@@ -44,7 +44,7 @@ describe.each(tokenizers)("the $name tokenizer", ({ name, tokenizer }) => {
       fc.property(hostileText, (text) => {
         const ids = tokenizer.encodeText(text);
         expect(ids.filter((id) => tokenizer.isSpecial(id))).toEqual([]);
-        expect(decode(tokenizer, ids)).toBe(text.replaceAll("▁", " ")); // the one character the vocabulary cannot tell from a space
+        expect(decode(tokenizer, ids)).toBe(text.replaceAll("▁", " ")); // the vocabulary cannot tell ▁ from a space
       }),
     );
   });
@@ -147,7 +147,7 @@ type TokenizerJson = {
   model: { type: string; byte_fallback: boolean; vocab: Record<string, number>; merges: unknown[] };
 };
 
-/** A folder with the nano tokenizer.json, changed. */
+/** A folder with a modified copy of nano's tokenizer.json. */
 function changedTokenizer(change: (file: TokenizerJson) => void): string {
   const file = JSON.parse(readFileSync(join(nanoFolder, "tokenizer.json"), "utf8")) as TokenizerJson;
   change(file);

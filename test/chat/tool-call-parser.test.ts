@@ -121,7 +121,7 @@ describe("ToolCallParser", () => {
   });
 
   test("takes no longer for newlines than for any text", () => {
-    const text = `${"\n".repeat(250_000)}x`; // to look for the end of each run of them took minutes
+    const text = `${"\n".repeat(250_000)}x`; // searching for the end of each run of newlines would take minutes
     expect(makeParser().pushText(text)).toEqual([{ type: "content", text }]);
   });
 
@@ -167,7 +167,7 @@ function makeParser(maxCalls = Infinity): ToolCallParser {
   return new ToolCallParser(["get_weather", "clock"], maxCalls);
 }
 
-/** The spelling of the tokens stands for the tokens; they are never cut. */
+/** The spelling of a control token stands for the token, which is never cut. */
 function parse(texts: readonly string[]): Result {
   const parser = makeParser();
   const result: { content: string; calls: { name: string; arguments: string }[] } = { content: "", calls: [] };
@@ -187,7 +187,7 @@ function parse(texts: readonly string[]): Result {
   return result;
 }
 
-/** The pieces of the texts, with every marker whole and alone. */
+/** The pieces of the texts. Every marker is a piece of its own. */
 function joinMarkers(texts: readonly string[]): string[] {
   const cuts = new Set<number>();
   let length = 0;

@@ -1,4 +1,4 @@
-// The reference's cases with videos, frames as a list, through the code that makes prompts of requests.
+// The reference's cases with videos, sent as lists of frames, through the code that turns requests into prompts.
 
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -30,7 +30,7 @@ describe("makeFolders", () => {
     expect(() => makeFolders(join(root, "file", "below"))).toThrow(/ENOTDIR/);
   });
 
-  // With mkdirSync's `recursive`, Node 20 never comes back from this one.
+  // With `recursive`, mkdirSync of Node 20 never returns here.
   test.skipIf(!existsSync("/proc/self"))("fails below a folder of the system's that takes none", () => {
     expect(() => makeFolders("/proc/ernie-vl/cache")).toThrow(/ENOENT/);
   });

@@ -8,7 +8,7 @@ import { temporaryFolder } from "../temporary-folder.ts";
 type Machine = {
   readonly online?: string;
   readonly allowed?: string;
-  /** Of each core, its processors. */
+  /** The processors of each core. */
   readonly cores?: readonly string[];
   /** /proc/self/cgroup */
   readonly groups?: string;
@@ -16,7 +16,7 @@ type Machine = {
   readonly files?: Readonly<Record<string, string>>;
 };
 
-/** A folder with the files that Linux shows of such a machine. */
+/** A folder with the files that Linux has on such a machine. */
 function makeMachine({ online, allowed, cores = [], groups, files = {} }: Machine): string {
   const root = temporaryFolder();
   const write = (name: string, content: string | undefined): void => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { WorkGate } from "../../src/core/work-gate.ts";
 
-/** Works that end when told, and the names of those that began. */
+/** Starts work that ends on demand, and records the names of what has begun. */
 function makeWorks(gate: WorkGate) {
   const began: string[] = [];
   const ends = new Map<string, (error?: Error) => void>();

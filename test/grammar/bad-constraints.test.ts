@@ -142,7 +142,7 @@ describe("what cannot be enforced is refused with", () => {
   });
 });
 
-/** Compiles, or refuses with a message that a client can act on. */
+/** The format compiles, or is refused with a 400. */
 function settles(format: OutputFormat): void {
   let compiled;
   try {
@@ -195,7 +195,7 @@ describe("fuzz", () => {
 
   it("a class may have as many characters as fit", () => {
     const spread = Array.from({ length: 20_000 }, (_, i) => String.fromCodePoint(0x3000 + 2 * i));
-    settles(grammar(`root ::= [^${spread.join("")}]`)); // to leave out one after the other took two minutes
+    settles(grammar(`root ::= [^${spread.join("")}]`)); // removing the characters one after another would take two minutes
   });
 
   it("any text is a regular expression or refused", () => {

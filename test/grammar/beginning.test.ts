@@ -54,7 +54,7 @@ const beginnings = (text: string) =>
       .join(""),
   );
 
-/** Answers without calls: those are control tokens, which no text is. */
+/** Answers without calls, because calls are control tokens and a beginning is text. */
 function drawTexts(grammar: CompiledGrammar, count: number): string[] {
   const drawn = Array.from({ length: count }, (_, seed) => drawAnswer(grammar, seed, 60));
   return drawn.filter((text) => text !== undefined && !text.includes("<tool_call>")) as string[];
@@ -121,7 +121,7 @@ describe("an answer that is cut anywhere", () => {
 
 type Served = { readonly format: OutputFormat; readonly text: string; readonly grammar?: CompiledGrammar };
 
-/** One answer over a channel, as between the grammar's thread and the server. */
+/** One answer, served over a channel like that between the grammar thread and the server. */
 async function serve(reader: BeginningReader, { format, text, grammar = compile(format) }: Served, signal = new AbortController().signal) {
   const { port1, port2 } = new MessageChannel();
   const shared = createMaskMemory(2048);

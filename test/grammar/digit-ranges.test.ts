@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Expression } from "../../src/grammar/expression.ts";
 import { integersBetween, type NumberBounds, numbersBetween } from "../../src/grammar/digit-ranges.ts";
 
-/** The same texts as a regular expression: what is between the bounds is then easily asked. */
+/** The same texts as a regular expression, which is easy to test numbers against. */
 function toPattern(expression: Expression): string {
   switch (expression.type) {
     case "text":

@@ -11,7 +11,7 @@ function strict(schema: unknown): OutputFormat {
   return { type: "json_schema", schema, isStrict: true, whitespace: "compact", param: "schema" };
 }
 
-/** Random answers: of any tokens, as far as they end, and of such as lead to an end. */
+/** Random answers that are complete: some of any allowed tokens, some that prefer tokens which lead to the end. */
 function answers(schema: unknown): string[] {
   const grammar = compile(strict(schema));
   const drawn = Array.from({ length: 12 }, (_, seed) => [drawAnswer(grammar, seed), drawEnding(grammar, seed)]);
@@ -20,7 +20,7 @@ function answers(schema: unknown): string[] {
   return finished;
 }
 
-/** Ends, and gets to the domain of an e-mail address, sooner than any token would. */
+/** Prefers tokens that end the answer, or that lead to the domain of an e-mail address. */
 function drawEnding(grammar: CompiledGrammar, seed: number): string | undefined {
   const random = randomSource(seed + 1);
   const matcher = new Matcher(grammar);

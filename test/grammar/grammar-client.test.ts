@@ -12,27 +12,27 @@ const impossible: OutputConstraint = { format: { type: "regex", pattern: "[^\\s\
 const broken: OutputConstraint = { format: { type: "regex", pattern: "(", param: "response_format.regex" }, followsThinking: false };
 
 const never = new AbortController().signal;
-/** For masks that come or fail. */
+/** For masks that will arrive or fail. */
 const patienceMs = 60_000;
 
 const clients: GrammarClient[] = [];
 afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
 
-/** The real thread, from the sources: a worker thread of its own knows no TypeScript. */
+/** The real worker, run from the sources: worker threads do not load TypeScript by themselves. */
 function fromSources(): Worker {
   const { href } = new URL("../../src/grammar/grammar-worker.ts", import.meta.url);
   const script = `import("tsx/esm/api").then(({ register }) => (register(), import(${JSON.stringify(href)})))`;
   return new Worker(script, { eval: true, workerData: vocabulary });
 }
 
-/** Without options nothing compiles for too long, however busy the machine is. */
+/** By default the time limit is so long that no compilation reaches it, however busy the machine is. */
 function makeClient(options: Partial<GrammarClientOptions> = {}): GrammarClient {
   const client = new GrammarClient(vocabulary, { createWorker: fromSources, compileTimeoutMs: 60_000, ...options });
   clients.push(client);
   return client;
 }
 
-/** A thread that says it is ready and then does what `script` says. */
+/** A thread that reports that it is ready, then runs `script`. */
 function scripted(script: string): () => Worker {
   return () =>
     new Worker(
@@ -117,7 +117,7 @@ describe("the grammar's thread", () => {
 
   it("is ended when it misses the deadline, and replaced", async () => {
     let started = 0;
-    const createWorker = () => (started++ === 1 ? scripted("for (;;);")() : fromSources()); // the second tries new grammars
+    const createWorker = () => (started++ === 1 ? scripted("for (;;);")() : fromSources()); // the second thread compiles new grammars
     const client = makeClient({ createWorker, compileTimeoutMs: 5_000, quickCompileMs: 60_000 });
 
     await expect(client.open(choice("a"), never)).rejects.toMatchObject({ status: 400, code: "grammar_too_complex" });
@@ -129,7 +129,7 @@ describe("the grammar's thread", () => {
     let started = 0;
     const good = 'parentPort.postMessage({ type: "opened", id: m.id });';
     const createWorker = () => scripted(started++ === 2 ? `if (m.id === 1) throw new Error("out of memory"); ${good}` : good)();
-    const client = makeClient({ quickCompileMs: -1, createWorker }); // the third serves all
+    const client = makeClient({ quickCompileMs: -1, createWorker }); // the third thread serves all
     const handle = await client.open(choice("a"), never);
     const constraint = new RemoteMatcher(handle);
 

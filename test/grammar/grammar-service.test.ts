@@ -44,7 +44,7 @@ describe("the cache of grammars", () => {
     }
     cache.compile(schemaConstraint(1));
 
-    // One token may add to what a grammar holds before it forgets.
+    // A grammar may exceed its share by what one token adds.
     expect(most).toBeLessThan(maxCacheBytes / 2);
     expect(cache.bytes).toBeLessThan(maxCacheBytes + maxCacheBytes / 2);
   });

@@ -21,7 +21,7 @@ export function compileConstraint(constraint: OutputConstraint): CompiledGrammar
   return new CompiledGrammar(outputGrammar(constraint), vocabulary, trie, 32 * 2 ** 20);
 }
 
-/** Whether a form accepts a text, in the tokens that the tokenizer would write it in, and may end then. */
+/** Whether a form allows a text as a whole answer, in the tokens that the tokenizer splits it into. */
 export function accepts(format: OutputFormat, text: string): boolean {
   const matcher = new Matcher(compile(format));
   return tokenizer.encodeTemplate(text).every((id) => matcher.accept(id)) && matcher.accept(endId);
@@ -35,7 +35,7 @@ export function allowedTokens(mask: Uint32Array): number[] {
   return ids;
 }
 
-/** A random number generator of its own, so that a failing answer can be drawn again. */
+/** A seeded random number generator, so that a failing answer can be reproduced. */
 export function randomSource(seed: number): () => number {
   let state = (seed * 2_654_435_761 + 1) | 0;
   return () => {
@@ -46,14 +46,14 @@ export function randomSource(seed: number): () => number {
   };
 }
 
-/** Text of a token; control tokens in their spelling, as they stand in the raw answer. */
+/** The text of a token. Control tokens are spelled out. */
 export function tokenText(id: number): Uint8Array {
   return tokenizer.tokenBytes(id);
 }
 
 /**
- * Draws until the grammar ends, from a state of it on. Every third answer prefers a random few of all tokens, whatever they are; from the half of the limit
- * on, what closes is preferred. Undefined when the limit comes first.
+ * Draws tokens from the state `start` until the answer ends; undefined if it reaches the limit. Every third answer prefers a random subset of the
+ * tokens. After half of the limit, closing tokens are preferred.
  */
 export function drawAnswer(grammar: CompiledGrammar, seed: number, limit = 300, start = grammar.start): string | undefined {
   const random = randomSource(seed);
@@ -87,6 +87,6 @@ function tokensLike(pattern: RegExp): ReadonlySet<number> {
   return new Set(ids.filter((id) => pattern.test(Buffer.from(tokenText(id)).toString())));
 }
 
-/** Tokens that bring an answer to its end, or at least on from the inside of a string. */
+/** Tokens that lead to the end of an answer, or at least out of a string. */
 const closing = tokensLike(/^["}\]]+$/);
 const goingOn = tokensLike(/^["}\],]/);

@@ -144,7 +144,7 @@ describe("schemas", () => {
       ['{"next": {}}', '{"next": {"v": null, "next": {}}}'],
     ],
     [
-      // Several conditions, which are written like this, are not enforced.
+      // Conditions are not enforced, whether there is one or, as here, several.
       { type: "object", properties: { a: { type: "null" } }, allOf: [{ if: { required: ["a"] } }, { if: { required: ["b"] } }] },
       ["{}", '{"a": null}'],
       ['{"a": 1}'],
@@ -169,7 +169,7 @@ describe("schemas", () => {
     expect(['{"b": 1}', '{"a":1,"b":2}', '{"b":2, "c":3}'].every((text) => accepts(closed, text))).toBe(true);
     expect(['{"a": 1}', '{"b":1,"a":2}', '{"b":1,"d":null}', '{,"b":1}'].some((text) => accepts(closed, text))).toBe(false);
     expect(['{"b":1,"d":null,"ab":null,"":null}', '{"a":1,"b":1}'].every((text) => accepts(open, text))).toBe(true);
-    // A named property a second time, in whatever spelling, would take the place of the first.
+    // A second occurrence of a named property, in whatever spelling, would replace the first.
     expect(['{"b":1,"b":null}', '{"b":1,"\\u0062":null}', '{"b":1,"__proto__":null}'].some((text) => accepts(open, text))).toBe(false);
   });
 

@@ -1,4 +1,4 @@
-// Random JSON Schemas of everything that the grammar enforces.
+// Random JSON Schemas that use every keyword the grammar enforces.
 
 import * as fc from "fast-check";
 import { stringFormats } from "../../src/grammar/string-formats.ts";
@@ -177,7 +177,7 @@ const bounds = fc.oneof(fc.integer({ min: -20, max: 30 }), fc.constantFrom(0.5, 
 const values = fc.constantFrom<unknown>("a", "ab", 0, 1, 2.5, null, true, [1], { a: 1 });
 const memberNames = fc.constantFrom("a", "b", "ab", "ä", "x y");
 
-/** Up to six keywords beside each other, whether or not they go together. */
+/** Up to six random keywords per schema, whether or not they go together. */
 export const keywordMixtures: fc.Arbitrary<Schema> = fc
   .tuple(...Array.from({ length: 3 }, () => mixture()))
   .map(([root, word, other]) => ({ ...(typeof root === "object" && root), $defs: { word, other } }));

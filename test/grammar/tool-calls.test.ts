@@ -20,7 +20,7 @@ function toolCalls(options: Partial<CallsFormat> = {}): CallsFormat {
   return { type: "tool_calls", tools, isRequired: true, maxCalls: Infinity, ...options };
 }
 
-/** Calls, or a text of the form. The calls are compact, the form need not be: its rules have the same names. */
+/** Calls, or a text of the form. The calls are compact; the form may have other white space, although its rules have the same names. */
 function callsOr(otherwise: CallsFormat["otherwise"] & object): CallsFormat {
   return toolCalls({ isRequired: false, otherwise });
 }

@@ -1,4 +1,4 @@
-// Downloads over real sockets; names are resolved by a table.
+// Downloads over real sockets; host names come from a table.
 
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
@@ -16,7 +16,7 @@ afterEach(() => {
 
 const picture = Uint8Array.from({ length: 600 }, (_, i) => i % 251);
 
-/** A server on 127.0.0.1, named `pictures.test` by the resolver; both spellings are allowed with its port. */
+/** A server on 127.0.0.1, to which the resolver maps `pictures.test`. Both names are allowed with its port. */
 async function startPictures(listener: RequestListener = (_, response) => void response.end(picture)) {
   const seen: IncomingMessage[] = [];
   const server = createServer((incoming, response) => {
@@ -127,7 +127,7 @@ describe("nothing is asked for, and the client told why:", () => {
     const reading = makeReader(domains).read(url, request);
 
     if (message === undefined) {
-      await reading; // a backslash ends the host here, as browsers read it: what follows is the path
+      await reading; // as in browsers, a backslash ends the host, and the path follows
       expect(seen[0]!.url).toBe("/@evil.test/");
       return;
     }

@@ -8,7 +8,7 @@ import { createMediaReader } from "../../src/media/media-reader.ts";
 import { param, refusal, request } from "./refusal.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
-// base/allowed holds pictures, base/allowed-not and base/secret.txt lie beside it.
+// base/allowed contains pictures; base/allowed-not and base/secret.txt are beside it.
 const base = realpathSync(temporaryFolder());
 const allowed = join(base, "allowed");
 mkdirSync(join(allowed, "inner"), { recursive: true });

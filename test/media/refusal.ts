@@ -1,4 +1,4 @@
-// The RequestError that a reading ends with.
+// Expects that the read of a file is refused, and returns the error.
 
 import { RequestError } from "../../src/core/errors.ts";
 
@@ -13,5 +13,5 @@ export async function refusal(reading: Promise<unknown>): Promise<RequestError> 
 
 export const param = "messages[0].content[1].image_url.url";
 
-/** A request for a file with room for 1,000 bytes and a client that stays. */
+/** A request for a file of at most 1,000 bytes, from a client that does not disconnect. */
 export const request = { param, maxBytes: 1000, signal: new AbortController().signal };
