@@ -11,7 +11,7 @@ import { Exchange, refuseUnlessReady, type StreamWriter } from "./exchange.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
 import { MediaParts } from "./media-parts.ts";
 import { refuseOtherModel } from "./models.ts";
-import { parseChatRequest } from "./openai-schema.ts";
+import { chatFields, parseChatRequest } from "./openai-schema.ts";
 import { toOutputFormat } from "./output-format.ts";
 import { readJsonObject } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
@@ -23,7 +23,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerChat(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseChatRequest(await readJsonObject(c, limits.bodyBytes));
+    const request = parseChatRequest(await readJsonObject(c, limits.bodyBytes, chatFields));
     refuseOtherModel(request.model, options);
     refuseHiddenRouting(request.return_routing, options);
     const exchange = new Exchange(c);

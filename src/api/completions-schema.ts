@@ -6,7 +6,7 @@ import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
 import { describe, flag, integer, optional, schemaError, text, tokenIds, tokenLimit } from "./schema-fields.ts";
-import { refuseUnsupportedDecoding } from "./unsupported-fields.ts";
+import { refuseUnsupportedDecoding, unsupportedInTexts } from "./unsupported-fields.ts";
 
 const maxPrompts = 64;
 /** Answers in one request, over all its prompts. */
@@ -35,6 +35,8 @@ export const completionRequest = z.object({
   suffix: optional(text, "Only an empty string is supported: the model continues a text and cannot fill a gap."),
   ...formatFields,
 });
+
+export const completionFields = Object.keys({ ...completionRequest.shape, ...unsupportedInTexts });
 
 type Parsed = z.infer<typeof completionRequest>;
 export type CompletionRequest = Omit<Parsed, "max_tokens" | "prompt"> & {

@@ -7,7 +7,7 @@ import type { TextPrompt } from "../core/chat.ts";
 import { collectAnswers, withoutAnswers } from "./answer.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { CompletionStream } from "./completion-stream.ts";
-import { parseCompletionRequest } from "./completions-schema.ts";
+import { completionFields, parseCompletionRequest } from "./completions-schema.ts";
 import { Exchange, refuseUnlessReady } from "./exchange.ts";
 import { toGenerationOptions } from "./from-openai.ts";
 import { refuseOtherModel } from "./models.ts";
@@ -20,7 +20,7 @@ export function completions(service: ChatService, options: AppOptions): Handler<
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerCompletion(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseCompletionRequest(await readJsonObject(c, limits.bodyBytes));
+    const request = parseCompletionRequest(await readJsonObject(c, limits.bodyBytes, completionFields));
     refuseOtherModel(request.model, options);
     const exchange = new Exchange(c);
     const { prompts, logprobs, echo = false, n = 1 } = request;

@@ -1,5 +1,5 @@
-// The body of POST /v1/chat/completions: types and ranges of the fields this server reads. Unknown fields are ignored;
-// known fields it cannot honour are in unsupported-fields.ts.
+// The body of POST /v1/chat/completions: types and ranges of the fields this server reads.
+// Known fields that it cannot honour are in unsupported-fields.ts.
 
 import { z } from "zod";
 import { maxConversationItems } from "../chat/json-bounds.ts";
@@ -9,7 +9,7 @@ import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
 import { flag, integer, oneOf, optional, schemaError, text, textOrArray, tokenLimit } from "./schema-fields.ts";
 import { toolCall, toolFields } from "./tool-schema.ts";
-import { refuseUnsupportedFields } from "./unsupported-fields.ts";
+import { refuseUnsupportedFields, unsupportedInChats } from "./unsupported-fields.ts";
 import { videoPart, videoUrlPart } from "./video-schema.ts";
 
 const textPart = z.object({ type: z.literal("text"), text });
@@ -107,6 +107,8 @@ export const chatRequest = z.object({
     "Variables for the checkpoint's chat template: only `enable_thinking` and `options.thinking_mode`.",
   ),
 });
+
+export const chatFields = Object.keys({ ...chatRequest.shape, ...unsupportedInChats });
 
 export type ChatRequest = z.infer<typeof chatRequest>;
 export type RequestMessage = ChatRequest["messages"][number];

@@ -6,14 +6,15 @@ import { RequestError } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
 import { refuseManyValues } from "./json-size.ts";
 import type { AppEnv } from "./request-record.ts";
+import { tellUnknownFields } from "./unknown-fields.ts";
 
 const retryAfterRestartMs = 5000;
 
 /**
- * The parsed body. Throws RequestError: 413 when the body is too large, 429 when the bodies of all requests together are, 503 when the server shuts
+ * The parsed body; its fields that are not `known` are told to the client. Throws RequestError: 413 when the body is too large, 429 when the bodies of all requests together are, 503 when the server shuts
  * down, otherwise 400.
  */
-export async function readJsonObject(c: Context<AppEnv>, maxBytes: number): Promise<object> {
+export async function readJsonObject(c: Context<AppEnv>, maxBytes: number, known: readonly string[]): Promise<object> {
   const request = c.req.raw;
   // Browsers send this type to another origin only after a preflight, so no web page can use a server on localhost.
   const contentType = request.headers.get("content-type");
@@ -34,6 +35,7 @@ export async function readJsonObject(c: Context<AppEnv>, maxBytes: number): Prom
     const got = Array.isArray(value) ? "an array" : value === null ? "null" : `a ${typeof value}`;
     throw new RequestError(`expected a JSON object as the body, got ${got}`);
   }
+  tellUnknownFields(c, value, known);
   return value;
 }
 

@@ -78,6 +78,8 @@ export class RequestRecord {
   isStream = false;
   /** The first characters of the SHA-256 of the client's key. */
   keyLabel: string | undefined;
+  /** Names of fields of the body that this server does not know. */
+  unknownFields: readonly string[] | undefined;
   readonly #sinks: Shared;
   readonly #head: RequestHead;
   readonly #arrivalMs = monotonicMs();
@@ -138,6 +140,7 @@ export class RequestRecord {
         route: `${method} ${path.slice(0, 200)}`,
         status,
         ...(this.keyLabel !== undefined && { key: this.keyLabel }),
+        ...(this.unknownFields && { unknownFields: this.unknownFields }),
         ...(this.#generation && { stream: this.isStream, ...this.#generation.figures() }),
         ...(this.#error && { errorCode: this.#error.code }),
         ...(this.#error?.cause && { errorCause: this.#error.cause }),

@@ -9,7 +9,7 @@ import { Exchange } from "./exchange.ts";
 import { toChat } from "./from-openai.ts";
 import { MediaParts } from "./media-parts.ts";
 import { refuseOtherModel } from "./models.ts";
-import { chatRequest, parseChatRequest } from "./openai-schema.ts";
+import { chatFields, chatRequest, parseChatRequest } from "./openai-schema.ts";
 import { readJsonObject } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
 import { flag, optional, schemaError, text, tokenIds } from "./schema-fields.ts";
@@ -44,13 +44,15 @@ export const tokenizeRequest = z.union([
   chatRequest.extend({ ...tokenizeFields.shape, prompt: z.null().optional() }),
 ]);
 
+const tokenizeNames = [...Object.keys(tokenizeFields.shape), ...chatFields];
+
 /** Tokenizes `prompt` as ordinary text, or `messages` (with tools and the other fields of a chat request) as the model would read them. */
 export function tokenize(service: ChatService, options: AppOptions): Handler<AppEnv> {
   const limits = { ...defaultLimits, ...options.limits };
   return async (c) => {
     const { signal } = new Exchange(c);
     const media = new MediaParts(limits, options.media, signal);
-    const body = await readJsonObject(c, limits.bodyBytes);
+    const body = await readJsonObject(c, limits.bodyBytes, tokenizeNames);
     const { model, prompt, return_token_strs: wantsTexts } = parse(tokenizeFields, body);
     refuseOtherModel(model, options);
     const hasMessages = ((body as { messages?: unknown }).messages ?? undefined) !== undefined;
@@ -71,7 +73,7 @@ export function tokenize(service: ChatService, options: AppOptions): Handler<App
 export function detokenize(service: ChatService, options: AppOptions): Handler {
   const limits = { ...defaultLimits, ...options.limits };
   return async (c) => {
-    const { model, tokens } = parse(detokenizeRequest, await readJsonObject(c, limits.bodyBytes));
+    const { model, tokens } = parse(detokenizeRequest, await readJsonObject(c, limits.bodyBytes, Object.keys(detokenizeRequest.shape)));
     refuseOtherModel(model, options);
     return c.json({ prompt: service.tokens.decode(tokens, "tokens") });
   };

@@ -42,7 +42,8 @@ function toMarkdown(): string {
     "",
     "- **effective**: changes the model's input, how tokens are chosen, or what is returned. Any other value than those listed is a 400 that names the",
     "  field, what was expected and what was received.",
-    "- **ignored**: accepted with any value, without effect. So is every field that is not in these tables.",
+    "- **ignored**: accepted with any value, without effect. So is every field that is not in these tables; the header `x-unknown-fields` of the answer",
+    "  names it.",
     "- **refused**: a 400 that names the field, because ignoring it would answer another question. The values listed are accepted.",
   ];
   return `${[...lines, ...tables.flatMap(toSection)].join("\n")}\n`;

@@ -15,13 +15,13 @@ import { collectMessage } from "./collect-message.ts";
 import { toMessagesError } from "./error-envelope.ts";
 import { toChat, toOptions } from "./from-anthropic.ts";
 import { MessageWriter, randomId } from "./message-writer.ts";
-import { parseMessageRequest, parsePromptRequest } from "./request-schema.ts";
+import { messageFields, parseMessageRequest, parsePromptRequest } from "./request-schema.ts";
 
 export function createMessage(service: ChatService, options: AppOptions): Handler<AppEnv> {
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerMessage(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseMessageRequest(await readJsonObject(c, limits.bodyBytes));
+    const request = parseMessageRequest(await readJsonObject(c, limits.bodyBytes, messageFields));
     refuseOtherModel(request.model, options);
     const exchange = new Exchange(c);
     const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));
@@ -40,7 +40,7 @@ export function countTokens(service: ChatService, options: AppOptions): Handler<
   return async function answerCount(c) {
     const { signal } = new Exchange(c);
     const media = new MediaParts(limits, options.media, signal);
-    const request = parsePromptRequest(await readJsonObject(c, limits.bodyBytes));
+    const request = parsePromptRequest(await readJsonObject(c, limits.bodyBytes, messageFields));
     refuseOtherModel(request.model, options);
     const tokens = await service.encodeChat(await toChat(request, options.defaultThinking, media), signal);
     return c.json({ input_tokens: tokens.length });

@@ -1,5 +1,4 @@
-// The bodies of POST /v1/messages and /v1/messages/count_tokens: types and ranges of the fields that this server reads. Unknown fields are
-// ignored, because clients send many that only Anthropic's own service understands.
+// The bodies of POST /v1/messages and /v1/messages/count_tokens: types and ranges of the fields that this server reads.
 
 import { z } from "zod";
 import { maxConversationItems } from "../../chat/json-bounds.ts";
@@ -140,6 +139,8 @@ const refusedFields = {
 export const unsupportedFields = Object.fromEntries(
   Object.keys(refusedFields).map((field) => [field, z.array(z.unknown()).max(0).nullish().describe("Not supported: leave it out.")]),
 );
+
+export const messageFields = Object.keys({ ...messageRequest.shape, ...unsupportedFields });
 
 function refuseUnsupportedFields(body: object): void {
   for (const [param, code] of Object.entries(refusedFields)) {

@@ -54,7 +54,7 @@ export function toDocument(routes: readonly ListedRoute[], asksForKey: boolean) 
 }
 
 const introduction = [
-  "Bodies are JSON in UTF-8 (`Content-Type: application/json`). Unknown fields are ignored, and null means the same as a missing field.",
+  "Bodies are JSON in UTF-8 (`Content-Type: application/json`). Unknown fields are ignored, and the header `x-unknown-fields` names them. Null means the same as a missing field.",
   "Some rules cannot be stated in a schema, such as fields that must agree. Breaking one is a 400 that names the field, what was expected and what was received.",
   "Every answer has an `x-request-id`: the client's own if it sent one, otherwise a new one. A 429 or 503 says in `retry-after` when to try again.",
   "Errors have OpenAI's format. On `/v1/messages`, and for every request with the header `anthropic-version`, they have Anthropic's.",

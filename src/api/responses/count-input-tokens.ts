@@ -9,14 +9,14 @@ import { refuseOtherModel } from "../models.ts";
 import { readJsonObject } from "../read-json.ts";
 import type { AppEnv } from "../request-record.ts";
 import { readQuestion } from "./question.ts";
-import { parseResponsesRequest } from "./request.ts";
+import { parseResponsesRequest, responsesFields } from "./request.ts";
 import type { ResponseStore } from "./response-store.ts";
 
 export function countInputTokens(service: ChatService, options: AppOptions, store: ResponseStore): Handler<AppEnv> {
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerCount(c) {
     const { signal } = new Exchange(c);
-    const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes));
+    const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes, responsesFields));
     refuseOtherModel(request.model, options);
     const media = new MediaParts(limits, options.media, signal);
     const { chat } = await readQuestion(request, { store, client: c.get("cacheSalt"), media, options });

@@ -13,7 +13,7 @@ import { toFrame } from "../sse.ts";
 import { toOwnError } from "./chat-terms.ts";
 import type { Item } from "./input-items.ts";
 import { readQuestion } from "./question.ts";
-import { parseResponsesRequest } from "./request.ts";
+import { parseResponsesRequest, responsesFields } from "./request.ts";
 import { ResponseBuilder, type ResponseEvent } from "./response-builder.ts";
 import { itemId, type ResponseObject, toResponseHead } from "./response-object.ts";
 import type { ResponseStore } from "./response-store.ts";
@@ -23,7 +23,7 @@ export function createResponse(service: ChatService, options: AppOptions, store:
   const limits = { ...defaultLimits, ...options.limits };
   return async function answerWithResponse(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes));
+    const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes, responsesFields));
     refuseOtherModel(request.model, options);
     const client = c.get("cacheSalt");
     const exchange = new Exchange(c);

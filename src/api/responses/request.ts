@@ -1,4 +1,4 @@
-// The body of POST /v1/responses: OpenAI's fields, and the extra fields of a chat request. Unknown fields are ignored.
+// The body of POST /v1/responses: OpenAI's fields, and the extra fields of a chat request.
 
 import { z } from "zod";
 import { chatRequest } from "../openai-schema.ts";
@@ -137,6 +137,8 @@ export const unsupportedFields = Object.fromEntries(
     (neutral === undefined ? z.null() : z.literal([neutral, null])).optional().describe(describeUnsupported(neutral?.toString(), advice)),
   ]),
 );
+
+export const responsesFields = Object.keys({ ...responsesRequest.shape, ...unsupportedFields });
 
 /** The request with every field checked. Throws RequestError for the first field that is wrong or cannot be honoured. */
 export function parseResponsesRequest(body: object): ResponsesRequest {
