@@ -51,16 +51,17 @@ describe_host() {
   nvidia-smi -q -d CLOCK,POWER,ECC,PERFORMANCE
   nvcc --version | tail -2
   ldconfig -p | grep -E 'lib(cuda|cudart|cublas|cublasLt|curand)\.so'
-  nproc; free -g | head -2; df -h /tmp; command -v xz ncu python3
+  nproc; free -g | head -2; df -h /tmp /dev/shm; command -v xz ncu python3
   return 0
 }
 
 # All at once: nvcc takes most of the time, and the host has many cores. A kernel that does not compile costs only its own test.
 build_tests() {
-  local op pids=()
+  local op capability pids=()
+  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
   for file in kernels/ops/*/*_cuda_test.cu; do
     op=$(basename "$(dirname "$file")")
-    nvcc -std=c++17 -O3 -lineinfo -arch=native -t 0 -o "$tests/$op" kernels/common/*.cu kernels/ops/"$op"/*.cu kernels/ops/"$op"/"${op}"_reference.cc \
+    nvcc -std=c++17 -O3 -lineinfo -arch="sm_${capability:-90}" -t 0 -o "$tests/$op" kernels/common/*.cu kernels/ops/"$op"/*.cu kernels/ops/"$op"/"${op}"_reference.cc \
       >"$tests/$op.log" 2>&1 || { rm -f "$tests/$op"; cat "$tests/$op.log"; echo "nvcc cannot build $op"; } &
     pids+=($!)
   done
@@ -105,6 +106,8 @@ sanitize_test() {
   esac
 }
 
+free_gigabytes() { df --output=avail -BG "$1" | tail -1 | tr -dc 0-9; }
+
 program() { node --import tsx "scripts/gpu/$1.ts" "${@:2}"; }
 
 enter() {
@@ -121,7 +124,8 @@ case $call in
     ;;
   2)
     if [ -x "$tests/modality_moe" ]; then
-      keep kernel-bench.txt "$tests/modality_moe" --bench
+      # It captures launches that it has not made before, for which not every driver can load kernels then.
+      keep kernel-bench.txt env CUDA_MODULE_LOADING=EAGER timeout -k 5 100 "$tests/modality_moe" --bench
       keep kernel-sanitizer.txt sanitize
     else
       fail "kernel-bench: call 1 has not built it"
@@ -133,6 +137,8 @@ case $call in
       # In a session of its own, which outlasts the call; the next one waits for it where it is not done.
       setsid nohup nice -n 19 node --import tsx scripts/gpu/bench-gpu.ts --only convert --budget 570 --models "$models" \
         --out "$kit/convert.json" "${bench_args[@]}" >"$log" 2>&1 </dev/null &
+      # gpu-check's models take up to 25 GB, and the 28B takes 19: where the disk has no room for both, the former are kept in memory.
+      if [ "$(free_gigabytes /tmp)" -lt 50 ] && [ "$(free_gigabytes /dev/shm)" -gt 25 ]; then export TMPDIR=/dev/shm; fi
       only='environment,stages-*,graphs-*,answers-*,decode-steps*,experts,kernel-times,variant-*'
       [ -x "$tests/modality_moe" ] || only+=,kernel-test,kernel-bench # those of the kit, where call 1 could not build them
       keep gpu-check.txt program gpu-check --budget "$((limit - SECONDS - 15))" --only "$only" --out "$out/gpu-check.json" "${check_args[@]}"

@@ -1,5 +1,5 @@
 // Builds kernels/build/libernie_kernels.so: the CPU kernels with g++, and the CUDA kernels if nvcc is installed.
-// `node scripts/kernels/build.mjs [--cpu]`; --cpu leaves the CUDA kernels out. CUDA_ARCHITECTURES=80,90,100,120 builds for other GPUs than the default, 80,90,120.
+// `node scripts/kernels/build.mjs [--cpu]`; --cpu leaves the CUDA kernels out. CUDA_ARCHITECTURES=90 builds for other GPUs than the default, 80,90,120.
 
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";

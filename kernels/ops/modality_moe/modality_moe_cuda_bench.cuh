@@ -87,9 +87,7 @@ void bench() {
                 a.visionExpert = flags.get();
                 a.x = deviceX.get();
                 a.y = deviceY.get();
-                const auto queue = [&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), dense.get(), plainProducts(to), to); };
-                queue(stream());  // loads the kernels: not every driver can while a graph is captured
-                const cudaGraphExec_t graph = captureGraph(queue);
+                const cudaGraphExec_t graph = captureGraph([&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), dense.get(), plainProducts(to), to); });
                 const double us = medianMicroseconds(graph, flush.get(), flushBytes, 30);
                 CUDA_CHECK(cudaGraphExecDestroy(graph));
                 const double bytes = double(chosenExpertBytes(layer, x, std::min(tokens, 256)));
