@@ -10,8 +10,8 @@ const ofDocument = (code?: string) => ({ message: "x", param: "messages[0].conte
 
 describe("by status and field", () => {
   test.each([
-    [401, { message: "expected an API key, got none" }, "key", "This server requires an API key"],
-    [401, { message: "the API key is not one of this server's keys" }, "key", "Wrong API key"],
+    [401, { message: "x", code: "missing_api_key" }, "key", "This server requires an API key"],
+    [401, { message: "x", code: "invalid_api_key" }, "key", "Wrong API key"],
     [429, { message: "the queue is full" }, "busy", "The server is busy"],
     [503, { message: "not ready" }, "starting", "The server is not ready"],
     [413, { message: "too many bytes" }, "refused", "The request is too large"],

@@ -58,7 +58,7 @@ export async function problemOfResponse(response: Response): Promise<Problem> {
   const { message, param, code } = errorOf(await response.text().catch(() => ""));
   const { status } = response;
   if (status === 401) {
-    return /expected an API key/.test(message) ? { ...wrongKey(), title: "This server requires an API key" } : wrongKey();
+    return code === "missing_api_key" ? { ...wrongKey(), title: "This server requires an API key" } : wrongKey();
   }
   if (status === 429) return { kind: "busy", title: "The server is busy", detail: message, retryAfterMs: retryAfterMs(response.headers) };
   if (status === 503) {
