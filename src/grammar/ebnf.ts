@@ -46,7 +46,7 @@ class EbnfParser {
       const name = this.#match(/[A-Za-z_][A-Za-z0-9_-]*/y) ?? this.#fail("expected the name of a rule");
       this.#skip();
       if (this.#match(/::=/y) === undefined) this.#fail("expected ::=");
-      if (rules.has(name)) this.#fail(`the rule ${name} is defined twice`);
+      if (rules.has(name)) this.#fail(`the rule ${JSON.stringify(name)} is defined twice`);
       rules.set(name, this.#choice());
     }
     if (!rules.has("root")) throw new RequestError(`${this.#param}: expected a rule named root`, { param: this.#param });

@@ -54,20 +54,19 @@ export class GrammarClient {
    * reason if it aborts while waiting.
    */
   async open(constraint: OutputConstraint, signal: AbortSignal): Promise<ConstraintHandle> {
-    checkSize(constraint.format);
-    if (this.#waiting >= this.#options.maxWaiting) {
-      throw new RequestError("too many requests wait for their grammar to be compiled; try again later", {
-        status: 429,
-        retryAfterMs: 1_000,
-      });
-    }
-    this.#waiting++;
     try {
-      return await this.#openInThread(constraint, signal);
+      checkSize(constraint.format);
+      if (this.#waiting >= this.#options.maxWaiting) {
+        throw new RequestError("too many requests wait for their grammar to be compiled; try again later", {
+          status: 429,
+          code: "server_busy",
+          retryAfterMs: 1_000,
+        });
+      }
+      this.#waiting++;
+      return await this.#openInThread(constraint, signal).finally(() => this.#waiting--);
     } catch (error) {
       throw inField(error, formatParam(constraint.format));
-    } finally {
-      this.#waiting--;
     }
   }
 
@@ -89,9 +88,12 @@ export class GrammarClient {
   }
 }
 
-/** Adds the field to errors about a form as a whole, which the grammar thread raises without knowing the field. */
+/** Adds what the grammar leaves out of its errors: the code, and the field where the form as a whole is at fault. */
 function inField(error: unknown, param: string | undefined): unknown {
-  if (!(error instanceof RequestError) || error.status !== 400 || error.param !== undefined || param === undefined) return error;
+  if (!(error instanceof RequestError) || error.status !== 400) return error;
   const { message, options } = toRefusal(error);
-  return new RequestError(`${param}: ${message}`, { ...options, param });
+  const coded = { code: "invalid_value", ...options };
+  return param === undefined || error.param !== undefined
+    ? new RequestError(message, coded)
+    : new RequestError(`${param}: ${message}`, { ...coded, param });
 }

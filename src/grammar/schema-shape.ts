@@ -36,7 +36,7 @@ const properties: Kind = {
 const types = ["string", "number", "integer", "boolean", "object", "array", "null"] as const;
 export type TypeName = (typeof types)[number];
 const type: Kind = {
-  expected: `one of ${types.join(", ")}, or a list of them`,
+  expected: `one of ${types.map((name) => JSON.stringify(name)).join(", ")}, or a list of them`,
   fits: (value) => [value].flat().every((name) => (types as readonly unknown[]).includes(name)) && [value].flat().length > 0,
 };
 
@@ -85,7 +85,7 @@ const kinds: ReadonlyMap<string, Kind> = new Map(
 
 /** Throws RequestError if the value is not a schema or is too large. */
 export function checkSchemaSize(schema: unknown, param: string): void {
-  if (!isSchema(schema)) fail(param, "expected a schema (an object, true or false)", schema);
+  if (!isSchema(schema)) fail(param, "expected a schema (an object, true or false)", inJson(schema));
   let [enumValues, propertyCount] = [0, 0];
   const pending: { value: unknown; depth: number }[] = [{ value: schema, depth: 0 }];
   for (let next = pending.pop(); next; next = pending.pop()) {
@@ -115,7 +115,7 @@ export function checkKeywords(node: SchemaObject, path: string): string[] {
   const unsupported: string[] = [];
   for (const [keyword, value] of Object.entries(node)) {
     const kind = kinds.get(keyword);
-    if (kind && !kind.fits(value)) fail(`${path}.${keyword}`, `expected ${kind.expected}`, value);
+    if (kind && !kind.fits(value)) fail(`${path}.${keyword}`, `expected ${kind.expected}`, inJson(value));
     const isSaid = keyword === "contentEncoding" && node["pattern"] !== undefined; // by the pattern, as `format` beside one
     const saysNothing = isSaid || annotations.has(keyword) || keyword.startsWith("x-") || (keyword === "uniqueItems" && value === false);
     if (!kind && !saysNothing) unsupported.push(keyword);
@@ -140,7 +140,11 @@ function isSchema(value: unknown): boolean {
   return typeof value === "boolean" || isObject(value);
 }
 
-function fail(param: string, expected: string, got: unknown): never {
-  const shown = typeof got === "string" ? got : JSON.stringify(got);
-  throw new RequestError(`${param}: ${expected}, got ${shown.length > 80 ? `${shown.slice(0, 77)}...` : shown}`, { param });
+function inJson(value: unknown): string {
+  const json = JSON.stringify(value);
+  return json.length > 80 ? `${json.slice(0, 79)}…` : json;
+}
+
+function fail(param: string, expected: string, got: string): never {
+  throw new RequestError(`${param}: ${expected}, got ${got}`, { param });
 }

@@ -15,10 +15,10 @@ const nested = (depth: number): unknown => Array.from({ length: depth }).reduce(
 const alternatives = (offset: number) => ({ anyOf: Array.from({ length: 30 }, (_, i) => ({ minimum: offset + i / 8 })) });
 
 const refused: [OutputFormat, RegExp][] = [
-  [schemaFormat("string"), /^schema: expected a schema \(an object, true or false\), got string/],
+  [schemaFormat("string"), /^schema: expected a schema \(an object, true or false\), got "string"/],
   [
     schemaFormat({ type: "object", properties: { age: { type: "int" } } }),
-    /^schema\.properties\.age\.type: expected one of string, .*, got int/,
+    /^schema\.properties\.age\.type: expected one of "string", .*, got "int"$/,
   ],
   [schemaFormat({ type: "string", minLength: -1 }), /^schema\.minLength: expected a whole number of at least 0, got -1/],
   [schemaFormat({ properties: { a: 3 } }), /^schema\.properties: expected an object of schemas by name, got \{"a":3\}/],

@@ -69,8 +69,10 @@ describe("the grammar's thread", () => {
     const client = makeClient();
 
     await expect(client.open(broken, never)).rejects.toThrow(RequestError);
-    await expect(client.open(broken, never)).rejects.toMatchObject({ status: 400, param: "response_format.regex" });
+    await expect(client.open(broken, never)).rejects.toMatchObject({ status: 400, code: "invalid_value", param: "response_format.regex" });
+    await expect(client.open(choice(), never)).rejects.toMatchObject({ code: "invalid_value", param: "choice" });
     await expect(client.open(impossible, never)).rejects.toMatchObject({
+      code: "invalid_value",
       param: "guided_regex",
       message: "guided_regex: no answer can satisfy the constraint: it contradicts itself",
     });
@@ -191,7 +193,7 @@ describe("the grammar's thread", () => {
       open.catch((error: RequestError) => error.status),
     );
 
-    await expect(client.open(choice("c"), never)).rejects.toMatchObject({ status: 429 });
+    await expect(client.open(choice("c"), never)).rejects.toMatchObject({ status: 429, code: "server_busy" });
     expect(await Promise.all(waiting)).toEqual([400, 400]);
   });
 });
