@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/browser/**"], // npm run test:browser
+    maxWorkers: "100%", // by default one core is left idle, but many tests wait for programs they have started
     // What ends later hangs; a busy machine may take many times what a good one takes.
     testTimeout: 180_000,
     hookTimeout: 240_000,

@@ -24,9 +24,18 @@ export async function readHelp(): Promise<ReadonlyMap<string, readonly HelpOptio
   return new Map(await Promise.all(commands.map(async (name) => [name, listOptions(await help(name))] as const)));
 }
 
-export async function help(...command: string[]): Promise<string> {
-  const { stdout } = await run(process.execPath, ["--import", "tsx", "src/main.ts", "help", ...command], { cwd: root });
-  return stdout;
+const texts = new Map<string, Promise<string>>();
+
+/** What `ernie-vl help COMMAND` prints, or `ernie-vl help`. Each is run once. */
+export function help(command = ""): Promise<string> {
+  let text = texts.get(command);
+  if (!text) texts.set(command, (text = printHelp(command)));
+  return text;
+}
+
+async function printHelp(command: string): Promise<string> {
+  const args = ["--import", "tsx", "src/main.ts", "help", ...(command === "" ? [] : [command])];
+  return (await run(process.execPath, args, { cwd: root })).stdout;
 }
 
 /** Lines that run this program, continued lines joined, up to what ends a command. */

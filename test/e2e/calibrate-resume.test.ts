@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
-import { faultEnvironment } from "./start-server.ts";
+import { signalWhenPrinted } from "./start-server.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
@@ -19,7 +19,7 @@ const chats = join(folder, "chats.jsonl");
 async function convert(target: string, killAt?: string): Promise<{ output: string; code: number | null; signal: string | null }> {
   const child = spawn(process.execPath, [main, "convert", nanoModel, "--out", target, "--calibrate", chats, "--experts", "onnxruntime"], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, ...(killAt !== undefined && faultEnvironment(`SIGKILL@${killAt}`)) },
+    env: { ...process.env, ...(killAt !== undefined && signalWhenPrinted("SIGKILL", killAt)) },
   });
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));

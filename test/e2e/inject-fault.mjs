@@ -1,30 +1,30 @@
-// Preloaded into the program (see startBroken): breaks one of its threads. ERNIE_VL_FAULT names the fault; one of a step comes with the
-// fourth step, `NAME@KIND` with the first step of that kind. `SIGNAL@TEXT`: the program gets a signal in the moment it prints this.
+// Preloaded into the program (see startBroken): breaks one of its threads. The file at ERNIE_VL_FAULT_FILE names the fault and is read at every
+// chance, so a test may change it while the program runs. A fault of a step comes with the fourth step, `NAME@KIND` with the next step of that
+// kind. ERNIE_VL_SIGNAL_AT is `SIGNAL@TEXT`: the program gets the signal in the moment it prints the text.
 
+import { readFileSync, writeFileSync } from "node:fs";
 import { BroadcastChannel, isMainThread } from "node:worker_threads";
 import koffi from "koffi";
 
-const [name, kind] = (process.env.ERNIE_VL_FAULT ?? "").split("@");
-const goodSteps = kind ? 0 : 3;
+const file = process.env.ERNIE_VL_FAULT_FILE;
 const wire = new BroadcastChannel("fault");
 wire.unref();
 
-if (name.startsWith("SIG")) {
-  if (isMainThread) signalAt(kind);
-} else if (isMainThread) {
+if (isMainThread) {
+  if (process.env.ERNIE_VL_SIGNAL_AT) signalAt(...process.env.ERNIE_VL_SIGNAL_AT.split("@"));
   wire.addEventListener("message", () => {
     throw new Error("nobody catches this (injected)");
   });
-} else if (name) {
+} else if (file) {
   await breakThread();
 }
 
-function signalAt(text) {
+function signalAt(signal, text) {
   const { stdout } = process;
   const write = stdout.write.bind(stdout);
   stdout.write = (printed, ...rest) => {
     const isTaken = write(printed, ...rest);
-    if (String(printed).includes(text)) process.kill(process.pid, name);
+    if (String(printed).includes(text)) process.kill(process.pid, signal);
     return isTaken;
   };
 }
@@ -74,24 +74,34 @@ async function breakThread() {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- no window
     "main-thread-throws": () => wire.postMessage("now"),
   };
-  if (name === "no-memory-at-start") replaceOnce(HostDevice.prototype, "allocate", noMemory);
-  if (name === "picture-thread-ends") (await import("sharp")).default.prototype.metadata = () => process.exit(9);
-  if (name === "grammar-thread-ends") Matcher.prototype.accept = () => process.exit(9);
-  if (stepFaults[name]) breakSteps(ErnieModel.prototype, stepFaults[name]);
-}
+  /** These last; others happen once. */
+  const lastingFaults = ["slow", "fails-always"];
+  const happens = (name) => {
+    if (readFileSync(file, "utf8") !== name) return false;
+    if (!lastingFaults.includes(name.split("@")[0])) writeFileSync(file, "");
+    return true;
+  };
+  /** The method, behind a thread that ends if that is the fault. */
+  const mayEndThread = (prototype, method, name) => {
+    const original = prototype[method];
+    prototype[method] = function (...args) {
+      if (happens(name)) process.exit(9);
+      return original.apply(this, args);
+    };
+  };
 
-/** These last; others happen once. */
-const lastingFaults = ["slow", "fails-always"];
+  if (happens("no-memory-at-start")) replaceOnce(HostDevice.prototype, "allocate", noMemory);
+  mayEndThread((await import("sharp")).default.prototype, "metadata", "picture-thread-ends");
+  mayEndThread(Matcher.prototype, "accept", "grammar-thread-ends");
 
-function breakSteps(prototype, fault) {
-  const { step } = prototype;
-  let count = 0;
-  let isOver = false;
-  prototype.step = function faultyStep(batch, ...rest) {
-    const isItsTime = kind ? batch.type === kind : count++ >= goodSteps;
-    if (isItsTime && !isOver) {
-      isOver = !lastingFaults.includes(name);
-      fault();
+  const { step } = ErnieModel.prototype;
+  let goodSteps = 0;
+  ErnieModel.prototype.step = function mayFail(batch, ...rest) {
+    const [name, kind] = readFileSync(file, "utf8").split("@");
+    const isItsTime = stepFaults[name] && (kind ? batch.type === kind : goodSteps++ >= 3);
+    if (isItsTime && happens(kind ? `${name}@${kind}` : name)) {
+      if (!lastingFaults.includes(name)) goodSteps = 0;
+      stepFaults[name]();
     }
     return step.call(this, batch, ...rest);
   };

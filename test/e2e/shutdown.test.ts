@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type OpenAI from "openai";
 import { expect, test } from "vitest";
-import { faultEnvironment, startBroken, startServer } from "./start-server.ts";
+import { signalWhenPrinted, startBroken, startServer } from "./start-server.ts";
 
 test.each<NodeJS.Signals>(["SIGTERM", "SIGINT", "SIGHUP"])("%s ends an idle server at once, without an error", async (signal) => {
   const server = await startServer();
@@ -44,7 +44,7 @@ test("a stop signal while the server converts or loads its model ends it, and th
   const stopAt = async (line: string) => {
     const child = spawn(process.execPath, ["dist/main.js", "serve", "--port", "0"], {
       cwd,
-      env: { ...process.env, ERNIE_VL_CACHE: cache, ...faultEnvironment(`SIGTERM@${line}`) },
+      env: { ...process.env, ERNIE_VL_CACHE: cache, ...signalWhenPrinted("SIGTERM", line) },
     });
     let printed = "";
     for (const output of [child.stdout, child.stderr]) output.on("data", (text: Buffer) => (printed += text.toString()));
@@ -174,6 +174,8 @@ test("a stop signal lets a prompt be computed to its end, and the answer behind 
   await expect.poll(() => server.health()).toMatchObject({ running: 1 });
 
   const exitCode = server.stop();
+  await expect.poll(server.printed).toContain("finishing running answers");
+  server.breakBy("");
 
   expect(await (await running).json()).toMatchObject({ usage: { completion_tokens: 5 } });
   expect(await exitCode).toBe(0);
@@ -187,6 +189,8 @@ test("a stop signal lets requests that wait for a slot have their turn", async (
   await expect.poll(async () => (await server.health()).waiting).toBe(3);
 
   const exitCode = server.stop();
+  await expect.poll(server.printed).toContain("finishing running answers");
+  server.breakBy("");
 
   for (const answer of await Promise.all(answers)) expect(answer.usage?.completion_tokens).toBe(150);
   expect(await exitCode).toBe(0);

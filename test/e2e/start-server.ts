@@ -1,10 +1,12 @@
 // Starts the compiled program as a user would and talks to it over its port.
 
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { once } from "node:events";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const entry = "dist/main.js";
@@ -80,18 +82,27 @@ function wholeLines(text: string): string[] {
   return text.split("\n").slice(0, -1);
 }
 
-const preload = fileURLToPath(new URL("inject-fault.mjs", import.meta.url));
+const preload = `--import=${fileURLToPath(new URL("inject-fault.mjs", import.meta.url))}`;
 
-/** The environment of a program that breaks as told; `inject-fault.mjs` knows how. */
-export function faultEnvironment(fault: string, nodeOptions = ""): Readonly<Record<string, string>> {
-  return { NODE_OPTIONS: `--import=${preload} ${nodeOptions}`, ERNIE_VL_FAULT: fault };
+/** The environment of a program that gets this signal in the moment it prints this text. */
+export function signalWhenPrinted(signal: NodeJS.Signals, text: string): Readonly<Record<string, string>> {
+  return { NODE_OPTIONS: preload, ERNIE_VL_SIGNAL_AT: `${signal}@${text}` };
 }
 
-/** A server that breaks in the middle of an answer. */
-export function startBroken(
+export type BrokenServer = RunningServer & {
+  /** From now on, this breaks; nothing if it is empty. */
+  breakBy(fault: string): void;
+};
+
+/** A server of which a part breaks as told; `inject-fault.mjs` knows how. */
+export async function startBroken(
   fault: string,
   args: readonly string[] = [],
   { apiKey = "unused", nodeOptions = "" } = {},
-): Promise<RunningServer> {
-  return startServer(args, apiKey, faultEnvironment(fault, nodeOptions));
+): Promise<BrokenServer> {
+  const file = join(temporaryFolder(), "fault");
+  const breakBy = (next: string): void => writeFileSync(file, next);
+  breakBy(fault);
+  const server = await startServer(args, apiKey, { NODE_OPTIONS: `${preload} ${nodeOptions}`, ERNIE_VL_FAULT_FILE: file });
+  return { ...server, breakBy };
 }

@@ -41,6 +41,9 @@ function scripted(script: string): () => Worker {
     );
 }
 
+/** Blocks its thread, which only `terminate` ends then, without taking the processor from the others. */
+const blockForever = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);";
+
 describe("the grammar's thread", () => {
   it("gives the engine the masks that the grammar gives, while answers run side by side", async () => {
     const client = makeClient();
@@ -119,7 +122,7 @@ describe("the grammar's thread", () => {
 
   it("is ended when it misses the deadline, and replaced", async () => {
     let started = 0;
-    const createWorker = () => (started++ === 1 ? scripted("for (;;);")() : fromSources()); // the second thread compiles new grammars
+    const createWorker = () => (started++ === 1 ? scripted(blockForever)() : fromSources()); // the second thread compiles new grammars
     const client = makeClient({ createWorker, compileTimeoutMs: 5_000, quickCompileMs: 60_000 });
 
     await expect(client.open(choice("a"), never)).rejects.toMatchObject({ status: 400, code: "grammar_too_complex" });
@@ -147,7 +150,7 @@ describe("the grammar's thread", () => {
     ["slowly", -1],
   ])("that a new grammar keeps busy for ever leaves the answers and grammars alone that compile %s", async (_, quickCompileMs) => {
     let started = 0;
-    const busyAtSecond = 'if (m.id > 0) for (;;); parentPort.postMessage({ type: "opened", id: m.id });';
+    const busyAtSecond = `if (m.id > 0) ${blockForever} parentPort.postMessage({ type: "opened", id: m.id });`;
     const createWorker = () => (started++ === 1 ? scripted(busyAtSecond)() : fromSources());
     const client = makeClient({ createWorker, quickCompileMs, compileTimeoutMs: 5_000 });
     const constraint = new RemoteMatcher(await client.open(anyJson, never));
@@ -178,7 +181,7 @@ describe("the grammar's thread", () => {
   it("takes no time for who gave up while others were before it", async () => {
     const seen =
       "if (m.constraint.format.texts[0] === 'busy') setTimeout(() => parentPort.postMessage({ type: 'opened', id: m.id }), 200);";
-    const client = makeClient({ createWorker: scripted(`${seen} else for (;;);`), quickCompileMs: -1, maxWaiting: 2 });
+    const client = makeClient({ createWorker: scripted(`${seen} else ${blockForever}`), quickCompileMs: -1, maxWaiting: 2 });
     const controller = new AbortController();
     const [busy, leaving] = [client.open(choice("busy"), never), client.open(choice("endless"), controller.signal)];
     controller.abort(new Error("gone"));

@@ -34,7 +34,7 @@ function run(jobs: readonly Job[], { budgetSeconds = 300, ...others }: Partial<R
   });
 }
 
-describe("jobs", () => {
+describe.concurrent("jobs", () => {
   it("go on after one that throws, crashes or hangs, and keep what each found before", async () => {
     const reports = await run([job("throws"), job("crashes"), job("hangs", 15), job("well")]);
     expect(reports.map(({ status }) => status)).toEqual(["failed", "crashed", "out of time", "ok"]);
