@@ -63,7 +63,7 @@ function escapeLike(text: string, backslashCount: number, keepsUnicode: boolean)
   let escaped = text;
   for (let level = 0; level < levelCount; level++) {
     escaped = JSON.stringify(escaped).slice(1, -1);
-    if (!keepsUnicode) escaped = escaped.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    if (!keepsUnicode) escaped = escaped.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
   }
   return escaped;
 }

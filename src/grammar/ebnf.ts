@@ -43,7 +43,7 @@ class EbnfParser {
   parse(): Grammar {
     const rules = new Map<string, Expression>();
     for (this.#skip(); this.#at < this.#source.length; this.#skip()) {
-      const name = this.#match(/[A-Za-z_][A-Za-z0-9_-]*/y) ?? this.#fail("expected the name of a rule");
+      const name = this.#match(/[A-Za-z0-9_-]+/y) ?? this.#fail("expected the name of a rule");
       this.#skip();
       if (this.#match(/::=/y) === undefined) this.#fail("expected ::=");
       if (rules.has(name)) this.#fail(`the rule ${JSON.stringify(name)} is defined twice`);
@@ -101,9 +101,9 @@ class EbnfParser {
       return inner;
     }
     // A name before ::= begins the next rule.
-    const found = this.#match(/[A-Za-z_][A-Za-z0-9_-]*(?![A-Za-z0-9_-])(?!(?:\s|#[^\n]*(?:\n|$))*::=)/y);
+    const found = this.#match(/[A-Za-z0-9_-]+(?![A-Za-z0-9_-])(?!(?:\s|#[^\n]*(?:\n|$))*::=)/y);
     if (found !== undefined) return rule(found);
-    if (next !== undefined && !/[|)A-Za-z_]/.test(next)) this.#fail(`unexpected ${next}`);
+    if (next !== undefined && !/[|)A-Za-z0-9_-]/.test(next)) this.#fail(`unexpected ${next}`);
     return undefined;
   }
 

@@ -10,10 +10,12 @@ import { keyExcept } from "./json-keys.ts";
 import { constrainedString } from "./json-strings.ts";
 import { anyBoolean, type JsonSyntax } from "./json-text.ts";
 import { mergeSchemas, NotMergeable } from "./merge-schemas.ts";
+import { isAnyName, withNamePattern } from "./property-names.ts";
 import {
   arrayKeywords,
   checkKeywords,
   isAssertion,
+  isFalse,
   isObject,
   numberKeywords,
   objectKeywords,
@@ -103,12 +105,11 @@ class SchemaCompiler {
     return result;
   }
 
-  #read(node: unknown, path: string): Expression {
+  #read(given: unknown, path: string): Expression {
     if (++this.#visits > maxVisits) this.#fail(path, "the schema combines too many alternatives; simplify it");
+    const node = this.#checked(given, path);
     if (node === true) return rule("value");
     if (node === false) return never;
-    if (!isObject(node)) this.#fail(path, "expected a schema (an object, true or false)");
-    this.#check(node, path);
     if (typeof node["$ref"] === "string") return this.#reference(node, node["$ref"], path);
     for (const keyword of ["allOf", "anyOf", "oneOf"] as const) {
       if (Array.isArray(node[keyword])) return this.#combination(node, keyword, node[keyword], path);
@@ -117,9 +118,12 @@ class SchemaCompiler {
     return choice(...this.#typesOf(node).map((type) => this.#ofType(type, node, path)));
   }
 
-  #check(node: SchemaObject, path: string): void {
-    if (this.#merged.has(node)) return;
-    for (const keyword of checkKeywords(node, path)) this.#ignore(path, keyword);
+  #checked(schema: unknown, path: string): SchemaObject | boolean {
+    if (typeof schema === "boolean") return schema;
+    if (!isObject(schema)) this.#fail(path, "expected a schema (an object, true or false)");
+    if (isFalse(schema)) return false;
+    if (!this.#merged.has(schema)) for (const keyword of checkKeywords(schema, path)) this.#ignore(path, keyword);
+    return schema;
   }
 
   #ignore(path: string, keyword: string): void {
@@ -150,9 +154,10 @@ class SchemaCompiler {
   }
 
   /** Follows `$ref` and merges the keywords beside it. */
-  #resolve(node: unknown, path: string): unknown {
-    if (!isObject(node) || typeof node["$ref"] !== "string") return node;
-    this.#check(node, path);
+  #resolve<S>(schema: S, path: string): S | SchemaObject | boolean {
+    if (!isObject(schema) || typeof schema["$ref"] !== "string") return schema;
+    const node = this.#checked(schema, path);
+    if (typeof node === "boolean") return node;
     const { $ref: pointer, ...beside } = node;
     return this.#deeper(() => this.#resolve(this.#merge(this.#target(pointer as string, path), beside, path), path));
   }
@@ -170,14 +175,10 @@ class SchemaCompiler {
     return target;
   }
 
-  #merge(a: unknown, b: unknown, path: string): unknown {
-    const schemas = [a, b].map((schema) => {
-      if (typeof schema !== "boolean" && !isObject(schema)) this.#fail(path, "expected a schema (an object, true or false)");
-      if (isObject(schema)) this.#check(schema, path);
-      return this.#resolve(schema, path);
-    });
+  #merge(a: unknown, b: unknown, path: string): SchemaObject | boolean {
+    const [first, second] = [a, b].map((schema) => this.#resolve(this.#checked(schema, path), path));
     try {
-      const merged = mergeSchemas(schemas[0], schemas[1]);
+      const merged = mergeSchemas(first!, second!);
       if (isObject(merged)) this.#merged.add(merged);
       return merged;
     } catch (error) {
@@ -306,14 +307,15 @@ class SchemaCompiler {
     return tail;
   }
 
-  #object(node: SchemaObject, path: string): Expression {
+  #object(given: SchemaObject, path: string): Expression {
+    const node = this.#merged.has(given) ? given : withNamePattern(given);
+    if (node["patternProperties"] !== undefined) this.#ignore(path, "patternProperties (other than one pattern alone)");
     const { additionalProperties: additional } = node;
     const properties = new Map(isObject(node["properties"]) ? Object.entries(node["properties"]) : []);
     const required = new Set(node["required"] as string[] | undefined);
     for (const name of required) if (!properties.has(name)) properties.set(name, additional ?? true);
     const isOpen = additional === undefined ? node["properties"] === undefined : additional !== false;
-    const names = this.#resolve(node["propertyNames"] ?? true, `${path}.propertyNames`);
-    if (isObject(names)) this.#check(names, `${path}.propertyNames`);
+    const names = this.#resolve(this.#checked(node["propertyNames"] ?? true, `${path}.propertyNames`), `${path}.propertyNames`);
     const listed = isObject(names) && Array.isArray(names["enum"]) ? (names["enum"] as unknown[]) : undefined;
     if (listed) for (const name of properties.keys()) if (!listed.includes(name)) properties.set(name, false);
     if (properties.size > 0 && !listed && !isAnyName(names)) this.#ignore(path, "propertyNames (beside properties)");
@@ -372,12 +374,6 @@ class SchemaCompiler {
     this.#rules.set(name, body);
     return rule(name);
   }
-}
-
-/** Whether a schema of property names allows all of them. */
-function isAnyName(names: unknown): boolean {
-  if (!isObject(names)) return names === true;
-  return Object.entries(names).every(([keyword, value]) => !isAssertion(keyword) || (keyword === "type" && value === "string"));
 }
 
 function decodePointer(part: string): string {

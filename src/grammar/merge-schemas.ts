@@ -22,6 +22,7 @@ const merges: Readonly<Record<string, Merge>> = {
   // A list stands for all of its patterns. No client's schema has one: keywords are checked before schemas are merged.
   pattern: (a, b) => [...new Set([a, b].flat())],
   items: both,
+  patternProperties: (a) => a, // not enforced in merged schemas
   minimum: larger,
   exclusiveMinimum: larger,
   minLength: larger,
@@ -35,10 +36,10 @@ const merges: Readonly<Record<string, Merge>> = {
 };
 
 /** Throws NotMergeable. */
-export function mergeSchemas(a: unknown, b: unknown): unknown {
+export function mergeSchemas(a: SchemaObject | boolean, b: SchemaObject | boolean): SchemaObject | boolean {
   if (a === true || b === false) return b;
   if (b === true || a === false) return a;
-  const [first, second] = [withEnum(a as SchemaObject), withEnum(b as SchemaObject)];
+  const [first, second] = [withEnum(a), withEnum(b)];
   refuseSplitItems(first, second);
   const merged: Record<string, unknown> = Object.fromEntries(Object.entries(first));
   for (const [keyword, value] of Object.entries(second)) {

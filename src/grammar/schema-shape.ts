@@ -46,6 +46,7 @@ export const arrayKeywords = ["items", "prefixItems", "minItems", "maxItems"] as
 export const objectKeywords = [
   "properties",
   "required",
+  "patternProperties",
   "additionalProperties",
   "propertyNames",
   "minProperties",
@@ -63,6 +64,7 @@ const kinds: ReadonlyMap<string, Kind> = new Map(
     allOf: schemas,
     properties,
     required: names,
+    patternProperties: properties,
     additionalProperties: schema,
     propertyNames: schema,
     minProperties: count,
@@ -126,6 +128,11 @@ export function checkKeywords(node: SchemaObject, path: string): string[] {
 /** Whether a keyword limits what is valid, and is supported. */
 export function isAssertion(keyword: string): boolean {
   return kinds.has(keyword);
+}
+
+/** `{"not": {}}`, which no value satisfies: how generators write `false`. */
+export function isFalse({ not }: SchemaObject): boolean {
+  return not === true || (isObject(not) && Object.keys(not).length === 0);
 }
 
 export function isObject(value: unknown): value is SchemaObject {

@@ -87,7 +87,7 @@ describe("tools in a template", () => {
 
   test("have the format of ERNIE-4.5-VL-Thinking", () => {
     const thinking = builtInTemplate("thinking");
-    const declared = { name: "find", description: "é", parameters: { type: "object" } };
+    const declared = { name: "find", description: "é\x7F", parameters: { type: "object" } };
     const prompt = show(
       thinking.render({
         messages: conversation,
@@ -96,7 +96,7 @@ describe("tools in a template", () => {
       }),
     );
 
-    const list = String.raw`[{"type": "function", "function": {"name": "find", "description": "\u00e9", "parameters": {"type": "object"}}}]`;
+    const list = String.raw`[{"type": "function", "function": {"name": "find", "description": "\u00e9\u007f", "parameters": {"type": "object"}}}]`;
     expect(prompt.startsWith(`<|begin_of_sentence|>\n<tool_list>\n${list}\n</tool_list>\nYou are`)).toBe(true);
     expect(prompt).toContain('</think>\n\n<tool_call>\n{"name": "find", "arguments": {"a": [1.0,');
     expect(prompt).toContain("}\n</tool_call>\n<|end_of_sentence|>User: \n<tool_output>\nthere</tool_call>\n</tool_output>\n");

@@ -34,12 +34,17 @@ const refused: [OutputFormat, RegExp][] = [
     schemaFormat({
       type: "object",
       allOf: [
-        { not: {}, if: {} },
-        { not: true, if: true },
+        { not: { const: 1 }, if: {} },
+        { not: { const: 2 }, if: true },
       ],
-      propertyNames: { not: true },
+      propertyNames: { not: { const: "" } },
     }),
-    /^schema: .*: schema\.allOf\[0\]\.not, schema\.allOf\[0\]\.if, schema\.allOf\[1\]\.not, schema\.allOf\[1\]\.if, schema\.propertyNames\.not; /,
+    /: schema\.allOf\[0\]\.not, schema\.allOf\[0\]\.if, schema\.allOf\[1\]\.not, schema\.allOf\[1\]\.if, schema\.propertyNames\.not; /,
+  ],
+  [schemaFormat({ type: "array", items: { not: {} }, minItems: 1 }), /contradicts itself/],
+  [
+    schemaFormat({ type: "object", patternProperties: { "^a": true, "^b": true } }),
+    /: schema\.patternProperties \(other than one pattern alone\); /,
   ],
   [schemaFormat({ type: "integer", minimum: 3, maximum: 2 }), /contradicts itself/],
   [

@@ -13,6 +13,8 @@ const formats: Record<string, OutputFormat> = {
   emoji: { type: "regex", pattern: "[🦊-🦎]+|[^\\x00-\\uffff]{2}", param: "regex" },
   choice: { type: "choice", texts: ["yes", "no", "not sure", "不知道"], param: "choice" },
   sums: { type: "grammar", ebnf: 'root ::= term ("+" term)*  # a sum\nterm ::= [1-9] [0-9]{0,2} | "(" root ")"', param: "grammar" },
+  // llama.cpp's converter of schemas names rules after properties: "2fa" and "$id".
+  "odd names": { type: "grammar", ebnf: 'root ::= 2fa-kv | -id\n2fa-kv ::= "2"\n-id ::= "$" 2fa-kv?', param: "grammar" },
   quoted: { type: "grammar", ebnf: 'root ::= "\\"" [^"\\\\\\x00-\\x1f]{3,} "\\"" .', param: "grammar" },
 };
 
@@ -38,6 +40,8 @@ describe("formats", () => {
     ["sums", "12+(3+45)+6", true],
     ["sums", "12+", false],
     ["sums", "1234", false],
+    ["odd names", "$2", true],
+    ["odd names", "2$", false],
     ["quoted", '"abc"!', true],
     ["quoted", '"ab"!', false],
     ["quoted", '"a\nb"!', false],
@@ -128,6 +132,19 @@ describe("schemas", () => {
       ['{"b": 1}', "{}"],
       ['{"a": 1}', '{"a": 1, "b": 1}'],
     ],
+    [{ type: "object", patternProperties: { "^x-": { type: "null" } } }, ["{}", '{"x-a": null}'], ['{"x-a": 1}', '{"a": null}']],
+    [{ patternProperties: { "^x": { type: "null" } }, additionalProperties: false }, ['{"x": null}'], ['{"x": 1}', '{"a": null}', "1"]],
+    [
+      { patternProperties: { "^x": { type: "null" } }, properties: { y: { type: "integer" } }, additionalProperties: false },
+      ["{}", '{"y": 1}'],
+      ['{"x": null}', '{"y": null}'],
+    ],
+    [
+      { allOf: [{ patternProperties: { "^x": true } }, { patternProperties: { "^y": true } }, { properties: { y: { type: "integer" } } }] },
+      ["{}", '{"y": 1}'],
+      ['{"y": null}'],
+    ],
+    [{ type: "object", properties: { a: { not: {} }, b: { type: "null" } } }, ['{"b": null}', "{}"], ['{"a": null}']],
     [{ type: "array", prefixItems: [{ type: "null" }], minItems: 2 }, ["[null, 1]", "[null, 1, 2]"], ["[null]", "[1, 1]"]],
     [{ enum: [{ a: 1, b: 2 }, 3], const: { b: 2, a: 1 } }, ['{"a":1,"b":2}'], ["3"]],
     [

@@ -186,7 +186,7 @@ function mixture(): fc.Arbitrary<Schema> {
   return fc.letrec<{ schema: Schema }>((tie) => ({
     schema: fc.oneof(
       { depthSize: "small", maxDepth: 4 },
-      fc.constantFrom<Schema>(true, {}, { type: "null" }, { type: "string" }, { type: "integer" }),
+      fc.constantFrom<Schema>(true, {}, { type: "null" }, { type: "string" }, { type: "integer" }, { not: {} }),
       fc
         .record({
           type: fc.constantFrom<unknown>(
@@ -216,6 +216,7 @@ function mixture(): fc.Arbitrary<Schema> {
           properties: fc.dictionary(memberNames, tie("schema"), { maxKeys: 3 }),
           required: fc.uniqueArray(memberNames, { maxLength: 2 }),
           additionalProperties: tie("schema"),
+          patternProperties: fc.dictionary(fc.constantFrom("^a", "b$", "ä"), tie("schema"), { minKeys: 1, maxKeys: 2 }),
           propertyNames: tie("schema"),
           minProperties: fc.nat(2),
           maxProperties: fc.nat(3),
