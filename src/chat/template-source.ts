@@ -1,7 +1,8 @@
 // Finds the chat template of a model folder: in its own file, in the tokenizer's settings, or built in.
 
-import { basename, join, resolve } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
+import { checkpointName } from "../core/checkpoint-name.ts";
 import { UserError } from "../core/errors.ts";
 import { manifestFileName } from "../core/manifest.ts";
 import { builtInTemplates, type ChatFormat } from "./built-in-templates.ts";
@@ -56,8 +57,8 @@ function defaultOf(file: z.output<typeof templateSchema> | undefined, path: stri
   throw new UserError(`${path}: chat_template: expected a template named "default" among several, got ${names}`);
 }
 
-/** Guesses the format from the current or original name of the checkpoint's folder: no file tells the two models apart. */
+/** Guesses the format from the name of the checkpoint: no file tells the two models apart. */
 function guessFormat(folder: string): ChatFormat {
   const source = readJsonIfThere(join(folder, manifestFileName), manifestSchema)?.source;
-  return /thinking/i.test(source?.name ?? basename(resolve(folder))) ? "thinking" : "pt";
+  return /thinking/i.test(source?.name ?? checkpointName(folder)) ? "thinking" : "pt";
 }

@@ -1,9 +1,9 @@
 // Reports what a model folder contains, what is missing, and the memory it needs.
 
-import { basename } from "node:path";
 import { openCheckpoint, type Checkpoint } from "../convert/checkpoint.ts";
 import { hubTensors } from "../convert/hub-tensors.ts";
 import { planConversion } from "../convert/plan.ts";
+import { checkpointName } from "../core/checkpoint-name.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import { activationDataType, type CheckpointLayout, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
@@ -50,7 +50,7 @@ function reportCheckpoint(folder: string, cuda: CudaProbe): ModelReport {
     const choices = (activations: "fp32" | "bf16") =>
       (["int4", "int8", "fp32"] as const).map((weights) => chooseSettings(weights, activations, "auto"));
     const findings: Finding[] = [
-      { mark: "ok", name: "checkpoint", lines: [folder, ...identify(basename(folder), layout, config)] },
+      { mark: "ok", name: "checkpoint", lines: [folder, ...identify(checkpointName(folder), layout, config)] },
       weightsFinding(checkpoint),
       ...notes.map((note): Finding => ({ mark: "note", name: "weights", lines: [note] })),
       ...companionFindings(folder),

@@ -1,7 +1,8 @@
 // A Hugging Face checkpoint folder as one set of tensors under the hub's original names, whatever the layout on disk.
 
 import { statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { join } from "node:path";
+import { checkpointName } from "../core/checkpoint-name.ts";
 import { concatFloats } from "../core/concat-floats.ts";
 import { assert, UserError } from "../core/errors.ts";
 import {
@@ -107,7 +108,7 @@ export class Checkpoint {
       createdBy: programVersion,
       onnxruntime: onnxRuntimeVersion,
       source: {
-        name: basename(resolve(this.#folder)),
+        name: checkpointName(this.#folder),
         layout: this.layout,
         files: Object.fromEntries(files.map((name) => [name, { bytes: statSync(join(this.#folder, name)).size }])),
       },

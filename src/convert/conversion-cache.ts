@@ -3,13 +3,17 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
-import { basename, isAbsolute, join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
+import { checkpointName } from "../core/checkpoint-name.ts";
 import { UserError } from "../core/errors.ts";
 import { reading } from "../core/file-system.ts";
 import { manifestFormatVersion, type ConversionSettings } from "../core/manifest.ts";
 
 /** Larger than any real header, so that a corrupt length cannot make us read too much. */
 const maxHeaderBytes = 100_000_000;
+
+/** File systems allow 255 bytes, also for what is added for settings, hash and work folder. */
+const maxNameLength = 150;
 
 /**
  * `<cache>/<checkpoint>-<weights>-<activations>-<12 hex digits>`. The digits are a hash of the checkpoint's content (not of its path), the
@@ -24,7 +28,9 @@ export function cacheFolderFor(
   const hash = createHash("sha256");
   hash.update(JSON.stringify([weights, activations, experts, manifestFormatVersion, programVersion]));
   hash.update(hashCheckpoint(checkpointFolder));
-  const name = basename(resolve(checkpointFolder)).replaceAll(/[^\w.-]/g, "_");
+  const name = checkpointName(checkpointFolder)
+    .replaceAll(/[^\w.-]/g, "_")
+    .slice(0, maxNameLength);
   return join(cacheRoot(env), `${name}-${weights}-${activations}-${hash.digest("hex").slice(0, 12)}`);
 }
 

@@ -1,7 +1,7 @@
 // Recognises checkpoints in Paddle's own format: they hold the same weights transposed and fused, under other names (model spec, 2.3).
 
 import { readdirSync, statSync } from "node:fs";
-import { resolve, sep } from "node:path";
+import { checkpointName } from "../core/checkpoint-name.ts";
 import { UserError } from "../core/errors.ts";
 
 const paddleName = /(ERNIE-[\w.-]*?)-Paddle$/i;
@@ -30,9 +30,7 @@ function refusal(folder: string, evidence: string): UserError {
   );
 }
 
-/** `ERNIE-4.5-VL-28B-A3B` for a folder named `ERNIE-4.5-VL-28B-A3B-Paddle`, or in the hub cache of the repository of that name. */
+/** `ERNIE-4.5-VL-28B-A3B` for a checkpoint named `ERNIE-4.5-VL-28B-A3B-Paddle`. */
 function paddleRepository(folder: string): string | undefined {
-  const path = resolve(folder).split(sep);
-  const cached = path.findLast((name) => name.startsWith("models--"));
-  return paddleName.exec(path.at(-1) ?? "")?.[1] ?? paddleName.exec(cached ?? "")?.[1];
+  return paddleName.exec(checkpointName(folder))?.[1];
 }

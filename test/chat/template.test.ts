@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { PromptSegment } from "../../src/chat/marked-texts.ts";
 import { loadTemplate } from "../../src/chat/template.ts";
+import { readTemplateSource } from "../../src/chat/template-source.ts";
 import type { ShownMessage } from "../../src/core/chat.ts";
 import { RequestError, UserError } from "../../src/core/errors.ts";
 import { makeChat, nanoFolder, promptCases, toChat } from "./nano.ts";
@@ -133,6 +134,14 @@ describe("the nano checkpoint's template", () => {
     const chat = makeConversation([["assistant", "It writes <think> and then </think>."]]);
     expect(show(nano.render(chat))).toContain("It writes <think> and then </think>.");
   });
+});
+
+test("the format of the built-in template is that of the checkpoint's name, in the Hugging Face cache too", () => {
+  const folder = join(temporaryFolder(), "models--baidu--ERNIE-4.5-VL-28B-A3B-Thinking", "snapshots", "0123abcd");
+  mkdirSync(folder, { recursive: true });
+
+  expect(readTemplateSource(folder).path).toBe("built-in template thinking");
+  expect(readTemplateSource(temporaryFolder()).path).toBe("built-in template pt");
 });
 
 describe("the built-in templates", () => {

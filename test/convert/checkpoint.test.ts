@@ -1,5 +1,16 @@
-import { cpSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
@@ -260,6 +271,19 @@ test("the manifest names the checkpoint without a path, and the size of its file
     ),
   });
   expect(JSON.stringify(manifest)).not.toContain(temporaryFolder().slice(0, 8));
+  checkpoint.close();
+});
+
+test("a snapshot in the Hugging Face cache, all links to blobs, has the name of its repository", () => {
+  const folder = join(temporaryFolder(), "models--baidu--ERNIE-tiny", "snapshots", "0123abcd");
+  const blobs = writeCheckpoint(hubConfig, hubTensors(), 2);
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(blobs)) symlinkSync(relative(folder, join(blobs, name)), join(folder, name));
+
+  const checkpoint = openCheckpoint(folder);
+
+  const { source } = checkpoint.manifest({ weights: "int4", activations: "fp32" }, "1.2.3");
+  expect([source.name, source.files["config.json"]]).toEqual(["ERNIE-tiny", { bytes: statSync(join(blobs, "config.json")).size }]);
   checkpoint.close();
 });
 

@@ -1,8 +1,9 @@
 import { cpSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { cacheFolderFor, cacheRoot } from "../../src/convert/conversion-cache.ts";
+import { workFolderPath } from "../../src/convert/work-folder.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { hubConfig, hubTensors, writeCheckpoint, writeSafetensors } from "./tiny-checkpoint.ts";
@@ -26,6 +27,14 @@ test("a name that is not fit for a folder is made so", () => {
   renameSync(folder, odd);
 
   expect(nameFor(odd)).toMatch(/^\/cache\/a_b_c-int4-fp32-[0-9a-f]{12}$/);
+});
+
+test("a name as long as file systems allow leaves room for what is added", () => {
+  const folder = writeCheckpoint(hubConfig, hubTensors());
+  const long = join(dirname(folder), "m".repeat(255));
+  renameSync(folder, long);
+
+  expect(basename(workFolderPath(`${nameFor(long)}.calibration`)).length).toBeLessThan(255);
 });
 
 test("the same checkpoint elsewhere has the same name, by relative path too", () => {
