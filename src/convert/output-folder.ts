@@ -47,6 +47,8 @@ export class OutputFolder {
   readonly folder: string;
   readonly journal: Journal;
   readonly #target: string;
+  /** Where the earlier conversion goes that this one replaces. */
+  readonly #replaced: string;
   readonly #overwrite: boolean;
   readonly #work: WorkFolder;
   #isPending = true;
@@ -71,6 +73,9 @@ export class OutputFolder {
     this.#overwrite = overwrite;
     this.#work = work;
     this.folder = join(work.path, "output");
+    this.#replaced = join(work.path, "replaced");
+    // The last process was killed between the two renames of `commit`.
+    if (existsSync(this.#replaced) && !existsSync(target)) writing(target, () => renameSync(this.#replaced, target));
     this.journal = new Journal(join(work.path, "journal"), key);
     if (this.journal.done.size === 0) rmSync(this.folder, { recursive: true, force: true });
     writing(this.folder, () => mkdirSync(this.folder, { recursive: true }));
@@ -105,7 +110,7 @@ export class OutputFolder {
     refuseOccupied(this.#target, this.#overwrite);
     writing(this.#target, () => {
       // Between this line and the next one the target does not exist. The old folder is removed with the work folder.
-      if (existsSync(this.#target)) renameSync(this.#target, join(this.#work.path, "replaced"));
+      if (existsSync(this.#target)) renameSync(this.#target, this.#replaced);
       renameSync(this.folder, this.#target);
       syncFolder(dirname(this.#target));
     });

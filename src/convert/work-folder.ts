@@ -2,7 +2,7 @@
 // process at a time owns it.
 
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -40,6 +40,7 @@ export class WorkFolder {
   /** Whether another process owned the folder at first. */
   readonly hasWaited: boolean;
   readonly #number: number;
+  readonly #file: string;
   readonly #heartbeat: NodeJS.Timeout;
 
   /** Waits until no other process owns the folder. Throws a UserError when it cannot be written. */
@@ -64,36 +65,45 @@ export class WorkFolder {
     this.path = path;
     this.hasWaited = hasWaited;
     this.#number = number;
+    this.#file = ownerPath(path, number);
     this.#heartbeat = setInterval(() => this.#touch(), heartbeatMs).unref();
   }
 
   /** Throws a UserError when another process took over because this one seemed dead. */
   checkOwnership(): void {
-    const owner = latestOwner(this.path);
-    if (owner === this.#number && readOwner(this.path, owner)?.process === thisProcess) return;
-    throw new UserError(`${this.path}: another process has taken over this conversion; let it finish`);
+    if (!this.#isOwner()) throw new UserError(`${this.path}: another process has taken over this conversion; let it finish`);
   }
 
   /** Leaves the folder for the next process to resume. */
   release(): void {
     clearInterval(this.#heartbeat);
-    rmSync(ownerPath(this.path, this.#number), { force: true });
+    if (this.#isOwner()) rmSync(this.#file, { force: true });
   }
 
   /** Removes the folder and its content, unless another process owns it. */
   remove(): void {
     clearInterval(this.#heartbeat);
-    if (latestOwner(this.path) !== this.#number) return;
-    // Renamed first: a process that waits for the name can have it while we still delete.
-    const aside = `${this.path}-${randomBytes(4).toString("hex")}`;
-    renameSync(this.path, aside);
-    rmSync(aside, { recursive: true, force: true });
+    if (!this.#isOwner()) return;
+    // Deleting may take longer than a process counts as alive without heartbeats, so the files are first moved out of the way of a process that
+    // takes over. If this process is killed, the next one removes them.
+    for (const name of readdirSync(this.path)) {
+      if (name === basename(this.#file) || name.startsWith("removed-")) continue;
+      renameSync(join(this.path, name), join(this.path, `removed-${this.#number}-${name}`));
+    }
+    for (const name of readdirSync(this.path)) {
+      if (name.startsWith("removed-")) rmSync(join(this.path, name), { recursive: true, force: true });
+    }
+    removeEmpty(this.path, this.#file);
+  }
+
+  #isOwner(): boolean {
+    return latestOwner(this.path) === this.#number && readOwner(this.path, this.#number)?.process === thisProcess;
   }
 
   #touch(): void {
     try {
       const now = new Date();
-      utimesSync(ownerPath(this.path, this.#number), now, now);
+      utimesSync(this.#file, now, now);
     } catch {
       // Somebody removed the file; checkOwnership reports it.
     }
@@ -119,7 +129,18 @@ function tryClaim(path: string, number: number, hasWaited: boolean): WorkFolder 
     if (code === "ENOENT") refuseDeadLink(path);
     // Another process claimed it first, or removed the folder.
     if (code === "EEXIST" || code === "ENOENT") return undefined;
+    removeEmpty(path, file); // what was made before a disk was full
     throw writeError(file, error);
+  }
+}
+
+/** Removes the owner's file, and the folder unless another process has claimed it. */
+function removeEmpty(path: string, ownerFile: string): void {
+  try {
+    rmSync(ownerFile, { force: true });
+    rmdirSync(path);
+  } catch {
+    // It is not empty, or not a folder.
   }
 }
 

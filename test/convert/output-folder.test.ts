@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { hashFile } from "../../src/convert/hash-file.ts";
@@ -71,6 +71,45 @@ describe("a committed folder", () => {
     await convertTo(link);
 
     expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("weights");
+  });
+});
+
+test("the longest name that leaves room for the work folder's serves", async () => {
+  const target = join(temporaryFolder(), "m".repeat(255 - "..partial".length));
+
+  await convertTo(target);
+
+  expect(namesBeside(target)).toEqual([]);
+});
+
+describe("a process that was killed", () => {
+  test("while it put the result in place has not lost the earlier one, even if the next conversion fails", async () => {
+    const target = newTarget();
+    await convertTo(target, "old");
+    const killed = await openFolder(target, { overwrite: true });
+    renameSync(target, join(dirname(killed.folder), "replaced")); // the first step of a commit
+    killed.leave();
+
+    const next = await openFolder(target, { overwrite: true });
+
+    expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("old");
+    next.discard();
+    expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("old");
+    await convertTo(target, "new", true);
+    expect([readFileSync(join(target, "decoder.onnx"), "utf8"), namesBeside(target)]).toEqual(["new", []]);
+  });
+
+  test("while it removed its work leaves nothing after the next conversion", async () => {
+    const target = newTarget();
+    const killed = await openFolder(target);
+    const removed = join(dirname(killed.folder), "removed-1");
+    mkdirSync(removed);
+    writeFileSync(join(removed, "decoder.onnx.data"), "half of it");
+    killed.leave();
+
+    await convertTo(target);
+
+    expect(namesBeside(target)).toEqual([]);
   });
 });
 
