@@ -94,6 +94,7 @@ function sayCalls(parts) {
     console.log(`${transfer}, at most ${limit} s:`);
     console.log(`  ${folder === ".gpu-kit" ? "" : `PARTS=${folder} `}bash scripts/gpu/session.sh ${call}`);
   }
+  console.log("where less than 600 s are left for a call, give the seconds as its limit and as a second argument");
 }
 
 /** A fresh install from the lock file, so that tsx is the only development tool in the kit. */

@@ -124,7 +124,7 @@ case $call in
     ;;
   2)
     if [ -x "$tests/modality_moe" ]; then
-      # It captures launches that it has not made before, for which not every driver can load kernels then.
+      # Eager, because it captures its first launches, and not every driver loads kernels during a capture.
       keep kernel-bench.txt env CUDA_MODULE_LOADING=EAGER timeout -k 5 100 "$tests/modality_moe" --bench
       keep kernel-sanitizer.txt sanitize
     else
