@@ -30,8 +30,7 @@ const service = createChatService({
 });
 script.push(...service.tokens.encode(longText));
 
-const now = { running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0 };
-const stats = () => ({ ...now, steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0, preemptions: 0 });
+const stats = () => ({ running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0, preemptions: 0 });
 const app = createApp(service, {
   modelId: "fake",
   created: 0,

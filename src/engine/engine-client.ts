@@ -31,17 +31,7 @@ const retryPicturesMs = 5000;
 
 const retryAfterRestartMs = 5000;
 
-const idleStats: EngineStats = {
-  running: 0,
-  waiting: 0,
-  slotsUsed: 0,
-  kvCacheUsage: 0,
-  preemptions: 0,
-  steps: 0,
-  prefillTokens: 0,
-  cachedTokens: 0,
-  decodeTokens: 0,
-};
+const idleStats: EngineStats = { running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0, preemptions: 0 };
 
 /** The worker that runs `runEngineLoop`, or a MessagePort to it. */
 type EnginePort = EventEmitter & Pick<Worker, "postMessage">;

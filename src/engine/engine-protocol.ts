@@ -45,25 +45,18 @@ export type EngineRequest = {
   readonly constraint?: ConstraintHandle;
 };
 
-/** Totals since the start, except where it says "now". */
+/** The engine as it is now. */
 export type EngineStats = {
-  /** Sequences that own a slot now. */
+  /** Sequences that own a slot. */
   readonly running: number;
-  /** Sequences that are queued or preempted now. */
+  /** Sequences that are queued or preempted. */
   readonly waiting: number;
-  /** Slots owned by a sequence now. Equals `running` unless a slot has leaked. */
+  /** Slots owned by a sequence. Equals `running` unless a slot has leaked. */
   readonly slotsUsed: number;
-  /** Share of the KV cache's memory that they need now, 0 … 1. Prefixes in idle slots do not count: they are evicted when needed. */
+  /** Share of the KV cache's memory that they need, 0 … 1. Prefixes in idle slots do not count: they are evicted when needed. */
   readonly kvCacheUsage: number;
-  /** Number of preemptions. */
+  /** Number of preemptions since the start. */
   readonly preemptions: number;
-  readonly steps: number;
-  /** Prompt tokens computed. */
-  readonly prefillTokens: number;
-  /** Prompt tokens that were not computed: found in a slot, or copied from a concurrent prompt with the same prefix. */
-  readonly cachedTokens: number;
-  /** Answer tokens computed. */
-  readonly decodeTokens: number;
 };
 
 export type SequenceEvent = readonly [SequenceId, GenerationEvent];

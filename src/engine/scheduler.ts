@@ -65,7 +65,7 @@ export class Scheduler {
   /** Moving average of the milliseconds from a sequence's first slot to its end. */
   #meanRunMs = 0;
   #events: SequenceEvent[] = [];
-  readonly #counts = { steps: 0, prefillTokens: 0, cachedTokens: 0, decodeTokens: 0, preemptions: 0 };
+  #preemptionCount = 0;
 
   constructor(model: SchedulerModel, options: SchedulerOptions) {
     this.#model = model;
@@ -134,7 +134,6 @@ export class Scheduler {
       const sequence = sequences[i];
       assert(sequence, "every entry belongs to a sequence");
       const entry = result.postponed?.[i] ? withoutLast(planned) : planned;
-      this.#counts[batch.type === "prefill" ? "prefillTokens" : "decodeTokens"] += entry.tokenIds.length;
       if (result.chosenExperts) sequence.routing?.add(entry, result.chosenExperts, firstToken);
       firstToken += planned.tokenIds.length;
       const error = result.errors?.[i];
@@ -166,7 +165,7 @@ export class Scheduler {
   stats(): EngineStats {
     const waiting = this.#queue.length + this.#preempted.length;
     const { usedCount: slotsUsed, usedShare: kvCacheUsage } = this.#slots;
-    return { running: this.#running.length, waiting, slotsUsed, kvCacheUsage, ...this.#counts };
+    return { running: this.#running.length, waiting, slotsUsed, kvCacheUsage, preemptions: this.#preemptionCount };
   }
 
   /** Throws EngineError if a slot has leaked or a sequence's status disagrees with its state. */
@@ -177,7 +176,10 @@ export class Scheduler {
       this.#queue.all().every(({ started }) => !started),
       "a sequence in the queue has been run",
     );
-    assert(this.#running.every(isInProgress), "a sequence's status and its computed tokens disagree");
+    assert(
+      this.#running.every(({ computedLength, length }) => computedLength < length),
+      "a running sequence has nothing to compute",
+    );
   }
 
   #refuseUnfit(request: EngineRequest): void {
@@ -233,7 +235,6 @@ export class Scheduler {
         this.#failMove(error, [sequence]);
         continue;
       }
-      sequence.status = "prefilling";
       sequence.awaited = findLeader(sequence, this.#running);
       if (!sequence.started) this.#start(sequence);
       if (!sequence.awaited) this.#tellStart(sequence);
@@ -253,7 +254,6 @@ export class Scheduler {
     const { computedLength: cachedTokens, sentMs, started } = sequence;
     if (sequence.isStartTold || !started) return;
     sequence.isStartTold = true;
-    this.#counts.cachedTokens += cachedTokens;
     this.#queue.charge(sequence, -cachedTokens);
     this.#emit(sequence, { type: "started", cachedTokens, sentMs, queuedMs: started.atMs - sentMs });
   }
@@ -272,12 +272,11 @@ export class Scheduler {
   /** Takes a sequence's slot away until it can run again. What it computed stays in the slot as long as nobody needs the memory. */
   #preempt(sequence: Sequence): void {
     this.#slots.release(sequence);
-    sequence.status = "waiting";
     sequence.computedLength = 0;
     sequence.encodedImages.clear();
     this.#running = this.#running.filter((other) => other !== sequence);
     this.#preempted = inOrderOfAdmission([...this.#preempted, sequence]);
-    this.#counts.preemptions++;
+    this.#preemptionCount++;
   }
 
   #planPrefill(): PlannedStep | undefined {
@@ -292,6 +291,7 @@ export class Scheduler {
     }
     sequence.awaited = undefined;
     this.#tellStart(sequence);
+    if (sequence.status === "decoding") return this.#planPrefill(); // all but the last token were copied
     const entry = sequence.nextEntry(this.#options.prefillChunkTokens);
     const needed = entry.spans.find(({ image }) => !sequence.encodedImages.has(image.hash) && !this.#model.hasFeatures(image));
     const batch: Batch = needed ? { type: "encode", image: needed.image } : { type: "prefill", entry };
@@ -327,21 +327,15 @@ export class Scheduler {
     const { sequences } = this.#planned;
     this.#planned = undefined;
     this.#lastStep = batch.type;
-    this.#counts.steps++;
     return sequences;
   }
 
   #advance(sequence: Sequence, entry: BatchEntry, tokenId: number | undefined, logprobs: TokenLogprobs | undefined): void {
     sequence.advanceTo(entry.start + entry.tokenIds.length);
-    if (tokenId === undefined) {
-      // The mask is late, so the last token is computed again, in decode steps: as the shortest prompt it would starve the others in prefill.
-      if (entry.draw && !sequence.endsInPicture) sequence.status = "decoding";
-      return;
-    }
+    if (tokenId === undefined) return; // the prompt goes on, or the mask is late
     if (!this.#canLoseSlot && sequence.clientId === undefined) sequence.dropPixels();
     sequence.append(tokenId);
     this.#queue.charge(sequence, 1);
-    sequence.status = "decoding";
     this.#emit(sequence, { type: "token", tokenId, ...(logprobs && { logprobs }) });
     const reason = sequence.finishReason();
     if (reason) this.#finish(sequence, reason);
@@ -372,12 +366,11 @@ export class Scheduler {
 
   #end(sequence: Sequence): void {
     if (sequence.slot !== undefined) this.#slots.release(sequence);
-    sequence.close();
+    sequence.end();
     if (sequence.started) {
       const runMs = monotonicMs() - sequence.started.atMs;
       this.#meanRunMs = this.#meanRunMs === 0 ? runMs : this.#meanRunMs + newestShare * (runMs - this.#meanRunMs);
     }
-    sequence.status = "finished";
     this.#queue.leave(sequence);
     this.#running = this.#running.filter((other) => other !== sequence);
     this.#preempted = this.#preempted.filter((other) => other !== sequence);
@@ -389,10 +382,5 @@ export class Scheduler {
 }
 
 function isWaiting(sequence: Sequence): boolean {
-  return sequence.status === "waiting" && sequence.slot === undefined && sequence.computedLength === 0;
-}
-
-function isInProgress({ status, computedLength, length }: Sequence): boolean {
-  if (status === "prefilling") return computedLength < length;
-  return status === "decoding" && computedLength === length - 1;
+  return sequence.status === "waiting" && sequence.computedLength === 0;
 }

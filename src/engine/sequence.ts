@@ -11,7 +11,10 @@ import { createLogitChanges, type SequenceLogitChanges } from "./logit-changes.t
 import type { SlotContent, SpanKey } from "./prefix-match.ts";
 import type { RoutingRecord } from "./routing-record.ts";
 
-/** `waiting`: no slot yet, or preempted. `prefilling`, `decoding`: owns a slot. `finished`: ended in any way, slot given back. */
+/**
+ * `waiting`: no slot yet, or preempted. `prefilling`, `decoding`: owns a slot; `decoding` if only the last token is left to compute, unless it
+ * belongs to a picture, because decode steps compute text only. `finished`: ended in any way, slot given back.
+ */
 type SequenceStatus = "waiting" | "prefilling" | "decoding" | "finished";
 
 /**
@@ -35,13 +38,13 @@ export class Sequence {
   started: { readonly atMs: number; readonly number: number } | undefined;
   /** Whether its `started` event was emitted. */
   isStartTold = false;
-  status: SequenceStatus = "waiting";
   slot: SlotId | undefined;
   computedLength = 0;
   /** An older sequence whose prompt begins alike. Its first `length` tokens are copied when it has computed them. */
   awaited: { readonly leader: Sequence; readonly length: number } | undefined;
   /** How many prompt tokens have been scored, if log-probabilities of the prompt are wanted. After a preemption, only these may come from the cache. */
   #scoredLength = 0;
+  #hasEnded = false;
   /**
    * Hashes of the pictures that have had an encode step. Each gets only one. If the model has evicted the features since, the prefill computes
    * them: otherwise two pictures that do not fit into the cache together would evict each other forever.
@@ -91,8 +94,13 @@ export class Sequence {
     return this.#length;
   }
 
-  /** Whether its last token is a placeholder of a picture, which a decode step cannot compute. */
-  get endsInPicture(): boolean {
+  get status(): SequenceStatus {
+    if (this.#hasEnded) return "finished";
+    if (this.slot === undefined) return "waiting";
+    return this.computedLength === this.#length - 1 && !this.#endsInPicture ? "decoding" : "prefilling";
+  }
+
+  get #endsInPicture(): boolean {
     return this.#spanKeys.some(({ start, length }) => start + length === this.#length);
   }
 
@@ -128,8 +136,9 @@ export class Sequence {
     this.#constraint?.accept(this.#tokenBuffer[this.#length - 1]!);
   }
 
-  /** Closes the constraint. Nothing may be drawn afterwards. */
-  close(): void {
+  /** Marks it as finished and closes the constraint. Nothing may be drawn afterwards. */
+  end(): void {
+    this.#hasEnded = true;
     this.#constraint?.close();
   }
 

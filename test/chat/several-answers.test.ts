@@ -163,9 +163,8 @@ describe("several answers of the engine", () => {
     };
     const options = { sampling: { ...greedy, temperature: 1, seed: 2 ** 53 - 1 }, maxTokens: 20, stopStrings: [], choiceCount };
     const events = await collect(service.complete(makeChat("word ".repeat(40)), options, never()));
-    const { prefillTokens } = engine.stats();
     await engine.close();
-    return { events, prefillTokens, asked: asked(), seeds: [...seeds] };
+    return { events, promptTokenCount: model.promptTokenCount, asked: asked(), seeds: [...seeds] };
   }
 
   test("are counted by the first, and the others are not refused for a full queue", async () => {
@@ -192,7 +191,7 @@ describe("several answers of the engine", () => {
     const one = await answer(1);
     const four = await answer(4);
 
-    expect(four.prefillTokens).toBe(one.prefillTokens + 3);
+    expect(four.promptTokenCount).toBe(one.promptTokenCount + 3);
     expect(four.events.filter(({ type }) => type === "finished")).toHaveLength(4);
   });
 

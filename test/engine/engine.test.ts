@@ -5,7 +5,7 @@ import type { GenerationEvent } from "../../src/core/events.ts";
 import { greedy } from "../../src/core/sampling.ts";
 import type { EngineRequest, SequenceId } from "../../src/engine/engine-protocol.ts";
 import { answerAlone, makeRequest } from "./fake-model.ts";
-import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
+import { count, eventsOf, makeEngine, runToEnd, step, tokensOf } from "./make-engine.ts";
 
 const started = { type: "started", cachedTokens: 0, sentMs: expect.any(Number), queuedMs: expect.any(Number) };
 const token = (tokenId: number): GenerationEvent => ({ type: "token", tokenId });
@@ -65,9 +65,31 @@ describe("an answer", () => {
 describe("steps", () => {
   test("prefill in chunks, then decode", () => {
     const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 2 });
-    submit([1, 2, 3, 4, 5], { maxTokens: 3 });
+    submit([1, 2, 3, 4, 5, 6], { maxTokens: 3 });
     runToEnd(engine);
-    expect(model.log).toEqual(["prefill 0[0..2)", "prefill 0[2..4)", "prefill 0[4..5)", "decode 0", "decode 0"]);
+    expect(model.log).toEqual(["prefill 0[0..2)", "prefill 0[2..4)", "prefill 0[4..6)", "decode 0", "decode 0"]);
+  });
+
+  test("decode the last token of a prompt if it is the only one left, together with running answers", () => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 100 });
+    const prompt = count(1, 50);
+    const ids = [submit(prompt)];
+    const events = step(engine);
+    ids.push(submit(prompt), submit(prompt));
+    events.push(...runToEnd(engine));
+
+    const steps = model.log.filter((line) => !/^copy|^swap/.test(line));
+    expect(steps).toEqual(["prefill 0[0..50)", "decode 0 1 2", "decode 0 1 2", "decode 0 1 2", "decode 0 1"]);
+    for (const id of ids) expect(tokensOf(eventsOf(events, id))).toEqual(answerAlone(makeRequest(prompt), 100));
+  });
+
+  test("decode the last token of equal prompts that came together, once the first of them is computed", () => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 100 }, { prefillChunkTokens: 25 });
+    for (let i = 0; i < 3; i++) submit(count(1, 50), { maxTokens: 3 });
+    runToEnd(engine);
+
+    const steps = model.log.filter((line) => !/^copy|^swap/.test(line));
+    expect(steps).toEqual(["prefill 0[0..25)", "prefill 0[25..50)", "decode 0", "decode 0 1 2", "decode 0 1", "decode 0 1"]);
   });
 
   test("decode all active sequences together", () => {
@@ -81,12 +103,12 @@ describe("steps", () => {
 
   test("alternate between a long prompt and running answers", () => {
     const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 2 });
-    submit([1], { maxTokens: 4 });
+    submit([1, 1], { maxTokens: 4 });
     step(engine);
     submit([2, 2, 2, 2, 2, 2], { maxTokens: 1 });
     runToEnd(engine);
     expect(model.log).toEqual([
-      "prefill 0[0..1)",
+      "prefill 0[0..2)",
       "decode 0",
       "prefill 1[0..2)",
       "decode 0",
@@ -98,11 +120,11 @@ describe("steps", () => {
 
   test("take prompts in the order of their arrival", () => {
     const { engine, model, submit } = makeEngine({ slotCount: 2 }, { prefillChunkTokens: 2 });
-    submit([1, 1, 1], { maxTokens: 1 });
-    submit([2, 2, 2], { maxTokens: 1 });
-    submit([3], { maxTokens: 1 });
+    submit([1, 1, 1, 1], { maxTokens: 1 });
+    submit([2, 2, 2, 2], { maxTokens: 1 });
+    submit([3, 3], { maxTokens: 1 });
     runToEnd(engine);
-    expect(model.log).toEqual(["prefill 0[0..2)", "prefill 0[2..3)", "prefill 1[0..2)", "prefill 1[2..3)", "prefill 0[0..1)"]);
+    expect(model.log).toEqual(["prefill 0[0..2)", "prefill 0[2..4)", "prefill 1[0..2)", "prefill 1[2..4)", "prefill 0[0..2)"]);
   });
 
   test("move the last answer into the place of one that ended", () => {
@@ -119,14 +141,14 @@ describe("steps", () => {
     [true, ["decode 1"]],
   ])("of one sequence stay in its slot where the model can decode it there: %s", (decodesOneAnywhere, expected) => {
     const { engine, model, submit } = makeEngine({ decodesOneAnywhere });
-    for (const prompt of [[1], [2]]) {
+    for (const prompt of [count(1, 2), count(3, 2)]) {
       submit(prompt, { maxTokens: 1 });
       runToEnd(engine);
     }
     model.log.length = 0;
-    submit([2, 3], { maxTokens: 2 });
+    submit(count(3, 4), { maxTokens: 2 });
     runToEnd(engine);
-    expect(model.log).toEqual(["prefill 1[1..2)", ...expected]);
+    expect(model.log).toEqual(["prefill 1[2..4)", ...expected]);
   });
 
   test("do nothing when there is nothing to do", () => {
@@ -163,12 +185,12 @@ test("an answer in two runs draws and is penalised as one in a single run is", (
 
 describe("the cache", () => {
   test("continues a conversation where it ended", () => {
-    const { engine, submit } = makeEngine({ nextToken: (_, drawIndex) => 100 + drawIndex });
+    const { engine, model, submit } = makeEngine({ nextToken: (_, drawIndex) => 100 + drawIndex });
     submit([1, "cat", 2], { maxTokens: 3 });
     runToEnd(engine);
     const second = submit([1, "cat", 2, 100, 101, 102, 3]);
     expect(eventsOf(runToEnd(engine), second)[0]).toMatchObject({ type: "started", cachedTokens: 7 });
-    expect(engine.stats()).toMatchObject({ cachedTokens: 7, prefillTokens: 5 + 2 });
+    expect(model.promptTokenCount).toBe(5 + 2);
   });
 
   test("continues more conversations than run at the same time, where slots are spare", () => {

@@ -73,7 +73,7 @@ describe("a failure", () => {
     model.step = () => {
       throw new Error("no memory");
     };
-    const ids = [1, 2, 3].map((content) => submit([content]));
+    const ids = [1, 2, 3].map((content) => submit([content, content]));
     expect(eventsOf(step(engine), ids[0]!).at(-1)).toEqual({ type: "failed", message: "no memory" });
     step(engine);
     expect(() => step(engine)).toThrow(DeviceLostError);

@@ -162,7 +162,7 @@ describe("a short prompt", () => {
   test("does not keep a long one waiting, however many there are", () => {
     const { engine, model, submit } = makeEngine({ slotCapacity: 100, slotCount: 3 }, { prefillChunkTokens: 10 });
     submit(count(0, 60), { maxTokens: 1 });
-    for (let i = 0; i < 50; i++) submit([i], { maxTokens: 1 });
+    for (let i = 0; i < 50; i++) submit([i, i], { maxTokens: 1 });
     const steps = () => model.log.filter((line) => line.startsWith("prefill 0["));
     for (let i = 0; i < 20; i++) step(engine);
     expect(steps()).toContain("prefill 0[50..60)");

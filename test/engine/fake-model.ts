@@ -53,6 +53,8 @@ export class FakeModel implements ModelRunner {
   readonly #keptImages: number;
   /** Of a film, two frames. */
   readonly maxPatches = 8;
+  /** Tokens of prompts that were computed, each as often as it was. */
+  promptTokenCount = 0;
   /** What a prefill had to encode, because its features were not kept. */
   readonly encodedInPrefill: string[] = [];
   /** Hashes of encoded pictures, the latest last. */
@@ -85,9 +87,11 @@ export class FakeModel implements ModelRunner {
       check(entries.length <= this.slotCount, "no more sequences than slots are decoded, spare ones not counted");
     }
     check(
-      batch.type !== "decode" || entries.every(({ draw }) => draw && (draw.drawIndex > 0 || draw.mask)),
-      "the first token comes of a prefill, unless its mask was late",
+      batch.type !== "decode" || entries.every(({ draw, spans }) => draw && spans.length === 0),
+      "a decode step computes text, and draws",
     );
+    for (const { tokenIds, draw } of entries)
+      if (batch.type === "prefill" || draw?.drawIndex === 0) this.promptTokenCount += tokenIds.length;
     this.onStep(batch);
     if (this.failNext === "step") {
       this.failNext = undefined;

@@ -7,12 +7,12 @@ import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
 describe("pictures", () => {
   test("are steps of their own, and running answers get a token between any two of them", () => {
     const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 8 });
-    submit([1], { maxTokens: 9 });
+    submit([1, 1], { maxTokens: 9 });
     step(engine);
     submit(["cat", "cow", 2, "dog", 3, 4], { maxTokens: 1 });
     runToEnd(engine);
     expect(model.log).toEqual([
-      "prefill 0[0..1)",
+      "prefill 0[0..2)",
       "decode 0",
       "encode cat",
       "decode 0",
@@ -31,14 +31,14 @@ describe("pictures", () => {
 
   test("of a film are a step for each piece, when the prefill comes to it, and running answers and other prompts have their turns between", () => {
     const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 2 });
-    submit([1], { maxTokens: 9 });
+    submit([1, 1], { maxTokens: 9 });
     step(engine);
     submit(["film", 2], { maxTokens: 1 });
-    submit([3], { maxTokens: 1 });
+    submit([3, 3], { maxTokens: 1 });
     runToEnd(engine);
     expect(model.log.filter((line) => !/^swap|^decode/.test(line))).toEqual([
-      "prefill 0[0..1)",
-      "prefill 2[0..1)", // the shortest
+      "prefill 0[0..2)",
+      "prefill 2[0..2)", // the shortest
       "encode film frames 0 to 1",
       "encode film frames 2 to 3",
       "prefill 1[0..2)",
@@ -91,9 +91,9 @@ describe("pictures", () => {
     const { engine, model, submit } = makeEngine({ keptImages: 0 });
     submit(["cat", 1], { maxTokens: 1 });
     runToEnd(engine);
-    submit(["cat", 1, 2], { maxTokens: 1 });
+    submit(["cat", 1, 2, 3], { maxTokens: 1 });
     runToEnd(engine);
-    expect(model.log).toEqual(["encode cat", "prefill 0[0..4)", "prefill 0[4..5)"]);
+    expect(model.log).toEqual(["encode cat", "prefill 0[0..4)", "prefill 0[4..6)"]);
   });
 
   test("get one step each even where the model cannot keep them all until the prefill", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { SlotId } from "../../src/core/batch.ts";
 import type { SequenceId } from "../../src/engine/engine-protocol.ts";
 import { Sequence } from "../../src/engine/sequence.ts";
 import { findLeader } from "../../src/engine/shared-prefill.ts";
@@ -22,9 +23,7 @@ describe("prompts that come together and begin alike", () => {
     const { engine, model, ids } = makeBusy();
     const events = runToEnd(engine);
 
-    const { prefillTokens, cachedTokens } = engine.stats();
-    expect(prefillTokens).toBe(sharedLength + questions.flat().length);
-    expect(cachedTokens).toBe(3 * sharedLength);
+    expect(model.promptTokenCount).toBe(sharedLength + questions.flat().length);
     expect(model.log.filter((line) => line.startsWith("encode"))).toEqual(["encode cat"]);
     for (const [i, id] of ids.entries()) {
       expect(tokensOf(eventsOf(events, id))).toEqual(answerAlone(makeRequest(contents[i]!), slotCapacity));
@@ -69,7 +68,7 @@ describe("prompts that come together and begin alike", () => {
     const { engine, model, ids, submit } = makeBusy();
     const other = submit(count(900, 5));
     const events: ReturnType<typeof step> = [];
-    while (engine.stats().prefillTokens < sharedLength) events.push(...step(engine));
+    while (model.promptTokenCount < sharedLength) events.push(...step(engine));
     model.failNext = "move";
     events.push(...runToEnd(engine));
 
@@ -79,16 +78,16 @@ describe("prompts that come together and begin alike", () => {
   });
 
   test("of clients that share nothing are computed each for itself", () => {
-    const { engine, submit } = makeEngine({ slotCount: 2, slotCapacity }, { prefillChunkTokens: 20 });
+    const { engine, model, submit } = makeEngine({ slotCount: 2, slotCapacity }, { prefillChunkTokens: 20 });
     for (const cacheSalt of ["ann", "bob"]) submit(contents[0]!, { cacheSalt });
     runToEnd(engine);
-    expect(engine.stats()).toMatchObject({ prefillTokens: 2 * (sharedLength + 30), cachedTokens: 0 });
+    expect(model.promptTokenCount).toBe(2 * (sharedLength + 30));
   });
 
   test("wait for older ones only, so that two never wait for each other", () => {
     const make = (number: number) => {
       const sequence = new Sequence(number as SequenceId, makeRequest(contents[number]!), slotCapacity);
-      return Object.assign(sequence, { status: "prefilling" as const, started: { atMs: 0, number } });
+      return Object.assign(sequence, { slot: number as SlotId, started: { atMs: 0, number } });
     };
     const [older, younger] = [make(0), make(1)];
     const running = [older, younger];
@@ -100,7 +99,7 @@ describe("prompts that come together and begin alike", () => {
   test.each(count(0, 100))("count every token of a prompt once, as computed or as cached (%s)", (seed) => {
     let drawCount = 0;
     const random = (below: number): number => Math.floor(randomUnit(seed, drawCount++) * below);
-    const { engine, submit } = makeEngine(
+    const { engine, model, submit } = makeEngine(
       { slotCount: 1 + random(5), spareSlotCount: random(3), slotCapacity },
       { prefillChunkTokens: 5 + random(40) },
     );
@@ -116,7 +115,6 @@ describe("prompts that come together and begin alike", () => {
 
     const cached = events.reduce((sum, [, event]) => sum + (event.type === "started" ? event.cachedTokens : 0), 0);
     expect(cached).toBeGreaterThan(0);
-    expect(cached + engine.stats().prefillTokens).toBe(promptTokens);
-    expect(engine.stats().cachedTokens).toBe(cached);
+    expect(cached + model.promptTokenCount).toBe(promptTokens);
   });
 });

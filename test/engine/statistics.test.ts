@@ -9,7 +9,7 @@ import { makeEngine } from "./make-engine.ts";
 describe("the report of a step", () => {
   test("tells its kind and how many tokens it computed, once", () => {
     const { engine, submit } = makeEngine({}, { prefillChunkTokens: 4 });
-    submit([1, "cat", 2], { maxTokens: 2 });
+    submit([1, "cat", 2, 3], { maxTokens: 2 });
     const steps: unknown[] = [];
     while (engine.hasWork()) {
       engine.step();
@@ -20,7 +20,7 @@ describe("the report of a step", () => {
     expect(steps).toEqual([
       ["encode", 3],
       ["prefill", 4],
-      ["prefill", 1],
+      ["prefill", 2],
       ["decode", 1],
     ]);
     expect(engine.takeStepReport()).toBeUndefined();
@@ -28,7 +28,7 @@ describe("the report of a step", () => {
 
   test("counts a token for each sequence that decodes", () => {
     const { engine, submit } = makeEngine();
-    for (const id of [1, 2, 3]) submit([id], { maxTokens: 5 });
+    for (const id of [1, 2, 3]) submit([id, id], { maxTokens: 5 });
     const counts: number[] = [];
     while (engine.hasWork()) {
       engine.step();
@@ -36,7 +36,7 @@ describe("the report of a step", () => {
       if (report.kind === "decode") counts.push(report.tokenCount);
     }
     expect(Math.max(...counts)).toBe(3);
-    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(engine.stats().decodeTokens);
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(3 * 4); // the first token of each comes of its prompt
   });
 
   test("is given for a step that failed, and for none where there was nothing to do", () => {
