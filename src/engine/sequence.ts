@@ -164,10 +164,11 @@ export class Sequence {
    * the prompt is to be scored, the logits of all its tokens are needed.
    */
   reusableContent(): SlotContent {
-    return this.#content(this.#isToBeScored ? Math.min(this.#scoredLength, this.#length - 1) : this.#length - 1);
+    return this.#content(this.isToBeScored ? Math.min(this.#scoredLength, this.#length - 1) : this.#length - 1);
   }
 
-  get #isToBeScored(): boolean {
+  /** Whether log-probabilities of its prompt are still wanted. The prompt is then computed in small chunks. */
+  get isToBeScored(): boolean {
     return this.#request.promptLogprobCount !== undefined && this.#scoredLength < this.promptLength;
   }
 
@@ -184,8 +185,8 @@ export class Sequence {
   nextEntry(maxCount: number): BatchEntry {
     assert(this.slot !== undefined, `sequence ${this.id} has no slot to run in`);
     const start = this.computedLength;
-    const topCount = this.#isToBeScored && start >= this.#scoredLength ? this.#request.promptLogprobCount : undefined;
-    const limit = this.#isToBeScored && topCount === undefined ? this.#scoredLength : this.#length;
+    const topCount = this.isToBeScored && start >= this.#scoredLength ? this.#request.promptLogprobCount : undefined;
+    const limit = this.isToBeScored && topCount === undefined ? this.#scoredLength : this.#length;
     const end = Math.min(start + (topCount === undefined ? maxCount : Math.min(maxCount, maxScoredTokens)), limit);
     assert(start < end, `sequence ${this.id} has nothing to compute`);
     const visionExpert = new Uint8Array(end - start);

@@ -14,6 +14,7 @@ export function findLeader(sequence: Sequence, running: readonly Sequence[]): Se
   const wanted = sequence.reusableContent();
   let best: Sequence["awaited"];
   for (const leader of running.filter(({ status, started }) => status === "prefilling" && started!.number < number)) {
+    if (leader.isToBeScored) continue; // it is slower than this one would be
     const length = commonPrefixLength(leader.knownContent(), wanted);
     if (length >= (best ? best.length + 1 : sequence.computedLength + minSharedLength)) best = { leader, length };
   }

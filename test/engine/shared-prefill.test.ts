@@ -84,6 +84,17 @@ describe("prompts that come together and begin alike", () => {
     expect(model.promptTokenCount).toBe(2 * (sharedLength + 30));
   });
 
+  test("do not wait for one that is scored, which is computed in smaller chunks", () => {
+    const { engine, submit } = makeEngine({ slotCount: 2, slotCapacity }, { prefillChunkTokens: 100 });
+    submit(count(1, 390), { promptLogprobCount: 0 });
+    const other = submit(count(1, 300));
+    const events: ReturnType<typeof step> = [];
+    let steps = 0;
+    for (; tokensOf(eventsOf(events, other)).length === 0; steps++) events.push(...step(engine));
+
+    expect(steps).toBeLessThanOrEqual(2 * Math.ceil(300 / 100));
+  });
+
   test("wait for older ones only, so that two never wait for each other", () => {
     const make = (number: number) => {
       const sequence = new Sequence(number as SequenceId, makeRequest(contents[number]!), slotCapacity);
