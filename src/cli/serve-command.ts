@@ -95,7 +95,7 @@ function addServerOptions(command: Command): void {
     .option("--insecure-no-auth", "allow listening on a non-local address without a key", false)
     .option(
       "--served-model-name <name...>",
-      "model names that clients may use; answers and metrics show the first one (default: the checkpoint's folder name)",
+      "model names that clients may use; answers and metrics show the first one (default: the checkpoint's name)",
       modelName,
     )
     .option(

@@ -40,7 +40,7 @@ export type ServeOptions = StartWishes & {
   /** Origins of other web pages that may use the server. */
   readonly allowedOrigins: readonly string[];
   readonly allowNoKey: boolean;
-  /** Empty: the checkpoint's folder name. */
+  /** Empty: the checkpoint's name. */
   readonly servedModelNames: readonly string[];
   readonly maxWaiting: number;
   /** Undefined: as the checkpoint's chat template does. */
