@@ -5,8 +5,8 @@ import type { TextPrompt } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
-import { describe, flag, integer, optional, schemaError, text, tokenIds, tokenLimit } from "./schema-fields.ts";
-import { refuseUnsupportedDecoding, unsupportedInTexts } from "./unsupported-fields.ts";
+import { describe, flag, integer, optional, parseFields, text, tokenIds, tokenLimit } from "./schema-fields.ts";
+import { decodingRules, refuseFields, unsupportedInTexts } from "./unsupported-fields.ts";
 
 const maxPrompts = 64;
 /** Answers in one request, over all its prompts. */
@@ -47,11 +47,9 @@ export type CompletionRequest = Omit<Parsed, "max_tokens" | "prompt"> & {
 
 /** The request with every field checked. Throws RequestError for the first field that is wrong or cannot be honoured. */
 export function parseCompletionRequest(body: object): CompletionRequest {
-  refuseUnsupportedDecoding(body);
+  refuseFields(body, decodingRules);
   refuseManyPrompts((body as { readonly prompt?: unknown }).prompt);
-  const parsed = completionRequest.safeParse(body);
-  if (!parsed.success) throw schemaError(parsed.error, body);
-  const { prompt, max_tokens: maxTokens = defaultMaxTokens, ...request } = parsed.data;
+  const { prompt, max_tokens: maxTokens = defaultMaxTokens, ...request } = parseFields(completionRequest, body);
   const { n = 1, min_tokens: minTokens = 0, best_of: bestOf = n, suffix = "", echo, prompt_logprobs: scores } = request;
   refuseStreamedPrompt(request);
   if (maxTokens === 0 && !echo && typeof scores !== "number") throw refuse("max_tokens", "at least 1 without echo or prompt_logprobs", 0);

@@ -3,13 +3,12 @@
 
 import { z } from "zod";
 import { maxConversationItems } from "../chat/json-bounds.ts";
-import { RequestError } from "../core/errors.ts";
 import { filePart } from "./file-schema.ts";
 import { formatFields } from "./output-format.ts";
 import { maxTopLogprobs, refuseStreamedPrompt, refuseTooFewTokens, samplingFields } from "./sampling-fields.ts";
-import { flag, integer, oneOf, optional, schemaError, text, textOrArray, tokenLimit } from "./schema-fields.ts";
+import { contradiction, flag, integer, oneOf, optional, parseFields, text, textOrArray, tokenLimit } from "./schema-fields.ts";
 import { toolCall, toolFields } from "./tool-schema.ts";
-import { refuseUnsupportedFields, unsupportedInChats } from "./unsupported-fields.ts";
+import { refuseUnsupportedInChats, unsupportedInChats } from "./unsupported-fields.ts";
 import { videoPart, videoUrlPart } from "./video-schema.ts";
 
 const textPart = z.object({ type: z.literal("text"), text });
@@ -115,34 +114,22 @@ export type RequestMessage = ChatRequest["messages"][number];
 
 /** The request with every field checked. Throws RequestError for the first field that is wrong or cannot be honoured. */
 export function parseChatRequest(body: object): ChatRequest {
-  refuseUnsupportedFields(body);
-  const parsed = chatRequest.safeParse(body);
-  if (!parsed.success) throw schemaError(parsed.error, body);
-  const { max_tokens: maxTokens, max_completion_tokens: maxCompletionTokens, min_tokens: minTokens = 0 } = parsed.data;
+  refuseUnsupportedInChats(body);
+  const request = parseFields(chatRequest, body);
+  const { max_tokens: maxTokens, max_completion_tokens: maxCompletionTokens, min_tokens: minTokens = 0 } = request;
   if (maxTokens !== undefined && maxCompletionTokens !== undefined && maxTokens !== maxCompletionTokens) {
-    throw new RequestError(
-      `max_tokens: expected the same as max_completion_tokens (${maxCompletionTokens}), got ${maxTokens}; send one of them`,
-      {
-        code: "invalid_value",
-        param: "max_tokens",
-      },
-    );
+    const expected = `the same as max_completion_tokens (${maxCompletionTokens}), got ${maxTokens}; send one of them`;
+    throw contradiction("max_tokens", expected);
   }
-  const { add_generation_prompt: addsPrompt, continue_final_message: goesOn = false } = parsed.data;
+  const { add_generation_prompt: addsPrompt, continue_final_message: goesOn = false } = request;
   if (addsPrompt !== undefined && addsPrompt === goesOn) {
-    const message = `add_generation_prompt: expected ${!goesOn} with "continue_final_message": ${goesOn}, got ${addsPrompt}; leave it out`;
-    throw new RequestError(message, { code: "invalid_value", param: "add_generation_prompt" });
+    const expected = `${!goesOn} with "continue_final_message": ${goesOn}, got ${addsPrompt}; leave it out`;
+    throw contradiction("add_generation_prompt", expected);
   }
-  refuseStreamedPrompt(parsed.data);
+  refuseStreamedPrompt(request);
   refuseTooFewTokens(minTokens, maxCompletionTokens ?? maxTokens, "max_completion_tokens");
-  if (parsed.data.top_logprobs && !parsed.data.logprobs) {
-    throw new RequestError(
-      `top_logprobs: expected "logprobs": true with it, ${parsed.data.logprobs === false ? "got false" : "but it is missing"}`,
-      {
-        code: "invalid_value",
-        param: "top_logprobs",
-      },
-    );
+  if (request.top_logprobs && !request.logprobs) {
+    throw contradiction("top_logprobs", `"logprobs": true with it, ${request.logprobs === false ? "got false" : "but it is missing"}`);
   }
-  return parsed.data;
+  return request;
 }

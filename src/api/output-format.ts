@@ -3,9 +3,8 @@
 import { z } from "zod";
 import { countJsonValues } from "../chat/json-bounds.ts";
 import type { ToolUse } from "../core/chat.ts";
-import { RequestError } from "../core/errors.ts";
 import { type CallsFormat, maxSchemaDepth, type OutputFormat, type TextFormat, type ToolSignature } from "../core/structured-output.ts";
-import { flag, oneOf, optional, text } from "./schema-fields.ts";
+import { contradiction, flag, oneOf, optional, text } from "./schema-fields.ts";
 
 /** The grammar checks its content. Its depth is bounded here even where nothing is enforced, because a response repeats the schema. */
 export const jsonSchema = z
@@ -140,8 +139,4 @@ export function toolFormat(
   });
   const maxCalls = typeof choice === "object" || !allowsParallelCalls ? 1 : Infinity;
   return { type: "tool_calls", tools: signatures, isRequired, maxCalls, ...(!isRequired && otherwise && { otherwise }) };
-}
-
-function contradiction(param: string, expected: string): RequestError {
-  return new RequestError(`${param}: expected ${expected}`, { code: "invalid_value", param });
 }

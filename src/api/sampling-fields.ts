@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { RequestError } from "../core/errors.ts";
-import { fewEntries, flag, integer, number, optional, text } from "./schema-fields.ts";
+import { contradiction, fewEntries, flag, integer, number, optional, text } from "./schema-fields.ts";
 
 const maxChoices = 8;
 export const maxStopStrings = 16;
@@ -103,8 +103,5 @@ export function refuseStreamedPrompt(fields: {
 /** Throws RequestError when `min_tokens` is above the answer's limit, which `maxName` names. */
 export function refuseTooFewTokens(minTokens: number, maxTokens: number | undefined, maxName: string): void {
   if (maxTokens === undefined || minTokens <= maxTokens) return;
-  throw new RequestError(`min_tokens: expected at most ${maxName} (${maxTokens}), got ${minTokens}`, {
-    code: "invalid_value",
-    param: "min_tokens",
-  });
+  throw contradiction("min_tokens", `at most ${maxName} (${maxTokens}), got ${minTokens}`);
 }

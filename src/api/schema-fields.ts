@@ -1,4 +1,4 @@
-// Building blocks of request schemas. Each block states in words what it expects, and `schemaError` turns the first
+// Building blocks of request schemas. Each block states in words what it expects, and `parseFields` turns the first
 // mistake into one sentence: which field, what was expected, what came.
 
 import { z } from "zod";
@@ -67,8 +67,19 @@ export function optional<T extends z.ZodType>(schema: T, description?: string) {
 
 type Issue = z.core.$ZodIssue;
 
-/** The first mistake in `body`, as a 400. */
-export function schemaError(error: z.ZodError, body: unknown): RequestError {
+/** The value as the schema has it. Throws RequestError for the first mistake. */
+export function parseFields<T>(schema: z.ZodType<T>, value: object): T {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw schemaError(parsed.error, value);
+  return parsed.data;
+}
+
+/** The 400 for a field that contradicts other fields. */
+export function contradiction(param: string, expected: string): RequestError {
+  return new RequestError(`${param}: expected ${expected}`, { code: "invalid_value", param });
+}
+
+function schemaError(error: z.ZodError, body: unknown): RequestError {
   const issue = deepest(error.issues[0]!);
   const value = valueAt(body, issue.path);
   const param = fieldPath(issue.path);

@@ -3,7 +3,6 @@
 import type { Handler } from "hono";
 import { z } from "zod";
 import type { ChatService } from "../chat/complete.ts";
-import { RequestError } from "../core/errors.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { Exchange } from "./exchange.ts";
 import { toChat } from "./from-openai.ts";
@@ -12,7 +11,7 @@ import { refuseOtherModel } from "./models.ts";
 import { chatFields, chatRequest, parseChatRequest } from "./openai-schema.ts";
 import { readJsonObject } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
-import { flag, optional, schemaError, text, tokenIds } from "./schema-fields.ts";
+import { contradiction, flag, optional, parseFields, text, tokenIds } from "./schema-fields.ts";
 
 /** About what the longest context holds. Tokenizing that much blocks the server for part of a second. */
 const maxCharacters = 2 ** 19;
@@ -53,10 +52,11 @@ export function tokenize(service: ChatService, options: AppOptions): Handler<App
     const { signal } = new Exchange(c);
     const media = new MediaParts(limits, options.media, signal);
     const body = await readJsonObject(c, limits.bodyBytes, tokenizeNames);
-    const { model, prompt, return_token_strs: wantsTexts } = parse(tokenizeFields, body);
+    const { model, prompt, return_token_strs: wantsTexts } = parseFields(tokenizeFields, body);
     refuseOtherModel(model, options);
     const hasMessages = ((body as { messages?: unknown }).messages ?? undefined) !== undefined;
-    if (hasMessages === (prompt !== undefined)) throw bothOrNone(hasMessages ? "both" : "neither");
+    if (hasMessages === (prompt !== undefined))
+      throw contradiction("prompt", `either prompt or messages, got ${hasMessages ? "both" : "neither"}`);
     const tokens =
       prompt === undefined
         ? await service.encodeChat(await toChat(parseChatRequest(body), options.defaultThinking, media), signal)
@@ -73,18 +73,11 @@ export function tokenize(service: ChatService, options: AppOptions): Handler<App
 export function detokenize(service: ChatService, options: AppOptions): Handler {
   const limits = { ...defaultLimits, ...options.limits };
   return async (c) => {
-    const { model, tokens } = parse(detokenizeRequest, await readJsonObject(c, limits.bodyBytes, Object.keys(detokenizeRequest.shape)));
+    const { model, tokens } = parseFields(
+      detokenizeRequest,
+      await readJsonObject(c, limits.bodyBytes, Object.keys(detokenizeRequest.shape)),
+    );
     refuseOtherModel(model, options);
     return c.json({ prompt: service.tokens.decode(tokens, "tokens") });
   };
-}
-
-function parse<T>(schema: z.ZodType<T>, body: object): T {
-  const parsed = schema.safeParse(body);
-  if (!parsed.success) throw schemaError(parsed.error, body);
-  return parsed.data;
-}
-
-function bothOrNone(got: string): RequestError {
-  return new RequestError(`prompt: expected either prompt or messages, got ${got}`, { code: "invalid_value", param: "prompt" });
 }

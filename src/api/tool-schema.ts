@@ -2,9 +2,8 @@
 
 import { z } from "zod";
 import { countJsonValues, maxJsonDepth, maxJsonValues } from "../chat/json-bounds.ts";
-import { RequestError } from "../core/errors.ts";
 import type { JsonObject, Tool, ToolUse } from "../core/chat.ts";
-import { flag, oneOf, optional, text } from "./schema-fields.ts";
+import { contradiction, flag, oneOf, optional, text } from "./schema-fields.ts";
 
 export const maxTools = 128;
 
@@ -110,10 +109,6 @@ function refuseDuplicates(tools: readonly Tool[]): void {
   const names = tools.map(({ name }) => name);
   const second = names.findIndex((name, index) => names.indexOf(name) < index);
   if (second >= 0) throw contradiction(`tools[${second}].function.name`, `a name that no other tool has, got "${names[second]}" again`);
-}
-
-function contradiction(param: string, expected: string): RequestError {
-  return new RequestError(`${param}: expected ${expected}`, { code: "invalid_value", param });
 }
 
 export function isBoundedObject(value: unknown): value is JsonObject {

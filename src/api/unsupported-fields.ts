@@ -11,19 +11,20 @@ type Rule = {
   /** The neutral value in words; undefined where there is none worth naming. */
   readonly only: string | undefined;
   readonly advice: string;
+  readonly code?: string;
 };
 
 type Body = Readonly<Record<string, unknown>>;
 
-const leaveOut = "leave it out";
+export const leaveOut = "leave it out";
 
 type Rules = Readonly<Record<string, Rule>>;
 
-const off = z.literal(false);
-const emptyList = z.array(z.unknown()).max(0);
+export const off = z.literal(false);
+export const emptyList = z.array(z.unknown()).max(0);
 
 /** Fields of vLLM, refused on every route that takes its other fields. */
-const decodingRules: Rules = {
+export const decodingRules: Rules = {
   use_beam_search: only("false", off, "use n"),
   include_stop_str_in_output: only("false", off, "append the stop string, or read its tokens from return_token_ids"),
   bad_words: never("use logit_bias", emptyList),
@@ -49,30 +50,26 @@ const chatRules: Rules = {
   documents: never("put their texts into a message", emptyList),
 };
 
-/** The values that these fields may have, for the API's own documents. */
-export const unsupportedInChats = toSchemas(chatRules);
-export const unsupportedInTexts = toSchemas(decodingRules);
+export const unsupportedInChats = toNeutralSchemas(chatRules);
+export const unsupportedInTexts = toNeutralSchemas(decodingRules);
 
 /** Throws RequestError when the body of a chat request, or one of its messages, asks for something that is not supported. */
-export function refuseUnsupportedFields(body: object): void {
-  const fields = body as Body;
-  refuse(fields, chatRules);
-  if (Array.isArray(fields.messages)) fields.messages.forEach(refuseFunctionMessage);
+export function refuseUnsupportedInChats(body: object): void {
+  refuseFields(body, chatRules);
+  const { messages } = body as Body;
+  if (Array.isArray(messages)) messages.forEach(refuseFunctionMessage);
 }
 
-/** The same for the body of a text completion. */
-export function refuseUnsupportedDecoding(body: object): void {
-  refuse(body as Body, decodingRules);
-}
-
-function refuse(fields: Body, rules: Rules): void {
-  for (const [field, { neutral, only: values, advice }] of Object.entries(rules)) {
-    const value = Object.hasOwn(fields, field) ? (fields[field] ?? undefined) : undefined;
-    if (value !== undefined && !neutral.safeParse(value).success) throw unsupportedField(field, { only: values, value, advice });
+/** Throws RequestError for the first field that asks for something. */
+export function refuseFields(body: object, rules: Rules): void {
+  for (const [field, rule] of Object.entries(rules)) {
+    const value = Object.hasOwn(body, field) ? ((body as Body)[field] ?? undefined) : undefined;
+    if (value !== undefined && !rule.neutral.safeParse(value).success) throw unsupportedField(field, { ...rule, value });
   }
 }
 
-function toSchemas(rules: Rules): Readonly<Record<string, z.ZodType>> {
+/** The values that the fields may have, for the API's own documents. */
+export function toNeutralSchemas(rules: Rules): Readonly<Record<string, z.ZodType>> {
   return Object.fromEntries(
     Object.entries(rules).map(([field, { neutral, only: values, advice }]) => [
       field,
@@ -92,23 +89,23 @@ function refuseFunctionMessage(message: unknown, index: number): void {
   if (functionCall) throw unsupportedField(`${param}.function_call`, { only: undefined, value: functionCall, advice: "use tool_calls" });
 }
 
-type Unsupported = { readonly only: string | undefined; readonly value: unknown; readonly advice: string };
+type Unsupported = Omit<Rule, "neutral"> & { readonly value: unknown };
 
 /** The 400 for a field that is not supported, or only with the values that `only` names. */
-export function unsupportedField(param: string, { only: values, value, advice }: Unsupported): RequestError {
+function unsupportedField(param: string, { only: values, value, advice, code = "unsupported_parameter" }: Unsupported): RequestError {
   const limit = values === undefined ? "this server does not support this field" : `this server supports only ${values}`;
-  return new RequestError(`${param}: ${limit}, got ${describe(value)}; ${advice}`, { code: "unsupported_parameter", param });
+  return new RequestError(`${param}: ${limit}, got ${describe(value)}; ${advice}`, { code, param });
 }
 
 /** The same for the API's own documents. */
-export function describeUnsupported(values: string | undefined, advice: string): string {
+function describeUnsupported(values: string | undefined, advice: string): string {
   return `${values === undefined ? "Not supported" : `Only ${values} is supported`}: ${advice}.`;
 }
 
-function never(advice: string, neutral: z.ZodType = z.null()): Rule {
+export function never(advice: string, neutral: z.ZodType = z.null()): Rule {
   return { neutral, only: undefined, advice };
 }
 
-function only(values: string, neutral: z.ZodType, advice: string): Rule {
+export function only(values: string, neutral: z.ZodType, advice: string): Rule {
   return { neutral, only: values, advice };
 }

@@ -2,12 +2,12 @@
 
 import { z } from "zod";
 import { maxConversationItems } from "../../chat/json-bounds.ts";
-import { RequestError } from "../../core/errors.ts";
 import { chatRequest } from "../openai-schema.ts";
 import { maxStopStrings, stopString } from "../sampling-fields.ts";
 import { jsonSchema } from "../output-format.ts";
-import { describe, flag, integer, optional, schemaError, text } from "../schema-fields.ts";
+import { flag, integer, optional, parseFields, text } from "../schema-fields.ts";
 import { boundedObject } from "../tool-schema.ts";
+import { emptyList, leaveOut, never, refuseFields, toNeutralSchemas } from "../unsupported-fields.ts";
 import {
   type ContentBlock,
   contentOf,
@@ -111,41 +111,23 @@ type MessageBlock = Exclude<RequestMessage["content"], string>[number];
 export type Block = MessageBlock | ContentBlock;
 export type BlockOf<Type extends Block["type"]> = Extract<Block, { type: Type }>;
 
+/** Fields that are refused, because ignoring them would answer something else. The code for `thread` tells clients to send whole conversations. */
+const rules = {
+  container: never(leaveOut, emptyList),
+  mcp_servers: never(leaveOut, emptyList),
+  thread: { ...never(leaveOut, emptyList), code: "thread_unsupported_request" },
+};
+export const unsupportedInMessages = toNeutralSchemas(rules);
+export const messageFields = Object.keys({ ...messageRequest.shape, ...unsupportedInMessages });
+
 /** Throws RequestError for the first field that is wrong or cannot be honoured. */
 export function parseMessageRequest(body: object): MessageRequest {
-  return parse(messageRequest, body);
+  refuseFields(body, rules);
+  return parseFields(messageRequest, body);
 }
 
 /** As above. */
 export function parsePromptRequest(body: object): PromptRequest {
-  return parse(promptRequest, body);
-}
-
-function parse<T extends PromptRequest>(schema: z.ZodType<T>, body: object): T {
-  refuseUnsupportedFields(body);
-  const parsed = schema.safeParse(body);
-  if (!parsed.success) throw schemaError(parsed.error, body);
-  return parsed.data;
-}
-
-/** Fields that are refused, because ignoring them would answer something else. The code for `thread` tells clients to send whole conversations. */
-const refusedFields = {
-  container: "unsupported_parameter",
-  mcp_servers: "unsupported_parameter",
-  thread: "thread_unsupported_request",
-};
-
-/** The values that refused fields may have, for the API's own documents. */
-export const unsupportedFields = Object.fromEntries(
-  Object.keys(refusedFields).map((field) => [field, z.array(z.unknown()).max(0).nullish().describe("Not supported: leave it out.")]),
-);
-
-export const messageFields = Object.keys({ ...messageRequest.shape, ...unsupportedFields });
-
-function refuseUnsupportedFields(body: object): void {
-  for (const [param, code] of Object.entries(refusedFields)) {
-    const value: unknown = Object.hasOwn(body, param) ? (body as Record<string, unknown>)[param] : undefined;
-    if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) continue;
-    throw new RequestError(`${param}: this server does not support this field, got ${describe(value)}; leave it out`, { code, param });
-  }
+  refuseFields(body, rules);
+  return parseFields(promptRequest, body);
 }

@@ -3,8 +3,7 @@
 import { z } from "zod";
 import { countJsonValues, maxJsonValues } from "../../chat/json-bounds.ts";
 import type { Tool, ToolChoice, ToolUse } from "../../core/chat.ts";
-import { RequestError } from "../../core/errors.ts";
-import { flag, optional, text } from "../schema-fields.ts";
+import { contradiction, flag, optional, text } from "../schema-fields.ts";
 import { boundedObject } from "../tool-schema.ts";
 
 /** Agents send the tools of all the servers they are connected to. */
@@ -128,8 +127,4 @@ function toChoice(chosen: z.infer<typeof toolRequest>["tool_choice"], known: Rea
 
 function toTool({ name, description, input_schema: parameters, strict }: z.infer<typeof tool>): Tool {
   return { name, parameters, ...(description !== undefined && { description }), ...(strict !== undefined && { strict }) };
-}
-
-function contradiction(param: string, expected: string): RequestError {
-  return new RequestError(`${param}: expected ${expected}`, { code: "invalid_value", param });
 }

@@ -3,9 +3,9 @@
 import { completionRequest } from "../completions-schema.ts";
 import { countSchema, messageEventSchema, messageSchema, messagesErrorSchema, modelInfoSchema } from "../messages/message-schema.ts";
 import { modelPageSchema } from "../messages/message-schema.ts";
-import { messageRequest, promptRequest, unsupportedFields as unsupportedInMessages } from "../messages/request-schema.ts";
+import { messageRequest, promptRequest, unsupportedInMessages } from "../messages/request-schema.ts";
 import { chatRequest } from "../openai-schema.ts";
-import { responsesRequest, unsupportedFields as unsupportedInResponses } from "../responses/request.ts";
+import { responsesRequest, unsupportedInResponses } from "../responses/request.ts";
 import { deletedSchema, eventSchema, inputItemsSchema, inputTokensSchema, responseSchema } from "../responses/response-schema.ts";
 import { pageFields } from "../responses/stored-responses.ts";
 import { detokenizeRequest, tokenizeRequest } from "../tokenize.ts";

@@ -1,9 +1,9 @@
 // Items of a conversation → messages of a chat. An assistant turn consists of several items: thinking, then a message, then calls.
 
 import type { ChatMessage, ContentPart as ChatPart, ToolCall } from "../../core/chat.ts";
-import { RequestError } from "../../core/errors.ts";
 import { toDocument } from "../file-schema.ts";
 import type { MediaParts } from "../media-parts.ts";
+import { contradiction } from "../schema-fields.ts";
 import type { ContentPart, Item } from "./input-items.ts";
 import { toArguments, toldName } from "./tools.ts";
 
@@ -94,10 +94,7 @@ function refuseUncalledResults(items: readonly PlacedItem[]): void {
   for (const { item, param } of items) {
     if (item.type === "function_call" || item.type === "custom_tool_call") calls.add(item.call_id);
     if ((item.type !== "function_call_output" && item.type !== "custom_tool_call_output") || calls.has(item.call_id)) continue;
-    throw new RequestError(
-      `${param}.call_id: expected the call_id of an earlier call, got ${JSON.stringify(item.call_id.slice(0, 100))}; ` +
-        "send that call too, or previous_response_id",
-      { code: "invalid_value", param: `${param}.call_id` },
-    );
+    const got = JSON.stringify(item.call_id.slice(0, 100));
+    throw contradiction(`${param}.call_id`, `the call_id of an earlier call, got ${got}; send that call too, or previous_response_id`);
   }
 }

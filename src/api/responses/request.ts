@@ -3,9 +3,9 @@
 import { z } from "zod";
 import { chatRequest } from "../openai-schema.ts";
 import { jsonSchema } from "../output-format.ts";
-import { fewEntries, flag, integer, oneOf, optional, schemaError, text } from "../schema-fields.ts";
+import { fewEntries, flag, integer, oneOf, optional, parseFields, text } from "../schema-fields.ts";
 import { maxTools, toolName } from "../tool-schema.ts";
-import { describeUnsupported, unsupportedField } from "../unsupported-fields.ts";
+import { never, off, only, refuseFields, toNeutralSchemas } from "../unsupported-fields.ts";
 import { inputField } from "./input-items.ts";
 import { toolsField } from "./tools.ts";
 
@@ -116,38 +116,24 @@ export const responsesRequest = z.object({
 
 export type ResponsesRequest = z.infer<typeof responsesRequest>;
 
-/** Fields that are refused, because ignoring them would do something else than was asked: the value that asks for nothing, and what to do instead. */
-const refusedFields: Readonly<Record<string, readonly [neutral: string | boolean | undefined, advice: string]>> = {
-  background: [false, "stream the answer, or wait for it"],
-  conversation: [undefined, "use previous_response_id"],
-  prompt: [undefined, "this server keeps no prompts; send instructions and input"],
-  moderation: [undefined, "use a separate service to moderate texts"],
-  context_management: [undefined, "send a shorter conversation"],
+/** Fields that are refused, because ignoring them would do something else than was asked. */
+const rules = {
+  background: only("false", off, "stream the answer, or wait for it"),
+  conversation: never("use previous_response_id"),
+  prompt: never("this server keeps no prompts; send instructions and input"),
+  moderation: never("use a separate service to moderate texts"),
+  context_management: never("send a shorter conversation"),
   // Names from chat completions. OpenAI refuses them here too.
-  response_format: [undefined, "use text.format"],
-  max_tokens: [undefined, "use max_output_tokens"],
-  max_completion_tokens: [undefined, "use max_output_tokens"],
-  reasoning_effort: [undefined, "use reasoning.effort"],
+  response_format: never("use text.format"),
+  max_tokens: never("use max_output_tokens"),
+  max_completion_tokens: never("use max_output_tokens"),
+  reasoning_effort: never("use reasoning.effort"),
 };
-
-/** The values that these fields may have, for the API's own documents. */
-export const unsupportedFields = Object.fromEntries(
-  Object.entries(refusedFields).map(([field, [neutral, advice]]) => [
-    field,
-    (neutral === undefined ? z.null() : z.literal([neutral, null])).optional().describe(describeUnsupported(neutral?.toString(), advice)),
-  ]),
-);
-
-export const responsesFields = Object.keys({ ...responsesRequest.shape, ...unsupportedFields });
+export const unsupportedInResponses = toNeutralSchemas(rules);
+export const responsesFields = Object.keys({ ...responsesRequest.shape, ...unsupportedInResponses });
 
 /** The request with every field checked. Throws RequestError for the first field that is wrong or cannot be honoured. */
 export function parseResponsesRequest(body: object): ResponsesRequest {
-  for (const [field, [neutral, advice]] of Object.entries(refusedFields)) {
-    const value = (body as Record<string, unknown>)[field] ?? undefined;
-    if (value === undefined || value === neutral) continue;
-    throw unsupportedField(field, { only: neutral?.toString(), value, advice });
-  }
-  const parsed = responsesRequest.safeParse(body);
-  if (!parsed.success) throw schemaError(parsed.error, body);
-  return parsed.data;
+  refuseFields(body, rules);
+  return parseFields(responsesRequest, body);
 }

@@ -4,7 +4,7 @@ import type { Context, Handler } from "hono";
 import { z } from "zod";
 import { RequestError } from "../../core/errors.ts";
 import type { AppEnv } from "../request-record.ts";
-import { oneOf, schemaError } from "../schema-fields.ts";
+import { oneOf, parseFields } from "../schema-fields.ts";
 import type { ContentPart, Item } from "./input-items.ts";
 import type { ResponseStore } from "./response-store.ts";
 
@@ -48,9 +48,7 @@ export const pageFields = z.object({
 export function listInputItems(store: ResponseStore): Handler<AppEnv> {
   return (c) => {
     const { input } = store.get(c.get("cacheSalt"), idOf(c));
-    const page = pageFields.safeParse(c.req.query());
-    if (!page.success) throw schemaError(page.error, c.req.query());
-    const { limit, order, after } = page.data;
+    const { limit, order, after } = parseFields(pageFields, c.req.query());
     const items = (order === "asc" ? input : input.toReversed()).map(toListedItem);
     const start = items.findIndex(({ id }) => id === after) + 1; // an unknown id: starts with the first item
     const data = items.slice(start, start + limit);

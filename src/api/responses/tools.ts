@@ -2,8 +2,7 @@
 // presented to it as a function, and its calls are returned in the form of the tool that the client declared.
 
 import { z } from "zod";
-import { RequestError } from "../../core/errors.ts";
-import { oneOf, optional, text } from "../schema-fields.ts";
+import { contradiction, oneOf, optional, text } from "../schema-fields.ts";
 import { functionFields, maxTools, toolName } from "../tool-schema.ts";
 
 /** Agents send the tools of all the servers they are connected to. */
@@ -94,10 +93,7 @@ export function tellTools(declared: readonly RequestTool[] = []): ToldTool[] {
     return tool.tools.map((inner, at) => tellTool(inner, tool.name, `${param}.tools[${at}]`));
   });
   if (told.length <= maxToldTools) return told;
-  throw new RequestError(`tools: expected at most ${maxToldTools} tools in all namespaces together, got ${told.length}`, {
-    code: "invalid_value",
-    param: "tools",
-  });
+  throw contradiction("tools", `at most ${maxToldTools} tools in all namespaces together, got ${told.length}`);
 }
 
 function tellTool(tool: Callable, namespace: string | undefined, param: string): ToldTool {
