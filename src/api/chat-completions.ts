@@ -3,11 +3,10 @@
 import { randomUUID } from "node:crypto";
 import type { Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
-import type { ChatEvent, Usage } from "../core/events.ts";
-import { collectAnswers, endedEarly, totalUsage } from "./answer.ts";
+import { collectAnswers } from "./answer.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
-import { toErrorAnswer } from "./error-envelope.ts";
-import { Exchange, refuseUnlessReady, type StreamWriter } from "./exchange.ts";
+import { ChatStream } from "./chat-stream.ts";
+import { Exchange, refuseUnlessReady } from "./exchange.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
 import { MediaParts } from "./media-parts.ts";
 import { refuseOtherModel } from "./models.ts";
@@ -15,8 +14,7 @@ import { chatFields, parseChatRequest } from "./openai-schema.ts";
 import { toOutputFormat } from "./output-format.ts";
 import { readJsonObject } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
-import { toFrame } from "./sse.ts";
-import { type AnswerHead, ChunkWriter, toChatCompletion, toUsageChunk } from "./to-openai.ts";
+import { toChatCompletion } from "./to-openai.ts";
 import { refuseHiddenRouting } from "./to-routing.ts";
 
 export function chatCompletions(service: ChatService, options: AppOptions): Handler<AppEnv> {
@@ -39,34 +37,4 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
       toChatCompletion(head, await collectAnswers(all, choiceCount), generation.promptLogprobCount),
     );
   };
-}
-
-class ChatStream implements StreamWriter {
-  readonly #head: AnswerHead;
-  readonly #choiceCount: number;
-  readonly #includeUsage: boolean;
-  readonly #writer: ChunkWriter;
-  readonly #usages: Usage[] = [];
-
-  constructor(head: AnswerHead, choiceCount: number, includeUsage: boolean) {
-    this.#head = head;
-    this.#choiceCount = choiceCount;
-    this.#includeUsage = includeUsage;
-    this.#writer = new ChunkWriter(head, choiceCount, includeUsage);
-  }
-
-  toFrames(event: ChatEvent): string[] {
-    if (event.type === "finished") this.#usages.push(event.usage);
-    return this.#writer.toChunks(event).map(toFrame);
-  }
-
-  *end(): Generator<string> {
-    if (this.#usages.length < this.#choiceCount) throw endedEarly();
-    if (this.#includeUsage) yield toFrame(toUsageChunk(this.#head, totalUsage(this.#usages)));
-    yield toFrame("[DONE]");
-  }
-
-  fail(error: unknown): string[] {
-    return [toFrame(toErrorAnswer(error).body)];
-  }
 }

@@ -2,7 +2,8 @@
 
 import OpenAI, { APIError, AuthenticationError, BadRequestError, InternalServerError, NotFoundError } from "openai";
 import { describe, expect, test } from "vitest";
-import { type AnswerHead, ChunkWriter, toChatCompletion, toUsageChunk } from "../../src/api/to-openai.ts";
+import { ChatStream, toUsageChunk } from "../../src/api/chat-stream.ts";
+import { type AnswerHead, toChatCompletion } from "../../src/api/to-openai.ts";
 import { EngineError, RequestError } from "../../src/core/errors.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { finished, helloEvents, makeApp, pngBase64, started, thinkingEvents, untilAborted, usage } from "./make-app.ts";
@@ -33,7 +34,7 @@ test("our objects are the client's types", () => {
   const answer = { content: "a", reasoning: "b", toolCalls, finishReason: "stop", usage, logprobs, ...ids } as const;
 
   const completion: OpenAI.ChatCompletion = toChatCompletion(head, [answer]);
-  const chunk: OpenAI.ChatCompletionChunk = new ChunkWriter(head, 1, true).toChunks(finished)[0]!;
+  const chunk: OpenAI.ChatCompletionChunk = new ChatStream(head, 1, true).toChunks(finished)[0]!;
   const usageChunk: OpenAI.ChatCompletionChunk = toUsageChunk(head, usage);
 
   expect([completion.object, chunk.object, usageChunk.object]).toEqual([
