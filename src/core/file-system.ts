@@ -1,6 +1,6 @@
-// What Node's file system does not do well by itself: making folders, and saying what went wrong.
+// What Node's file system does not do well by itself: making folders, measuring free space, and saying what went wrong.
 
-import { mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { getSystemErrorMap } from "node:util";
 import { UserError } from "./errors.ts";
@@ -18,6 +18,14 @@ export function reading<Result>(path: string, action: () => Result): Result {
   } catch (error) {
     throw new UserError(`cannot read ${path}: ${systemReason(error)}`, { cause: error });
   }
+}
+
+/** Free space on the disk of `folder`, which need not exist yet; undefined if the file system does not report it. */
+export function freeDiskBytes(folder: string): number | undefined {
+  let existing = folder;
+  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
+  const { bavail, bsize, blocks } = statfsSync(existing);
+  return blocks === 0 ? undefined : bavail * bsize;
 }
 
 /** Makes a folder and those above it. Node's `recursive` tries for ever where a system's folder, such as /proc, denies with ENOENT. */

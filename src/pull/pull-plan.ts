@@ -1,8 +1,7 @@
 // What a pull would do: which files are complete in the folder, which are missing, and how much of those has arrived.
 
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
-import { statfs } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { UserError } from "../core/errors.ts";
 import { createContentHash, hashLocalFile } from "./content-hash.ts";
 import type { PullRecord } from "./pull-record.ts";
@@ -70,12 +69,4 @@ export function removeStaleParts({ staleParts }: PullPlan): void {
 /** Still to be downloaded. */
 export function missingBytes({ missing }: PullPlan): number {
   return missing.reduce((sum, { file, arrivedBytes }) => sum + file.bytes - arrivedBytes, 0);
-}
-
-/** Room on the disk of `folder`, which need not exist yet; undefined where the file system does not say. */
-export async function freeDiskBytes(folder: string): Promise<number | undefined> {
-  let existing = folder;
-  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
-  const { bavail, bsize, blocks } = await statfs(existing);
-  return blocks === 0 ? undefined : bavail * bsize;
 }

@@ -1,13 +1,14 @@
 // A repository of the hub into a folder: list, compare, make sure of room, download, verify.
 
-import { mkdirSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
+import { freeDiskBytes, makeFolders } from "../core/file-system.ts";
 import { downloadMissing, type DownloadObserver } from "./download-missing.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import { toFileError } from "./file-error.ts";
 import type { HubAccess } from "./hub-access.ts";
 import { HubClient } from "./hub-client.ts";
-import { freeDiskBytes, missingBytes, planPull, removeStaleParts, type MissingFile, type PullPlan } from "./pull-plan.ts";
+import { missingBytes, planPull, removeStaleParts, type MissingFile, type PullPlan } from "./pull-plan.ts";
 import { PullRecord } from "./pull-record.ts";
 import { isWeights, listRepository, type Listing } from "./repository-files.ts";
 import type { RepositoryName } from "./repository-name.ts";
@@ -71,7 +72,7 @@ async function pullListed(
 
   if (plan.staleParts.length > 0) lock(); // another pull may be writing them
   removeStaleParts(plan);
-  const freeBytes = await freeDiskBytes(folder);
+  const freeBytes = freeDiskBytes(folder);
   observer.planned(listing, plan, freeBytes);
   if (freeBytes !== undefined && missingBytes(plan) > freeBytes) {
     throw new UserError(
@@ -80,7 +81,7 @@ async function pullListed(
   }
 
   if (plan.missing.length > 0) {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
     lock();
   }
   const download = (missing: readonly MissingFile[]): Promise<void> =>

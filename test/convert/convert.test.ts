@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { convertCheckpoint, type ConvertOptions } from "../../src/convert/convert.ts";
@@ -172,6 +172,10 @@ test("free disk space is compared before the work, and both numbers are said", (
 
   requireDiskSpace(folder, 1);
   expect(() => requireDiskSpace(folder, 2 ** 60)).toThrow(/needs 1048576\.0 TiB of disk space, but only \d+\.\d [GT]iB is free/);
+});
+
+test.skipIf(!existsSync("/proc/self"))("a file system that does not report its free space is not taken for a full one", () => {
+  requireDiskSpace("/proc", 1);
 });
 
 test("of two conversions to one target at a time, the second waits and takes the result of the first", async () => {

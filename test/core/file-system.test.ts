@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { makeFolders, systemReason } from "../../src/core/file-system.ts";
+import { freeDiskBytes, makeFolders, systemReason } from "../../src/core/file-system.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const root = temporaryFolder();
@@ -33,6 +33,16 @@ describe("makeFolders", () => {
   // With `recursive`, mkdirSync of Node 20 never returns here.
   test.skipIf(!existsSync("/proc/self"))("fails below a folder of the system's that takes none", () => {
     expect(() => makeFolders("/proc/ernie-vl/cache")).toThrow(/ENOENT/);
+  });
+});
+
+describe("freeDiskBytes", () => {
+  test("is that of the disk where the folder will be", () => {
+    expect(freeDiskBytes(join(root, "not", "there", "yet"))).toBeGreaterThan(0);
+  });
+
+  test.skipIf(!existsSync("/proc/self"))("is unknown for a file system that reports no size", () => {
+    expect(freeDiskBytes("/proc")).toBeUndefined();
   });
 });
 
