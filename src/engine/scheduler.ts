@@ -2,7 +2,7 @@
 
 import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
-import { assert, EngineError, RequestError } from "../core/errors.ts";
+import { assert, EngineError } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
 import type { FinishReason, TokenLogprobs } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
@@ -10,6 +10,7 @@ import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./en
 import { cutVideo } from "./cut-video.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { KvSlots, SlotMoveError, type SlotMemory } from "./kv-slots.ts";
+import { QueueLimit } from "./queue-limit.ts";
 import { RoutingRecord } from "./routing-record.ts";
 import { Sequence } from "./sequence.ts";
 import { findLeader, whoComputes } from "./shared-prefill.ts";
@@ -27,12 +28,6 @@ export type SchedulerOptions = {
 
 export const defaultSchedulerOptions: SchedulerOptions = { prefillChunkTokens: 512, maxWaiting: 256, headroomTokens: 256 };
 
-/** Bounds of the Retry-After of a refused request. Clients ignore more than a minute. */
-const retryMs = { least: 1000, most: 60_000 };
-
-/** Weight of the newest sample in the moving average of run times. */
-const newestShare = 0.2;
-
 /** The part of the model that the scheduler uses. It never runs a step. */
 type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures" | "maxPatches" | "routing">;
 
@@ -48,11 +43,11 @@ type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequenc
 export class Scheduler {
   readonly #model: SchedulerModel;
   readonly #slots: KvSlots;
-  readonly #slotCapacity: number;
   /** Slots grow page by page from shared memory, so sequences may be preempted for memory. */
   readonly #canLoseSlot: boolean;
   readonly #options: SchedulerOptions;
   readonly #queue = new FairQueue();
+  readonly #queueLimit: QueueLimit;
   /** Owners of slots, in order of admission. */
   #running: Sequence[] = [];
   /** Preempted sequences, in order of admission. */
@@ -62,27 +57,27 @@ export class Scheduler {
   #lastStep: Batch["type"] = "decode";
   /** Prefill turns alternate between the oldest and the shortest prompt. */
   #isShortestNext = false;
-  /** Moving average of the milliseconds from a sequence's first slot to its end. */
-  #meanRunMs = 0;
   #events: SequenceEvent[] = [];
   #preemptionCount = 0;
 
   constructor(model: SchedulerModel, options: SchedulerOptions) {
     this.#model = model;
     this.#slots = new KvSlots(model, options.headroomTokens);
-    this.#slotCapacity = model.slotCapacity;
     this.#canLoseSlot = model.pages.tokens < model.slotCapacity;
     this.#options = options;
+    this.#queueLimit = new QueueLimit(model, options.maxWaiting);
   }
 
   /** Queues a request. Throws RequestError, with the constraint closed, if it can never fit or if the queue is full. */
   submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint, sentMs = monotonicMs()): void {
     try {
-      this.#refuseUnfit(request);
-      const { routing, maxPatches } = this.#model;
-      const { prompt } = request;
+      const { prompt, clientId } = request;
+      const waiting = this.#queue.all().reduce((sum, { answerCount }) => sum + answerCount, this.#preempted.length);
+      const isClientWaiting = this.#queue.lengthOf(clientId) > 0;
+      this.#queueLimit.check(request, { running: this.#running.length, waiting, isClientWaiting });
+      const { routing, maxPatches, slotCapacity } = this.#model;
       const spans = prompt.spans.flatMap((span) => cutVideo(span, maxPatches));
-      const sequence = new Sequence(id, { ...request, prompt: { ...prompt, spans } }, this.#slotCapacity, constraint, sentMs);
+      const sequence = new Sequence(id, { ...request, prompt: { ...prompt, spans } }, slotCapacity, constraint, sentMs);
       if (request.wantsRouting && routing) sequence.routing = new RoutingRecord(routing, prompt.spans);
       this.#queue.push(sequence);
     } catch (error) {
@@ -171,7 +166,10 @@ export class Scheduler {
   /** Throws EngineError if a slot has leaked or a sequence's status disagrees with its state. */
   checkIntegrity(): void {
     this.#slots.checkIntegrity(this.#running);
-    assert([...this.#queue.all(), ...this.#preempted].every(isWaiting), "a waiting sequence has a slot");
+    assert(
+      [...this.#queue.all(), ...this.#preempted].every(({ status, computedLength }) => status === "waiting" && computedLength === 0),
+      "a waiting sequence has a slot",
+    );
     assert(
       this.#queue.all().every(({ started }) => !started),
       "a sequence in the queue has been run",
@@ -180,45 +178,6 @@ export class Scheduler {
       this.#running.every(({ computedLength, length }) => computedLength < length),
       "a running sequence has nothing to compute",
     );
-  }
-
-  #refuseUnfit(request: EngineRequest): void {
-    const promptLength = request.prompt.tokenIds.length;
-    if (promptLength + 1 > this.#slotCapacity) {
-      throw new RequestError(
-        `the prompt is too long: it has ${promptLength} tokens, and the context of ${this.#slotCapacity} tokens has room for ${this.#slotCapacity - 1} ` +
-          "and an answer; shorten it or start the server with a larger --max-model-len",
-        { code: "context_length_exceeded", param: "messages" },
-      );
-    }
-    if (this.#hasRoomFor(request)) return;
-    const message = `${this.#waitingAnswers()} answers are waiting already, and the queue is for ${this.#options.maxWaiting}; try again later`;
-    throw new RequestError(message, {
-      status: 429,
-      code: "queue_full",
-      retryAfterMs: Math.min(retryMs.most, Math.max(retryMs.least, this.#queueMs())),
-    });
-  }
-
-  /**
-   * Each answer takes a slot or a place in the queue. A client with an id that has nothing queued is always let in, so that other clients
-   * cannot lock it out.
-   */
-  #hasRoomFor({ clientId, answerCount = 1, isFollowUp = false }: EngineRequest): boolean {
-    if (isFollowUp) return true;
-    if (clientId !== undefined && this.#queue.lengthOf(clientId) === 0) return true;
-    const open = this.#running.length + this.#waitingAnswers();
-    if (open === 0 && this.#options.maxWaiting > 0) return true; // an idle server takes any number of answers
-    return open + answerCount <= this.#model.slotCount + this.#options.maxWaiting;
-  }
-
-  #waitingAnswers(): number {
-    return this.#queue.all().reduce((sum, { answerCount }) => sum + answerCount, this.#preempted.length);
-  }
-
-  /** Estimated milliseconds until everything that waits now has had a slot. */
-  #queueMs(): number {
-    return (this.#meanRunMs * (this.#waitingAnswers() + 1)) / this.#model.slotCount;
   }
 
   /** Gives slots to waiting sequences, strictly in turn: if the next one does not fit, those behind it wait too. */
@@ -367,10 +326,7 @@ export class Scheduler {
   #end(sequence: Sequence): void {
     if (sequence.slot !== undefined) this.#slots.release(sequence);
     sequence.end();
-    if (sequence.started) {
-      const runMs = monotonicMs() - sequence.started.atMs;
-      this.#meanRunMs = this.#meanRunMs === 0 ? runMs : this.#meanRunMs + newestShare * (runMs - this.#meanRunMs);
-    }
+    if (sequence.started) this.#queueLimit.noteRun(monotonicMs() - sequence.started.atMs);
     this.#queue.leave(sequence);
     this.#running = this.#running.filter((other) => other !== sequence);
     this.#preempted = this.#preempted.filter((other) => other !== sequence);
@@ -379,8 +335,4 @@ export class Scheduler {
   #emit(sequence: Sequence, event: GenerationEvent): void {
     this.#events.push([sequence.id, event]);
   }
-}
-
-function isWaiting(sequence: Sequence): boolean {
-  return sequence.status === "waiting" && sequence.computedLength === 0;
 }
