@@ -3,7 +3,7 @@
 import type { KvPages } from "../core/batch.ts";
 import { assert } from "../core/errors.ts";
 import type { Device, Place, Reservation, RowPlace } from "../runtime/device.ts";
-import { Owned } from "../runtime/owned.ts";
+import { buildOwned, type Owned } from "../runtime/owned.ts";
 
 /** Layout of a slot: its tokens one after another, in each head of each block (keys or values of a layer). */
 type KvLayout = { readonly blockCount: number; readonly headCount: number; readonly tokenBytes: number };
@@ -38,7 +38,7 @@ export class KvMemory {
   readonly #reservation: Reservation | undefined;
   /** By slot. */
   readonly #pageCounts: number[];
-  readonly #owned = new Owned();
+  readonly #owned: Owned;
 
   constructor(device: Device, layout: KvLayout, size: KvSize) {
     const { slotCount, pages } = size;
@@ -48,21 +48,18 @@ export class KvMemory {
     this.#pages = pages;
     this.#pageCounts = Array.from({ length: slotCount }, () => 0);
     const blockBytes = slotCount * this.slotBytes;
-    const indices = Array.from({ length: layout.blockCount }, (_, i) => i);
-    try {
-      if (pages) {
-        const memoryBytes = pages.count * pages.tokens * layout.blockCount * layout.headCount * layout.tokenBytes;
-        const reservation = this.#owned.add(device.reserve(layout.blockCount * blockBytes, memoryBytes));
-        assert((pages.tokens * layout.tokenBytes) % reservation.unitBytes === 0, `a page of ${pages.tokens} tokens is not of whole units`);
-        this.#reservation = reservation;
-        this.#blocks = indices.map((i) => ({ memory: reservation, offset: i * blockBytes }));
-      } else {
-        this.#blocks = indices.map(() => ({ memory: this.#owned.add(device.allocate(blockBytes)), offset: 0 }));
+    const blocks = Array.from({ length: layout.blockCount }, (_, i) => i);
+    const { owned, reservation, places } = buildOwned((owned) => {
+      if (!pages) {
+        const places = blocks.map(() => ({ memory: owned.add(device.allocate(blockBytes)), offset: 0 }));
+        return { reservation: undefined, places };
       }
-    } catch (error) {
-      this.#owned.dispose();
-      throw error;
-    }
+      const memoryBytes = pages.count * pages.tokens * layout.blockCount * layout.headCount * layout.tokenBytes;
+      const reservation = owned.add(device.reserve(layout.blockCount * blockBytes, memoryBytes));
+      assert((pages.tokens * layout.tokenBytes) % reservation.unitBytes === 0, `a page of ${pages.tokens} tokens is not of whole units`);
+      return { reservation, places: blocks.map((i) => ({ memory: reservation, offset: i * blockBytes })) };
+    });
+    [this.#owned, this.#reservation, this.#blocks] = [owned, reservation, places];
     // A GPU warms up on unwritten slots, so their content must be finite. On a CPU, zeroing would make empty slots resident for nothing.
     if (pages || device.kind === "cpu") return;
     for (const { memory } of this.#blocks) device.zero(memory);
