@@ -73,7 +73,7 @@ run_tests() {
   local op
   for file in kernels/ops/*/*_cuda_test.cu; do
     op=$(basename "$(dirname "$file")")
-    if [ -x "$tests/$op" ]; then keep "kernel-test-$op.txt" timeout -k 5 120 "$tests/$op"; else fail "kernel-test-$op: not built"; fi
+    if [ -x "$tests/$op" ]; then keep "kernel-test-$op.txt" timeout -k 5 150 "$tests/$op"; else fail "kernel-test-$op: not built"; fi
   done
 }
 

@@ -1,5 +1,5 @@
 // Tests the CUDA kernels against the reference, on a GPU or, compiled with ERNIE_CUDA_EMULATOR, on the CPU (fewer cases).
-// NOTES-cuda.md has the commands. `--bench` (GPU only): modality_moe_cuda_bench.cuh.
+// NOTES-cuda.md has the commands. `--bench` (GPU only): modality_moe_cuda_bench.cuh. `--brief`: the cases of the CPU.
 
 #include <algorithm>
 #include <cmath>
