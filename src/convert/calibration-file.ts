@@ -2,6 +2,7 @@
 // calibrated-inputs.ts names, each [tokens, width], and `vision_expert` [tokens], 1 for the tokens that the vision bank serves.
 
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { elementCount } from "../core/data-type.ts";
 import { assert, UserError } from "../core/errors.ts";
 import { toFloat16 } from "../core/half.ts";
 import { hashFile } from "./hash-file.ts";
@@ -157,7 +158,7 @@ function encodeHeader(tensors: readonly { readonly name: string; readonly shape:
   let end = 0;
   const entries = tensors.map(({ name, shape }) => {
     const begin = end;
-    end += 2 * shape.reduce((product, length) => product * length, 1);
+    end += 2 * elementCount(shape);
     return [name, { dtype: "F16", shape, data_offsets: [begin, end] }];
   });
   const json = JSON.stringify(Object.fromEntries(entries));

@@ -51,8 +51,7 @@ export type ConvertOptions = {
   readonly calibration?: string;
   /** Replace an earlier conversion in the target folder. */
   readonly overwrite?: boolean;
-  /** The most worker threads. Default: one per usable processor, fewer where they would take too much memory. */
-  readonly threads?: number;
+
   /** Called with the bytes of weights written so far. The first call counts what an earlier, stopped conversion left. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   /** Called before waiting for another process that converts to the same target. */
@@ -131,7 +130,7 @@ async function writeDataFiles(
     if (!files.wereComplete) journal.restart();
     const outputBytes = plan.dataFiles.reduce((sum, file) => sum + file.byteLength, 0);
     requireDiskSpace(setup.folder, outputBytes - files.allocatedBytes);
-    const runner = createTaskRunner(setup, plan, options.threads);
+    const runner = createTaskRunner(setup, plan);
     try {
       await runJobs(plan, runner, journal, files, options);
       const names = [...plan.dataFiles.map(({ name }) => name), ...otherNames];

@@ -73,12 +73,12 @@ export class TaskThread {
   }
 }
 
-/** Starts `threads` threads (default: one per usable processor), fewer if memory would not suffice. */
-export function createTaskRunner(setup: WorkerSetup, plan: Plan, threads = usableCpus().processorCount): TaskRunner {
+/** Starts one thread per usable processor, fewer if memory would not suffice. */
+export function createTaskRunner(setup: WorkerSetup, plan: Plan): TaskRunner {
   const isCompiled = import.meta.url.endsWith(".js");
   const outputBytes = plan.dataFiles.reduce((sum, file) => sum + file.byteLength, 0);
   if (!isCompiled || outputBytes < minBytesForThreads) return inThisThread(setup);
-  return inWorkers(setup, Math.min(threads, threadsThatFit(plan, setup)));
+  return inWorkers(setup, Math.min(usableCpus().processorCount, threadsThatFit(plan, setup)));
 }
 
 /** Keeps a conversion below 4 GB, whatever the model: 8 threads for the 28B, 5 for the 424B, fewer with a calibration. */

@@ -1,6 +1,8 @@
 // Maps tensors of the hub's layout to the layout of transformers v5, which stacks experts and splits routers by modality (model spec, 2.2
 // and 2.3).
 
+import { elementCount } from "../core/data-type.ts";
+
 /**
  * The stored tensors that make up one tensor of the hub's layout, and how:
  * `whole`: unchanged; `transposed`: a matrix with its axes swapped; `rows`: stored rows [1, n] concatenated;
@@ -48,7 +50,7 @@ export function toNative(hubName: string, expertCount: number): NativeTensor {
 
 /** `shape` is that of the tensor in the hub's layout. The pieces, one after the other, are its elements (before transposing). */
 export function toPieces(tensor: NativeTensor, shape: readonly number[], expertCount: number): TensorPiece[] {
-  const count = shape.reduce((product, length) => product * length, 1);
+  const count = elementCount(shape);
   switch (tensor.type) {
     case "whole":
       return [{ name: tensor.name, shape, start: 0, count }];

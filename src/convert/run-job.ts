@@ -1,5 +1,6 @@
 // Runs one job of a conversion: reads tensors, computes the bytes and writes them to their places. Runs in any thread.
 
+import { elementCount } from "../core/data-type.ts";
 import { assert, UserError } from "../core/errors.ts";
 import { FloatOverflow } from "./blocks/weights.ts";
 import type { DataFiles } from "./data-files.ts";
@@ -19,7 +20,7 @@ export function runJob({ dataFile, piece, targets }: Job, source: TensorSource, 
 }
 
 function readTensor(source: TensorSource, { name, shape, rows }: TensorRef): Float32Array {
-  const rowLength = shape.slice(1).reduce((product, length) => product * length, 1);
+  const rowLength = elementCount(shape.slice(1));
   const values = rows ? source.readRange(name, shape, rows.start * rowLength, rows.count * rowLength) : source.read(name, shape);
   const wrong = indexOfNonFinite(values);
   if (wrong !== undefined) {

@@ -2,6 +2,7 @@
 // and is checked completely before use; tensors are read in pieces, never the whole file.
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { elementCount } from "../core/data-type.ts";
 import { UserError } from "../core/errors.ts";
 import { reading } from "../core/file-system.ts";
 import { fromFloat16 } from "../core/half.ts";
@@ -175,11 +176,11 @@ function parseEntry(path: string, name: string, value: unknown): Span {
     throw broken(path, `${name}: expected data_offsets [begin, end], got ${JSON.stringify(offsets)}`);
   }
   const [begin, end] = offsets as [number, number];
-  const elementCount = shape.reduce((product, length) => product * length, 1);
-  if (end - begin !== elementCount * width) {
-    throw broken(path, `${name}: expected ${elementCount * width} bytes for ${dtype} [${shape.join(", ")}], got ${end - begin}`);
+  const count = elementCount(shape);
+  if (end - begin !== count * width) {
+    throw broken(path, `${name}: expected ${count * width} bytes for ${dtype} [${shape.join(", ")}], got ${end - begin}`);
   }
-  return { name, dtype, shape, elementCount, begin, end };
+  return { name, dtype, shape, elementCount: count, begin, end };
 }
 
 /** Members of the outermost object of a JSON text. JSON.parse silently keeps the last of two equal names; this counts both. */

@@ -43,18 +43,16 @@ const rate = z.string().transform((text) => {
   return denominator > 0 && numerator > 0 ? numerator / denominator : undefined;
 });
 const probed = z.object({
-  streams: z
-    .array(
-      z.object({
-        width: z.int().min(1),
-        height: z.int().min(1),
-        avg_frame_rate: rate,
-        r_frame_rate: rate,
-        nb_read_packets: z.coerce.number().int().min(1),
-        side_data_list: z.array(z.object({ rotation: z.number().optional() })).optional(),
-      }),
-    )
-    .min(1),
+  streams: z.array(
+    z.object({
+      width: z.int().min(1),
+      height: z.int().min(1),
+      avg_frame_rate: rate,
+      r_frame_rate: rate,
+      nb_read_packets: z.coerce.number().int().min(1),
+      side_data_list: z.array(z.object({ rotation: z.number().optional() })).optional(),
+    }),
+  ),
 });
 
 /** Reads the file's structure without decoding much more than one frame. Throws RequestError. */
@@ -74,7 +72,8 @@ export async function probeVideo(ffmpeg: Ffmpeg, file: VideoFile, signal: AbortS
   const parsed = probed.safeParse(parseJson(output));
   if (!parsed.success) throw unreadable(file, parsed.error);
   const [stream] = parsed.data.streams;
-  const { width, height, avg_frame_rate: average, r_frame_rate: nominal, nb_read_packets: frameCount, side_data_list: sides } = stream!;
+  if (!stream) throw invalid(file, "expected a video, got a file without a video track; audio is not supported");
+  const { width, height, avg_frame_rate: average, r_frame_rate: nominal, nb_read_packets: frameCount, side_data_list: sides } = stream;
   const isOnItsSide = (sides ?? []).some(({ rotation = 0 }) => Math.abs(rotation % 180) === 90);
   return { width: isOnItsSide ? height : width, height: isOnItsSide ? width : height, frameCount, fps: average ?? nominal ?? 1 };
 }
@@ -131,13 +130,10 @@ function tooLarge({ param, maxFramePixels }: VideoFile): RequestError {
   });
 }
 
-function unreadable({ param }: VideoFile, cause?: unknown): RequestError {
-  return new RequestError(
-    `${param}: expected a video file that can be decoded (${acceptedFormats}), got one that cannot; send an intact file`,
-    {
-      code: "invalid_video",
-      param,
-      cause,
-    },
-  );
+function unreadable(file: VideoFile, cause?: unknown): RequestError {
+  return invalid(file, `expected a video file that can be decoded (${acceptedFormats}), got one that cannot; send an intact file`, cause);
+}
+
+function invalid({ param }: VideoFile, fault: string, cause?: unknown): RequestError {
+  return new RequestError(`${param}: ${fault}`, { code: "invalid_video", param, cause });
 }

@@ -226,7 +226,10 @@ describe.skipIf(!ffmpeg)("a video file is refused", () => {
 
   test("sound alone", async () => {
     const sound = ["-f", "lavfi", "-i", "sine=duration=1"];
-    expect(await refusal(loadFile(await makeVideo("mp4", [...sound, "-c:a", "aac"])))).toMatchObject({ code: "invalid_video" });
+    expect(await refusal(loadFile(await makeVideo("mp4", [...sound, "-c:a", "aac"])))).toMatchObject({
+      code: "invalid_video",
+      message: `${param}: expected a video, got a file without a video track; audio is not supported`,
+    });
   });
 
   test("an MP4 file without its end", async () => {
