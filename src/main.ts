@@ -12,6 +12,7 @@ import { activationsOption, expertsOption, weightsOption } from "./cli/conversio
 import { helpCommand } from "./cli/help-command.ts";
 import { serveCommand } from "./cli/serve-command.ts";
 import { notEmpty } from "./cli/options.ts";
+import { shellWord } from "./cli/shell-word.ts";
 import type { Source } from "./convert/source.ts";
 import { syntheticNames } from "./convert/synthetic-shapes.ts";
 import { InterruptedError, interruptedExitCode, UserError } from "./core/errors.ts";
@@ -76,7 +77,7 @@ function convertCommand(): Command {
         const { convertCalibrated } = await import("./cli/calibrate.ts");
         await convertCalibrated(source, target, { ...options, chatFile: calibrate === true ? undefined : calibrate }, say);
       }
-      say(`Serve it with: ernie-vl serve --model ${flags.out}`);
+      say(`Serve it with: ernie-vl serve --model ${shellWord(flags.out)}`);
     });
 }
 

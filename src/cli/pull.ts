@@ -13,6 +13,7 @@ import { parseRepositoryName } from "../pull/repository-name.ts";
 import { FileLock } from "../runtime/file-lock.ts";
 import { checkCompanions } from "./check-companions.ts";
 import { PullProgress } from "./pull-progress.ts";
+import { shellWord } from "./shell-word.ts";
 
 export type PullOptions = {
   /** `owner/name` on the hub. */
@@ -56,7 +57,7 @@ export async function pull(options: PullOptions, say: (line: string) => void): P
     held?.release();
     process.off("SIGINT", stop).off("SIGTERM", stop);
   }
-  say(`Complete and verified. Serve it with: ernie-vl serve --model ${shown}`);
+  say(`Complete and verified. Serve it with: ernie-vl serve --model ${shellWord(shown)}`);
 }
 
 function inspect(folder: string, weights: readonly string[]): void {
