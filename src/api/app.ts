@@ -68,7 +68,7 @@ export function createApp(service: ChatService, options: AppOptions): Hono<AppEn
   app.use(requireApiKey(options.apiKeys));
   addRoutes(app, keyed);
   app.notFound((c) => answerError(c, unknownRoute(c, [...keyed, ...open])));
-  app.onError((error, c) => (isClientGone(error, c) ? new Response(null, { status: clientGoneStatus }) : answerError(c, error)));
+  app.onError((error, c) => (c.req.raw.signal.aborted ? new Response(null, { status: clientGoneStatus }) : answerError(c, error)));
   return app;
 }
 
@@ -81,11 +81,6 @@ function addRoutes(app: Hono<AppEnv>, routes: readonly Route[]): void {
   for (const path of new Set(routes.map((route) => route[1]))) {
     app.all(path, refuseMethod(routes.filter((route) => route[1] === path).map(([method]) => method)));
   }
-}
-
-/** The request was given up because the client left. */
-function isClientGone(error: Error, c: Context<AppEnv>): boolean {
-  return error.name === "AbortError" && c.req.raw.signal.aborted;
 }
 
 function answerError(c: Context<AppEnv>, error: Error): Response {

@@ -52,37 +52,26 @@ export class Exchange {
 
   /** The answer as one JSON object. */
   async answer(events: AsyncIterable<ChatEvent>, toBody: (events: AsyncIterable<ChatEvent>) => Promise<object>): Promise<Response> {
-    return this.#unlessGone(async () => this.#context.json(await toBody(this.#recorded(events))));
+    return this.#context.json(await toBody(this.#recorded(events)));
   }
 
   /** The answer as a stream. Headers are sent with the first event, so that a request refused before it still gets an error status. */
   async stream(events: AsyncIterable<ChatEvent>, writer: StreamWriter): Promise<Response> {
-    return this.#unlessGone(async () => {
-      const recorded = this.#recorded(events);
-      const first = await recorded.next();
-      if (first.done) throw endedEarly();
-      this.#record.isStream = true;
-      const onCancel = () => {
-        this.#client.abort();
-        this.#record.write(clientGoneStatus);
-        void recorded.return(undefined);
-      };
-      return this.#context.body(sseBody(this.#toFrames(first.value, recorded, writer), onCancel), 200, {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-cache",
-        // Keeps nginx from buffering the stream.
-        "x-accel-buffering": "no",
-      });
+    const recorded = this.#recorded(events);
+    const first = await recorded.next();
+    if (first.done) throw endedEarly();
+    this.#record.isStream = true;
+    const onCancel = () => {
+      this.#client.abort();
+      this.#record.write(clientGoneStatus);
+      void recorded.return(undefined);
+    };
+    return this.#context.body(sseBody(this.#toFrames(first.value, recorded, writer), onCancel), 200, {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-cache",
+      // Keeps nginx from buffering the stream.
+      "x-accel-buffering": "no",
     });
-  }
-
-  async #unlessGone(answer: () => Promise<Response>): Promise<Response> {
-    try {
-      return await answer();
-    } catch (error) {
-      if (!this.#client.signal.aborted) throw error;
-      return new Response(null, { status: clientGoneStatus });
-    }
   }
 
   async *#toFrames(first: ChatEvent, rest: AsyncIterable<ChatEvent>, writer: StreamWriter): AsyncGenerator<string> {

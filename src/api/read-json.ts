@@ -58,7 +58,7 @@ async function readBytes(request: Request, maxBytes: number, hold: (bytes: numbe
   } catch (cause) {
     if (cause instanceof RequestError) throw cause;
     if (stop.signal.aborted) throw tooLate();
-    throw new RequestError("the connection was closed before the whole body had arrived", { cause });
+    throw cause;
   } finally {
     reader.releaseLock();
   }

@@ -1,6 +1,6 @@
 // The HTTP server around the app: how long it waits for slow or silent clients, and how much of a header it takes.
 
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import { getRequestListener, RequestError as MalformedRequest } from "@hono/node-server";
 import { toErrorAnswer } from "../api/error-envelope.ts";
 import { RequestError } from "../core/errors.ts";
@@ -44,9 +44,14 @@ export function createHttpServer(
     maxHeaderSize: maxHeaderBytes,
     keepAlive: true,
     keepAliveInitialDelay: probeSilentMs,
+    requireHostHeader: false, // Node's refusal would have no body
   };
+  const answer = (request: Request, { incoming }: { readonly incoming: Pick<IncomingMessage, "headers" | "httpVersion"> }) =>
+    incoming.headers.host === undefined && incoming.httpVersion !== "1.0"
+      ? answerMalformed(new MalformedRequest("no Host"))
+      : fetch(request);
   // `hostname` is for requests that name none: load balancers probe in HTTP/1.0.
-  const server = createServer(serverOptions, getRequestListener(fetch, { hostname: "localhost", errorHandler: answerMalformed }));
+  const server = createServer(serverOptions, getRequestListener(answer, { hostname: "localhost", errorHandler: answerMalformed }));
   const answers = new OpenAnswers(server);
   server.closeIdleConnections = () => answers.closeOthers();
   disconnectStalledClients(server, answers, stalledMs);

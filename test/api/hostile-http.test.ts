@@ -152,6 +152,7 @@ describe("on a socket", () => {
   });
 
   test.each([
+    ["no Host", "GET /v1/models HTTP/1.1\r\n\r\n"],
     ["a Host with a blank", "GET /v1/models HTTP/1.1\r\nhost: a b\r\n\r\n"],
     ["a Host with a path", "GET /v1/models HTTP/1.1\r\nhost: localhost/x\r\n\r\n"],
     ["a Host with a port that is no number", "GET /v1/models HTTP/1.1\r\nhost: localhost:x\r\n\r\n"],
