@@ -237,19 +237,6 @@ test("a header over 16 KiB is a 431", async () => {
   expectEnvelope(await ended, "431 Request Header Fields Too Large", "header_too_large");
 });
 
-test("a client that leaves before its whole body has arrived is recorded as such", async () => {
-  const { app, lines } = makeApp();
-  const { server, socket } = await connectTo(app.fetch);
-  const asked = once(server, "request");
-  socket.write(`${head}content-length: 100\r\n\r\n{"messages"`);
-  await asked;
-
-  socket.destroy();
-
-  await expect.poll(() => lines.map(({ fields }) => fields)).toEqual([expect.objectContaining({ status: 499 })]);
-  expect(lines[0]!.fields).not.toHaveProperty("errorCode");
-});
-
 describe("bytes that are not HTTP", () => {
   const noise = "\x16\x03\x01 secret\r\n\r\n"; // as TLS begins
 
