@@ -80,7 +80,7 @@ function canShareGpu(device: ComputeDevice, isInt8: boolean): boolean {
 }
 
 /** How many tokens the KV cache has memory for. */
-function cachedTokens({ slotCount, spareSlotCount = 0, capacity, pages }: KvBudget): number {
+function cachedTokens({ slotCount, spareSlotCount, capacity, pages }: KvBudget): number {
   return pages ? pages.count * pages.tokens : (slotCount + spareSlotCount) * capacity;
 }
 

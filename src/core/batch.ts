@@ -127,10 +127,10 @@ export type KvPages = {
 export interface ModelRunner {
   /** Most sequences that own a slot at the same time; also the largest decode batch. */
   readonly slotCount: number;
-  /** Additional slots that keep prefixes of ended sequences. Absent: none. */
-  readonly spareSlotCount?: number | undefined;
-  /** Whether a decode of one entry may run in any slot. Absent: in slot 0 only. */
-  readonly decodesOneAnywhere?: boolean | undefined;
+  /** Additional slots that keep prefixes of ended sequences. */
+  readonly spareSlotCount: number;
+  /** Whether a decode of one entry may run in any slot, not only in slot 0. */
+  readonly decodesOneAnywhere: boolean;
   /** Most tokens of a slot, if there is memory for them. */
   readonly slotCapacity: number;
   readonly pages: KvPages;

@@ -55,7 +55,7 @@ export class KvSlots {
     this.#model = model;
     this.#headroomTokens = headroomTokens;
     this.#freePageCount = model.pages.count;
-    this.#slots = Array.from({ length: model.slotCount + (model.spareSlotCount ?? 0) }, (_, i) => {
+    this.#slots = Array.from({ length: model.slotCount + model.spareSlotCount }, (_, i) => {
       return { id: i as SlotId, owner: undefined, idleContent: undefined, idleSince: 0, pageCount: 0 };
     });
   }

@@ -69,7 +69,7 @@ export class Scheduler {
   }
 
   /** Queues a request. Throws RequestError, with the constraint closed, if it can never fit or if the queue is full. */
-  submit(id: SequenceId, request: EngineRequest, constraint?: TokenConstraint, sentMs = monotonicMs()): void {
+  submit(id: SequenceId, request: EngineRequest, constraint: TokenConstraint | undefined, sentMs: number): void {
     try {
       const { prompt, clientId } = request;
       const waiting = this.#queue.all().reduce((sum, { answerCount }) => sum + answerCount, this.#preempted.length);

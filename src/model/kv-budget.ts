@@ -32,8 +32,7 @@ export type KvSharing = {
 
 export type KvBudget = {
   readonly slotCount: number;
-  /** Number of spare slots. Absent: none. */
-  readonly spareSlotCount?: number;
+  readonly spareSlotCount: number;
   /** Most tokens of a sequence. */
   readonly capacity: number;
   readonly bytes: number;
@@ -79,7 +78,7 @@ function planShared(request: KvBudgetRequest): KvBudget | undefined {
   const spareSlotCount = [spare, 0].find((count) => canAddress((slotCount + count) * slotPages * pageTokens));
   if (spareSlotCount === undefined) return undefined;
   const pages = { tokens: pageTokens, count: Math.min(pageCount, (slotCount + spareSlotCount) * slotPages) };
-  return { slotCount, ...sparing(spareSlotCount), capacity, bytes: pages.count * pageTokens * bytesPerToken, pages };
+  return { slotCount, spareSlotCount, capacity, bytes: pages.count * pageTokens * bytesPerToken, pages };
 }
 
 /**
@@ -106,11 +105,7 @@ function planApart(request: KvBudgetRequest): KvBudget {
     );
   }
   const spareSlotCount = Math.min(request.spareSlots, Math.floor(budgetBytes / slotBytes) - slotCount);
-  return { slotCount, ...sparing(spareSlotCount), capacity, bytes: bytes + spareSlotCount * slotBytes };
-}
-
-function sparing(spareSlotCount: number): Pick<KvBudget, "spareSlotCount"> {
-  return spareSlotCount > 0 ? { spareSlotCount } : {};
+  return { slotCount, spareSlotCount, capacity, bytes: bytes + spareSlotCount * slotBytes };
 }
 
 function gibibytes(bytes: number): string {

@@ -13,6 +13,7 @@ function makeSlots(slotCount: number, spareSlotCount = 0) {
   const memory = {
     slotCount,
     spareSlotCount,
+    decodesOneAnywhere: false,
     slotCapacity,
     pages: { tokens: slotCapacity, count: slotCount + spareSlotCount },
     isBroken: false as boolean,
