@@ -94,6 +94,8 @@ describe.each(operations.filter(({ requestBody }) => !requestBody))("$method $pa
     fc.constantFrom("..", "%2e%2e%2f", "a/b", "\u0000", "__proto__"),
   );
 
+  const isVaried = path.includes("{") || parameters.length > 0; // other requests differ by their headers only
+
   test("is answered as documented, whatever stands in path and query", async () => {
     const statuses = new Set<number>();
     await fc.assert(
@@ -110,7 +112,7 @@ describe.each(operations.filter(({ requestBody }) => !requestBody))("$method $pa
         if (normal.split("/").length !== path.split("/").length) return; // a path with dots is another path
         statuses.add(await proveAnswer(await app.request(target, { method, headers }), operation, isClosed));
       }),
-      { numRuns: 1000 },
+      { numRuns: isVaried ? 1000 : 10 },
     );
     expect(statuses.size).toBeGreaterThan(0);
     for (const status of statuses) expect(status).toBeLessThan(500);

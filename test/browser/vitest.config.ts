@@ -1,4 +1,4 @@
-// Tests that drive a browser: `npm run test:browser`, after `npm run build`. One file at a time, since each has a server and a browser.
+// Tests that drive a browser: `npm run test:browser`, after `npm run build`. Two files at a time: each has a server and a browser.
 
 import { defineConfig } from "vitest/config";
 
@@ -8,7 +8,7 @@ export default defineConfig({
     testTimeout: 240_000,
     hookTimeout: 240_000,
     expect: { poll: { timeout: 60_000 } },
-    fileParallelism: false,
+    maxWorkers: 2,
     // .ci/run adds these totals to those of the other tests.
     reporters: process.env["CI"] ? ["default", "json"] : ["default"],
     outputFile: { json: "work/browser-test-results.json" },

@@ -170,6 +170,18 @@ describe("pictures of prompts that are not computed yet", () => {
     expect(tokensOf(await collect(client, withPicture(1000)))).toHaveLength(3);
   });
 
+  test("count until a prompt is computed, not only until that begins", async () => {
+    const { client } = await connect({}, 10_000, 1000);
+    const others: Promise<unknown>[] = [];
+    const onEvent = () => void others.push(collect(client, withPicture(401)).catch((error: unknown) => error));
+
+    for await (const _ of client.submit(withPicture(600, { maxTokens: 1 }), never(), onEvent));
+
+    const [atStart, atFirstToken] = await Promise.all(others);
+    expect(atStart).toEqual(refused);
+    expect(atFirstToken).toHaveLength(5);
+  });
+
   test("never keep out texts, one request alone, or what goes on with a request", async () => {
     const { client } = await connect({}, 10_000, 1000);
     const all = [withPicture(5000), makeRequest([1]), withPicture(5000, { isFollowUp: true })].map((request) => collect(client, request));

@@ -265,6 +265,21 @@ describe("the queue", () => {
     expect(() => submit([6])).toThrow(expect.objectContaining({ status: 429, retryAfterMs: 12_000 }));
   });
 
+  test("does not forget long answers over a short one when it tells the refused to come back", () => {
+    onTestFinished(() => void vi.useRealTimers());
+    vi.useFakeTimers({ toFake: ["hrtime"] });
+    const { engine, model, submit } = makeEngine({ slotCount: 1 }, { maxWaiting: 1 });
+    model.onStep = () => void vi.advanceTimersByTime(1000);
+    for (const maxTokens of [20, 20, 20, 1]) {
+      submit([maxTokens], { maxTokens });
+      runToEnd(engine); // takes a second for each token
+    }
+    for (const content of [1, 2]) submit([content]);
+    expect(() => submit([3])).toThrow(
+      expect.objectContaining({ status: 429, retryAfterMs: expect.toSatisfy((ms: number) => ms > 20_000) }),
+    );
+  });
+
   test("refuses a prompt that leaves no room for an answer", () => {
     const { engine, submit } = makeEngine({ slotCapacity: 4 });
     submit([1, 2, 3]);

@@ -79,6 +79,32 @@ describe("a failure", () => {
     expect(() => step(engine)).toThrow(DeviceLostError);
   });
 
+  test("of two such tokens is forgotten once a step succeeds", () => {
+    const { engine, model, submit } = makeEngine();
+    const compute = model.step.bind(model);
+    let failuresLeft = 0;
+    model.step = (batch) => {
+      if (failuresLeft-- > 0) throw new Error("no memory");
+      return compute(batch);
+    };
+    for (let round = 0; round < 3; round++) {
+      failuresLeft = 4; // two steps, and the token after each
+      const [, , last] = [1, 2, 3].map((content) => submit([round, content], { maxTokens: 1 }));
+      expect(eventsOf(runToEnd(engine), last!).at(-1)).toEqual({ type: "finished", reason: "length" });
+    }
+  });
+
+  test("is a step that scores too few tokens of a prompt", () => {
+    const { engine, model, submit } = makeEngine();
+    const compute = model.step.bind(model);
+    model.step = (batch) => {
+      const { promptLogprobs, ...result } = compute(batch);
+      return { ...result, ...(promptLogprobs && { promptLogprobs: promptLogprobs.slice(1) }) };
+    };
+    const scored = submit([1, 2, 3], { promptLogprobCount: 0 });
+    expect(eventsOf(runToEnd(engine), scored).at(-1)).toMatchObject({ type: "failed" });
+  });
+
   test.each(["resizeSlot", "copySlot", "swapSlots"] as const)("of the whole device in %s is the end of the engine at once", (name) => {
     const { engine, model, submit } = makeEngine({ slotCapacity: 100 });
     model[name] = () => {

@@ -101,6 +101,17 @@ describe("acquiring a slot", () => {
     expect(second.computedLength).toBe(60);
   });
 
+  test("continues an idle slot rather than copy the same prefix out of one in use", () => {
+    const { slots, log } = makeSlots(3);
+    const text = count(1, 50);
+    const [first] = [run(slots, text), run(slots, text)];
+    slots.release(first!);
+    log.length = 0;
+
+    expect(run(slots, [...text, 99]).slot).toBe(0);
+    expect(log).toEqual([]);
+  });
+
   test("does not copy a short prefix", () => {
     const { slots, log } = makeSlots(2);
     run(slots, count(1, minSharedLength - 1));

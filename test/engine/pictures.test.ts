@@ -72,6 +72,19 @@ describe("pictures", () => {
     expect(pictures.deref()).toBeUndefined();
   });
 
+  test("are not kept while their answer is written, if they cannot be needed again", async () => {
+    const { engine } = makeEngine();
+    const patches = (() => {
+      const request = makeRequest(["cat", 2], { maxTokens: 9 });
+      engine.submit(0 as SequenceId, request);
+      while (step(engine).every(([, { type }]) => type !== "token"));
+      return new WeakRef(request.prompt.spans[0]!.image.patches);
+    })();
+    await collectGarbage();
+    expect(patches.deref()).toBeUndefined();
+    expect(runToEnd(engine).at(-1)?.[1]).toMatchObject({ type: "finished" });
+  });
+
   test("are encoded when the prefill comes to them, not before", () => {
     const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 4 });
     submit(["cat", 1, 2, "dog"], { maxTokens: 1 });

@@ -59,6 +59,16 @@ test("each sequence has the choices of its own tokens, those of all prefill chun
   expect(third).toBeUndefined();
 });
 
+test("a prompt is computed whole beside another that begins alike, as the choices of all its tokens are wanted", () => {
+  const { engine, submit } = makeEngine();
+  submit(0, count(10, 40));
+  submit(1, count(10, 40));
+
+  const lengths = run(engine).map(({ text }) => text.tokens);
+
+  expect(lengths).toEqual([40 + 3, 40 + 3]);
+});
+
 test("a sequence that has said enough ends in order, with its choices", () => {
   const { engine, submit } = makeEngine();
   submit(0, [1, 2], { maxTokens: 50 });
