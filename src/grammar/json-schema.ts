@@ -9,6 +9,7 @@ import { integersBetween, multiplesBetween, numbersBetween } from "./digit-range
 import { keyExcept } from "./json-keys.ts";
 import { constrainedString } from "./json-strings.ts";
 import { anyBoolean, type JsonSyntax } from "./json-text.ts";
+import { literalLimits } from "./literal-limits.ts";
 import { mergeSchemas, NotMergeable } from "./merge-schemas.ts";
 import { isAnyName, withNamePattern } from "./property-names.ts";
 import {
@@ -219,16 +220,13 @@ class SchemaCompiler {
   }
 
   #literals(node: SchemaObject, path: string): Expression {
-    const { type, enum: listed, const: constant, ...rest } = node;
-    for (const keyword of Object.keys(rest).filter(isAssertion)) this.#ignore(path, `${keyword} (beside enum or const)`);
+    const { enum: listed, const: constant, ...rest } = node;
+    const limits = Object.entries(rest).filter(([keyword]) => isAssertion(keyword));
+    for (const [keyword] of limits) if (!literalLimits.has(keyword)) this.#ignore(path, `${keyword} (beside enum or const)`);
     const values = Array.isArray(listed) ? listed : [constant];
     const kept = Object.hasOwn(node, "const") ? values.filter((value) => isDeepStrictEqual(value, constant)) : values;
-    const types = type === undefined ? undefined : [type].flat();
-    return choice(
-      ...kept
-        .filter((value) => !types || types.some((name) => isOfType(value, name as TypeName)))
-        .map((value) => text(JSON.stringify(value))),
-    );
+    const isValid = (value: unknown) => limits.every(([keyword, limit]) => literalLimits.get(keyword)?.(value, limit) ?? true);
+    return choice(...kept.filter(isValid).map((value) => text(JSON.stringify(value))));
   }
 
   /** Without `type`, the keywords imply the types; without such keywords, all types are allowed. */
@@ -384,12 +382,4 @@ function decodePointer(part: string): string {
     // not an escape: the name as it is
   }
   return name.replaceAll("~1", "/").replaceAll("~0", "~");
-}
-
-function isOfType(value: unknown, type: TypeName): boolean {
-  if (type === "null") return value === null;
-  if (type === "array") return Array.isArray(value);
-  if (type === "object") return isObject(value);
-  if (type === "integer") return Number.isInteger(value);
-  return typeof value === type;
 }

@@ -127,8 +127,10 @@ function refuseLeftRecursion(rules: ReadonlyMap<string, Expression>, isNullable:
         done.add(name);
         continue;
       }
-      if (path.has(name))
-        throw new RequestError(`the rule ${JSON.stringify(name)} begins with itself; write the repetition with * or at its end`);
+      if (path.has(name)) {
+        const shown = JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name); // a rule of a schema is named after its text
+        throw new RequestError(`the rule ${shown} begins with itself; write the repetition with * or at its end`);
+      }
       if (done.has(name)) continue;
       path.add(name);
       pending.push({ name, leave: true }, ...firsts.get(name)!.map((first) => ({ name: first, leave: false })));

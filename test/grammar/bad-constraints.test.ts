@@ -41,6 +41,7 @@ const refused: [OutputFormat, RegExp][] = [
     }),
     /: schema\.allOf\[0\]\.not, schema\.allOf\[0\]\.if, schema\.allOf\[1\]\.not, schema\.allOf\[1\]\.if, schema\.propertyNames\.not; /,
   ],
+  [schemaFormat({ enum: ["a"], maxLength: 1, pattern: "a" }), /: schema\.pattern \(beside enum or const\); /],
   [schemaFormat({ type: "array", items: { not: {} }, minItems: 1 }), /contradicts itself/],
   [
     schemaFormat({ type: "object", patternProperties: { "^a": true, "^b": true } }),

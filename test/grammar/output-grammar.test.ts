@@ -109,6 +109,8 @@ describe("schemas", () => {
     ],
     [{ const: { a: [1, "x"] } }, ['{"a":[1,"x"]}'], ['{"a":[1]}']],
     [{ type: "string", enum: ["a", 1, null] }, ['"a"'], ["1", "null"]],
+    [{ enum: [1, 5, 9, "a"], minimum: 2, exclusiveMaximum: 9 }, ["5", '"a"'], ["1", "9"]],
+    [{ enum: ["a", "🦊🦊", "abc", 1], minLength: 2, maxLength: 2 }, ['"🦊🦊"', "1"], ['"a"', '"abc"']],
     [{ anyOf: [{ type: "integer" }, { type: "null" }], description: "x" }, ["1", "null"], ['"1"']],
     [{ type: "string", anyOf: [{ minLength: 2 }, { enum: ["x"] }] }, ['"ab"', '"x"'], ['"y"', "2"]],
     [{ allOf: [{ type: "integer", minimum: 2 }, { maximum: 3 }] }, ["2", "3"], ["1", "4"]],
