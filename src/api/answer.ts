@@ -1,9 +1,9 @@
 // Complete answers, collected from their events. The routes build their objects from them.
 
-import { randomUUID } from "node:crypto";
 import { EngineError } from "../core/errors.ts";
 import type { SequenceRouting } from "../core/routing.ts";
 import type { AnswerEnd, AnswerEvent, ChatEvent, PromptToken, Usage } from "../core/events.ts";
+import { randomId } from "./random-id.ts";
 
 export type AnsweredCall = { readonly id: string; readonly name: string; readonly arguments: string };
 
@@ -97,7 +97,7 @@ export function totalUsage(usages: readonly Usage[]): Usage {
 }
 
 export function newCallId(): string {
-  return `call_${randomUUID().replaceAll("-", "").slice(0, 24)}`;
+  return `call_${randomId().slice(0, 24)}`;
 }
 
 export function endedEarly(): EngineError {

@@ -1,6 +1,5 @@
 // POST /v1/chat/completions: request in, one JSON answer or a stream of chunks out.
 
-import { randomUUID } from "node:crypto";
 import type { Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
 import { collectAnswers } from "./answer.ts";
@@ -12,6 +11,7 @@ import { MediaParts } from "./media-parts.ts";
 import { refuseOtherModel } from "./models.ts";
 import { chatFields, parseChatRequest } from "./openai-schema.ts";
 import { toOutputFormat } from "./output-format.ts";
+import { randomId } from "./random-id.ts";
 import { readJsonObject } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
 import { toChatCompletion } from "./to-openai.ts";
@@ -29,7 +29,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
     const format = toOutputFormat(request, chat.toolUse);
     const generation = { ...toGenerationOptions(request, options.generationDefaults, c.get("cacheSalt")), ...(format && { format }) };
 
-    const head = { id: `chatcmpl-${randomUUID().replaceAll("-", "")}`, created: Math.floor(Date.now() / 1000), model: options.modelId };
+    const head = { id: `chatcmpl-${randomId()}`, created: Math.floor(Date.now() / 1000), model: options.modelId };
     const choiceCount = generation.choiceCount ?? 1;
     const events = exchange.complete(service, chat, generation);
     if (request.stream) return exchange.stream(events, new ChatStream(head, choiceCount, request.stream_options?.include_usage ?? false));

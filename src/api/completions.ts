@@ -1,6 +1,5 @@
 // POST /v1/completions: the model continues texts. OpenAI's API from before chat completions.
 
-import { randomUUID } from "node:crypto";
 import type { Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
 import type { TextPrompt } from "../core/chat.ts";
@@ -12,6 +11,7 @@ import { Exchange, refuseUnlessReady } from "./exchange.ts";
 import { toGenerationOptions } from "./from-openai.ts";
 import { refuseOtherModel } from "./models.ts";
 import { toOutputFormat } from "./output-format.ts";
+import { randomId } from "./random-id.ts";
 import { readJsonObject } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
 import { type CompletionForm, toCompletion } from "./to-completion.ts";
@@ -38,7 +38,7 @@ export function completions(service: ChatService, options: AppOptions): Handler<
       }),
     };
     const form: CompletionForm = {
-      head: { id: `cmpl-${randomUUID().replaceAll("-", "")}`, created: Math.floor(Date.now() / 1000), model: options.modelId },
+      head: { id: `cmpl-${randomId()}`, created: Math.floor(Date.now() / 1000), model: options.modelId },
       echoes: prompts.flatMap((prompt) => Array<string>(n).fill(echo ? textOf(prompt, service) : "")),
       choiceCount: n,
       echoedLogprobCount,

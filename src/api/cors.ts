@@ -4,8 +4,8 @@
 import type { MiddlewareHandler } from "hono";
 
 const methods = "GET, POST, DELETE";
-/** Headers that clients read: request ids, and when to retry. */
-const readableHeaders = "x-request-id, request-id, retry-after, retry-after-ms, x-should-retry";
+/** Headers that clients read: request ids, when to retry, and what was ignored. */
+const readableHeaders = "x-request-id, request-id, retry-after, retry-after-ms, x-should-retry, x-unknown-fields";
 const preflightAgeSeconds = "600";
 
 /** `origins`: as browsers spell them; `*` allows any. Empty: only pages of this server. */

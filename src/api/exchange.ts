@@ -106,7 +106,7 @@ export function refuseUnlessReady(isReady: () => boolean): void {
   });
 }
 
-/** A controller that aborts when the signal does, and can also be aborted on its own. */
+/** A controller that aborts when the signal does, but always with an AbortError, and can also be aborted on its own. */
 function controllerBehind(signal: AbortSignal): AbortController {
   const controller = new AbortController();
   if (signal.aborted) controller.abort();

@@ -1,6 +1,5 @@
 // Records one HTTP request: its id, its log line, its metrics. Never texts, keys or pictures.
 
-import { randomUUID } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { monotonicMs } from "../core/clock.ts";
@@ -9,6 +8,7 @@ import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { BodyMemory } from "./body-memory.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { GenerationRecord, roundMs } from "./generation-record.ts";
+import { randomId } from "./random-id.ts";
 import { toPathTemplate } from "./route.ts";
 
 export type AppEnv = {
@@ -54,7 +54,7 @@ export function recordRequests(options: Sinks & Pick<AppOptions, "limits">): Mid
   const shared = { ...options, bodies: new BodyMemory({ ...defaultLimits, ...options.limits }.allBodiesBytes) };
   return async function recordRequest(c, next) {
     const sentId = c.req.header("x-request-id");
-    const id = sentId !== undefined && saneRequestId.test(sentId) ? sentId : `req_${randomUUID().replaceAll("-", "")}`;
+    const id = sentId !== undefined && saneRequestId.test(sentId) ? sentId : `req_${randomId()}`;
     const route = routePattern(matchedRoutes(c).map(({ path }) => path));
     const [traceparent, tracestate] = [c.req.header("traceparent"), c.req.header("tracestate")];
     const record = new RequestRecord(shared, { id, method: c.req.method, route, path: c.req.path, traceparent, tracestate });

@@ -1,9 +1,9 @@
 // Translates events to those of Anthropic's streams. Whole messages are assembled from the same events, so both always agree.
 
-import { randomUUID } from "node:crypto";
 import type { ChatEvent } from "../../core/events.ts";
 import { toolCallTokens } from "../../core/structured-output.ts";
 import { endedEarly } from "../answer.ts";
+import { randomId } from "../random-id.ts";
 import { isBoundedObject } from "../tool-schema.ts";
 import { type MessageUsage, toStopReason, toUsage } from "./message-end.ts";
 import type { ContentBlock, Delta, Message, MessageEvent } from "./message.ts";
@@ -125,8 +125,4 @@ function isObjectText(json: string): boolean {
   } catch {
     return false;
   }
-}
-
-export function randomId(): string {
-  return randomUUID().replaceAll("-", "");
 }

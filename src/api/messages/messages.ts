@@ -8,13 +8,14 @@ import { type AppOptions, defaultLimits } from "../app-options.ts";
 import { Exchange, refuseUnlessReady, type StreamWriter } from "../exchange.ts";
 import { MediaParts } from "../media-parts.ts";
 import { refuseOtherModel } from "../models.ts";
+import { randomId } from "../random-id.ts";
 import { readJsonObject } from "../read-json.ts";
 import type { AppEnv } from "../request-record.ts";
 import { toFrame } from "../sse.ts";
 import { collectMessage } from "./collect-message.ts";
 import { toMessagesError } from "./error-envelope.ts";
 import { toChat, toOptions } from "./from-anthropic.ts";
-import { MessageWriter, randomId } from "./message-writer.ts";
+import { MessageWriter } from "./message-writer.ts";
 import { messageFields, parseMessageRequest, parsePromptRequest } from "./request-schema.ts";
 
 export function createMessage(service: ChatService, options: AppOptions): Handler<AppEnv> {

@@ -1,8 +1,8 @@
 // The objects that clients receive: the response and its output items.
 
-import { randomUUID } from "node:crypto";
 import type { GenerationOptions } from "../../core/chat.ts";
 import type { Usage } from "../../core/events.ts";
+import { randomId } from "../random-id.ts";
 import type { toTokenLogprob } from "../to-openai.ts";
 import type { ResponsesRequest } from "./request.ts";
 import { ownTools } from "./tools.ts";
@@ -44,10 +44,6 @@ export type Progress = {
 export type ResponseHead = ReturnType<typeof toResponseHead>;
 export type ResponseObject = ResponseHead & Progress;
 
-function newResponseId(): string {
-  return `resp_${randomUUID().replaceAll("-", "")}`;
-}
-
 /** The id of an item contains the id of its response, so that references can be resolved. `place` is unique in the response. */
 export function itemId(prefix: "rs" | "msg" | "fc" | "fco" | "ctc" | "ctco", responseId: string, place: string): string {
   return `${prefix}_${responseId.slice("resp_".length)}_${place}`;
@@ -63,7 +59,7 @@ export function responseIdOf(id: string): string | undefined {
 export function toResponseHead(request: ResponsesRequest, { sampling }: GenerationOptions, model: string, isStored: boolean) {
   const { instructions, tools, tool_choice: toolChoice, text, reasoning } = request;
   return {
-    id: newResponseId(),
+    id: `resp_${randomId()}`,
     object: "response" as const,
     created_at: Math.floor(Date.now() / 1000),
     model,

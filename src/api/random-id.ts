@@ -1,0 +1,6 @@
+import { randomUUID } from "node:crypto";
+
+/** 32 hexadecimal digits. */
+export function randomId(): string {
+  return randomUUID().replaceAll("-", "");
+}
