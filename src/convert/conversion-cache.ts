@@ -2,11 +2,11 @@
 
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
-import { homedir, userInfo } from "node:os";
+
 import { isAbsolute, join, resolve } from "node:path";
 import { checkpointName } from "../core/checkpoint-name.ts";
 import { UserError } from "../core/errors.ts";
-import { reading } from "../core/file-system.ts";
+import { homeFolder, reading } from "../core/file-system.ts";
 import { manifestFormatVersion, type ConversionSettings } from "../core/manifest.ts";
 
 /** Larger than any real header, so that a corrupt length cannot make us read too much. */
@@ -59,16 +59,10 @@ export function hashCheckpoint(folder: string): string {
 export function cacheRoot(env: NodeJS.ProcessEnv): string {
   if (env["ERNIE_VL_CACHE"]) return resolve(env["ERNIE_VL_CACHE"]);
   const userCache = env["XDG_CACHE_HOME"];
-  return join(userCache && isAbsolute(userCache) ? userCache : join(homeFolder(), ".cache"), "ernie-vl");
-}
-
-/** The user's home folder, also when $HOME is empty. Throws a UserError for a user id without an account, as in some containers. */
-function homeFolder(): string {
-  try {
-    return homedir() || userInfo().homedir;
-  } catch (error) {
-    throw new UserError("there is no home folder to cache conversions in; set ERNIE_VL_CACHE to a folder", { cause: error });
-  }
+  if (userCache && isAbsolute(userCache)) return join(userCache, "ernie-vl");
+  const home = homeFolder();
+  if (home === undefined) throw new UserError("there is no home folder to cache conversions in; set ERNIE_VL_CACHE to a folder");
+  return join(home, ".cache", "ernie-vl");
 }
 
 /** The files that a conversion depends on, in a fixed order. */

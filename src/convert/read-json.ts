@@ -1,16 +1,15 @@
 // Reads and checks JSON files that others wrote. Errors are one line long.
 
-import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { UserError } from "../core/errors.ts";
-import { reading } from "../core/file-system.ts";
+import { readText } from "../core/file-system.ts";
 
 /**
  * The content of a JSON file as `schema` returns it. Messages of the schema complete "expected …".
  * Throws a UserError that names file, key, what was expected and what is there.
  */
 export function readJson<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
-  const text = reading(path, () => readFileSync(path, "utf8"));
+  const text = readText(path);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,6 +1,7 @@
-// What Node's file system does not do well by itself: making folders, measuring free space, and saying what went wrong.
+// What Node's file system does not do well by itself: making and finding folders, measuring free space, and saying what went wrong.
 
-import { existsSync, mkdirSync, statfsSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { homedir, userInfo } from "node:os";
 import { dirname } from "node:path";
 import { getSystemErrorMap } from "node:util";
 import { UserError } from "./errors.ts";
@@ -17,6 +18,20 @@ export function reading<Result>(path: string, action: () => Result): Result {
     return action();
   } catch (error) {
     throw new UserError(`cannot read ${path}: ${systemReason(error)}`, { cause: error });
+  }
+}
+
+/** The text of a UTF-8 file, without the byte order mark that Windows programs put first. Throws a UserError. */
+export function readText(path: string): string {
+  return reading(path, () => readFileSync(path, "utf8")).replace(/^\uFEFF/, "");
+}
+
+/** The user's home folder, also if $HOME is empty; undefined for a user id without an account, as in some containers. */
+export function homeFolder(): string | undefined {
+  try {
+    return homedir() || userInfo().homedir;
+  } catch {
+    return undefined;
   }
 }
 

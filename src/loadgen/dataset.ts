@@ -1,8 +1,7 @@
 // Conversations from a file: JSON Lines of chat messages in OpenAI's form, or ShareGPT's JSON.
 
-import { readFileSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
-import { reading } from "../core/file-system.ts";
+import { readText } from "../core/file-system.ts";
 import { parseJson } from "../core/parse-json.ts";
 
 export type Message = { readonly role: string; readonly content: unknown };
@@ -18,7 +17,7 @@ export type Conversation = {
  * is used, as in vLLM's benchmark; conversations that do not start with the human are skipped. Throws a UserError that names the faulty line.
  */
 export function readDataset(path: string): Conversation[] {
-  const text = reading(path, () => readFileSync(path, "utf8"));
+  const text = readText(path);
   const all = parseJson(text);
   const conversations = isShareGpt(all)
     ? all.flatMap(fromShareGpt)

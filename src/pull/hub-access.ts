@@ -1,10 +1,11 @@
 // Which hub to ask, with which token and through which proxy, from the variables and files that other hub clients use.
 
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
+
 import { join } from "node:path";
 import { HUB_URL } from "@huggingface/hub";
 import { UserError } from "../core/errors.ts";
+import { homeFolder } from "../core/file-system.ts";
 
 export type HubAccess = {
   /** Base address without a slash at its end. */
@@ -27,7 +28,7 @@ type Proxies = {
  * HF_ENDPOINT; HF_TOKEN or the token that a login of another client has stored; HTTPS_PROXY, HTTP_PROXY, NO_PROXY. Throws a UserError when
  * they cannot be used.
  */
-export function readHubAccess(env: NodeJS.ProcessEnv, home: string = homedir()): HubAccess {
+export function readHubAccess(env: NodeJS.ProcessEnv, home: string = homeFolder() ?? "/"): HubAccess {
   const proxies = {
     http: checkProxy("HTTP_PROXY", env["http_proxy"] ?? env["HTTP_PROXY"]),
     https: checkProxy("HTTPS_PROXY", env["https_proxy"] ?? env["HTTPS_PROXY"]),

@@ -1,13 +1,13 @@
 // A conversation at a terminal: questions, answers as they come, and commands that begin with a slash.
 
 import { existsSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+
 import { basename } from "node:path";
 import { readFilePart } from "../client/file-data.ts";
 import type { OnText } from "../client/answer-reader.ts";
 import type { MeasuredAnswer } from "../client/send-request.ts";
 import { UserError } from "../core/errors.ts";
-import { systemReason } from "../core/file-system.ts";
+import { homeFolder, systemReason } from "../core/file-system.ts";
 import { AnswerWriter, dim } from "./answer-writer.ts";
 import type { AttachedFile, Conversation } from "./conversation.ts";
 import { describeAnswer, describeFailure } from "./describe-answer.ts";
@@ -183,5 +183,5 @@ function findFile(text: string): string {
 }
 
 function fromHome(path: string): string {
-  return path.startsWith("~/") ? homedir() + path.slice(1) : path;
+  return path.startsWith("~/") ? `${homeFolder() ?? "~"}${path.slice(1)}` : path;
 }

@@ -1,8 +1,9 @@
 // Finds the host's fonts for Chinese, Japanese and Korean. PDFs often name such a font without embedding it.
 
 import { type Dirent, readdirSync, statSync } from "node:fs";
-import { homedir } from "node:os";
+
 import { isAbsolute, join } from "node:path";
+import { homeFolder } from "../core/file-system.ts";
 import { type FontFace, readFontFaces } from "./font-file.ts";
 
 /** A page may need several fonts, and PDFium's memory is limited to 512 MiB. Noto's largest files have 25 MiB. */
@@ -47,18 +48,9 @@ export type WantedFont = {
 
 /** The font folders of the user, then of the system (XDG Base Directory Specification: relative paths are ignored). */
 export function fontFolders(env: NodeJS.ProcessEnv): string[] {
-  const ofUser = env["XDG_DATA_HOME"] || join(homeFolder(), ".local/share");
+  const ofUser = env["XDG_DATA_HOME"] || join(homeFolder() ?? "", ".local/share");
   const ofSystem = env["XDG_DATA_DIRS"] || "/usr/local/share:/usr/share";
   return [ofUser, ...ofSystem.split(":")].filter((folder) => isAbsolute(folder)).map((folder) => join(folder, "fonts"));
-}
-
-/** Empty if the user has none, as in some containers. */
-function homeFolder(): string {
-  try {
-    return homedir();
-  } catch {
-    return "";
-  }
 }
 
 /** Searches the folders, in about 1 ms per font. Skips files that cannot be read. */

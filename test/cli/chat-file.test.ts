@@ -28,6 +28,10 @@ describe("a file of chats", () => {
     expect(chats[0]!.chat).toEqual({ messages: [{ role: "user", content: [{ type: "text", text: "Hello" }] }], thinking: false });
   });
 
+  test("may begin with a byte order mark, as Windows writes it", async () => {
+    expect(await readChatFile(write(`\uFEFF${hello}\n`))).toHaveLength(1);
+  });
+
   test.each([
     ["a path relative to the file", "a picture.png"],
     ["a data URI", `data:image/png;base64,${picture.toString("base64")}`],

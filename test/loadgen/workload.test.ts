@@ -130,6 +130,10 @@ describe("a dataset", () => {
     expect(readDataset(path)).toEqual([{ messages: hello }, { messages: hello, maxTokens: 7 }]);
   });
 
+  test("may begin with a byte order mark, as Windows writes it", () => {
+    expect(readDataset(write(`\uFEFF${JSON.stringify(hello)}\n`))).toEqual([{ messages: hello }]);
+  });
+
   test("of one line is no ShareGPT file", () => {
     expect(readDataset(write(JSON.stringify(hello)))).toEqual([{ messages: hello }]);
   });

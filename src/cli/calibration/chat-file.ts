@@ -6,7 +6,7 @@ import { toChat } from "../../api/from-openai.ts";
 import { MediaParts } from "../../api/media-parts.ts";
 import { parseChatRequest, type ChatRequest, type RequestMessage } from "../../api/openai-schema.ts";
 import { RequestError, UserError } from "../../core/errors.ts";
-import { reading, systemReason } from "../../core/file-system.ts";
+import { readText, systemReason } from "../../core/file-system.ts";
 import { createMediaReader } from "../../media/media-reader.ts";
 import type { CalibrationChat } from "./calibration-chat.ts";
 
@@ -28,8 +28,7 @@ const noRemoteMedia = createMediaReader({ domains: [], folders: [] });
  */
 export async function readChatFile(path: string): Promise<CalibrationChat[]> {
   const chats: CalibrationChat[] = [];
-  const text = reading(path, () => readFileSync(path, "utf8"));
-  for (const [index, line] of text.split("\n").entries()) {
+  for (const [index, line] of readText(path).split("\n").entries()) {
     const place = `${path}, line ${index + 1}`;
     if (line.trim() !== "") chats.push({ chat: await readChat(line, path, place), place });
   }
