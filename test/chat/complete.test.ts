@@ -190,6 +190,13 @@ describe("tools", () => {
     expect(events.at(-1)).toMatchObject({ reason: "tool_calls", usage: { completionTokens: call.length } });
   });
 
+  test("finishes with stop when the limit cuts what could have become a call, and its text has a stop string", async () => {
+    const cut = [...tokenizer.encodeTemplate("<tool_call>"), ...tokenizer.encodeText("an END and more")];
+    const events = await collect(new FakeEngine(cut, "length"), { toolUse: toolUse(), stopStrings: ["END"] });
+    expect(textOf(events, "content")).toBe("<tool_call>an ");
+    expect(events.at(-1)).toMatchObject({ type: "finished", reason: "stop", stopString: "END" });
+  });
+
   test("a stop string ends the text, not the arguments", async () => {
     const events = await collect(new FakeEngine([...call, ...tokenizer.encodeText("abc"), end]), {
       toolUse: toolUse(),
