@@ -11,8 +11,8 @@ export function programVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-/** What a conversion's bytes depend on beside convert/: formats of numbers, names of inputs, the manifest, sizes of patches, and whose tokenizer a made-up model has. */
-const sharedModules = ["concat-floats", "data-type", "graph-io", "half", "manifest", "nano-model", "vision-grid"];
+/** What a conversion's bytes depend on beside convert/: formats of numbers, names of inputs, the manifest, sizes of patches, the name of a checkpoint, and whose tokenizer a made-up model has. */
+const sharedModules = ["checkpoint-name", "concat-floats", "data-type", "graph-io", "half", "manifest", "nano-model", "vision-grid"];
 
 /**
  * Changes with the version and with the code that decides what a conversion writes, so that a conversion by other code is never taken

@@ -123,7 +123,7 @@ describe("what keeps the server from starting is marked", () => {
     ["no tokenizer", "tokenizer", without("tokenizer.json"), /tokenizer/],
     ["no weights", "checkpoint", without("model.safetensors"), /expected weights in model\.safetensors/],
     ["weights cut short", "checkpoint", (folder) => truncateSync(join(folder, "model.safetensors"), 1_000_000), /damaged or cut short/],
-    ["a broken config", "checkpoint", (folder) => writeFileSync(join(folder, "config.json"), "{"), /config\.json: expected JSON/],
+    ["a broken config", "checkpoint", (folder) => writeFileSync(join(folder, "config.json"), "{"), /config\.json: expected valid JSON/],
     [
       "another model",
       "checkpoint",

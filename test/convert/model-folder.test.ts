@@ -39,7 +39,7 @@ describe("a folder that cannot be served is refused with one line:", () => {
       (folder) => rmSync(join(folder, "manifest.json")),
       "not a converted model, there is no manifest.json; convert the checkpoint with",
     ],
-    ["no JSON", (folder) => writeFileSync(join(folder, "manifest.json"), "\n\n"), "manifest.json: expected JSON"],
+    ["no JSON", (folder) => writeFileSync(join(folder, "manifest.json"), "\n\n"), "manifest.json: expected valid JSON"],
     ["another program's manifest", (folder) => editManifest(folder, () => ({ name: "x" })), "expected a manifest of ernie-vl"],
     [
       "another format version",
