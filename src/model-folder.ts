@@ -1,7 +1,7 @@
 // A converted model folder as the server finds it: its manifest, and whether its files are the ones that were written.
 
 import { createHash } from "node:crypto";
-import { accessSync, constants, createReadStream, existsSync, statSync } from "node:fs";
+import { accessSync, constants, createReadStream, existsSync, lstatSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { readJson } from "./convert/read-json.ts";
@@ -126,11 +126,22 @@ export function readManifest(folder: string): Manifest {
   const content = readJson(path, manifest);
   for (const [name, file] of Object.entries(content.files)) {
     const stored = statSync(join(folder, name), { throwIfNoEntry: false });
-    if (stored?.size === file.bytes) continue;
+    if (stored?.size === file.bytes) {
+      if (name.endsWith(".data")) refuseLink(join(folder, name));
+      continue;
+    }
     const got = stored ? `${stored.size} bytes` : "no such file";
     throw new UserError(`${join(folder, name)}: expected ${file.bytes} bytes, got ${got}; copy the folder again or convert again`);
   }
   return content;
+}
+
+/** ONNX Runtime refuses weights in symbolic links to other folders and in hard links, but its message does not say what to do. */
+function refuseLink(path: string): void {
+  const stat = lstatSync(path);
+  if (stat.nlink === 1 && !stat.isSymbolicLink()) return;
+  const kind = stat.isSymbolicLink() ? "symbolic" : "hard";
+  throw new UserError(`${path}: expected a file, got a ${kind} link, which ONNX Runtime does not read; copy the folder with cp -rL`);
 }
 
 const readBytes = 4 * 2 ** 20;

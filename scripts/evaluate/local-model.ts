@@ -47,7 +47,7 @@ export class LocalModel {
       imageCacheBytes: 1 << 28,
       cudaGraphs,
     });
-    this.#engine = new Engine(this.#model, { prefillChunkTokens: 512, maxWaiting: 1 << 20 });
+    this.#engine = new Engine(this.#model, { prefillChunkTokens: 512, prefillTargetMs: Infinity, maxWaiting: 1 << 20 });
   }
 
   encodeChat(chat: Chat): Promise<EncodedPrompt> {

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import type { SlotId } from "../../src/core/batch.ts";
 import { concatFloats } from "../../src/core/concat-floats.ts";
-import { decoderIo, graphFiles, inspectIo } from "../../src/core/graph-io.ts";
+import { decoderIo, graphFiles, inspectIo, visionIo } from "../../src/core/graph-io.ts";
 import { activationDataType, type ActivationFormat, type Manifest } from "../../src/core/manifest.ts";
 import { slicePrompt, type EncodedPrompt, type PromptPart } from "../../src/core/prompt.ts";
 import { fromBfloat16, fromFloat16 } from "../../src/core/half.ts";
@@ -68,14 +68,14 @@ export class Inspection {
       const patchCount = image.patchRows * image.patchColumns;
       const wanted = [
         {
-          name: inspectIo.visionTower,
+          name: visionIo.nextHidden,
           dtype: "act" as const,
           shape: [image.frameCount, patchCount, config.vision.hiddenSize],
         },
       ];
       const outputs = new Outputs(this.#runtime, this.#manifest, wanted);
       const features = this.#vision.run(image, (binding) => outputs.bind(binding));
-      towers.push(outputs.read(inspectIo.visionTower) as Float32Array);
+      towers.push(outputs.read(visionIo.nextHidden) as Float32Array);
       rows.push(this.#fromActivation(features, length * config.text.hiddenSize));
       features.dispose();
       outputs.dispose();

@@ -11,7 +11,7 @@ export const cudaReserveBytes = 2 ** 30;
 
 /** Bytes by what they are for. Each session of ONNX Runtime has an arena of its own and keeps what it took: they add up. */
 export type Workspace = {
-  /** The vision tower's, for the largest picture. */
+  /** The vision tower's, for two of the largest pictures in turns. */
   readonly pictures: number;
   /** The decoder's, for prefill chunks and for decode steps. */
   readonly steps: number;

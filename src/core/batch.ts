@@ -76,12 +76,13 @@ export type BatchEntry = {
  * - `prefill`: one entry of any length.
  * - `decode`: entries of one token each, in slots 0 … entries.length − 1, in that order, because the slots of a batch are one contiguous piece of
  *   the cache. A single entry may be in any slot if the model `decodesOneAnywhere`.
- * - `encode`: one picture, or a piece of a video. It precedes the prefill over its placeholders, so that a decode step can run in between.
+ * - `encode`: one picture, or a piece of a video, or a part of the work for it: as much as for `maxTokens` tokens of a prompt. It precedes the
+ *   prefill over its placeholders, so that decode steps can run in between.
  */
 export type Batch =
   | { readonly type: "prefill"; readonly entry: BatchEntry }
   | { readonly type: "decode"; readonly entries: readonly BatchEntry[] }
-  | { readonly type: "encode"; readonly image: ImagePatches };
+  | { readonly type: "encode"; readonly image: ImagePatches; readonly maxTokens: number };
 
 /** The entries of a batch; none for `encode`. */
 export function entriesOf(batch: Batch): readonly BatchEntry[] {
@@ -103,6 +104,8 @@ export type StepResult = {
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
   /** `prefill` with `scoring`: those of `nextIds`. */
   readonly promptLogprobs?: readonly PromptTokenLogprobs[];
+  /** `encode`: whether the features need more steps. Absent: they are complete. */
+  readonly isUnfinished?: boolean;
   /** Of all tokens of the step, entry after entry. Overwritten by the next step. Absent: the model does not expose its routing. */
   readonly chosenExperts?: ChosenExperts;
 };
@@ -110,7 +113,7 @@ export type StepResult = {
 /** What one step did, whether it succeeded or failed. */
 export type StepReport = {
   readonly kind: Batch["type"];
-  /** Tokens computed: of the prompt, one per decoding sequence, or the placeholders of a picture. */
+  /** Tokens computed: of the prompt, one per decoding sequence, or the placeholders of a picture whose features are complete now. */
   readonly tokenCount: number;
   /** Of planning, running and committing the step. */
   readonly durationMs: number;

@@ -23,7 +23,10 @@ export const visionIo = {
   patches: "patches", // uint8 [F, N, 3 · patchSize²]
   gridPositions: "grid_positions", // int64 [N, 2]: row, column
   framePairs: "frame_pairs", // int64 [P, 2]
-  features: "features", // act [P · N / 4, H]
+  runsLayer: (layer: number) => `runs_layer.${layer}`, // bool [], in host memory: whether this run computes that layer
+  hidden: "hidden", // act [F, N, visionWidth]: what the run before left in nextHidden; not read by a run of the first layer
+  nextHidden: "next_hidden", // act [F, N, visionWidth]; may be the memory of hidden
+  features: "features", // act [P · N / 4, H], of a run of the last layer
 } as const;
 
 export const samplerIo = {
@@ -44,7 +47,6 @@ export const calibrationIo = {
 
 /** Extra outputs of graphs that are built for inspection, for stage-by-stage parity. */
 export const inspectIo = {
-  visionTower: "inspect.vision_tower", // float [F, N, visionWidth]
   inputsEmbeds: "inspect.inputs_embeds",
   hidden: (layer: number) => `inspect.hidden.${layer}`,
   routerProbs: (layer: number) => `inspect.router_probs.${layer}`, // [T, 2 · experts]

@@ -5,7 +5,7 @@ import type { ModelConfig } from "./model-config.ts";
 export const manifestFileName = "manifest.json";
 export const manifestFormat = "ernie-vl";
 /** Raised whenever folders of the previous version can no longer be served. */
-export const manifestFormatVersion = 2;
+export const manifestFormatVersion = 3;
 /** The ONNX Runtime that the graphs are written for and tested with. */
 export const onnxRuntimeVersion = "1.29.0";
 

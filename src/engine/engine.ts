@@ -52,8 +52,8 @@ export class Engine {
     const startMs = performance.now();
     const batch = this.#scheduler.plan();
     if (batch) {
-      this.#run(batch);
-      this.#stepReport = { kind: batch.type, tokenCount: tokensIn(batch), durationMs: performance.now() - startMs };
+      const result = this.#run(batch);
+      this.#stepReport = { kind: batch.type, tokenCount: tokensIn(batch, result), durationMs: performance.now() - startMs };
     }
     if (!this.hasWork()) this.#scheduler.checkIntegrity();
     return this.#scheduler.takeEvents();
@@ -75,7 +75,9 @@ export class Engine {
     this.#scheduler.checkIntegrity();
   }
 
-  #run(batch: Batch): void {
+  /** The result, or undefined if the step failed. */
+  #run(batch: Batch): StepResult | undefined {
+    const startMs = performance.now();
     let result: StepResult;
     try {
       result = this.#model.step(batch);
@@ -83,10 +85,11 @@ export class Engine {
       if (error instanceof DeviceLostError) throw error;
       this.#scheduler.fail(batch, error);
       this.#probe();
-      return;
+      return undefined;
     }
     this.#failedProbes = 0;
-    this.#scheduler.commit(batch, result);
+    this.#scheduler.commit(batch, result, performance.now() - startMs);
+    return result;
   }
 
   /** After a failed step, tries the smallest one. Throws DeviceLostError once that has failed too often in a row. */
@@ -110,7 +113,7 @@ function probeBatch(slot: SlotId): Batch {
   return { type: "prefill", entry: { ...entry, spans: [], draw: undefined } };
 }
 
-function tokensIn(batch: Batch): number {
-  if (batch.type === "encode") return spanLength(batch.image);
+function tokensIn(batch: Batch, result: StepResult | undefined): number {
+  if (batch.type === "encode") return result?.isUnfinished ? 0 : spanLength(batch.image);
   return entriesOf(batch).reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
 }

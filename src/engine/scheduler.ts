@@ -10,6 +10,7 @@ import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./en
 import { cutVideo } from "./cut-video.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { KvSlots, SlotMoveError, type SlotMemory } from "./kv-slots.ts";
+import { PrefillPace } from "./prefill-pace.ts";
 import { QueueLimit } from "./queue-limit.ts";
 import { RoutingRecord } from "./routing-record.ts";
 import { Sequence } from "./sequence.ts";
@@ -18,15 +19,22 @@ import { findDonor, inOrderOfAdmission, nextToRun } from "./slot-share.ts";
 import { answers, withoutLast } from "./step-result.ts";
 
 export type SchedulerOptions = {
-  /** Most tokens of one prefill step. It bounds how long running answers pause for a prompt. */
+  /** Most tokens of one prefill step. */
   readonly prefillChunkTokens: number;
+  /** Prefill steps are made shorter where they would take longer than this: running answers pause for one, and new requests wait for it. */
+  readonly prefillTargetMs: number;
   /** Most answers that may wait for a slot. Requests beyond are refused. */
   readonly maxWaiting: number;
   /** Where slots share memory: a sequence is admitted only if this many tokens remain for it and each running one to grow. */
   readonly headroomTokens: number;
 };
 
-export const defaultSchedulerOptions: SchedulerOptions = { prefillChunkTokens: 512, maxWaiting: 256, headroomTokens: 256 };
+export const defaultSchedulerOptions: SchedulerOptions = {
+  prefillChunkTokens: 512,
+  prefillTargetMs: 1000,
+  maxWaiting: 256,
+  headroomTokens: 256,
+};
 
 /** The part of the model that the scheduler uses. It never runs a step. */
 type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures" | "maxPatches" | "routing">;
@@ -34,9 +42,9 @@ type SchedulerModel = SlotMemory & Pick<ModelRunner, "hasFeatures" | "maxPatches
 type PlannedStep = { readonly batch: Batch; readonly sequences: readonly Sequence[] };
 
 /**
- * One rule: each sequence's computed tokens catch up with its known tokens. A step is a prefill chunk of one sequence, the encoding of one
- * picture that the chunk needs, or a decode of all sequences that have reached that point. Prefill and decode steps alternate, so running
- * answers pause for one chunk at most. When memory runs out, the youngest sequence is preempted.
+ * One rule: each sequence's computed tokens catch up with its known tokens. A step is a prefill chunk of one sequence, work for one picture that
+ * the chunk needs, or a decode of all sequences that have reached that point. Prefill and decode steps alternate, so running answers pause for
+ * one chunk at most. When memory runs out, the youngest sequence is preempted.
  *
  * Call `plan`, then `commit` or `fail`, then `plan` again. `submit`, `abort` and `finish` may be called at any time.
  */
@@ -45,7 +53,7 @@ export class Scheduler {
   readonly #slots: KvSlots;
   /** Slots grow page by page from shared memory, so sequences may be preempted for memory. */
   readonly #canLoseSlot: boolean;
-  readonly #options: SchedulerOptions;
+  readonly #pace: PrefillPace;
   readonly #queue = new FairQueue();
   readonly #queueLimit: QueueLimit;
   /** Owners of slots, in order of admission. */
@@ -64,7 +72,7 @@ export class Scheduler {
     this.#model = model;
     this.#slots = new KvSlots(model, options.headroomTokens);
     this.#canLoseSlot = model.pages.tokens < model.slotCapacity;
-    this.#options = options;
+    this.#pace = new PrefillPace(options.prefillChunkTokens, options.prefillTargetMs);
     this.#queueLimit = new QueueLimit(model, options.maxWaiting);
   }
 
@@ -114,16 +122,17 @@ export class Scheduler {
 
   /**
    * Books the result of the planned step. An entry with an error fails its sequence, and its slot's content is forgotten: it may hold
-   * non-finite values. A result that does not fit the batch fails the whole step.
+   * non-finite values. A result that does not fit the batch fails the whole step. `durationMs` is how long the model took.
    */
-  commit(batch: Batch, result: StepResult): void {
+  commit(batch: Batch, result: StepResult, durationMs: number): void {
     const entries = entriesOf(batch);
     if (!answers(result, entries)) {
       this.fail(batch, new EngineError(`the model gave tokens [${result.tokenIds.join(", ")}] in a step of ${entries.length} sequences`));
       return;
     }
     const sequences = this.#takePlanned(batch);
-    if (batch.type === "encode") sequences[0]?.encodedImages.add(batch.image.hash);
+    if (batch.type === "encode" && !result.isUnfinished) sequences[0]?.encodedImages.add(batch.image.hash);
+    if (batch.type === "prefill") this.#pace.record(batch.entry.tokenIds.length, durationMs);
     let firstToken = 0;
     for (const [i, planned] of entries.entries()) {
       const sequence = sequences[i];
@@ -251,9 +260,10 @@ export class Scheduler {
     sequence.awaited = undefined;
     this.#tellStart(sequence);
     if (sequence.status === "decoding") return this.#planPrefill(); // all but the last token were copied
-    const entry = sequence.nextEntry(this.#options.prefillChunkTokens);
+    const maxTokens = this.#pace.tokens;
+    const entry = sequence.nextEntry(maxTokens);
     const needed = entry.spans.find(({ image }) => !sequence.encodedImages.has(image.hash) && !this.#model.hasFeatures(image));
-    const batch: Batch = needed ? { type: "encode", image: needed.image } : { type: "prefill", entry };
+    const batch: Batch = needed ? { type: "encode", image: needed.image, maxTokens } : { type: "prefill", entry };
     return { batch, sequences: [sequence] };
   }
 

@@ -18,6 +18,7 @@ import { Decoder } from "./decoder.ts";
 import { KvCache, type KvScales } from "./kv-cache.ts";
 import { RoutingOutput } from "./routing-output.ts";
 import { Sampler } from "./sampler.ts";
+import { layersWorth } from "./vision-cost.ts";
 import { VisionEncoder } from "./vision-encoder.ts";
 import { largestPicture, warmUpBatches } from "./warm-up.ts";
 
@@ -51,6 +52,7 @@ export class ErnieModel implements ModelRunner {
   readonly maxPatches: number;
   readonly routing: RoutingShape | undefined;
   readonly #runtime: Runtime;
+  readonly #config: ModelConfig;
   readonly #prefillChunkTokens: number;
   readonly #largestPicture: ImagePatches;
   readonly #parts: Parts & { readonly owned: Owned };
@@ -68,6 +70,7 @@ export class ErnieModel implements ModelRunner {
     this.maxPatches = Math.floor(config.image.maxPixels / config.vision.patchSize ** 2);
     this.routing = options.routingDecoder && routingShape(config.moe);
     this.#runtime = runtime;
+    this.#config = config;
     this.#prefillChunkTokens = options.prefillChunkTokens;
     const build = () => load(runtime, folder, config, dtype, options);
     this.#parts = whereMemorySuffices(runtime.device.kind, build);
@@ -110,8 +113,8 @@ export class ErnieModel implements ModelRunner {
   step(batch: Batch, extraOutputs?: (binding: Binding) => void): StepResult {
     const { vision, decoder, sampler, routing } = this.#parts;
     if (batch.type === "encode") {
-      vision.encode(batch.image);
-      return { tokenIds: [] };
+      vision.advance(batch.image, layersWorth(this.#config, batch.image, batch.maxTokens));
+      return { tokenIds: [], isUnfinished: !vision.has(batch.image) };
     }
     const output = batch.type === "prefill" ? decoder.prefill(batch.entry, extraOutputs) : decoder.decode(batch.entries);
     const draws = entriesOf(batch).map((entry) => entry.draw);

@@ -1,31 +1,39 @@
 // Runs the vision tower: pictures → features, which replace the embeddings of their placeholders. They stay on the device, cached by image hash.
 
-import { elementBytes, type DataType } from "../core/data-type.ts";
-import { visionIo } from "../core/graph-io.ts";
+import { elementBytes, elementCount, type DataType } from "../core/data-type.ts";
 import type { ModelConfig } from "../core/model-config.ts";
-import { spanLength, type ImagePatches } from "../core/prompt.ts";
-import { gridPositions } from "../core/vision-grid.ts";
+import type { ImagePatches } from "../core/prompt.ts";
 import type { Memory } from "../runtime/device.ts";
-import { Mirror } from "../runtime/mirror.ts";
-import { Owned } from "../runtime/owned.ts";
+import { buildOwned, type Owned } from "../runtime/owned.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
 import { FeatureCache } from "./feature-cache.ts";
-import { DeviceBuffer } from "./tensor-buffer.ts";
-import { packedBytes, TensorPack } from "./tensor-pack.ts";
+import { TensorBuffer, type DeviceBuffer } from "./tensor-buffer.ts";
+import { featureShape, VisionEncoding, type VisionTower } from "./vision-encoding.ts";
+
+/** Most pictures that are encoded in part. The scheduler prefills two prompts in turns, the oldest and the shortest. */
+export const maxBegunPictures = 2;
 
 export class VisionEncoder {
   readonly #runtime: Runtime;
-  readonly #session: Session;
-  readonly #config: ModelConfig;
-  readonly #dtype: DataType;
+  readonly #tower: VisionTower;
+  readonly #owned: Owned;
   readonly #features: FeatureCache;
+  /** By image hash, the least recently continued first. */
+  readonly #begun = new Map<string, VisionEncoding>();
 
   constructor(runtime: Runtime, session: Session, config: ModelConfig, dtype: DataType, cacheBytes: number) {
     this.#runtime = runtime;
-    this.#session = session;
-    this.#config = config;
-    this.#dtype = dtype;
+    const { owned, no, yes } = buildOwned((owned) => {
+      const bool = (value: number) => {
+        const buffer = owned.add(new TensorBuffer(runtime, "bool", 1));
+        buffer.data[0] = value;
+        return buffer.shaped();
+      };
+      return { no: bool(0), yes: bool(1) };
+    });
+    this.#tower = { session, config, dtype, yes, no };
+    this.#owned = owned;
     this.#features = new FeatureCache(cacheBytes);
   }
 
@@ -35,76 +43,59 @@ export class VisionEncoder {
 
   /** act [spanLength, hidden] in device memory, valid until the next call. */
   encode(image: ImagePatches): Memory {
-    const known = this.#features.get(image.hash);
-    if (known) return known.memory;
-    this.#runtime.device.synchronize(); // no queued step may still read features that are about to be evicted
-    this.#features.makeRoom(this.#elementCount(image) * elementBytes[this.#dtype]);
-    const features = this.run(image);
-    this.#features.add(image.hash, features);
-    return features.memory;
+    if (!this.has(image)) this.advance(image, this.#tower.config.vision.layerCount);
+    return this.#features.get(image.hash)!.memory;
   }
 
   /**
-   * Encodes a picture, or all frames of a video at once, without using the cache. The caller disposes of the features. Returns when the device is
-   * done. `extraOutputs` binds the extra outputs of a graph built for inspection.
+   * Computes up to `layerCount` more layers of the tower for a picture, and after the last one its features, unless they are cached. Call it again
+   * until `has` is true. If it throws, the picture begins anew.
+   */
+  advance(image: ImagePatches, layerCount: number): void {
+    if (this.has(image)) return;
+    const { hash } = image;
+    const encoding = this.#begun.get(hash) ?? this.#begin(image);
+    this.#begun.delete(hash);
+    try {
+      if (layerCount < encoding.layersLeft) {
+        encoding.advance(layerCount);
+        this.#begun.set(hash, encoding);
+        return;
+      }
+      this.#runtime.device.synchronize(); // no queued step may still read features that are about to be evicted
+      const { config, dtype } = this.#tower;
+      this.#features.makeRoom(elementCount(featureShape(image, config)) * elementBytes[dtype]);
+      this.#features.add(hash, encoding.finish());
+    } finally {
+      if (!this.#begun.has(hash)) encoding.dispose();
+    }
+  }
+
+  /**
+   * Encodes a picture without using the cache. The caller disposes of the features. Returns when the device is done. `extraOutputs` may bind the
+   * tower's last hidden state.
    */
   run(image: ImagePatches, extraOutputs?: (binding: Binding) => void): DeviceBuffer {
-    const features = DeviceBuffer.allocate(this.#runtime, this.#dtype, this.#elementCount(image));
+    const encoding = new VisionEncoding(this.#runtime, this.#tower, image);
     try {
-      this.#run(image, features, extraOutputs);
-      return features;
-    } catch (error) {
-      features.dispose();
-      throw error;
+      return encoding.finish(extraOutputs);
+    } finally {
+      encoding.dispose();
     }
   }
 
   dispose(): void {
+    for (const encoding of this.#begun.values()) encoding.dispose();
     this.#features.dispose();
+    this.#owned.dispose();
   }
 
-  #elementCount(image: ImagePatches): number {
-    const { text, vision } = this.#config;
-    return spanLength(image, vision.mergeSize) * text.hiddenSize;
-  }
-
-  #run(image: ImagePatches, features: DeviceBuffer, extraOutputs?: (binding: Binding) => void): void {
-    const { text, vision } = this.#config;
-    const { device } = this.#runtime;
-    const fields = fieldsOf(image, 3 * vision.patchSize ** 2);
-    const work = new Owned();
-    try {
-      const mirror = work.add(new Mirror(device, packedBytes(fields)));
-      const inputs = work.add(new TensorPack(this.#runtime, mirror, fields));
-      const binding = work.add(this.#session.createBinding());
-      work.add({ dispose: () => device.synchronize() }); // disposed of first
-      inputs.arrays.patches.set(image.patches);
-      inputs.arrays.gridPositions.set(gridPositions(image.patchRows, image.patchColumns));
-      inputs.arrays.framePairs.set(framePairs(image.frameCount));
-      inputs.upload();
-      binding.input(visionIo.patches, inputs.tensors.patches);
-      binding.input(visionIo.gridPositions, inputs.tensors.gridPositions);
-      binding.input(visionIo.framePairs, inputs.tensors.framePairs);
-      binding.output(visionIo.features, features.shaped(spanLength(image, vision.mergeSize), text.hiddenSize));
-      extraOutputs?.(binding);
-      binding.run();
-    } finally {
-      work.dispose();
+  #begin(image: ImagePatches): VisionEncoding {
+    const [oldest] = this.#begun;
+    if (oldest && this.#begun.size === maxBegunPictures) {
+      this.#begun.delete(oldest[0]);
+      oldest[1].dispose();
     }
+    return new VisionEncoding(this.#runtime, this.#tower, image);
   }
-}
-
-function fieldsOf({ frameCount, patchRows, patchColumns }: ImagePatches, patchWidth: number) {
-  const patchCount = patchRows * patchColumns;
-  return {
-    patches: { dtype: "uint8", shape: [frameCount, patchCount, patchWidth] },
-    gridPositions: { dtype: "int64", shape: [patchCount, 2] },
-    framePairs: { dtype: "int64", shape: [Math.max(1, frameCount / 2), 2] },
-  } as const;
-}
-
-/** int64 [P, 2]: a picture is paired with itself, the frames of a video with their neighbours. */
-function framePairs(frameCount: number): BigInt64Array {
-  if (frameCount === 1) return BigInt64Array.of(0n, 0n);
-  return BigInt64Array.from({ length: frameCount }, (_, i) => BigInt(i));
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { hashFile } from "../../src/convert/hash-file.ts";
@@ -40,11 +40,24 @@ describe("a folder that cannot be served is refused with one line:", () => {
       "not a converted model, there is no manifest.json; convert the checkpoint with",
     ],
     ["no JSON", (folder) => writeFileSync(join(folder, "manifest.json"), "\n\n"), "manifest.json: expected valid JSON"],
+    [
+      "weights that are a symbolic link",
+      (folder) => {
+        renameSync(join(folder, "decoder.onnx.data"), join(folder, "..", "elsewhere"));
+        symlinkSync(join(folder, "..", "elsewhere"), join(folder, "decoder.onnx.data"));
+      },
+      "expected a file, got a symbolic link, which ONNX Runtime does not read",
+    ],
+    [
+      "weights that are a hard link",
+      (folder) => linkSync(join(folder, "decoder.onnx.data"), join(folder, "..", "elsewhere")),
+      "expected a file, got a hard link, which ONNX Runtime does not read; copy the folder with cp -rL",
+    ],
     ["another program's manifest", (folder) => editManifest(folder, () => ({ name: "x" })), "expected a manifest of ernie-vl"],
     [
       "another format version",
       (folder) => editManifest(folder, (manifest) => ({ ...manifest, formatVersion: 9, createdBy: "7.0.0" })),
-      "expected format 2, got format 9, written by ernie-vl 7.0.0; convert again with ernie-vl convert",
+      "expected format 3, got format 9, written by ernie-vl 7.0.0; convert again with ernie-vl convert",
     ],
     [
       "unknown settings",

@@ -30,6 +30,8 @@ export type FakeModelOptions = {
   pages?: KvPages;
   /** Pictures whose features are kept. */
   keptImages?: number;
+  /** Steps that the features of a picture take. */
+  encodeSteps?: number;
   /** Chooses the next token from what the slot holds. */
   nextToken?: (cells: readonly number[], drawIndex: number) => number;
 };
@@ -59,16 +61,20 @@ export class FakeModel implements ModelRunner {
   readonly encodedInPrefill: string[] = [];
   /** Hashes of encoded pictures, the latest last. */
   #features: string[] = [];
+  /** Steps that pictures have had which need more, the latest last. */
+  readonly #begun = new Map<string, number>();
+  readonly #encodeSteps: number;
   readonly #nextToken;
 
   constructor(options: FakeModelOptions = {}) {
-    const { slotCount = 4, spareSlotCount = 0, slotCapacity = 64, pages, keptImages = 2, nextToken = hashToken } = options;
+    const { slotCount = 4, spareSlotCount = 0, slotCapacity = 64, pages, keptImages = 2, encodeSteps = 1, nextToken = hashToken } = options;
     const allSlots = slotCount + spareSlotCount;
     this.slotCount = slotCount;
     this.spareSlotCount = spareSlotCount;
     this.decodesOneAnywhere = options.decodesOneAnywhere ?? false;
     this.slotCapacity = slotCapacity;
     this.#keptImages = keptImages;
+    this.#encodeSteps = encodeSteps;
     this.#nextToken = nextToken;
     this.pages = pages ?? { tokens: slotCapacity, count: allSlots };
     this.#slots = Array.from({ length: allSlots }, () => []);
@@ -95,13 +101,11 @@ export class FakeModel implements ModelRunner {
     this.onStep(batch);
     if (this.failNext === "step") {
       this.failNext = undefined;
+      if (batch.type === "encode") this.#begun.delete(batch.image.hash);
       for (const { slot, start } of entries) this.#slots[slot]!.splice(start, Infinity, ...garbage(this.#roomOf(slot) - start));
       throw new Error("the device is on fire");
     }
-    if (batch.type === "encode") {
-      this.#remember(batch.image.hash);
-      return { tokenIds: [] };
-    }
+    if (batch.type === "encode") return { tokenIds: [], isUnfinished: !this.#encode(batch.image.hash) };
     for (const { image } of entries.flatMap(({ spans }) => spans)) {
       if (this.hasFeatures(image)) continue;
       this.encodedInPrefill.push(image.hash);
@@ -117,6 +121,17 @@ export class FakeModel implements ModelRunner {
       errors: outcomes.map(({ error }) => error),
       ...(scores && { promptLogprobs: scores.map((logprob) => ({ logprob, rank: 1, top: [] })) }),
     };
+  }
+
+  /** Whether the features are complete. Of pictures that are not, the two last ones go on, others begin anew. */
+  #encode(hash: string): boolean {
+    const steps = (this.#begun.get(hash) ?? 0) + 1;
+    this.#begun.delete(hash);
+    if (steps === this.#encodeSteps) this.#remember(hash);
+    else this.#begun.set(hash, steps);
+    const [oldest] = this.#begun.keys();
+    if (this.#begun.size > 2) this.#begun.delete(oldest!);
+    return steps === this.#encodeSteps;
   }
 
   #remember(hash: string): void {

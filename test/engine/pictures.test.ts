@@ -29,6 +29,40 @@ describe("pictures", () => {
     ]);
   });
 
+  test("that take several steps are computed between decode steps, two prompts' in turns", () => {
+    const { engine, model, submit } = makeEngine({ encodeSteps: 3 }, { prefillChunkTokens: 8 });
+    submit([1], { maxTokens: 20 });
+    step(engine);
+    submit(["cat", 1], { maxTokens: 1 });
+    submit(["dog"], { maxTokens: 1 });
+    runToEnd(engine);
+    const log = model.log.filter((line) => !line.startsWith("swap"));
+    expect(log.filter((_, i) => i % 2 === 0).every((line) => line.startsWith("decode"))).toBe(true);
+    expect(log.filter((line) => !line.startsWith("decode"))).toEqual([
+      "encode dog", // the shortest
+      "encode cat", // the oldest
+      "encode dog",
+      "encode cat",
+      "encode dog",
+      "encode cat",
+      "prefill 2[0..3)",
+      "prefill 1[0..4)",
+    ]);
+  });
+
+  test("that are half done when a step fails or their request leaves are not counted as done", () => {
+    const { engine, model, submit } = makeEngine({ encodeSteps: 3 });
+    const leaving = submit(["cat"]);
+    step(engine);
+    engine.abort(leaving);
+    const failing = submit(["cat"]);
+    model.failNext = "step";
+    expect(eventsOf(runToEnd(engine), failing).at(-1)).toMatchObject({ type: "failed" });
+    submit(["cat"], { maxTokens: 1 });
+    runToEnd(engine);
+    expect(model.log).toEqual(["encode cat", "encode cat", "prefill 0[0..1)", "encode cat", "encode cat", "encode cat", "prefill 0[0..3)"]);
+  });
+
   test("of a film are a step for each piece, when the prefill comes to it, and running answers and other prompts have their turns between", () => {
     const { engine, model, submit } = makeEngine({}, { prefillChunkTokens: 2 });
     submit([1, 1], { maxTokens: 9 });

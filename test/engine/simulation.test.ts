@@ -75,7 +75,8 @@ class Simulation {
     const [slotCount, slotCapacity] = [1 + this.#random(5), 30 + this.#random(60)];
     const pages = this.#random(3) > 0 ? { pages: this.#scarcePages(slotCapacity) } : {};
     const [spareSlotCount, decodesOneAnywhere] = [Math.max(0, this.#random(8) - 3), this.#random(2) === 0];
-    this.model = new FakeModel({ slotCount, spareSlotCount, decodesOneAnywhere, slotCapacity, ...pages });
+    const encodeSteps = 1 + this.#random(3);
+    this.model = new FakeModel({ slotCount, spareSlotCount, decodesOneAnywhere, slotCapacity, encodeSteps, ...pages });
     this.#engine = new Engine(this.model, {
       prefillChunkTokens: 1 + this.#random(30),
       maxWaiting: 1 + this.#random(6),

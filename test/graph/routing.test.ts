@@ -78,7 +78,7 @@ describe.each([
   test("is refused for the conversion of another version, whose weights may lie elsewhere", () => {
     const files = { ...manifest.files, "decoder.onnx": { bytes: 1, sha256: "0".repeat(64) } };
 
-    expect(() => routingDecoder({ ...manifest, files }, "activation")).toThrow(/--expose-routing.*convert it again/);
+    expect(() => routingDecoder({ ...manifest, files }, "activation")).toThrow(/--expose-routing.*convert the checkpoint again/);
   });
 
   test("sends text tokens to text experts and vision tokens to vision experts, each to as many as it should, in prefill and decode", () => {

@@ -275,22 +275,24 @@ describe("when GPU memory runs out", () => {
 
   test("at any allocation for a picture, the step fails, nothing is lost, and the next step succeeds", () => {
     const { cuda, runtime } = makeFakeGpu();
+    const beforeModel = cuda.live;
     const model = makeModel(runtime, folder, manifest);
     const { image } = prompts.find(({ spans }) => spans.length > 0)!.spans[0]!;
     const before = cuda.live;
 
-    for (const number of [0, 1, 2]) {
+    for (const number of [0, 1, 2, 3]) {
       cuda.failingAllocation = number;
-      expect(() => model.step({ type: "encode", image })).toThrow(/cudaErrorMemoryAllocation/);
+      expect(() => model.step({ type: "encode", image, maxTokens: 1e6 })).toThrow(/cudaErrorMemoryAllocation/);
       expect(cuda.live).toEqual(before);
       expect(model.hasFeatures(image)).toBe(false);
     }
     cuda.failingAllocation = Infinity;
-    model.step({ type: "encode", image });
+    while (!model.hasFeatures(image)) model.step({ type: "encode", image, maxTokens: 20 });
+    model.step({ type: "encode", image: { ...image, hash: "never finished" }, maxTokens: 1 });
 
-    expect(model.hasFeatures(image)).toBe(true);
-    expect(cuda.violations).toEqual([]);
     model.dispose();
+    expect(cuda.live).toEqual(beforeModel);
+    expect(cuda.violations).toEqual([]);
     runtime.dispose();
     cuda.dispose();
   });

@@ -1,15 +1,15 @@
-// A video that is encoded in pieces; a tower of fewer bits.
+// A video that is encoded in pieces, a picture layer by layer; a tower of fewer bits.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { readReference } from "../../scripts/parity/reference-case.ts";
 import { relativeError } from "../../scripts/relative-error.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { graphFiles } from "../../src/core/graph-io.ts";
 import type { Manifest } from "../../src/core/manifest.ts";
-import { spanLength } from "../../src/core/prompt.ts";
+import { spanLength, type ImagePatches } from "../../src/core/prompt.ts";
 import { cutVideo } from "../../src/engine/cut-video.ts";
 import { VisionEncoder } from "../../src/model/vision-encoder.ts";
 import { isHostMemory, type Memory } from "../../src/runtime/device.ts";
@@ -59,6 +59,45 @@ test("the pieces of a video have the features that it has as a whole", () => {
     features.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-5));
     encoder.dispose();
   }
+});
+
+describe("pictures that are encoded layer by layer, in turns", () => {
+  const [first, second, third] = ["a", "b", "c"].map((hash, i) => ({ ...images[i]!, hash })) as [ImagePatches, ImagePatches, ImagePatches];
+  let layerCount: number;
+  beforeAll(() => {
+    layerCount = manifest.config.vision.layerCount;
+  });
+
+  test("have the very features that they have at once", () => {
+    const encoder = makeEncoder();
+    for (let layer = 0; layer < layerCount; layer++) {
+      expect([first, second].map((image) => encoder.has(image))).toEqual([false, false]);
+      for (const image of [first, second]) encoder.advance(image, 1);
+    }
+    for (const image of [first, second]) {
+      expect(encoder.has(image)).toBe(true);
+      const whole = encoder.run(image);
+      const rows = spanLength(image);
+      expect(valuesOf(encoder.encode(image), rows)).toEqual(valuesOf(whole.memory, rows));
+      whole.dispose();
+    }
+    encoder.dispose();
+  });
+
+  test("go on where they were, unless two others were begun or continued since", () => {
+    const encoder = makeEncoder();
+    const advance = (image: ImagePatches, layers: number) => encoder.advance(image, layers);
+    advance(first, layerCount - 1);
+    advance(second, layerCount - 1);
+    advance(third, 1); // the first is forgotten
+    advance(second, 1);
+    advance(first, 1);
+    advance(third, layerCount - 1);
+    expect([first, second, third].map((image) => encoder.has(image))).toEqual([false, true, true]);
+    encoder.encode(first);
+    expect(encoder.has(first)).toBe(true);
+    encoder.dispose();
+  });
 });
 
 test.skipIf(!findKernelLibrary())("a tower of int8 gives nearly the features of one in fp32", async () => {

@@ -54,7 +54,8 @@ export class ProbeModel {
       prefillChunkTokens: chunkTokens,
       imageCacheBytes,
     });
-    this.#engine = new Engine(this.#model, { prefillChunkTokens: chunkTokens, maxWaiting: slotCount });
+    // Without a target: the answers must not depend on how fast this machine is.
+    this.#engine = new Engine(this.#model, { prefillChunkTokens: chunkTokens, prefillTargetMs: Infinity, maxWaiting: slotCount });
   }
 
   /** Answers up to `slotCount` prompts at temperature 1. The same prompts in the same order get the same answers. */

@@ -1,6 +1,6 @@
 // The vision graph: patches → vision tower → resampler → rows that replace embeddings. Contract: core/graph-io.ts.
 
-import { inspectIo, visionIo } from "../../core/graph-io.ts";
+import { visionIo } from "../../core/graph-io.ts";
 import type { ModelConfig, VisionConfig } from "../../core/model-config.ts";
 import { maxVisionHeadDim, visionAttention } from "../onnx/custom-ops.ts";
 import { Graph, type Value } from "../onnx/graph.ts";
@@ -13,6 +13,7 @@ import {
   fullAttention,
   gather,
   gelu,
+  identity,
   int64,
   int64s,
   layerNorm,
@@ -21,6 +22,7 @@ import {
   sin,
   split,
   transpose,
+  zeros,
 } from "../onnx/std-ops.ts";
 import type { RotaryTables } from "./attention.ts";
 import { visionLinear, visionLinearBias } from "./linear.ts";
@@ -29,22 +31,46 @@ import type { Build, Weights } from "./weights.ts";
 /** QuickGELU of the tower: x · sigmoid(1.702 x). */
 const quickGeluAlpha = 1.702;
 
-/** All frames of a run have the same size. Frames are the batch axis, so attention stays inside a frame. */
-export function buildVision({ config, weights: w, inspect }: Build): Graph {
+/**
+ * All frames of a run have the same size. Frames are the batch axis, so attention stays inside a frame. A run computes the layers that its inputs
+ * name, so that a large picture can be encoded in several runs: patches are embedded with the first layer, and resampled after the last.
+ */
+export function buildVision({ config, weights: w }: Build): Graph {
   const g = new Graph();
-  const { vision } = config;
+  const { vision, text } = config;
+  const { layerCount, hiddenSize } = vision;
   const patchWidth = 3 * vision.patchSize ** 2;
   const patches = g.input(visionIo.patches, "uint8", ["frames", "patches", patchWidth]);
   const grid = g.input(visionIo.gridPositions, "int64", ["patches", 2]);
   const framePairs = g.input(visionIo.framePairs, "int64", ["pairs", 2]);
+  const hidden = g.input(visionIo.hidden, w.activation, ["frames", "patches", hiddenSize]);
+  const runs = Array.from({ length: layerCount }, (_, layer) => g.input(visionIo.runsLayer(layer), "bool", []));
 
-  const pixels = normalisePixels(g.scope("normalise"), patches, config, w.activation);
-  let x = visionLinear(g.scope("patch_embed"), pixels, "vision_model.patch_embed.proj", vision.hiddenSize, patchWidth, w);
   const rotary = rotaryTables2d(g.scope("rope2d"), grid, vision, w.activation);
-  for (let layer = 0; layer < vision.layerCount; layer++) x = visionBlock(g.scope(`blocks.${layer}`), x, w, rotary, layer, vision);
-  x = norm(g.scope("ln"), x, w, "vision_model.ln", vision.hiddenSize, vision.layerNormEpsilon);
-  if (inspect) g.output(inspectIo.visionTower, x);
-  g.output(visionIo.features, resampler(g.scope("resampler"), x, framePairs, w, config));
+  const embed = (branch: Graph): Value => {
+    const pixels = normalisePixels(branch.scope("normalise"), patches, config, w.activation);
+    return visionLinear(branch.scope("patch_embed"), pixels, "vision_model.patch_embed.proj", hiddenSize, patchWidth, w);
+  };
+  const block = (branch: Graph, before: Value, layer: number): Value => {
+    const after = visionBlock(branch, layer === 0 ? embed(branch) : before, w, rotary, layer, vision);
+    if (layer < layerCount - 1) return after;
+    return norm(branch.scope("ln"), after, w, "vision_model.ln", hiddenSize, vision.layerNormEpsilon);
+  };
+  const tower = runs.reduce((before, runsLayer, layer) => {
+    const scope = g.scope(`blocks.${layer}`);
+    return scope.choose(
+      runsLayer,
+      (branch) => block(branch, before, layer),
+      (branch) => identity(branch, before),
+    );
+  }, hidden);
+  g.output(visionIo.nextHidden, tower);
+  const features = g.scope("resampler").choose(
+    runs.at(-1)!,
+    (branch) => resampler(branch, tower, framePairs, w, config),
+    (branch) => identity(branch, zeros(branch, w.activation, [1, text.hiddenSize])),
+  );
+  g.output(visionIo.features, features);
   return g;
 }
 

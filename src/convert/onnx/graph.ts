@@ -8,7 +8,7 @@ export type Dim = number | string;
 
 export type Value = { readonly name: string; readonly dtype: DataType; readonly shape: readonly Dim[] };
 
-export type Attribute = number | string | readonly number[] | { readonly float: number };
+export type Attribute = number | string | readonly number[] | { readonly float: number } | Graph;
 
 export type Node = {
   readonly name: string;
@@ -36,8 +36,11 @@ export type Piece = {
   readonly encode: (tensors: readonly Float32Array[]) => readonly Uint8Array[];
 };
 
+/** A value of known size. */
+type Weight = Value & { readonly shape: readonly number[] };
+
 /** Weights that are computed together, from the first row to the last. */
-type Production = { readonly weights: readonly Value[]; readonly pieces: readonly Piece[] };
+type Production = { readonly weights: readonly Weight[]; readonly pieces: readonly Piece[] };
 
 export type Initializer = {
   readonly name: string;
@@ -49,30 +52,26 @@ export type Initializer = {
 
 export const microsoft = "com.microsoft";
 
+/** What a graph shares with the branches inside it. */
+type Shared = { readonly productions: Production[]; readonly names: Set<string>; readonly domains: Set<string> };
+
 type GraphState = {
   readonly inputs: Value[];
   readonly outputs: Value[];
   readonly nodes: Node[];
   readonly initializers: Map<string, Initializer>;
-  readonly productions: Production[];
   readonly constants: Map<string, Value>;
-  readonly names: Set<string>;
+  /** Names of constants begin with it. */
+  readonly constantPath: string;
+  readonly shared: Shared;
 };
 
 export class Graph {
   readonly #state: GraphState;
   readonly #path: string;
 
-  constructor(state?: GraphState, path = "") {
-    this.#state = state ?? {
-      inputs: [],
-      outputs: [],
-      nodes: [],
-      initializers: new Map(),
-      productions: [],
-      constants: new Map(),
-      names: new Set(),
-    };
+  constructor(state = emptyState({ productions: [], names: new Set(), domains: new Set() }), path = "") {
+    this.#state = state;
     this.#path = path;
   }
 
@@ -88,8 +87,13 @@ export class Graph {
   get initializers(): readonly Initializer[] {
     return [...this.#state.initializers.values()];
   }
+  /** How the weights are produced, also those of branches. */
   get productions(): readonly Production[] {
-    return this.#state.productions;
+    return this.#state.shared.productions;
+  }
+  /** The domains of all operators, also those in branches. "" is ONNX's own. */
+  get domains(): ReadonlySet<string> {
+    return this.#state.shared.domains;
   }
 
   /** The same graph, with names made below `name`. */
@@ -100,7 +104,7 @@ export class Graph {
   input(name: string, dtype: DataType, shape: readonly Dim[]): Value {
     const value = { name, dtype, shape };
     this.#state.inputs.push(value);
-    this.#state.names.add(name);
+    this.#state.shared.names.add(name);
     return value;
   }
 
@@ -115,6 +119,24 @@ export class Graph {
     this.#state.outputs.push(value);
   }
 
+  /**
+   * An `If` node: the value that `then` builds where `condition` (bool []) holds, and `otherwise` elsewhere, which costs a copy. Inside, `then` may
+   * use all values of this graph. Weights that it adds are read only there.
+   */
+  choose(condition: Value, then: (branch: Graph) => Value, otherwise: (branch: Graph) => Value): Value {
+    const branch = (name: string, build: (branch: Graph) => Value): { graph: Graph; value: Value } => {
+      const path = this.scope(name).#path;
+      const graph = new Graph(emptyState(this.#state.shared, path), path);
+      const value = build(graph);
+      graph.directOutput(value);
+      return { graph, value };
+    };
+    const chosen = branch("then", then);
+    const other = branch("else", otherwise);
+    const [value] = this.node("If", [condition], [chosen.value], { attributes: { then_branch: chosen.graph, else_branch: other.graph } });
+    return value!;
+  }
+
   /** Adds a node; output names come from the scope path unless `outputNames` gives them. */
   node(
     op: string,
@@ -123,6 +145,7 @@ export class Graph {
     options: { domain?: string; attributes?: Readonly<Record<string, Attribute>>; outputNames?: readonly string[] } = {},
   ): Value[] {
     const name = this.#uniqueName(op);
+    this.#state.shared.domains.add(options.domain ?? "");
     const values = outputs.map((output, i) => {
       const outputName = options.outputNames?.[i] ?? (outputs.length === 1 ? name : `${name}:${i}`);
       return output ? { ...output, name: outputName } : { name: "", dtype: "float32" as const, shape: [] };
@@ -149,7 +172,7 @@ export class Graph {
     const key = `${dtype}[${shape.join(",")}]${Buffer.from(bytes).toString("base64")}`;
     const known = this.#state.constants.get(key);
     if (known) return known;
-    const value = { name: `constant.${this.#state.constants.size}`, dtype, shape };
+    const value = { name: `${this.#state.constantPath}constant.${this.#state.constants.size}`, dtype, shape };
     this.#state.constants.set(key, value);
     this.#state.initializers.set(value.name, { ...value, byteLength: bytes.length, content: { inline: bytes } });
     return value;
@@ -161,22 +184,27 @@ export class Graph {
   }
 
   /** Weights that come from the same computation; a piece covers the same share of the rows of each. */
-  weights(values: readonly (Value & { readonly shape: readonly number[] })[], pieces: readonly Piece[]): Value[] {
+  weights(values: readonly Weight[], pieces: readonly Piece[]): Value[] {
     const named = values.map((value) => ({ ...value, name: this.#path ? `${this.#path}/${value.name}` : value.name }));
     for (const value of named) {
       assert(!this.#state.initializers.has(value.name), `weight ${value.name} is added twice`);
       const byteLength = elementCount(value.shape) * elementBytes[value.dtype];
       this.#state.initializers.set(value.name, { ...value, byteLength, content: "external" });
     }
-    this.#state.productions.push({ weights: named, pieces });
+    this.#state.shared.productions.push({ weights: named, pieces });
     return named;
   }
 
   #uniqueName(op: string): string {
     const base = this.#path ? `${this.#path}/${op}` : op;
     let name = base;
-    for (let i = 1; this.#state.names.has(name); i++) name = `${base}_${i}`;
-    this.#state.names.add(name);
+    for (let i = 1; this.#state.shared.names.has(name); i++) name = `${base}_${i}`;
+    this.#state.shared.names.add(name);
     return name;
   }
+}
+
+function emptyState(shared: Shared, path = ""): GraphState {
+  const constantPath = path && `${path}/`;
+  return { inputs: [], outputs: [], nodes: [], initializers: new Map(), constants: new Map(), constantPath, shared };
 }

@@ -1,8 +1,8 @@
 // Graph → ONNX files: the structure as protobuf, the weights in one external data file beside it (onnx.proto, TensorProto.external_data).
 
-import { onnxTypeCode } from "../../core/data-type.ts";
+import { elementBytes, elementCount, onnxTypeCode } from "../../core/data-type.ts";
 import { assert } from "../../core/errors.ts";
-import { microsoft, type Attribute, type Dim, type Graph, type Initializer, type Node, type Piece, type Value } from "./graph.ts";
+import { Graph, microsoft, type Attribute, type Dim, type Initializer, type Node, type Piece, type Value } from "./graph.ts";
 import { ernieDomain } from "./custom-ops.ts";
 import { ProtobufWriter } from "./protobuf-writer.ts";
 
@@ -45,25 +45,33 @@ export function placePieces(graph: Graph): PlacedPiece[] {
 /** The ModelProto, with weights referring to `dataFileName` in the same folder. */
 export function encodeModel(graph: Graph, dataFileName: string, graphName: string): Uint8Array {
   const { regions } = placeWeights(graph);
+  const opset = (domain: string, version: number) => new ProtobufWriter().string(1, domain).integer(2, version);
+  const model = new ProtobufWriter().integer(1, irVersion).string(2, "ernie-vl");
+  model.bytes(7, encodeGraph(graph, graphName, { regions, dataFileName }));
+  model.bytes(8, opset("", opsetVersion)).bytes(8, opset(microsoft, 1));
+  if (graph.domains.has(ernieDomain)) model.bytes(8, opset(ernieDomain, 1));
+  return model.finish();
+}
+
+/** Where the weights of a graph and of its branches lie. */
+type WeightsFile = { readonly regions: ReadonlyMap<string, Region>; readonly dataFileName: string };
+
+function encodeGraph(graph: Graph, name: string, file: WeightsFile): ProtobufWriter {
   const proto = new ProtobufWriter();
-  for (const node of graph.nodes) proto.bytes(1, encodeNode(node));
-  proto.string(2, graphName);
-  for (const initializer of graph.initializers) proto.bytes(5, encodeInitializer(initializer, regions, dataFileName));
+  for (const node of graph.nodes) proto.bytes(1, encodeNode(node, file));
+  proto.string(2, name);
+  for (const initializer of graph.initializers) proto.bytes(5, encodeInitializer(initializer, file));
   for (const input of graph.inputs) proto.bytes(11, encodeValueInfo(input));
   for (const output of graph.outputs) proto.bytes(12, encodeValueInfo(output));
-  const opset = (domain: string, version: number) => new ProtobufWriter().string(1, domain).integer(2, version);
-  const model = new ProtobufWriter().integer(1, irVersion).string(2, "ernie-vl").bytes(7, proto);
-  model.bytes(8, opset("", opsetVersion)).bytes(8, opset(microsoft, 1));
-  if (graph.nodes.some(({ domain }) => domain === ernieDomain)) model.bytes(8, opset(ernieDomain, 1));
-  return model.finish();
+  return proto;
 }
 
 function placeWeights(graph: Graph): { regions: Map<string, Region>; totalBytes: number } {
   const regions = new Map<string, Region>();
   let position = 0;
-  for (const { name, byteLength, content } of graph.initializers) {
-    if (content !== "external") continue;
+  for (const { name, dtype, shape } of graph.productions.flatMap(({ weights }) => weights)) {
     const offset = roundUp(position);
+    const byteLength = elementCount(shape) * elementBytes[dtype];
     regions.set(name, { offset, byteLength });
     position = offset + byteLength;
   }
@@ -74,7 +82,7 @@ function roundUp(position: number): number {
   return Math.ceil(position / alignment) * alignment;
 }
 
-function encodeInitializer(initializer: Initializer, regions: ReadonlyMap<string, Region>, dataFileName: string): ProtobufWriter {
+function encodeInitializer(initializer: Initializer, { regions, dataFileName }: WeightsFile): ProtobufWriter {
   const proto = new ProtobufWriter();
   for (const dimension of initializer.shape) proto.integer(1, dimension);
   proto.integer(2, onnxTypeCode[initializer.dtype]).string(8, initializer.name);
@@ -90,19 +98,20 @@ function encodeInitializer(initializer: Initializer, regions: ReadonlyMap<string
     .integer(14, 1);
 }
 
-function encodeNode(node: Node): ProtobufWriter {
+function encodeNode(node: Node, file: WeightsFile): ProtobufWriter {
   const proto = new ProtobufWriter();
   for (const input of node.inputs) proto.string(1, input);
   for (const output of node.outputs) proto.string(2, output);
   proto.string(3, node.name).string(4, node.op);
-  for (const [name, value] of Object.entries(node.attributes)) proto.bytes(5, encodeAttribute(name, value));
+  for (const [name, value] of Object.entries(node.attributes)) proto.bytes(5, encodeAttribute(name, value, file));
   return node.domain ? proto.string(7, node.domain) : proto;
 }
 
-function encodeAttribute(name: string, value: Attribute): ProtobufWriter {
+function encodeAttribute(name: string, value: Attribute, file: WeightsFile): ProtobufWriter {
   const proto = new ProtobufWriter().string(1, name);
   if (typeof value === "number") return proto.integer(3, value).integer(20, 2);
   if (typeof value === "string") return proto.string(4, value).integer(20, 3);
+  if (value instanceof Graph) return proto.bytes(6, encodeGraph(value, name, file)).integer(20, 5);
   if ("float" in value) return proto.float(2, value.float).integer(20, 1);
   for (const item of value) proto.integer(8, item);
   return proto.integer(20, 7);

@@ -1,6 +1,6 @@
 // The standard ONNX operators (opset 23) that the model uses. Each checks types and shapes as it is called.
 
-import { onnxTypeCode, type DataType } from "../../core/data-type.ts";
+import { elementBytes, elementCount, onnxTypeCode, type DataType } from "../../core/data-type.ts";
 import { assert } from "../../core/errors.ts";
 import type { Dim, Graph, Value } from "./graph.ts";
 
@@ -47,6 +47,8 @@ const exp = unary("Exp");
 const log = unary("Log");
 export const cos = unary("Cos");
 export const sin = unary("Sin");
+/** A copy, for a branch that returns a value of the graph around it. */
+export const identity = unary("Identity");
 /** Exact (erf) GELU. */
 export const gelu = unary("Gelu");
 
@@ -184,4 +186,8 @@ export function int64(g: Graph, value: number): Value {
 /** float32 [] */
 export function float32(g: Graph, value: number): Value {
   return g.constant("float32", [], Float32Array.of(value));
+}
+
+export function zeros(g: Graph, dtype: DataType, shape: readonly number[]): Value {
+  return g.constant(dtype, shape, new Uint8Array(elementCount(shape) * elementBytes[dtype]));
 }
