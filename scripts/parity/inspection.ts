@@ -10,9 +10,9 @@ import { fromBfloat16, fromFloat16 } from "../../src/core/half.ts";
 import { Decoder } from "../../src/model/decoder.ts";
 import { KvCache } from "../../src/model/kv-cache.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
-import { TensorBuffer, type DeviceBuffer } from "../../src/model/tensor-buffer.ts";
+import { TensorBuffer } from "../../src/model/tensor-buffer.ts";
 import { VisionEncoder } from "../../src/model/vision-encoder.ts";
-import type { DeviceKind } from "../../src/runtime/device.ts";
+import type { DeviceKind, Memory } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import type { Binding } from "../../src/runtime/session.ts";
 
@@ -74,10 +74,11 @@ export class Inspection {
         },
       ];
       const outputs = new Outputs(this.#runtime, this.#manifest, wanted);
-      const features = this.#vision.run(image, (binding) => outputs.bind(binding));
+      this.#vision.run(image, (binding) => outputs.bind(binding)).dispose();
       towers.push(outputs.read(visionIo.nextHidden) as Float32Array);
-      rows.push(this.#fromActivation(features, length * config.text.hiddenSize));
-      features.dispose();
+      // Layer by layer, as a server computes large pictures.
+      while (!this.#vision.has(image)) this.#vision.advance(image, 1);
+      rows.push(this.#fromActivation(this.#vision.encode(image), length * config.text.hiddenSize));
       outputs.dispose();
     }
     return towers.length === 0
@@ -86,7 +87,7 @@ export class Inspection {
   }
 
   /** The first `count` elements of a graph's output on the device. */
-  #fromActivation({ memory }: DeviceBuffer, count: number): Float32Array {
+  #fromActivation(memory: Memory, count: number): Float32Array {
     const { activations } = this.#manifest.settings;
     const host = this.#runtime.device.allocateHost(memory.byteLength);
     this.#runtime.device.copy({ memory: host, offset: 0 }, { memory, offset: 0 }, memory.byteLength);
