@@ -10,16 +10,17 @@ const newestShare = 0.5;
 export class PrefillPace {
   readonly #maxTokens: number;
   readonly #targetMs: number;
-  #msPerToken = 0;
+  #msPerToken: number | undefined;
 
   constructor(maxTokens: number, targetMs: number) {
     this.#maxTokens = maxTokens;
     this.#targetMs = targetMs;
+    if (targetMs === Infinity) this.#msPerToken = 0; // nothing needs to be known
   }
 
-  /** Tokens of the next chunk, at most. */
+  /** Tokens of the next chunk, at most. The first ones are short, because nothing is known yet. */
   get tokens(): number {
-    const tilesInTime = Math.floor(this.#targetMs / (this.#msPerToken * tileTokens)); // Infinity at first
+    const tilesInTime = this.#msPerToken === undefined ? 1 : Math.floor(this.#targetMs / (this.#msPerToken * tileTokens));
     return Math.min(this.#maxTokens, Math.max(1, tilesInTime) * tileTokens);
   }
 
@@ -27,6 +28,6 @@ export class PrefillPace {
   record(tokens: number, ms: number): void {
     if (tokens < Math.min(tileTokens, this.#maxTokens)) return;
     const msPerToken = ms / tokens;
-    this.#msPerToken = this.#msPerToken === 0 ? msPerToken : this.#msPerToken + newestShare * (msPerToken - this.#msPerToken);
+    this.#msPerToken = this.#msPerToken === undefined ? msPerToken : this.#msPerToken + newestShare * (msPerToken - this.#msPerToken);
   }
 }

@@ -6,10 +6,10 @@ import type { EngineRequest, SequenceEvent, SequenceId } from "../../src/engine/
 import type { SchedulerOptions } from "../../src/engine/scheduler.ts";
 import { FakeModel, type FakeModelOptions, makeRequest } from "./fake-model.ts";
 
-/** An engine whose requests are numbered as they come. */
+/** An engine whose requests are numbered as they come. Its chunks do not depend on how long steps take, unless the options say so. */
 export function makeEngine(modelOptions: FakeModelOptions = {}, options: Partial<SchedulerOptions> = {}) {
   const model = new FakeModel(modelOptions);
-  const engine = new Engine(model, options);
+  const engine = new Engine(model, { prefillTargetMs: Infinity, ...options });
   let count = 0;
   const submit = (content: readonly (number | string)[], options?: Partial<EngineRequest>): SequenceId => {
     const id = count++ as SequenceId;

@@ -3,10 +3,10 @@ import { PrefillPace } from "../../src/engine/prefill-pace.ts";
 import { count, makeEngine, runToEnd } from "./make-engine.ts";
 
 describe("the pace of prompts", () => {
-  test("is the longest chunk until a step has been timed, and where it takes less than the target", () => {
+  test("is the shortest chunk until a step has been timed, and the longest where that takes less than the target", () => {
     const pace = new PrefillPace(512, 1000);
-    expect(pace.tokens).toBe(512);
-    pace.record(512, 900);
+    expect(pace.tokens).toBe(64);
+    pace.record(64, 900 / 8);
     expect(pace.tokens).toBe(512);
   });
 
@@ -22,6 +22,7 @@ describe("the pace of prompts", () => {
 
   test("does not follow the time of a few tokens", () => {
     const pace = new PrefillPace(512, 1000);
+    pace.record(512, 500);
     pace.record(3, 3000);
     expect(pace.tokens).toBe(512);
   });
@@ -35,6 +36,7 @@ describe("the pace of prompts", () => {
 
   test("stays the longest chunk without a target", () => {
     const pace = new PrefillPace(512, Infinity);
+    expect(pace.tokens).toBe(512);
     pace.record(512, 1e6);
     expect(pace.tokens).toBe(512);
   });
@@ -45,7 +47,7 @@ describe("an engine on a slow machine", () => {
   afterEach(() => vi.useRealTimers());
 
   test("computes shorter chunks, and less of a picture in a step", () => {
-    const { engine, model, submit } = makeEngine({ slotCapacity: 1000 });
+    const { engine, model, submit } = makeEngine({ slotCapacity: 1000 }, { prefillTargetMs: 1000 });
     const wanted: number[] = [];
     model.onStep = (batch) => {
       if (batch.type === "encode") wanted.push(batch.maxTokens);
@@ -56,11 +58,11 @@ describe("an engine on a slow machine", () => {
     submit([801, "cat"], { maxTokens: 1 });
     runToEnd(engine);
     expect(model.log.slice(0, 5)).toEqual([
-      "prefill 0[0..512)",
-      "prefill 0[512..576)",
-      "prefill 0[576..640)",
-      "prefill 0[640..704)",
-      "prefill 0[704..768)",
+      "prefill 0[0..64)",
+      "prefill 0[64..128)",
+      "prefill 0[128..192)",
+      "prefill 0[192..256)",
+      "prefill 0[256..320)",
     ]);
     expect(wanted).toEqual([64]);
   });
