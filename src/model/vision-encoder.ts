@@ -12,7 +12,7 @@ import { TensorBuffer, type DeviceBuffer } from "./tensor-buffer.ts";
 import { featureShape, VisionEncoding, type VisionTower } from "./vision-encoding.ts";
 
 /** Most pictures that are encoded in part. The scheduler prefills two prompts in turns, the oldest and the shortest. */
-export const maxBegunPictures = 2;
+const maxBegunPictures = 2;
 
 export class VisionEncoder {
   readonly #runtime: Runtime;

@@ -46,7 +46,6 @@ export type Initializer = {
   readonly name: string;
   readonly dtype: DataType;
   readonly shape: readonly number[];
-  readonly byteLength: number;
   readonly content: { readonly inline: Uint8Array } | "external";
 };
 
@@ -174,7 +173,7 @@ export class Graph {
     if (known) return known;
     const value = { name: `${this.#state.constantPath}constant.${this.#state.constants.size}`, dtype, shape };
     this.#state.constants.set(key, value);
-    this.#state.initializers.set(value.name, { ...value, byteLength: bytes.length, content: { inline: bytes } });
+    this.#state.initializers.set(value.name, { ...value, content: { inline: bytes } });
     return value;
   }
 
@@ -188,8 +187,7 @@ export class Graph {
     const named = values.map((value) => ({ ...value, name: this.#path ? `${this.#path}/${value.name}` : value.name }));
     for (const value of named) {
       assert(!this.#state.initializers.has(value.name), `weight ${value.name} is added twice`);
-      const byteLength = elementCount(value.shape) * elementBytes[value.dtype];
-      this.#state.initializers.set(value.name, { ...value, byteLength, content: "external" });
+      this.#state.initializers.set(value.name, { ...value, content: "external" });
     }
     this.#state.shared.productions.push({ weights: named, pieces });
     return named;
