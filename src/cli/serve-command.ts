@@ -164,7 +164,7 @@ function addMemoryOptions(command: Command): void {
     )
     .option(
       "--prefill-chunk <n>",
-      "prompt tokens per step; smaller values keep running streams smoother, larger ones read long prompts faster",
+      "maximum prompt tokens per step; smaller values keep running streams smoother, larger ones read long prompts faster",
       wholeNumber(1, 1 << 16),
       prefillChunkTokens,
     )
