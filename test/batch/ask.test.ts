@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { ask, type AskOptions, waitUnless } from "../../src/batch/ask.ts";
 import { Connection } from "../../src/client/connection.ts";
 import { type Behaviour, json, startFakeServer } from "../client/fake-server.ts";
@@ -9,12 +9,13 @@ const never = new AbortController().signal;
 async function askServer(behaviour: Behaviour, options: Partial<AskOptions> = {}) {
   const server = await startFakeServer(behaviour);
   const connection = new Connection(server.url, undefined);
+  const send = vi.spyOn(connection, "send"); // one that times out at once may never reach the server
   onTestFinished(() => connection.close());
   const waits: number[] = [];
   const wait = async (ms: number): Promise<void> => void waits.push(ms);
   const defaults: AskOptions = { timeoutMs: 10_000, retries: 3, stop: never, abort: never, wait };
   const outcome = await ask(connection, "/v1/chat/completions", "{}", { ...defaults, ...options });
-  return { outcome, tries: server.asked.length, waits };
+  return { outcome, tries: send.mock.calls.length, waits };
 }
 
 /** Answers so after `count` failures. */
