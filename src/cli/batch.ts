@@ -39,13 +39,14 @@ const rateWindowMs = 600_000;
 export async function batch(options: BatchOptions, say: Say): Promise<void> {
   const { input, output, errors = output.replace(/(\.jsonl)?$/, ".errors$1") } = options;
   const written = requireThreeFiles(input, output, errors);
-  const locks: (FileLock | undefined)[] = [];
+  const locks: FileLock[] = [];
   try {
     for (const path of written) locks.push(FileLock.take(path));
-    if (locks.includes(undefined)) say("output   this file system has no locks: do not write to the same file from two runs at once");
+    if (!locks.every(({ isExclusive }) => isExclusive))
+      say("output   this file system has no locks: do not write to the same file from two runs at once");
     await batchLocked({ ...options, errors }, say);
   } finally {
-    for (const lock of locks) lock?.release();
+    for (const lock of locks) lock.release();
   }
 }
 

@@ -47,7 +47,7 @@ export async function convertCalibrated(source: Source, target: string, options:
   const path = prepareTarget(target, overwrite);
   requireSpace(config, path, probeSettings(settings), say);
   await untilInterrupted(async (signal) => {
-    const onWait = (processId: number) => say(`Process ${processId} is calibrating for the same folder; waiting for it (Ctrl-C to stop)`);
+    const onWait = (holder: string) => say(`Waiting for ${holder}, which is calibrating for the same folder (Ctrl-C to stop)`);
     const work = await CalibrationWork.claim(path, key.digest("hex"), { onWait, signal });
     try {
       await calibrate(source, work, { ...options, prompts: encoded, signal }, say);

@@ -145,7 +145,7 @@ export async function convertShown(
       ...options,
       converterVersion: converterFingerprint(),
       onProgress: progress.update,
-      onWait: (processId) => say(`  process ${processId} is converting to the same folder; waiting for it (Ctrl-C to stop)`),
+      onWait: (holder) => say(`  ${holder} is converting to the same folder; waiting for it (Ctrl-C to stop)`),
     });
     progress.stop();
     for (const note of notes) say(`  note: ${note}`);

@@ -55,7 +55,7 @@ export type ConvertOptions = {
   /** Called with the bytes of weights written so far. The first call counts what an earlier, stopped conversion left. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   /** Called before waiting for another process that converts to the same target. */
-  readonly onWait?: (processId: number) => void;
+  readonly onWait?: (holder: string) => void;
   /** Aborting keeps finished work; the same conversion, started again, resumes from there. */
   readonly signal?: AbortSignal;
 };

@@ -107,7 +107,7 @@ function inThisThread(setup: WorkerSetup): TaskRunner {
   return {
     concurrency: 1,
     run: async (task) => {
-      await setImmediate(); // lets signals, progress and the heartbeat run
+      await setImmediate(); // lets signals and progress run
       return thread.run(task);
     },
     close: async () => thread.close(),

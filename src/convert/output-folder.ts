@@ -19,12 +19,13 @@ import { dirname, join, resolve } from "node:path";
 import { assert, UserError } from "../core/errors.ts";
 import { makeFolders } from "../core/file-system.ts";
 import { manifestFileName, manifestFormat, type Manifest } from "../core/manifest.ts";
+import type { WaitOptions } from "../runtime/file-lock.ts";
 import type { FileDigest } from "./hash-file.ts";
 import { Journal } from "./journal.ts";
-import { WorkFolder, type ClaimOptions } from "./work-folder.ts";
+import { WorkFolder } from "./work-folder.ts";
 import { refuseDeadLink, writing } from "./file-errors.ts";
 
-type OutputOptions = ClaimOptions & {
+type OutputOptions = WaitOptions & {
   /** Replace an earlier conversion in the target folder. */
   readonly overwrite: boolean;
   /** A hash of everything the result depends on: work with another key is not resumed. */

@@ -2,6 +2,7 @@
 
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, statSync, unlinkSync, writeSync } from "node:fs";
 import { constants as system, hostname } from "node:os";
+import { setTimeout } from "node:timers/promises";
 import koffi from "koffi";
 import { UserError } from "../core/errors.ts";
 import { systemReason } from "../core/file-system.ts";
@@ -10,53 +11,90 @@ import { cLibrary } from "./load-library.ts";
 const exclusive = 2; // LOCK_EX
 const atOnce = 4; // LOCK_NB
 const { O_RDWR, O_CREAT, O_NOFOLLOW = 0 } = constants;
+type Flock = (file: number, operation: number) => number;
+const flock = process.platform === "win32" ? undefined : (cLibrary.func("int flock(int file, int operation)") as Flock);
+
+const pollMs = 200;
 
 const holderShape = /^process \d+ on [\w.-]{1,64} since [\d:T.Z-]+$/;
+
+export type WaitOptions = {
+  /** Called once before waiting for another holder. */
+  readonly onWait?: ((holder: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+};
 
 /**
  * `PATH.lock`, which says who holds it, under the system's own lock (flock; over NFS the server keeps it, so other machines heed it). A file
  * that a killed holder leaves behind locks nothing.
  */
 export class FileLock {
+  /** False where the file system has no locks: this one keeps nobody out. */
+  readonly isExclusive: boolean;
   readonly #path: string;
   readonly #file: number;
+  /** What this holder wrote into the file. */
+  readonly #holder: string;
 
-  private constructor(path: string, file: number) {
+  private constructor(path: string, file: number, isExclusive: boolean) {
+    this.isExclusive = isExclusive;
     this.#path = path;
     this.#file = file;
+    this.#holder = writeHolder(file);
   }
 
-  /** Undefined where the file system has no locks. Throws a UserError that names the holder, or says why the file cannot be made. */
-  static take(path: string): FileLock | undefined {
+  /** Throws a UserError that names the holder, or says why the file cannot be made. */
+  static take(path: string): FileLock {
+    const lock = FileLock.#try(path);
+    if (lock instanceof FileLock) return lock;
+    throw new UserError(`${path} is being written by ${lock}; wait for it, or stop it, then run the same command again`);
+  }
+
+  /** Waits for another holder to release the lock. Rejects with the signal's reason, or with a UserError when the file cannot be made. */
+  static async wait(path: string, { onWait, signal }: WaitOptions): Promise<FileLock> {
+    for (let hasWaited = false; ; hasWaited = true) {
+      signal?.throwIfAborted();
+      const lock = FileLock.#try(path);
+      if (lock instanceof FileLock) return lock;
+      if (!hasWaited) onWait?.(lock);
+      await setTimeout(pollMs, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** The lock, or the name of its holder. */
+  static #try(path: string): FileLock | string {
     const lockPath = `${path}.lock`;
     try {
       for (;;) {
         const file = openSync(lockPath, O_RDWR | O_CREAT | O_NOFOLLOW, 0o666);
         const errno = lock(file);
         // The last holder may have removed the file in between: whoever comes next would lock another one.
-        if (errno === 0 && isStill(file, lockPath)) {
-          ftruncateSync(file);
-          writeSync(file, `process ${process.pid} on ${hostname()} since ${new Date().toISOString()}`, 0);
-          return new FileLock(lockPath, file);
+        if (errno !== system.errno.EAGAIN && errno !== system.errno.EINTR && isStill(file, lockPath)) {
+          return new FileLock(lockPath, file, errno === 0);
         }
         const holder = readHolder(file);
         closeSync(file);
-        if (errno === system.errno.EAGAIN) {
-          throw new UserError(`${path} is being written by ${holder}; wait for it, or stop it, then run the same command again`);
-        }
-        if (errno !== 0 && errno !== system.errno.EINTR) return undefined;
+        if (errno === system.errno.EAGAIN) return holder;
       }
     } catch (error) {
-      if (error instanceof UserError) throw error;
       throw new UserError(`cannot write ${lockPath}: ${systemReason(error)}`, { cause: error });
+    }
+  }
+
+  /** False when the file was deleted, or another process has written into it: not every file system keeps locks between machines. */
+  isIntact(): boolean {
+    try {
+      return isStill(this.#file, this.#path) && readText(this.#file) === this.#holder;
+    } catch {
+      return false;
     }
   }
 
   release(): void {
     try {
-      unlinkSync(this.#path);
+      if (this.isIntact()) unlinkSync(this.#path);
     } catch {
-      // Removed by somebody, or the folder cannot be written any more: it locks nothing.
+      // The folder cannot be written any more: the file that stays locks nothing.
     }
     closeSync(this.#file);
   }
@@ -64,8 +102,7 @@ export class FileLock {
 
 /** 0 where it was locked, else the system's number of the reason. */
 function lock(file: number): number {
-  if (process.platform === "win32") return system.errno.ENOTSUP;
-  const flock = cLibrary.func("int flock(int file, int operation)") as (file: number, operation: number) => number;
+  if (!flock) return system.errno.ENOTSUP;
   return flock(file, exclusive | atOnce) === 0 ? 0 : koffi.errno();
 }
 
@@ -74,13 +111,29 @@ function isStill(file: number, path: string): boolean {
   return named?.ino === open.ino && named.dev === open.dev;
 }
 
+/** Returns what is in the file then: nothing when the disk is full, which does not make the lock any weaker. */
+function writeHolder(file: number): string {
+  const holder = `process ${process.pid} on ${hostname()} since ${new Date().toISOString()}`;
+  ftruncateSync(file);
+  try {
+    writeSync(file, holder, 0);
+    return holder;
+  } catch {
+    return "";
+  }
+}
+
 /** What the holder wrote; a system that locks the bytes, too, does not show it. */
 function readHolder(file: number): string {
-  const bytes = Buffer.alloc(200);
   try {
-    const text = bytes.toString("utf8", 0, readSync(file, bytes, 0, bytes.length, 0));
+    const text = readText(file);
     return holderShape.test(text) ? text : "another process";
   } catch {
     return "another process";
   }
+}
+
+function readText(file: number): string {
+  const bytes = Buffer.alloc(200);
+  return bytes.toString("utf8", 0, readSync(file, bytes, 0, bytes.length, 0));
 }

@@ -74,8 +74,8 @@ describe("a committed folder", () => {
   });
 });
 
-test("the longest name that leaves room for the work folder's serves", async () => {
-  const target = join(temporaryFolder(), "m".repeat(255 - "..partial".length));
+test("the longest name that leaves room for the lock's serves", async () => {
+  const target = join(temporaryFolder(), "m".repeat(255 - "..partial.lock".length));
 
   await convertTo(target);
 
@@ -102,7 +102,7 @@ describe("a process that was killed", () => {
   test("while it removed its work leaves nothing after the next conversion", async () => {
     const target = newTarget();
     const killed = await openFolder(target);
-    const removed = join(dirname(killed.folder), "removed-1");
+    const removed = join(dirname(killed.folder), "removed");
     mkdirSync(removed);
     writeFileSync(join(removed, "decoder.onnx.data"), "half of it");
     killed.leave();
@@ -220,8 +220,8 @@ describe("two conversions to one target at a time", () => {
   test("the second waits for the first and finds its result", async () => {
     const target = newTarget();
     const first = await openFolder(target);
-    const waited: number[] = [];
-    const second = OutputFolder.open(target, { overwrite: true, key: "key", onWait: (id) => waited.push(id) });
+    const waited: string[] = [];
+    const second = OutputFolder.open(target, { overwrite: true, key: "key", onWait: (holder) => waited.push(holder) });
     first.addFile("decoder.onnx", Buffer.from("first"));
     first.commit(manifest, {});
 
@@ -229,7 +229,7 @@ describe("two conversions to one target at a time", () => {
 
     expect([output.isDoneByOther(manifest), output.journal.done.size]).toEqual([true, 0]);
     expect(output.isDoneByOther({ ...manifest, createdBy: "another version" })).toBe(false);
-    expect(waited).toEqual([process.pid]);
+    expect(waited).toEqual([expect.stringContaining(`process ${process.pid} on `)]);
     output.discard();
     expect(readFileSync(join(target, "decoder.onnx"), "utf8")).toBe("first");
     expect(namesBeside(target)).toEqual([]);

@@ -1,23 +1,17 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { fileURLToPath } from "node:url";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { WorkFolder, workFolderPath } from "../../src/convert/work-folder.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
-import { newTarget } from "./new-target.ts";
+import { namesBeside, newTarget } from "./new-target.ts";
 
-const deadProcess = spawnSync(process.execPath, ["--version"]).pid;
-
-/** Claims a folder and then makes it look as if another process had. */
-async function leaveOwner(target: string, changes: { host?: string; processId?: number; process?: string }, ageMs = 0): Promise<void> {
-  const work = await WorkFolder.claim(target);
-  const path = join(work.path, "owner-1");
-  const owner = JSON.parse(readFileSync(path, "utf8")) as object;
-  work.release();
-  writeFileSync(path, JSON.stringify({ ...owner, ...changes }));
-  const time = new Date(Date.now() - ageMs);
-  utimesSync(path, time, time);
-}
+const source = fileURLToPath(new URL("../../src/convert/work-folder.ts", import.meta.url));
+/** Gives a program process ids of its own, as a container has. */
+const inContainer = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+const hasContainers = spawnSync("unshare", [...inContainer.slice(1), "true"]).status === 0;
 
 /** Whether the folder can be had without waiting. */
 async function isFree(target: string): Promise<boolean> {
@@ -31,56 +25,49 @@ async function isFree(target: string): Promise<boolean> {
   }
 }
 
-const minuteMs = 60_000;
-
-describe("the work folder of", () => {
-  test.each([
-    ["a dead process is taken over", { processId: deadProcess }, 0, true],
-    ["a living process is not", { processId: process.ppid }, 0, false],
-    ["a living process without a sign of life for two minutes is (its id belongs to somebody else)", { processId: 1 }, 2 * minuteMs, true],
-    ["this process is not", {}, 0, false],
-    ["an earlier process with our id is", { process: "earlier" }, 0, true],
-    ["another machine is not while it shows life", { host: "other", processId: deadProcess }, 0, false],
-    ["another machine is after two minutes of silence", { host: "other" }, 2 * minuteMs, true],
-  ])("%s", async (_name, owner, ageMs, expected) => {
+describe("the work folder of a process", () => {
+  test.each<[string, readonly string[]]>([
+    ["that runs", []],
+    ...(hasContainers ? [["in another container of the same host name", inContainer] satisfies [string, readonly string[]]] : []),
+  ])("%s is kept for it until it is killed", async (_name, wrapper) => {
     const target = newTarget();
-    await leaveOwner(target, owner, ageMs);
+    const program = `const { WorkFolder } = await import(${JSON.stringify(source)});
+      await WorkFolder.claim(${JSON.stringify(target)}); console.log(process.pid); setInterval(() => {}, 1000);`;
+    const [command, ...args] = [...wrapper, process.execPath, "--import", "tsx", "--input-type=module", "-e", program];
+    const owner = spawn(command!, args, { stdio: ["ignore", "pipe", "inherit"] });
+    onTestFinished(() => void owner.kill("SIGKILL"));
+    const [printed] = (await once(owner.stdout, "data")) as [Buffer];
+    const waited: string[] = [];
+    const next = WorkFolder.claim(target, { onWait: (holder) => waited.push(holder) });
+    expect(waited).toEqual([expect.stringMatching(new RegExp(`^process ${Number(printed)} on \\S+ since `))]);
 
-    expect(await isFree(target)).toBe(expected);
-  });
+    owner.kill("SIGKILL");
+    const work = await next;
 
-  test("a process that died while it claimed it is not taken for free before it is surely dead", async () => {
-    const target = newTarget();
-    mkdirSync(workFolderPath(target));
-    const path = join(workFolderPath(target), "owner-1");
-    writeFileSync(path, "");
-
-    expect(await isFree(target)).toBe(false);
-    utimesSync(path, 0, 0);
-    expect(await isFree(target)).toBe(true);
+    work.checkOwnership();
+    work.remove();
+    expect([work.hasWaited, namesBeside(target)]).toEqual([true, []]);
   });
 });
 
-test("of many that want to take over one folder, one gets it", async () => {
+test("of many that want one folder, one gets it", async () => {
   const target = newTarget();
-  await leaveOwner(target, { processId: deadProcess });
+  writeFileSync(`${workFolderPath(target)}.lock`, "what a killed process left");
 
   const results = await Promise.all(Array.from({ length: 8 }, () => isFree(target)));
 
   expect(results.filter(Boolean)).toHaveLength(1);
 });
 
-test("an owner that was taken for dead learns it, and does not remove the work of the next", async () => {
+test("an owner learns that another process has the lock, too, and does not remove the other's work", async () => {
   const target = newTarget();
-  const first = await WorkFolder.claim(target);
-  utimesSync(join(first.path, "owner-1"), 0, 0);
-  const second = await WorkFolder.claim(target);
+  const work = await WorkFolder.claim(target);
+  const lockPath = `${work.path}.lock`;
+  writeFileSync(lockPath, "process 1 on another-machine since 2026-01-01T00:00:00.000Z");
 
-  expect(() => first.checkOwnership()).toThrow("another process has taken over");
-  first.remove();
-  second.checkOwnership();
-  second.remove();
-  expect(existsSync(second.path)).toBe(false);
+  expect(() => work.checkOwnership()).toThrow("another process has taken over");
+  work.remove();
+  expect([existsSync(work.path), readFileSync(lockPath, "utf8")]).toEqual([true, expect.stringContaining("another-machine")]);
 });
 
 test("removing leaves nothing beside the target, releasing keeps what was written", async () => {
@@ -88,36 +75,43 @@ test("removing leaves nothing beside the target, releasing keeps what was writte
   const first = await WorkFolder.claim(target);
   writeFileSync(join(first.path, "x"), "");
   first.release();
+  expect(namesBeside(target)).toEqual([".model.partial"]);
   const second = await WorkFolder.claim(target);
 
-  expect([second.hasWaited, readdirSync(second.path).toSorted()]).toEqual([false, ["owner-1", "x"]]);
+  expect([second.hasWaited, readdirSync(second.path)]).toEqual([false, ["x"]]);
   second.remove();
-  expect(readdirSync(join(target, ".."))).toEqual([]);
+  expect(namesBeside(target)).toEqual([]);
 });
 
 describe("in place of the work folder", () => {
-  test("a broken symbolic link is refused, not tried for ever", async () => {
-    const target = newTarget();
-    symlinkSync("nowhere", workFolderPath(target));
-
-    const message = `${workFolderPath(target)}: expected a new or empty folder, got a broken symbolic link; delete it or choose another folder`;
-    await expect(WorkFolder.claim(target)).rejects.toThrow(message);
-  });
-
-  test("a file or a link to itself is refused", async () => {
-    const [file, circle] = [newTarget(), newTarget()];
-    writeFileSync(workFolderPath(file), "");
+  test("a broken symbolic link is refused, also one to itself", async () => {
+    const [broken, circle] = [newTarget(), newTarget()];
+    symlinkSync("nowhere", workFolderPath(broken));
     symlinkSync(workFolderPath(circle), workFolderPath(circle));
 
-    for (const target of [file, circle]) await expect(WorkFolder.claim(target)).rejects.toThrow(/^cannot write .*; check the folder/);
+    for (const target of [broken, circle]) {
+      const message = `${workFolderPath(target)}: expected a new or empty folder, got a broken symbolic link; delete it or choose another folder`;
+      await expect(WorkFolder.claim(target)).rejects.toThrow(message);
+      expect(namesBeside(target)).toEqual([".model.partial"]);
+    }
+  });
+
+  test("a file is refused", async () => {
+    const target = newTarget();
+    writeFileSync(workFolderPath(target), "");
+
+    await expect(WorkFolder.claim(target)).rejects.toThrow(/^cannot write .*; check the folder/);
   });
 
   test("a link to a folder serves", async () => {
     const target = newTarget();
-    symlinkSync(temporaryFolder(), workFolderPath(target));
+    const folder = temporaryFolder();
+    symlinkSync(folder, workFolderPath(target));
 
     const work = await WorkFolder.claim(target);
-    expect(readdirSync(work.path)).toEqual(["owner-1"]);
+    writeFileSync(join(work.path, "x"), "");
+    expect(readdirSync(folder)).toEqual(["x"]);
     work.remove();
+    expect(readdirSync(folder)).toEqual([]);
   });
 });

@@ -3,9 +3,10 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CalibrationFile } from "../../convert/calibration-file.ts";
-import { WorkFolder, workFolderPath, type ClaimOptions } from "../../convert/work-folder.ts";
+import { WorkFolder, workFolderPath } from "../../convert/work-folder.ts";
 import { writing } from "../../convert/file-errors.ts";
 import { manifestFileName } from "../../core/manifest.ts";
+import type { WaitOptions } from "../../runtime/file-lock.ts";
 
 const keyFileName = "key";
 
@@ -17,12 +18,11 @@ export class CalibrationWork {
    * Waits while another process calibrates for the same target. `key` is a hash of everything the result depends on: work with another
    * key is deleted. Throws a UserError when the folder cannot be written.
    */
-  static async claim(target: string, key: string, options: ClaimOptions): Promise<CalibrationWork> {
+  static async claim(target: string, key: string, options: WaitOptions): Promise<CalibrationWork> {
     const folder = await WorkFolder.claim(nameFor(target), options);
     const keyFile = join(folder.path, keyFileName);
     if (!existsSync(keyFile) || readFileSync(keyFile, "utf8") !== key) {
-      const others = readdirSync(folder.path).filter((name) => !name.startsWith("owner-"));
-      for (const name of others) rmSync(join(folder.path, name), { recursive: true, force: true });
+      for (const name of readdirSync(folder.path)) rmSync(join(folder.path, name), { recursive: true, force: true });
       writing(keyFile, () => writeFileSync(keyFile, key, { flush: true }));
     }
     return new CalibrationWork(folder);

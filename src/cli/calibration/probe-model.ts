@@ -69,7 +69,7 @@ export class ProbeModel {
       onTokens(prompt.tokenIds.length);
     }
     while (this.#engine.hasWork()) {
-      await setImmediate(); // signals, progress and heartbeat get their turn
+      await setImmediate(); // signals and progress get their turn
       signal.throwIfAborted();
       for (const [id, event] of this.#engine.step()) {
         if (event.type === "failed") throw new EngineError(event.message);
