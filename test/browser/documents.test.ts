@@ -88,7 +88,7 @@ test("documents are shown by the browser in a tab of their own, HTML as the text
     const tab = await opening;
     await expect.poll(() => tab.evaluate(() => document.contentType).catch(() => undefined)).toBe(type);
     expect(await tab.evaluate(() => window.opener as unknown)).toBe(null);
-    if (type === "text/plain") expect(await tab.locator("body").textContent()).toBe(html);
+    if (type === "text/plain") await expect.poll(() => tab.locator("body").textContent()).toBe(html);
     await tab.close();
   }
   expect(await page.getByRole("button", { name: "Remove number.pdf" }).count()).toBe(1);

@@ -231,4 +231,23 @@ describe("a browser that keeps", () => {
 
     expect(await page.locator(".turn.answer .markdown").textContent()).toBe("The first words");
   });
+
+  test("an answer that has just ended, however slow the database is when the page is left", async () => {
+    front.answerWith(streamed(["The first words"], "open"));
+    await send(page, "Hello");
+    await page.locator(".turn.answer .markdown").waitFor();
+    await page.evaluate(() => {
+      const { get } = IDBObjectStore.prototype;
+      IDBObjectStore.prototype.get = function (key) {
+        const readAgain = () => get.call(this, key).addEventListener("success", readAgain);
+        readAgain(); // the transaction stays open
+        return new EventTarget() as IDBRequest;
+      };
+    });
+    front.breakOff();
+    await lastAnswer(page);
+    await page.reload();
+
+    expect(await page.locator(".turn.answer .markdown").textContent()).toBe("The first words");
+  });
 });

@@ -307,12 +307,11 @@ export class Playground {
 
   /** Saves a conversation. A failure (no space left) must not stop the conversation. */
   async #store(conversation: Conversation, isLast = false): Promise<void> {
-    this.#kept.add(conversation);
     try {
       await this.#options.store.save(conversation, isLast);
+      this.#kept.add(conversation);
       if (this.#state.keeping === "failed") this.#set({ keeping: "lasting" });
     } catch {
-      this.#kept.delete(conversation);
       this.#set({ keeping: "failed" });
     }
     await this.#list();

@@ -55,6 +55,8 @@ export async function openBrowserStore(): Promise<ConversationStore> {
   const database = await settled(opening);
   const otherTabs = new BroadcastChannel("ernie-vl");
   const tell = (message: TabMessage) => otherTabs.postMessage(message); // oxlint-disable-line unicorn/require-post-message-target-origin -- a window has one, a channel does not
+  /** Unfinished saves, with the ids of their conversations. */
+  const saving = new Map<IDBTransaction, string>();
   const change = async (id: string, act: (conversations: IDBObjectStore, list: IDBObjectStore) => void): Promise<void> => {
     const transaction = database.transaction([whole, summaries], "readwrite");
     act(transaction.objectStore(whole), transaction.objectStore(summaries));
@@ -74,11 +76,15 @@ export async function openBrowserStore(): Promise<ConversationStore> {
           conversations.put(merged);
           list.put(toSummary(merged));
         };
+        const { transaction } = conversations;
         if (isLast) {
+          for (const [earlier, id] of saving) if (id === conversation.id) earlier.abort(); // it would block this save, and end with the page
           put(conversation);
-          conversations.transaction.commit();
+          transaction.commit();
           return;
         }
+        saving.set(transaction, conversation.id);
+        for (const end of ["complete", "abort"]) transaction.addEventListener(end, () => saving.delete(transaction));
         const reading: IDBRequest<Conversation | undefined> = conversations.get(conversation.id);
         reading.addEventListener("success", () => put(reading.result ? mergeConversations(reading.result, conversation) : conversation));
       }),
