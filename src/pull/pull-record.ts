@@ -17,12 +17,14 @@ const recordShape = z.object({
 export class PullRecord {
   readonly #folder: string;
   readonly #repository: string;
+  readonly #lock: () => void;
   readonly #files: Map<string, { bytes: number; mtimeMs: number; hash: string }>;
 
-  /** Throws a UserError when the folder holds another repository. */
-  constructor(folder: string, repository: string) {
+  /** Throws a UserError when the folder holds another repository. `lock` is called before each change of the folder. */
+  constructor(folder: string, repository: string, lock: () => void) {
     this.#folder = folder;
     this.#repository = repository;
+    this.#lock = lock;
     const known = readRecord(join(folder, recordFileName));
     if (known && known.repository !== repository) {
       throw new UserError(`${folder} already contains ${known.repository}; choose another folder for ${repository} with --out`);
@@ -46,10 +48,12 @@ export class PullRecord {
   removeOutdated(files: readonly RemoteFile[]): string[] {
     const wanted = new Set(files.map(({ name }) => name));
     const outdated = [...this.#files.keys()].filter((name) => !wanted.has(name));
+    if (outdated.length === 0) return [];
+    this.#lock();
     const removed = outdated.filter((name) => this.#isUntouched(name));
     for (const name of removed) rmSync(join(this.#folder, name), { force: true });
     for (const name of outdated) this.#files.delete(name);
-    if (outdated.length > 0) this.#save();
+    this.#save();
     return removed;
   }
 
@@ -60,8 +64,9 @@ export class PullRecord {
   }
 
   #save(): void {
+    this.#lock();
     const path = join(this.#folder, recordFileName);
-    const unfinished = `${path}.${process.pid}`;
+    const unfinished = `${path}.new`;
     writeFileSync(unfinished, `${JSON.stringify({ repository: this.#repository, files: Object.fromEntries(this.#files) }, null, 2)}\n`);
     renameSync(unfinished, path);
   }

@@ -64,7 +64,7 @@ async function pullListed(
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
     throw new UserError(`${folder}: expected a folder or nothing, got a file; choose another --out`);
   }
-  const record = new PullRecord(folder, repository);
+  const record = new PullRecord(folder, repository, lock);
   const client = new HubClient(access, { repository, revision });
   const patience = { signal, backoffMs: transfer.backoffMs, note: (line: string) => observer.note(line) };
   const listing = await listRepository(access.endpoint, repository, revision, client.apiFetch(patience, transfer.stallMs));

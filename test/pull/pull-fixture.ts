@@ -22,6 +22,7 @@ type Asked = {
   observer?: Partial<PullObserver>;
   transfer?: Partial<TransferSettings>;
   inspect?: (folder: string, weights: readonly string[]) => void;
+  lock?: () => void;
 };
 
 export class PullFixture {
@@ -45,7 +46,16 @@ export class PullFixture {
     rmSync(this.root, { recursive: true, force: true });
   }
 
-  async pull({ token, access, signal, revision = "main", observer, transfer, inspect = () => {} }: Asked = {}): Promise<void> {
+  async pull({
+    token,
+    access,
+    signal,
+    revision = "main",
+    observer,
+    transfer,
+    inspect = () => {},
+    lock = () => {},
+  }: Asked = {}): Promise<void> {
     const request = {
       repository: parseRepositoryName(this.hub.repository),
       revision,
@@ -53,7 +63,7 @@ export class PullFixture {
       access: access ?? { endpoint: this.hub.endpoint, token, proxies: { http: "", https: "", except: "" } },
       signal: signal ?? new AbortController().signal,
       inspect,
-      lock: () => {},
+      lock,
     };
     const remember: PullObserver = {
       note: (line) => this.notes.push(line),

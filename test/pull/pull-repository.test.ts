@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UserError } from "../../src/core/errors.ts";
@@ -222,6 +222,22 @@ describe("a changed revision", () => {
     fixture.expectComplete();
     expect(fixture.hub.downloads().map(({ range }) => range)).toEqual([undefined]);
     expect(fixture.notes).toEqual([`${shards[2]} is no longer in the repository and was deleted`]);
+  });
+
+  test("neither deletes nor writes anything while another pull is in the folder", async () => {
+    const lock = () => {
+      throw new UserError("being written");
+    };
+    await fixture.pull();
+    const before = [...fixture.hub.files.keys()];
+    await fixture.pull({ lock }); // changes nothing
+
+    fixture.hub.files.delete(shards[2]);
+    await expect(fixture.pull({ lock })).rejects.toThrow("being written");
+    rmSync(join(fixture.folder, recordFileName));
+    await expect(fixture.pull({ lock })).rejects.toThrow("being written");
+
+    expect(readdirSync(fixture.folder).toSorted()).toEqual(before.toSorted());
   });
 
   test("keeps a file that is gone from the hub but was changed here", async () => {
