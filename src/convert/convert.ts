@@ -9,7 +9,6 @@ import { checkCalibration } from "./check-calibration.ts";
 import { DataFiles } from "./data-files.ts";
 import { requireDiskSpace } from "./disk-space.ts";
 import type { FileDigest } from "./hash-file.ts";
-import type { Journal } from "./journal.ts";
 import { createTaskRunner, type TaskRunner, type WorkerSetup } from "./job-pool.ts";
 import { OutputFolder } from "./output-folder.ts";
 import { planConversion, type Job, type Plan } from "./plan.ts";
@@ -85,7 +84,7 @@ export async function convert(source: Source, target: string, options: ConvertOp
       if (output.isDoneByOther(manifest)) return notes;
       const names = writeSmallFiles(plan, tensors.companionFolder, output);
       const setup = { source, options: planOptions, folder: output.folder, calibration: options.calibration };
-      output.commit(manifest, await writeDataFiles(plan, setup, names, output.journal, options));
+      output.commit(manifest, await writeDataFiles(plan, setup, names, output, options));
       return notes;
     } finally {
       if (signal?.aborted) output.leave();
@@ -122,17 +121,17 @@ async function writeDataFiles(
   plan: Plan,
   setup: WorkerSetup,
   otherNames: readonly string[],
-  journal: Journal,
+  output: OutputFolder,
   options: ConvertOptions,
 ): Promise<Record<string, FileDigest>> {
-  const files = new DataFiles(setup.folder, plan.dataFiles);
+  const files = new DataFiles(output.folder, plan.dataFiles);
   try {
-    if (!files.wereComplete) journal.restart();
+    if (!files.wereComplete) output.journal.restart();
     const outputBytes = plan.dataFiles.reduce((sum, file) => sum + file.byteLength, 0);
-    requireDiskSpace(setup.folder, outputBytes - files.allocatedBytes);
+    requireDiskSpace(output.folder, outputBytes - files.allocatedBytes);
     const runner = createTaskRunner(setup, plan);
     try {
-      await runJobs(plan, runner, journal, files, options);
+      await runJobs(plan, runner, output, files, options);
       const names = [...plan.dataFiles.map(({ name }) => name), ...otherNames];
       return await Promise.race([hashFiles(names, runner), rejectWhenAborted(options.signal)]);
     } finally {
@@ -147,10 +146,11 @@ async function writeDataFiles(
 async function runJobs(
   { jobs }: Plan,
   runner: TaskRunner,
-  journal: Journal,
+  output: OutputFolder,
   files: DataFiles,
   { onProgress, signal }: ConvertOptions,
 ): Promise<void> {
+  const { journal } = output;
   const bytesOf = (some: readonly Job[]) => some.reduce((sum, job) => sum + job.byteLength, 0);
   const waiting = [...jobs.entries()].filter(([index]) => !journal.done.has(index)).values();
   const totalBytes = bytesOf(jobs);
@@ -168,7 +168,7 @@ async function runJobs(
       onProgress?.(doneBytes, totalBytes);
       if (Date.now() - flushedAt < journalIntervalMs) continue;
       flushedAt = Date.now();
-      await journal.flush(() => files.sync());
+      await output.recordJobs(() => files.sync());
     }
   };
   const stop = (error: unknown): never => {
@@ -177,7 +177,7 @@ async function runJobs(
   };
   const outcomes = await Promise.allSettled(Array.from({ length: runner.concurrency }, () => work().catch(stop)));
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-  await journal.flush(() => files.sync());
+  await output.recordJobs(() => files.sync());
   signal?.throwIfAborted();
 }
 

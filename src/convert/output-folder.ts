@@ -88,6 +88,15 @@ export class OutputFolder {
     writing(path, () => writeFileSync(path, bytes, { flush: true }));
   }
 
+  /** Writes the jobs that were added to the journal, after `syncData` has flushed their results to disk. */
+  async recordJobs(syncData: () => Promise<void>): Promise<void> {
+    await this.journal.flush(async () => {
+      await syncData();
+      // Another process that has taken over may have deleted these results, but shares the journal.
+      this.#work.checkOwnership();
+    });
+  }
+
   /**
    * Whether the process that this one waited for has finished the same conversion. Throws a UserError when that process left another
    * conversion in the target that may not be replaced.

@@ -1,11 +1,12 @@
 // A file system that refuses locks: Lustre without the mount option, for example.
 
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import koffi from "koffi";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { WorkFolder } from "../../src/convert/work-folder.ts";
+import { OutputFolder } from "../../src/convert/output-folder.ts";
+import { WorkFolder, workFolderPath } from "../../src/convert/work-folder.ts";
 import { FileLock } from "../../src/runtime/file-lock.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { namesBeside, newTarget } from "./new-target.ts";
@@ -43,5 +44,25 @@ test("of two conversions to one target, the one that began last is not disturbed
   second.checkOwnership();
   expect(namesBeside(target).toSorted()).toEqual([".model.partial", ".model.partial.lock"]);
   second.remove();
+  expect(namesBeside(target)).toEqual([]);
+});
+
+test("the conversion that is taken over adds nothing to the journal that it shares", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const target = newTarget();
+  const first = await OutputFolder.open(target, { overwrite: false, key: "key" });
+  vi.advanceTimersByTime(1000);
+  const second = await OutputFolder.open(target, { overwrite: false, key: "key" });
+  const sync = async () => {};
+
+  first.journal.add(1);
+  await expect(first.recordJobs(sync)).rejects.toThrow("another process has taken over");
+  second.journal.add(2);
+  await second.recordJobs(sync);
+
+  expect(readFileSync(join(workFolderPath(target), "journal"), "utf8")).toBe("key\n2\n");
+  first.discard();
+  second.discard();
   expect(namesBeside(target)).toEqual([]);
 });
