@@ -13,10 +13,11 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
-const quick = { headersMs: 100, requestMs: 200, idleMs: 100, stalledMs: 150, checkMs: 20 };
+/** A test shortens the limit that it is about: on a busy machine, a connection may exceed any other short one. */
+const patient = { headersMs: 60_000, requestMs: 60_000, idleMs: 60_000, stalledMs: 60_000, checkMs: 20 };
 
 /** A connection to the app, and all it has said when it ends. */
-async function connectTo(fetch: (request: Request) => Response | Promise<Response>, timeouts?: typeof quick) {
+async function connectTo(fetch: (request: Request) => Response | Promise<Response>, timeouts?: typeof patient) {
   const server = createHttpServer(fetch, timeouts);
   closers.push(() => server.close());
   const { port } = new URL(await listenLocally(server));
@@ -24,7 +25,8 @@ async function connectTo(fetch: (request: Request) => Response | Promise<Respons
   closers.push(() => socket.destroy());
   let said = "";
   socket.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const ended = once(socket, "close").then(() => said);
+  socket.on("error", () => {}); // a server that closes while bytes are on their way resets the connection
+  const ended = new Promise<string>((resolve) => socket.once("close", () => resolve(said)));
   return { server, socket, ended };
 }
 
@@ -38,7 +40,7 @@ describe("a client that stops half-way is told and cut off:", () => {
     ["before its first byte", ""],
   ])("%s", async (_, sent) => {
     const { app, calls } = makeApp();
-    const { socket, ended } = await connectTo(app.fetch, quick);
+    const { socket, ended } = await connectTo(app.fetch, { ...patient, headersMs: 100, requestMs: 200 });
 
     socket.write(sent);
 
@@ -152,7 +154,7 @@ describe("a client that closes its half of the connection", () => {
 });
 
 test("an idle connection is closed after its answer", async () => {
-  const { socket, ended } = await connectTo(makeApp().app.fetch, { ...quick, headersMs: 60_000, requestMs: 60_000 });
+  const { socket, ended } = await connectTo(makeApp().app.fetch, { ...patient, idleMs: 100 });
 
   socket.write("GET /health HTTP/1.1\r\nhost: x\r\n\r\n");
 
@@ -184,9 +186,8 @@ describe("a client that takes nothing of its answer", () => {
     let isCancelled = false;
     const { socket } = await connectTo(
       endless(() => (isCancelled = true)),
-      quick,
+      { ...patient, stalledMs: 1000 },
     );
-    socket.on("error", () => {});
     socket.pause();
 
     socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -199,7 +200,7 @@ describe("a client that takes nothing of its answer", () => {
     const started = performance.now();
     const { socket } = await connectTo(
       endless(() => {}),
-      { ...quick, stalledMs },
+      { ...patient, stalledMs },
     );
     let isOver = false;
     socket
@@ -230,7 +231,6 @@ test.skipIf(process.platform !== "linux")("a silent connection is probed, so tha
 
 test("a header over 16 KiB is a 431", async () => {
   const { socket, ended } = await connectTo(makeApp().app.fetch);
-  socket.on("error", () => {});
 
   socket.write(`${head}x-long: ${"x".repeat(17_000)}\r\n`);
 
@@ -247,7 +247,6 @@ describe("bytes that are not HTTP", () => {
   ])("%s are a 400 that quotes none of them", async (_, sent) => {
     const { app, calls } = makeApp();
     const { socket, ended } = await connectTo(app.fetch);
-    socket.on("error", () => {});
 
     socket.write(sent);
 
