@@ -6,15 +6,15 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type RunningServer, startServer } from "./start-server.ts";
+import { type BrokenServer, startBroken } from "./start-server.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const entry = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 const samples = fileURLToPath(new URL("../../models/ernie-vl-nano/samples", import.meta.url));
 
-let server: RunningServer;
+let server: BrokenServer;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startBroken("");
 });
 afterAll(async () => {
   await server.stop();
@@ -33,7 +33,7 @@ async function run(...args: readonly string[]): Promise<{ code: number; said: st
   return { code, said: said() };
 }
 
-/** Requests that take a while, of 64 tokens each. */
+/** Requests of 64 tokens each: slowed down, more than a second. */
 function makeInput(count: number): { input: string; output: string; ids: string[] } {
   const folder = temporaryFolder();
   const ids = Array.from({ length: count }, (_, i) => `id-${i}`);
@@ -50,13 +50,15 @@ const idsOf = (path: string): string[] => linesOf(path).map((line) => (JSON.pars
 test("killed again and again, it comes to one answer for each request", async () => {
   const { input, output, ids } = makeInput(120);
 
-  for (const count of [5, 30]) {
+  server.breakBy("slow");
+  for (const count of [3, 9]) {
     const { child } = start(input, output, "--concurrency", "4");
     await expect.poll(() => linesOf(output).length, { timeout: 60_000 }).toBeGreaterThan(count);
     child.kill("SIGKILL");
     await once(child, "close");
   }
   expect(linesOf(output).length).toBeLessThan(120);
+  server.breakBy("");
   const { code, said } = await run(input, output);
 
   expect(code, said).toBe(0);
@@ -66,6 +68,7 @@ test("killed again and again, it comes to one answer for each request", async ()
 
 test("Ctrl-C lets running requests end, keeps their answers and says how to go on", async () => {
   const { input, output, ids } = makeInput(400);
+  server.breakBy("slow");
   const { child, said } = start(input, output, "--concurrency", "8");
   await expect.poll(() => linesOf(output).length, { timeout: 60_000 }).toBeGreaterThan(3);
 
@@ -79,6 +82,7 @@ test("Ctrl-C lets running requests end, keeps their answers and says how to go o
   expect(said()).toContain(`requests ${answered} answered, ${400 - answered} not sent or not finished`);
   expect(answered).toBeLessThan(ids.length);
   await expect.poll(async () => (await server.health()).running).toBe(0);
+  server.breakBy("");
 });
 
 test("what a file of requests holds reaches no terminal as it is, and a dash is no file", async () => {

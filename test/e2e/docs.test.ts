@@ -148,9 +148,12 @@ function execute([program, ...args]: readonly string[], until?: string): Promise
   };
   const child = spawn(program!, args, { cwd: folder, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
+  let isKilled = false;
   const read = (text: string): void => {
     output += text;
-    if (until !== undefined && output.includes(until)) process.kill(-child.pid!, "SIGKILL"); // the shell's whole group
+    if (isKilled || until === undefined || !output.includes(until)) return;
+    isKilled = true; // what it had printed may still come when it is gone
+    process.kill(-child.pid!, "SIGKILL"); // the shell's whole group
   };
   child.stdout.setEncoding("utf8").on("data", read);
   child.stderr.setEncoding("utf8").on("data", read);

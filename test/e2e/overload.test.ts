@@ -3,9 +3,9 @@
 import { setMaxListeners } from "node:events";
 import OpenAI, { APIError } from "openai";
 import { afterEach, expect, test } from "vitest";
-import { type RunningServer, startBroken } from "./start-server.ts";
+import { type BrokenServer, startBroken } from "./start-server.ts";
 
-let server: RunningServer;
+let server: BrokenServer;
 afterEach(async () => {
   await server?.stop();
 });
@@ -31,7 +31,7 @@ test("of 64 clients at once, so many are served, so many wait, and all others ge
 
   const clients = Array.from({ length: clientCount }, ask);
   await expect.poll(() => refusals.length).toBe(clientCount - slotCount - maxWaiting);
-  expect(await server.health()).toMatchObject({ running: slotCount, waiting: maxWaiting });
+  await expect.poll(server.health).toMatchObject({ running: slotCount, waiting: maxWaiting });
   for (const { status, code, headers } of refusals) {
     expect({ status, code }).toEqual({ status: 429, code: "queue_full" });
     expect(Number(headers!.get("retry-after-ms"))).toBeGreaterThan(0);
@@ -61,11 +61,12 @@ test("of 64 clients at once, so many are served, so many wait, and all others ge
 
 test("a client with one request does not wait for another's twenty", async () => {
   server = await startBroken("slow", ["--max-num-seqs", "1", "--api-key", "crowd", "single"], { apiKey: "crowd" });
-  const some = { ...question, max_completion_tokens: 10, ignore_eos: true };
+  const some = { ...question, max_completion_tokens: 60, ignore_eos: true }; // slowed down, more than a second
 
   const crowd = Array.from({ length: 20 }, () => server.client.chat.completions.create(some));
   await expect.poll(async () => (await server.health()).waiting).toBeGreaterThan(10);
   await server.client.withOptions({ apiKey: "single" }).chat.completions.create(some);
+  server.breakBy("");
   await Promise.all(crowd);
 
   const answered = () => server.logLines().filter(({ finishReason }) => finishReason === "length");

@@ -165,7 +165,7 @@ test("a second stop signal ends the server at once, whatever runs", async () => 
 
 test("a stop signal lets a prompt be computed to its end, and the answer behind it", async () => {
   const server = await startBroken("slow@prefill", ["--prefill-chunk", "4", "--shutdown-timeout", "120"]);
-  const long = "One, two, three, four, five. ".repeat(100); // more than 200 steps
+  const long = "One, two, three, four, five. ".repeat(300); // more than 600 steps
   const running = fetch(`${server.url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -184,7 +184,7 @@ test("a stop signal lets a prompt be computed to its end, and the answer behind 
 test("a stop signal lets requests that wait for a slot have their turn", async () => {
   const server = await startBroken("slow", ["--max-num-seqs", "1", "--shutdown-timeout", "120"]);
   const answers = Array.from({ length: 4 }, () =>
-    server.client.chat.completions.create({ ...endless, max_tokens: 150 } as OpenAI.ChatCompletionCreateParamsNonStreaming),
+    server.client.chat.completions.create({ ...endless, max_tokens: 500 } as OpenAI.ChatCompletionCreateParamsNonStreaming),
   );
   await expect.poll(async () => (await server.health()).waiting).toBe(3);
 
@@ -192,7 +192,7 @@ test("a stop signal lets requests that wait for a slot have their turn", async (
   await expect.poll(server.printed).toContain("finishing running answers");
   server.breakBy("");
 
-  for (const answer of await Promise.all(answers)) expect(answer.usage?.completion_tokens).toBe(150);
+  for (const answer of await Promise.all(answers)) expect(answer.usage?.completion_tokens).toBe(500);
   expect(await exitCode).toBe(0);
 });
 

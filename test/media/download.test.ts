@@ -101,7 +101,12 @@ describe("a download", () => {
     const reading = makeReader(domains).read(url, request);
 
     if (status === 200) expect(await reading).toHaveLength(picture.length);
-    else expect(await refusal(reading)).toMatchObject({ status, code: "failed_to_download_image", message: /more than 3 redirects/ });
+    else
+      expect(await refusal(reading)).toMatchObject({
+        status,
+        code: "failed_to_download_image",
+        message: expect.stringMatching(/more than 3 redirects/),
+      });
   });
 });
 
@@ -236,7 +241,7 @@ describe("a redirect is not followed to", () => {
 
     const error = await refusal(makeReader([`pictures.test:${port}`, "other.test"], { resolve }).read(url, request));
 
-    expect(error).toMatchObject({ code: "failed_to_download_image", message: /could not be reached/ });
+    expect(error).toMatchObject({ code: "failed_to_download_image", message: expect.stringMatching(/could not be reached/) });
     expect(seen).toHaveLength(1);
   });
 });
@@ -313,13 +318,19 @@ describe("what the host sends is bounded:", () => {
 
     const error = await refusal(makeReader(domains, { timeoutMs: 100 }).read(url, request));
 
-    expect(error).toMatchObject({ status: 400, code: "failed_to_download_image", message: /did not arrive within 0.1 s/ });
+    expect(error).toMatchObject({
+      status: 400,
+      code: "failed_to_download_image",
+      message: expect.stringMatching(/did not arrive within 0.1 s/),
+    });
   });
 
   test("a resolver that never answers is given up too", async () => {
     const reader = makeReader(["pictures.test"], { timeoutMs: 50, resolve: () => new Promise(() => {}) });
 
-    expect(await refusal(reader.read("http://pictures.test/", request))).toMatchObject({ message: /did not arrive within/ });
+    expect(await refusal(reader.read("http://pictures.test/", request))).toMatchObject({
+      message: expect.stringMatching(/did not arrive within/),
+    });
   });
 });
 

@@ -102,5 +102,5 @@ test("a folder that is none stops the start", () => {
 test("http stays refused, with its flag", async () => {
   const error = await refusal(reader.read("https://example.org/", request));
 
-  expect(error).toMatchObject({ code: "invalid_image_url", message: /--allow-media-domain HOST/ });
+  expect(error).toMatchObject({ code: "invalid_image_url", message: expect.stringMatching(/--allow-media-domain HOST/) });
 });

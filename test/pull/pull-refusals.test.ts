@@ -110,7 +110,7 @@ describe("refusals", () => {
       { type: "status", status: 503 },
       { type: "silence", afterBytes: 0 },
     ];
-    await fixture.pull({ transfer: { stallMs: 1_000 } });
+    await fixture.pull({ transfer: { stallMs: 3_000 } });
 
     expect(fixture.notes.at(-1)).toMatch(/cannot reach .* \(no answer in time\); trying again/);
     fixture.expectComplete();

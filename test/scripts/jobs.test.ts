@@ -58,7 +58,7 @@ describe.concurrent("jobs", () => {
     const go = join(folder, "go");
     const onProgress = (all: readonly JobReport[]): void => {
       const running = all.find(({ status }) => status === "unfinished");
-      if (running?.records["before"] !== 1) return;
+      if (running?.name !== "waits" || running.records["before"] !== 1) return; // on a busy machine, `well` is seen unfinished, too
       expect(all.map(({ name, status }) => `${name}: ${status}`)).toEqual(["well: ok", "waits: unfinished"]);
       writeFileSync(go, "");
     };

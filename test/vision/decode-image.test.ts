@@ -202,7 +202,11 @@ describe("decodeImage refuses with 400 and the field's name", () => {
     await Promise.all([decodeNext(makePng()), decodeNext(makePng())]);
 
     for (const file of [large, makePng(), makePng()]) {
-      await expect(decodeNext(file)).rejects.toMatchObject({ status: 400, code: "image_too_large", message: /together/ });
+      await expect(decodeNext(file)).rejects.toMatchObject({
+        status: 400,
+        code: "image_too_large",
+        message: expect.stringMatching(/together/),
+      });
     }
   });
 

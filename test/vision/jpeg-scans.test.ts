@@ -49,5 +49,9 @@ test("a JPEG of very many scans is refused before it is decoded, one of some is 
 
   expect(countJpegScans(manyScans(64, 65))).toBe(65);
   expect(await decode(64)).toMatchObject({ width: 64, height: 64 });
-  await expect(decode(65)).rejects.toMatchObject({ status: 400, code: "invalid_image", message: /more than 64 scans/ });
+  await expect(decode(65)).rejects.toMatchObject({
+    status: 400,
+    code: "invalid_image",
+    message: expect.stringMatching(/more than 64 scans/),
+  });
 });
