@@ -2,17 +2,11 @@ import { createServer } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { listen, probeAddresses } from "../../src/cli/listen.ts";
 import { UserError } from "../../src/core/errors.ts";
+import { freePort } from "../free-port.ts";
 
 const host = "127.0.0.1";
 const taken = createServer();
 afterEach(() => void taken.close());
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { port } = new URL(await listen(server, { host, port: 0 }));
-  await new Promise((resolve) => server.close(resolve));
-  return Number(port);
-}
 
 test("addresses that are free can be had afterwards", async () => {
   const port = await freePort();

@@ -6,16 +6,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type RunningServer, startServer } from "./start-server.ts";
+import { type BrokenServer, startBroken } from "./start-server.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const entry = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
-let server: RunningServer;
+let server: BrokenServer;
 const folder = temporaryFolder();
 
 beforeAll(async () => {
-  server = await startServer();
+  server = await startBroken("");
 });
 afterAll(async () => {
   await server.stop();
@@ -46,7 +46,9 @@ test("prompts have the wanted tokens, answers too, pictures arrive, and every re
 });
 
 test("a load that is stopped tells what was done", async () => {
-  const child = spawn(process.execPath, [entry, "bench", "--url", server.url, "--requests", "2000", "--output-tokens", "64"]);
+  server.breakBy("slow"); // the load would take half a minute
+  const sizes = ["--requests", "200", "--input-tokens", "20", "--output-tokens", "64"];
+  const child = spawn(process.execPath, [entry, "bench", "--url", server.url, ...sizes]);
   let said = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
   await expect.poll(async () => (await server.health()).running, { timeout: 120_000 }).toBeGreaterThan(4); // beyond the warm-up of four

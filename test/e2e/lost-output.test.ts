@@ -1,28 +1,13 @@
 // Where the program writes to may be a full disk, or a pipe whose reader has gone.
 
 import { spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, openSync } from "node:fs";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { freePort } from "../free-port.ts";
 
 const cwd = fileURLToPath(new URL("../..", import.meta.url));
-
-/** Not one that the system gives to whoever asks for any: another test could get it meanwhile. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(10_000, 30_000);
-    const probe = createServer().listen(port, "127.0.0.1");
-    const isFree = await once(probe, "listening").then(
-      () => true,
-      () => false,
-    );
-    probe.close();
-    if (isFree) return port;
-  }
-}
 
 const isUp = (url: string): Promise<boolean> =>
   fetch(`${url}/health`).then(

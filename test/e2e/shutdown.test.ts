@@ -165,7 +165,7 @@ test("a second stop signal ends the server at once, whatever runs", async () => 
 
 test("a stop signal lets a prompt be computed to its end, and the answer behind it", async () => {
   const server = await startBroken("slow@prefill", ["--prefill-chunk", "4", "--shutdown-timeout", "120"]);
-  const long = "One, two, three, four, five. ".repeat(300); // more than 600 steps
+  const long = "One, two, three, four, five. ".repeat(200); // more than 800 steps
   const running = fetch(`${server.url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { createServer, request, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
+import { pipeline } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -103,7 +104,7 @@ test.skipIf(!hasOpenssl)(
       socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
       const plain = new TLSSocket(socket, { isServer: true, ...identity });
       const { port } = new URL(hub.endpoint);
-      plain.pipe(connect(Number(port), "127.0.0.1")).pipe(plain);
+      pipeline(plain, connect(Number(port), "127.0.0.1"), plain, () => {}); // the pull ends without closing it in order
     });
     hub.nextPageEndpoint = "https://hub.example";
     const env = { HF_ENDPOINT: "https://hub.example", HF_TOKEN: "hf_secret", NODE_EXTRA_CA_CERTS: join(root, "cert.pem") };
