@@ -59,7 +59,7 @@ function continuePrompts(
     prefillChunkTokens,
     imageCacheBytes: 1 << 28,
   });
-  const engine = new Engine(model, { prefillChunkTokens });
+  const engine = new Engine(model, { prefillChunkTokens, prefillTargetMs: Infinity });
   const answers: number[][] = prompts.map(() => []);
   prompts.forEach((prompt, i) => engine.submit(i as SequenceId, { prompt, sampling: greedy, maxTokens: tokenCount, stopTokenIds: [] }));
   while (engine.hasWork()) {

@@ -58,7 +58,7 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
   const limitOf = createTimeLimits(timeoutMs, pagesMs);
   /** The timers of the pictures in progress. */
   const clocks = new Set<AbortController>();
-  // A thread failed outside of a task: while starting, or after one. The pool does not say which, so all pictures in progress fail.
+  // A thread failed while starting. The pool does not say for which picture, so all pictures in progress fail.
   pool.on("error", (cause: Error) => {
     for (const clock of clocks) clock.abort(failure(cause));
   });

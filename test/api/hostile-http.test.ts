@@ -117,14 +117,20 @@ test("any headers are answered or refused, never a failure", async () => {
   );
 });
 
-/** Sends bytes as they are, and returns the beginning of the answer, which holds all of a short one. */
+/** Sends bytes as they are, and returns the answer. */
 async function sendRaw(text: string): Promise<string> {
   const socket = connect(port, "127.0.0.1");
-  socket.on("error", () => undefined);
   socket.write(text);
-  const [answer] = (await once(socket, "data")) as [Buffer];
-  socket.destroy();
-  return answer.toString();
+  let answer = "";
+  const isWhole = () => {
+    const [head, body] = answer.split("\r\n\r\n");
+    return body?.length === Number(/^content-length: (\d+)/im.exec(head!)?.[1]);
+  };
+  for await (const bytes of socket) {
+    answer += String(bytes);
+    if (isWhole()) break;
+  }
+  return answer;
 }
 
 describe("on a socket", () => {

@@ -8,6 +8,8 @@ const worker = new URL("./endless-worker.mjs", import.meta.url);
 const config = { minPixels: 3136, maxPixels: 50_176 } as Parameters<typeof createImageLoader>[0];
 const endless = Uint8Array.of(0);
 const request = { param: "messages[0].content[0]" };
+/** More than a test has. */
+const timeoutMs = 600_000;
 const never = new AbortController().signal;
 
 let loader: ImageLoader;
@@ -38,7 +40,7 @@ describe("a picture whose decoding never ends", () => {
   });
 
   test("lets so many others wait, and then no more", async () => {
-    loader = createImageLoader(config, { worker, timeoutMs: 60_000 });
+    loader = createImageLoader(config, { worker, timeoutMs });
     // Two at work, 256 wait, each with a signal of its own, as requests have.
     for (let i = 0; i < 258; i++) void loader.load(endless, request, new AbortController().signal).catch(() => {});
 
@@ -51,7 +53,7 @@ describe("a picture whose decoding never ends", () => {
 });
 
 test("pictures that nobody waits for any more make room for others", async () => {
-  loader = createImageLoader(config, { worker, timeoutMs: 60_000 });
+  loader = createImageLoader(config, { worker, timeoutMs });
   for (let i = 0; i < 2; i++) void loader.load(endless, request, never).catch(() => {});
   const controllers = Array.from({ length: 256 }, () => new AbortController());
   const waiting = Promise.allSettled(controllers.map(({ signal }) => loader.load(endless, request, signal)));
@@ -65,7 +67,7 @@ test("pictures that nobody waits for any more make room for others", async () =>
 });
 
 test("the PDFs of a request share the time for reading and drawing", async () => {
-  loader = createImageLoader(config, { worker, timeoutMs: 60_000, pagesMs: 300 });
+  loader = createImageLoader(config, { worker, timeoutMs, pagesMs: 300 });
   const load = (source: Uint8Array, pixelBudget: PixelBudget) => loader.load(source, { ...request, page: 0, pixelBudget }, never);
   const spent = createPixelBudget();
   const refusal = { status: 400, code: "invalid_file", param: request.param, message: expect.stringMatching(/within 0\.3 s/) };
@@ -79,18 +81,18 @@ test("the PDFs of a request share the time for reading and drawing", async () =>
 });
 
 describe("a PDF that takes long", () => {
-  const start = (timeoutMs: number) =>
+  const start = () =>
     (loader = createImageLoader(config, { worker: new URL("./slow-worker.mjs", import.meta.url), timeoutMs, turnMs: 10 }));
   const load = (fields: { page?: number; pixelBudget: PixelBudget }, signal = never) =>
     loader.load(Uint8Array.of(0), { ...request, ...fields }, signal);
   const read = (pixelBudget: PixelBudget) => loader.readPdf(Uint8Array.of(0), { ...request, maxPages: 10, pixelBudget }, never);
   const begin = () => createPixelBudget(1);
   const end = (budget: PixelBudget) => Atomics.store(budget, 0, 0n);
-  const hasBegun = (budget: PixelBudget) => expect.poll(() => budget[0], { timeout: 20_000 }).toBe(2n);
+  const hasBegun = (budget: PixelBudget) => expect.poll(() => budget[0]).toBe(2n);
   const fine = () => load({ pixelBudget: createPixelBudget(0) });
 
   test("gives way to what waits, and begins anew on a thread for its like", async () => {
-    start(60_000);
+    start();
     const budgets = [begin(), begin()] as const;
     const both = Promise.all([read(budgets[0]), load({ page: 0, pixelBudget: budgets[1] })]);
     for (const budget of budgets) await hasBegun(budget);
@@ -98,10 +100,10 @@ describe("a PDF that takes long", () => {
     expect(await Promise.all([fine(), fine(), fine()])).toEqual([1, 1, 1].map((run) => ({ hash: `run ${run}` })));
     budgets.forEach(end);
     expect(await both).toEqual([{ hash: "run 2" }, { hash: "run 2" }]);
-  }, 60_000);
+  });
 
   test("keeps its thread while nobody waits", async () => {
-    start(60_000);
+    start();
     const budget = begin();
     const reading = read(budget);
     await hasBegun(budget);
@@ -110,10 +112,10 @@ describe("a PDF that takes long", () => {
     await setTimeout(500); // in which it would be looked several times
     end(budget);
     expect(await reading).toEqual({ hash: "run 1" });
-  }, 60_000);
+  });
 
   test("sends the later ones of its request there, but not its pictures", async () => {
-    start(60_000);
+    start();
     const [slow, gone] = [begin(), new AbortController()];
     const occupyThread = async () => {
       const pixelBudget = begin();
@@ -133,11 +135,11 @@ describe("a PDF that takes long", () => {
     expect(await Promise.all([first, load({ page: 0, pixelBudget: slow })])).toEqual([{ hash: "run 2" }, { hash: "run 1" }]);
     expect(onPicture).not.toHaveBeenCalled();
     gone.abort(new Error("gone"));
-  }, 60_000);
+  });
 });
 
 test("a picture in work that nobody waits for any more has its thread for a second at most", async () => {
-  loader = createImageLoader(config, { worker, timeoutMs: 60_000 });
+  loader = createImageLoader(config, { worker, timeoutMs });
   const gone = new AbortController();
   const loading = Promise.allSettled([1, 2].map(() => loader.load(endless, request, gone.signal)));
   await setTimeout(100); // one that waits would leave the queue at once
@@ -145,7 +147,7 @@ test("a picture in work that nobody waits for any more has its thread for a seco
 
   expect(await loader.load(Buffer.from("fine"), request, never)).toEqual({ hash: "fine" });
   for (const outcome of await loading) expect(outcome).toEqual({ status: "rejected", reason: new Error("gone") });
-}, 30_000);
+});
 
 describe("a thread that breaks", () => {
   const brokenWorker = new URL("./broken-worker.mjs", import.meta.url);
@@ -162,17 +164,8 @@ describe("a thread that breaks", () => {
     },
   );
 
-  test("behind a picture is no matter of later ones", async () => {
-    loader = createImageLoader(config, { worker: brokenWorker });
-
-    expect(await load("throws afterwards")).toEqual({ hash: "throws afterwards" });
-    await setTimeout(100);
-
-    expect(await load("fine")).toEqual({ hash: "fine" });
-  });
-
   test("before it can work fails the picture that it was for at once", async () => {
-    loader = createImageLoader(config, { worker: new URL("./no-such-worker.mjs", import.meta.url), timeoutMs: 60_000 });
+    loader = createImageLoader(config, { worker: new URL("./no-such-worker.mjs", import.meta.url), timeoutMs });
 
     await expect(load("any")).rejects.toThrow(new EngineError("the image loader failed"));
   });
