@@ -11,6 +11,7 @@ import { cLibrary } from "./load-library.ts";
 const exclusive = 2; // LOCK_EX
 const atOnce = 4; // LOCK_NB
 const { O_RDWR, O_CREAT, O_NOFOLLOW = 0 } = constants;
+const { EAGAIN, EINTR, ENOTSUP, ESTALE } = system.errno;
 type Flock = (file: number, operation: number) => number;
 const flock = process.platform === "win32" ? undefined : (cLibrary.func("int flock(int file, int operation)") as Flock);
 
@@ -68,13 +69,11 @@ export class FileLock {
       for (;;) {
         const file = openSync(lockPath, O_RDWR | O_CREAT | O_NOFOLLOW, 0o666);
         const errno = lock(file);
-        // The last holder may have removed the file in between: whoever comes next would lock another one.
-        if (errno !== system.errno.EAGAIN && errno !== system.errno.EINTR && isStill(file, lockPath)) {
-          return new FileLock(lockPath, file, errno === 0);
-        }
+        // The last holder may have removed the file in between (ESTALE: on another machine): whoever comes next would lock another one.
+        if (![EAGAIN, EINTR, ESTALE].includes(errno) && isStill(file, lockPath)) return new FileLock(lockPath, file, errno === 0);
         const holder = readHolder(file);
         closeSync(file);
-        if (errno === system.errno.EAGAIN) return holder;
+        if (errno === EAGAIN) return holder;
       }
     } catch (error) {
       throw new UserError(`cannot write ${lockPath}: ${systemReason(error)}`, { cause: error });
@@ -102,7 +101,7 @@ export class FileLock {
 
 /** 0 where it was locked, else the system's number of the reason. */
 function lock(file: number): number {
-  if (!flock) return system.errno.ENOTSUP;
+  if (!flock) return ENOTSUP;
   return flock(file, exclusive | atOnce) === 0 ? 0 : koffi.errno();
 }
 

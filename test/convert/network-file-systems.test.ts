@@ -1,4 +1,4 @@
-// A file system that refuses locks: Lustre without the mount option, for example.
+// File systems of several machines, and those that refuse locks: Lustre without the mount option, for example.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
@@ -11,12 +11,25 @@ import { FileLock } from "../../src/runtime/file-lock.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { namesBeside, newTarget } from "./new-target.ts";
 
+/** What the next locks end with. */
+let errnos: number[] = [];
+
 vi.mock("../../src/runtime/load-library.ts", () => {
-  const flock = () => {
-    koffi.errno(constants.errno.ENOSYS);
-    return -1;
+  const flock = (): number => {
+    const errno = errnos.shift() ?? constants.errno.ENOSYS;
+    koffi.errno(errno);
+    return errno === 0 ? 0 : -1;
   };
   return { cLibrary: { func: () => flock } };
+});
+
+test("a lock is tried again when another machine removes its file meanwhile", () => {
+  errnos = [constants.errno.ESTALE, 0];
+
+  const lock = FileLock.take(join(temporaryFolder(), "out"));
+
+  expect([lock.isExclusive, errnos]).toEqual([true, []]);
+  lock.release();
 });
 
 test("a lock that keeps nobody out says so, and its file does not stay", () => {
