@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 /** A free port of 127.0.0.1, below those that the system hands out: another process could get one of them meanwhile. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(10_000, 30_000);
+    const port = randomInt(11_000, 30_000); // fetch and browsers refuse 10080
     const probe = createServer().listen(port, "127.0.0.1");
     const isFree = await once(probe, "listening").then(
       () => true,

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { freePort } from "../free-port.ts";
 
 /** Answers one chat request in place of the server. */
 export type ChatAnswer = (response: ServerResponse) => void | Promise<void>;
@@ -36,9 +36,9 @@ export async function startFront(serverUrl: string): Promise<Front> {
     response.on("close", () => forwarded.destroy());
     incoming.pipe(forwarded);
   };
-  let server = createServer(handle).listen(0, "127.0.0.1");
+  const port = await freePort();
+  let server = createServer(handle).listen(port, "127.0.0.1");
   await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
     answerWith: (next) => void (answer = next),

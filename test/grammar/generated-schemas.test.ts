@@ -74,19 +74,15 @@ const formats: Readonly<Record<string, z.ZodType>> = {
 };
 
 describe("what zod writes is enforced, and zod takes the answers, for", () => {
-  it.each(Object.entries(formats))(
-    "%s",
-    (_, type) => {
-      const { $schema: _dialect, ...schema } = z.toJSONSchema(type);
-      const isValid = ajv.compile(schema);
+  it.each(Object.entries(formats))("%s", (_, type) => {
+    const { $schema: _dialect, ...schema } = z.toJSONSchema(type);
+    const isValid = ajv.compile(schema);
 
-      for (const answer of answers(schema)) {
-        expect(isValid(JSON.parse(answer)), answer).toBe(true);
-        expect(type.safeParse(JSON.parse(answer)).success, answer).toBe(true);
-      }
-    },
-    30_000,
-  );
+    for (const answer of answers(schema)) {
+      expect(isValid(JSON.parse(answer)), answer).toBe(true);
+      expect(type.safeParse(JSON.parse(answer)).success, answer).toBe(true);
+    }
+  });
 
   it.each([
     ["emoji", z.emoji(), /^schema\.pattern: unicode properties are not supported; .* at character/],

@@ -40,7 +40,7 @@ describe("answers under 500 random schemas", () => {
     );
     expect(impossible).toBeLessThan(50);
     expect(finished).toBeGreaterThan(drawn * 0.9);
-  }, 120_000);
+  });
 });
 
 it("answers under any mixture of keywords validate, or the mixture is refused", () => {
@@ -65,4 +65,4 @@ it("answers under any mixture of keywords validate, or the mixture is refused", 
     { numRuns: 600, seed: 1 },
   );
   expect(finished).toBeGreaterThan(500);
-}, 120_000);
+});
