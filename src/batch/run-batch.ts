@@ -134,22 +134,24 @@ class Run {
 
   async #take({ customId }: BatchRequest, outcome: Outcome): Promise<void> {
     if (outcome.type === "stopped") return;
+    this.#judgeServer(outcome); // in the order of the outcomes, however long the disk takes for each
     if (outcome.type === "answered") {
       await this.#batch.answers.add(toResult(customId, outcome.answer));
       this.#count(outcome.answer.body);
-      this.#givenUpInRow = 0;
     } else {
       await this.#batch.failures.add(toResult(customId, outcome.answer, outcome.failure));
       this.#failures.add(outcome.failure);
       this.#failed++;
       this.#progress.failed++;
-      this.#givenUpInRow = outcome.isOfServer ? this.#givenUpInRow + 1 : 0;
-      if (this.#givenUpInRow >= mostGivenUp) {
-        this.#serverIsGone = true;
-        this.#stop.abort();
-      }
     }
     this.#progress.done++;
+  }
+
+  #judgeServer(outcome: Outcome): void {
+    this.#givenUpInRow = outcome.type === "failed" && outcome.isOfServer ? this.#givenUpInRow + 1 : 0;
+    if (this.#givenUpInRow < mostGivenUp) return;
+    this.#serverIsGone = true;
+    this.#stop.abort();
   }
 
   #count(body: unknown): void {
