@@ -211,7 +211,7 @@ describe("several answers of the engine", () => {
     const toolUse: ToolUse = { tools: [{ name: "look" }], choice: "auto", allowsParallelCalls: true };
     const options = { sampling: greedy, maxTokens: undefined, stopStrings: [], choiceCount: 3 };
     const events = collect(makeService(engine).complete({ ...makeChat("word"), toolUse }, options, never()));
-    await vi.waitFor(() => expect(submitted).toHaveLength(3));
+    await expect.poll(() => submitted.length).toBe(3);
 
     end();
     expect((await events).filter(({ type }) => type === "finished")).toHaveLength(3);
