@@ -78,7 +78,8 @@ export async function openBrowserStore(): Promise<ConversationStore> {
         };
         const { transaction } = conversations;
         if (isLast) {
-          for (const [earlier, id] of saving) if (id === conversation.id) earlier.abort(); // it would block this save, and end with the page
+          // They would block this save, and end with the page.
+          for (const [earlier, id] of saving) if (id === conversation.id) abandon(earlier);
           put(conversation);
           transaction.commit();
           return;
@@ -100,6 +101,14 @@ function toSummary({ id, title, updatedAt }: Conversation): ConversationSummary 
 
 function byDate(list: ConversationSummary[]): ConversationSummary[] {
   return list.toSorted((a, b) => b.updatedAt - a.updatedAt);
+}
+
+function abandon(transaction: IDBTransaction): void {
+  try {
+    transaction.abort();
+  } catch {
+    // It is being committed, which needs no page.
+  }
 }
 
 function settled<T>(request: IDBRequest<T>): Promise<T> {
