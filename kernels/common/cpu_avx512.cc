@@ -1,9 +1,13 @@
 // CPU kernel for AVX-512 with VNNI: one row per 32-bit lane, no horizontal sums. A tile is read once per token group; with few
 // tokens memory is the bound, with many vpdpwssd (exact: 15 or 255 times int16, 32 products per sum).
 #if defined(__x86_64__)
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 
+#ifdef ERNIE_AVX512_EMULATOR
+#include "avx512_emulator.h"
+#else
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 #include <immintrin.h>
+#endif
 
 #include "cpu_attention.h"
 #include "cpu_loops.h"

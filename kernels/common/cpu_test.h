@@ -10,7 +10,10 @@ namespace ernie {
 
 inline std::vector<CpuKernel> kernelsHere() {
     switch (bestCpuKernel()) {
-        case CpuKernel::kAvx2: return {CpuKernel::kPortable, CpuKernel::kAvx2};
+        case CpuKernel::kAvx2:
+#ifndef ERNIE_AVX512_EMULATOR
+            return {CpuKernel::kPortable, CpuKernel::kAvx2};
+#endif
         case CpuKernel::kAvx512Vnni: return {CpuKernel::kPortable, CpuKernel::kAvx2, CpuKernel::kAvx512Vnni};
         case CpuKernel::kNeonDot: return {CpuKernel::kPortable, CpuKernel::kNeonDot};
         default: return {CpuKernel::kPortable};

@@ -1,10 +1,10 @@
 // Builds the kernels' native tests and runs them; needs g++ only: `node scripts/kernels/test.mjs`. Per op, both with sanitizers:
-//   *.cc  the CPU kernels
+//   *.cc  the CPU kernels; where the processor lacks AVX-512, kernels/common/avx512_emulator.h stands in for it
 //   *.cu  the CUDA kernels, run on the CPU by kernels/common/cuda_emulator.h, which looks for races in shared memory
 // With --arm64, the CPU kernels of 64-bit ARM in an emulator (Debian: apt-get install g++-aarch64-linux-gnu qemu-user).
 
 import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,8 +20,10 @@ const emulator = isArm64 ? ["qemu-aarch64", "-cpu", "neoverse-n1", "-L", "/usr/a
 const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas"];
 // float-cast-overflow is undefined behaviour, but not part of "undefined".
 const undefinedBehaviour = ["-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"];
-// The address sanitizer does not follow the emulator from stack to stack.
-const cpuFlags = ["-std=c++17", "-O1", "-g1", ...warnings, ...undefinedBehaviour, ...(isArm64 ? [] : ["-fsanitize=address"])]; // nor does it work in qemu
+// The address sanitizer works neither in qemu nor with the CUDA emulator, which it does not follow from stack to stack.
+const addressSanitizer = isArm64 ? [] : ["-fsanitize=address"];
+const avx512 = readFileSync("/proc/cpuinfo", "utf8").includes("avx512_vnni") ? [] : ["-DERNIE_AVX512_EMULATOR"];
+const cpuFlags = ["-std=c++17", "-O1", "-g1", ...warnings, ...undefinedBehaviour, ...addressSanitizer, ...avx512];
 const cudaFlags = ["-std=c++17", "-O2", "-g1", ...warnings, ...undefinedBehaviour, "-DERNIE_CUDA_EMULATOR"];
 // Every access of a kernel calls a function, which kernels/common/emulator/shared_races_test.cc has instead of the sanitizer's library.
 const kernelFlags = [...cudaFlags, "-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0"];
