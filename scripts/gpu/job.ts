@@ -117,7 +117,13 @@ async function runJob(
     // In its own process group, so that everything the job started ends with it.
     detached: true,
   });
-  const kill = (): boolean => process.kill(-child.pid!, "SIGKILL");
+  const kill = (): void => {
+    try {
+      process.kill(-child.pid!, "SIGKILL");
+    } catch {
+      // It has just ended.
+    }
+  };
   const stop = (): void => {
     kill();
     process.exit(1);
