@@ -29,6 +29,9 @@ export type RunDescription = {
   readonly node: string;
 };
 
+/** Limits are meant for a GPU's host. A CPU, perhaps a busy one, may take this many times as long. */
+const cpuSlowness = 5;
+
 /** Runs the command of `process.argv`. A process that was started for one job performs that job. */
 export async function runCommand(jobs: readonly Job[], options: CommandOptions): Promise<void> {
   const order = process.argv.at(-1)!;
@@ -58,7 +61,8 @@ async function runAll(jobs: readonly Job[], options: CommandOptions): Promise<vo
   if (device !== "cpu" && device !== "cuda") throw new UserError(`--device: expected cpu or cuda, got ${device}`);
   const own = Object.entries(flags).filter(([name]) => Object.hasOwn(options.settings ?? {}, name));
   const settings = Object.fromEntries(own) as Record<string, string>;
-  const chosen = chooseJobs(jobs, flags.only);
+  const slowness = device === "cpu" ? cpuSlowness : 1;
+  const chosen = chooseJobs(jobs, flags.only).map((job) => ({ ...job, limitSeconds: slowness * job.limitSeconds }));
   const run = describeRun(options.name, device);
   // Jobs named by --only may still run: the kernels' own test needs no provider.
   if (run.gpu === undefined && device === "cuda" && flags.only === undefined) {
