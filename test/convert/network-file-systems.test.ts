@@ -23,6 +23,15 @@ vi.mock("../../src/runtime/load-library.ts", () => {
   return { cLibrary: { func: () => flock } };
 });
 
+/** What two processes get that claim the same without a lock between them, the second a second later. */
+async function claimTwice<Claimed>(claim: () => Promise<Claimed>): Promise<{ first: Claimed; second: Claimed }> {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const first = await claim();
+  vi.advanceTimersByTime(1000);
+  return { first, second: await claim() };
+}
+
 test("a lock is tried again when another machine removes its file meanwhile", () => {
   errnos = [constants.errno.ESTALE, 0];
 
@@ -43,12 +52,8 @@ test("a lock that keeps nobody out says so, and its file does not stay", () => {
 });
 
 test("of two conversions to one target, the one that began last is not disturbed", async () => {
-  vi.useFakeTimers({ toFake: ["Date"] });
-  onTestFinished(() => void vi.useRealTimers());
   const target = newTarget();
-  const first = await WorkFolder.claim(target);
-  vi.advanceTimersByTime(1000);
-  const second = await WorkFolder.claim(target);
+  const { first, second } = await claimTwice(() => WorkFolder.claim(target));
   writeFileSync(join(second.path, "x"), "");
 
   expect(() => first.checkOwnership()).toThrow("another process has taken over this conversion; let it finish");
@@ -61,12 +66,8 @@ test("of two conversions to one target, the one that began last is not disturbed
 });
 
 test("the conversion that is taken over adds nothing to the journal that it shares", async () => {
-  vi.useFakeTimers({ toFake: ["Date"] });
-  onTestFinished(() => void vi.useRealTimers());
   const target = newTarget();
-  const first = await OutputFolder.open(target, { overwrite: false, key: "key" });
-  vi.advanceTimersByTime(1000);
-  const second = await OutputFolder.open(target, { overwrite: false, key: "key" });
+  const { first, second } = await claimTwice(() => OutputFolder.open(target, { overwrite: false, key: "key" }));
   const sync = async () => {};
 
   first.journal.add(1);
