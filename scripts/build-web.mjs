@@ -1,7 +1,7 @@
 // Bundles web/ into dist/web: index.html, and assets with a hash in their names, so that browsers can cache them forever. URLs are relative,
-// so that a proxy can serve the page under another path.
+// so that a proxy can serve the page under another path. The script ends with the licences of the packages in it, which each copy must contain.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -34,6 +34,12 @@ const builtFrom = (entry) => {
   );
   return `assets/${basename(path)}`;
 };
+const packages = new Set(Object.keys(metafile.inputs).flatMap((path) => path.match(/^.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? []));
+for (const name of packages) {
+  const licence = readFileSync(`${source}/${name}/LICENSE`, "utf8");
+  appendFileSync(`${target}/${builtFrom("main.tsx")}`, `/*!\n${licence}*/\n`);
+}
+
 const html = readFileSync(`${source}/index.html`, "utf8")
   .replace("%script%", builtFrom("main.tsx"))
   .replace("%style%", builtFrom("style/page.css"))
