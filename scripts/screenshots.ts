@@ -2,12 +2,14 @@
 
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { Command } from "commander";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import sharp from "sharp";
 import { lastAnswer, launchBrowser, openPage, send } from "../test/browser/browser.ts";
 import { calling, inTurn, startFront, streamed } from "../test/browser/front.ts";
 import { type RunningServer, startServer } from "../test/e2e/start-server.ts";
 
+new Command("screenshots").description("Takes the pictures of docs/images.").parse();
 const folder = fileURLToPath(new URL("../docs/images/", import.meta.url));
 mkdirSync(folder, { recursive: true });
 

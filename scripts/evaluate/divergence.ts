@@ -1,7 +1,8 @@
-// npm run divergence -- [FOLDER...]: how far quantized weights move the next-token distributions, as KL divergence from fp32 at every position of
+// npm run divergence: how far quantized weights move the next-token distributions, as KL divergence from fp32 at every position of
 // nano's evaluation set with the reference's answers, and of the cases of folders made by shared/reference/make_reference.py.
 
 import { basename, join, resolve } from "node:path";
+import { Command } from "commander";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
 import type { CalibrationPrompts } from "../../src/cli/calibration/encode-prompts.ts";
@@ -18,6 +19,11 @@ import { evaluationCases, toChat, type EvaluationCase } from "./evaluation-set.t
 import { allLogits, meanDivergence } from "./kl-divergence.ts";
 import { LocalModel } from "./local-model.ts";
 import { recordCalibration } from "./record-calibration.ts";
+
+const { args: referenceFolders } = new Command("divergence")
+  .description("How far quantized weights move the distributions of the next token: KL divergence from fp32.")
+  .argument("[folders...]", "made by make_reference.py; measured beside nano's evaluation set")
+  .parse();
 
 /** A model is never calibrated on the prompts that it is measured with. */
 type Study = {
@@ -45,7 +51,7 @@ const studies: Study[] = [
     calibratedOn: "every other case; measured on the rest",
     calibration: ownChats,
   },
-  ...process.argv.slice(2).map(referenceStudy),
+  ...referenceFolders.map(referenceStudy),
 ];
 const operators: ConversionSettings["experts"][] = findKernelLibrary() ? [undefined, "modality-moe"] : [undefined];
 

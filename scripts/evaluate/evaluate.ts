@@ -1,8 +1,8 @@
-// npm run evaluate [-- --kv-cache-dtype int8]: accuracy of the nano model on the committed evaluation set, for the reference and each weight format.
+// npm run evaluate: accuracy of the nano model on the committed evaluation set, for the reference and each weight format.
 // Scored as in test/fixtures/nano/eval/README.md: the answer after </think>, ignoring case, outer spaces and a final period.
 
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { Command, Option } from "commander";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
 import type { CalibrationPrompts } from "../../src/cli/calibration/encode-prompts.ts";
@@ -21,8 +21,12 @@ import { inTemporaryFolder } from "../temporary-folder.ts";
 import { recordCalibration } from "./record-calibration.ts";
 
 const maxTokens = 160;
-const { values: flags } = parseArgs({ options: { "kv-cache-dtype": { type: "string", default: "auto" } } });
-const hasInt8Cache = flags["kv-cache-dtype"] === "int8";
+const flags = new Command("evaluate")
+  .description("Nano's accuracy on its evaluation set, for the reference and each weight format.")
+  .addOption(new Option("--kv-cache-dtype <type>").choices(["auto", "int8"]).default("auto"))
+  .parse()
+  .opts<{ kvCacheDtype: "auto" | "int8" }>();
+const hasInt8Cache = flags.kvCacheDtype === "int8";
 
 const skills = [...new Set(cases.map((item) => item.skill))];
 const switches = ["off", "on"] as const;

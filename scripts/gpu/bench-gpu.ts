@@ -1,6 +1,4 @@
-// npm run bench-gpu [-- --device cpu|cuda] [--model 28b|mini|FOLDER] [--weights F] [--experts E] [--prefill-chunk N] [--models FOLDER] [--budget SECONDS]
-// [--only NAME,NAME*] [--list] [--small] [--out FILE]: speed and memory at the full size, with synthetic weights, compared to the device's copy
-// bandwidth and the bytes that each step must read. Writes JSON, from which `npm run bench-table` makes the table of docs/gpu.md.
+// npm run bench-gpu: speed and memory at the full size (--help, docs/gpu.md). From its JSON `npm run bench-table` makes the table of docs/gpu.md.
 
 import { convertModel, measureDecode, measureMixedLoad, measureOverhead, measurePicture, measurePrefill } from "./bench/measurements.ts";
 import { benchSettings } from "./bench/bench-model.ts";
@@ -51,6 +49,9 @@ const benchJobs: readonly Job[] = [
 
 await runCommand(benchJobs, {
   name: "bench-gpu",
+  description:
+    "Measures speed and memory at the full size, with synthetic weights, beside the device's copy bandwidth " +
+    "and the bytes that each step must read. Each job runs in its own process.",
   defaultBudgetSeconds: 1800,
   defaultOut: "bench/results/gpu.json",
   settings: benchSettings,

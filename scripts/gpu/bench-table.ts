@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { Command } from "commander";
 import { benchReport, withReport, type BenchFile } from "./bench-report.ts";
 import { checkReport, type CheckFile } from "./check-report.ts";
 
@@ -19,4 +20,7 @@ function readResults<T>(name: string): T | undefined {
   return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as T) : undefined;
 }
 
-if (process.argv[1]?.endsWith("bench-table.ts")) writeFileSync(benchPage, currentPage());
+if (process.argv[1]?.endsWith("bench-table.ts")) {
+  new Command("bench-table").description("Writes what bench/results/gpu.json and gpu-check.json say into docs/gpu.md.").parse();
+  writeFileSync(benchPage, currentPage());
+}

@@ -2,7 +2,8 @@
 
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
-import { parseArgs } from "node:util";
+import { Command, Option } from "commander";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { probeCuda } from "../../src/runtime/cuda/probe.ts";
 import { programVersion } from "../../src/version.ts";
@@ -10,10 +11,12 @@ import { formatReports, performJob, runJobs, writeJson, type Job, type JobOrder 
 
 export type CommandOptions = {
   readonly name: string;
+  /** For --help. */
+  readonly description: string;
   readonly defaultBudgetSeconds: number;
   readonly defaultOut: string;
-  /** Further options for `parseArgs`; jobs get their values as `settings`. */
-  readonly settings?: Readonly<Record<string, { readonly type: "string"; readonly default?: string }>>;
+  /** Further options; jobs get their values as `settings`. */
+  readonly settings?: readonly Option[];
 };
 
 /** The machine, program and command of a measurement. */
@@ -27,6 +30,15 @@ export type RunDescription = {
   readonly gpu: string | undefined;
   readonly machine: string;
   readonly node: string;
+};
+
+type Flags = {
+  readonly device: "cuda" | "cpu";
+  readonly budget: number;
+  readonly only?: string;
+  readonly list: boolean;
+  readonly small: boolean;
+  readonly out: string;
 };
 
 /** Limits are meant for a GPU's host. A CPU, perhaps a busy one, may take this many times as long. */
@@ -45,22 +57,27 @@ export async function runCommand(jobs: readonly Job[], options: CommandOptions):
 }
 
 async function runAll(jobs: readonly Job[], options: CommandOptions): Promise<void> {
-  const { values: flags } = parseArgs({
-    options: {
-      device: { type: "string", default: "cuda" },
-      budget: { type: "string", default: String(options.defaultBudgetSeconds) },
-      only: { type: "string" },
-      small: { type: "boolean", default: false },
-      list: { type: "boolean", default: false },
-      out: { type: "string", default: options.defaultOut },
-      ...options.settings,
-    },
-  });
+  const program = new Command(options.name)
+    .description(options.description)
+    .addOption(
+      new Option("--device <device>", "cpu tests this program at small sizes, and no GPU").choices(["cuda", "cpu"]).default("cuda"),
+    )
+    .option(
+      "--budget <seconds>",
+      "seconds for all jobs; those that no time is left for are named as such",
+      wholeNumber(1, 86_400),
+      options.defaultBudgetSeconds,
+    )
+    .option("--only <names>", "these jobs, separated by commas; a name that ends in * stands for all that begin so")
+    .option("--list", "print the jobs, with their limits, and end", false)
+    .option("--small", "small sizes on a GPU, too", false)
+    .option("--out <file>", "the results as JSON, written after each job", options.defaultOut);
+  for (const option of options.settings ?? []) program.addOption(option);
+  const flags = program.parse().opts<Flags>();
   if (flags.list) return console.log(listJobs(jobs));
   const { device } = flags;
-  if (device !== "cpu" && device !== "cuda") throw new UserError(`--device: expected cpu or cuda, got ${device}`);
-  const own = Object.entries(flags).filter(([name]) => Object.hasOwn(options.settings ?? {}, name));
-  const settings = Object.fromEntries(own) as Record<string, string>;
+  const names = (options.settings ?? []).map((option) => option.attributeName());
+  const settings = Object.fromEntries(names.map((name) => [name, program.getOptionValue(name) as string | number | undefined]));
   const slowness = device === "cpu" ? cpuSlowness : 1;
   const chosen = chooseJobs(jobs, flags.only).map((job) => ({ ...job, limitSeconds: slowness * job.limitSeconds }));
   const run = describeRun(options.name, device);
@@ -74,7 +91,7 @@ async function runAll(jobs: readonly Job[], options: CommandOptions): Promise<vo
     device,
     isSmall: flags.small || device === "cpu",
     settings,
-    budgetSeconds: Number(flags.budget),
+    budgetSeconds: flags.budget,
     command: [process.execPath, ...process.execArgv, process.argv[1]!],
     onReport: ({ name, status }) => console.log(`${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s  ${name}: ${status}`),
     onProgress: (jobs) => writeJson(flags.out, { run, settings, jobs }),

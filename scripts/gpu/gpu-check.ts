@@ -1,6 +1,4 @@
-// npm run gpu-check [-- --device cpu|cuda] [--budget SECONDS] [--only NAME,NAME*] [--list] [--small] [--out FILE]: checks everything that only a GPU can
-// confirm, the most important first, and prints a table at the end. Each job runs in its own process. Needs no network and no Python.
-// `--device cpu` runs all jobs on the CPU at small sizes, which tests this program and not a GPU.
+// npm run gpu-check: checks everything that only a GPU can confirm (--help, docs/gpu.md). Needs no network and no Python.
 
 import { checkAnswers } from "./check/answers.ts";
 import { checkDecodeSteps } from "./check/decode-steps.ts";
@@ -99,4 +97,11 @@ const checkJobs: readonly Job[] = [
   })),
 ];
 
-await runCommand(checkJobs, { name: "gpu-check", defaultBudgetSeconds: 540, defaultOut: "gpu-check.json" });
+await runCommand(checkJobs, {
+  name: "gpu-check",
+  description:
+    "Checks everything that only a GPU can confirm, most important first, and prints a table at the end. " +
+    "Each job runs in its own process. docs/gpu.md says what the jobs compare.",
+  defaultBudgetSeconds: 540,
+  defaultOut: "gpu-check.json",
+});

@@ -13,7 +13,7 @@ export type JobContext = {
   /** Whether to use sizes that take seconds on two CPU cores. */
   readonly isSmall: boolean;
   /** Values of the command's own options. */
-  readonly settings: Readonly<Record<string, string | undefined>>;
+  readonly settings: Readonly<Record<string, string | number | undefined>>;
   readonly secondsLeft: () => number;
   /** Records a number or structure in the JSON file. */
   readonly record: (name: string, value: unknown) => void;

@@ -8,7 +8,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import { isIgnored, parseCopy, parseDockerfile, type Instruction, type Stage } from "./dockerfile.ts";
 
 const context = fileURLToPath(new URL("../..", import.meta.url));
@@ -117,7 +117,11 @@ async function freePort(): Promise<number> {
 }
 
 async function main(): Promise<void> {
-  const { values: flags } = parseArgs({ options: { into: { type: "string" } } });
+  const flags = new Command("docker:rehearse")
+    .description("Carries out the steps of Dockerfile.gpu in folders, without Docker, and starts the result.")
+    .option("--into <folder>", "keep the folders here; otherwise they are removed")
+    .parse()
+    .opts<{ into?: string }>();
   const root = flags.into === undefined ? mkdtempSync(join(tmpdir(), "ernie-vl-image-")) : resolve(flags.into);
   try {
     const rehearsal = new Rehearsal(root, console.log);

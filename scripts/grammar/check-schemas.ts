@@ -1,16 +1,20 @@
-// Tests random JSON Schemas on a running server with the nano model: `npx tsx scripts/grammar/check-schemas.ts [count]`, after `npm run build`.
+// Tests random JSON Schemas on a running server with the nano model: `npx tsx scripts/grammar/check-schemas.ts`, after `npm run build`.
 // Each schema constrains an answer at temperature 1.5 and the arguments of a tool call, alternately with thinking and streaming. Every answer that
 // ends by itself must validate; otherwise the exit code is 1.
 
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import cliProgress from "cli-progress";
+import { Command } from "commander";
 import * as fc from "fast-check";
 import type OpenAI from "openai";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { startServer } from "../../test/e2e/start-server.ts";
 import { type Schema, schemas } from "../../test/grammar/random-schemas.ts";
 
-const count = Number(process.argv[2] ?? 500);
+const [count] = new Command("check-schemas").argument("[schemas]", "how many", wholeNumber(1, 1_000_000), 500).parse().processedArgs as [
+  number,
+];
 const maxTokens = 400;
 const atOnce = 8;
 

@@ -1,8 +1,10 @@
-// The cost of grammar masks: `npx tsx scripts/grammar/mask-cost.ts [vocabulary size]`. Draws random answers under the masks, first in this thread,
+// The cost of grammar masks: `npx tsx scripts/grammar/mask-cost.ts`. Draws random answers under the masks, first in this thread,
 // then through the grammar's thread with a fake model that takes some milliseconds per step.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { Command } from "commander";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { loadTokenizer } from "../../src/chat/tokenizer.ts";
 import { type OutputFormat, toolCallTokens } from "../../src/core/structured-output.ts";
@@ -53,7 +55,9 @@ const formats: Record<string, OutputFormat> = {
 };
 
 const tokenizer = loadTokenizer(nanoModel);
-const vocabulary = makeVocabulary(Number(process.argv[2] ?? 2048));
+const [vocabularySize] = new Command("mask-cost").argument("[tokens]", "size of the vocabulary", wholeNumber(1, 1 << 20), 2048).parse()
+  .processedArgs as [number];
+const vocabulary = makeVocabulary(vocabularySize);
 let start = performance.now();
 const cache = new GrammarCache(vocabulary);
 console.log(`${vocabulary.vocabSize} tokens, tree built in ${(performance.now() - start).toFixed(0)} ms`);

@@ -1,7 +1,8 @@
 // Times attention of the 28B's vision tower on the CPU as the converter builds it with and without our operator, in turns in one run:
-// `tsx scripts/kernels/bench-attention.ts [--threads N] [--patches LIST]`. Needs npm run kernels:build; the machine should be idle.
+// `npx tsx scripts/kernels/bench-attention.ts`. Needs npm run kernels:build; the machine should be idle.
 
-import { parseArgs } from "node:util";
+import { Command } from "commander";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { frameAttention } from "../../src/convert/blocks/vision.ts";
 import { Weights } from "../../src/convert/blocks/weights.ts";
 import { Graph } from "../../src/convert/onnx/graph.ts";
@@ -10,10 +11,12 @@ import { SessionsInTurns } from "./sessions-in-turns.ts";
 
 const [headCount, headDim] = [16, 80];
 const hiddenSize = headCount * headDim;
-const { values: flags } = parseArgs({
-  options: { threads: { type: "string", default: "2" }, patches: { type: "string", default: "256,1024,2304,5184" } },
-});
-const turns = new SessionsInTurns(Number(flags.threads));
+const flags = new Command("bench-attention")
+  .option("--threads <n>", "CPU threads", wholeNumber(1, 1024), 2)
+  .option("--patches <list>", "numbers of patches", "256,1024,2304,5184")
+  .parse()
+  .opts<{ threads: number; patches: string }>();
+const turns = new SessionsInTurns(flags.threads);
 console.log("| patches | ours, ms | G products/s | ONNX Runtime's, ms | G products/s | ours / ONNX Runtime's |\n|---|---|---|---|---|---|");
 try {
   const sessions = (["modality-moe", undefined] as const).map((experts) => {

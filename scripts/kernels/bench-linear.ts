@@ -1,7 +1,8 @@
 // Times the linear layers of the 28B on the CPU as the converter builds them with and without our operators, in turns in one run:
-// `tsx scripts/kernels/bench-linear.ts [--threads N] [--tokens LIST]`. Needs npm run kernels:build; the machine should be idle.
+// `npx tsx scripts/kernels/bench-linear.ts`. Needs npm run kernels:build; the machine should be idle.
 
-import { parseArgs } from "node:util";
+import { Command } from "commander";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { linear } from "../../src/convert/blocks/linear.ts";
 import { gatedMlp } from "../../src/convert/blocks/mlp.ts";
 import { Weights } from "../../src/convert/blocks/weights.ts";
@@ -17,10 +18,12 @@ const layers: Record<string, (g: Graph, x: Value, w: Weights) => Value> = {
 };
 const operators = { own: "modality-moe", onnxruntime: undefined } as const;
 
-const { values: flags } = parseArgs({
-  options: { threads: { type: "string", default: "2" }, tokens: { type: "string", default: "1,16,128" } },
-});
-const turns = new SessionsInTurns(Number(flags.threads));
+const flags = new Command("bench-linear")
+  .option("--threads <n>", "CPU threads", wholeNumber(1, 1024), 2)
+  .option("--tokens <list>", "numbers of tokens", "1,16,128")
+  .parse()
+  .opts<{ threads: number; tokens: string }>();
+const turns = new SessionsInTurns(flags.threads);
 console.log("| layer | tokens | ours, ms | GB/s of weights | ONNX Runtime's, ms | ours / ONNX Runtime's |\n|---|---|---|---|---|---|");
 try {
   for (const [name, build] of Object.entries(layers)) {

@@ -1,4 +1,4 @@
-// npm run kernels:bench [-- --threads N] [--out FILE]: times ModalityMoe on the CPU at the 28B's layer size in comparison to QMoE, a MatMulNBits of as
+// npm run kernels:bench: times ModalityMoe on the CPU at the 28B's layer size in comparison to QMoE, a MatMulNBits of as
 // many weights as one token needs, a plain read of memory, and each instruction set on a tile in cache. The machine should be idle.
 
 import { execFileSync } from "node:child_process";
@@ -7,7 +7,8 @@ import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, wri
 import { cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { Command } from "commander";
+import { wholeNumber } from "../../src/cli/options.ts";
 import { toFloat16 } from "../../src/core/half.ts";
 import type { DataType } from "../../src/core/data-type.ts";
 import { Graph, type Value } from "../../src/convert/onnx/graph.ts";
@@ -30,8 +31,12 @@ type Result = Case & { medianMs: number; bestMs: number; weightBytes: number; gi
 type MixedResult = { readonly bits: 4 | 8; readonly tokens: number; mixedMs: number; textMs: number; visionMs: number; ratio: number };
 type Bound = { readonly binding: Binding; readonly buffers: ReadonlyMap<string, TensorBuffer> };
 
-const { values: flags } = parseArgs({ options: { threads: { type: "string", default: "2" }, out: { type: "string" } } });
-const threadCount = Number(flags.threads);
+const { threads: threadCount, out } = new Command("kernels:bench")
+  .description("Times ModalityMoe on the CPU at the 28B's layer size, beside ONNX Runtime's operators. The machine should be idle.")
+  .option("--threads <n>", "CPU threads", wholeNumber(1, 1024), 2)
+  .option("--out <file>", "the result as JSON", join(root, "bench", "results", "modality-moe-cpu.json"))
+  .parse()
+  .opts<{ threads: number; out: string }>();
 const folder = mkdtempSync(join(tmpdir(), "moe-bench-"));
 const runtime = new Runtime();
 const results: Result[] = [];
@@ -283,7 +288,6 @@ function report(plainReads: readonly { median: number; best: number }[], tiles: 
   const command = `tsx scripts/kernels/bench.ts --threads ${threadCount}`;
   const measured = { tileGigaOpsPerSecond: tiles, plainReadGigabytesPerSecond: plainReads, results, mixedResults };
   const text = JSON.stringify({ ...header, command, sizes, ...measured }, undefined, 2);
-  const out = flags.out ?? join(root, "bench", "results", "modality-moe-cpu.json");
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, `${text}\n`);
 }

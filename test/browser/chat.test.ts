@@ -6,7 +6,8 @@ import type { Browser, Page } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, afterEach } from "vitest";
 import { defaultLimits } from "../../src/api/app-options.ts";
-import { modelFolder, type RunningServer, startBroken, startServer } from "../e2e/start-server.ts";
+import { startBroken } from "../e2e/start-broken.ts";
+import { modelFolder, type RunningServer, startServer } from "../e2e/start-server.ts";
 import { drop, launchBrowser, lastAnswer, messageField, openPage, type OpenedPage, send } from "./browser.ts";
 
 const sampleFile = (name: string) => `${modelFolder}/samples/${name}`;

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type BrokenServer, startBroken } from "./start-server.ts";
+import { type BrokenServer, startBroken } from "./start-broken.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const entry = fileURLToPath(new URL("../../dist/main.js", import.meta.url));

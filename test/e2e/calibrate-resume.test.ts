@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
-import { signalWhenPrinted } from "./start-server.ts";
+import { signalWhenPrinted } from "./start-broken.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url));

@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ChatCompletion, ChatCompletionCreateParamsNonStreaming, ChatCompletionMessageParam } from "openai/resources";
 import { dataUri, readSamples, type Sample } from "./samples.ts";
-import { type RunningServer, startBroken, startServer } from "./start-server.ts";
+import { startBroken } from "./start-broken.ts";
+import { type RunningServer, startServer } from "./start-server.ts";
 
 let server: RunningServer;
 beforeAll(async () => {

@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dataUri } from "./samples.ts";
-import { type BrokenServer, type RunningServer, startBroken } from "./start-server.ts";
+import { type BrokenServer, startBroken } from "./start-broken.ts";
+import type { RunningServer } from "./start-server.ts";
 
 const question = { model: "ernie-vl-nano", messages: [{ role: "user" as const, content: "What is your name?" }], temperature: 0 };
 const answer = "I am ERNIE-VL nano, a tiny test model that looks at pictures and text.";

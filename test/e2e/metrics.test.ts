@@ -3,7 +3,8 @@
 import type OpenAI from "openai";
 import { expect, test } from "vitest";
 import { parseMetrics } from "../api/parse-metrics.ts";
-import { type RunningServer, startBroken, startServer } from "./start-server.ts";
+import { startBroken } from "./start-broken.ts";
+import { type RunningServer, startServer } from "./start-server.ts";
 
 const question = { model: "ernie-vl-nano", messages: [{ role: "user", content: "What is your name?" }], temperature: 0 } as const;
 

@@ -3,7 +3,7 @@
 import { setMaxListeners } from "node:events";
 import OpenAI, { APIError } from "openai";
 import { afterEach, expect, test } from "vitest";
-import { type BrokenServer, startBroken } from "./start-server.ts";
+import { type BrokenServer, startBroken } from "./start-broken.ts";
 
 let server: BrokenServer;
 afterEach(async () => {

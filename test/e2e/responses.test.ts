@@ -5,7 +5,8 @@ import type { ResponseInput } from "openai/resources/responses/responses";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { check, complianceCases } from "../api/openresponses-cases.ts";
 import { dataUri, readSamples } from "./samples.ts";
-import { type RunningServer, startBroken, startServer } from "./start-server.ts";
+import { startBroken } from "./start-broken.ts";
+import { type RunningServer, startServer } from "./start-server.ts";
 
 const model = "ernie-vl-nano";
 let server: RunningServer;

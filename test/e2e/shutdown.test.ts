@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type OpenAI from "openai";
 import { expect, test } from "vitest";
-import { signalWhenPrinted, startBroken, startServer } from "./start-server.ts";
+import { signalWhenPrinted, startBroken } from "./start-broken.ts";
+import { startServer } from "./start-server.ts";
 
 test.each<NodeJS.Signals>(["SIGTERM", "SIGINT", "SIGHUP"])("%s ends an idle server at once, without an error", async (signal) => {
   const server = await startServer();

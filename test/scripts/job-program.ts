@@ -22,7 +22,7 @@ const jobs = [
   job("crashes", () => void process.kill(process.pid, "SIGSEGV")),
   job("hangs", () => new Promise((never) => setInterval(never, 1 << 30))),
   job("waits", async ({ settings }) => {
-    while (!existsSync(settings["go"]!)) await setTimeout(20);
+    while (!existsSync(settings["go"] as string)) await setTimeout(20);
   }),
   job("complains", ({ say, fail }) => {
     say("x 2");

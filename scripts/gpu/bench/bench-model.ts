@@ -3,26 +3,36 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { Option } from "commander";
 import { defaultActivations } from "../../../src/cli/choose-device.ts";
+import { wholeNumber } from "../../../src/cli/options.ts";
 import { chooseSettings } from "../../../src/cli/prepare-model.ts";
-import type { ActivationFormat, ExpertChoice, Manifest, WeightFormat } from "../../../src/core/manifest.ts";
+import { syntheticNames } from "../../../src/convert/synthetic-shapes.ts";
+import {
+  type ActivationFormat,
+  activationFormats,
+  type ExpertChoice,
+  expertChoices,
+  type Manifest,
+  type WeightFormat,
+  weightFormats,
+} from "../../../src/core/manifest.ts";
 import { readManifest } from "../../../src/model-folder.ts";
 import type { WorkerData } from "../../../src/worker-data.ts";
 import { EngineBench } from "../../bench/engine-bench.ts";
 import type { JobContext } from "../job.ts";
 import { convertSynthetic } from "../prepared-model.ts";
 
-export const benchSettings = {
-  /** A synthetic model's name or a converted folder. */
-  model: { type: "string", default: "28b" },
-  weights: { type: "string", default: "int4" },
-  /** bf16 on a GPU, fp32 on a CPU. */
-  activations: { type: "string" },
-  experts: { type: "string", default: "auto" },
-  "prefill-chunk": { type: "string", default: "2048" },
-  /** Where converted models are kept for the next run. */
-  models: { type: "string", default: join(process.env["ERNIE_VL_CACHE"] ?? join(homedir(), ".cache", "ernie-vl"), "bench") },
-} as const;
+const cache = process.env["ERNIE_VL_CACHE"] ?? join(homedir(), ".cache", "ernie-vl");
+
+export const benchSettings: readonly Option[] = [
+  new Option("--model <model>", `a converted folder, or a synthetic model: ${syntheticNames.join(", ")}`).default("28b"),
+  new Option("--weights <format>").choices(weightFormats).default("int4"),
+  new Option("--activations <format>", "bf16 on a GPU and fp32 on a CPU if not given").choices(activationFormats),
+  new Option("--experts <operator>").choices(expertChoices).default("auto"),
+  new Option("--prefill-chunk <tokens>").argParser(wholeNumber(1, 1 << 16)).default(2048),
+  new Option("--models <folder>", "where converted models are kept for the next run").default(join(cache, "bench")),
+];
 
 export type BenchSizes = {
   readonly streams: readonly number[];
@@ -62,12 +72,12 @@ export function sizesOf({ isSmall }: Pick<JobContext, "isSmall">): BenchSizes {
 
 /** Converts the first time; `seconds` is then how long that took. */
 export function prepareBenchModel({ settings, device }: JobContext): { folder: string; manifest: Manifest; seconds: number | undefined } {
-  const name = settings["model"]!;
+  const name = settings["model"] as string;
   if (existsSync(name)) return { folder: resolve(name), manifest: readManifest(name), seconds: undefined };
   const activations = (settings["activations"] ?? defaultActivations(device)) as ActivationFormat;
   const chosen = chooseSettings(settings["weights"] as WeightFormat, activations, settings["experts"] as ExpertChoice);
   const label = [name, chosen.weights, chosen.activations, chosen.experts ?? "onnxruntime"].join("-");
-  const folder = join(settings["models"]!, label);
+  const folder = join(settings["models"] as string, label);
   const started = performance.now();
   const isNew = !existsSync(folder);
   if (isNew) convertSynthetic(name, folder, chosen);
@@ -84,7 +94,7 @@ export type OpenBench = {
 /** The engine in its worker thread with so many slots of so many tokens. */
 export async function openBench(context: JobContext, slotCount: number, slotCapacity: number): Promise<OpenBench> {
   const { folder, manifest } = prepareBenchModel(context);
-  const chunkTokens = Number(context.settings["prefill-chunk"]);
+  const chunkTokens = context.settings["prefillChunk"] as number;
   const options: Partial<WorkerData> = {
     device: context.device,
     slotCount,

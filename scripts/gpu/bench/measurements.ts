@@ -143,7 +143,7 @@ export function measureOverhead(context: JobContext): void {
   const shape = {
     streams: streams.filter((_, i) => i % 3 === 0),
     context: tokens,
-    chunkTokens: Number(context.settings["prefill-chunk"]),
+    chunkTokens: context.settings["prefillChunk"] as number,
     steps: decodeTokens,
   };
   const rows = measureHostOverhead(folder, manifest, context.device, shape, (length, shared) => prompts.next(length, shared));
