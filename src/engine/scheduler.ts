@@ -142,7 +142,7 @@ export class Scheduler {
       firstToken += planned.tokenIds.length;
       const error = result.errors?.[i];
       if (error) this.#failAll([sequence], [entry.slot], error);
-      if (error || sequence.slot === undefined) continue; // failed, or aborted during the step
+      if (sequence.slot === undefined) continue; // it failed, or was aborted during the step
       if (result.promptLogprobs) this.#emit(sequence, { type: "prompt-logprobs", logprobs: result.promptLogprobs });
       this.#advance(sequence, entry, result.tokenIds[i], result.logprobs?.[i]);
     }

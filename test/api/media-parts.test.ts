@@ -3,7 +3,7 @@ import { type RequestLimits, defaultLimits } from "../../src/api/app-options.ts"
 import { MediaParts } from "../../src/api/media-parts.ts";
 import { RequestError } from "../../src/core/errors.ts";
 import type { MediaReader, MediaRequest } from "../../src/core/media.ts";
-import { chatPath, makeApp, pngBase64, post, staying, userSays } from "./make-app.ts";
+import { chatPath, makeApp, pngBase64, post, userSays } from "./make-app.ts";
 
 const dataUri = `data:image/png;base64,${pngBase64}`;
 const pngLength = Buffer.from(pngBase64, "base64").length;
@@ -23,7 +23,7 @@ function heldReader() {
   return { reader, readings };
 }
 
-const partsOf = (reader: MediaReader, limits: Partial<RequestLimits> = {}, signal = staying) =>
+const partsOf = (reader: MediaReader, limits: Partial<RequestLimits> = {}, signal = new AbortController().signal) =>
   new MediaParts({ ...defaultLimits, ...limits }, reader, signal);
 const source = (n: number) => ({ url: `https://host.test/${n}`, param: `image ${n}` });
 
@@ -90,6 +90,7 @@ describe("a document is refused in codes of its own,", () => {
     ["for the bytes of all files", "data:,abc", { mediaBytes: 2 }, "file_too_large"],
     ["for data that is no base64", "data:;base64,$", {}, "invalid_file"],
     ["for data that is empty", "data:,", {}, "invalid_file"],
+    ["for their number", "data:,abc", { documentCount: 0 }, "too_many_documents"],
     ["but for its URL in those of any file", "file:///a.pdf", {}, "image_file_not_found"],
   ])("%s", async (_, url, limits, code) => {
     await expect(partsOf(reader, limits).document({ url, param: "document 0" })).rejects.toMatchObject({

@@ -237,6 +237,10 @@ describe("what is refused", () => {
       says("Hi", { tools: [{ type: "bash_20250124", name: "bash" }] }),
     ],
     ["tools[0].input_schema: expected an object with at most 10000 values", says("Hi", { tools: [{ name: "f" }] })],
+    [
+      "tools: expected at most 10000 values in the input_schema of all tools together, got 12006",
+      says("Hi", { tools: ["f", "g"].map((name) => tool({ name, input_schema: { type: "object", enum: Array(6000).fill(1) } })) }),
+    ],
     ["tools[0].name: expected a name of 1 to 128 letters", says("Hi", { tools: [tool({ name: "a b" })] })],
     ['tools[1].name: expected a name that no other tool has, got "f" again', says("Hi", { tools: [tool(), tool()] })],
     ['tool_choice: expected "auto" or "none" in a request without tools, got "any"', says("Hi", { tool_choice: { type: "any" } })],

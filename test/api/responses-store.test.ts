@@ -65,6 +65,12 @@ describe("previous_response_id", () => {
     });
 
     expect(calls[1]?.chat.messages.map(({ role }) => role)).toEqual(["user", "assistant", "user"]);
+    const other = { type: "item_reference" as const, id: `${output[0]!.id}9` };
+    await expect(client.responses.create({ model: "ernie", input: [other] })).rejects.toMatchObject({
+      status: 404,
+      code: "item_not_found",
+      param: "input[0].id",
+    });
   });
 });
 
@@ -101,6 +107,8 @@ describe("a stored response", () => {
     expect([page.has_more, rest.has_more]).toEqual([true, false]);
     expect(rest.data).toMatchObject([{ id: "fco_own", output: "D" }]);
     expect(all.map((item) => item.id)).toEqual([...page.data, ...rest.data].map((item) => item.id).toReversed());
+    const end = await client.responses.inputItems.list(id, { after: all.at(-1)!.id! }).asResponse();
+    expect(await end.json()).toEqual({ object: "list", data: [], first_id: null, last_id: null, has_more: false });
     await expect(client.responses.inputItems.list(id, { limit: 0 })).rejects.toBeInstanceOf(BadRequestError);
   });
 
@@ -177,14 +185,23 @@ describe("a stored response", () => {
     expect(kept).toEqual(ids.slice(-4));
   });
 
-  test("lists what the assistant said as output, whichever way it was sent", async () => {
+  test("lists what the assistant thought and said as output, whichever way it was sent", async () => {
     const { client, app } = makeResponsesApp(helloEvents);
-    const said = [{ type: "input_text" as const, text: "Hello" }];
-    const { id } = await client.responses.create({ model: "ernie", input: [{ role: "assistant", content: said }] });
+    const thought = { type: "reasoning_text" as const, text: "A greeting." };
+    const { id } = await client.responses.create({
+      model: "ernie",
+      input: [
+        { role: "assistant", content: [{ type: "input_text", text: "Hello" }] },
+        { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "ignored" }], content: [thought] },
+      ],
+    });
 
-    const listed = inputItemsSchema.parse(await (await app.request(`/v1/responses/${id}/input_items`)).json());
+    const listed = inputItemsSchema.parse(await (await app.request(`/v1/responses/${id}/input_items?order=asc`)).json());
 
-    expect(listed.data).toMatchObject([{ role: "assistant", content: [{ type: "output_text", text: "Hello" }] }]);
+    expect(listed.data).toMatchObject([
+      { role: "assistant", content: [{ type: "output_text", text: "Hello" }] },
+      { type: "reasoning", id: "rs_1", summary: [], content: [thought] },
+    ]);
   });
 
   test("lists files of its input as they were sent", async () => {

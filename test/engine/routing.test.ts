@@ -59,6 +59,19 @@ test("each sequence has the choices of its own tokens, those of all prefill chun
   expect(third).toBeUndefined();
 });
 
+test("a row whose mask is late does not shift the choices of the rows behind it", () => {
+  const { engine, submit } = makeEngine();
+  let askedCount = 0;
+  const mask = () => (++askedCount === 2 ? undefined : new Uint32Array(4).fill(0xffff_ffff));
+  engine.submit(0 as SequenceId, makeRequest([1, 2]), { mask, accept() {}, close() {} });
+  submit(1, [5, 6]);
+
+  const [, second] = run(engine);
+
+  expect(askedCount).toBeGreaterThan(2);
+  expect(countsOf(second, "text", 0)).toEqual({ 5: 1, 6: 2, 7: 1, 20: 1, 21: 2, 22: 2, 23: 1 });
+});
+
 test("a prompt is computed whole beside another that begins alike, as the choices of all its tokens are wanted", () => {
   const { engine, submit } = makeEngine();
   submit(0, count(10, 40));

@@ -80,12 +80,14 @@ describe("slots that share their memory", () => {
     expect(again).toMatch(new RegExp(`^prefill \\d\\[[1-4]0\\.\\.${had}\\)$`));
   });
 
-  test("come back to who lost them before anybody else gets one", () => {
-    const made = makeScarce(7);
+  test("come back to who lost them, who counts as waiting, before anybody else gets one", () => {
+    const memory = { slotCount: 2, slotCapacity: 60, pages: { tokens: 10, count: 7 } };
+    const made = makeEngine(memory, { prefillChunkTokens: 100, headroomTokens: 0, maxWaiting: 1 });
     const [, young] = [made.submit(count(1, 15), { maxTokens: 40 }), made.submit(count(100, 25), { maxTokens: 30 })];
     stepUntil(made, () => made.engine.stats().preemptions > 0);
     const late = made.submit([1], { maxTokens: 1 });
     expect(made.engine.stats().waiting).toBe(2);
+    expect(() => made.submit([2])).toThrow("2 answers are waiting already, and the queue is for 1");
     const events: ReturnType<typeof step> = [];
     while (eventsOf(events, late).length === 0) events.push(...step(made.engine));
 
@@ -107,6 +109,16 @@ describe("slots that share their memory", () => {
       expect(made.engine.stats()).toMatchObject({ running: 1, waiting: 0 });
       expect(tokensOf(eventsOf(runToEnd(made.engine), old)).length).toBeGreaterThan(0);
     }
+  });
+
+  test("that are idle are continued in place where there is no memory for a copy of their prefix", () => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 100, pages: { tokens: 10, count: 10 } }, { headroomTokens: 0 });
+    submit(count(1, 60), { maxTokens: 1 });
+    runToEnd(engine);
+    submit([...count(1, 35), ...count(200, 15)], { maxTokens: 1 });
+    runToEnd(engine);
+
+    expect(model.log.at(-1)).toBe("prefill 0[35..50)");
   });
 
   test("a picture whose memory went to others is encoded in a step of its own again", () => {
