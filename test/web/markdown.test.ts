@@ -1,11 +1,11 @@
 // Markdown becomes elements, and nothing a model writes becomes anything else.
 
 import * as fc from "fast-check";
-import { type ComponentChildren, isValidElement, type VNode } from "preact";
+import { type Component, type ComponentChildren, isValidElement, type VNode } from "preact";
 import { describe, expect, test } from "vitest";
 import { CopyButton } from "../../web/view/buttons.tsx";
-import { Markdown } from "../../web/view/markdown.tsx";
-import { safeAddress } from "../../web/view/parse-markdown.ts";
+import { drawMarkdown as drawParsed } from "../../web/view/markdown.tsx";
+import { type ParsedMarkdown, parseMarkdown, safeAddress } from "../../web/view/parse-markdown.ts";
 
 type Drawn = { readonly tag: string; readonly props: Record<string, unknown>; readonly children: readonly (Drawn | string)[] };
 
@@ -16,6 +16,9 @@ function draw(node: ComponentChildren): (Drawn | string)[] {
   if (!isValidElement(node)) return [String(node)];
   const { type, props } = node as VNode<{ children?: ComponentChildren }>;
   if (type === CopyButton) return [];
+  if (typeof type === "function" && type.prototype?.render) {
+    return draw(new (type as new (props: unknown) => Component)(props).render() as ComponentChildren);
+  }
   if (typeof type === "function") return draw((type as (props: unknown) => ComponentChildren)(props));
   const { children, ...rest } = props;
   return [{ tag: String(type), props: rest, children: draw(children) }];
@@ -33,7 +36,7 @@ function depthOf(nodes: readonly (Drawn | string)[]): number {
   return 1 + Math.max(0, ...nodes.map((node) => (typeof node === "string" ? 0 : depthOf(node.children))));
 }
 
-const drawMarkdown = (text: string) => draw(Markdown({ text }));
+const drawMarkdown = (text: string) => draw(drawParsed(parseMarkdown(text)));
 
 describe("HTML in an answer stays text", () => {
   test.each([
@@ -103,15 +106,17 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ),
 };
 
+const piece = fc.constantFrom(
+  ...'# ,> ,- ,1. ,```,`,**,*,~~,|,\n,\n\n,[x](,![y](,),<script>,</script>,<img onerror=x>,javascript:,https://a.b,&lt;,&#x3c;,- [x] ,| a | b |\n|---|:-:|\n,    , ,word,\\,"'.split(
+    ",",
+  ),
+);
+const pieces = fc.array(fc.oneof(piece, fc.string()), { maxLength: 30 });
+
 test("whatever a model writes, only these elements with these attributes come of it", () => {
-  const piece = fc.constantFrom(
-    ...'# ,> ,- ,1. ,```,`,**,*,~~,|,\n,\n\n,[x](,![y](,),<script>,</script>,<img onerror=x>,javascript:,https://a.b,&lt;,&#x3c;,- [x] ,| a | b |\n|---|:-:|\n,    , ,word,\\,"'.split(
-      ",",
-    ),
-  );
   fc.assert(
-    fc.property(fc.array(fc.oneof(piece, fc.string()), { maxLength: 30 }), (pieces) => {
-      for (const { tag, props } of elementsOf(drawMarkdown(pieces.join("")))) {
+    fc.property(pieces, (written) => {
+      for (const { tag, props } of elementsOf(drawMarkdown(written.join("")))) {
         expect(Object.keys(allowed)).toContain(tag);
         const set = Object.keys(props).filter((name) => props[name] !== undefined);
         expect(allowed[tag]).toEqual(expect.arrayContaining(set));
@@ -151,6 +156,44 @@ describe("an answer that nests without end, as of a model that repeats itself, s
 
 test("blanks without end, as of a model that pads a table, are few", () => {
   expect(textOf(drawMarkdown(`| a |\n|---|\n| b${" ".repeat(50_000)}c |`)).length).toBeLessThan(1000);
+});
+
+describe("a text that grows", () => {
+  const grow = (lengths: readonly number[], text: string) =>
+    lengths.reduce<ParsedMarkdown[]>((parsed, length) => [...parsed, parseMarkdown(text.slice(0, length), parsed.at(-1))], []);
+
+  test.each([
+    ["paragraphs and headings", "One *word*\nor two.\n\nTitle\n===\n\nA line\n- and a list\n\n# Another\nend"],
+    ["lists with blank lines", "1. a\n\n2. b\n\n   more of b\n\n10. c\n\nText.\n\n- a\n  - b\n\n  - c\n\n* d\n\n- [x] e"],
+    ["code", "Before:\n```js\nlet a;\n\n    b\n```\nAfter.\n\n    indented\n\n    code\n~~~\nno end\n\nof it"],
+    ["tables", "Before\n| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 | 4 |\n\nAfter | it\n--|--\n5 | 6\n\n7"],
+    ["quotes, rules and HTML", "> a\nb\n\n> c\n\n---\n\n<div>\nd\n\n</div>\n\n<!-- e\n\nf -->\n\n***\ng"],
+    ["strange line ends and blanks", `a\r\n\r\nb\r\rc${" ".repeat(300)}d\r\n\r\n- e`],
+  ])("is at each length what it would be at once: %s", (_, text) => {
+    const lengths = [...text].map((_, index) => index + 1);
+
+    expect(grow(lengths, text)).toEqual(lengths.map((length) => parseMarkdown(text.slice(0, length))));
+  });
+
+  test("keeps the blocks that cannot change, and begins anew where it is another text", () => {
+    const [before, after] = grow([20, 30], "One.\n\nTwo.\n\nThree.\n\nFour.\n\nFive.");
+    expect(after!.blocks![0]).toBe(before!.blocks![0]);
+
+    expect(parseMarkdown("Another one.\n\nTwo.", after)).toEqual(parseMarkdown("Another one.\n\nTwo."));
+  });
+
+  test("is at each length what it would be at once, whatever a model writes", () => {
+    fc.assert(
+      fc.property(pieces, (written) => {
+        const text = written.join("");
+        fc.pre(!text.includes("]:")); // a link's definition may come after its use
+        const lengths = written.map((_, index) => written.slice(0, index + 1).join("").length);
+
+        expect(grow(lengths, text)).toEqual(lengths.map((length) => parseMarkdown(text.slice(0, length))));
+      }),
+      { numRuns: 500 },
+    );
+  });
 });
 
 test.each([

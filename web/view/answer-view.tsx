@@ -64,8 +64,8 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExper
   );
 }
 
-function AnswerText({ answer: { text, settings } }: { readonly answer: AnswerTurn }) {
-  return settings.format === "text" ? <MarkdownOnce text={text} /> : <JsonOnce text={text} />;
+function AnswerText({ answer: { text, settings, state } }: { readonly answer: AnswerTurn }) {
+  return settings.format === "text" ? <MarkdownOnce text={text} isGrowing={state === "running"} /> : <JsonOnce text={text} />;
 }
 
 /** JSON answers, which Markdown would garble. */

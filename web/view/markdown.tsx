@@ -2,12 +2,31 @@
 
 import type { MarkedToken, Token, Tokens } from "marked";
 import type { ComponentChildren, VNode } from "preact";
+import { useRef } from "preact/hooks";
 import { CopyButton } from "./buttons.tsx";
-import { parseMarkdown, safeAddress, withoutEntities } from "./parse-markdown.ts";
+import { memo } from "./memo.ts";
+import { type ParsedMarkdown, parseMarkdown, safeAddress, withoutEntities } from "./parse-markdown.ts";
 
-export function Markdown({ text }: { readonly text: string }) {
-  const tokens = parseMarkdown(text);
-  return tokens ? <div class="markdown">{blocks(tokens)}</div> : <div class="markdown plain">{text}</div>;
+type MarkdownProps = { readonly text: string; /** More text may follow. */ readonly isGrowing: boolean };
+
+export function Markdown({ text, isGrowing }: MarkdownProps) {
+  const parsed = useRef<ParsedMarkdown>(undefined);
+  parsed.current = parseMarkdown(text, isGrowing ? parsed.current : undefined);
+  return drawMarkdown(parsed.current);
+}
+
+/** Memoized, so that a growing text renders again only its last blocks. */
+const BlockOnce = memo(Block);
+
+export function drawMarkdown({ text, blocks }: ParsedMarkdown): VNode {
+  if (!blocks) return <div class="markdown plain">{text}</div>;
+  return (
+    <div class="markdown">
+      {blocks.map((token, index) => (
+        <BlockOnce key={index} token={token as MarkedToken} />
+      ))}
+    </div>
+  );
 }
 
 function blocks(tokens: readonly Token[]): ComponentChildren[] {

@@ -10,15 +10,34 @@ const deepMarkers = new RegExp(String.raw`^(?:[ \t]*(?:>|[-+*][ \t]|\d{1,9}[.)][
 const mostBlanks = 200;
 const manyBlanks = new RegExp(`[ \\t]{${mostBlanks},}`, "g");
 
-/** Undefined if the text is nested so deeply that it is better shown as plain text. */
-export function parseMarkdown(text: string): readonly Token[] | undefined {
-  if (deepMarkers.test(text)) return undefined; // marked would take long to fail
+export type ParsedMarkdown = {
+  readonly text: string;
+  /** Undefined if the text is nested so deeply that it is better shown as plain text. */
+  readonly blocks: readonly Token[] | undefined;
+};
+
+/**
+ * `before` is the result for a shorter beginning of the same text, such as an answer that is being written: its settled blocks are reused, so
+ * that only the end is parsed (and drawn) again. Links that are defined elsewhere in the text are then not resolved.
+ */
+export function parseMarkdown(source: string, before?: ParsedMarkdown): ParsedMarkdown {
+  const text = source.replaceAll(/\r\n?/g, "\n").replaceAll(manyBlanks, " ".repeat(mostBlanks));
+  const settled = settledBlocks(before?.blocks ?? []);
+  const settledText = settled.map(({ raw }) => raw).join("");
+  if (!text.startsWith(settledText)) return parseMarkdown(source);
+  const rest = text.slice(settledText.length);
+  if (deepMarkers.test(rest)) return { text, blocks: undefined }; // marked would take long to fail
   try {
-    const tokens = lexer(text.replaceAll(manyBlanks, " ".repeat(mostBlanks)), { gfm: true, breaks: true });
-    return isDeeperThan(deepestLevel, tokens) ? undefined : tokens;
+    const blocks = lexer(rest, { gfm: true, breaks: true });
+    return { text, blocks: isDeeperThan(deepestLevel, blocks) ? undefined : [...settled, ...blocks] };
   } catch {
-    return undefined; // out of stack
+    return { text, blocks: undefined }; // out of stack
   }
+}
+
+/** The blocks that more text cannot change: all but the last two, because a "2" after a list may become ". second item" of that list. */
+function settledBlocks(blocks: readonly Token[]): readonly Token[] {
+  return blocks.slice(0, [...blocks.keys()].filter((index) => blocks[index]!.type !== "space").at(-2) ?? 0);
 }
 
 function isDeeperThan(levels: number, tokens: readonly Token[]): boolean {
