@@ -12,7 +12,7 @@ import { activationsOption, expertsOption, weightsOption } from "./cli/conversio
 import { helpCommand } from "./cli/help-command.ts";
 import { serveCommand } from "./cli/serve-command.ts";
 import { notEmpty } from "./cli/options.ts";
-import { shellWord } from "./cli/shell-word.ts";
+import { shellWord } from "./core/shell-word.ts";
 import type { Source } from "./convert/source.ts";
 import { syntheticNames } from "./convert/synthetic-shapes.ts";
 import { InterruptedError, interruptedExitCode, UserError } from "./core/errors.ts";

@@ -4,7 +4,7 @@ import { cpus, release } from "node:os";
 import { resolve } from "node:path";
 import { probeCuda, type CudaProbe } from "../runtime/cuda/probe.ts";
 import { cudaTargets, describeTargets, hasCudaCode } from "../runtime/cuda/elf.ts";
-import { findKernelLibrary } from "../runtime/kernel-library.ts";
+import { findKernelLibrary, kernelsBuildCommand } from "../runtime/kernel-library.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { programVersion } from "../version.ts";
 import { allScripts, findHostFonts, fontFolders } from "../vision/host-fonts.ts";
@@ -57,11 +57,11 @@ function describeKernels(): Omit<Finding, "name"> {
   if (!library) {
     return {
       mark: "note",
-      lines: ["not built: ONNX Runtime's operators are used; npm run kernels:build builds much faster ones"],
+      lines: [`not built: ONNX Runtime's operators are used; ${kernelsBuildCommand()} builds much faster ones`],
     };
   }
   if (!hasCudaCode(library))
-    return { mark: "ok", lines: [library, "CPU kernels only; where nvcc is installed, npm run kernels:build adds CUDA kernels"] };
+    return { mark: "ok", lines: [library, `CPU kernels only; where nvcc is installed, ${kernelsBuildCommand()} adds CUDA kernels`] };
   const targets = describeTargets(cudaTargets(library));
   return { mark: "ok", lines: [library, `CPU and CUDA kernels${targets ? `, compute capability ${targets}` : ""}`] };
 }

@@ -10,7 +10,7 @@ import type { ModelConfig } from "../core/model-config.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import type { CudaProbe } from "../runtime/cuda/probe.ts";
 import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
-import { findKernelLibrary } from "../runtime/kernel-library.ts";
+import { findKernelLibrary, kernelsBuildCommand } from "../runtime/kernel-library.ts";
 import { companionFindings } from "./companion-findings.ts";
 import { canCompute } from "./choose-device.ts";
 import { bad, find, type Finding } from "./finding.ts";
@@ -102,8 +102,7 @@ function layoutFindings(manifest: Manifest): Finding[] {
 /** A model converted for our own operator needs the kernel library. */
 function kernelFindings({ experts }: ConversionSettings): Finding[] {
   if (experts !== "modality-moe" || findKernelLibrary()) return [];
-  const line =
-    "converted for the ModalityMoe kernel, which is not built here; run npm run kernels:build, or convert again with --experts onnxruntime";
+  const line = `converted for the ModalityMoe kernel, which is not built here; run ${kernelsBuildCommand()}, or convert again with --experts onnxruntime`;
   return [{ mark: "bad", name: "experts", lines: [line] }];
 }
 

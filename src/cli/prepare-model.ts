@@ -12,7 +12,7 @@ import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, Weig
 import { classifyFolder, readManifest } from "../model-folder.ts";
 import { cudaTargets, describeTargets, hasCudaCode, runsOn } from "../runtime/cuda/elf.ts";
 import type { CudaGpu } from "../runtime/cuda/probe.ts";
-import { findKernelLibrary } from "../runtime/kernel-library.ts";
+import { findKernelLibrary, kernelsBuildCommand } from "../runtime/kernel-library.ts";
 import { converterFingerprint, programVersion } from "../version.ts";
 import { checkCompanions } from "./check-companions.ts";
 import { WorkProgress } from "./work-progress.ts";
@@ -27,7 +27,7 @@ export function chooseSettings(
   const library = findKernelLibrary();
   if (experts === "modality-moe" && !library) {
     throw new UserError(
-      "--experts modality-moe needs the kernel library; build it with npm run kernels:build, or use --experts onnxruntime",
+      `--experts modality-moe needs the kernel library; build it with ${kernelsBuildCommand()}, or use --experts onnxruntime`,
     );
   }
   if (experts === "modality-moe" && weights === "fp32") {
@@ -44,7 +44,7 @@ export function requireCudaKernels({ experts }: ConversionSettings, { name, comp
   if (experts !== "modality-moe" || !library) return;
   if (!hasCudaCode(library)) {
     throw new UserError(
-      "the ModalityMoe kernel was built without CUDA; run npm run kernels:build where nvcc is installed, or convert with --experts onnxruntime",
+      `the ModalityMoe kernel was built without CUDA; run ${kernelsBuildCommand()} where nvcc is installed, or convert with --experts onnxruntime`,
     );
   }
   const targets = cudaTargets(library);
@@ -52,7 +52,7 @@ export function requireCudaKernels({ experts }: ConversionSettings, { name, comp
   if (targets.length === 0 || targets.some((target) => runsOn(target, gpu))) return;
   throw new UserError(
     `the ModalityMoe kernel was built for GPUs of compute capability ${describeTargets(targets)}, but ${name} has ${computeCapability}; ` +
-      `run CUDA_ARCHITECTURES=${gpu} npm run kernels:build where nvcc is installed, or convert with --experts onnxruntime`,
+      `run CUDA_ARCHITECTURES=${gpu} ${kernelsBuildCommand()} where nvcc is installed, or convert with --experts onnxruntime`,
   );
 }
 
@@ -79,7 +79,7 @@ export async function prepareModel(folder: string, settings: ConversionSettings,
 function requireKernels(model: PreparedModel): PreparedModel {
   if (model.manifest.settings.experts !== "modality-moe" || findKernelLibrary()) return model;
   throw new UserError(
-    `${model.folder} was converted for the ModalityMoe kernel, which is not built here; run npm run kernels:build, or convert again with --experts onnxruntime`,
+    `${model.folder} was converted for the ModalityMoe kernel, which is not built here; run ${kernelsBuildCommand()}, or convert again with --experts onnxruntime`,
   );
 }
 

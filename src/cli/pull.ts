@@ -13,7 +13,7 @@ import { parseRepositoryName } from "../pull/repository-name.ts";
 import { FileLock } from "../runtime/file-lock.ts";
 import { checkCompanions } from "./check-companions.ts";
 import { PullProgress } from "./pull-progress.ts";
-import { shellWord } from "./shell-word.ts";
+import { shellWord } from "../core/shell-word.ts";
 
 export type PullOptions = {
   /** `owner/name` on the hub. */

@@ -1,5 +1,6 @@
 // What a starting server tells its operator.
 
+import { kernelsBuildCommand } from "../runtime/kernel-library.ts";
 import { describeDevice, type ComputeDevice } from "./choose-device.ts";
 import { describeMemory, type MemoryPlan } from "./memory-plan.ts";
 import type { PreparedModel } from "./prepare-model.ts";
@@ -17,7 +18,7 @@ export function sayModel(
   say(
     settings.experts === "modality-moe"
       ? "experts  our own kernels, also for linear layers"
-      : "experts  ONNX Runtime's operators; npm run kernels:build builds much faster ones for the next start",
+      : `experts  ONNX Runtime's operators; ${kernelsBuildCommand()} builds much faster ones for the next start`,
   );
   say(`device   ${describeDevice(device)}`);
   for (const [name, text] of Object.entries(describeMemory(memory, manifest))) say(`${name.padEnd(9)}${text}`);

@@ -9,7 +9,7 @@ import type { ModelConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { routingShape, type RoutingShape } from "../core/routing.ts";
 import { cudaErrorCodes, CudaError } from "../runtime/cuda/cudart.ts";
-import { findKernelLibrary } from "../runtime/kernel-library.ts";
+import { findKernelLibrary, kernelsBuildCommand } from "../runtime/kernel-library.ts";
 import { buildOwned, type Owned } from "../runtime/owned.ts";
 import type { Runtime, SessionOptions } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
@@ -197,8 +197,7 @@ function openRoutingDecoder(runtime: Runtime, graph: Uint8Array, options: Sessio
   try {
     return runtime.openSession(graph, options);
   } catch (error) {
-    const advice =
-      "the decoder that exposes its routing cannot be loaded; if kernels/build is of an older version, run npm run kernels:build";
+    const advice = `the decoder that exposes its routing cannot be loaded; if kernels/build is of an older version, run ${kernelsBuildCommand()}`;
     throw new UserError(`--expose-routing: ${advice} (${(error as Error).message})`, { cause: error });
   }
 }

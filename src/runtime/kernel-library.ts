@@ -2,9 +2,10 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../core/errors.ts";
+import { shellWord } from "../core/shell-word.ts";
 import { readSection } from "./cuda/elf.ts";
 
 /** The same from src/ and from dist/. */
@@ -25,16 +26,22 @@ export function findKernelLibrary(): string | undefined {
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
     if (!chosen) return undefined;
     throw new UserError(
-      `ERNIE_VL_KERNELS is ${chosen}, which does not exist; set it to the library that npm run kernels:build builds, or unset it`,
+      `ERNIE_VL_KERNELS is ${chosen}, which does not exist; set it to the library that ${kernelsBuildCommand()} builds, or unset it`,
     );
   }
   // An installation may have the library without its sources.
   if (existsSync(join(kernels, "library.cc")) && readSection(path, sourcesSection) !== kernelSourcesHash()) {
     throw new UserError(
-      `${chosen ?? `kernels/${builtLibrary}`} is out of date: the sources in kernels/ have changed; run npm run kernels:build`,
+      `${chosen ?? `kernels/${builtLibrary}`} is out of date: the sources in kernels/ have changed; run ${kernelsBuildCommand()}`,
     );
   }
   return path;
+}
+
+/** For a user whose shell is in `folder`: a program that npm installed globally lies elsewhere. */
+export function kernelsBuildCommand(folder: string = process.cwd()): string {
+  const root = dirname(kernels);
+  return folder === root ? "npm run kernels:build" : `npm run kernels:build --prefix ${shellWord(root)}`;
 }
 
 /** Of all that the library is built from; scripts/kernels/build.mjs computes the same. */

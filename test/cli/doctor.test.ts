@@ -11,8 +11,8 @@ import { temporaryFolder } from "../temporary-folder.ts";
 /** Whether the kernel library is found, where it has been built. */
 let areKernelsBuilt = true;
 vi.mock("../../src/runtime/kernel-library.ts", async (importOriginal) => {
-  const { findKernelLibrary } = await importOriginal<typeof import("../../src/runtime/kernel-library.ts")>();
-  return { findKernelLibrary: () => (areKernelsBuilt ? findKernelLibrary() : undefined) };
+  const actual = await importOriginal<typeof import("../../src/runtime/kernel-library.ts")>();
+  return { ...actual, findKernelLibrary: () => (areKernelsBuilt ? actual.findKernelLibrary() : undefined) };
 });
 
 const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));

@@ -1,10 +1,11 @@
+import { execSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterAll, afterEach, expect, test, vi } from "vitest";
 import { chooseSettings } from "../../src/cli/prepare-model.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { findKernelLibrary, kernelSourcesHash } from "../../src/runtime/kernel-library.ts";
+import { findKernelLibrary, kernelSourcesHash, kernelsBuildCommand } from "../../src/runtime/kernel-library.ts";
 import { makeLibrary } from "./make-library.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ernie-vl-kernel-library-"));
@@ -44,4 +45,11 @@ test.each([
 
   expect(findKernelLibrary).toThrow(error);
   expect(() => chooseSettings("int4", "fp32", "auto")).toThrow(error);
+});
+
+test("the command that builds the library works in any folder", () => {
+  expect(kernelsBuildCommand()).toBe("npm run kernels:build");
+  const command = kernelsBuildCommand(tmpdir()).replace("run kernels:build", "pkg get name");
+
+  expect(execSync(command, { cwd: tmpdir(), encoding: "utf8", stdio: "pipe" })).toBe('"ernie-vl"\n');
 });

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { shellWord } from "../../src/cli/shell-word.ts";
+import { shellWord } from "../../src/core/shell-word.ts";
 
 test.each(["./ernie-28b", "/srv/models/ERNIE-4.5-VL-28B-A3B-PT"])("%s is left as it is", (text) => {
   expect(shellWord(text)).toBe(text);
