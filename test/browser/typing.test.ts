@@ -216,11 +216,29 @@ describe("a browser that keeps", () => {
 
   test("no more than it has says so, and answers", async () => {
     const session = await page.context().newCDPSession(page);
-    await session.send("Storage.clearDataForOrigin", { origin: front.url, storageTypes: "all" }); // closes the database
+    await session.send("Storage.overrideQuotaForOrigin", { origin: front.url, quotaSize: 1 });
     await send(page, "Hello");
 
     expect(await (await lastAnswer(page)).locator(".markdown").textContent()).toBe("Words.");
-    await page.getByText(/This conversation could not be saved/).waitFor();
+    const warning = page.getByText(/This conversation could not be saved/);
+    await warning.waitFor();
+
+    await session.send("Storage.overrideQuotaForOrigin", { origin: front.url });
+    await send(page, "Hello again");
+    await warning.waitFor({ state: "detached" });
+  });
+
+  test("conversations again, after the user cleared them away", async () => {
+    await send(page, "Hello");
+    await lastAnswer(page);
+    const session = await page.context().newCDPSession(page);
+    await session.send("Storage.clearDataForOrigin", { origin: front.url, storageTypes: "all" }); // closes the database
+    await send(page, "And again");
+    await page.locator(".answer-foot").nth(1).waitFor();
+    await page.reload();
+
+    await page.getByRole("navigation").getByRole("button", { name: "Hello", exact: true }).click();
+    await expect.poll(() => page.locator(".turn .markdown").allTextContents()).toEqual(["Words.", "Words."]);
   });
 
   test("what an unfinished answer said, when the page is left", async () => {

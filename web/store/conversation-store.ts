@@ -45,20 +45,33 @@ export function memoryStore(): ConversationStore {
 const whole = "conversations";
 const summaries = "summaries"; // separate, so that listing does not read pictures
 
-/** Rejects if the browser allows no database (private windows in some browsers). */
-export async function openBrowserStore(): Promise<ConversationStore> {
+async function openDatabase(): Promise<IDBDatabase> {
   const opening = indexedDB.open("ernie-vl", 1);
   opening.addEventListener("upgradeneeded", () => {
     opening.result.createObjectStore(whole, { keyPath: "id" });
     opening.result.createObjectStore(summaries, { keyPath: "id" });
   });
-  const database = await settled(opening);
+  return settled(opening);
+}
+
+/** Rejects if the browser allows no database (private windows in some browsers). */
+export async function openBrowserStore(): Promise<ConversationStore> {
+  let database: IDBDatabase | undefined;
+  const open = async (): Promise<IDBDatabase> => {
+    if (!database) {
+      database = await openDatabase();
+      // The browser closes it when the user clears the site's data; Safari also does so in the background.
+      database.addEventListener("close", () => (database = undefined));
+    }
+    return database;
+  };
+  await open();
   const otherTabs = new BroadcastChannel("ernie-vl");
   const tell = (message: TabMessage) => otherTabs.postMessage(message); // oxlint-disable-line unicorn/require-post-message-target-origin -- a window has one, a channel does not
   /** Unfinished saves, with the ids of their conversations. */
   const saving = new Map<IDBTransaction, string>();
   const change = async (id: string, act: (conversations: IDBObjectStore, list: IDBObjectStore) => void): Promise<void> => {
-    const transaction = database.transaction([whole, summaries], "readwrite");
+    const transaction = (await open()).transaction([whole, summaries], "readwrite");
     act(transaction.objectStore(whole), transaction.objectStore(summaries));
     await new Promise<void>((resolve, reject) => {
       transaction.addEventListener("complete", () => resolve());
@@ -66,10 +79,11 @@ export async function openBrowserStore(): Promise<ConversationStore> {
     });
     tell({ type: "changed", id });
   };
+  const readFrom = async (name: string) => (await open()).transaction(name).objectStore(name);
   return {
     isLasting: true,
-    list: async () => byDate((await settled(database.transaction(summaries).objectStore(summaries).getAll())) as ConversationSummary[]),
-    load: async (id) => (await settled(database.transaction(whole).objectStore(whole).get(id))) as Conversation | undefined,
+    list: async () => byDate((await settled((await readFrom(summaries)).getAll())) as ConversationSummary[]),
+    load: async (id) => (await settled((await readFrom(whole)).get(id))) as Conversation | undefined,
     save: (conversation, isLast = false) =>
       change(conversation.id, (conversations, list) => {
         const put = (merged: Conversation) => {
