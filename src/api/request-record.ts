@@ -4,6 +4,7 @@ import type { MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { monotonicMs } from "../core/clock.ts";
 import type { ChatEvent } from "../core/events.ts";
+import { printable } from "../core/printable.ts";
 import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { BodyMemory } from "./body-memory.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
@@ -137,7 +138,7 @@ export class RequestRecord {
     log.info(
       {
         id: this.id,
-        route: `${method} ${path.slice(0, 200)}`,
+        route: `${method} ${printable(path.slice(0, 200))}`,
         status,
         ...(this.keyLabel !== undefined && { key: this.keyLabel }),
         ...(this.unknownFields && { unknownFields: this.unknownFields }),

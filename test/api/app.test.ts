@@ -327,6 +327,14 @@ describe("the log", () => {
     ]);
   });
 
+  test("has nothing of a path that moves a terminal's cursor or turns its text around", async () => {
+    const { app, lines } = makeApp();
+
+    await app.request("/%1b[2J%C2%9B2J%E2%80%AEtxet/ü");
+
+    expect(lines.map(({ fields }) => fields["route"])).toEqual(["GET /\uFFFD[2J\uFFFD2J\uFFFDtxet/ü"]);
+  });
+
   test("tells clients apart by a short hash of their key", async () => {
     const { app, lines } = makeApp(helloEvents, { apiKeys: ["my-secret", "other"] });
     for (const key of ["my-secret", "other", "my-secret"]) await app.request(chatPath, post(userSays("Hi"), { "x-api-key": key }));
