@@ -99,11 +99,16 @@ function deepest(issue: Issue): Issue {
   return { ...inner, path: [...issue.path, ...inner.path] };
 }
 
-/** `["messages", 0, "content"]` → `messages[0].content` */
+/** Longer names are the client's own (keys of `logit_bias` or `metadata`), and may be as long as a body. */
+const maxShownName = 100;
+
+/** `["messages", 0, "content"]` → `messages[0].content`. Long names are cut. */
 function fieldPath(path: readonly PropertyKey[]): string {
   return path.reduce<string>((joined, key) => {
     if (typeof key === "number") return `${joined}[${key}]`;
-    return joined === "" ? String(key) : `${joined}.${String(key)}`;
+    const name = String(key);
+    const shown = name.length > maxShownName ? `${name.slice(0, maxShownName)}…` : name;
+    return joined === "" ? shown : `${joined}.${shown}`;
   }, "");
 }
 

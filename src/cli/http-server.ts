@@ -6,7 +6,7 @@ import { toErrorAnswer } from "../api/error-envelope.ts";
 import { RequestError } from "../core/errors.ts";
 import { answerHalfClosedReaders } from "./half-closed.ts";
 import { OpenAnswers } from "./open-answers.ts";
-import { disconnectStalledClients } from "./stalled-clients.ts";
+import { disconnectStalledClients, limitUnreadBytes } from "./stalled-clients.ts";
 import { answerUnparsed, maxHeaderBytes } from "./unparsed-requests.ts";
 
 export type ServerTimeouts = {
@@ -22,8 +22,14 @@ export type ServerTimeouts = {
   readonly checkMs: number;
 };
 
+/** Most answers are a few kB, and a client that reads takes them at once. */
+const defaultMaxUnreadBytes = 2 ** 30;
+
 /** The largest body, 64 MiB, takes less at 5 Mbit/s. Proxies keep idle connections for 60 s: if we closed them earlier, requests would get lost. */
 const defaultTimeouts: ServerTimeouts = { headersMs: 20_000, requestMs: 120_000, idleMs: 75_000, stalledMs: 60_000, checkMs: 5_000 };
+
+/** A client can send hundreds of short requests in one packet, and Node would answer them all before it looks at any other connection. */
+const maxPipelined = 20;
 
 /** A machine that has vanished closes no connection. Once asked, the system asks on (Linux: 9 times, 75 s apart), then the connection is lost. */
 const probeSilentMs = 60_000;
@@ -35,6 +41,7 @@ const probeSilentMs = 60_000;
 export function createHttpServer(
   fetch: (request: Request) => Response | Promise<Response>,
   { headersMs, requestMs, idleMs, stalledMs, checkMs }: ServerTimeouts = defaultTimeouts,
+  maxUnreadBytes = defaultMaxUnreadBytes,
 ): Server {
   const serverOptions = {
     headersTimeout: headersMs,
@@ -46,15 +53,16 @@ export function createHttpServer(
     keepAliveInitialDelay: probeSilentMs,
     requireHostHeader: false, // Node's refusal would have no body
   };
-  const answer = (request: Request, { incoming }: { readonly incoming: Pick<IncomingMessage, "headers" | "httpVersion"> }) =>
-    incoming.headers.host === undefined && incoming.httpVersion !== "1.0"
-      ? answerMalformed(new MalformedRequest("no Host"))
-      : fetch(request);
+  const answer = (request: Request, { incoming }: { readonly incoming: Pick<IncomingMessage, "headers" | "httpVersion" | "socket"> }) => {
+    if (incoming.headers.host === undefined && incoming.httpVersion !== "1.0") return answerMalformed(new MalformedRequest("no Host"));
+    return answers.of(incoming.socket).size >= maxPipelined ? refuse(tooManyPipelined()) : fetch(request);
+  };
   // `hostname` is for requests that name none: load balancers probe in HTTP/1.0.
   const server = createServer(serverOptions, getRequestListener(answer, { hostname: "localhost", errorHandler: answerMalformed }));
   const answers = new OpenAnswers(server);
   server.closeIdleConnections = () => answers.closeOthers();
   disconnectStalledClients(server, answers, stalledMs);
+  limitUnreadBytes(server, answers, maxUnreadBytes);
   answerHalfClosedReaders(server, answers);
   answerUnparsed(server, answers);
   return server;
@@ -63,6 +71,15 @@ export function createHttpServer(
 /** Answers requests that never reach the app because they form no URL. */
 function answerMalformed(error: unknown): Response {
   const refusal = new RequestError("the Host header and the path do not form a valid URL; check both", { cause: error });
-  const { status, headers, body } = toErrorAnswer(error instanceof MalformedRequest ? refusal : error);
+  return refuse(error instanceof MalformedRequest ? refusal : error);
+}
+
+function tooManyPipelined(): RequestError {
+  const message = `${maxPipelined} requests on this connection are not answered yet; wait for their answers, or open further connections`;
+  return new RequestError(message, { status: 429, code: "too_many_requests", retryAfterMs: 1_000 });
+}
+
+function refuse(error: unknown): Response {
+  const { status, headers, body } = toErrorAnswer(error);
   return new Response(JSON.stringify(body), { status, headers: { ...headers, "content-type": "application/json" } });
 }

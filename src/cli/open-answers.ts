@@ -31,6 +31,13 @@ export class OpenAnswers {
     return this.of(socket).size > 0;
   }
 
+  /** By connection: bytes of its answers that the system has not taken yet. */
+  unreadBytes(): { readonly socket: Socket; readonly bytes: number }[] {
+    return [...this.#answers].map(([socket, all]) => {
+      return { socket, bytes: [...all].reduce((sum, answer) => sum + answer.writableLength, 0) };
+    });
+  }
+
   /** Closes all other connections, including those that have sent nothing or half a header, which Node would wait for. */
   closeOthers(): void {
     for (const socket of this.#answers.keys()) if (!this.has(socket)) socket.destroy();

@@ -13,3 +13,15 @@ export function disconnectStalledClients(server: Server, answers: OpenAnswers, t
     if (socket.writableLength > 0 || !answers.has(socket)) socket.destroy();
   });
 }
+
+/**
+ * Closes the connection with the most unread bytes when a request arrives while all together have more than `maxBytes`. A short request for a
+ * stored response may be answered with 60 MB, which a client that reads a byte now and then could keep in memory for hours.
+ */
+export function limitUnreadBytes(server: Server, answers: OpenAnswers, maxBytes: number): void {
+  server.on("request", () => {
+    const unread = answers.unreadBytes();
+    const all = unread.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (all > maxBytes) unread.reduce((most, other) => (other.bytes > most.bytes ? other : most)).socket.destroy();
+  });
+}

@@ -29,6 +29,8 @@ import {
 const maxVisits = 20_000;
 /** Most nested schemas, references included. */
 const maxDepth = 200;
+/** Most paths in an error. A deep schema could have thousands, and each may be as long as half of it. */
+const maxListed = 20;
 
 const typeKeywords: readonly (readonly [TypeName, readonly string[]])[] = [
   ["object", objectKeywords],
@@ -88,7 +90,9 @@ class SchemaCompiler {
     }
     const ignored = [...this.#ignored];
     if (isStrict && ignored.length > 0) {
-      const message = `${param}: these keywords cannot be enforced: ${ignored.join(", ")}; remove them or set strict to false`;
+      const rest = ignored.length > maxListed ? ` and ${ignored.length - maxListed} more` : "";
+      const listed = ignored.slice(0, maxListed).join(", ") + rest;
+      const message = `${param}: these keywords cannot be enforced: ${listed}; remove them or set strict to false`;
       throw new RequestError(message, { param });
     }
     return { root, rules: this.#rules, ignored };

@@ -248,6 +248,10 @@ describe("what is refused", () => {
       "tool_choice.name: expected the name of one of the tools in the request",
       says("Hi", { tools: [tool()], tool_choice: { type: "tool", name: "g" } }),
     ],
+    [
+      `tool_choice.name: expected the name of one of the tools in the request, got "${"g".repeat(40)}…"`,
+      says("Hi", { tools: [tool()], tool_choice: { type: "tool", name: "g".repeat(10_000) } }),
+    ],
     ["thinking.budget_tokens: expected an integer of at least 1, but the field is missing", says("Hi", { thinking: { type: "enabled" } })],
     [
       'thinking.type: expected an object with a type, "enabled", "adaptive" or "disabled", got "hard"',

@@ -161,6 +161,18 @@ test.each(wrongFields.map(([body, param, words]) => ({ body, param, words })))("
   expect(error.message).toContain(words);
 });
 
+test.each([
+  ["a message's role", { messages: [{ role: "x".repeat(10_000), content: "" }] }],
+  ["a tool_choice", userSays("a", { tool_choice: "x".repeat(10_000) })],
+  ["a key of logit_bias", userSays("a", { logit_bias: { ["x".repeat(10_000)]: 1 } })],
+  ["a model", userSays("a", { model: "x".repeat(10_000) })],
+])("%s of any length makes a short error", async (_, body) => {
+  const error = await refusal(body);
+
+  expect(error.status).toBeGreaterThanOrEqual(400);
+  expect(error.message.length + (error.param?.length ?? 0)).toBeLessThan(1000);
+});
+
 test("a missing field has a code of its own", async () => {
   expect((await refusal({})).code).toBe("missing_required_parameter");
   expect((await refusal({ messages: 5 })).code).toBe("invalid_value");

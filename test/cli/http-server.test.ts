@@ -153,6 +153,22 @@ describe("a client that closes its half of the connection", () => {
   });
 });
 
+test("requests beyond the 20 that wait for an answer on their connection never reach the app", async () => {
+  let count = 0;
+  const { socket, ended } = await connectTo(async () => {
+    count++;
+    await Promise.resolve();
+    return new Response("answer");
+  });
+
+  socket.end("GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(300));
+
+  const said = await ended;
+  expect(said.match(/HTTP\/1.1 200 /g)).toHaveLength(20);
+  expect(said.match(/HTTP\/1.1 429 [^]*?"code":"too_many_requests"/g)).toHaveLength(280);
+  expect(count).toBe(20);
+});
+
 test("an idle connection is closed after its answer", async () => {
   const { socket, ended } = await connectTo(makeApp().app.fetch, { ...patient, idleMs: 100 });
 
@@ -193,6 +209,21 @@ describe("a client that takes nothing of its answer", () => {
     socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
 
     await expect.poll(() => isCancelled).toBe(true);
+  });
+
+  test("is cut off by others' requests when it leaves more unread than all clients together may", async () => {
+    const server = createHttpServer(async ({ url }) => new Response(url.endsWith("/long") ? "x".repeat(5e7) : "short"), patient, 1e7);
+    closers.push(() => server.close());
+    const url = await listenLocally(server);
+    const client = connect(Number(new URL(url).port), "127.0.0.1").pause();
+    closers.push(() => client.destroy());
+    const [connection] = (await once(server, "connection")) as [Socket];
+    client.write("GET /long HTTP/1.1\r\nhost: x\r\n\r\n");
+    await expect.poll(() => connection.writableLength).toBeGreaterThan(1e7);
+
+    expect(await (await fetch(`${url}/short`)).text()).toBe("short");
+
+    expect(connection.destroyed).toBe(true);
   });
 
   test("keeps its connection when it only is slow", async () => {

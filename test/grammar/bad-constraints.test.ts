@@ -140,6 +140,12 @@ describe("what cannot be enforced is refused with", () => {
     expect(() => compile(schemaFormat(nested(100_000)))).toThrow(/expected at most 100 levels of nesting/);
   });
 
+  it("20 of many keywords", () => {
+    const properties = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`p${i}`, { contains: {} }]));
+
+    expect(() => compile(schemaFormat({ properties }))).toThrow(/: (schema\.properties\.p\d+\.contains[, ]+){20}and 980 more; remove them/);
+  });
+
   it("nothing but a list when the schema is not strict", () => {
     const schema = { type: "array", items: { type: "string", format: "color" }, uniqueItems: true };
     const { ignored } = outputGrammar({ format: schemaFormat(schema, false), followsThinking: false });

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { countJsonValues, maxJsonValues } from "../../chat/json-bounds.ts";
 import type { Tool, ToolChoice, ToolUse } from "../../core/chat.ts";
-import { contradiction, flag, optional, text } from "../schema-fields.ts";
+import { contradiction, describe, flag, optional, text } from "../schema-fields.ts";
 import { boundedObject } from "../tool-schema.ts";
 
 /** Agents send the tools of all the servers they are connected to. */
@@ -122,7 +122,7 @@ function toChoice(chosen: z.infer<typeof toolRequest>["tool_choice"], known: Rea
   if (chosen?.type === "any") return "required";
   if (chosen?.type !== "tool") return "auto";
   if (known.has(chosen.name)) return { name: chosen.name };
-  throw contradiction("tool_choice.name", `the name of one of the tools in the request, got ${JSON.stringify(chosen.name)}`);
+  throw contradiction("tool_choice.name", `the name of one of the tools in the request, got ${describe(chosen.name)}`);
 }
 
 function toTool({ name, description, input_schema: parameters, strict }: z.infer<typeof tool>): Tool {
