@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { AxeResults } from "axe-core";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
 
 /** Debian's; another one by CHROMIUM. */
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
@@ -60,14 +60,14 @@ export async function send(page: Page, text: string): Promise<void> {
   await messageField(page).press("Enter");
 }
 
-/** As a person drags a file from a folder onto the page. */
-export async function drop(page: Page, name: string, type: string, content: Buffer): Promise<void> {
+/** As a person drags a file from a folder onto part of the page. */
+export async function drop(onto: Locator, name: string, type: string, content: Buffer): Promise<void> {
   const file = { name, type, base64: content.toString("base64") };
-  await page.evaluate((dropped) => {
+  await onto.evaluate((element, dropped) => {
     const bytes = Uint8Array.from(atob(dropped.base64), (char) => char.charCodeAt(0));
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File([bytes], dropped.name, { type: dropped.type }));
-    document.querySelector("main")!.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+    element.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
   }, file);
 }
 

@@ -38,7 +38,7 @@ const attach = (...names: string[]) => page.locator("input[type=file]").setInput
 
 describe("pictures", () => {
   test("a dropped one is read, and its true answer shown with its figures", async () => {
-    await drop(page, "01_describe.png", "image/png", readFileSync(sampleFile("01_describe.png")));
+    await drop(page.locator("main"), "01_describe.png", "image/png", readFileSync(sampleFile("01_describe.png")));
     await page.getByRole("img", { name: "01_describe.png" }).waitFor();
     await send(page, "Describe the image.");
 

@@ -20,7 +20,7 @@ const chip = (words: string) => page.getByRole("button", { name: `Open ${words}`
 const question = "Which number is printed here?";
 
 test("a dropped PDF is read, and is still there when the page is loaded anew, to be asked about again", async () => {
-  await drop(page, pdf.name, pdf.mimeType, pdf.buffer);
+  await drop(page.locator("main"), pdf.name, pdf.mimeType, pdf.buffer);
   await chip("number.pdf 2.2 KiB").waitFor();
   await send(page, question);
   expect(await (await lastAnswer(page)).locator(".markdown").textContent()).toBe("The number is 5574.");
@@ -68,8 +68,9 @@ test("a pasted document is attached, and another takes its place when the messag
   await page.getByRole("button", { name: "Edit this message" }).click();
   const form = page.getByRole("form", { name: "Edit your message" });
   await form.getByRole("button", { name: "Remove note.md" }).click();
-  await form.locator("input[type=file]").setInputFiles(pdf);
+  await drop(form, pdf.name, pdf.mimeType, pdf.buffer);
   await form.getByRole("button", { name: "Remove number.pdf" }).waitFor();
+  expect(await page.getByRole("button", { name: "Remove number.pdf" }).count()).toBe(1); // not in the message below, too
   await form.getByRole("button", { name: "Send" }).click();
 
   await page.getByText("The number is 5574.").first().waitFor();

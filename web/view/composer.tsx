@@ -21,7 +21,7 @@ export type ComposerProps = {
   readonly onType?: (text: string) => void;
   readonly onStop?: () => void;
   readonly onCancel?: () => void;
-  /** Files dropped anywhere on the page. */
+  /** Files dropped elsewhere on the page. */
   readonly dropped?: readonly File[] | undefined;
   /** Shown below the text, next to the attach button. */
   readonly children?: preact.ComponentChildren;
@@ -43,15 +43,8 @@ export function Composer(props: ComposerProps) {
     event.preventDefault();
     draft.send();
   };
-  const onPaste = (event: ClipboardEvent) => {
-    const { files, hasText } = pastedFrom(event.clipboardData);
-    if (files.length === 0) return;
-    event.stopPropagation(); // else the page would attach them to the message below
-    if (!hasText) event.preventDefault();
-    void draft.add(files);
-  };
   return (
-    <form class="composer" aria-label={label} onSubmit={(event) => (event.preventDefault(), draft.send())}>
+    <form class="composer" aria-label={label} onSubmit={(event) => (event.preventDefault(), draft.send())} {...takeFiles(draft.add)}>
       <AttachmentList attachments={draft.attachments} isReading={draft.isReading} onRemove={draft.remove} />
       <textarea
         ref={draft.field}
@@ -64,7 +57,6 @@ export function Composer(props: ComposerProps) {
         value={draft.text}
         onInput={(event) => draft.type(event.currentTarget.value)}
         onKeyDown={onKeyDown}
-        onPaste={onPaste}
       />
       {draft.complaint !== "" && (
         <p class="complaint" role="alert">
@@ -84,6 +76,25 @@ export function Composer(props: ComposerProps) {
       </div>
     </form>
   );
+}
+
+/** Files that are pasted or dropped here are for this message, not for the one at the end of the page. */
+function takeFiles(add: (files: readonly File[]) => unknown) {
+  return {
+    onPaste: (event: ClipboardEvent) => {
+      const { files, hasText } = pastedFrom(event.clipboardData);
+      if (files.length === 0) return;
+      event.stopPropagation();
+      if (!hasText) event.preventDefault();
+      add(files);
+    },
+    onDrop: (event: DragEvent) => {
+      const files = [...(event.dataTransfer?.files ?? [])];
+      if (files.length === 0) return; // a text
+      event.preventDefault(); // tells the page, too
+      add(files);
+    },
+  };
 }
 
 function SendButton({ isReady, onStop }: { readonly isReady: boolean; readonly onStop: (() => void) | undefined }) {

@@ -1,4 +1,4 @@
-// Files dropped or pasted anywhere on the page.
+// Files dropped or pasted anywhere on the page, except on a form for a message.
 
 import { useEffect, useState } from "preact/hooks";
 import { pastedFrom } from "./attachments.ts";
@@ -15,9 +15,9 @@ export function useDroppedFiles(): { readonly dropped: readonly File[] | undefin
     };
     const leave = (event: DragEvent) => void (event.relatedTarget === null && setOver(false));
     const drop = (event: DragEvent) => {
-      if (!event.dataTransfer?.types.includes("Files")) return;
-      event.preventDefault(); // else the browser would navigate to the file
       setOver(false);
+      if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return; // a form took them, or there are none
+      event.preventDefault(); // else the browser would navigate to the file
       setDropped([...event.dataTransfer.files]);
     };
     const paste = (event: ClipboardEvent) => {
