@@ -89,7 +89,7 @@ const foreignFlags = ["--help", "--gpus", "--memory"];
 function scriptFlags(): string[] {
   const names = readdirSync(`${root}scripts`, { recursive: true, encoding: "utf8" }).filter((name) => /\.(ts|mjs)$/.test(name));
   const sources = names.map((name) => readFileSync(`${root}scripts/${name}`, "utf8")).join("\n");
-  const declared = sources.matchAll(/([\w-]+)"?: \{\s*type: "(?:string|boolean)"|\.option\("--([\w-]+)/g);
+  const declared = sources.matchAll(/([\w-]+)"?: \{\s*type: "(?:string|boolean)"|\boption\(\s*"--([\w-]+)/gi);
   return [...declared].map(([, parsed, commanded]) => `--${parsed ?? commanded}`);
 }
 
