@@ -7,6 +7,7 @@ import { type AppOptions, defaultLimits } from "./app-options.ts";
 import { ChatStream } from "./chat-stream.ts";
 import { Exchange, refuseUnlessReady } from "./exchange.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
+import { refuseManyLogprobs } from "./logprob-limit.ts";
 import { MediaParts } from "./media-parts.ts";
 import { refuseOtherModel } from "./models.ts";
 import { chatFields, parseChatRequest } from "./openai-schema.ts";
@@ -28,6 +29,7 @@ export function chatCompletions(service: ChatService, options: AppOptions): Hand
     const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));
     const format = toOutputFormat(request, chat.toolUse);
     const generation = { ...toGenerationOptions(request, options.generationDefaults, c.get("cacheSalt")), ...(format && { format }) };
+    if (!request.stream) refuseManyLogprobs(generation, options.contextLength);
 
     const head = { id: `chatcmpl-${randomId()}`, created: Math.floor(Date.now() / 1000), model: options.modelId };
     const choiceCount = generation.choiceCount ?? 1;

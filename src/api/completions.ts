@@ -9,6 +9,7 @@ import { CompletionStream } from "./completion-stream.ts";
 import { completionFields, parseCompletionRequest } from "./completions-schema.ts";
 import { Exchange, refuseUnlessReady } from "./exchange.ts";
 import { toGenerationOptions } from "./from-openai.ts";
+import { refuseManyLogprobs } from "./logprob-limit.ts";
 import { refuseOtherModel } from "./models.ts";
 import { toOutputFormat } from "./output-format.ts";
 import { randomId } from "./random-id.ts";
@@ -37,6 +38,7 @@ export function completions(service: ChatService, options: AppOptions): Handler<
         promptLogprobCount: Math.max(echoedLogprobCount, asked.promptLogprobCount ?? 0),
       }),
     };
+    if (!request.stream) refuseManyLogprobs(generation, options.contextLength, prompts.length);
     const form: CompletionForm = {
       head: { id: `cmpl-${randomId()}`, created: Math.floor(Date.now() / 1000), model: options.modelId },
       echoes: prompts.flatMap((prompt) => Array<string>(n).fill(echo ? textOf(prompt, service) : "")),

@@ -54,7 +54,7 @@ export function toTokenLogprob({ chosen, top }: LogprobsEvent) {
 }
 
 function toLogprob({ text, bytes, logprob }: SpelledLogprob) {
-  return { token: text, logprob: finiteLogprob(logprob), bytes: [...bytes] };
+  return { token: text, logprob: finiteLogprob(logprob), bytes: bytes as number[] }; // mutable only in the types of OpenAI's client
 }
 
 export function toUsage(usage: Usage) {

@@ -18,7 +18,7 @@ import { type AnswerPlan, generateAnswer, type ThinkingEnd, type TokenSource } f
 import { OutputParser } from "./output-parser.ts";
 import { saltPictures } from "./salt-pictures.ts";
 import { severalAnswers, severalPrompts } from "./several-answers.ts";
-import { spellLogprobs } from "./spell-logprobs.ts";
+import { createLogprobSpeller, type SpellLogprobs } from "./spell-logprobs.ts";
 import { loadTemplate, thinkingEnd } from "./template.ts";
 import { createTokenCodec, type TokenCodec } from "./token-codec.ts";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
@@ -89,6 +89,7 @@ class LoadedChatService implements ChatService {
   readonly tokens: TokenCodec;
   readonly #deps: ChatServiceDeps;
   readonly #tokenizer: Tokenizer;
+  readonly #spellLogprobs: SpellLogprobs;
   readonly #encoder: PromptEncoderDeps;
   readonly #thinkingEnd: ThinkingEnd | undefined;
   readonly #endTokenIds: readonly number[];
@@ -100,6 +101,7 @@ class LoadedChatService implements ChatService {
     const template = loadTemplate(modelFolder);
     this.#deps = deps;
     this.#tokenizer = tokenizer;
+    this.#spellLogprobs = createLogprobSpeller(tokenizer);
     this.tokens = createTokenCodec(tokenizer);
     this.#encoder = {
       tokenizer,
@@ -200,7 +202,7 @@ class LoadedChatService implements ChatService {
       endTokenIds,
       clientEndIds: stopTokenIds.filter((id) => !this.#endTokenIds.includes(id)),
       contextLength: this.#deps.contextLength,
-      spellLogprobs: spellLogprobs.bind(undefined, this.#tokenizer),
+      spellLogprobs: this.#spellLogprobs,
       isHidden: (tokenId) => !options.spellsSpecials && this.#tokenizer.isSpecial(tokenId),
       options: {
         ...options,

@@ -3,14 +3,15 @@
 
 import type { GenerationOptions } from "../core/chat.ts";
 import { EngineError } from "../core/errors.ts";
-import type { AnswerPart, ChatEvent, GenerationEvent, SpelledLogprob, Usage } from "../core/events.ts";
+import type { AnswerPart, ChatEvent, GenerationEvent, Usage } from "../core/events.ts";
 import type { EncodedPrompt } from "../core/prompt.ts";
 import { addRouting, type SequenceRouting } from "../core/routing.ts";
-import type { FinishReason, PromptTokenLogprobs, TokenLogprobs } from "../core/sampling.ts";
+import type { FinishReason, PromptTokenLogprobs } from "../core/sampling.ts";
 import type { ConstraintHandle } from "../core/token-constraint.ts";
 import type { EngineRequest } from "../engine/engine-protocol.ts";
 import { extendPrompt } from "./extend-prompt.ts";
 import type { OutputParser } from "./output-parser.ts";
+import type { SpellLogprobs } from "./spell-logprobs.ts";
 
 /** The part of the engine that chat uses. */
 export type TokenSource = {
@@ -33,7 +34,7 @@ export type AnswerPlan = {
   /** Undefined: the model has no </think>. */
   readonly thinkingEnd: ThinkingEnd | undefined;
   readonly options: GenerationOptions;
-  readonly spellLogprobs: (tokenId: number, logprobs: TokenLogprobs) => { chosen: SpelledLogprob; top: SpelledLogprob[] };
+  readonly spellLogprobs: SpellLogprobs;
   /** Whether the token is a control token that is not spelled out. */
   readonly isHidden: (tokenId: number) => boolean;
   readonly endTokenIds: readonly number[];

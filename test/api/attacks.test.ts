@@ -57,6 +57,33 @@ describe("a number out of range never gets past the API", () => {
   });
 });
 
+describe("more log-probabilities than a whole answer may have", () => {
+  const contextLength = 131_072;
+  const chat = userSays("Hi", { n: 8, logprobs: true, top_logprobs: 20 });
+  const texts = { prompt: Array<string>(64).fill("Hi"), n: 2, max_tokens: -1, logprobs: 5 };
+
+  test.each([
+    [chatPath, chat],
+    ["/v1/completions", texts],
+  ])("are a 400 before any work: %s", async (path, body) => {
+    const { app, calls } = makeApp([], { contextLength });
+
+    const response = await app.request(path, post(body));
+
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: "invalid_value", param: "logprobs" } });
+    expect(calls).toEqual([]);
+  });
+
+  test.each([{ stream: true }, { n: 1 }, { max_tokens: 20_000 }])("may be asked for with %j", async (fields) => {
+    const { app, calls } = makeApp([], { contextLength });
+
+    await app.request(chatPath, post({ ...chat, ...fields }));
+
+    expect(calls).toHaveLength(1);
+  });
+});
+
 describe("a body that lies about its length", () => {
   const closers: (() => void)[] = [];
   afterEach(() => {
