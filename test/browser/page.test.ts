@@ -1,6 +1,6 @@
 // The page as a whole: for everyone to use, at rest when nobody does, and under a policy that holds.
 
-import type { Browser } from "playwright-core";
+import type { Browser, Locator } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningServer, startServer } from "../e2e/start-server.ts";
 import { faultsOf, launchBrowser, lastAnswer, messageField, openPage, send } from "./browser.ts";
@@ -148,6 +148,26 @@ test("the switch of colours overrules the system, and is remembered", async () =
 
   expect(dark).not.toBe(light);
   await expect.poll(background).toBe(dark);
+  await close();
+});
+
+test("what is chosen can be told from the rest in a high-contrast theme", async () => {
+  const { page, close } = await openPage(browser, server.url, { forcedColors: "active" });
+  const think = page.getByRole("button", { name: "Think", exact: true });
+  await page.getByRole("button", { name: "Settings" }).click();
+  const colours = (shown: Locator) =>
+    shown.evaluate((element) => [getComputedStyle(element).color, getComputedStyle(element).backgroundColor]);
+  const chosen = await page.evaluate(() => {
+    const probe = document.body.appendChild(document.createElement("p"));
+    probe.style.cssText = "forced-color-adjust: none; color: HighlightText; background: Highlight";
+    return [getComputedStyle(probe).color, getComputedStyle(probe).backgroundColor];
+  });
+
+  expect(await colours(page.getByRole("tab", { name: "Answer" }))).toEqual(chosen);
+  expect(await colours(page.getByRole("tab", { name: "Tools" }))).not.toEqual(chosen);
+  expect(await colours(think)).not.toEqual(chosen);
+  await think.click();
+  await expect.poll(() => colours(think)).toEqual(chosen);
   await close();
 });
 
