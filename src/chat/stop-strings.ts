@@ -59,7 +59,7 @@ export class StopStrings {
   #unsafeLength(text: string): number {
     for (let length = Math.min(this.#holdLimit, text.length); length > 0; length--) {
       const end = text.slice(text.length - length);
-      if (this.#stops.some((stop) => stop.length > length && stop.startsWith(end))) return length;
+      if (this.#stops.some((stop) => stop.startsWith(end))) return length;
     }
     return 0;
   }

@@ -251,6 +251,7 @@ describe("the queue", () => {
     const { engine, submit } = makeEngine({ slotCount: 1 }, { maxWaiting: 1 });
     submit([1], { answerCount: 8 });
     expect(runToEnd(engine).at(-1)?.[1]).toMatchObject({ type: "finished" });
+    expect(() => makeEngine({ slotCount: 1 }, { maxWaiting: 0 }).submit([1], { answerCount: 2 })).toThrow("the queue is for 0");
   });
 
   test("tells the refused to come back when what waits has had its time", () => {
@@ -265,19 +266,20 @@ describe("the queue", () => {
     expect(() => submit([6])).toThrow(expect.objectContaining({ status: 429, retryAfterMs: 12_000 }));
   });
 
-  test("does not forget long answers over a short one when it tells the refused to come back", () => {
+  test.each([
+    ["after their mean time", 1, 48_600],
+    ["after a minute at most", 9, 60_000],
+  ])("does not forget long answers over a short one when it tells the refused to come back %s", (_, maxWaiting, retryAfterMs) => {
     onTestFinished(() => void vi.useRealTimers());
     vi.useFakeTimers({ toFake: ["hrtime"] });
-    const { engine, model, submit } = makeEngine({ slotCount: 1 }, { maxWaiting: 1 });
+    const { engine, model, submit } = makeEngine({ slotCount: 1 }, { maxWaiting });
     model.onStep = () => void vi.advanceTimersByTime(1000);
     for (const maxTokens of [20, 20, 20, 1]) {
       submit([maxTokens], { maxTokens });
       runToEnd(engine); // takes a second for each token
     }
-    for (const content of [1, 2]) submit([content]);
-    expect(() => submit([3])).toThrow(
-      expect.objectContaining({ status: 429, retryAfterMs: expect.toSatisfy((ms: number) => ms > 20_000) }),
-    );
+    for (let i = 0; i <= maxWaiting; i++) submit([i]);
+    expect(() => submit([100])).toThrow(expect.objectContaining({ status: 429, retryAfterMs: expect.closeTo(retryAfterMs) }));
   });
 
   test("refuses a prompt that leaves no room for an answer", () => {

@@ -111,6 +111,18 @@ describe("slots that share their memory", () => {
     }
   });
 
+  test("that are idle lose their last pages when there is no free one, the one not used for longest first", () => {
+    const { engine, model, submit } = makeEngine({ slotCapacity: 80, pages: { tokens: 10, count: 12 } }, { headroomTokens: 0 });
+    for (const first of [1, 100]) {
+      submit(count(first, 40), { maxTokens: 1 });
+      runToEnd(engine);
+    }
+    submit(count(200, 60), { maxTokens: 1 });
+    runToEnd(engine);
+
+    expect(model.log.filter((line) => line.startsWith("resize"))).toEqual(["resize 0 4", "resize 1 4", "resize 0 2", "resize 2 6"]);
+  });
+
   test("that are idle are continued in place where there is no memory for a copy of their prefix", () => {
     const { engine, model, submit } = makeEngine({ slotCapacity: 100, pages: { tokens: 10, count: 10 } }, { headroomTokens: 0 });
     submit(count(1, 60), { maxTokens: 1 });

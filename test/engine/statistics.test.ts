@@ -8,7 +8,7 @@ import { makeEngine } from "./make-engine.ts";
 
 describe("the report of a step", () => {
   test("tells its kind and how many tokens it computed, once", () => {
-    const { engine, submit } = makeEngine({}, { prefillChunkTokens: 4 });
+    const { engine, submit } = makeEngine({ encodeSteps: 2 }, { prefillChunkTokens: 4 });
     submit([1, "cat", 2, 3], { maxTokens: 2 });
     const steps: unknown[] = [];
     while (engine.hasWork()) {
@@ -18,6 +18,7 @@ describe("the report of a step", () => {
       steps.push([kind, tokenCount]);
     }
     expect(steps).toEqual([
+      ["encode", 0],
       ["encode", 3],
       ["prefill", 4],
       ["prefill", 2],
