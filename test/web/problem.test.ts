@@ -28,15 +28,20 @@ describe("by status and field", () => {
     [400, { message: "x", param: "messages", code: "context_length_exceeded" }, "refused", "The conversation is too long for the model"],
     [400, { message: "x", param: null }, "refused", "The server rejected the request"],
     [500, { message: "see the log" }, "server", "The server failed"],
+    [504, { message: "the answer took too long" }, "server", "The server failed"],
   ])("%i %j", async (status, error, kind, title) => {
     expect(await respond(status, error)).toMatchObject({ kind, title });
   });
 });
 
-test.each(["<html>Bad gateway</html>", "", "{}", '{"error": {}}', "null"])(
+test.each([502, 503, 504])("a %i of a proxy means that there is no server behind it", async (status) => {
+  expect(await respond(status, "<html>Bad gateway</html>")).toMatchObject({ kind: "unreachable" });
+});
+
+test.each(["<html>Internal error</html>", "", "{}", '{"error": {}}', "null"])(
   "a body that is no error of ours is not shown: %j",
   async (body) => {
-    expect(await respond(502, body)).toMatchObject({
+    expect(await respond(500, body)).toMatchObject({
       title: "The server failed",
       detail: "The server gave no reason. Its log may say more.",
     });

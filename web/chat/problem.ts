@@ -55,8 +55,10 @@ export function brokenOff(): Problem {
 
 /** The problem of a response with an error status. */
 export async function problemOfResponse(response: Response): Promise<Problem> {
-  const { message, param, code } = errorOf(await response.text().catch(() => ""));
   const { status } = response;
+  const error = errorOf(await response.text().catch(() => ""));
+  if (!error && [502, 503, 504].includes(status)) return unreachable(); // from a proxy whose server is down
+  const { message, param, code } = error ?? noReason;
   if (status === 401) {
     return code === "missing_api_key" ? { ...wrongKey(), title: "This server requires an API key" } : wrongKey();
   }
@@ -72,7 +74,7 @@ export async function problemOfResponse(response: Response): Promise<Problem> {
 
 /** The problem of an error inside a stream. */
 export function problemInStream(error: unknown): Problem {
-  return { kind: "server", title: "The server failed while answering", detail: errorOf(JSON.stringify({ error })).message };
+  return { kind: "server", title: "The server failed while answering", detail: (errorOf(JSON.stringify({ error })) ?? noReason).message };
 }
 
 /** A title for the field that the server names as the cause. */
@@ -94,14 +96,18 @@ const documentTitles: Readonly<Record<string, string>> = {
   too_many_documents: "Too many documents",
 };
 
-function errorOf(body: string): { readonly message: string; readonly param: string; readonly code?: unknown } {
+type ServerError = { readonly message: string; readonly param: string; readonly code?: unknown };
+
+const noReason: ServerError = { message: "The server gave no reason. Its log may say more.", param: "" };
+
+/** Undefined if the body is not the server's: probably a proxy's page, which would not help the user. */
+function errorOf(body: string): ServerError | undefined {
   try {
     const { message, param, code } = (JSON.parse(body) as { error: { message: unknown; param?: unknown; code?: unknown } }).error;
-    if (typeof message === "string") return { message, param: typeof param === "string" ? param : "", code };
+    return typeof message === "string" ? { message, param: typeof param === "string" ? param : "", code } : undefined;
   } catch {
-    // Not JSON: probably a proxy's page, which would not help the user.
+    return undefined;
   }
-  return { message: "The server gave no reason. Its log may say more.", param: "" };
 }
 
 function retryAfterMs(headers: Headers): number | undefined {
