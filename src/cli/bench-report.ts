@@ -64,6 +64,7 @@ function notes({ tokensPerChunk, withoutUsage, late, completed }: Summary): stri
 
 /** Of two servers: B ÷ A, from so many pairs of blocks. */
 export function describeComparison(ratios: readonly Ratio[], pairs: number, summaries: readonly Summary[]): string[] {
+  if (pairs === 0) return ["", "nothing to compare: stopped before both servers were done with the same requests"];
   if (ratios.length === 0) return ["", "nothing to compare: one of the servers answered no request"];
   const rows = ratios.map(({ name, unit, a, b, ratio, low, high }) => [
     `${name}${unit === "ms" ? ", ms" : " per second"}`,

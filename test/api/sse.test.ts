@@ -36,6 +36,27 @@ describe("a silent stream", () => {
     expect((await reader.read()).done).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
   });
+
+  test("has no empty events where frames come sooner, or nobody reads", async () => {
+    async function* steady() {
+      for (const number of [1, 2, 3]) {
+        yield `data: ${number}\n\n`;
+        await new Promise((resolve) => setTimeout(resolve, 10_000));
+      }
+    }
+    const reader = sseBody(steady(), () => undefined, 15_000).getReader();
+    const read: string[] = [];
+    const readNext = async (): Promise<void> => void read.push(new TextDecoder().decode((await reader.read()).value));
+
+    await vi.advanceTimersByTimeAsync(60_000);
+    for (let i = 0; i < 3; i++) {
+      const next = readNext();
+      await vi.advanceTimersByTimeAsync(10_000);
+      await next;
+    }
+
+    expect(read).toEqual(["data: 1\n\n", "data: 2\n\n", "data: 3\n\n"]);
+  });
 });
 
 test("line breaks in a value stay inside one frame", () => {

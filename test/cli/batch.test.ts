@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { batchCommand } from "../../src/cli/batch-command.ts";
@@ -183,6 +183,37 @@ describe("ernie-vl batch", () => {
     expect(server.asked[0]!.body["messages"]).toEqual([
       { role: "user", content: [{ type: "image_url", image_url: { url: `data:image/png;base64,${btoa("pixels")}` } }] },
     ]);
+  });
+
+  test("a file that is gone when its turn comes fails its own request only", async () => {
+    const { folder, input, output, errors } = makeFiles([line("a"), line("b", [{ type: "image_url", image_url: "b.png" }]), line("c")]);
+    writeFileSync(join(folder, "b.png"), "pixels");
+    const server = await startFakeServer((...given) => {
+      rmSync(join(folder, "b.png"), { force: true });
+      return answerWell()(...given);
+    });
+
+    const said = await batch(input, output, "--url", server.url, "--files", folder, "--concurrency", "1");
+
+    expect(said).toContain("requests 2 answered, 1 failed, in");
+    expect(resultsOf(errors)).toMatchObject([
+      { custom_id: "b", response: null, error: { code: "unreadable file", message: expect.stringContaining("no such file") } },
+    ]);
+  });
+
+  test("ends when its input is changed meanwhile, and keeps the answers it has", async () => {
+    const padding = "x".repeat(2 ** 22); // more than is read ahead
+    const { input, output } = makeFiles([line("a"), line("b", "b", { user: padding }), line("c")]);
+    const server = await startFakeServer((...given) => {
+      const text = readFileSync(input, "utf8");
+      writeFileSync(input, text.replace('"custom_id":"c"', '"custom_id": 7 '));
+      return answerWell()(...given);
+    });
+
+    const run = batch(input, output, "--url", server.url, "--concurrency", "1");
+
+    await expect(run).rejects.toThrow(`${input} was changed during the run; line 3: custom_id: expected a non-empty string, got 7`);
+    expect(idsOf(output)).toEqual(["a", "b"]);
   });
 
   test("asks the model of each line, or one for all, and refuses names that the server does not have", async () => {

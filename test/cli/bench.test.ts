@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { benchCommand } from "../../src/cli/bench-command.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { answerWell, json, promptOf, startFakeServer } from "../client/fake-server.ts";
+import { answerWell, beginStream, type Behaviour, frame, json, promptOf, startFakeServer } from "../client/fake-server.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const countWords = (text: string) => text.split(" ").length;
@@ -79,6 +79,57 @@ describe("ernie-vl bench", () => {
     expect(servers.map(({ asked }) => asked[0]!.body["model"])).toEqual(["a", "b"]);
     expect(said).toMatch(/B ÷ A +95 % interval/);
     expect(said).toContain("3 pairs are too few");
+  });
+
+  test("says what makes two servers hard to compare", async () => {
+    const cachedAndFast: Behaviour = (response, { body }) => {
+      const promptTokens = countWords(promptOf(body));
+      beginStream(response);
+      frame(response, { choices: [{ delta: { content: "a b c" }, finish_reason: "length" }] });
+      const prompt = { prompt_tokens: promptTokens, prompt_tokens_details: { cached_tokens: promptTokens } };
+      frame(response, { choices: [], usage: { ...prompt, completion_tokens: 3 } });
+      frame(response, "[DONE]");
+      response.end();
+    };
+    const servers = await Promise.all([answerWell(), cachedAndFast].map((behave) => startFakeServer(behave, { tokenize: countWords })));
+
+    const said = await bench("--url", servers[0]!.url, "--compare", servers[1]!.url, "--requests", "4", "--warmup", "0");
+
+    expect(said).toContain("48 in prompts (100.0 % cached), 12 in answers");
+    expect(said).toContain("note     3.00 tokens per chunk");
+    expect(said).toContain("note     one server had far more of the prompts in its cache");
+  });
+
+  test.each([
+    ["one of two servers answers nothing", false, "nothing to compare: one of the servers answered no request"],
+    ["it was stopped too early", true, "nothing to compare: stopped before both servers were done with the same requests"],
+  ])("compares nothing where %s", async (_, isStopped, message) => {
+    const refuse: Behaviour = (response) => json(response, 500, { error: { message: "boom", code: "broken" } });
+    const stop: Behaviour = () => void process.emit("SIGINT");
+    const servers = await Promise.all(
+      [answerWell(), isStopped ? stop : refuse].map((behave) => startFakeServer(behave, { tokenize: countWords })),
+    );
+
+    const said = await bench("--url", servers[0]!.url, "--compare", servers[1]!.url, "--requests", "2", "--warmup", "0");
+
+    expect(said).toContain(message);
+    expect(said).not.toContain("NaN");
+    expect(process.exitCode).toBe(isStopped ? 130 : undefined);
+  });
+
+  test("says where the server counts no tokens", async () => {
+    const server = await startFakeServer((response, { body }) => {
+      if (body["stream"] !== true) return json(response, 200, {});
+      beginStream(response);
+      frame(response, { choices: [{ delta: { content: "a" }, finish_reason: "length" }] });
+      frame(response, "[DONE]");
+      response.end();
+    });
+
+    const said = await bench("--url", server.url, "--requests", "2", "--warmup", "0");
+
+    expect(said).toContain("sized by a guess, as the server reports no token counts");
+    expect(said).toContain("note     2 of 2 answers came without usage: their chunks are counted as tokens");
   });
 
   test("ends with code 1 and the reasons when no request is answered", async () => {
