@@ -5,6 +5,7 @@ import sharp, { type SharpOptions } from "sharp";
 import { RequestError } from "../core/errors.ts";
 import { decodableFormats, isDecodable, sniffFormat, type ImageFormat } from "./image-format.ts";
 import { countJpegScans } from "./jpeg-scans.ts";
+import { withoutPngTexts } from "./png-texts.ts";
 import { type PixelBudget, takePixels } from "./pixel-budget.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import { maxAspectRatio, type Size } from "./smart-resize.ts";
@@ -44,7 +45,8 @@ export async function decodeImage(bytes: Uint8Array, param: string, budget?: Pix
     throw refuse("invalid_image", `the JPEG image has more than ${maxJpegScans} scans; save it again, with or without progressive scans`);
   }
 
-  const size = await readSize(bytes).catch((cause: unknown) => {
+  const file = format === "png" ? withoutPngTexts(bytes) : bytes;
+  const size = await readSize(file).catch((cause: unknown) => {
     throw refuse("invalid_image", `the header of the ${name} image is damaged; send an intact file`, cause);
   });
   const refusal = checkSize(size);
@@ -53,7 +55,7 @@ export async function decodeImage(bytes: Uint8Array, param: string, budget?: Pix
     throw refuse("image_too_large", "the images of this request have too many pixels together; send fewer or scale them down");
   }
 
-  return decodePixels(bytes).catch((cause: unknown) => {
+  return decodePixels(file).catch((cause: unknown) => {
     const isSlow = /timeout: \d+% complete/.test(String(cause)); // libvips's message for its timeout
     if (isSlow) throw refuse("image_parse_error", `the ${name} image takes more than ${maxDecodeSeconds} s to decode; scale it down`);
     throw refuse("image_parse_error", `the ${name} image is damaged or cut off; send an intact file`, cause);
