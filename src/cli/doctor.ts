@@ -4,7 +4,7 @@ import { cpus, release } from "node:os";
 import { resolve } from "node:path";
 import { probeCuda, type CudaProbe } from "../runtime/cuda/probe.ts";
 import { cudaTargets, describeTargets, hasCudaCode } from "../runtime/cuda/elf.ts";
-import { findKernelLibrary, kernelsBuildCommand } from "../runtime/kernel-library.ts";
+import { findKernelLibrary, kernelsBuildCommand, requireLoadable } from "../runtime/kernel-library.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { programVersion } from "../version.ts";
 import { allScripts, findHostFonts, fontFolders } from "../vision/host-fonts.ts";
@@ -60,6 +60,7 @@ function describeKernels(): Omit<Finding, "name"> {
       lines: [`not built: ONNX Runtime's operators are used; ${kernelsBuildCommand()} builds much faster ones`],
     };
   }
+  requireLoadable(library);
   if (!hasCudaCode(library))
     return { mark: "ok", lines: [library, `CPU kernels only; where nvcc is installed, ${kernelsBuildCommand()} adds CUDA kernels`] };
   const targets = describeTargets(cudaTargets(library));

@@ -13,6 +13,7 @@ import { prepareKvScales } from "./kv-scales.ts";
 import { describeMemory, imageCacheBytes, memoryBytes, planMemory } from "./memory-plan.ts";
 import { dataBytes } from "./memory-report.ts";
 import { planStart } from "./plan-start.ts";
+import { findKernelLibrary, requireLoadable } from "../runtime/kernel-library.ts";
 import { verifyFiles } from "../model-folder.ts";
 import { prepareModel, type PreparedModel } from "./prepare-model.ts";
 import type { ServeOptions } from "./serve.ts";
@@ -22,6 +23,8 @@ import { createVisionLoaders } from "./vision-loaders.ts";
 /** Starts an engine for the model folder that the operator names. */
 export async function loadEngine(options: ServeOptions, say: (line: string) => void) {
   const { device, settings } = planStart(resolve(options.model), options, say); // before hours go into converting
+  const kernels = findKernelLibrary();
+  if (kernels) requireLoadable(kernels);
   if (options.exposeRouting && device.kind === "cuda") {
     throw new UserError("--expose-routing works on the CPU only; add --device cpu, or omit --expose-routing");
   }

@@ -9,7 +9,7 @@ import type { ModelConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { routingShape, type RoutingShape } from "../core/routing.ts";
 import { cudaErrorCodes, CudaError } from "../runtime/cuda/cudart.ts";
-import { findKernelLibrary, kernelsBuildCommand } from "../runtime/kernel-library.ts";
+import { findKernelLibrary, kernelsBuildCommand, requireLoadable } from "../runtime/kernel-library.ts";
 import { buildOwned, type Owned } from "../runtime/owned.ts";
 import type { Runtime, SessionOptions } from "../runtime/runtime.ts";
 import type { Binding, Session } from "../runtime/session.ts";
@@ -170,6 +170,7 @@ function load(
   const { threadCount, slotCount, spareSlotCount = 0, slotCapacity, kvPages, prefillChunkTokens, kvScales, routingDecoder } = options;
   const capturesGraphs = runtime.device.kind === "cuda" && options.cudaGraphs !== false;
   const customOpsLibrary = findKernelLibrary();
+  if (customOpsLibrary) requireLoadable(customOpsLibrary);
   return buildOwned((owned) => {
     const open = (file: string, session: SessionOptions) => owned.add(runtime.openSession(join(folder, file), session));
     const decoderFile = kvScales ? graphFiles.decoderInt8Cache : graphFiles.decoder;

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { UserError } from "../core/errors.ts";
 import { shellWord } from "../core/shell-word.ts";
 import { readSection } from "./cuda/elf.ts";
+import { requireLibrary } from "./load-library.ts";
 
 /** The same from src/ and from dist/. */
 const kernels = fileURLToPath(new URL("../../kernels", import.meta.url));
@@ -36,6 +37,11 @@ export function findKernelLibrary(): string | undefined {
     );
   }
   return path;
+}
+
+/** Throws UserError if this system cannot load the library, for example because it was built on one with a newer C++ library. */
+export function requireLoadable(library: string): void {
+  requireLibrary(library, `run ${kernelsBuildCommand()} on this machine`);
 }
 
 /** For a user whose shell is in `folder`: a program that npm installed globally lies elsewhere. */

@@ -1,6 +1,7 @@
 // Loads shared libraries and keeps them loaded.
 
 import koffi, { type LibraryHandle } from "koffi";
+import { UserError } from "../core/errors.ts";
 
 // koffi runs native code on its own stacks; building a session recurses deeper than their default size allows.
 koffi.config({ sync_stack_size: 8 << 20, sync_heap_size: 1 << 20 });
@@ -13,6 +14,16 @@ export function loadLibrary(nameOrPath: string | null): LibraryHandle {
   const library = koffi.load(nameOrPath);
   loaded.push(library);
   return library;
+}
+
+/** As loadLibrary(), for a file that is needed: a UserError says why the system cannot load it, and gives `advice`. */
+export function requireLibrary(path: string, advice: string): LibraryHandle {
+  try {
+    return loadLibrary(path);
+  } catch (error) {
+    const reason = (error as Error).message.replace(/^Failed to load shared library: /, "");
+    throw new UserError(`${path} cannot be loaded (${reason}); ${advice}`, { cause: error });
+  }
 }
 
 /** The C library of the process. */

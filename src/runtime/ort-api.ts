@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import koffi from "koffi";
 import { onnxRuntimeVersion } from "../core/manifest.ts";
 import { EngineError, UserError } from "../core/errors.ts";
-import { loadLibrary, setNativeVariable } from "./load-library.ts";
+import { requireLibrary, setNativeVariable } from "./load-library.ts";
 
 /** A native address; 0 never occurs. */
 export type Pointer = bigint;
@@ -67,7 +67,7 @@ export class OrtApi {
     this.libraryPath = libraryPath;
     // Published builds report each session to their maker, unless this is set before they are loaded.
     setNativeVariable("ORT_DISABLE_TELEMETRY", "1");
-    const library = loadLibrary(libraryPath);
+    const library = requireLibrary(libraryPath, "it needs Linux with glibc 2.28 or newer, so not Alpine");
     // struct OrtApiBase { const OrtApi* (*GetApi)(uint32_t); const char* (*GetVersionString)(); }
     const base = library.func("void *OrtGetApiBase()")() as Pointer;
     const slot = (index: number): unknown => koffi.decode(base, index * 8, pointer);

@@ -5,7 +5,7 @@ import { join, relative } from "node:path";
 import { afterAll, afterEach, expect, test, vi } from "vitest";
 import { chooseSettings } from "../../src/cli/prepare-model.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { findKernelLibrary, kernelSourcesHash, kernelsBuildCommand } from "../../src/runtime/kernel-library.ts";
+import { findKernelLibrary, kernelSourcesHash, kernelsBuildCommand, requireLoadable } from "../../src/runtime/kernel-library.ts";
 import { makeLibrary } from "./make-library.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ernie-vl-kernel-library-"));
@@ -45,6 +45,13 @@ test.each([
 
   expect(findKernelLibrary).toThrow(error);
   expect(() => chooseSettings("int4", "fp32", "auto")).toThrow(error);
+});
+
+test("a library that this system cannot load is the operator's error", () => {
+  writeFileSync(path, makeLibrary({ ernie_sources: kernelSourcesHash() }));
+
+  const message = /libernie_kernels\.so cannot be loaded \(.+\); run npm run kernels:build on this machine$/;
+  expect(() => requireLoadable(path)).toThrow(expect.objectContaining({ constructor: UserError, message: expect.stringMatching(message) }));
 });
 
 test("the command that builds the library works in any folder", () => {
