@@ -1,6 +1,6 @@
-// npm run docker:rehearse [-- --into FOLDER]: runs every step of Dockerfile.gpu in folders instead of containers (one per stage), then starts
-// what the image would start and runs its health check. Needs the network for npm, g++, and nvcc for the CUDA kernels. Steps that change the
-// image's system (users, Node) are skipped in favour of this machine's. Without --into the folders are removed at the end.
+// npm run docker:rehearse: runs every step of a Dockerfile in folders instead of containers (one per stage), then starts what the image would start
+// and runs its health check. Needs the network for npm, g++, and nvcc for the CUDA kernels of Dockerfile.gpu. Steps that change the image's system
+// (users, Node) are skipped in favour of this machine's.
 
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -118,14 +118,15 @@ async function freePort(): Promise<number> {
 
 async function main(): Promise<void> {
   const flags = new Command("docker:rehearse")
-    .description("Carries out the steps of Dockerfile.gpu in folders, without Docker, and starts the result.")
+    .description("Carries out the steps of a Dockerfile in folders, without Docker, and starts the result.")
+    .option("--file <file>", "the Dockerfile", "Dockerfile.gpu")
     .option("--into <folder>", "keep the folders here; otherwise they are removed")
     .parse()
-    .opts<{ into?: string }>();
+    .opts<{ file: string; into?: string }>();
   const root = flags.into === undefined ? mkdtempSync(join(tmpdir(), "ernie-vl-image-")) : resolve(flags.into);
   try {
     const rehearsal = new Rehearsal(root, console.log);
-    const stages = parseDockerfile(readFileSync(join(context, "Dockerfile.gpu"), "utf8"));
+    const stages = parseDockerfile(readFileSync(join(context, flags.file), "utf8"));
     const started = Date.now();
     for (const stage of stages) rehearsal.run(stage);
     console.log(`all steps passed in ${((Date.now() - started) / 1000).toFixed(0)} s`);

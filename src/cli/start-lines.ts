@@ -34,17 +34,18 @@ export function describeMedia({ mediaDomains, mediaFolders }: ServeOptions): str
 
 export function sayHowToUse(url: string, modelId: string, options: ServeOptions, say: (line: string) => void): void {
   const key = options.apiKeys.length > 0 ? " -H 'authorization: Bearer KEY'" : "";
+  const here = toLocalAddress(url);
   const body = JSON.stringify({ model: modelId, messages: [{ role: "user", content: "What is the capital of France?" }] });
   say("");
-  say(`Listening on ${url}  (OpenAI base URL: ${url}/v1)`);
+  say(`Listening on ${url}  (OpenAI base URL: ${here}/v1)`);
   say("");
-  if (options.web) say(`  Open ${toBrowserAddress(url)} in a browser, or ask from a terminal:\n`);
-  say(`  npx ernie-vl chat --url ${toBrowserAddress(url)}${options.apiKeys.length > 0 ? " --api-key KEY" : ""}`);
-  say(`  curl ${url}/v1/chat/completions${key} -H 'content-type: application/json' -d '${body.replaceAll("'", String.raw`'\''`)}'`);
+  if (options.web) say(`  Open ${here} in a browser, or ask from a terminal:\n`);
+  say(`  npx ernie-vl chat --url ${here}${options.apiKeys.length > 0 ? " --api-key KEY" : ""}`);
+  say(`  curl ${here}/v1/chat/completions${key} -H 'content-type: application/json' -d '${body.replaceAll("'", String.raw`'\''`)}'`);
   say("");
 }
 
-/** The wildcard address is not one that a browser can open. */
-function toBrowserAddress(url: string): string {
+/** The wildcard address is not one that every client can connect to. */
+function toLocalAddress(url: string): string {
   return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
 }

@@ -3,12 +3,16 @@ import { expect, test } from "vitest";
 import type { ServeOptions } from "../../src/cli/serve.ts";
 import { sayHowToUse } from "../../src/cli/start-lines.ts";
 
+function howToUse(url: string, name: string): string[] {
+  const lines: string[] = [];
+  sayHowToUse(url, name, { apiKeys: [], web: true } as unknown as ServeOptions, (line) => lines.push(line));
+  return lines;
+}
+
 test.each(["ernie-vl-nano", "it's mine", '模型 $HOME `x` \\ "y"'])(
   "the command that is shown sends the model's name as it is: %s",
   (name) => {
-    const lines: string[] = [];
-    sayHowToUse("http://127.0.0.1:8000", name, { apiKeys: [], web: true } as unknown as ServeOptions, (line) => lines.push(line));
-    const command = lines.find((line) => line.startsWith("  curl "))!;
+    const command = howToUse("http://127.0.0.1:8000", name).find((line) => line.startsWith("  curl "))!;
 
     const words = execFileSync("sh", ["-c", `curl() { printf '%s\\n' "$@"; }\n${command}`], { encoding: "utf8" })
       .trimEnd()
@@ -17,3 +21,8 @@ test.each(["ernie-vl-nano", "it's mine", '模型 $HOME `x` \\ "y"'])(
     expect(JSON.parse(words.at(-1)!)).toMatchObject({ model: name });
   },
 );
+
+test("a server on all addresses shows one that every client can connect to", () => {
+  const text = howToUse("http://0.0.0.0:8000", "nano").join("\n");
+  expect(text.match(/http:\/\/[\d.:]+/g)).toEqual(["http://0.0.0.0:8000", ...Array<string>(4).fill("http://127.0.0.1:8000")]);
+});

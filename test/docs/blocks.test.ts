@@ -4,7 +4,6 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { isIgnored, parseCopy, parseDockerfile } from "../../scripts/gpu/dockerfile.ts";
 import { allBlocks, type CodeBlock, pagePaths, readBlocks, readPage, root, whereIs } from "./code-blocks.ts";
 
 /** Why a block may stay unexecuted. */
@@ -73,30 +72,6 @@ describe("commands in shell blocks", () => {
       for (const [, name] of block.code.matchAll(/\bnpm run ([a-z:-]+)/g)) expect(Object.keys(scripts), whereIs(block)).toContain(name);
       for (const [path] of block.code.matchAll(/\bscripts\/[\w/.-]+/g))
         expect(existsSync(root + path), `${whereIs(block)}: ${path}`).toBe(true);
-    }
-  });
-});
-
-describe("Dockerfiles in shell blocks", () => {
-  const dockerfiles = shellBlocks.flatMap((block) =>
-    [...block.code.matchAll(/<<'EOF'\n(FROM [^]*?)\nEOF/g)].map(([, text]) => [block, text!] as const),
-  );
-
-  it("copy files that are there and that .dockerignore lets pass", () => {
-    const dockerignore = readFileSync(`${root}.dockerignore`, "utf8");
-    const copies = dockerfiles.flatMap(([block, text]) =>
-      parseDockerfile(text)
-        .flatMap(({ instructions }) => instructions)
-        .filter(({ keyword }) => keyword === "COPY")
-        .map((instruction) => ({ block, ...parseCopy(instruction.text) })),
-    );
-
-    expect(copies.length).toBeGreaterThan(5);
-    for (const { block, sources } of copies.filter(({ from }) => from === undefined)) {
-      for (const path of sources) {
-        expect(existsSync(root + path), `${whereIs(block)}: ${path}`).toBe(true);
-        expect(isIgnored(dockerignore, path), `${whereIs(block)}: ${path}`).toBe(false);
-      }
     }
   });
 });

@@ -4,24 +4,24 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { isIgnored, parseCopy, parseDockerfile } from "../../scripts/gpu/dockerfile.ts";
+import { isIgnored, parseCopy, parseDockerfile, type Stage } from "../../scripts/gpu/dockerfile.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (name: string) => readFileSync(join(root, name), "utf8");
-const stages = parseDockerfile(read("Dockerfile.gpu"));
 const dockerignore = read(".dockerignore");
-const runtime = stages.find(({ name }) => name === "runtime")!;
-const textOf = (keyword: string) => runtime.instructions.findLast((instruction) => instruction.keyword === keyword)?.text ?? "";
+/** The text of the last such instruction in the stage that becomes the image. */
+const textOf = (stages: readonly Stage[], keyword: string) =>
+  stages.at(-1)!.instructions.findLast((instruction) => instruction.keyword === keyword)?.text ?? "";
+const gpuStages = parseDockerfile(read("Dockerfile.gpu"));
 
-describe("Dockerfile.gpu", () => {
+describe.each([
+  ["Dockerfile", parseDockerfile(read("Dockerfile"))],
+  ["Dockerfile.gpu", gpuStages],
+] as const)("%s", (_, stages) => {
   it("names every base image with a full version", () => {
-    expect(stages.map(({ image }) => image)).toHaveLength(3);
+    expect(stages.length).toBeGreaterThan(1);
     for (const { image } of stages) expect(image).toMatch(/:\d+\.\d+\.\d+-/);
-  });
-
-  it("takes the CUDA major version that the provider and the kernels are built for", () => {
-    for (const { image } of stages.slice(1)) expect(image).toMatch(/^nvidia\/cuda:13\./);
   });
 
   const copies = stages.flatMap(({ instructions }) =>
@@ -35,11 +35,6 @@ describe("Dockerfile.gpu", () => {
     },
   );
 
-  it.each(["node_modules", "dist", ".git", "work", "kernels/build", "kernels/build/x.o", "test", ".env", "models/other/model.safetensors"])(
-    "leaves %s out of the build context",
-    (path) => expect(isIgnored(dockerignore, path)).toBe(true),
-  );
-
   it("calls scripts that exist, so that each step runs outside a container too", () => {
     const scripts = stages.flatMap(({ instructions }) =>
       instructions.filter(({ keyword }) => keyword === "RUN").flatMap(({ text }) => text.match(/scripts\/\S+\.mjs/g) ?? []),
@@ -48,25 +43,39 @@ describe("Dockerfile.gpu", () => {
     for (const script of scripts) expect(existsSync(join(root, script)), script).toBe(true);
   });
 
-  it("runs as an ordinary user", () => expect(textOf("USER")).toBe("ernie"));
+  it("runs as an ordinary user", () => expect(textOf(stages, "USER")).toBe("ernie"));
 
-  it("asks /health of the port that it exposes", () => expect(textOf("HEALTHCHECK")).toContain(`:${textOf("EXPOSE")}/health`));
+  it("asks /health of the port that it exposes", () =>
+    expect(textOf(stages, "HEALTHCHECK")).toContain(`:${textOf(stages, "EXPOSE")}/health`));
 
   it("listens for others without switching the demand for a key off", () => {
-    expect(textOf("CMD")).toContain("0.0.0.0");
-    expect(textOf("CMD") + textOf("ENV")).not.toMatch(/insecure|API_KEY/);
+    expect(textOf(stages, "CMD")).toContain("0.0.0.0");
+    expect(textOf(stages, "CMD") + textOf(stages, "ENV")).not.toMatch(/insecure|API_KEY/);
   });
+});
 
-  it("refuses a build argument without a value", () => {
-    expect(() => parseDockerfile("FROM image:${NONE}")).toThrow("ARG NONE");
+describe("Dockerfile.gpu", () => {
+  it("takes the CUDA major version that the provider and the kernels are built for", () => {
+    for (const { image } of gpuStages.slice(1)) expect(image).toMatch(/^nvidia\/cuda:13\./);
   });
+});
+
+it("a build argument without a value is refused", () => {
+  expect(() => parseDockerfile("FROM image:${NONE}")).toThrow("ARG NONE");
+});
+
+describe(".dockerignore", () => {
+  it.each(["node_modules", "dist", ".git", "work", "kernels/build", "kernels/build/x.o", "test", ".env", "models/other/model.safetensors"])(
+    "leaves %s out of the build context",
+    (path) => expect(isIgnored(dockerignore, path)).toBe(true),
+  );
 });
 
 describe("compose.yaml", () => {
   const compose = read("compose.yaml");
 
   it("starts what the image would start, plus a model", () => {
-    const command = JSON.parse(textOf("CMD")) as string[];
+    const command = JSON.parse(textOf(gpuStages, "CMD")) as string[];
     expect(compose).toContain(command.map((word) => JSON.stringify(word)).join(", "));
   });
 
