@@ -27,13 +27,12 @@ export function App({ playground, preferences }: AppProps) {
   const state = usePlayground(playground);
   const isNarrow = useMedia("(max-width: 800px)");
   const isMedium = useMedia("(max-width: 1180px)");
-  const [isListOpen, setListOpen] = useState(!isNarrow);
+  const { isListOpen, setListOpen, onChosen } = useListPanel(isNarrow);
   const [isSettingsOpen, setSettingsOpen] = useState(false);
   const [tab, setTab] = useState<SettingsTab>("answer");
   const { dialog, setDialog, showCode, showExperts } = useDialog(playground, preferences);
   const onceDrawn = useOnceDrawn();
   const { conversation } = state;
-  useLayoutEffect(() => setListOpen(!isNarrow), [isNarrow]); // else it would flash over the page
   useEffect(() => {
     preferences.conversationId = conversation.id;
   }, [conversation.id]);
@@ -63,7 +62,7 @@ export function App({ playground, preferences }: AppProps) {
       />
       <div class="columns">
         <SidePanel side="left" title="Conversations" isOpen={isListOpen} isOver={isNarrow} onClose={() => setListOpen(false)}>
-          <ConversationList playground={playground} state={state} onChosen={() => isNarrow && setListOpen(false)} />
+          <ConversationList playground={playground} state={state} onChosen={onChosen} />
         </SidePanel>
         <Chat
           playground={playground}
@@ -81,6 +80,14 @@ export function App({ playground, preferences }: AppProps) {
       <Announcer last={conversation.turns.at(-1)} />
     </>
   );
+}
+
+/** The list of conversations is open where there is room for it; elsewhere it covers the page until one is chosen. */
+function useListPanel(isNarrow: boolean) {
+  const [isListOpen, setListOpen] = useState(!isNarrow);
+  useLayoutEffect(() => setListOpen(!isNarrow), [isNarrow]); // else it would flash over the page
+  const onChosen = useCallback(() => isNarrow && setListOpen(false), [isNarrow]);
+  return { isListOpen, setListOpen, onChosen };
 }
 
 type OpenDialog =

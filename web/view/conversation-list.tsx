@@ -1,5 +1,6 @@
 // The conversations saved in this browser: open, rename, export, delete.
 
+import type { RefObject } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type ConversationSummary, exportName } from "../chat/conversation.ts";
 import type { Playground } from "../chat/playground.ts";
@@ -8,14 +9,18 @@ import { IconButton } from "./buttons.tsx";
 import { useOnceDrawn } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 import { isComposing } from "./composing.ts";
+import { memo } from "./memo.ts";
 import { saveFile } from "./save-file.ts";
 
 type ConversationListProps = {
   readonly playground: Playground;
   readonly state: PlaygroundState;
-  /** Called after a conversation was opened or started. */
+  /** Called after a conversation was opened or started. Must stay the same between renders. */
   readonly onChosen: () => void;
 };
+
+/** Memoized, so that a growing answer does not render a long list at each word. */
+const EntriesOnce = memo(Entries);
 
 export function ConversationList({ playground, state, onChosen }: ConversationListProps) {
   const { summaries, conversation } = state;
@@ -25,24 +30,37 @@ export function ConversationList({ playground, state, onChosen }: ConversationLi
       <button type="button" class="button" ref={newButton} onClick={() => (playground.startNew(), onChosen())}>
         <Icon name="plus" /> New conversation
       </button>
-      <ul>
-        {summaries.map((summary) => (
-          <Entry
-            key={summary.id}
-            summary={summary}
-            isCurrent={summary.id === conversation.id}
-            playground={playground}
-            onChosen={onChosen}
-            onDeleted={() => newButton.current?.focus()}
-          />
-        ))}
-      </ul>
+      <EntriesOnce summaries={summaries} currentId={conversation.id} playground={playground} onChosen={onChosen} newButton={newButton} />
       <p class="hint">
         {state.keeping === "tab"
           ? "This browser saves nothing: your conversations are lost when you close this tab."
           : "Conversations are saved in this browser only. The server keeps none."}
       </p>
     </nav>
+  );
+}
+
+type EntriesProps = Pick<ConversationListProps, "playground" | "onChosen"> & {
+  readonly summaries: readonly ConversationSummary[];
+  readonly currentId: string;
+  /** Gets the focus of a deleted entry. */
+  readonly newButton: RefObject<HTMLButtonElement | null>;
+};
+
+function Entries({ summaries, currentId, playground, onChosen, newButton }: EntriesProps) {
+  return (
+    <ul>
+      {summaries.map((summary) => (
+        <Entry
+          key={summary.id}
+          summary={summary}
+          isCurrent={summary.id === currentId}
+          playground={playground}
+          onChosen={onChosen}
+          onDeleted={() => newButton.current?.focus()}
+        />
+      ))}
+    </ul>
   );
 }
 
