@@ -65,9 +65,15 @@ export function tokenize(service: ChatService, options: AppOptions): Handler<App
       count: tokens.length,
       max_model_len: options.contextLength,
       tokens,
-      token_strs: wantsTexts ? tokens.map((token) => service.tokens.decode([token], "tokens")) : null,
+      token_strs: wantsTexts ? toTexts(tokens, service) : null,
     });
   };
+}
+
+/** The text of each token. Each is decoded once: a million tokens of a text, one by one, would block the server for seconds. */
+function toTexts(tokens: readonly number[], service: ChatService): string[] {
+  const texts = new Map([...new Set(tokens)].map((token) => [token, service.tokens.decode([token], "tokens")]));
+  return tokens.map((token) => texts.get(token)!);
 }
 
 export function detokenize(service: ChatService, options: AppOptions): Handler {

@@ -48,6 +48,7 @@ export function makeApp(
   const chats: Chat[] = [];
   const textCalls: TextCall[] = [];
   const lines: LogLine[] = [];
+  const decoded: number[][] = [];
   const service: ChatService = {
     complete(chat, generation, signal, onEvent = () => {}) {
       const call = { chat, options: generation, signal, onEvent };
@@ -67,7 +68,10 @@ export function makeApp(
     },
     tokens: {
       encode: (text) => [...text].map((character) => character.codePointAt(0)!),
-      decode: (ids) => String.fromCodePoint(...ids.map((id) => id % 0x11_0000)),
+      decode(ids) {
+        decoded.push([...ids]);
+        return String.fromCodePoint(...ids.map((id) => id % 0x11_0000));
+      },
     },
   };
   const stats = { running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0, preemptions: 0 };
@@ -90,7 +94,7 @@ export function makeApp(
     servesMetrics: true,
     ...options,
   });
-  return { app, calls, textCalls, chats, lines, metrics, stats };
+  return { app, calls, textCalls, chats, decoded, lines, metrics, stats };
 }
 
 /**

@@ -19,6 +19,13 @@ describe("/tokenize", () => {
     expect((await send("/tokenize", { prompt: "Hi", return_token_strs: true })).body).toMatchObject({ token_strs: ["H", "i"] });
   });
 
+  test("decodes a token once, however often it occurs", async () => {
+    const { body, decoded } = await send("/tokenize", { prompt: "noon", return_token_strs: true });
+
+    expect(body).toMatchObject({ token_strs: ["n", "o", "o", "n"] });
+    expect(decoded).toEqual([[110], [111]]);
+  });
+
   test("takes a conversation as the chat route does, with tools and thinking", async () => {
     const tools = [{ type: "function", function: { name: "f" } }];
     const { body, chats } = await send("/tokenize", userSays("Hi", { tools, enable_thinking: true, add_generation_prompt: true }));
