@@ -1,6 +1,6 @@
 // `ernie-vl batch`: checks the requests and the results of earlier runs, sends the rest, and reports the outcome.
 
-import { realpathSync, rmSync, statSync } from "node:fs";
+import { existsSync, realpathSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { type CheckedInput, checkInput, readRequests } from "../batch/batch-input.ts";
 import { type EarlierResults, LineFile, mend, readResults } from "../batch/batch-output.ts";
@@ -116,7 +116,7 @@ async function sendRest(options: BatchOptions & { readonly errors: string }, pre
 function requireThreeFiles(input: string, output: string, errors: string): string[] {
   if (!reading(input, () => statSync(input)).isFile()) throw new UserError(`${input}: expected a regular file, as it is read twice`);
   for (const path of [output, errors]) {
-    if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) throw new UserError(`${path}: expected a regular file to write to`);
+    if (existsSync(path) && !statSync(path).isFile()) throw new UserError(`${path}: expected a regular file to write to`);
   }
   const paths = [input, output, errors].map(ownPath);
   if (new Set(paths).size < paths.length) throw new UserError("requests, answers and failures need three different files");
@@ -126,7 +126,7 @@ function requireThreeFiles(input: string, output: string, errors: string): strin
 /** The real path, also of a file that does not exist yet. */
 function ownPath(path: string): string {
   try {
-    if (statSync(path, { throwIfNoEntry: false })) return realpathSync(path);
+    if (existsSync(path)) return realpathSync(path);
     return join(realpathSync(dirname(resolve(path))), basename(path));
   } catch (error) {
     throw new UserError(`cannot write ${path}: ${systemReason(error)}`, { cause: error });

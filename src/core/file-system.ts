@@ -45,13 +45,12 @@ export function freeDiskBytes(folder: string): number | undefined {
 
 /** Makes a folder and those above it. Node's `recursive` tries for ever where a system's folder, such as /proc, denies with ENOENT. */
 export function makeFolders(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
   const parent = dirname(path);
-  if (parent !== path) makeFolders(parent);
+  if (!existsSync(parent)) makeFolders(parent);
   try {
     mkdirSync(path);
   } catch (error) {
-    // Another process may have made it meanwhile.
+    // It may have been there, or another process has made it meanwhile.
     if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 }

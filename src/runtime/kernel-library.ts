@@ -24,7 +24,7 @@ const sourcesSection = "ernie_sources";
 export function findKernelLibrary(): string | undefined {
   const chosen = process.env["ERNIE_VL_KERNELS"];
   const path = chosen ? resolve(chosen) : join(kernels, builtLibrary);
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
+  if (!existsSync(path) || !statSync(path).isFile()) {
     if (!chosen) return undefined;
     throw new UserError(
       `ERNIE_VL_KERNELS is ${chosen}, which does not exist; set it to the library that ${kernelsBuildCommand()} builds, or unset it`,

@@ -259,6 +259,7 @@ describe("ernie-vl batch", () => {
     await expect(batch(input, join(folder, "none/out.jsonl"), "--url", server.url)).rejects.toThrow(
       /^cannot write .*none\/out.jsonl: no such/,
     );
+    await expect(batch(input, join(input, "out.jsonl"), "--url", server.url)).rejects.toThrow(/^cannot write .*: not a directory/);
 
     expect(existsSync("/dev/null")).toBe(true);
     expect(server.asked).toHaveLength(0);

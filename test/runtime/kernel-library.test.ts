@@ -21,7 +21,9 @@ test("the library that is named is taken, by a relative path too", () => {
   expect(findKernelLibrary()).toBe(path);
 });
 
-test.each(["", join("nowhere", "libernie_kernels.so")])(
+const belowFile = join(relative(tmpdir(), import.meta.filename), "libernie_kernels.so");
+
+test.each(["", join("nowhere", "libernie_kernels.so"), belowFile])(
   "one that is not there is the operator's error, not another operator: %j",
   (name) => {
     const missing = join(tmpdir(), name); // the first is a folder
