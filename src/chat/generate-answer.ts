@@ -76,7 +76,7 @@ export async function* generateAnswer(
   const lastId = answer.generatedIds.at(-1)!;
   if (end === "stop" && clientEndIds.includes(lastId)) return yield* answer.finish(end);
   const hasEndedThinking = end === "stop" && lastId === thinkingEnd.id;
-  const hasUsedBudget = end === "length" && answer.remaining > 0;
+  const hasUsedBudget = end === "length";
   const hasForgottenAnswer = end === "stop" && !hasEndedThinking && constraint !== undefined;
   if (!hasEndedThinking && !hasUsedBudget && !hasForgottenAnswer) return yield* answer.finish(end);
   const closingIds = hasEndedThinking ? [] : thinkingEnd.closingIds;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { chatPath, type Envelope, helloEvents, makeApp, pngBase64, post, userSays } from "./make-app.ts";
+import { chatPath, type Envelope, finished, helloEvents, makeApp, pngBase64, post, started, userSays } from "./make-app.ts";
 
 describe("models", () => {
   const model = {
@@ -327,6 +327,16 @@ describe("the log", () => {
     ]);
   });
 
+  test("adds up the prompts of a request", async () => {
+    const { app, lines } = makeApp([started, ...helloEvents.map((event) => ({ ...event, choice: 0 })), { ...finished, choice: 1 }]);
+
+    await app.request("/v1/completions", post({ prompt: ["a", "b"] }));
+
+    expect(lines).toMatchObject([
+      { fields: { choices: 2, promptTokens: 24, imageTokens: 10, cachedTokens: 8, outputTokens: 6, finishReason: "stop" } },
+    ]);
+  });
+
   test("has nothing of a path that moves a terminal's cursor or turns its text around", async () => {
     const { app, lines } = makeApp();
 
@@ -368,11 +378,14 @@ describe("the log", () => {
     for (const secret of ["SECRET", pngBase64.slice(0, 20), "Hel"]) expect(JSON.stringify(lines)).not.toContain(secret);
   });
 
-  test("leaves out probes and scrapes that succeed", async () => {
-    const { app, lines } = makeApp();
+  test("leaves out probes and scrapes that succeed, and no others", async () => {
+    let isReady = true;
+    const { app, lines } = makeApp([], { isReady: () => isReady });
 
     for (const path of ["/health", "/health/ready", "/health/live", "/metrics"]) expect((await app.request(path)).status).toBe(200);
+    isReady = false;
+    expect((await app.request("/health/ready")).status).toBe(503);
 
-    expect(lines).toEqual([]);
+    expect(lines).toMatchObject([{ fields: { route: "GET /health/ready", status: 503 } }]);
   });
 });

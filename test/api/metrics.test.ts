@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { vllmNames, withVllmNames } from "../../src/api/metric-aliases.ts";
 import { createMetricsApp } from "../../src/api/metrics-route.ts";
 import { ServerMetrics } from "../../src/api/metrics.ts";
+import { monotonicMs } from "../../src/core/clock.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { chatPath, finished, helloEvents, makeApp, post, started, untilAborted, usage, userSays } from "./make-app.ts";
 import { parseMetrics } from "./parse-metrics.ts";
@@ -46,6 +47,21 @@ describe("an answer", () => {
     expect(value("ernie_vl_request_success_total", { finished_reason: "stop" })).toBe(1);
     expect(value("ernie_vl_time_to_first_token_seconds_count")).toBe(1);
     expect(lines).toMatchObject([{ fields: { queueMs: 2, firstTokenMs: expect.any(Number), outputTokens: usage.completionTokens } }]);
+  });
+
+  test("of two runs has the queue time of the first in the log, and one token has no time between tokens", async () => {
+    const { app, lines } = makeApp(async function* twoRuns({ onEvent }) {
+      onEvent({ type: "started", cachedTokens: 0, sentMs: monotonicMs(), queuedMs: 2 }, 0);
+      yield started;
+      onEvent({ type: "started", cachedTokens: 0, sentMs: monotonicMs(), queuedMs: 50 }, 0);
+      onEvent({ type: "token", tokenId: 7 }, 0);
+      yield finished;
+    });
+
+    await app.request(chatPath, post(userSays("Hi")));
+
+    expect(lines).toMatchObject([{ fields: { queueMs: 2, firstTokenMs: expect.any(Number) } }]);
+    expect(lines[0]!.fields).not.toHaveProperty("interTokenMs");
   });
 
   test("among several has a reason of its own, and the prompt is one", async () => {

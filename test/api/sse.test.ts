@@ -59,6 +59,27 @@ describe("a silent stream", () => {
   });
 });
 
+test("a client that goes ends the frames, and with them the timer", async () => {
+  const ended: string[] = [];
+  async function* frames() {
+    try {
+      for (;;) yield toFrame({});
+    } finally {
+      ended.push("frames");
+    }
+  }
+  const setTimer = vi.spyOn(globalThis, "setInterval");
+  const clearTimer = vi.spyOn(globalThis, "clearInterval");
+  const reader = sseBody(frames(), () => void ended.push("answer")).getReader();
+  await reader.read();
+
+  await reader.cancel();
+
+  expect(ended).toEqual(["answer", "frames"]);
+  expect(clearTimer).toHaveBeenCalledWith(setTimer.mock.results[0]!.value);
+  vi.restoreAllMocks();
+});
+
 test("line breaks in a value stay inside one frame", () => {
   expect(toFrame({ text: "a\n\nb\r" })).toBe('data: {"text":"a\\n\\nb\\r"}\n\n');
   expect(toFrame("[DONE]")).toBe("data: [DONE]\n\n");

@@ -253,7 +253,7 @@ describe("thinking budget", () => {
     [
       "a limit that leaves no room for an answer ends it",
       [...tokenizer.encodeText("abab").slice(0, 2), "length"],
-      { maxTokens: 4, thinkingBudget: 2 },
+      { maxTokens: 2 + tokenizer.encodeTemplate("\n</think>\n\n").length, thinkingBudget: 2 },
       "length",
     ],
   ])("%s", async (_, script, options, reason) => {
@@ -264,11 +264,14 @@ describe("thinking budget", () => {
 
   test("the second run goes on with a request that had its turn", async () => {
     const engine = new FakeEngine([...tokenizer.encodeText("ab"), "length", end]);
-    await collect(engine, { thinking: true, thinkingBudget: 2 });
-    expect(engine.requests.map(({ answerCount, isFollowUp }) => [answerCount, isFollowUp])).toEqual([
-      [1, undefined],
-      [undefined, true],
+    await collect(engine, { thinking: true, thinkingBudget: 2, clientId: "ann", priority: 7, promptLogprobCount: 0 });
+    expect(engine.requests).toMatchObject([
+      { clientId: "ann", priority: 7, answerCount: 1, promptLogprobCount: 0 },
+      { clientId: "ann", priority: 7, isFollowUp: true },
     ]);
+    expect(engine.requests[0]).not.toHaveProperty("isFollowUp");
+    expect(engine.requests[1]).not.toHaveProperty("answerCount");
+    expect(engine.requests[1]).not.toHaveProperty("promptLogprobCount"); // they were told
   });
 
   test("says nothing to an answer without thinking", async () => {

@@ -67,7 +67,8 @@ test("an answer that a stop string ends has its routing all the same, and nothin
   const { text, last } = await endOf(engine, { stopStrings: ["three"] });
 
   expect(text).toBe("one two ");
-  expect(last).toMatchObject({ reason: "stop", stopString: "three", routing: { text: { tokens: 3 } } });
+  const usage = { completionTokens: tokenizer.encodeText("one two three").length };
+  expect(last).toMatchObject({ reason: "stop", stopString: "three", usage, routing: { text: { tokens: 3 } } });
 });
 
 test("an answer of two runs has the sum of both, and the favourites of whichever computed them", async () => {
