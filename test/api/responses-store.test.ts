@@ -51,6 +51,21 @@ describe("previous_response_id", () => {
     expect(calls[1]?.chat.messages[1]).toMatchObject({ reasoning: "I need the weather.", toolCalls: [{}, {}] });
   });
 
+  test("one item, named thousands of times, may not become more than a request could send", async () => {
+    const { send, calls } = makeResponsesApp(helloEvents);
+    const thought = { type: "reasoning", content: [{ type: "reasoning_text", text: "x".repeat(2 ** 20) }] };
+    const { id } = (await (await send({ ...ask, input: [thought, { role: "user", content: "Hi" }] })).json()) as ResponseObject;
+    const reference = { type: "item_reference", id: `rs_${id.slice("resp_".length)}_in0` };
+    const refer = (count: number) => send({ ...ask, input: Array.from({ length: count }, () => reference) });
+
+    const response = await refer(600);
+
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: "invalid_value", param: "input[63].id" } });
+    expect(calls).toHaveLength(1);
+    expect((await refer(60)).status).toBe(200);
+  });
+
   test("items may be named by their ids instead of sent", async () => {
     const { client, calls } = makeResponsesApp(callEvents);
     const { output, id } = await client.responses.create({ ...ask, tools: [weatherTool] });

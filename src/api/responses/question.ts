@@ -1,10 +1,11 @@
 // Builds the model's input from a request: the stored conversation, the request's own items, its tools and its options.
 
 import type { Chat, GenerationOptions } from "../../core/chat.ts";
-import type { AppOptions } from "../app-options.ts";
+import { type AppOptions, defaultLimits } from "../app-options.ts";
 import { toChat, toGenerationOptions } from "../from-openai.ts";
 import type { MediaParts } from "../media-parts.ts";
 import { toOutputFormat } from "../output-format.ts";
+import { contradiction } from "../schema-fields.ts";
 import { toChatTerms, toOwnError, toOwnFormat } from "./chat-terms.ts";
 import { type PlacedItem, toMessages } from "./conversation.ts";
 import { toItems } from "./input-items.ts";
@@ -56,10 +57,18 @@ function instructionsItem(content: string): PlacedItem {
   return { item: { type: "message", id: undefined, role: "system", content }, param: "instructions" };
 }
 
+/** As much as a request could send itself: thousands of references may name the same large item. */
+const maxReferredBytes = defaultLimits.bodyBytes;
+
 /** The request's own items, with references replaced by the items they name. */
 function placeInput({ input }: ResponsesRequest, store: ResponseStore, client: string | undefined): PlacedItem[] {
+  let referredBytes = 0;
   return toItems(input).map((item, index) => {
     const param = `input[${index}]`;
-    return { item: item.type === "item_reference" ? store.item(client, item, param) : item, param };
+    if (item.type !== "item_reference") return { item, param };
+    const referred = store.item(client, item, param);
+    referredBytes += referred.bytes;
+    if (referredBytes <= maxReferredBytes) return { item: referred.item, param };
+    throw contradiction(`${param}.id`, `references to at most ${maxReferredBytes} bytes of items in one request, got more; send fewer`);
   });
 }

@@ -16,11 +16,19 @@ export type StoredResponse = {
   readonly input: readonly Item[];
 };
 
+type ReferredItem = {
+  readonly item: Item;
+  /** An estimate of the memory it takes. */
+  readonly bytes: number;
+};
+
 /** `client` stands for an API key; undefined where the server has none. */
 export class ResponseStore {
   /** The most responses that are kept; 0: none. */
   readonly capacity: number;
   readonly #kept: LRUCache<string, StoredResponse> | undefined;
+  /** By id: the items of responses that references have named. */
+  readonly #items = new WeakMap<StoredResponse, ReadonlyMap<string, ReferredItem>>();
   readonly #running = new Map<string, () => ResponseObject>();
 
   constructor(capacity: number) {
@@ -57,12 +65,13 @@ export class ResponseStore {
   }
 
   /** The item that a reference names. */
-  item(client: string | undefined, { id }: ItemReference, param: string): Item {
-    const owner = responseIdOf(id);
-    const { response, input } = this.get(client, owner ?? id, `${param}.id`);
-    const found = [...input, ...response.output].find((item) => item.id === id);
+  item(client: string | undefined, { id }: ItemReference, param: string): ReferredItem {
+    const owner = this.get(client, responseIdOf(id) ?? id, `${param}.id`);
+    const items = this.#items.get(owner) ?? itemsById(owner);
+    this.#items.set(owner, items);
+    const found = items.get(id);
     if (!found) throw this.#unknown(id, `${param}.id`);
-    return found as Item;
+    return found;
   }
 
   /** Registers a response in progress, so that it can be cancelled. Returns a function that removes it again. */
@@ -92,6 +101,12 @@ export class ResponseStore {
       ...(param !== undefined && { param }),
     });
   }
+}
+
+/** Of several items with the same id, the first. */
+function itemsById({ response, input }: StoredResponse): ReadonlyMap<string, ReferredItem> {
+  const items = [...input, ...response.output] as Item[];
+  return new Map(items.toReversed().map((item) => [item.id!, { item, bytes: sumOfTexts(item) }]));
 }
 
 /** Unambiguous, because neither ids nor the hash that stands for a client contain a line break. */
