@@ -151,6 +151,27 @@ test("the switch of colours overrules the system, and is remembered", async () =
   await close();
 });
 
+test("a conversation is printed as a whole, dark on white", async () => {
+  const front = await startFront(server.url);
+  const { page, close } = await openPage(browser, front.url, { colorScheme: "dark" });
+  front.answerWith(streamed(["A line.\n\n".repeat(100)], "done"));
+  await send(page, "Tell me a story.");
+  await lastAnswer(page);
+  await page.emulateMedia({ media: "print" });
+
+  expect(await page.locator(".transcript").evaluate((shown) => shown.scrollHeight <= shown.clientHeight)).toBe(true);
+  expect(await page.evaluate(() => document.documentElement.scrollHeight)).toBeGreaterThan(2000);
+  expect(await messageField(page).isVisible()).toBe(false);
+  expect(
+    await page
+      .locator(".turn p")
+      .first()
+      .evaluate((text) => getComputedStyle(text).color),
+  ).toBe("rgb(23, 26, 33)");
+  await close();
+  await front.close();
+});
+
 test("what is chosen can be told from the rest in a high-contrast theme", async () => {
   const { page, close } = await openPage(browser, server.url, { forcedColors: "active" });
   const think = page.getByRole("button", { name: "Think", exact: true });
