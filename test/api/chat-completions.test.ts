@@ -4,6 +4,7 @@ import type { ChatEvent } from "../../src/core/events.ts";
 import {
   type Call,
   chatPath,
+  finished,
   frames,
   helloEvents,
   makeApp,
@@ -102,6 +103,17 @@ describe("a stream", () => {
       { reasoning_content: "Let me ", reasoning: "Let me " },
       { reasoning_content: "see.", reasoning: "see." },
       { content: "Four." },
+    ]);
+  });
+
+  test("has the log-probabilities of all tokens that make up a text, in its chunk", async () => {
+    const tokens = [0xc3, 0xa9].map((byte): ChatEvent => ({ type: "logprobs", chosen: { text: "", bytes: [byte], logprob: -1 }, top: [] }));
+    const result = await streamed([started, ...tokens, { type: "content", text: "é" }, finished], { logprobs: true });
+
+    const choices = result.frames.slice(1, 3).map((frame) => (JSON.parse(frame) as { choices: object[] }).choices[0]);
+    expect(choices).toMatchObject([
+      { delta: { content: "é" }, logprobs: { content: [{ bytes: [0xc3] }, { bytes: [0xa9] }] } },
+      { finish_reason: "stop", logprobs: null },
     ]);
   });
 

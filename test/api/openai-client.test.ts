@@ -104,7 +104,7 @@ test("the client's accumulator puts the stream together to the whole answer", as
 });
 
 test("several answers are told apart, whole and streamed", async () => {
-  const end = { type: "finished", reason: "stop", usage } as const;
+  const end = { type: "finished", reason: "stop", usage: { ...usage, reasoningTokens: 1 } } as const;
   const events: readonly ChatEvent[] = [
     started,
     { type: "content", text: "one", choice: 0 },
@@ -124,7 +124,8 @@ test("several answers are told apart, whole and streamed", async () => {
       [0, "one", "stop"],
       [1, "two", "stop"],
     ]);
-    expect(used).toMatchObject({ prompt_tokens: 12, completion_tokens: 6, total_tokens: 18 });
+    const usageOfBoth = { prompt_tokens: 12, completion_tokens: 6, total_tokens: 18, completion_tokens_details: { reasoning_tokens: 2 } };
+    expect(used).toMatchObject(usageOfBoth);
   }
 });
 

@@ -216,7 +216,11 @@ describe("drawing a token", () => {
   test("a banned token comes when no other is allowed; without any allowed token there is no draw", () => {
     const row = makeRow(Float32Array.of(3, 2, 1), plain, 2);
     expect(drawToken(row, { ...makeDraw({}), allowed: maskOf([2], 3), bannedIds: [2] })).toBe(2);
-    expect(() => drawToken(row, { ...makeDraw({}), allowed: maskOf([], 3) })).toThrow(EngineError);
+    for (const params of [plain, greedy]) {
+      const draw = { ...makeDraw(params), allowed: maskOf([], 3) };
+      expect(() => drawToken(row, draw)).toThrow(EngineError);
+      expect(() => drawFromRow(row.fullRow(), draw)).toThrow(EngineError);
+    }
   });
 
   test.each([-1, 1])("is not led astray by the rounding of a large vocabulary's log-sum-exp (%s)", (direction) => {
@@ -282,6 +286,11 @@ describe("drawing a token", () => {
     const row = makeRow(Float32Array.of(1, 5, 2, 5, 4), greedy, 3);
     expect(drawToken(row, makeDraw(greedy))).toBe(1);
     expect(row.fetches).toBe(0);
+  });
+
+  test("takes −0 and 0 for equals", () => {
+    const draw = { ...makeDraw({ topK: 1 }), allowed: maskOf([1, 2], 3) };
+    expect(drawFromRow(Float32Array.of(1, -0, 0), draw)).toBe(1);
   });
 
   test("at temperature 0 fetches the row when all candidates are equal", () => {

@@ -50,6 +50,11 @@ describe("log-probabilities", () => {
     expect(top[0]!.logprob).toBeCloseTo(-Math.log(1 + Math.exp(-1)), 3);
   });
 
+  test("are never above 0, though the sum is rounded", () => {
+    const row = { ...bestOf(Float32Array.of(9, 0), 2), logSumExp: 9 - 2 ** -20 };
+    expect(tokenLogprobs(row, 0, 1, () => 9)).toEqual({ logprob: 0, top: [{ tokenId: 0, logprob: 0 }] });
+  });
+
   test("need no more of a row than its best tokens, when the token is one of them", () => {
     const row = Float32Array.of(3, 2, 2, 1, 0);
     const noRow = (): never => expect.fail("the row is not needed");
