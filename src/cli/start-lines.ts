@@ -1,6 +1,6 @@
 // What a starting server tells its operator.
 
-import { kernelsBuildCommand } from "../runtime/kernel-library.ts";
+import { kernelsBuildCommand } from "../core/package-commands.ts";
 import { describeDevice, type ComputeDevice } from "./choose-device.ts";
 import { describeMemory, type MemoryPlan } from "./memory-plan.ts";
 import type { PreparedModel } from "./prepare-model.ts";

@@ -2,10 +2,10 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../core/errors.ts";
-import { shellWord } from "../core/shell-word.ts";
+import { kernelsBuildCommand } from "../core/package-commands.ts";
 import { readSection } from "./cuda/elf.ts";
 import { requireLibrary } from "./load-library.ts";
 
@@ -42,12 +42,6 @@ export function findKernelLibrary(): string | undefined {
 /** Throws UserError if this system cannot load the library, for example because it was built on one with a newer C++ library. */
 export function requireLoadable(library: string): void {
   requireLibrary(library, `run ${kernelsBuildCommand()} on this machine`);
-}
-
-/** For a user whose shell is in `folder`: a program that npm installed globally lies elsewhere. */
-export function kernelsBuildCommand(folder: string = process.cwd()): string {
-  const root = dirname(kernels);
-  return folder === root ? "npm run kernels:build" : `npm run kernels:build --prefix ${shellWord(root)}`;
 }
 
 /** Of all that the library is built from; scripts/kernels/build.mjs computes the same. */

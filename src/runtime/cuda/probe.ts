@@ -3,6 +3,7 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { onnxRuntimeVersion } from "../../core/manifest.ts";
+import { providerInstallCommand } from "../../core/package-commands.ts";
 import { loadLibrary } from "../load-library.ts";
 import { findOnnxRuntime } from "../ort-api.ts";
 import { bindFunctions, Cudart, CudaError, cudaErrorCodes, cudartSignatures, type Signatures } from "./cudart.ts";
@@ -122,7 +123,7 @@ function findProvider(host: CudaHost): string {
   if (missing.length > 0) {
     throw new NotUsable(
       `ONNX Runtime's CUDA provider is not installed: ${folder} lacks ${missing.join(" and ")}; ` +
-        `run node scripts/gpu/install-provider.mjs, or set ONNXRUNTIME_DIR to a folder with these files and libonnxruntime.so.1, version ${onnxRuntimeVersion}`,
+        `run ${providerInstallCommand()}, or set ONNXRUNTIME_DIR to a folder with these files and libonnxruntime.so.1, version ${onnxRuntimeVersion}`,
     );
   }
   return join(folder, providerFiles[0]);
