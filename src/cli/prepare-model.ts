@@ -70,7 +70,7 @@ export async function prepareModel(folder: string, settings: ConversionSettings,
   await convertWithProgress(
     { type: "checkpoint", folder: path },
     cached,
-    { settings, programVersion: programVersion(), overwrite: true },
+    { settings, programVersion: programVersion(), overwrite: "anything" },
     say,
   );
   return { folder: cached, manifest: readManifest(cached) };

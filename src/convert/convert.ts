@@ -10,7 +10,7 @@ import { DataFiles } from "./data-files.ts";
 import { requireDiskSpace } from "./disk-space.ts";
 import type { FileDigest } from "./hash-file.ts";
 import { createTaskRunner, type TaskRunner, type WorkerSetup } from "./job-pool.ts";
-import { OutputFolder } from "./output-folder.ts";
+import { OutputFolder, type Overwrite } from "./output-folder.ts";
 import { planConversion, type Job, type Plan } from "./plan.ts";
 import type { ScaleRule } from "./quantize/blockwise.ts";
 import { hashSource, openSource, type Source, type TensorSource } from "./source.ts";
@@ -48,8 +48,7 @@ export type ConvertOptions = {
   readonly scaleRule?: ScaleRule;
   /** Path of a calibration file (calibration-file.ts) of this model; int4 matrices are rounded for its inputs. */
   readonly calibration?: string;
-  /** Replace an earlier conversion in the target folder. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: Overwrite;
 
   /** Called with the bytes of weights written so far. The first call counts what an earlier, stopped conversion left. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;

@@ -25,15 +25,17 @@ import { Journal } from "./journal.ts";
 import { WorkFolder } from "./work-folder.ts";
 import { refuseDeadLink, writing } from "./file-errors.ts";
 
+/** Whether to replace an earlier conversion in the target folder. "anything": or whatever else is there, such as a conversion too damaged to be recognized. */
+export type Overwrite = boolean | "anything";
+
 type OutputOptions = WaitOptions & {
-  /** Replace an earlier conversion in the target folder. */
-  readonly overwrite: boolean;
+  readonly overwrite: Overwrite;
   /** A hash of everything the result depends on: work with another key is not resumed. */
   readonly key: string;
 };
 
 /** The real path of a target folder. Throws a UserError when it holds something that may not be replaced, or cannot be written. */
-export function prepareTarget(target: string, overwrite: boolean): string {
+export function prepareTarget(target: string, overwrite: Overwrite): string {
   const path = existsSync(target) ? realpathSync(target) : resolve(target);
   refuseDeadLink(path);
   refuseOccupied(path, overwrite);
@@ -50,7 +52,7 @@ export class OutputFolder {
   readonly #target: string;
   /** Where the earlier conversion goes that this one replaces. */
   readonly #replaced: string;
-  readonly #overwrite: boolean;
+  readonly #overwrite: Overwrite;
   readonly #work: WorkFolder;
   #isPending = true;
 
@@ -153,8 +155,8 @@ export function encodeManifest(manifest: Manifest): string {
   return `${JSON.stringify(manifest, sortKeys, 2)}\n`;
 }
 
-function refuseOccupied(target: string, overwrite: boolean): void {
-  if (!existsSync(target)) return;
+function refuseOccupied(target: string, overwrite: Overwrite): void {
+  if (overwrite === "anything" || !existsSync(target)) return;
   if (!statSync(target).isDirectory()) throw new UserError(`${target}: expected a new or empty folder, got a file; choose another folder`);
   if (readdirSync(target).length === 0) return;
   if (!readConversion(target))

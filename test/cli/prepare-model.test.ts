@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
@@ -60,4 +60,18 @@ test("a cache folder that cannot be had is refused before anything is converted,
     `cannot cache conversions in ${file}/cache: not a directory; set ERNIE_VL_CACHE to another folder`,
   );
   expect(said).toEqual([]);
+});
+
+test("a cached conversion that is damaged is made again", async () => {
+  vi.stubEnv("ERNIE_VL_CACHE", join(root, "cache"));
+  const made = await prepareModel(nanoModel, options.settings, () => {});
+  const files = readdirSync(made.folder);
+  truncateSync(join(made.folder, "manifest.json"), 100);
+  const said: string[] = [];
+
+  const again = await prepareModel(nanoModel, options.settings, (line) => said.push(line));
+
+  expect(said[0]).toMatch(/^The cached conversion is damaged, converting again \(.*manifest\.json/);
+  expect(again).toEqual(made);
+  expect(readdirSync(made.folder)).toEqual(files);
 });
