@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { maxFileBytes, toDataUri } from "../client/file-data.ts";
 import { UserError } from "../core/errors.ts";
 import { openInside, readBytes } from "../core/file-inside.ts";
-import { systemReason } from "../core/file-system.ts";
+import { reading, systemReason } from "../core/file-system.ts";
 import { membersOf } from "../core/parse-json.ts";
 
 type Holder = Record<string, unknown>;
@@ -67,7 +67,7 @@ export class FileFolder {
 
   /** Throws UserError when there is no such folder. */
   constructor(folder: string) {
-    const isFolder = statSync(folder, { throwIfNoEntry: false })?.isDirectory();
+    const isFolder = reading(folder, () => statSync(folder, { throwIfNoEntry: false })?.isDirectory());
     if (!isFolder) throw new UserError(`--files: ${folder} is not a folder`);
     this.#path = realpathSync(folder);
   }

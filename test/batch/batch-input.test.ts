@@ -1,8 +1,9 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { checkInput, readRequests } from "../../src/batch/batch-input.ts";
 import { FileFolder, fileReferences } from "../../src/batch/file-references.ts";
+import { UserError } from "../../src/core/errors.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const line = (id: string, more: object = {}, body: object = {}): string =>
@@ -108,6 +109,17 @@ describe("files that lines name", () => {
 
     if (reason === undefined) await expect(checking).resolves.toBeDefined();
     else await expect(checking).rejects.toThrow(reason);
+  });
+
+  test.each([
+    ["a file", "secret.png", "--files: PATH is not a folder"],
+    ["nothing", "nowhere", "--files: PATH is not a folder"],
+    ["a link to itself", "loop", "cannot read PATH: too many symbolic links encountered"],
+  ])("lie in a folder, and not in %s", (_, name, message) => {
+    const path = join(dirname(makeFolder().folder), name);
+    if (name === "loop") symlinkSync(path, path);
+
+    expect(() => new FileFolder(path)).toThrow(new UserError(message.replace("PATH", path)));
   });
 
   test("are sent as data, in every place that a request has for them", async () => {
