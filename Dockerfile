@@ -1,6 +1,6 @@
 # ernie-vl on a CPU, for linux/amd64 and linux/arm64:  docker build -t ernie-vl .   docs/operations.md says how to run it.
 # For a GPU: Dockerfile.gpu. `npm run docker:rehearse -- --file Dockerfile` carries out the steps below in a folder, without Docker.
-ARG NODE_VERSION=20.20.2
+ARG NODE_VERSION=24.21.0
 
 FROM node:${NODE_VERSION}-bookworm AS build
 WORKDIR /opt/ernie-vl

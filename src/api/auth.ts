@@ -2,6 +2,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
+import { askingClient } from "../core/asking-client.ts";
 import { RequestError } from "../core/errors.ts";
 import type { AppEnv } from "./request-record.ts";
 
@@ -26,7 +27,9 @@ export function requireApiKey(apiKeys: readonly string[]): MiddlewareHandler<App
           code: "invalid_api_key",
         });
       }
-      c.set("cacheSalt", sha256(key).toString("hex"));
+      const client = sha256(key).toString("hex");
+      c.set("cacheSalt", client);
+      return askingClient.run(client, next);
     }
     await next();
   };

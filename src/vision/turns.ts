@@ -1,4 +1,4 @@
-// Schedules work on the threads that load pictures: first come, first served, but slow work runs apart from the rest.
+// Schedules work on the threads that load pictures: clients take turns, and slow work runs apart from the rest.
 
 import { RequestError } from "../core/errors.ts";
 import { WorkGate } from "../core/work-gate.ts";

@@ -1,7 +1,9 @@
 // Who may ask: keys guard every route, and no web page of another origin gets an answer to read.
 
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
-import { makeApp, post } from "./make-app.ts";
+import { askingClient } from "../../src/core/asking-client.ts";
+import { type Call, chatPath, helloEvents, makeApp, post, userSays } from "./make-app.ts";
 
 const comparisons = vi.hoisted(() => [] as [number, number][]);
 vi.mock("node:crypto", async (importOriginal) => {
@@ -64,3 +66,24 @@ test.each(["first-key", "third", "thirc", "", "first-key-and-more", "x".repeat(1
     expect(comparisons).toEqual(keys.map(() => [32, 32]));
   },
 );
+
+test.each<[path: string, body: object]>([
+  [chatPath, userSays("Hi")],
+  [chatPath, userSays("Hi", { stream: true })],
+  ["/v1/completions", { prompt: "Hi", stream: true }],
+  ["/v1/responses", { input: "Hi", stream: true }],
+  ["/v1/messages", userSays("Hi", { max_tokens: 9, stream: true })],
+])("what waits for its turn before the queue knows whose it is: %s %j", async (path, body) => {
+  const seen: (string | undefined)[] = [];
+  const script = async function* ({ options }: Call) {
+    seen.push(options.clientId, askingClient.getStore());
+    await setImmediate();
+    seen.push(askingClient.getStore());
+    yield* helloEvents;
+  };
+  const guarded = makeApp(script, { apiKeys: ["first-key"] });
+  const response = await guarded.app.request(path, post(body, { authorization: "Bearer first-key" }));
+  await response.text();
+
+  expect(seen).toEqual([expect.any(String), seen[0], seen[0]]);
+});

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { askingClient } from "../../src/core/asking-client.ts";
 import { WorkGate } from "../../src/core/work-gate.ts";
 
 /** Starts work that ends on demand, and records the names of what has begun. */
@@ -63,4 +64,32 @@ test("a work whose client leaves the queue never begins and holds no place", asy
   end("c");
   await c;
   await expect(run("d", client.signal)).rejects.toThrow("left");
+});
+
+test("clients take turns, whatever they have waiting", async () => {
+  const gate = new WorkGate(1, 10);
+  const { run, end, began } = makeWorks(gate);
+  const works = ["a1", "a2", "a3", "b1", "a4", "b2", "c1"].map((name) => askingClient.run(name[0]!, () => run(name)));
+  for (const expected of ["a1", "a2", "b1", "c1", "a3", "b2", "a4"]) {
+    await expect.poll(() => began.at(-1)).toBe(expected);
+    end(expected);
+  }
+  await Promise.all(works);
+});
+
+test("a full queue takes in a client that has less than its share of it", async () => {
+  const gate = new WorkGate(1, 4);
+  const { run, end, began } = makeWorks(gate);
+  const works = [1, 2, 3, 4, 5].map((i) => askingClient.run("a", () => run(`a${i}`)));
+  const isFullFor = (client: string) => askingClient.run(client, () => gate.isFull);
+  expect([isFullFor("a"), isFullFor("b")]).toEqual([true, false]);
+  works.push(...[1, 2].map((i) => askingClient.run("b", () => run(`b${i}`))));
+  expect([isFullFor("b"), isFullFor("c")]).toEqual([true, false]);
+
+  for (const count of [1, 2, 3, 4, 5, 6, 7]) {
+    await expect.poll(() => began.length).toBe(count);
+    end(began.at(-1)!);
+  }
+  await Promise.all(works);
+  expect([isFullFor("a"), gate.hasQueue]).toEqual([false, false]);
 });
