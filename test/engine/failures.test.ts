@@ -164,18 +164,6 @@ describe("a failure", () => {
     expect(eventsOf(runToEnd(engine), second)[0]).toMatchObject({ type: "started", cachedTokens: 0 });
   });
 
-  test("of a step of several sequences leaves nothing to reuse of any", () => {
-    const { engine, model, submit } = makeEngine();
-    const prompts = [count(1, 40), count(100, 40)];
-    for (const prompt of prompts) submit(prompt, { maxTokens: 9 });
-    while (model.log.at(-1) !== "decode 0 1") step(engine);
-    model.failNext = "step";
-    step(engine);
-    const again = prompts.map((prompt) => submit(prompt, { maxTokens: 1 }));
-    const events = runToEnd(engine);
-    for (const id of again) expect(eventsOf(events, id)[0]).toMatchObject({ type: "started", cachedTokens: 0 });
-  });
-
   test("of one row whose request is aborted in that step leaves nothing to reuse either", () => {
     const { engine, model, submit } = makeEngine({ slotCount: 1 }, { prefillChunkTokens: 2 });
     const first = submit([1, 2, 3, 4]);
@@ -185,18 +173,6 @@ describe("a failure", () => {
     expect(step(engine)).toEqual([]);
     const second = submit([1, 2, 3, 4]);
     expect(eventsOf(runToEnd(engine), second)[0]).toMatchObject({ type: "started", cachedTokens: 0 });
-  });
-
-  test("of a step of several sequences leaves nothing to reuse of any", () => {
-    const { engine, model, submit } = makeEngine();
-    const prompts = [count(1, 40), count(100, 40)];
-    for (const prompt of prompts) submit(prompt, { maxTokens: 9 });
-    while (model.log.at(-1) !== "decode 0 1") step(engine);
-    model.failNext = "step";
-    step(engine);
-    const again = prompts.map((prompt) => submit(prompt, { maxTokens: 1 }));
-    const events = runToEnd(engine);
-    for (const id of again) expect(eventsOf(events, id)[0]).toMatchObject({ type: "started", cachedTokens: 0 });
   });
 
   test("is what a result without a token for each entry is", () => {
