@@ -1,6 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -100,13 +99,10 @@ describe("install-provider", () => {
 
   it("refuses an archive with another hash and writes nothing", () => {
     const folder = temporaryFolder();
-    try {
-      const args = [script, "--into", folder, "--archive", join(root, "package.json")];
-      const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
-      expect(status).toBe(1);
-      expect(stderr).toMatch(/^com\.github\S+: expected sha512-\S+, got sha512-\S+; fetch it again\n$/);
-      expect(readdirSync(folder)).toEqual([]);
-    } finally {
-    }
+    const args = [script, "--into", folder, "--archive", join(root, "package.json")];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^com\.github\S+: expected sha512-\S+, got sha512-\S+; fetch it again\n$/);
+    expect(readdirSync(folder)).toEqual([]);
   });
 });
