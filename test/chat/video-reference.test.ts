@@ -1,23 +1,19 @@
 // The reference's cases with videos, sent as lists of frames, through the code that turns requests into prompts.
 
-import { existsSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { readReference } from "../../scripts/parity/reference-case.ts";
 import { encodePrompt, type PromptEncoderDeps } from "../../src/chat/encode-prompt.ts";
 import type { PromptSegment } from "../../src/chat/marked-texts.ts";
 import type { Chat, ContentPart } from "../../src/core/chat.ts";
 import { loadImage } from "../../src/vision/load-image.ts";
 import { createVideoLoader } from "../../src/vision/load-video.ts";
 import { toVideoConfig } from "../../src/vision/video-config.ts";
+import { hasTinyA, tinyA, tinyACases, tinyAPixelLimits } from "../reference/tiny-a.ts";
 
-const folder = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
-
-describe.skipIf(!existsSync(folder))("a video of the reference", () => {
+describe.skipIf(!hasTinyA)("a video of the reference", () => {
   test.each(["e_video", "h_video_long"])("has its pixels, ids, positions and experts: %s", async (name) => {
-    const { cases, preprocessing } = readReference(folder);
-    const { prompt, segments } = cases.find((each) => each.name === name)!;
-    const limits = { minPixels: preprocessing.min_pixels, maxPixels: preprocessing.max_pixels };
+    const { prompt, segments } = tinyACases.find((each) => each.name === name)!;
+    const limits = tinyAPixelLimits;
     const config = toVideoConfig({ size: { shortest_edge: limits.minPixels, longest_edge: limits.maxPixels } });
     const loadVideo = createVideoLoader({ ffmpeg: undefined, config, loadFrame: (file, request) => loadImage(file, limits, request) });
     const span = prompt.spans[0]!;
@@ -35,7 +31,7 @@ describe.skipIf(!existsSync(folder))("a video of the reference", () => {
       contextLength: 1 << 20,
     } as unknown as PromptEncoderDeps;
     const video = segments.find((segment) => segment.type === "video")!;
-    const files = video.files.map((file) => readFileSync(`${folder}/images/${file}`));
+    const files = video.files.map((file) => readFileSync(`${tinyA}/images/${file}`));
     const part: ContentPart = { type: "video", source: { type: "frames", files }, param: "video" };
     const chat: Chat = { messages: [{ role: "user", content: [part] }], thinking: false };
 

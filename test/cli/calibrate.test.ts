@@ -1,13 +1,11 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { allLogits, meanDivergence } from "../../scripts/evaluate/kl-divergence.ts";
 import { evaluationCases, toChat } from "../../scripts/evaluate/evaluation-set.ts";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
 import { recordCalibration } from "../../scripts/evaluate/record-calibration.ts";
-import { readReference } from "../../scripts/parity/reference-case.ts";
 import { convertCalibrated } from "../../src/cli/calibrate.ts";
 import { builtInChats } from "../../src/cli/calibration/built-in-chats.ts";
 import { hashChats } from "../../src/cli/calibration/calibration-chat.ts";
@@ -16,9 +14,9 @@ import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { Source } from "../../src/convert/source.ts";
 import type { WeightFormat } from "../../src/core/manifest.ts";
 import { readManifest, verifyFiles } from "../../src/model-folder.ts";
+import { hasTinyA, tinyA, tinyACases } from "../reference/tiny-a.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
-const tinyA = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
 const nano: Source = { type: "checkpoint", folder: nanoModel };
 const root = temporaryFolder();
 
@@ -190,12 +188,12 @@ test(
   },
 );
 
-test("so it is for a model of random weights, calibrated with random ids", { timeout: patientMs }, async () => {
+test.skipIf(!hasTinyA)("so it is for a model of random weights, calibrated with random ids", { timeout: patientMs }, async () => {
   const checkpoint = join(tinyA, "checkpoint-hub");
   const settings = { weights: "int4", activations: "fp32" } as const;
   const calibration = join(root, "tiny-a.calibration");
   await recordCalibration(checkpoint, settings, "random", calibration);
-  const prompts = readReference(tinyA).cases.map(({ prompt }) => prompt);
+  const prompts = tinyACases.map(({ prompt }) => prompt);
 
   const logitsOf = async (name: string, options: Partial<Parameters<typeof convertCheckpoint>[2]>) => {
     const folder = join(root, name);

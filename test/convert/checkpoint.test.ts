@@ -1,22 +1,11 @@
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { Checkpoint, openCheckpoint } from "../../src/convert/checkpoint.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { readSafetensors } from "../reference/read-safetensors.ts";
+import { hasTinyA, tinyA } from "../reference/tiny-a.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { hubConfig, hubShapes, hubTensors, nativeConfig, nativeTensors, writeCheckpoint, type Tensors } from "./tiny-checkpoint.ts";
 
@@ -296,15 +285,12 @@ test("the nano model opens", () => {
   checkpoint.close();
 });
 
-// Made by transformers itself; lies beside the repository, a clone without it skips.
-const reference = fileURLToPath(new URL("../../../shared/reference/tiny-a/", import.meta.url));
-
-test.skipIf(!existsSync(reference))("the reference model is the same in both layouts", () => {
-  const hub = openCheckpoint(join(reference, "checkpoint-hub"));
-  const native = openCheckpoint(join(reference, "checkpoint-native"));
+test.skipIf(!hasTinyA)("the reference model is the same in both layouts", () => {
+  const hub = openCheckpoint(join(tinyA, "checkpoint-hub"));
+  const native = openCheckpoint(join(tinyA, "checkpoint-native"));
 
   for (const file of ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]) {
-    for (const [name, { shape, data }] of readSafetensors(join(reference, "checkpoint-hub", file))) {
+    for (const [name, { shape, data }] of readSafetensors(join(tinyA, "checkpoint-hub", file))) {
       const expected = Buffer.from(data.buffer);
       expect(expected.equals(Buffer.from(hub.read(name, shape).buffer)), name).toBe(true);
       expect(expected.equals(Buffer.from(native.read(name, shape).buffer)), name).toBe(true);

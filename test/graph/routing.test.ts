@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readReference, type ReferenceCase } from "../../scripts/parity/reference-case.ts";
+import type { ReferenceCase } from "../../scripts/parity/reference-case.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { routingDecoder } from "../../src/convert/routing-graph.ts";
 import { decoderIo } from "../../src/core/graph-io.ts";
@@ -16,10 +15,10 @@ import { ErnieModel } from "../../src/model/ernie-model.ts";
 import { readManifest } from "../../src/model-folder.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { hasTinyA, tinyA, tinyACases } from "../reference/tiny-a.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
-const folder = fileURLToPath(new URL("../../../shared/reference/tiny-a", import.meta.url));
-const { cases } = readReference(folder);
+const cases = tinyACases;
 const work = temporaryFolder();
 const chunkTokens = 7;
 
@@ -29,17 +28,19 @@ const quantized: [string, ConversionSettings][] = [
 ];
 if (!findKernelLibrary()) test.skip("ModalityMoe: NOT TESTED, the kernel library is not built (npm run kernels:build)", () => {});
 
-describe.each([
-  ["float32 weights", { weights: "fp32", activations: "fp32" } as ConversionSettings],
-  ...quantized.filter(([, { experts }]) => experts === undefined || findKernelLibrary()),
-])("a decoder that exposes its routing, with %s,", (name, settings) => {
+describe
+  .skipIf(!hasTinyA)
+  .each([
+    ["float32 weights", { weights: "fp32", activations: "fp32" } as ConversionSettings],
+    ...quantized.filter(([, { experts }]) => experts === undefined || findKernelLibrary()),
+  ])("a decoder that exposes its routing, with %s,", (name, settings) => {
   const target = join(work, name);
   let manifest: Manifest;
   let runtime: Runtime;
   let model: ErnieModel;
 
   beforeAll(async () => {
-    await convertCheckpoint(join(folder, "checkpoint-hub"), target, { settings, programVersion: "test" });
+    await convertCheckpoint(join(tinyA, "checkpoint-hub"), target, { settings, programVersion: "test" });
     manifest = readManifest(target);
     runtime = new Runtime();
     const options = { threadCount: 1, slotCount: 4, slotCapacity: 1024, prefillChunkTokens: chunkTokens, imageCacheBytes: 2 ** 24 };
