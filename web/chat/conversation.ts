@@ -87,6 +87,13 @@ export function attachmentsOf(turn: Turn): readonly Attachment[] {
   return turn.type === "user" ? turn.attachments : turn.calls.flatMap(({ zoom }) => (zoom ? [zoom.crop] : []));
 }
 
+export function changeAttachments(conversation: Conversation, change: (attachment: Attachment) => Attachment): Conversation {
+  const changeCall = (call: ToolCall) => (call.zoom ? { ...call, zoom: { ...call.zoom, crop: change(call.zoom.crop) } } : call);
+  const changeTurn = (turn: Turn): Turn =>
+    turn.type === "user" ? { ...turn, attachments: turn.attachments.map(change) } : { ...turn, calls: turn.calls.map(changeCall) };
+  return { ...conversation, turns: conversation.turns.map(changeTurn) };
+}
+
 /** The pictures that the prompt calls Picture 1, Picture 2, …, up to the first PDF: only the server knows how many pages that has. */
 export function numberedPictures(turns: readonly Turn[]): readonly Attachment[] {
   const files = turns.flatMap(attachmentsOf);

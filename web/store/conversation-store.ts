@@ -1,6 +1,7 @@
 // Stores conversations in this browser (IndexedDB) and nowhere else.
 
 import { type AnswerTurn, type Conversation, type ConversationSummary, mergeConversations } from "../chat/conversation.ts";
+import { ConversationRecords, openDatabase, storeNames, toSummary } from "./conversation-records.ts";
 
 /** A message between the tabs of one browser about the conversation with this id. */
 export type TabMessage =
@@ -42,26 +43,18 @@ export function memoryStore(): ConversationStore {
   };
 }
 
-const whole = "conversations";
-const summaries = "summaries"; // separate, so that listing does not read pictures
-
-async function openDatabase(): Promise<IDBDatabase> {
-  const opening = indexedDB.open("ernie-vl", 1);
-  opening.addEventListener("upgradeneeded", () => {
-    opening.result.createObjectStore(whole, { keyPath: "id" });
-    opening.result.createObjectStore(summaries, { keyPath: "id" });
-  });
-  return settled(opening);
-}
-
 /** Rejects if the browser allows no database (private windows in some browsers). */
 export async function openBrowserStore(): Promise<ConversationStore> {
   let database: IDBDatabase | undefined;
+  const records = new ConversationRecords();
   const open = async (): Promise<IDBDatabase> => {
     if (!database) {
       database = await openDatabase();
       // The browser closes it when the user clears the site's data; Safari also does so in the background.
-      database.addEventListener("close", () => (database = undefined));
+      database.addEventListener("close", () => {
+        database = undefined;
+        records.forget();
+      });
     }
     return database;
   };
@@ -70,47 +63,37 @@ export async function openBrowserStore(): Promise<ConversationStore> {
   const tell = (message: TabMessage) => otherTabs.postMessage(message); // oxlint-disable-line unicorn/require-post-message-target-origin -- a window has one, a channel does not
   /** Unfinished saves, with the ids of their conversations. */
   const saving = new Map<IDBTransaction, string>();
-  const change = async (id: string, act: (conversations: IDBObjectStore, list: IDBObjectStore) => void): Promise<void> => {
-    const transaction = (await open()).transaction([whole, summaries], "readwrite");
-    act(transaction.objectStore(whole), transaction.objectStore(summaries));
+  const change = async (id: string, act: (transaction: IDBTransaction) => void): Promise<void> => {
+    const transaction = (await open()).transaction(storeNames, "readwrite");
+    act(transaction);
     await new Promise<void>((resolve, reject) => {
       transaction.addEventListener("complete", () => resolve());
       transaction.addEventListener("abort", () => reject(transaction.error ?? new Error("the browser kept nothing")));
     });
     tell({ type: "changed", id });
   };
-  const readFrom = async (name: string) => (await open()).transaction(name).objectStore(name);
+  const reading = async () => (await open()).transaction(storeNames);
   return {
     isLasting: true,
-    list: async () => byDate((await settled((await readFrom(summaries)).getAll())) as ConversationSummary[]),
-    load: async (id) => (await settled((await readFrom(whole)).get(id))) as Conversation | undefined,
+    list: async () => byDate(await records.list(await reading())),
+    load: async (id) => records.read(await reading(), id),
     save: (conversation, isLast = false) =>
-      change(conversation.id, (conversations, list) => {
-        const put = (merged: Conversation) => {
-          conversations.put(merged);
-          list.put(toSummary(merged));
-        };
-        const { transaction } = conversations;
+      change(conversation.id, (transaction) => {
         if (isLast) {
           // They would block this save, and end with the page.
           for (const [earlier, id] of saving) if (id === conversation.id) abandon(earlier);
-          put(conversation);
+          records.overwrite(transaction, conversation);
           transaction.commit();
           return;
         }
         saving.set(transaction, conversation.id);
         for (const end of ["complete", "abort"]) transaction.addEventListener(end, () => saving.delete(transaction));
-        const reading: IDBRequest<Conversation | undefined> = conversations.get(conversation.id);
-        reading.addEventListener("success", () => put(reading.result ? mergeConversations(reading.result, conversation) : conversation));
+        records.merge(transaction, conversation);
       }),
-    remove: (id) => change(id, (...stores) => stores.forEach((store) => store.delete(id))),
+    remove: (id) => change(id, (transaction) => records.delete(transaction, id)),
     tell,
     onMessage: (listener) => otherTabs.addEventListener("message", ({ data }: MessageEvent<TabMessage>) => listener(data)),
   };
-}
-
-function toSummary({ id, title, updatedAt }: Conversation): ConversationSummary {
-  return { id, title, updatedAt };
 }
 
 function byDate(list: ConversationSummary[]): ConversationSummary[] {
@@ -123,11 +106,4 @@ function abandon(transaction: IDBTransaction): void {
   } catch {
     // It is being committed, which needs no page.
   }
-}
-
-function settled<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.addEventListener("success", () => resolve(request.result));
-    request.addEventListener("error", () => reject(request.error ?? new Error("the browser's database failed")));
-  });
 }
