@@ -81,7 +81,7 @@ out.
 ## Stored responses
 
 The server keeps the last ${defaultResponseStore.toLocaleString("en")} responses (\`--response-store N\`; 0 = none), up to 256 MiB together, with their
-input and its pictures. They are kept **in memory** only: they are gone when the server ends, and the least recently used are dropped first.
+input and its pictures. They are kept **in memory** only: they are gone when the server ends. Beyond the limit, the API key that holds the most loses the ones that it has not used for longest.
 \`"store": false\` keeps a response out. Each API key sees only its own responses; any other id is unknown (404).
 
 | | |

@@ -11,6 +11,20 @@ import { callEvents, makeResponsesApp, weatherTool } from "./responses-app.ts";
 const ask = { model: "ernie", input: "Hi" };
 const png = `data:image/png;base64,${pngBase64}`;
 
+/** Keeps a response of so many MiB. */
+function keep(store: ResponseStore, client: string | undefined, id: string, size = 0): void {
+  const content = [{ type: "input_image" as const, image_url: "x".repeat(size * 2 ** 20), detail: undefined }];
+  store.keep(client, { response: { id } as ResponseObject, input: [{ type: "message", id: "m", role: "user", content }] });
+}
+
+function has(store: ResponseStore, client: string | undefined, id: string): boolean {
+  try {
+    return store.get(client, id).response.id === id;
+  } catch {
+    return false;
+  }
+}
+
 describe("previous_response_id", () => {
   test.each([false, true])("puts what was said before the input, stream: %s", async (stream) => {
     const { client, send, calls } = makeResponsesApp(helloEvents);
@@ -185,19 +199,41 @@ describe("a stored response", () => {
   test("leaves when pictures take too much memory", () => {
     const store = new ResponseStore(1000);
     const ids = Array.from({ length: 10 }, (_, index) => `resp_${index}`);
-    for (const id of ids) {
-      const content = [{ type: "input_image" as const, image_url: "x".repeat(60 * 2 ** 20), detail: undefined }];
-      store.keep(undefined, { response: { id } as ResponseObject, input: [{ type: "message", id: "m", role: "user", content }] });
-    }
+    for (const id of ids) keep(store, undefined, id, 60);
 
-    const kept = ids.filter((id) => {
-      try {
-        return store.get(undefined, id);
-      } catch {
-        return false;
-      }
-    });
-    expect(kept).toEqual(ids.slice(-4));
+    expect(ids.filter((id) => has(store, undefined, id))).toEqual(ids.slice(-4));
+  });
+
+  test("does not leave for one of a client that keeps more", () => {
+    const store = new ResponseStore(6);
+    for (const client of ["alice", "bob"]) keep(store, client, "resp_first");
+    const later = Array.from({ length: 20 }, (_, index) => `resp_${index}`);
+    for (const id of later) keep(store, "eve", id);
+
+    expect(["alice", "bob"].map((client) => has(store, client, "resp_first"))).toEqual([true, true]);
+    expect(later.filter((id) => has(store, "eve", id))).toEqual(later.slice(-4));
+    keep(store, "alice", "resp_second");
+    expect(later.filter((id) => has(store, "eve", id))).toEqual(later.slice(-3));
+    keep(store, "alice", "resp_third"); // eve has no more than alice now
+    expect(["resp_first", "resp_second", "resp_third"].map((id) => has(store, "alice", id))).toEqual([false, true, true]);
+  });
+
+  test("does not leave for large ones of a client that takes more memory", () => {
+    const store = new ResponseStore(1000);
+    for (const id of ["resp_1", "resp_2"]) keep(store, "alice", id, 60);
+    for (const id of ["resp_3", "resp_4", "resp_5"]) keep(store, "eve", id, 60);
+
+    expect(["resp_1", "resp_2"].map((id) => has(store, "alice", id))).toEqual([true, true]);
+    expect(["resp_3", "resp_4", "resp_5"].map((id) => has(store, "eve", id))).toEqual([false, true, true]);
+  });
+
+  test("that has left, or was deleted, makes room", () => {
+    const store = new ResponseStore(2);
+    for (const id of ["resp_1", "resp_2"]) keep(store, "alice", id);
+    for (const id of ["resp_1", "resp_2"]) store.delete("alice", id);
+    for (const id of ["resp_3", "resp_4", "resp_5"]) keep(store, "eve", id);
+
+    expect(["resp_3", "resp_4", "resp_5"].map((id) => has(store, "eve", id))).toEqual([false, true, true]);
   });
 
   test("lists what the assistant thought and said as output, whichever way it was sent", async () => {

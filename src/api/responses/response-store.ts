@@ -1,9 +1,9 @@
 // Keeps responses by id, in memory and bounded: finished ones, and those still in progress. Each client sees only its own.
 
-import { LRUCache } from "lru-cache";
 import { RequestError } from "../../core/errors.ts";
 import { describe } from "../schema-fields.ts";
 import type { PlacedItem } from "./conversation.ts";
+import { FairCache } from "./fair-cache.ts";
 import type { Item, ItemReference } from "./input-items.ts";
 import { responseIdOf, type ResponseObject } from "./response-object.ts";
 
@@ -26,31 +26,29 @@ type ReferredItem = {
 export class ResponseStore {
   /** The most responses that are kept; 0: none. */
   readonly capacity: number;
-  readonly #kept: LRUCache<string, StoredResponse> | undefined;
+  readonly #kept: FairCache<StoredResponse>;
   /** By id: the items of responses that references have named. */
   readonly #items = new WeakMap<StoredResponse, ReadonlyMap<string, ReferredItem>>();
   readonly #running = new Map<string, () => ResponseObject>();
 
   constructor(capacity: number) {
     this.capacity = capacity;
-    if (capacity > 0) {
-      this.#kept = new LRUCache({ max: capacity, maxSize: maxBytes, sizeCalculation: byteLength });
-    }
+    this.#kept = new FairCache(capacity, maxBytes);
   }
 
   keep(client: string | undefined, stored: StoredResponse): void {
-    this.#kept?.set(keyOf(client, stored.response.id), stored);
+    this.#kept.add(client, stored.response.id, stored, byteLength(stored));
   }
 
   /** Throws RequestError (404) when there is no such response. `param` is the field that named it. */
   get(client: string | undefined, id: string, param?: string): StoredResponse {
-    const stored = this.#kept?.get(keyOf(client, id));
+    const stored = this.#kept.get(client, id);
     if (!stored) throw this.#unknown(id, param);
     return stored;
   }
 
   delete(client: string | undefined, id: string): void {
-    if (!this.#kept?.delete(keyOf(client, id))) throw this.#unknown(id);
+    if (!this.#kept.delete(client, id)) throw this.#unknown(id);
   }
 
   /** All items of the conversation up to and including this response. */
