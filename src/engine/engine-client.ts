@@ -12,6 +12,10 @@ import type { EngineRequest, EngineStats, FromEngine, SequenceId, ToEngine } fro
 /** State of one request: the events that its consumer has not taken yet, and how it ended. */
 type Inbox = {
   events: GenerationEvent[];
+  /** Earlier ones, in the consumer's hands. */
+  taken: GenerationEvent[];
+  /** An estimate of the memory of both, without those that the consumer is done with. */
+  unreadBytes: number;
   /** Whether more events are to come from the engine. */
   isOpen: boolean;
   /** Bytes of its pictures until its prompt is computed. */
@@ -26,10 +30,19 @@ type Inbox = {
 /** Limit on the pixels of all requests whose prompts are not computed yet. They are held twice: in this thread and in the engine's. */
 const defaultPixelBytes = 2 ** 30;
 
+/** Limit on the events of all requests that their clients have not read yet: the engine does not wait for slow ones. Some 2,800,000 tokens. */
+const defaultUnreadBytes = 2 ** 28;
+
+/** What an event takes, and each log-probability in it, measured after the structured clone. */
+const bytesOfEvent = 96;
+
 /** Retry-After of a request whose pictures exceed the limit: long enough to compute a few prompts with pictures. */
 const retryPicturesMs = 5000;
 
 const retryAfterRestartMs = 5000;
+
+/** Other limits than the usual ones, for tests. */
+type Limits = { readonly pixelBytes?: number | undefined; readonly unreadBytes?: number | undefined };
 
 const idleStats: EngineStats = { running: 0, waiting: 0, slotsUsed: 0, kvCacheUsage: 0, preemptions: 0 };
 
@@ -48,6 +61,8 @@ export class EngineClient {
   #death: Error | undefined;
   readonly #pixelBytesLimit: number;
   #pixelBytes = 0;
+  readonly #unreadBytesLimit: number;
+  #unreadBytes = 0;
   /** When the engine last sent a message, or got work after being idle. */
   #lastSignMs = 0;
   #onReady = (): void => {};
@@ -61,16 +76,17 @@ export class EngineClient {
   static async start(
     port: EnginePort,
     onWarmUp: (done: number, total: number) => void = () => {},
-    pixelBytesLimit = defaultPixelBytes,
+    { pixelBytes = defaultPixelBytes, unreadBytes = defaultUnreadBytes }: Limits = {},
   ): Promise<EngineClient> {
-    const client = new EngineClient(port, onWarmUp, pixelBytesLimit);
+    const client = new EngineClient(port, onWarmUp, pixelBytes, unreadBytes);
     await client.#ready;
     return client;
   }
 
-  private constructor(port: EnginePort, onWarmUp: (done: number, total: number) => void, pixelBytesLimit: number) {
+  private constructor(port: EnginePort, onWarmUp: (done: number, total: number) => void, pixelBytes: number, unreadBytes: number) {
     this.#port = port;
-    this.#pixelBytesLimit = pixelBytesLimit;
+    this.#pixelBytesLimit = pixelBytes;
+    this.#unreadBytesLimit = unreadBytes;
     this.#onWarmUp = onWarmUp;
     this.#ready = new Promise((resolve, reject) => {
       this.#onReady = resolve;
@@ -118,7 +134,8 @@ export class EngineClient {
     const pixelBytes = [...pixelsOf(request.prompt)].reduce((sum, { byteLength }) => sum + byteLength, 0);
     if (!request.isFollowUp) this.#refuseTooManyPictures(pixelBytes);
     const id = this.#nextId++ as SequenceId; // the only place that creates ids
-    const inbox: Inbox = { events: [], isOpen: true, pixelBytes, hasEnded: false, onEvent, error: undefined, wake: () => {} };
+    const unread = { events: [], taken: [], unreadBytes: 0 };
+    const inbox: Inbox = { ...unread, isOpen: true, pixelBytes, hasEnded: false, onEvent, error: undefined, wake: () => {} };
     if (this.silentMs() === 0) this.#lastSignMs = monotonicMs();
     this.#pixelBytes += pixelBytes;
     const abort = (): void => this.#abort(id, signal.reason);
@@ -139,6 +156,7 @@ export class EngineClient {
         for (const event of await takeEvents(inbox)) {
           if (signal.aborted) break;
           if (isLast(event)) this.#remove(id);
+          this.#countUnread(inbox, -byteLength(event));
           yield event;
           if (isLast(event)) return;
         }
@@ -214,14 +232,33 @@ export class EngineClient {
     inbox.isOpen = !isLast(event);
     inbox.onEvent(event);
     inbox.events.push(event);
+    this.#countUnread(inbox, byteLength(event));
     inbox.wake();
+    if (this.#unreadBytes > this.#unreadBytesLimit) this.#endSlowestReader();
+  }
+
+  #endSlowestReader(): void {
+    const [id] = [...this.#inboxes].reduce((most, other) => (other[1].unreadBytes > most[1].unreadBytes ? other : most));
+    this.#abort(id, readTooSlowly());
+  }
+
+  #countUnread(inbox: Inbox, bytes: number): void {
+    inbox.unreadBytes += bytes;
+    this.#unreadBytes += bytes;
+  }
+
+  /** Also those that a loop is going through, which ends it. */
+  #dropEvents(inbox: Inbox): void {
+    inbox.events = [];
+    inbox.taken.length = 0;
+    this.#countUnread(inbox, -inbox.unreadBytes);
   }
 
   /** Stops a request that is still open and drops its events. */
   #abort(id: SequenceId, reason: unknown): void {
     const inbox = this.#inboxes.get(id);
     if (!inbox) return;
-    inbox.events = [];
+    this.#dropEvents(inbox);
     this.#send({ type: "abort", id });
     this.#end(id, reason);
   }
@@ -258,6 +295,16 @@ function isLast({ type }: GenerationEvent): boolean {
   return type === "finished" || type === "failed";
 }
 
+function byteLength(event: GenerationEvent): number {
+  const logprobs = event.type === "token" && event.logprobs ? [event.logprobs] : event.type === "prompt-logprobs" ? event.logprobs : [];
+  return bytesOfEvent * logprobs.reduce((sum, { top }) => sum + 1 + top.length, 1);
+}
+
+function readTooSlowly(): RequestError {
+  const message = "the answer was read too slowly, and the server held as much for slow clients as it can; read faster, or ask for less";
+  return new RequestError(message, { status: 408, code: "read_too_slowly" });
+}
+
 function shuttingDown(): RequestError {
   const message = "the server is shutting down before the answer is complete; send the request again";
   return new RequestError(message, { status: 503, code: "shutting_down", retryAfterMs: retryAfterRestartMs });
@@ -269,7 +316,7 @@ async function takeEvents(inbox: Inbox): Promise<readonly GenerationEvent[]> {
     if (inbox.hasEnded) throw inbox.error;
     await new Promise<void>((resolve) => (inbox.wake = resolve));
   }
-  const { events } = inbox;
+  inbox.taken = inbox.events;
   inbox.events = [];
-  return events;
+  return inbox.taken;
 }

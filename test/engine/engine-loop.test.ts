@@ -25,7 +25,7 @@ async function connect(options: Partial<SchedulerOptions> = {}, slotCapacity = 1
   const model = new FakeModel({ slotCount: 2, slotCapacity });
   const engine = new Engine(model, options);
   const loop = runEngineLoop(engine, port2, noConstraint);
-  const client = await EngineClient.start(port1, undefined, pixelBytes);
+  const client = await EngineClient.start(port1, undefined, { pixelBytes });
   cleanUps.push(() => client.close());
   return { client, engine, model, loop, enginePort: port2 };
 }
