@@ -6,7 +6,7 @@ import type { Connection } from "../client/connection.ts";
 import { type FailureGroup, FailureGroups, type RequestFailure } from "../client/failure.ts";
 import { UserError } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
-import { membersOf } from "../core/parse-json.ts";
+import { membersOf, toCount } from "../core/parse-json.ts";
 import { ask, type AskOptions, type HttpAnswer, type Outcome, waitUnless } from "./ask.ts";
 import type { BatchRequest } from "./batch-input.ts";
 import type { BatchResult, LineFile } from "./batch-output.ts";
@@ -157,19 +157,15 @@ class Run {
   #count(body: unknown): void {
     const usage = membersOf(membersOf(body)["usage"]);
     // Responses have names of their own for the same.
-    const prompt = toCount(usage["prompt_tokens"] ?? usage["input_tokens"]);
-    const output = toCount(usage["completion_tokens"] ?? usage["output_tokens"]);
-    const cached = toCount(membersOf(usage["prompt_tokens_details"] ?? usage["input_tokens_details"])["cached_tokens"]);
+    const prompt = toCount(usage["prompt_tokens"] ?? usage["input_tokens"]) ?? 0;
+    const output = toCount(usage["completion_tokens"] ?? usage["output_tokens"]) ?? 0;
+    const cached = toCount(membersOf(usage["prompt_tokens_details"] ?? usage["input_tokens_details"])["cached_tokens"]) ?? 0;
     this.#tokens.prompt += prompt;
     this.#tokens.cached += cached;
     this.#tokens.output += output;
     this.#progress.tokens += output;
     this.#answered++;
   }
-}
-
-function toCount(value: unknown): number {
-  return typeof value === "number" ? value : 0;
 }
 
 /** An HTTP answer is a response, whatever it says; without one, there is an error. */

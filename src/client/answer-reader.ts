@@ -1,21 +1,15 @@
 // Reads the chunks of one streamed answer and records when text came, how much, and how it ended.
 
 import { type RequestFailure, toFailure } from "./failure.ts";
-import { parseJson } from "../core/parse-json.ts";
+import { membersOf, parseJson, toCount } from "../core/parse-json.ts";
 
-/** The parts that are read of a chunk, of chat and text completions. Anything may be missing: it comes from outside. */
-type Chunk = {
-  readonly choices?: readonly {
-    readonly text?: unknown;
-    readonly delta?: { readonly [field in "content" | "reasoning" | "reasoning_content"]?: unknown } & { readonly tool_calls?: unknown };
-    readonly finish_reason?: unknown;
-  }[];
-  readonly usage?: {
-    readonly prompt_tokens?: number;
-    readonly completion_tokens?: number;
-    readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null;
-  } | null;
-  readonly error?: unknown;
+/** The parts that are read of a chunk, of chat and text completions. Anything may be missing or something else: it comes from outside. */
+type Chunk = { readonly choices?: unknown; readonly usage?: unknown; readonly error?: unknown };
+
+type Choice = {
+  readonly text?: unknown;
+  readonly delta?: { readonly [field in "content" | "reasoning" | "reasoning_content" | "tool_calls"]?: unknown };
+  readonly finish_reason?: unknown;
 };
 
 /** What a chunk adds to the answer and to the thought before it; both are empty for a piece of a call. */
@@ -28,7 +22,7 @@ export class AnswerReader {
   #lastTextMs: number | undefined;
   #endMs: number | undefined;
   #chunkCount = 0;
-  #usage: NonNullable<Chunk["usage"]> | undefined;
+  #usage: Readonly<Record<string, unknown>> = {};
   #finishReason: string | undefined;
   #isDone = false;
   #failure: RequestFailure | undefined;
@@ -51,8 +45,8 @@ export class AnswerReader {
     const chunk = parseChunk(data);
     if (chunk === undefined) return this.#fail({ kind: "malformed stream", message: `expected JSON, got ${data.slice(0, 100)}` });
     if (chunk.error) return this.#fail(toFailure("error in stream", chunk));
-    if (chunk.usage) this.#usage = chunk.usage;
-    for (const choice of chunk.choices ?? []) {
+    if (chunk.usage) this.#usage = membersOf(chunk.usage);
+    for (const choice of choicesOf(chunk)) {
       if (hasText(choice)) {
         this.#see(timeMs);
         this.#onText?.(textOf(choice.delta ? choice.delta.content : choice.text), thoughtOf(choice));
@@ -70,16 +64,17 @@ export class AnswerReader {
   }
 
   figures(startMs: number, endMs: number) {
-    const usage = this.#usage;
+    const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: details } = this.#usage;
+    const outputTokens = toCount(output);
     return {
       // The end of the connection comes later, after the usage chunk and [DONE]; those are no part of the answer.
       e2elMs: (this.#failure ? endMs : (this.#endMs ?? endMs)) - startMs,
       ttftMs: this.#firstMs === undefined ? undefined : this.#firstMs - startMs,
       gapsMs: this.#gapsMs,
-      promptTokens: usage?.prompt_tokens ?? 0,
-      cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
-      outputTokens: usage?.completion_tokens ?? this.#chunkCount,
-      tokensFrom: usage?.completion_tokens === undefined ? ("chunks" as const) : ("usage" as const),
+      promptTokens: toCount(prompt) ?? 0,
+      cachedTokens: toCount(membersOf(details)["cached_tokens"]) ?? 0,
+      outputTokens: outputTokens ?? this.#chunkCount,
+      tokensFrom: outputTokens === undefined ? ("chunks" as const) : ("usage" as const),
       finishReason: this.#finishReason,
     };
   }
@@ -97,7 +92,11 @@ export class AnswerReader {
   }
 }
 
-function hasText({ text, delta }: NonNullable<Chunk["choices"]>[number]): boolean {
+function choicesOf({ choices }: Chunk): readonly Choice[] {
+  return Array.isArray(choices) ? choices.filter((choice) => typeof choice === "object" && choice !== null) : [];
+}
+
+function hasText({ text, delta }: Choice): boolean {
   if (delta === undefined || delta === null) return isText(text);
   return isText(delta.content) || isText(delta.reasoning_content) || isText(delta.reasoning) || hasItems(delta.tool_calls);
 }
@@ -108,7 +107,7 @@ function hasItems(value: unknown): boolean {
 }
 
 /** Of two names of the same, some servers send both. */
-function thoughtOf({ delta }: NonNullable<Chunk["choices"]>[number]): string {
+function thoughtOf({ delta }: Choice): string {
   return textOf(delta?.reasoning_content) || textOf(delta?.reasoning);
 }
 

@@ -74,6 +74,7 @@ export class Connection {
       request.once("close", () => {
         clearTimeout(timer);
         options.signal?.removeEventListener("abort", onAbort);
+        reject(new Error("the server closed the connection without an answer")); // it offered another protocol
       });
       request.end(body);
     });

@@ -15,7 +15,7 @@ export function toFailure(prefix: string, body: unknown): RequestFailure {
   const code = inner["code"] ?? inner["type"];
   const text = inner["message"] ?? "";
   return {
-    kind: typeof code === "string" ? `${prefix} ${code}` : prefix,
+    kind: typeof code === "string" ? `${prefix} ${code.slice(0, 100)}` : prefix,
     message: (typeof text === "string" ? text : JSON.stringify(text)).slice(0, 300),
   };
 }

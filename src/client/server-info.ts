@@ -1,7 +1,7 @@
 // Queries a server for its models, version and token counts. Refusals become one-line UserErrors.
 
 import { UserError } from "../core/errors.ts";
-import { membersOf } from "../core/parse-json.ts";
+import { membersOf, toCount } from "../core/parse-json.ts";
 import type { Connection } from "./connection.ts";
 import { toFailure } from "./failure.ts";
 
@@ -43,8 +43,7 @@ export async function serverVersion(connection: Connection): Promise<string | un
 export async function countTokens(connection: Connection, model: string, text: string): Promise<number | undefined> {
   const { status, body } = await ask(connection, "POST", "/tokenize", { model, prompt: text, add_special_tokens: false });
   if (status !== 200) return undefined;
-  const { count } = membersOf(body);
-  return typeof count === "number" ? count : undefined;
+  return toCount(membersOf(body)["count"]);
 }
 
 /** Tokens of a whole request, by the usage of an answer of one token. Throws UserError when the server refuses it, or takes longer. */
@@ -59,7 +58,7 @@ export async function countPromptTokens(
     const { kind, message } = toFailure(`HTTP ${answer.status}`, answer.body);
     throw new UserError(`${connection.baseUrl}${path} rejected a test request: ${kind}: ${message}`);
   }
-  return (answer.body as { usage?: { prompt_tokens?: number } } | null)?.usage?.prompt_tokens;
+  return toCount(membersOf(membersOf(answer.body)["usage"])["prompt_tokens"]);
 }
 
 async function ask(connection: Connection, method: "GET" | "POST", path: string, body?: object, timeoutMs = questionTimeoutMs) {

@@ -2,8 +2,8 @@
 
 import { StringDecoder } from "node:string_decoder";
 
-/** Longest line taken; a server that never ends one must not fill the memory. */
-const maxLineCharacters = 16 * 2 ** 20;
+/** Longest event taken; a server that never ends one must not fill the memory. */
+const maxEventCharacters = 16 * 2 ** 20;
 
 /** Fields other than `data`, and comments, are skipped; an event that the end of the stream cuts off is dropped (HTML standard, 9.2). */
 export class SseReader {
@@ -12,7 +12,7 @@ export class SseReader {
   #rest = "";
   #data: string | undefined;
 
-  /** The data of each event that these bytes complete. Throws an Error when a line has no end. */
+  /** The data of each event that these bytes complete. Throws an Error when an event has no end. */
   push(bytes: Buffer): string[] {
     const text = this.#rest + this.#decoder.write(bytes);
     const events: string[] = [];
@@ -27,7 +27,9 @@ export class SseReader {
       }
     }
     this.#rest = text.slice(start);
-    if (this.#rest.length > maxLineCharacters) throw new Error(`a line of the stream has more than ${maxLineCharacters} characters`);
+    if (this.#rest.length + (this.#data?.length ?? 0) > maxEventCharacters) {
+      throw new Error(`an event of the stream has more than ${maxEventCharacters} characters`);
+    }
     return events;
   }
 

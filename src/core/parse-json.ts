@@ -9,6 +9,11 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** A number of tokens or the like; undefined for any other value. */
+export function toCount(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+}
+
 /** The members of a JSON object; none for any other value. */
 export function membersOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};

@@ -88,6 +88,26 @@ describe("times and tokens of an answer", () => {
       ],
       { ttftMs: undefined, gapsMs: [], e2elMs: 40, outputTokens: 1 },
     ],
+    [
+      "counts that are none are not taken",
+      [
+        [1020, chat({ content: "a" }, "stop")],
+        [
+          1040,
+          { choices: [], usage: { prompt_tokens: "\u001b[2J", completion_tokens: -5, prompt_tokens_details: { cached_tokens: 1e308 } } },
+        ],
+      ],
+      { promptTokens: 0, cachedTokens: 0, outputTokens: 1, tokensFrom: "chunks" },
+    ],
+    [
+      "choices that are none are no text",
+      [
+        [1010, { choices: 5 }],
+        [1020, { choices: [null, 7, { delta: 7 }], usage: "many" }],
+        [1040, chat({ content: "a" }, "stop")],
+      ],
+      { ttftMs: 40, outputTokens: 1 },
+    ],
   ];
 
   test.each(cases)("%s", (_name, timeline, expected) => {

@@ -71,6 +71,12 @@ describe("a server that misbehaves", () => {
       "error in stream engine_error",
       "a step failed",
     ],
+    [
+      "offers another protocol",
+      (response) => void response.socket!.end("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"),
+      "connection",
+      "without an answer",
+    ],
     ["closes the connection at once", (response) => void response.destroy(), "broken stream", "closed the connection"],
   ];
 

@@ -36,12 +36,14 @@ describe("server-sent events", () => {
     );
   });
 
-  test("do not fill the memory when a line never ends", () => {
+  test.each([
+    ["a line", "a".repeat(2 ** 20)],
+    ["an event of many lines", `data: ${"a".repeat(1017)}\n`.repeat(2 ** 10)],
+  ])("do not fill the memory when %s never ends", (_, megabyte) => {
     const reader = new SseReader();
-    const megabyte = Buffer.alloc(2 ** 20, "a");
 
     expect(() => {
-      for (let i = 0; i < 20; i++) reader.push(megabyte);
+      for (let i = 0; i < 40; i++) reader.push(Buffer.from(megabyte));
     }).toThrow("more than 16777216 characters");
   });
 });
