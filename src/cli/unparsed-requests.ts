@@ -1,6 +1,6 @@
-// Requests that never reach the app, because they are not valid HTTP, have too long a header, or do not arrive in time.
+// Requests that never reach the app, because they are not valid HTTP, have too long a header, expect something unknown, or do not arrive in time.
 
-import { type Server, STATUS_CODES } from "node:http";
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { toErrorAnswer } from "../api/error-envelope.ts";
 import { RequestError } from "../core/errors.ts";
@@ -22,6 +22,17 @@ export function answerUnparsed(server: Server, answers: OpenAnswers): void {
     socket.end(toHttp(toRefusal(error)));
     socket.destroySoon();
   });
+  server.on("checkExpectation", (_: IncomingMessage, response: ServerResponse) => {
+    const { status, body } = toErrorAnswer(unknownExpectation());
+    const json = JSON.stringify(body);
+    const fields = { connection: "close", "content-type": "application/json", "content-length": Buffer.byteLength(json) };
+    response.writeHead(status, fields).end(json);
+  });
+}
+
+function unknownExpectation(): RequestError {
+  const message = "expected 100-continue in the header Expect, or no such header, got something else; leave it out";
+  return new RequestError(message, { status: 417, code: "unknown_expectation" });
 }
 
 function toRefusal({ code, reason }: ParserError): RequestError {

@@ -268,6 +268,18 @@ test("a header over 16 KiB is a 431", async () => {
   expectEnvelope(await ended, "431 Request Header Fields Too Large", "header_too_large");
 });
 
+test("a client that expects something unknown gets a 417", async () => {
+  const { app, calls } = makeApp();
+  const { socket, ended } = await connectTo(app.fetch);
+
+  socket.write(`${head}expect: tea\r\ncontent-length: 100000\r\n\r\n`);
+
+  const said = await ended;
+  expect(said).toMatch(/^HTTP\/1.1 417 Expectation Failed\r\n/);
+  expect(errorEnvelope.parse(JSON.parse(said.split("\r\n\r\n")[1]!)).error).toMatchObject({ code: "unknown_expectation" });
+  expect(calls).toEqual([]);
+});
+
 describe("bytes that are not HTTP", () => {
   const noise = "\x16\x03\x01 secret\r\n\r\n"; // as TLS begins
 
