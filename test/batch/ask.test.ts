@@ -37,6 +37,12 @@ describe("a request of a batch", () => {
     expect(outcome).toEqual({ type: "answered", answer: { status: 200, requestId: "r-1", body: { usage: {} } } });
   });
 
+  test("fails when its answer nests so deeply that it could not be written to the output", async () => {
+    const { outcome } = await askServer((response) => void response.end("[".repeat(200_000) + "]".repeat(200_000)));
+
+    expect(outcome).toMatchObject({ type: "failed", failure: { kind: "malformed answer" } });
+  });
+
   test("waits no longer than ten minutes, whatever is asked", async () => {
     const { waits } = await askServer(after(1, busy({ "retry-after": "86400" })));
 

@@ -33,7 +33,10 @@ test("the slowest of all readers loses its answer when they leave too much toget
   const other = client.submit(makeRequest([2]), new AbortController().signal);
   const firsts = [slow.next(), other.next()];
   say(Array.from({ length: 480 }, () => token));
-  say(Array.from({ length: 100 }, () => token), 1);
+  say(
+    Array.from({ length: 100 }, () => token),
+    1,
+  );
   for (const first of firsts) expect((await first).value).toEqual(token);
   for (let i = 1; i < 100; i++) expect((await other.next()).value).toEqual(token);
 
