@@ -9,6 +9,11 @@ import { TransientError, withRetries, type Patience } from "./retry.ts";
 
 const maxRedirects = 5;
 
+/** Limit on all answers of the hub's API together: what it says of a checkpoint takes some 100 kB, in one or two pages. */
+const maxApiBytes = 64 * 2 ** 20;
+/** Counted of each answer at least, so that a listing of empty pages ends too: after 1,024 of them. */
+const leastApiBytes = 2 ** 16;
+
 type HubQuestion = { readonly repository: string; readonly revision: string };
 
 /** For one repository at one revision, which its messages name. */
@@ -29,8 +34,17 @@ export class HubClient {
     this.#dispatcher = new EnvHttpProxyAgent({ httpProxy: http, httpsProxy: https, noProxy: except, proxyTunnel: false });
   }
 
-  /** A `fetch` for the hub library that retries and reads the whole body, so that a cut in the middle is retried too. */
+  /**
+   * A `fetch` for the hub library that retries and reads the whole body, so that a cut in the middle is retried too. Throws a UserError when the
+   * bodies are more than any repository needs.
+   */
   apiFetch(patience: Patience, timeoutMs: number): typeof globalThis.fetch {
+    let bytesLeft = maxApiBytes;
+    const take = (bytes: number): void => {
+      bytesLeft -= bytes;
+      if (bytesLeft < 0)
+        throw new UserError(`${this.#origin}: expected at most ${maxApiBytes} bytes about a repository, got more; check HF_ENDPOINT`);
+    };
     return (input) =>
       withRetries(async () => {
         const abort = new LinkedAbort(patience.signal);
@@ -38,7 +52,9 @@ export class HubClient {
         try {
           const url = input instanceof Request ? input.url : String(input);
           const response = await this.get(url, { accept: "application/json" }, abort);
-          const body = await abort.race(response.arrayBuffer()).catch((error: unknown) => {
+          take(leastApiBytes);
+          const body = await abort.race(readBody(response, take)).catch((error: unknown) => {
+            if (error instanceof UserError) throw error;
             throw new TransientError(`the connection to ${new URL(url).host} broke`, { cause: error });
           });
           return new Response(body, { status: response.status, headers: response.headers });
@@ -110,6 +126,16 @@ export class HubClient {
       `no repository ${repository} on ${this.#access.endpoint}; check the name${hasToken ? "" : ", or set HF_TOKEN if it is private"}`,
     );
   }
+}
+
+/** `take` is told of all bytes before they are kept; what it throws ends the reading. */
+async function readBody({ body }: HubResponse, take: (bytes: number) => void): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of (body ?? []) as AsyncIterable<Uint8Array>) {
+    take(piece.length);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
 }
 
 /** Why nothing was answered, in a word or a system's code. */

@@ -87,7 +87,9 @@ export async function listRepository(
   }
 }
 
-function toListing(commit: string, entries: readonly z.infer<typeof file>[]): Listing {
+/** A file that is listed twice would be written by two downloads at the same time. */
+function toListing(commit: string, listed: readonly z.infer<typeof file>[]): Listing {
+  const entries = [...new Map(listed.map((entry) => [entry.path, entry])).values()];
   const files = entries
     .filter(({ path }) => isNeeded(path))
     .map(({ path, size, oid, lfs }): RemoteFile => ({

@@ -36,7 +36,10 @@ export class HubServer {
   revision = "main";
   commit = "1".repeat(40);
   config: Record<string, unknown> = { model_type: "ernie4_5_moe_vl" };
+  /** 0: the listing never ends. */
   pageSize = 4;
+  /** How often the listing names each file. */
+  mentions = 1;
   /** Answer of the hub's API instead of a good one. */
   refusal: { readonly status: number; readonly code?: string } | undefined;
   apiFailures: Failure[] = [];
@@ -166,7 +169,10 @@ export class HubServer {
         ...(isLfs && { lfs, xetHash: lfs.oid }),
       };
     });
-    const all = [{ type: "directory", path: "images", size: 0, oid: "0".repeat(40) }, ...entries];
+    const all = [
+      { type: "directory", path: "images", size: 0, oid: "0".repeat(40) },
+      ...Array.from({ length: this.mentions }, () => entries).flat(),
+    ];
     const next = start + this.pageSize;
     url.searchParams.set("cursor", String(next));
     if (next < all.length)

@@ -116,6 +116,28 @@ describe("refusals", () => {
     fixture.expectComplete();
   });
 
+  test.each([
+    ["a listing that never ends", () => (fixture.hub.pageSize = 0)],
+    ["an answer that is far too long", () => (fixture.hub.config["padding"] = "x".repeat(2 ** 26))],
+  ])("%s is not read to its end", async (_, arrange) => {
+    arrange();
+
+    await expect(fixture.pull()).rejects.toMatchObject({
+      name: "UserError",
+      message: expect.stringMatching(/^http.*: expected at most 67108864 bytes about a repository, got more; check HF_ENDPOINT$/),
+    });
+    expect(readdirSync(fixture.root)).toEqual([]);
+  });
+
+  test("a file that is listed twice is fetched once", async () => {
+    fixture.hub.mentions = 2;
+
+    await fixture.pull();
+
+    fixture.expectComplete();
+    expect(fixture.hub.downloads(shards[0])).toHaveLength(1);
+  });
+
   test("wrong bytes are deleted and fetched once more, then refused", async () => {
     fixture.hub.fail(shards[0], { type: "wrong-bytes" });
     await fixture.pull();
