@@ -1,7 +1,7 @@
 // The system's ffmpeg: found once, and run as a child process that reads one file, without shell, network or environment.
 
 import { execFile, spawn } from "node:child_process";
-import { access, constants } from "node:fs/promises";
+import { access, constants, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -18,7 +18,14 @@ export class ToolError extends Error {
   }
 }
 
+/** The tool was killed because it took too much memory. */
+export class ToolMemoryError extends Error {
+  override readonly name = "ToolMemoryError";
+}
+
 const versionTimeoutMs = 10_000;
+/** How often the memory of a running tool is looked at. ffmpeg can take half a gigabyte more in a second. */
+const lookMs = 50;
 const keptMessages = 4096;
 
 /** Both programs from `searchPath` (default: the environment's), or undefined where one is missing or does not run. */
@@ -47,15 +54,29 @@ async function findProgram(name: string, searchPath: string): Promise<string | u
   return undefined;
 }
 
+type ToolLimits = { readonly signal: AbortSignal; readonly maxMemoryBytes: number };
+
 /**
  * The program's standard output as it arrives; a slow reader slows the program down. The program is killed when the signal aborts (throws its
- * reason) and when the reader stops early. Throws ToolError when the exit status is not 0.
+ * reason), when it has too much memory (throws ToolMemoryError) and when the reader stops early. Throws ToolError when the exit status is not 0.
  */
-export async function* runTool(path: string, args: readonly string[], signal: AbortSignal): AsyncGenerator<Buffer, void> {
+export async function* runTool(
+  path: string,
+  args: readonly string[],
+  { signal, maxMemoryBytes }: ToolLimits,
+): AsyncGenerator<Buffer, void> {
   signal.throwIfAborted();
   const child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"], env: {}, cwd: "/" });
   const kill = () => child.kill("SIGKILL");
   signal.addEventListener("abort", kill, { once: true });
+  let hasTooMuchMemory = false;
+  const looking = setInterval(() => {
+    void memoryOf(child.pid).then((bytes) => {
+      if (bytes <= maxMemoryBytes) return;
+      hasTooMuchMemory = true;
+      kill();
+    });
+  }, lookMs);
   let messages = "";
   child.stderr.setEncoding("latin1").on("data", (text: string) => (messages = (messages + text).slice(-keptMessages)));
   const status = new Promise<number | null>((resolve, reject) => {
@@ -67,9 +88,17 @@ export async function* runTool(path: string, args: readonly string[], signal: Ab
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) yield chunk;
     const code = await status;
     signal.throwIfAborted();
+    if (hasTooMuchMemory) throw new ToolMemoryError();
     if (code !== 0) throw new ToolError(path, messages);
   } finally {
+    clearInterval(looking);
     signal.removeEventListener("abort", kill);
     kill();
   }
+}
+
+/** Bytes of memory that a process occupies; 0 where the system does not tell (any but Linux), or when it has ended. */
+async function memoryOf(pid: number | undefined): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
 }

@@ -43,6 +43,8 @@ export type VideoLimits = {
   /** Pixels of one frame before scaling. */
   readonly framePixels: number;
   readonly durationSeconds: number;
+  /** Memory of ffmpeg for one file. 4096 x 2304 pixels of 10 bits take half of it, with AV1 or 16 reference frames. */
+  readonly memoryBytes: number;
   /** Time from the written file to its last frame. */
   readonly decodeMs: number;
   /** Files that are decoded at the same time, and files that may wait. */
@@ -53,6 +55,7 @@ export type VideoLimits = {
 const defaultVideoLimits: VideoLimits = {
   framePixels: 4096 * 2304,
   durationSeconds: 3600,
+  memoryBytes: 2 ** 30,
   decodeMs: 120_000,
   concurrent: 2,
   waiting: 16,
@@ -117,7 +120,7 @@ async function loadFile(bytes: Uint8Array, sampling: FrameSampling, ffmpeg: Ffmp
   const late = tooMuch(param, `a video that is decoded within ${limits.decodeMs / 1000} s, got one that takes longer`);
   const timer = setTimeout(() => abort.abort(late), limits.decodeMs);
   try {
-    const file = { path: join(folder, "video"), param, maxFramePixels: limits.framePixels };
+    const file = { path: join(folder, "video"), param, maxFramePixels: limits.framePixels, maxMemoryBytes: limits.memoryBytes };
     await writeFile(file.path, bytes, { mode: 0o600 });
     return await decodeFile(file, sampling, ffmpeg, { ...job, signal: abort.signal });
   } finally {

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { RequestError } from "../core/errors.ts";
 import { parseJson } from "../core/parse-json.ts";
-import { type Ffmpeg, runTool, ToolError } from "./ffmpeg.ts";
+import { type Ffmpeg, runTool, ToolError, ToolMemoryError } from "./ffmpeg.ts";
 import { PpmError, readPpm } from "./read-ppm.ts";
 import type { RgbImage } from "./rgb-image.ts";
 import type { VideoLength } from "./sample-frames.ts";
@@ -15,6 +15,8 @@ export type VideoFile = {
   readonly param: string;
   /** Pixels of a frame before scaling. */
   readonly maxFramePixels: number;
+  /** Of ffmpeg: it decodes something of every track, and a file may have a thousand. */
+  readonly maxMemoryBytes: number;
 };
 
 type VideoInfo = VideoLength & Size;
@@ -62,12 +64,12 @@ export async function probeVideo(ffmpeg: Ffmpeg, file: VideoFile, signal: AbortS
   const args = [...inputOptions(file, `${videoCodecs},${companionCodecs}`), ...selection];
   let output = "";
   try {
-    for await (const chunk of runTool(ffmpeg.ffprobePath, args, signal)) {
+    for await (const chunk of runTool(ffmpeg.ffprobePath, args, { signal, maxMemoryBytes: file.maxMemoryBytes })) {
       output += chunk.toString("utf8");
       if (output.length > maxProbeBytes) break;
     }
   } catch (error) {
-    throw error instanceof ToolError ? refusal(file, error) : error;
+    throw refusal(file, error);
   }
   const parsed = probed.safeParse(parseJson(output));
   if (!parsed.success) throw unreadable(file, parsed.error);
@@ -92,16 +94,16 @@ export async function* decodeFrames(
   const input = ["-nostdin", "-threads", String(decoderThreads), ...inputOptions(file, videoCodecs)];
   const filter = ["-map", "0:V:0", "-an", "-sn", "-dn", "-filter_threads", "1", "-vf", select, ...passThrough(ffmpeg.version)];
   const output = ["-frames:v", String(indices.length), "-c:v", "ppm", "-f", "image2pipe", "pipe:1"];
+  const tool = runTool(ffmpeg.ffmpegPath, [...input, ...filter, ...output], { signal, maxMemoryBytes: file.maxMemoryBytes });
   let count = 0;
   try {
-    for await (const frame of readPpm(runTool(ffmpeg.ffmpegPath, [...input, ...filter, ...output], signal), file.maxFramePixels)) {
+    for await (const frame of readPpm(tool, file.maxFramePixels)) {
       count++;
       yield frame;
     }
   } catch (error) {
     if (error instanceof PpmError) throw unreadable(file, error);
-    if (!(error instanceof ToolError)) throw error;
-    if (count === 0) throw refusal(file, error);
+    if (!(error instanceof ToolError) || count === 0) throw refusal(file, error);
   }
   if (count === 0) throw unreadable(file);
 }
@@ -119,12 +121,23 @@ function passThrough(version: string): string[] {
   return major > 5 || (major === 5 && minor >= 1) ? ["-fps_mode", "passthrough"] : ["-vsync", "passthrough"];
 }
 
-function refusal(file: VideoFile, error: ToolError): RequestError {
+/** Other errors than those of the tools are returned as they are. */
+function refusal(file: VideoFile, error: unknown): unknown {
+  if (error instanceof ToolMemoryError) return tooMuchMemory(file);
+  if (!(error instanceof ToolError)) return error;
   return /max pixel count/.test(error.messages) ? tooLarge(file) : unreadable(file, error);
 }
 
 function tooLarge({ param, maxFramePixels }: VideoFile): RequestError {
   return new RequestError(`${param}: expected frames of at most ${maxFramePixels} pixels, got larger ones; scale the video down`, {
+    code: "video_too_large",
+    param,
+  });
+}
+
+function tooMuchMemory({ param, maxMemoryBytes }: VideoFile): RequestError {
+  const expected = `a video that ffmpeg decodes in ${maxMemoryBytes / 2 ** 20} MiB of memory, got one that takes more`;
+  return new RequestError(`${param}: expected ${expected}; scale it down, and send no other tracks of pictures`, {
     code: "video_too_large",
     param,
   });

@@ -80,6 +80,22 @@ describe("a decoder that misbehaves", () => {
     expect(error.message).toContain("decoded within 0.5 s");
   });
 
+  // Elsewhere nothing tells how much memory another process has.
+  describe.runIf(process.platform === "linux")("and takes too much memory is killed:", () => {
+    const greedy = "const all = []; setInterval(() => all.push(Buffer.alloc(2 ** 24, 1)), 1)";
+
+    test.each([
+      ["when it reads the file", () => fake(frame, greedy)],
+      ["when it decodes the frames", () => fake(greedy)],
+      ["when it has some frames", () => fake(`${frame}; ${greedy}`)],
+    ])("%s", async (_, make) => {
+      const error = await refusal(loadFile(Buffer.from("x"), {}, { ffmpeg: await make(), limits: { memoryBytes: 2 ** 28 } }));
+
+      expect(error).toMatchObject({ status: 400, code: "video_too_large", param });
+      expect(error.message).toContain("decodes in 256 MiB of memory, got one that takes more");
+    });
+  });
+
   test("and hangs is killed when the client goes", async () => {
     const client = new AbortController();
     const started = join(folder, "started");
