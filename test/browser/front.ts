@@ -57,7 +57,7 @@ export async function startFront(serverUrl: string): Promise<Front> {
 /** A stream of chunks with these contents, then an end as told. */
 export function streamed(contents: readonly string[], end: "done" | { readonly error: object } | "open"): ChatAnswer {
   return (response) => {
-    response.writeHead(200, { "content-type": "text/event-stream" });
+    if (!response.headersSent) response.writeHead(200, { "content-type": "text/event-stream" });
     for (const content of contents) response.write(frame({ choices: [{ index: 0, delta: { content }, finish_reason: null }] }));
     if (end === "done") response.end(`${frame({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}data: [DONE]\n\n`);
     else if (typeof end === "object") response.end(frame(end));

@@ -1,6 +1,7 @@
 // Markdown becomes elements, and nothing a model writes becomes anything else.
 
 import * as fc from "fast-check";
+import type { MarkedToken } from "marked";
 import { type Component, type ComponentChildren, isValidElement, type VNode } from "preact";
 import { describe, expect, test } from "vitest";
 import { CopyButton } from "../../web/view/buttons.tsx";
@@ -138,6 +139,18 @@ test.each([
   expect(elementsOf(drawMarkdown(text)).map(({ tag }) => tag)).toEqual(tags);
 });
 
+test("long code is drawn in parts, of which only the last changes when it grows", () => {
+  const partsOf = (lineCount: number) => {
+    const code = elementsOf(drawMarkdown(`\`\`\`js\n${"let a;\n\n".repeat(lineCount / 2)}`)).find(({ tag }) => tag === "code")!;
+    return code.children.map((part) => textOf([part]));
+  };
+
+  expect(partsOf(50)).toHaveLength(1);
+  expect(partsOf(250)).toHaveLength(3);
+  expect(partsOf(250).slice(0, 2)).toEqual(partsOf(290).slice(0, 2));
+  expect(partsOf(250).join("")).toBe("let a;\n\n".repeat(125));
+});
+
 describe("an answer that nests without end, as of a model that repeats itself, stays text", () => {
   test.each([
     ["quotes", ">".repeat(3000)],
@@ -175,8 +188,63 @@ describe("a text that grows", () => {
     expect(grow(lengths, text)).toEqual(lengths.map((length) => parseMarkdown(text.slice(0, length))));
   });
 
+  const row = "| a | *b* |\n";
+  const [header, manyRows] = [`| one | two |\n|---|:-:|\n`, row.repeat(30)];
+  const items = (marker: string, end = "\n") => `${marker} some *words*${end}`.repeat(30);
+  const long = fc.constantFrom(
+    header + manyRows,
+    items("-"),
+    items("1."),
+    items("*", "\n\n"),
+    items("2)", "\n\n"),
+    items("- [x]"),
+    items("-", "\n  - more\n"),
+  );
+  const after = fc.array(
+    fc.oneof(
+      piece,
+      fc.constantFrom(row, "- c\n", "1. d\n", "- [ ] e\n\n", "  more\n", "  - less\n", "---\n", "===\n", "-", "2", ". f\n", "> g\n"),
+    ),
+    { maxLength: 20 },
+  );
+
+  test("is at each length what it would be at once, however long its lists and tables are", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom("", "# Title\n", "Words:\n\n", "Words:\n", "- a\n\n"),
+        long,
+        after,
+        after,
+        (before, entries, between, end) => {
+          const start = before + entries;
+          const text = [start, ...between, entries, ...end].join("");
+          fc.pre(!text.includes("]:"));
+          const lengths = [...between, entries, ...end].reduce((ends, part) => [...ends, ends.at(-1)! + part.length], [start.length]);
+
+          expect(grow(lengths, text)).toEqual(lengths.map((length) => parseMarkdown(text.slice(0, length))));
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  test.each([
+    ["table", header + manyRows, row],
+    ["list", items("-"), "- more\n"],
+    ["loose list", `Words:\n\n${items("1.", "\n\n")}`, "1. more\n\n"],
+  ])("keeps the entries of a long %s that cannot change", (_, text, entry) => {
+    const [before, now] = grow([text.length, text.length + entry.length], text + entry).map(
+      ({ blocks }) => blocks!.findLast(({ type }) => type !== "space") as MarkedToken,
+    );
+    const entriesOf = (block: MarkedToken | undefined) =>
+      block?.type === "table" ? block.rows : block?.type === "list" ? block.items : [];
+
+    expect(entriesOf(now)).toHaveLength(31);
+    expect(entriesOf(now).filter((one, index) => one === entriesOf(before)[index])).toHaveLength(28);
+  });
+
   test("keeps the blocks that cannot change, and begins anew where it is another text", () => {
-    const [before, after] = grow([20, 30], "One.\n\nTwo.\n\nThree.\n\nFour.\n\nFive.");
+    const [before, after] = grow([25, 30], "One.\n\nTwo.\n\nThree.\n\nFour.\n\nFive.");
     expect(after!.blocks![0]).toBe(before!.blocks![0]);
 
     expect(parseMarkdown("Another one.\n\nTwo.", after)).toEqual(parseMarkdown("Another one.\n\nTwo."));

@@ -8,6 +8,7 @@ import type { Refusal } from "../chat/playground-state.ts";
 import { BoxesView } from "./boxes-view.tsx";
 import { CopyButton, IconButton } from "./buttons.tsx";
 import { Icon } from "./icons.tsx";
+import { Lines } from "./lines.tsx";
 import { Markdown } from "./markdown.tsx";
 import { ProblemView } from "./problem-view.tsx";
 import type { SettingsTab } from "./settings-panel.tsx";
@@ -72,7 +73,7 @@ function AnswerText({ answer: { text, settings, state } }: { readonly answer: An
 function JsonText({ text }: { readonly text: string }) {
   return (
     <pre class="json-answer" tabIndex={0}>
-      {indentJson(text)}
+      <Lines text={indentJson(text)} />
     </pre>
   );
 }
@@ -88,7 +89,9 @@ function Thinking({ answer: { thinking, text, state, calls, metrics } }: { reado
         {thinkingMs !== undefined && (!isThinking || thinkingMs >= 1000) && <span class="figure">{duration(thinkingMs)}</span>}
         {!isThinking && thinkingTokens !== undefined && <span class="figure">{count(thinkingTokens, "token")}</span>}
       </summary>
-      <div class="thinking-text">{thinking}</div>
+      <div class="thinking-text">
+        <Lines text={thinking} />
+      </div>
     </details>
   );
 }

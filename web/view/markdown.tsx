@@ -4,6 +4,7 @@ import type { MarkedToken, Token, Tokens } from "marked";
 import type { ComponentChildren, VNode } from "preact";
 import { useRef } from "preact/hooks";
 import { CopyButton } from "./buttons.tsx";
+import { Lines } from "./lines.tsx";
 import { memo } from "./memo.ts";
 import { type ParsedMarkdown, parseMarkdown, safeAddress, withoutEntities } from "./parse-markdown.ts";
 
@@ -15,7 +16,7 @@ export function Markdown({ text, isGrowing }: MarkdownProps) {
   return drawMarkdown(parsed.current);
 }
 
-/** Memoized, so that a growing text renders again only its last blocks. */
+/** Memoized, as are items of lists and rows of tables, so that a growing text renders again only its end. */
 const BlockOnce = memo(Block);
 
 export function drawMarkdown({ text, blocks }: ParsedMarkdown): VNode {
@@ -72,19 +73,16 @@ export function CodeBlock({ text, language }: { readonly text: string; readonly 
       </div>
       {/* Long lines scroll; focusable, so that the keyboard can scroll them. */}
       <pre tabIndex={0}>
-        <code>{text}</code>
+        <code>
+          <Lines text={text} />
+        </code>
       </pre>
     </div>
   );
 }
 
 function list({ ordered, start, items, loose }: Tokens.List): VNode {
-  const entries = items.map((item, index) => (
-    <li key={index} class={item.task ? "task" : undefined}>
-      {item.task && <input type="checkbox" checked={item.checked === true} disabled aria-label={item.checked ? "done" : "to do"} />}
-      {loose ? blocks(item.tokens) : item.tokens.map((token, at) => <Tight key={at} token={token as MarkedToken} />)}
-    </li>
-  ));
+  const entries = items.map((item, index) => <ItemOnce key={index} item={item} isLoose={loose} />);
   return ordered ? (
     <ol dir="auto" start={start === "" ? 1 : start}>
       {entries}
@@ -94,30 +92,49 @@ function list({ ordered, start, items, loose }: Tokens.List): VNode {
   );
 }
 
+const ItemOnce = memo(Item);
+
+function Item({ item: { task, checked, tokens }, isLoose }: { readonly item: Tokens.ListItem; readonly isLoose: boolean }) {
+  return (
+    <li class={task ? "task" : undefined}>
+      {task && <input type="checkbox" checked={checked === true} disabled aria-label={checked ? "done" : "to do"} />}
+      {isLoose ? blocks(tokens) : tokens.map((token, at) => <Tight key={at} token={token as MarkedToken} />)}
+    </li>
+  );
+}
+
 function Tight({ token }: { readonly token: MarkedToken }): ComponentChildren {
   return token.type === "paragraph" ? inline(token.tokens) : <Block token={token} />;
 }
 
 function table({ header, rows }: Tokens.Table): VNode {
-  const cells = (row: readonly Tokens.TableCell[], Cell: "th" | "td") =>
-    row.map(({ tokens, align }, index) => (
-      <Cell key={index} class={align ? `align-${align}` : undefined}>
-        {inline(tokens)}
-      </Cell>
-    ));
   return (
     <div class="table-frame" tabIndex={0} role="region" aria-label="Table">
       <table dir="auto">
         <thead>
-          <tr>{cells(header, "th")}</tr>
+          <Row cells={header} Cell="th" />
         </thead>
         <tbody>
           {rows.map((row, index) => (
-            <tr key={index}>{cells(row, "td")}</tr>
+            <RowOnce key={index} cells={row} Cell="td" />
           ))}
         </tbody>
       </table>
     </div>
+  );
+}
+
+const RowOnce = memo(Row);
+
+function Row({ cells, Cell }: { readonly cells: readonly Tokens.TableCell[]; readonly Cell: "th" | "td" }) {
+  return (
+    <tr>
+      {cells.map(({ tokens, align }, index) => (
+        <Cell key={index} class={align ? `align-${align}` : undefined}>
+          {inline(tokens)}
+        </Cell>
+      ))}
+    </tr>
   );
 }
 

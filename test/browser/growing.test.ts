@@ -1,0 +1,52 @@
+// An answer with long blocks, while it is written and once it is whole.
+
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { openBehindFront } from "./behind-front.ts";
+import { lastAnswer, send } from "./browser.ts";
+import { type Front, streamed } from "./front.ts";
+
+let front: Front;
+let page: Page;
+
+openBehindFront((readyFront, opened) => {
+  front = readyFront;
+  page = opened.page;
+});
+
+const numbered = (count: number, line: (index: number) => string) => Array.from({ length: count }, (_, index) => line(index)).join("");
+const code = numbered(250, (i) => (i % 10 === 9 ? "\n" : `  let value${i} = ${i};\n`));
+const blocks = {
+  code: `Here it is:\n\n\`\`\`js\n${code}\`\`\`\n`,
+  list: `Words:\n${numbered(60, (i) => `- item **${i}**\n`)}\nAnd [a link](https://example.com).\n`,
+  "loose list": numbered(60, (i) => `${i + 1}. item \`${i}\`\n\n   more of it\n\n`),
+  table: `| a | b |\n|---|--:|\n${numbered(60, (i) => `| *${i}* | ${i} |\n`)}`,
+};
+
+test.each(Object.entries(blocks))("a long %s has the same elements while it grows as once it is whole", async (_, text) => {
+  let end = () => undefined as unknown;
+  front.answerWith(async (response) => {
+    end = () => response.end("data: [DONE]\n\n");
+    for (const piece of `${text}\n\nThe end.`.match(/[^]{1,90}/g)!) {
+      streamed([piece], "open")(response);
+      await new Promise((resolve) => setTimeout(resolve, 20)); // longer than the page waits to draw
+    }
+  });
+  await send(page, "Go");
+  const answer = page.locator(".turn.answer .markdown");
+  await answer.getByText("The end.", { exact: true }).waitFor();
+  const growing = await answer.innerHTML();
+  end();
+  await lastAnswer(page);
+
+  expect(await answer.innerHTML()).toBe(growing);
+});
+
+test("long code is selected as it was written", async () => {
+  front.answerWith(streamed([blocks.code], "done"));
+  await send(page, "Go");
+  await lastAnswer(page);
+  await page.locator(".code-block code").evaluate((element) => getSelection()!.selectAllChildren(element));
+
+  expect((await page.evaluate(() => getSelection()!.toString())).trimEnd()).toBe(code.trimEnd());
+});
