@@ -49,7 +49,10 @@ export class Connection {
     this.#headers = apiKey === undefined || apiKey === "" ? {} : { authorization: `Bearer ${apiKey}` };
   }
 
-  /** The answer with its headers; its body is the caller's to read. Rejects with a TimeoutError, the signal's reason or Node's error. */
+  /**
+   * The answer with its headers; its body is the caller's to read. Rejects with a TimeoutError, the signal's reason or Node's error. Redirects are
+   * not followed: another host must not get the key, nor the request.
+   */
   send(method: "GET" | "POST", path: string, body: string | undefined, options: PostOptions): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       options.signal?.throwIfAborted();
@@ -64,7 +67,10 @@ export class Connection {
       options.signal?.addEventListener("abort", onAbort, { once: true });
       request.once("response", (response) => {
         answer = response;
-        resolve(response);
+        const { statusCode = 0, headers } = response;
+        if (statusCode < 300 || statusCode >= 400 || headers.location === undefined) return resolve(response);
+        reject(new Error(`the server redirects to ${headers.location.slice(0, 200)}, which is not followed`));
+        request.destroy();
       });
       request.once("error", (error: NodeJS.ErrnoException) => {
         // The server may close an idle connection just as we reuse it: send the request again.

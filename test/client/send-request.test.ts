@@ -77,6 +77,12 @@ describe("a server that misbehaves", () => {
       "connection",
       "without an answer",
     ],
+    [
+      "redirects",
+      (response) => void response.writeHead(301, { location: "https://other.example/v1/chat/completions" }).end(),
+      "connection",
+      "redirects to https://other.example/v1/chat/completions, which is not followed",
+    ],
     ["closes the connection at once", (response) => void response.destroy(), "broken stream", "closed the connection"],
   ];
 
