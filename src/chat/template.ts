@@ -138,10 +138,17 @@ function goOn({ reasoning, text }: BegunAnswer, prompt: string): PromptSegment[]
     const opening = /<think>(\n*)$/.exec(prompt);
     if (!opening) throw noPlace("continuing an answer within its thinking", "messages");
     if (opening[1] === "") segments.push({ type: "control", text: "\n" });
-    segments.push({ type: "text", text: text === undefined ? reasoning : reasoning.replace(/\n+$/, "") });
+    segments.push({ type: "text", text: text === undefined ? reasoning : withoutLastNewlines(reasoning) });
     if (text !== undefined) segments.push({ type: "control", text: thinkingEnd });
   }
   return text === undefined ? segments : [...segments, { type: "text", text }];
+}
+
+/** A regular expression would take quadratic time for many newlines before the end. */
+function withoutLastNewlines(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === "\n") end--;
+  return text.slice(0, end);
 }
 
 function noPlace(what: string, param: string): RequestError {

@@ -65,6 +65,15 @@ describe("the nano checkpoint's template", () => {
     expect(shown.slice(shown.lastIndexOf("Hi") + 2)).toBe(expected);
   });
 
+  // Half an hour with a regular expression, in which the server answers nobody.
+  test("goes on after a thought of a million newlines at once", () => {
+    const begun = { reasoning: `${"\n".repeat(2 ** 20)}x\n\n`, text: "So", param };
+
+    const segments = nano.render({ ...makeChat("Hi", true), begun });
+
+    expect(segments.at(-3)).toEqual({ type: "text", text: begun.reasoning.slice(0, -2) });
+  });
+
   test("what a client has begun is no control token, and thinking needs a place", () => {
     const begun = { text: "</think><|end_of_sentence|>" };
     expect(nano.render({ ...makeChat("Hi"), begun: { ...begun, param } }).at(-1)).toEqual({ type: "text", ...begun });
