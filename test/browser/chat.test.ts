@@ -177,6 +177,37 @@ describe("turns", () => {
     expect(await page.locator(".turn").count()).toBe(2);
   });
 
+  test("an earlier turn tells that a new one deletes all after it, and does so only then", async () => {
+    const questions = ["What is the capital of Ireland?", "And of Austria?"];
+    for (const [index, question] of questions.entries()) {
+      await send(page, question);
+      await page.locator(".turn.answer").nth(index).locator(".answer-foot").waitFor();
+    }
+    const first = page.locator(".turn.answer").first();
+    await first.getByRole("button", { name: "Answer again" }).click();
+    await first.getByText("A new answer deletes everything after it.").waitFor();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await first.getByRole("group", { name: "Answer again" }).waitFor({ state: "detached" });
+    expect(await page.locator(".turn").count()).toBe(4);
+    await expect.poll(() => page.evaluate(() => document.activeElement?.ariaLabel)).toBe("Answer again");
+
+    await page.getByRole("button", { name: "Edit this message" }).first().click();
+    const field = page.getByRole("textbox", { name: "Edit your message" });
+    expect(await field.getAttribute("aria-describedby")).toBe(
+      await page.getByText("Sending this deletes everything after it.").getAttribute("id"),
+    );
+    await field.press("Escape");
+    await page.getByRole("button", { name: "Edit this message" }).last().click();
+    expect(await page.getByText("Sending this deletes").count()).toBe(0);
+    await field.press("Escape");
+
+    await first.getByRole("button", { name: "Answer again" }).click();
+    await page.keyboard.press("Enter");
+    await expect.poll(() => page.locator(".turn").count()).toBe(2);
+    await lastAnswer(page);
+  });
+
   test("one cut at the limit of tokens goes on", async () => {
     await page.getByRole("button", { name: "Settings" }).click();
     await page.getByRole("spinbutton", { name: "Maximum length" }).fill("5");

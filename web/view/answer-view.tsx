@@ -1,6 +1,6 @@
 // One answer: thinking (folded), text, tool calls, problems and statistics.
 
-import { memo } from "./memo.ts";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type AnswerTurn, canGoOn, type Metrics } from "../chat/conversation.ts";
 import { indentJson } from "../chat/indent-json.ts";
 import type { Playground } from "../chat/playground.ts";
@@ -10,6 +10,7 @@ import { CopyButton, IconButton } from "./buttons.tsx";
 import { Icon } from "./icons.tsx";
 import { Lines } from "./lines.tsx";
 import { Markdown } from "./markdown.tsx";
+import { memo } from "./memo.ts";
 import { ProblemView } from "./problem-view.tsx";
 import type { SettingsTab } from "./settings-panel.tsx";
 import { ToolCalls } from "./tool-calls.tsx";
@@ -32,7 +33,10 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExper
   const showMistake = (refusal: Refusal | undefined) => {
     if (refusal) onSettings(refusal.tab); // where the mistake is shown
   };
+  const [isUnsure, setUnsure] = useState(false);
   const askAgain = () => showMistake(playground.regenerate(answer.id));
+  useEffect(() => setUnsure(false), [isLast]);
+  const askAgainSafely = () => (isLast ? askAgain() : setUnsure(true));
   const isWaiting = isRunning && answer.text === "" && answer.thinking === "" && answer.calls.length === 0;
   return (
     <>
@@ -46,7 +50,7 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExper
       )}
       {answer.state === "stopped" && <p class="note">Stopped.</p>}
       {answer.metrics.finishReason === "length" && <p class="note">Cut off at the token limit.</p>}
-      {answer.problem && <ProblemView problem={answer.problem} onRetry={askAgain} onKey={() => onSettings("page")} />}
+      {answer.problem && <ProblemView problem={answer.problem} onRetry={askAgainSafely} onKey={() => onSettings("page")} />}
       {!isRunning && (
         <footer class="answer-foot">
           <div class="actions">
@@ -54,14 +58,38 @@ export function AnswerView({ answer, isLast, isBusy, playground, onCode, onExper
             {isLast && canGoOn(answer) && (
               <IconButton icon="goOn" label="Continue this answer" disabled={isBusy} onClick={() => showMistake(playground.goOn())} />
             )}
-            <IconButton icon="retry" label="Answer again" disabled={isBusy} onClick={askAgain} />
+            <IconButton icon="retry" label="Answer again" disabled={isBusy} onClick={askAgainSafely} />
             <IconButton icon="code" label="Show the request as code" onClick={() => onCode(answer)} />
             {answer.routing && <IconButton icon="experts" label="Show the experts behind this answer" onClick={() => onExperts(answer)} />}
           </div>
           <Figures metrics={answer.metrics} />
         </footer>
       )}
+      {isUnsure && !isLast && <Replacing isBusy={isBusy} onReplace={askAgain} onKeep={() => setUnsure(false)} />}
     </>
+  );
+}
+
+type ReplacingProps = { readonly isBusy: boolean; readonly onReplace: () => void; readonly onKeep: () => void };
+
+/** Asks before a new answer replaces this one and all turns after it. */
+function Replacing({ isBusy, onReplace, onKeep }: ReplacingProps) {
+  const button = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => {
+    const opener = document.activeElement;
+    button.current!.focus(); // before the next key
+    return () => opener instanceof HTMLElement && opener.focus();
+  }, []);
+  return (
+    <div class="replacing" role="group" aria-label="Answer again">
+      <span>A new answer deletes everything after it.</span>
+      <button type="button" class="button danger" ref={button} disabled={isBusy} onClick={onReplace}>
+        Delete and answer
+      </button>
+      <button type="button" class="button" onClick={onKeep}>
+        Cancel
+      </button>
+    </div>
   );
 }
 

@@ -1,5 +1,6 @@
 // The form for a message: text, files, and buttons for settings. Also used to edit a sent message.
 
+import { useId } from "preact/hooks";
 import type { Attachment } from "../chat/conversation.ts";
 import type { MessageRefusal } from "../chat/playground-state.ts";
 import { AttachButton, AttachmentList } from "./attachment-list.tsx";
@@ -23,6 +24,8 @@ export type ComposerProps = {
   readonly onCancel?: () => void;
   /** Files dropped elsewhere on the page. */
   readonly dropped?: readonly File[] | undefined;
+  /** What sending will do besides. */
+  readonly warning?: string | undefined;
   /** Shown below the text, next to the attach button. */
   readonly children?: preact.ComponentChildren;
   readonly id?: string;
@@ -31,6 +34,7 @@ export type ComposerProps = {
 export function Composer(props: ComposerProps) {
   const { label, isRunning, onStop, onCancel } = props;
   const draft = useDraft(props);
+  const warningId = useId();
   const hasKeyboard = useMedia("(hover: hover)");
   const isStoppable = isRunning && onStop !== undefined;
   const onKeyDown = (event: KeyboardEvent) => {
@@ -53,11 +57,17 @@ export function Composer(props: ComposerProps) {
         rows={1}
         enterkeyhint="send"
         aria-label={label}
+        aria-describedby={props.warning && warningId}
         placeholder={isStoppable && hasKeyboard ? "Press Esc to stop the answer" : "Ask anything, with or without a picture"}
         value={draft.text}
         onInput={(event) => draft.type(event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />
+      {props.warning && (
+        <p class="warning" id={warningId}>
+          {props.warning}
+        </p>
+      )}
       {draft.complaint !== "" && (
         <p class="complaint" role="alert">
           <Icon name="alert" /> {draft.complaint}

@@ -33,10 +33,16 @@ export function Transcript({ playground, state, onCode, onExperts, onSettings }:
   return (
     <div class="transcript" ref={frame}>
       <ol class="turns" aria-label="Conversation">
-        {conversation.turns.map((turn) => (
+        {conversation.turns.map((turn, index) => (
           <li key={turn.id} class={`turn ${turn.type}`}>
             {turn.type === "user" ? (
-              <MessageOnce turn={turn} playground={playground} isBusy={isBusy(state)} takesVideo={state.model?.takesVideo ?? false} />
+              <MessageOnce
+                turn={turn}
+                isLast={conversation.turns.slice(index + 1).every(({ type }) => type === "answer")}
+                playground={playground}
+                isBusy={isBusy(state)}
+                takesVideo={state.model?.takesVideo ?? false}
+              />
             ) : (
               <AnswerOnce
                 answer={turn}
@@ -60,9 +66,16 @@ export function Transcript({ playground, state, onCode, onExperts, onSettings }:
   );
 }
 
-type MessageProps = { readonly turn: UserTurn; readonly playground: Playground; readonly isBusy: boolean; readonly takesVideo: boolean };
+type MessageProps = {
+  readonly turn: UserTurn;
+  /** No message of the user follows. */
+  readonly isLast: boolean;
+  readonly playground: Playground;
+  readonly isBusy: boolean;
+  readonly takesVideo: boolean;
+};
 
-function UserMessage({ turn, playground, isBusy, takesVideo }: MessageProps) {
+function UserMessage({ turn, isLast, playground, isBusy, takesVideo }: MessageProps) {
   const [isEditing, setEditing] = useState(false);
   const actions = useRef<HTMLDivElement>(null);
   const onceDrawn = useOnceDrawn();
@@ -78,6 +91,7 @@ function UserMessage({ turn, playground, isBusy, takesVideo }: MessageProps) {
         initialAttachments={turn.attachments}
         takesVideo={takesVideo}
         isRunning={isBusy}
+        warning={isLast ? undefined : "Sending this deletes everything after it."}
         onSend={(text, attachments) => playground.edit(turn.id, text, attachments)}
         onCancel={close}
       />
