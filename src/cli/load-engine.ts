@@ -41,7 +41,7 @@ export async function loadEngine(options: ServeOptions, say: (line: string) => v
   say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   const { weights, context } = describeMemory(memory, model.manifest);
   const hardware = { device: describeDevice(device), weights, context, memoryBytes: memoryBytes(memory) };
-  return { model, memory, vision, engine, hardware };
+  return { model, device, memory, vision, engine, hardware };
 }
 
 async function startEngine(

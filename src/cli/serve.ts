@@ -21,6 +21,7 @@ import type { StartWishes } from "./plan-start.ts";
 import { listen, probeAddresses } from "./listen.ts";
 import { metricsAddress, startMetricsServer, watchEngine } from "./metrics-server.ts";
 import type { PreparedModel } from "./prepare-model.ts";
+import { readWeights } from "./read-weights.ts";
 import { endInOrder, lastWordsMs } from "./shutdown.ts";
 import { watchSteps } from "./step-watch.ts";
 import { loadEngine } from "./load-engine.ts";
@@ -71,7 +72,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const media = createMediaReader({ domains: options.mediaDomains, folders: options.mediaFolders });
   say(`ernie-vl ${programVersion()}`);
   await probeAddresses([options, metricsAddress(options)]);
-  const { model, memory, vision, engine, hardware } = await loadEngine(options, say);
+  const { model, device, memory, vision, engine, hardware } = await loadEngine(options, say);
   const [modelId = model.manifest.source.name, ...modelAliases] = options.servedModelNames;
   const chat = startChat({ ...model, memory, vision, engine }, options);
   const tracing = await startTracing(modelId, log);
@@ -108,6 +109,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
     },
   });
   sayHowToUse(await listen(server, options), modelId, options, say);
+  if (device.kind === "cpu") await readWeights(model, stopping.signal, log);
 }
 
 function endAtOnce(engine: EngineClient, reason: string): void {

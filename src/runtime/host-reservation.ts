@@ -2,7 +2,7 @@
 
 import { assert, EngineError } from "../core/errors.ts";
 import type { Reservation } from "./device.ts";
-import { cLibrary } from "./load-library.ts";
+import { linuxMemory, mapFailed } from "./linux-memory.ts";
 
 /** A multiple of every page size that Linux has on x64 and arm64. */
 export const hostUnitBytes = 65_536;
@@ -15,29 +15,11 @@ const addressesOnly = 0x4022;
 const dontNeed = 4;
 /** MADV_NOHUGEPAGE: else the first token of each head of a slot might take 2 MiB. */
 const noHugePages = 15;
-const mapFailed = 2n ** 64n - 1n;
-
-type LinuxMemory = {
-  readonly mmap: (address: bigint, byteLength: number, protection: number, flags: number, file: number, offset: number) => number | bigint;
-  readonly munmap: (address: bigint, byteLength: number) => number;
-  readonly madvise: (address: bigint, byteLength: number, advice: number) => number;
-  readonly memmove: (to: bigint, from: bigint, byteLength: number) => number | bigint;
-};
-
-const linux: LinuxMemory | undefined =
-  process.platform === "linux"
-    ? {
-        mmap: cLibrary.func("mmap", "uintptr_t", ["uintptr_t", "size_t", "int", "int", "int", "int64_t"]),
-        munmap: cLibrary.func("munmap", "int", ["uintptr_t", "size_t"]),
-        madvise: cLibrary.func("madvise", "int", ["uintptr_t", "size_t", "int"]),
-        memmove: cLibrary.func("memmove", "uintptr_t", ["uintptr_t", "uintptr_t", "size_t"]),
-      }
-    : undefined;
 
 /** Throws EngineError where the system refuses so many addresses. */
 export function reserveHost(byteLength: number): Reservation {
-  if (!linux) throw new EngineError(`${process.platform} has no addresses without memory that we know of`);
-  const { madvise, memmove, mmap, munmap } = linux;
+  if (!linuxMemory) throw new EngineError(`${process.platform} has no addresses without memory that we know of`);
+  const { madvise, memmove, mmap, munmap } = linuxMemory;
   const size = Math.ceil(byteLength / hostUnitBytes) * hostUnitBytes;
   const address = BigInt(mmap(0n, size, readWrite, addressesOnly, -1, 0));
   if (address === mapFailed) throw new EngineError(`the system has no addresses for ${size} bytes (vm.overcommit_memory, ulimit -v)`);
