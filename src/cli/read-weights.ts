@@ -26,7 +26,7 @@ export async function readWeights({ folder, manifest }: PreparedModel, signal: A
 }
 
 /** One thread would place all weights in the memory of its own socket; the engine's threads place them where they are used. */
-function hasSeveralNodes(): boolean {
+export function hasSeveralNodes(): boolean {
   try {
     return readFileSync("/sys/devices/system/node/online", "utf8").trim() !== "0";
   } catch {

@@ -7,8 +7,10 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { hasSeveralNodes } from "../../src/cli/read-weights.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { probeCuda } from "../../src/runtime/cuda/probe.ts";
+import { mappedBytes } from "../runtime/mapped-bytes.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { dataUri } from "./samples.ts";
 import { startServer } from "./start-server.ts";
@@ -78,6 +80,15 @@ test.each([
   expect(stderr).toMatch(message);
   expect(stdout).not.toContain("model ");
   other.close();
+});
+
+test.skipIf(process.platform !== "linux" || hasSeveralNodes())("the weights are read from disk before anything asks for them", async () => {
+  const server = await startServer(["--device", "cpu"]);
+
+  await expect.poll(() => mappedBytes("/decoder.onnx.data", server.pid).present).toBeGreaterThan(0);
+  await expect.poll(() => mappedBytes("/decoder.onnx.data", server.pid)).toSatisfy(({ mapped, present }) => present === mapped);
+
+  await server.stop();
 });
 
 test("an int8 KV cache reads pictures and texts as the other does", async () => {

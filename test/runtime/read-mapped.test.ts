@@ -1,9 +1,10 @@
-import { closeSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { linuxMemory } from "../../src/runtime/linux-memory.ts";
 import { readMapped } from "../../src/runtime/read-mapped.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
+import { mappedBytes } from "./mapped-bytes.ts";
 
 const never = new AbortController().signal;
 const [readOnly, isPrivate] = [1, 2];
@@ -25,25 +26,18 @@ function makeFile(byteLength: number, name = "weights of a model"): string {
   return path;
 }
 
-/** Bytes of a file that are in this process's page table. */
-function presentBytes(path: string): number {
-  const parts = readFileSync("/proc/self/smaps", "utf8").split(/^(?=\w+-\w+ )/m);
-  const kibibytes = parts.filter((part) => part.includes(` ${path}\n`)).map((part) => Number(/^Rss: +(\d+) kB$/m.exec(part)![1]));
-  return kibibytes.reduce((sum, count) => sum + count * 1024, 0);
-}
-
 describe.skipIf(process.platform !== "linux")("reading what is mapped", () => {
   test("brings every mapped part of the file into the page table, and nothing of others", async () => {
     const [path, other] = [makeFile(70 << 20), makeFile(1 << 20, "weights of a model.old")];
     map(path, 0, 40 << 20);
     map(path, 64 << 20, 4 << 20);
     map(other, 0, 1 << 20);
-    expect(presentBytes(path)).toBe(0);
+    expect(mappedBytes(path)).toEqual({ mapped: 44 << 20, present: 0 });
 
     expect(await readMapped(path, never)).toBe(true);
 
-    expect(presentBytes(path)).toBe(44 << 20);
-    expect(presentBytes(other)).toBe(0);
+    expect(mappedBytes(path)).toEqual({ mapped: 44 << 20, present: 44 << 20 });
+    expect(mappedBytes(other)).toEqual({ mapped: 1 << 20, present: 0 });
   });
 
   test("ends after a piece when it is stopped", async () => {
@@ -55,7 +49,7 @@ describe.skipIf(process.platform !== "linux")("reading what is mapped", () => {
 
     expect(await reading).toBe(false);
 
-    expect(presentBytes(path)).toBeLessThan(64 << 20);
+    expect(mappedBytes(path).present).toBeLessThan(64 << 20);
   });
 
   test("has nothing to do for a file that is not mapped", async () => {
