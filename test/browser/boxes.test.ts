@@ -177,6 +177,24 @@ test("of several pictures the reader chooses, unless the answer says which", asy
   expect(await places().nth(1).getByRole("img", { name: "a.png" }).count()).toBe(0);
 });
 
+test("a sent picture opens in its size, as far as the window has room, and gives the focus back", async () => {
+  const large = await sharp(picture).resize(1800, 1200).png().toBuffer();
+  await ask([upload("a.png", large)], "A picture.");
+  const sent = page.getByRole("button", { name: "a.png" });
+
+  await sent.press("Enter");
+
+  const dialog = page.getByRole("dialog", { name: "a.png" });
+  const { width, height } = (await dialog.getByRole("img").boundingBox())!;
+  const window = page.viewportSize()!;
+  expect(width / height).toBeCloseTo(1.5, 1);
+  expect(width).toBeGreaterThan(0.7 * Math.min(window.width, 1.5 * window.height));
+  expect(await dialog.evaluate((element) => element.scrollHeight - element.clientHeight)).toBe(0);
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  expect(await sent.evaluate((element) => element === document.activeElement)).toBe(true);
+});
+
 test("large pictures of a message stand side by side, at the side of its words", async () => {
   const large = await sharp(picture).resize(1800, 1200).png().toBuffer();
   await ask([upload("a.png", large), upload("b.png", large)], "Two pictures.");

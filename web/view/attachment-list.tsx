@@ -1,10 +1,12 @@
 // Attaches, shows and removes the pictures, videos and documents of a message.
 
+import type { VNode } from "preact";
 import { useRef, useState } from "preact/hooks";
 import type { Attachment } from "../chat/conversation.ts";
 import { IconButton } from "./buttons.tsx";
 import { DocumentChip } from "./document-chip.tsx";
 import { offeredDocuments } from "./document-type.ts";
+import { Sheet } from "./sheet.tsx";
 
 export function AttachButton({ takesVideo, onFiles }: { readonly takesVideo: boolean; readonly onFiles: (files: File[]) => void }) {
   const chooser = useRef<HTMLInputElement>(null);
@@ -50,9 +52,9 @@ export function AttachmentList({ attachments, isReading, onRemove }: AttachmentL
   );
 }
 
-type AttachmentViewProps = { readonly attachment: Attachment; /** Too small for the buttons of a video. */ readonly isSmall?: boolean };
+type AttachmentViewProps = { readonly attachment: Attachment; /** Too small for buttons. */ readonly isSmall?: boolean };
 
-/** A picture or video, or its name if the browser cannot show it; a document as a button that opens it. */
+/** A picture, which opens large, or a video, or its name if the browser cannot show it; a document as a button that opens it. */
 export function AttachmentView({ attachment, isSmall = false }: AttachmentViewProps) {
   const [isUnknown, setUnknown] = useState(false);
   const { kind, name, url } = attachment;
@@ -60,5 +62,22 @@ export function AttachmentView({ attachment, isSmall = false }: AttachmentViewPr
   if (isUnknown) return <span class="file-name">{name}</span>;
   if (kind === "video")
     return <video src={url} muted controls={!isSmall} preload="metadata" aria-label={name} onError={() => setUnknown(true)} />;
-  return <img src={url} alt={name} onError={() => setUnknown(true)} />;
+  const picture = <img src={url} alt={name} onError={() => setUnknown(true)} />;
+  return isSmall ? picture : <Enlargeable name={name} url={url} picture={picture} />;
+}
+
+function Enlargeable({ name, url, picture }: { readonly name: string; readonly url: string; readonly picture: VNode }) {
+  const [isLarge, setLarge] = useState(false);
+  return (
+    <>
+      <button type="button" class="enlarge" title="Enlarge" onClick={() => setLarge(true)}>
+        {picture}
+      </button>
+      {isLarge && (
+        <Sheet title={name} onClose={() => setLarge(false)}>
+          <img class="large-picture" src={url} alt={name} />
+        </Sheet>
+      )}
+    </>
+  );
 }
