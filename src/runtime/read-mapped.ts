@@ -13,6 +13,8 @@ type Mapping = { readonly address: bigint; readonly byteLength: number; readonly
 /**
  * Runs in a thread of libuv, at the disk's speed and without a copy. Resolves to whether all that is mapped of the file is in memory: not after
  * `signal`, nor where the system knows no such advice. The system may drop the pages again when memory is short. Throws if there is no such file.
+ *
+ * Nothing is written, so what the owner of a mapping does meanwhile cannot be harmed: of one that is gone, the advice fails.
  */
 export async function readMapped(path: string, signal: AbortSignal): Promise<boolean> {
   for (const { address, byteLength } of mappingsOf(path)) {
