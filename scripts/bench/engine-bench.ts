@@ -8,6 +8,7 @@ import { EngineClient } from "../../src/engine/engine-client.ts";
 import type { EngineStats } from "../../src/engine/engine-protocol.ts";
 import { median } from "../../src/loadgen/percentiles.ts";
 import type { WorkerData } from "../../src/worker-data.ts";
+import { steadyTokensPerSecond } from "./steady-rate.ts";
 import { TextPrompts } from "./text-prompts.ts";
 
 export type Speed = {
@@ -70,18 +71,23 @@ export class EngineBench {
   }
 
   /**
-   * Tokens per second of all streams together, counting only tokens after the first, so without prompts and start-up. Prompts share their
-   * first `sharedTokens`, so that long ones are computed once and copied.
+   * Tokens per second of all streams together while all of them run. Prompts share their first `sharedTokens`, so that long ones are computed
+   * once and copied. Throws if the streams never ran together: other work kept this thread from sending them all.
    */
   async decodeTokensPerSecond({ streamCount, promptTokens, tokenCount, sharedTokens = 0 }: DecodeShape, repeats: number): Promise<number> {
-    const run = async (count: number): Promise<number> => {
-      const start = performance.now();
+    const run = (count: number): Promise<number[][]> => {
       const prompts = Array.from({ length: streamCount }, () => this.prompts.next(promptTokens, sharedTokens));
-      await Promise.all(prompts.map((prompt) => this.generate(prompt, count)));
-      return performance.now() - start;
+      return Promise.all(prompts.map((prompt) => this.generate(prompt, count)));
     };
     await run(1); // the slots hold the shared tokens from now on
-    return medianOf(repeats, async () => (streamCount * tokenCount * 1000) / ((await run(tokenCount + 1)) - (await run(1))));
+    return medianOf(repeats, async () => {
+      for (let attempt = 0; attempt < 5; attempt++) {
+        // A stream decodes at most one token while another one's prompt is computed.
+        const speed = steadyTokensPerSecond(await run(tokenCount + streamCount));
+        if (speed !== undefined) return speed;
+      }
+      throw new Error(`${streamCount} streams of ${tokenCount} tokens never ran all at once; is other work on this machine?`);
+    });
   }
 
   /** Generates greedily; returns the arrival time of each token, in milliseconds since the start. */
@@ -109,7 +115,7 @@ export class EngineBench {
 export type DecodeShape = {
   readonly streamCount: number;
   readonly promptTokens: number;
-  /** Tokens of each answer after its first. */
+  /** Tokens that each stream is to decode while all of them run. */
   readonly tokenCount: number;
   readonly sharedTokens?: number;
 };

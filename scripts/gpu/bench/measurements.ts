@@ -35,7 +35,7 @@ export async function measureDecode(context: JobContext): Promise<void> {
   const { streams, context: tokens, decodeTokens, repeats } = sizesOf(context);
   const memoryBefore = usedBytes(context);
   const slotCount = Math.max(...streams);
-  const capacity = tokens + decodeTokens + 64;
+  const capacity = tokens + decodeTokens + slotCount + 64;
   const { engine, manifest } = await openBench(context, slotCount, capacity);
   const cacheBytes = slotCount * capacity * kvBytesPerToken(manifest.config.text, activationDataType[manifest.settings.activations]);
   context.record("loadSeconds", engine.loadMs / 1000);
