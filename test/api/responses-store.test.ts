@@ -306,6 +306,20 @@ describe("cancelling", () => {
     await expect(client.responses.cancel(id)).rejects.toMatchObject({ status: 400, code: "response_not_running" });
   });
 
+  test("keeps a response once, so that it takes the room of one", async () => {
+    const { client } = makeResponsesApp(endless, { responseStore: 2 });
+    const ids: string[] = [];
+    for (let count = 0; count < 3; count++) {
+      for await (const event of await client.responses.create({ ...ask, stream: true })) {
+        if (event.type === "response.created") ids.push(event.response.id);
+        if (event.type === "response.output_text.delta") await client.responses.cancel(ids.at(-1)!);
+      }
+    }
+
+    await expect(client.responses.retrieve(ids[0]!)).rejects.toBeInstanceOf(NotFoundError);
+    for (const id of ids.slice(1)) expect((await client.responses.retrieve(id)).status).toBe("cancelled");
+  });
+
   test("a response that has ended is refused, an unknown one not found", async () => {
     const { client } = makeResponsesApp(helloEvents);
     const { id } = await client.responses.create(ask);

@@ -33,17 +33,19 @@ export function createResponse(service: ChatService, options: AppOptions, store:
     const isStored = store.capacity > 0 && (request.store ?? true);
     const head = toResponseHead(request, generation, options.modelId, isStored);
     const builder = new ResponseBuilder(head, tools, request.include?.includes("reasoning.encrypted_content"));
+    const cancelling = new AbortController();
     const keep = (): ResponseObject => {
       const { response } = builder;
-      if (isStored) store.keep(client, { response, input: input.map(({ item }, index) => withId(item, head.id, index)) });
+      const isKept = cancelling.signal.aborted; // since it was cancelled, as the store takes a response once
+      if (isStored && !isKept) store.keep(client, { response, input: input.map(({ item }, index) => withId(item, head.id, index)) });
       return response;
     };
 
-    const cancelling = new AbortController();
     const stopRunning = store.run(client, head.id, () => {
-      cancelling.abort();
       builder.cancel();
-      return keep();
+      const response = keep();
+      cancelling.abort();
+      return response;
     });
     const events = untilCancelled(exchange.complete(service, chat, generation, AbortSignal.any([exchange.signal, cancelling.signal])), {
       signal: cancelling.signal,
