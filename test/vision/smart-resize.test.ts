@@ -19,6 +19,7 @@ describe("smartResize", () => {
     { height: 4000, width: 3000, to: [2520, 1904], tokens: 6120 },
     { height: 1, width: 5000, to: [28, 5600], tokens: 200 },
     { height: 5000, width: 1, to: [5600, 28], tokens: 200 },
+    { height: 14, width: 2800, to: [28, 2800], tokens: 100 }, // the largest ratio that is kept
   ])("scales $height x $width to $to", ({ height, width, to, tokens }) => {
     const size = smartResize({ width, height }, model);
 
