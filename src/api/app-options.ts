@@ -58,6 +58,9 @@ export type AppOptions = {
   readonly responseStore?: number;
 };
 
+/** The settings as routes get them: limits that are not set have their defaults. */
+export type RouteOptions = AppOptions & { readonly limits: RequestLimits };
+
 /** The device and its memory: in words for people, in bytes for charts. */
 export type Hardware = Readonly<Record<"device" | "weights" | "context", string>> & {
   readonly memoryBytes: Readonly<Record<"weights" | "workspace" | "kvCache" | "usable", number>>;

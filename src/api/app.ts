@@ -4,7 +4,7 @@ import { Hono, type Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { ChatService } from "../chat/complete.ts";
 import { RequestError } from "../core/errors.ts";
-import type { AppOptions } from "./app-options.ts";
+import { type AppOptions, defaultLimits, type RouteOptions } from "./app-options.ts";
 import { requireApiKey } from "./auth.ts";
 import { chatCompletions } from "./chat-completions.ts";
 import { completions } from "./completions.ts";
@@ -26,7 +26,7 @@ import { version } from "./version.ts";
 import { webRoutes } from "./web-page.ts";
 
 /** Routes that need no key. */
-function openRoutes(options: AppOptions): Route[] {
+function openRoutes(options: RouteOptions): Route[] {
   return [
     ["GET", "/health", health(options)],
     ["GET", "/health/ready", health(options)],
@@ -35,7 +35,7 @@ function openRoutes(options: AppOptions): Route[] {
   ];
 }
 
-function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
+function keyedRoutes(service: ChatService, options: RouteOptions): Route[] {
   return [
     ["POST", "/v1/chat/completions", chatCompletions(service, options)],
     ["POST", "/v1/completions", completions(service, options)],
@@ -52,7 +52,8 @@ function keyedRoutes(service: ChatService, options: AppOptions): Route[] {
 }
 
 /** The app without a port: `createHttpServer` serves it, tests call `app.request()`. */
-export function createApp(service: ChatService, options: AppOptions): Hono<AppEnv> {
+export function createApp(service: ChatService, settings: AppOptions): Hono<AppEnv> {
+  const options = { ...settings, limits: { ...defaultLimits, ...settings.limits } };
   const app = new Hono<AppEnv>({ strict: false }); // a path may end in a slash
   const keyed = keyedRoutes(service, options);
   const listRoutes = (): ListedRoute[] => [...listed(keyed, true), ...listed(open, false)];

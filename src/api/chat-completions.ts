@@ -3,7 +3,7 @@
 import type { Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
 import { collectAnswers } from "./answer.ts";
-import { type AppOptions, defaultLimits } from "./app-options.ts";
+import type { RouteOptions } from "./app-options.ts";
 import { ChatStream } from "./chat-stream.ts";
 import { Exchange, refuseUnlessReady } from "./exchange.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
@@ -18,8 +18,8 @@ import type { AppEnv } from "./request-record.ts";
 import { toChatCompletion } from "./to-openai.ts";
 import { refuseHiddenRouting } from "./to-routing.ts";
 
-export function chatCompletions(service: ChatService, options: AppOptions): Handler<AppEnv> {
-  const limits = { ...defaultLimits, ...options.limits };
+export function chatCompletions(service: ChatService, options: RouteOptions): Handler<AppEnv> {
+  const { limits } = options;
   return async function answerChat(c) {
     refuseUnlessReady(options.isReady);
     const request = parseChatRequest(await readJsonObject(c, limits.bodyBytes, chatFields));

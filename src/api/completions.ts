@@ -4,7 +4,7 @@ import type { Handler } from "hono";
 import type { ChatService } from "../chat/complete.ts";
 import type { TextPrompt } from "../core/chat.ts";
 import { collectAnswers, withoutAnswers } from "./answer.ts";
-import { type AppOptions, defaultLimits } from "./app-options.ts";
+import type { RouteOptions } from "./app-options.ts";
 import { CompletionStream } from "./completion-stream.ts";
 import { completionFields, parseCompletionRequest } from "./completions-schema.ts";
 import { Exchange, refuseUnlessReady } from "./exchange.ts";
@@ -17,8 +17,8 @@ import { readJsonObject } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
 import { type CompletionForm, toCompletion } from "./to-completion.ts";
 
-export function completions(service: ChatService, options: AppOptions): Handler<AppEnv> {
-  const limits = { ...defaultLimits, ...options.limits };
+export function completions(service: ChatService, options: RouteOptions): Handler<AppEnv> {
+  const { limits } = options;
   return async function answerCompletion(c) {
     refuseUnlessReady(options.isReady);
     const request = parseCompletionRequest(await readJsonObject(c, limits.bodyBytes, completionFields));

@@ -10,9 +10,6 @@ import type { ChatRequest, RequestMessage } from "./openai-schema.ts";
 import { toToolUse } from "./tool-schema.ts";
 import { toVideoUrls } from "./video-schema.ts";
 
-/** Below this, dividing logits by the temperature exceeds float32's range, and sampling is greedy anyway. */
-const smallestTemperature = 1e-5;
-
 type Part = Exclude<RequestMessage["content"], string | undefined>[number];
 
 /** Throws RequestError when a picture, video or document cannot be read. */
@@ -60,7 +57,7 @@ async function toPart(part: Part, path: string, media: MediaParts): Promise<Cont
 }
 
 /** The thinking switch from all its spellings, the most specific first; undefined when none is given. */
-export function wantsThinking(request: Partial<AnswerFields>): boolean | undefined {
+export function wantsThinking(request: AnswerFields): boolean | undefined {
   const { chat_template_kwargs: kwargs, metadata, reasoning_effort: effort } = request;
   const mode = kwargs?.options?.thinking_mode;
   const byMetadata = metadata?.enable_thinking;
@@ -74,7 +71,7 @@ export function wantsThinking(request: Partial<AnswerFields>): boolean | undefin
 }
 
 /** FastDeploy's name, then vLLM's. 0 means no thinking at all. */
-function thinkingBudget(request: Partial<AnswerFields>): number | undefined {
+function thinkingBudget(request: AnswerFields): number | undefined {
   return request.reasoning_max_tokens ?? request.thinking_token_budget;
 }
 
@@ -82,14 +79,13 @@ function thinkingBudget(request: Partial<AnswerFields>): number | undefined {
 export type AnswerFields = Partial<Omit<ChatRequest, "messages">>;
 
 /** `clientSalt` separates the caches of clients; with `cache_salt`, a client separates those of its own users. */
-export function toGenerationOptions(request: Partial<AnswerFields>, defaults: GenerationDefaults, clientSalt?: string): GenerationOptions {
-  const temperature = request.temperature ?? defaults.temperature ?? 1;
+export function toGenerationOptions(request: AnswerFields, defaults: GenerationDefaults, clientSalt?: string): GenerationOptions {
   const { stop, cache_salt: salt } = request;
   const biases = Object.entries(request.logit_bias ?? {}).map(([tokenId, bias]) => [Number(tokenId), bias] as const);
   const salts = [clientSalt, salt].filter((part) => part !== undefined);
   return {
     sampling: {
-      temperature: temperature < smallestTemperature ? 0 : temperature,
+      temperature: request.temperature ?? defaults.temperature ?? 1,
       topP: request.top_p ?? defaults.topP ?? 1,
       topK: Math.max(0, request.top_k ?? defaults.topK ?? 0),
       minP: request.min_p ?? 0,

@@ -5,7 +5,7 @@ import { matchedRoutes } from "hono/route";
 import { monotonicMs } from "../core/clock.ts";
 import type { ChatEvent } from "../core/events.ts";
 import { printable } from "../core/printable.ts";
-import { type AppOptions, defaultLimits } from "./app-options.ts";
+import type { AppOptions, RouteOptions } from "./app-options.ts";
 import { BodyMemory } from "./body-memory.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import { GenerationRecord, roundMs } from "./generation-record.ts";
@@ -51,8 +51,8 @@ const saneRequestId = /^[\w.:-]{1,128}$/;
 const quietRoutes = ["/health", "/health/ready", "/health/live", "/metrics"];
 
 /** Gives every request an id (the client's own if it is well-formed), which the answer carries, and one log line. */
-export function recordRequests(options: Sinks & Pick<AppOptions, "limits">): MiddlewareHandler<AppEnv> {
-  const shared = { ...options, bodies: new BodyMemory({ ...defaultLimits, ...options.limits }.allBodiesBytes) };
+export function recordRequests(options: Sinks & Pick<RouteOptions, "limits">): MiddlewareHandler<AppEnv> {
+  const shared = { ...options, bodies: new BodyMemory(options.limits.allBodiesBytes) };
   return async function recordRequest(c, next) {
     const sentId = c.req.header("x-request-id");
     const id = sentId !== undefined && saneRequestId.test(sentId) ? sentId : `req_${randomId()}`;

@@ -9,6 +9,11 @@ export function toFrame(value: object | "[DONE]"): string {
   return `data: ${value === "[DONE]" ? value : JSON.stringify(value)}\n\n`;
 }
 
+/** One event whose name is its type, as Anthropic's streams and those of the Responses API have them. */
+export function toNamedFrame(event: { readonly type: string }): string {
+  return `event: ${event.type}\n${toFrame(event)}`;
+}
+
 /**
  * A response body of frames. The next frame is requested only when the client has taken the last one. While none arrives, an
  * empty event every `pingIntervalMs` keeps proxies from closing the connection. `onCancel` runs when the client has gone.

@@ -3,7 +3,7 @@
 import type { Handler } from "hono";
 import { z } from "zod";
 import type { ChatService } from "../chat/complete.ts";
-import { type AppOptions, defaultLimits } from "./app-options.ts";
+import type { RouteOptions } from "./app-options.ts";
 import { Exchange } from "./exchange.ts";
 import { toChat } from "./from-openai.ts";
 import { MediaParts } from "./media-parts.ts";
@@ -46,8 +46,8 @@ export const tokenizeRequest = z.union([
 const tokenizeNames = [...Object.keys(tokenizeFields.shape), ...chatFields];
 
 /** Tokenizes `prompt` as ordinary text, or `messages` (with tools and the other fields of a chat request) as the model would read them. */
-export function tokenize(service: ChatService, options: AppOptions): Handler<AppEnv> {
-  const limits = { ...defaultLimits, ...options.limits };
+export function tokenize(service: ChatService, options: RouteOptions): Handler<AppEnv> {
+  const { limits } = options;
   return async (c) => {
     const { signal } = new Exchange(c);
     const media = new MediaParts(limits, options.media, signal);
@@ -76,8 +76,8 @@ function toTexts(tokens: readonly number[], service: ChatService): string[] {
   return tokens.map((token) => texts.get(token)!);
 }
 
-export function detokenize(service: ChatService, options: AppOptions): Handler {
-  const limits = { ...defaultLimits, ...options.limits };
+export function detokenize(service: ChatService, options: RouteOptions): Handler {
+  const { limits } = options;
   return async (c) => {
     const { model, tokens } = parseFields(
       detokenizeRequest,

@@ -73,7 +73,7 @@ export function toToolUse(request: Partial<z.infer<typeof toolRequest>>): ToolUs
   const { tools: declared = [], tool_choice: choice = "auto", parallel_tool_calls: allowsParallelCalls = true } = request;
   const tools = declared.map((entry) => toTool(entry.function));
   refuseDuplicates(tools);
-  refuseManyValues(tools);
+  refuseManyValues(tools, "parameters");
   if (choice === "none") return undefined;
   const known = new Map(tools.map((entry) => [entry.name, entry]));
   const find = (name: string, param: string): Tool => {
@@ -115,8 +115,9 @@ export function isBoundedObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && countJsonValues(value) !== undefined;
 }
 
-function refuseManyValues(tools: readonly Tool[]): void {
+/** Throws RequestError when the schemas of all tools, which stand in `field` of each, are too large together. */
+export function refuseManyValues(tools: readonly Tool[], field: string): void {
   const count = tools.reduce((sum, { parameters }) => sum + (countJsonValues(parameters) ?? Infinity), 0);
   if (count > maxJsonValues)
-    throw contradiction("tools", `at most ${maxJsonValues} values in the parameters of all tools together, got ${count}`);
+    throw contradiction("tools", `at most ${maxJsonValues} values in the ${field} of all tools together, got ${count}`);
 }

@@ -2,13 +2,13 @@
 
 type RequestErrorOptions = {
   /** HTTP status. Default 400. */
-  readonly status?: number;
+  readonly status?: number | undefined;
   /** Machine-readable reason, e.g. `image_too_large`. */
-  readonly code?: string;
+  readonly code?: string | undefined;
   /** Path of the field at fault, e.g. `messages[0].content[1].image_url`. */
-  readonly param?: string;
+  readonly param?: string | undefined;
   /** With 429 and 503: milliseconds until the client should retry. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 };
 
@@ -33,13 +33,7 @@ export class RequestError extends Error {
 export type Refusal = { readonly message: string; readonly options: Omit<RequestErrorOptions, "cause"> };
 
 export function toRefusal({ message, status, code, param, retryAfterMs }: RequestError): Refusal {
-  const options = {
-    status,
-    ...(code !== undefined && { code }),
-    ...(param !== undefined && { param }),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-  };
-  return { message, options };
+  return { message, options: { status, code, param, retryAfterMs } };
 }
 
 /** The server's fault while answering a request: a 500, logged with its cause, never shown in detail to the client. */

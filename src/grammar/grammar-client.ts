@@ -92,7 +92,7 @@ export class GrammarClient {
 function inField(error: unknown, param: string | undefined): unknown {
   if (!(error instanceof RequestError) || error.status !== 400) return error;
   const { message, options } = toRefusal(error);
-  const coded = { code: "invalid_value", ...options };
+  const coded = { ...options, code: options.code ?? "invalid_value" };
   return param === undefined || error.param !== undefined
     ? new RequestError(message, coded)
     : new RequestError(`${param}: ${message}`, { ...coded, param });

@@ -4,22 +4,22 @@ import type { Handler } from "hono";
 import type { ChatService } from "../../chat/complete.ts";
 import type { ChatEvent } from "../../core/events.ts";
 import { withoutAnswers } from "../answer.ts";
-import { type AppOptions, defaultLimits } from "../app-options.ts";
+import type { RouteOptions } from "../app-options.ts";
 import { Exchange, refuseUnlessReady, type StreamWriter } from "../exchange.ts";
 import { MediaParts } from "../media-parts.ts";
 import { refuseOtherModel } from "../models.ts";
 import { randomId } from "../random-id.ts";
 import { readJsonObject } from "../read-json.ts";
 import type { AppEnv } from "../request-record.ts";
-import { toFrame } from "../sse.ts";
+import { toNamedFrame } from "../sse.ts";
 import { collectMessage } from "./collect-message.ts";
 import { toMessagesError } from "./error-envelope.ts";
 import { toChat, toOptions } from "./from-anthropic.ts";
 import { MessageWriter } from "./message-writer.ts";
 import { messageFields, parseMessageRequest, parsePromptRequest } from "./request-schema.ts";
 
-export function createMessage(service: ChatService, options: AppOptions): Handler<AppEnv> {
-  const limits = { ...defaultLimits, ...options.limits };
+export function createMessage(service: ChatService, options: RouteOptions): Handler<AppEnv> {
+  const { limits } = options;
   return async function answerMessage(c) {
     refuseUnlessReady(options.isReady);
     const request = parseMessageRequest(await readJsonObject(c, limits.bodyBytes, messageFields));
@@ -36,8 +36,8 @@ export function createMessage(service: ChatService, options: AppOptions): Handle
   };
 }
 
-export function countTokens(service: ChatService, options: AppOptions): Handler<AppEnv> {
-  const limits = { ...defaultLimits, ...options.limits };
+export function countTokens(service: ChatService, options: RouteOptions): Handler<AppEnv> {
+  const { limits } = options;
   return async function answerCount(c) {
     const { signal } = new Exchange(c);
     const media = new MediaParts(limits, options.media, signal);
@@ -69,8 +69,4 @@ class MessageStream implements StreamWriter {
   fail(error: unknown): string[] {
     return [toNamedFrame(toMessagesError(error, this.#requestId).body)];
   }
-}
-
-function toNamedFrame(event: { readonly type: string }): string {
-  return `event: ${event.type}\n${toFrame(event)}`;
 }

@@ -1,10 +1,9 @@
 // Tools in a request of the Messages API: declarations, and the choice among them.
 
 import { z } from "zod";
-import { countJsonValues, maxJsonValues } from "../../chat/json-bounds.ts";
 import type { Tool, ToolChoice, ToolUse } from "../../core/chat.ts";
 import { contradiction, describe, flag, optional, text } from "../schema-fields.ts";
-import { boundedObject } from "../tool-schema.ts";
+import { boundedObject, refuseManyValues } from "../tool-schema.ts";
 
 /** Agents send the tools of all the servers they are connected to. */
 const maxTools = 1024;
@@ -71,9 +70,7 @@ type OfferedTool = { readonly tool: Tool; readonly param: string };
 export function toToolUse(request: ToolRequest): ToolUse | undefined {
   const { tool_choice: chosen } = request;
   const tools = offeredTools(request).map(({ tool }) => tool);
-  const valueCount = tools.reduce((sum, { parameters }) => sum + (countJsonValues(parameters) ?? Infinity), 0);
-  if (valueCount > maxJsonValues)
-    throw contradiction("tools", `at most ${maxJsonValues} values in the input_schema of all tools together, got ${valueCount}`);
+  refuseManyValues(tools, "input_schema");
   if (chosen?.type === "none") return undefined;
   const choice = toChoice(chosen, new Set(tools.map(({ name }) => name)));
   if (tools.length > 0) return { tools, choice, allowsParallelCalls: !chosen?.disable_parallel_tool_use };

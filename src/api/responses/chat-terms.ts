@@ -1,6 +1,6 @@
 // Translates a request into the fields of a chat request, which the rest of the server understands, and the paths in error messages back.
 
-import { RequestError } from "../../core/errors.ts";
+import { RequestError, toRefusal } from "../../core/errors.ts";
 import type { OutputFormat, TextFormat } from "../../core/structured-output.ts";
 import type { AnswerFields } from "../from-openai.ts";
 import type { ResponsesRequest } from "./request.ts";
@@ -49,14 +49,9 @@ function inOwnTerms(text: string, tools: readonly ToldTool[]): string {
 
 export function toOwnError(error: unknown, tools: readonly ToldTool[]): unknown {
   if (!(error instanceof RequestError)) return error;
-  const { status, code, param, retryAfterMs, cause } = error;
-  return new RequestError(inOwnTerms(error.message, tools), {
-    status,
-    cause,
-    ...(code !== undefined && { code }),
-    ...(param !== undefined && { param: inOwnTerms(param, tools) }),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-  });
+  const { message, options } = toRefusal(error);
+  const param = options.param && inOwnTerms(options.param, tools);
+  return new RequestError(inOwnTerms(message, tools), { ...options, param, cause: error.cause });
 }
 
 /** The output format with paths of this API, which its errors name. */

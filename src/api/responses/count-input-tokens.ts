@@ -2,7 +2,7 @@
 
 import type { Handler } from "hono";
 import type { ChatService } from "../../chat/complete.ts";
-import { type AppOptions, defaultLimits } from "../app-options.ts";
+import type { RouteOptions } from "../app-options.ts";
 import { Exchange } from "../exchange.ts";
 import { MediaParts } from "../media-parts.ts";
 import { refuseOtherModel } from "../models.ts";
@@ -12,8 +12,8 @@ import { readQuestion } from "./question.ts";
 import { parseResponsesRequest, responsesFields } from "./request.ts";
 import type { ResponseStore } from "./response-store.ts";
 
-export function countInputTokens(service: ChatService, options: AppOptions, store: ResponseStore): Handler<AppEnv> {
-  const limits = { ...defaultLimits, ...options.limits };
+export function countInputTokens(service: ChatService, options: RouteOptions, store: ResponseStore): Handler<AppEnv> {
+  const { limits } = options;
   return async function answerCount(c) {
     const { signal } = new Exchange(c);
     const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes, responsesFields));

@@ -3,24 +3,24 @@
 import type { Handler } from "hono";
 import type { ChatService } from "../../chat/complete.ts";
 import type { ChatEvent } from "../../core/events.ts";
-import { type AppOptions, defaultLimits } from "../app-options.ts";
+import type { RouteOptions } from "../app-options.ts";
 import { Exchange, refuseUnlessReady, type StreamWriter } from "../exchange.ts";
 import { MediaParts } from "../media-parts.ts";
 import { refuseOtherModel } from "../models.ts";
 import { readJsonObject } from "../read-json.ts";
 import type { AppEnv } from "../request-record.ts";
-import { toFrame } from "../sse.ts";
+import { toNamedFrame } from "../sse.ts";
 import { toOwnError } from "./chat-terms.ts";
 import type { Item } from "./input-items.ts";
 import { readQuestion } from "./question.ts";
 import { parseResponsesRequest, responsesFields } from "./request.ts";
-import { ResponseBuilder, type ResponseEvent } from "./response-builder.ts";
+import { ResponseBuilder } from "./response-builder.ts";
 import { itemId, type ResponseObject, toResponseHead } from "./response-object.ts";
 import type { ResponseStore } from "./response-store.ts";
 import type { ToldTool } from "./tools.ts";
 
-export function createResponse(service: ChatService, options: AppOptions, store: ResponseStore): Handler<AppEnv> {
-  const limits = { ...defaultLimits, ...options.limits };
+export function createResponse(service: ChatService, options: RouteOptions, store: ResponseStore): Handler<AppEnv> {
+  const { limits } = options;
   return async function answerWithResponse(c) {
     refuseUnlessReady(options.isReady);
     const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes, responsesFields));
@@ -88,7 +88,10 @@ async function* untilCancelled(
   }
 }
 
-/** `onEnd` runs before the client sees the end, because its next request may continue this response. */
+/**
+ * The stream ends with the last event, without `[DONE]`. `onEnd` runs before the client sees the end, because its next request may continue this
+ * response.
+ */
 function toStreamWriter(builder: ResponseBuilder, onEnd: () => void): StreamWriter {
   return {
     toFrames: (event) => builder.push(event).map(toNamedFrame),
@@ -103,9 +106,4 @@ function toStreamWriter(builder: ResponseBuilder, onEnd: () => void): StreamWrit
       return frames;
     },
   };
-}
-
-/** Clients of this API identify events by name. The stream ends with the last event, without `[DONE]`. */
-function toNamedFrame(event: ResponseEvent): string {
-  return `event: ${event.type}\n${toFrame(event)}`;
 }

@@ -96,7 +96,7 @@ export class ResponseStore {
     return new RequestError(`${param ? `${param}: ` : ""}there is no ${what} ${describe(id)}; ${why}`, {
       status: 404,
       code: param === "previous_response_id" ? "previous_response_not_found" : `${what}_not_found`,
-      ...(param !== undefined && { param }),
+      param,
     });
   }
 }
