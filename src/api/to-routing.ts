@@ -1,11 +1,9 @@
 // Which experts processed an answer's tokens, in the form that a choice of a chat completion has (docs/routing.md).
 
 import { RequestError } from "../core/errors.ts";
+import { tokenGrid } from "../core/prompt.ts";
 import type { ModalityRouting, PictureRouting, SequenceRouting } from "../core/routing.ts";
 import type { AppOptions } from "./app-options.ts";
-
-/** Patches on each side of the square that is one token. */
-const mergeSize = 2;
 
 export function toRouting({ layers, expertCount, topK, text, vision, pictures }: SequenceRouting) {
   return {
@@ -26,8 +24,10 @@ function toRows({ counts }: ModalityRouting, layerCount: number): number[][] {
 }
 
 /** `favourites`: for each layer, one byte per token of the picture, row by row, in base64. 255: not computed, because it was in the cache. */
-function toPicture({ frameCount, patchRows, patchColumns, favourites }: PictureRouting, layerCount: number) {
-  const grid = { frames: frameCount === 1 ? 1 : frameCount / 2, rows: patchRows / mergeSize, columns: patchColumns / mergeSize };
+function toPicture(picture: PictureRouting, layerCount: number) {
+  const { times, rows, columns } = tokenGrid(picture);
+  const grid = { frames: times, rows, columns };
+  const { favourites } = picture;
   if (!favourites) return { ...grid, favourites: null };
   const length = favourites.length / layerCount;
   const ofLayer = (layer: number) => Buffer.from(favourites.subarray(layer * length, (layer + 1) * length)).toString("base64");

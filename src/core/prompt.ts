@@ -1,5 +1,7 @@
 // The prompt that the engine takes: token ids, 3-D positions, expert banks, and the pixels of its image spans.
 
+import { mergeSize } from "./vision-grid.ts";
+
 /** One picture, or one video of equally sized frames, cut into patches. Can be sent between threads. */
 export type ImagePatches = {
   /** SHA-256 (hex) of frame count, grid, pixels and the request's salt, if any. Equal hashes mean equal features. */
@@ -51,8 +53,15 @@ export function slicePrompt({ tokenIds, positions, visionExpert, spans }: Encode
   };
 }
 
-/** Number of placeholder tokens of a picture or video with this grid. */
-export function spanLength(image: Pick<ImagePatches, "frameCount" | "patchRows" | "patchColumns">, mergeSize = 2): number {
-  const frames = image.frameCount === 1 ? 1 : image.frameCount / 2;
-  return frames * (image.patchRows / mergeSize) * (image.patchColumns / mergeSize);
+type PatchGrid = Pick<ImagePatches, "frameCount" | "patchRows" | "patchColumns">;
+
+/** The grid of placeholder tokens that a picture or video fills: one for each merge window, of two frames at a time in a video. */
+export function tokenGrid({ frameCount, patchRows, patchColumns }: PatchGrid) {
+  return { times: Math.ceil(frameCount / 2), rows: patchRows / mergeSize, columns: patchColumns / mergeSize };
+}
+
+/** Number of placeholder tokens of a picture or video with this grid of patches. */
+export function spanLength(patches: PatchGrid): number {
+  const { times, rows, columns } = tokenGrid(patches);
+  return times * rows * columns;
 }

@@ -104,8 +104,8 @@ export class VisionEncoding {
 }
 
 /** [spanLength, hidden] */
-export function featureShape(image: ImagePatches, { text, vision }: ModelConfig): [number, number] {
-  return [spanLength(image, vision.mergeSize), text.hiddenSize];
+export function featureShape(image: ImagePatches, { text }: ModelConfig): [number, number] {
+  return [spanLength(image), text.hiddenSize];
 }
 
 function fieldsOf({ frameCount, patchRows, patchColumns }: ImagePatches, patchWidth: number) {

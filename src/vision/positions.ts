@@ -1,7 +1,6 @@
 // 3-D positions of a prompt by Baidu's rule, which the model was trained with (model spec §5.4). Transformers differs after long videos.
 
-import { spanLength } from "../core/prompt.ts";
-import { mergeSize } from "../core/vision-grid.ts";
+import { spanLength, tokenGrid } from "../core/prompt.ts";
 
 type VisionRun = { readonly type: "vision"; readonly frameCount: number; readonly patchRows: number; readonly patchColumns: number };
 
@@ -39,7 +38,7 @@ export function assignPositions(runs: readonly PromptRun[]): PromptPositions {
       start += run.length;
       continue;
     }
-    const { times, rows, columns } = cells(run);
+    const { times, rows, columns } = tokenGrid(run);
     for (let time = 0; time < times; time++) {
       for (let row = 0; row < rows; row++) {
         for (let column = 0; column < columns; column++) place(time, row, column);
@@ -52,12 +51,4 @@ export function assignPositions(runs: readonly PromptRun[]): PromptPositions {
 
 function runLength(run: PromptRun): number {
   return run.type === "text" ? run.length : spanLength(run);
-}
-
-function cells(run: VisionRun) {
-  return {
-    times: run.frameCount === 1 ? 1 : run.frameCount / 2,
-    rows: run.patchRows / mergeSize,
-    columns: run.patchColumns / mergeSize,
-  };
 }

@@ -26,7 +26,7 @@ function randomPrompt({ text, vision, tokens }: ModelConfig, seed: number): Enco
   const side = patchSides[below(patchSides.length)]!;
   const patches = randomPatches(side * side, vision.patchSize ** 2, below);
   const image: ImagePatches = { hash: `noise ${seed}`, patches, frameCount: 1, patchRows: side, patchColumns: side };
-  const length = spanLength(image, vision.mergeSize);
+  const length = spanLength(image);
   const start = randomTextLength / 2 + 1;
   const withPicture = [...ids.slice(0, start - 1), tokens.imageStart, ...Array<number>(length).fill(tokens.image), tokens.imageEnd];
   const runs: PromptRun[] = [
