@@ -1,17 +1,27 @@
 // Reads the JSON and text files of a model folder. Broken files are the operator's error.
 
-import { readFileSync } from "node:fs";
-import type { z } from "zod";
+import { existsSync } from "node:fs";
+import { z } from "zod";
 import { UserError } from "../core/errors.ts";
+import { readText } from "../core/file-system.ts";
+
+/** A token in JSON files: its text, or an object with the text and how it is matched. */
+export const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
+
+/** The tokens that have names in `tokenizer_config.json` and `special_tokens_map.json`. */
+export const namedTokens = z.object({
+  bos_token: tokenText.nullish(),
+  eos_token: tokenText.nullish(),
+  unk_token: tokenText.nullish(),
+  sep_token: tokenText.nullish(),
+  pad_token: tokenText.nullish(),
+  cls_token: tokenText.nullish(),
+  mask_token: tokenText.nullish(),
+});
 
 /** Undefined when there is no such file. Throws UserError. */
 export function readTextIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
-  }
+  return existsSync(path) ? readText(path) : undefined;
 }
 
 /** Undefined when there is no such file. Throws UserError when it is not JSON or does not match `schema`. */
@@ -22,7 +32,8 @@ export function readJsonIfThere<T>(path: string, schema: z.ZodType<T>): T | unde
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new UserError(`${path} is not JSON (${(error as Error).message}); copy it again from the checkpoint`, { cause: error });
+    const reason = (error as Error).message.replaceAll(/\s+/g, " "); // it may quote the text with its line breaks
+    throw new UserError(`${path} is not JSON (${reason}); copy it again from the checkpoint`, { cause: error });
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;

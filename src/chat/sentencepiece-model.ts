@@ -1,7 +1,8 @@
 // Reads a SentencePiece model file. Only BPE with byte fallback is supported; anything else is refused, never guessed.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
+import { reading } from "../core/file-system.ts";
 import { createNormalizer } from "./sentencepiece-normalizer.ts";
 import { decodeSentencePiece, type Piece, pieceKind, type SentencePieceProto } from "./sentencepiece-proto.ts";
 import { isControlText, type Merge, type TokenizerData } from "./tokenizer-data.ts";
@@ -10,13 +11,8 @@ const modelTypes: Readonly<Record<number, string>> = { 1: "unigram", 2: "BPE", 3
 
 /** Undefined when there is no such file. Throws UserError when it is broken or of an unsupported kind. */
 export function readSentencePieceModel(path: string): TokenizerData | undefined {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
-  }
+  if (!existsSync(path)) return undefined;
+  const bytes = reading(path, () => readFileSync(path));
   let model: SentencePieceProto;
   try {
     model = decodeSentencePiece(bytes);

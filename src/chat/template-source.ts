@@ -6,7 +6,7 @@ import { checkpointName } from "../core/checkpoint-name.ts";
 import { UserError } from "../core/errors.ts";
 import { manifestFileName } from "../core/manifest.ts";
 import { builtInTemplates, type ChatFormat } from "./built-in-templates.ts";
-import { readJsonIfThere, readTextIfThere } from "./model-files.ts";
+import { namedTokens, readJsonIfThere, readTextIfThere } from "./model-files.ts";
 
 export type TemplateSource = {
   readonly jinja: string;
@@ -16,11 +16,8 @@ export type TemplateSource = {
   readonly tokens: Readonly<Record<string, string>>;
 };
 
-const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]).nullish();
 const namedTemplates = z.array(z.object({ name: z.string(), template: z.string() }));
 const templateSchema = z.object({ chat_template: z.union([z.string(), namedTemplates]).nullish() });
-const tokenNames = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"] as const;
-const tokensSchema = z.object(Object.fromEntries(tokenNames.map((name) => [name, tokenText])));
 const manifestSchema = z.object({ source: z.object({ name: z.string() }).optional() });
 
 /**
@@ -44,7 +41,7 @@ export function readTemplateSource(folder: string): TemplateSource {
 }
 
 function readTokens(path: string): Record<string, string> {
-  const tokens = Object.entries(readJsonIfThere(path, tokensSchema) ?? {});
+  const tokens = Object.entries(readJsonIfThere(path, namedTokens) ?? {});
   return Object.fromEntries(tokens.flatMap(([name, text]) => (text ? [[name, text]] : [])));
 }
 

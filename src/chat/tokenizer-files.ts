@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../core/errors.ts";
-import { readJsonIfThere } from "./model-files.ts";
+import { namedTokens, readJsonIfThere, tokenText } from "./model-files.ts";
 import { readSentencePieceModel } from "./sentencepiece-model.ts";
 import { type AddedToken, isControlText, type TokenizerData } from "./tokenizer-data.ts";
 import { readTokenizerJson, tokenId } from "./tokenizer-json.ts";
@@ -14,17 +14,7 @@ const sentencePieceNames = ["tokenizer.model", "spm.model", "ernie_token_100k.mo
 /** Control tokens even if no file says so: some are ordinary pieces of the SentencePiece model (model spec, 1.4). */
 const framingTokens = ["<|begin_of_sentence|>", "<|end_of_sentence|>", "<think>", "</think>", "<tool_call>", "</tool_call>"];
 
-const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
-const specialTokensSchema = z.object({
-  bos_token: tokenText.nullish(),
-  eos_token: tokenText.nullish(),
-  unk_token: tokenText.nullish(),
-  sep_token: tokenText.nullish(),
-  pad_token: tokenText.nullish(),
-  cls_token: tokenText.nullish(),
-  mask_token: tokenText.nullish(),
-  additional_special_tokens: z.array(tokenText).nullish(),
-});
+const specialTokensSchema = namedTokens.extend({ additional_special_tokens: z.array(tokenText).nullish() });
 const decoderSchema = z.record(
   z.string().regex(/^\d{1,8}$/, "expected a token id"),
   z.object({ content: z.string().min(1), special: z.boolean().default(false) }),

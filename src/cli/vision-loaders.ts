@@ -1,10 +1,11 @@
 // Turns a server's pictures, videos and pages into patches, with threads and the system's ffmpeg if there is one.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { LoadImage, LoadVideo } from "../chat/encode-prompt.ts";
 import type { ReadPdf } from "../chat/expand-documents.ts";
+import { readJson } from "../convert/read-json.ts";
 import { UserError } from "../core/errors.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import { findFfmpeg } from "../vision/ffmpeg.ts";
@@ -34,10 +35,10 @@ export async function createVisionLoaders(folder: string, image: ImageConfig, sa
 export function readVideoConfig(folder: string): VideoConfig {
   const path = join(folder, "video_preprocessor_config.json");
   if (!existsSync(path)) return toVideoConfig();
+  const file = readJson(path, z.looseObject({}));
   try {
-    return toVideoConfig(JSON.parse(readFileSync(path, "utf8")) as object);
+    return toVideoConfig(file);
   } catch (error) {
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
-    throw new UserError(`${path}: ${reason.replaceAll(/\s+/g, " ")}`, { cause: error });
+    throw new UserError(`${path}: ${z.prettifyError(error as z.ZodError).replaceAll(/\s+/g, " ")}`, { cause: error });
   }
 }

@@ -293,6 +293,11 @@ describe("the template of a folder", () => {
     ["chat_template.json next", { ...files, "chat_template.jinja": undefined }, "<s>ajson"],
     ["then tokenizer_config.json", { "tokenizer_config.json": files["tokenizer_config.json"] }, "<s>aconfig"],
     ["the default of several", { "tokenizer_config.json": { chat_template: named, bos_token: "<b>" } }, "<b>adefault"],
+    [
+      "without the byte order mark that Windows programs put first",
+      { "chat_template.jinja": `\uFEFF${says("jinja")}`, "tokenizer_config.json": '\uFEFF{"bos_token": "<b>"}' },
+      "<b>ajinja",
+    ],
     ["the default of several in chat_template.json", { "chat_template.json": { chat_template: named } }, "adefault"],
   ];
   test.each(cases)("is %s", (_, content, expected) => {

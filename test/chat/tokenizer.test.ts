@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -138,6 +138,15 @@ describe("refuses", () => {
     expect(() => loadTokenizer(folder)).toThrow(/expected a tokenizer \(tokenizer\.json, tokenizer\.model, .*found none/);
     writeFileSync(join(folder, "tokenizer.json"), '{"model": ');
     expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json is not JSON/);
+    writeFileSync(join(folder, "tokenizer.json"), '{\n"model": x');
+    expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json is not JSON \(.+\); copy it/);
+  });
+
+  test.each(["tokenizer.json", "tokenizer.model"])("a %s that cannot be read", (name) => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, name));
+    const message = `cannot read ${join(folder, name)}: illegal operation on a directory`;
+    expect(() => loadTokenizer(folder)).toThrow(new UserError(message));
   });
 });
 
