@@ -10,7 +10,7 @@ import { wholeNumber } from "../../src/cli/options.ts";
 import { chooseSettings, prepareModel } from "../../src/cli/prepare-model.ts";
 import { expertChoices, weightFormats, type ExpertChoice, type WeightFormat } from "../../src/core/manifest.ts";
 import { EngineBench, type Speed } from "./engine-bench.ts";
-import { runFacts, writeResult } from "./run-facts.ts";
+import { runFacts, writeJson } from "./run-facts.ts";
 
 type TransformersSpeed = {
   readonly prefill_tokens_per_s: number;
@@ -68,7 +68,7 @@ console.log(
   `\nevent loop delay while the model ran: p50 ${result.eventLoopDelayMs.p50.toFixed(1)} ms, p99 ${result.eventLoopDelayMs.p99.toFixed(1)} ms, ` +
     `largest ${result.eventLoopDelayMs.max.toFixed(1)} ms`,
 );
-if (flags.out) writeResult(flags.out, result);
+if (flags.out) writeJson(flags.out, result);
 
 /** Runs scripts/hf-bench.py. Undefined on a machine without torch. */
 function measureTransformers(): TransformersSpeed | undefined {

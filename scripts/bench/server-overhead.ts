@@ -13,7 +13,7 @@ import { wholeNumber } from "../../src/cli/options.ts";
 import { alignColumns } from "../../src/cli/table.ts";
 import type { Summary } from "../../src/loadgen/summary.ts";
 import { startReadyServer } from "./ready-server.ts";
-import { runFacts, writeResult } from "./run-facts.ts";
+import { runFacts, writeJson } from "./run-facts.ts";
 
 const serverScript = fileURLToPath(new URL("overhead-server.ts", import.meta.url));
 const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
@@ -84,7 +84,7 @@ const head = [
 ];
 for (const row of alignColumns([head, ...rows])) console.log(row);
 console.log(`\nThe client alone can receive ${client.summary.outputThroughput.toFixed(0)} tokens/s, from a server with prepared answers.`);
-if (flags.out) writeResult(flags.out, result);
+if (flags.out) writeJson(flags.out, result);
 
 /** The median by tokens per second. */
 async function measureRepeatedly(url: string, streams: number): Promise<Measurement> {

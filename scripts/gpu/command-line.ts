@@ -1,13 +1,12 @@
 // The command line that gpu-check and bench-gpu share: which jobs, on what, for how long, and where the results go.
 
-import { execFileSync } from "node:child_process";
-import { cpus } from "node:os";
 import { Command, Option } from "commander";
 import { wholeNumber } from "../../src/cli/options.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { probeCuda } from "../../src/runtime/cuda/probe.ts";
 import { programVersion } from "../../src/version.ts";
-import { formatReports, performJob, runJobs, writeJson, type Job, type JobOrder } from "./job.ts";
+import { runFacts, writeJson } from "../bench/run-facts.ts";
+import { formatReports, performJob, runJobs, type Job, type JobOrder } from "./job.ts";
 
 export type CommandOptions = {
   readonly name: string;
@@ -20,16 +19,12 @@ export type CommandOptions = {
 };
 
 /** The machine, program and command of a measurement. */
-export type RunDescription = {
+export type RunDescription = ReturnType<typeof runFacts> & {
   readonly date: string;
-  readonly commit: string;
   readonly version: string;
-  readonly command: string;
   readonly device: "cpu" | "cuda";
   /** Undefined on a CPU. */
   readonly gpu: string | undefined;
-  readonly machine: string;
-  readonly node: string;
 };
 
 type Flags = {
@@ -120,23 +115,9 @@ export function chooseJobs(jobs: readonly Job[], names: string | undefined): rea
 function describeRun(command: string, device: "cpu" | "cuda"): RunDescription {
   return {
     date: new Date().toISOString().slice(0, 10),
-    commit: currentCommit(),
     version: programVersion(),
-    command: `npm run ${command} -- ${process.argv.slice(2).join(" ")}`.trim(),
     device,
     gpu: device === "cuda" ? probeCuda().gpu?.name : undefined,
-    machine: `${cpus().length} × ${cpus()[0]!.model.trim()}`,
-    node: process.version,
+    ...runFacts(command),
   };
-}
-
-/** The commit of the checkout; $ERNIE_VL_COMMIT gives it for a copy without history. */
-function currentCommit(): string {
-  const told = process.env["ERNIE_VL_COMMIT"];
-  if (told) return told;
-  try {
-    return execFileSync("git", ["describe", "--always", "--dirty"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
-  } catch {
-    return "unknown";
-  }
 }

@@ -1,6 +1,7 @@
 // The bandwidth of plain copies, the limit for everything that is memory-bound, in GB/s (10⁹ bytes; a copy on the device counts both the
 // bytes it reads and those it writes).
 
+import { median } from "../../src/loadgen/percentiles.ts";
 import { loadCuda, deviceId } from "../../src/runtime/cuda/probe.ts";
 import type { CopyKind } from "../../src/runtime/cuda/cudart.ts";
 
@@ -48,5 +49,5 @@ function gigabytesPerSecond(byteLength: number, copy: () => void): number {
     copy();
     return performance.now() - start;
   });
-  return byteLength / 1e6 / times.toSorted((x, y) => x - y)[rounds >> 1]!;
+  return byteLength / 1e6 / median(times);
 }

@@ -2,9 +2,9 @@
 // everything it found until then is kept.
 
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 
 export type JobContext = {
   readonly device: "cpu" | "cuda";
@@ -220,12 +220,4 @@ export function formatReports(reports: readonly JobReport[]): string {
     ...reasons.map((reason) => `    ! ${reason}`),
   ]);
   return [head, ...rows].join("\n");
-}
-
-/** Replaces the file in one step: a process that is killed leaves the old one or the new one. */
-export function writeJson(path: string, value: unknown): void {
-  const target = resolve(path);
-  mkdirSync(dirname(target), { recursive: true });
-  writeFileSync(`${target}.new`, `${JSON.stringify(value, undefined, 2)}\n`);
-  renameSync(`${target}.new`, target);
 }

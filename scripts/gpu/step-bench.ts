@@ -3,6 +3,7 @@
 import type { BatchEntry, SlotId } from "../../src/core/batch.ts";
 import { activationDataType, type Manifest } from "../../src/core/manifest.ts";
 import { greedy } from "../../src/core/sampling.ts";
+import { median } from "../../src/loadgen/percentiles.ts";
 import { ErnieModel, type ErnieModelOptions } from "../../src/model/ernie-model.ts";
 import type { DeviceKind } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
@@ -70,5 +71,5 @@ function medianMs(rounds: number, run: () => void): number {
     run();
     return performance.now() - start;
   });
-  return times.toSorted((a, b) => a - b)[rounds >> 1]!;
+  return median(times);
 }

@@ -200,7 +200,8 @@ export function largestDifference(ours: ArrayLike<number>, theirs: ArrayLike<num
   return largest;
 }
 
-function argmax(values: ArrayLike<number>, start: number, count: number): number {
+/** The index, from `start` on, of the largest of `count` values. */
+export function argmax(values: ArrayLike<number>, start: number, count: number): number {
   let best = 0;
   for (let i = 1; i < count; i++) if (values[start + i]! > values[start + best]!) best = i;
   return best;

@@ -1,12 +1,12 @@
 // The model that bench-gpu measures, and its sizes: made up at the full size of the 28B unless told otherwise.
 
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Option } from "commander";
 import { defaultActivations } from "../../../src/cli/choose-device.ts";
 import { wholeNumber } from "../../../src/cli/options.ts";
 import { chooseSettings } from "../../../src/cli/prepare-model.ts";
+import { cacheRoot } from "../../../src/convert/conversion-cache.ts";
 import { syntheticNames } from "../../../src/convert/synthetic-shapes.ts";
 import {
   type ActivationFormat,
@@ -23,15 +23,13 @@ import { EngineBench } from "../../bench/engine-bench.ts";
 import type { JobContext } from "../job.ts";
 import { convertSynthetic } from "../prepared-model.ts";
 
-const cache = process.env["ERNIE_VL_CACHE"] ?? join(homedir(), ".cache", "ernie-vl");
-
 export const benchSettings: readonly Option[] = [
   new Option("--model <model>", `a converted folder, or a synthetic model: ${syntheticNames.join(", ")}`).default("28b"),
   new Option("--weights <format>").choices(weightFormats).default("int4"),
   new Option("--activations <format>", "bf16 on a GPU and fp32 on a CPU if not given").choices(activationFormats),
   new Option("--experts <operator>").choices(expertChoices).default("auto"),
   new Option("--prefill-chunk <tokens>").argParser(wholeNumber(1, 1 << 16)).default(2048),
-  new Option("--models <folder>", "where converted models are kept for the next run").default(join(cache, "bench")),
+  new Option("--models <folder>", "where converted models are kept for the next run").default(join(cacheRoot(process.env), "bench")),
 ];
 
 export type BenchSizes = {

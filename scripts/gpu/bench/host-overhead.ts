@@ -6,6 +6,7 @@ import { greedy } from "../../../src/core/sampling.ts";
 import type { EncodedPrompt } from "../../../src/core/prompt.ts";
 import { Engine } from "../../../src/engine/engine.ts";
 import type { SequenceId } from "../../../src/engine/engine-protocol.ts";
+import { median } from "../../../src/loadgen/percentiles.ts";
 import { ErnieModel } from "../../../src/model/ernie-model.ts";
 import { HostDevice, type DeviceKind } from "../../../src/runtime/device.ts";
 import { CudaDevice } from "../../../src/runtime/cuda/cuda-device.ts";
@@ -84,8 +85,4 @@ function watchNativeCalls(): Span {
   watch(Binding.prototype, ["run", "runAsGraph"]);
   for (const { prototype } of [CudaDevice, HostDevice]) watch(prototype, ["copy", "synchronize"]);
   return span;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }

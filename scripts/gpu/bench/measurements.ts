@@ -7,6 +7,7 @@ import { loadTemplate } from "../../../src/chat/template.ts";
 import { loadTokenizer } from "../../../src/chat/tokenizer.ts";
 import { activationDataType } from "../../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../../src/core/prompt.ts";
+import { median, percentile } from "../../../src/loadgen/percentiles.ts";
 import { kvBytesPerToken } from "../../../src/model/kv-cache.ts";
 import { loadCuda, deviceId } from "../../../src/runtime/cuda/probe.ts";
 import { loadImage } from "../../../src/vision/load-image.ts";
@@ -94,8 +95,7 @@ export async function measurePicture(context: JobContext): Promise<void> {
     const [engineMs] = await bench.engine.generate(prompt, 1);
     if (round >= 2) rows.push({ hostMs, engineMs: engineMs!, promptTokens: prompt.tokenIds.length });
   }
-  const median = (key: "hostMs" | "engineMs") => rows.map((row) => row[key]).toSorted((a, b) => a - b)[rows.length >> 1]!;
-  const [hostMs, engineMs] = [median("hostMs"), median("engineMs")];
+  const [hostMs, engineMs] = [median(rows.map((row) => row.hostMs)), median(rows.map((row) => row.engineMs))];
   context.record("picture", { side: pictureSide, promptTokens: rows[0]!.promptTokens, hostMs, engineMs });
   context.say(
     `picture of ${pictureSide}×${pictureSide}, ${rows[0]!.promptTokens} prompt tokens: first token after ${(hostMs + engineMs).toFixed(0)} ms (${hostMs.toFixed(0)} to decode and resize)`,
@@ -118,13 +118,12 @@ export async function measureMixedLoad(context: JobContext): Promise<void> {
   const firstTokens = (await Promise.all(others)).map(([ms]) => ms!);
   const gaps = (await Promise.all(answers)).flatMap((times) => times.slice(1).map((time, i) => time - times[i]!)).toSorted((a, b) => a - b);
   const seconds = (performance.now() - start) / 1000;
-  const quantile = (share: number) => gaps[Math.min(gaps.length - 1, Math.floor(share * gaps.length))]!;
   const result = {
     running,
     arriving,
     arrivingTokens,
     tokensPerSecond: (running * count) / seconds,
-    gapMs: { p50: quantile(0.5), p99: quantile(0.99), largest: gaps.at(-1)! },
+    gapMs: { p50: percentile(gaps, 50), p99: percentile(gaps, 99), largest: gaps.at(-1)! },
     firstTokenMs: Math.max(...firstTokens),
   };
   context.record("mixedLoad", result);

@@ -10,6 +10,7 @@ import { modalityMoe, tiledShapes, type TiledExperts } from "../../../src/conver
 import { Graph, type Value } from "../../../src/convert/onnx/graph.ts";
 import { mixtureOfExperts } from "../../../src/convert/onnx/microsoft-ops.ts";
 import { encodeModel, placePieces } from "../../../src/convert/onnx/model-file.ts";
+import { median } from "../../../src/loadgen/percentiles.ts";
 import { TensorBuffer, DeviceBuffer } from "../../../src/model/tensor-buffer.ts";
 import { findKernelLibrary } from "../../../src/runtime/kernel-library.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
@@ -116,7 +117,7 @@ function time(
   binding.dispose();
   for (const buffer of buffers) buffer.dispose();
   // The first rounds choose kernels and record graphs.
-  return rounds.slice(2).toSorted((a, b) => a - b)[(rounds.length - 2) >> 1]!;
+  return median(rounds.slice(2));
 }
 
 function allocate(runtime: Runtime, { dtype, shape }: Value, tokens: number): { buffer: DeviceBuffer; shape: number[] } {

@@ -9,6 +9,7 @@ import type { ActivationFormat } from "../../../src/core/manifest.ts";
 import type { EncodedPrompt } from "../../../src/core/prompt.ts";
 import { evaluationCases, toChat } from "../../evaluate/evaluation-set.ts";
 import { LocalModel } from "../../evaluate/local-model.ts";
+import { argmax } from "../../parity/compare.ts";
 import { Inspection, type Stages } from "../../parity/inspection.ts";
 import { readReference } from "../../parity/reference-case.ts";
 import type { JobContext } from "../job.ts";
@@ -117,10 +118,4 @@ function top1Agreement(reference: readonly Stages[], other: readonly Stages[], v
     }
   }
   return equal / count;
-}
-
-function argmax(values: ArrayLike<number>, start: number, count: number): number {
-  let best = 0;
-  for (let i = 1; i < count; i++) if (values[start + i]! > values[start + best]!) best = i;
-  return best;
 }
