@@ -11,8 +11,8 @@ import { tellUnknownFields } from "./unknown-fields.ts";
 const retryAfterRestartMs = 5000;
 
 /**
- * The parsed body; its fields that are not `known` are told to the client. Throws RequestError: 413 when the body is too large, 429 when the bodies of all requests together are, 503 when the server shuts
- * down, otherwise 400.
+ * The parsed body; its fields that are not `known` are told to the client. Throws RequestError: 413 when the body is too large, 429 when the bodies
+ * of all requests together are, 503 when the server shuts down, otherwise 400.
  */
 export async function readJsonObject(c: Context<AppEnv>, maxBytes: number, known: readonly string[]): Promise<object> {
   const request = c.req.raw;

@@ -119,8 +119,8 @@ export class EngineClient {
    * Generates an answer. The request is sent when the iteration starts, once its pixels are copied. Leaving the loop early or aborting the signal
    * ends it in the engine within one step. When `enough` aborts, the answer ends with `finished` instead.
    *
-   * Throws RequestError if the engine refuses the request or too many pictures wait, EngineError if the engine dies, and the signal's reason if it
-   * is aborted. A failed step is an event. A constraint's port is transferred with the request; after an error before that, the caller still owns
+   * Throws RequestError if the engine refuses the request, too many pictures wait, or the loop takes its events too slowly; EngineError if the engine
+   * dies; and the signal's reason if it is aborted. A failed step is an event. A constraint's port is transferred with the request; after an error before that, the caller still owns
    * it. `onEvent` is called with each event as it arrives, however slowly the loop takes them.
    */
   async *submit(

@@ -2,6 +2,7 @@
 
 import type { KvPages } from "../core/batch.ts";
 import { UserError } from "../core/errors.ts";
+import { formatBytes } from "../core/format-bytes.ts";
 
 export type KvBudgetRequest = {
   /** Bytes that the KV cache may take. */
@@ -100,14 +101,10 @@ function planApart(request: KvBudgetRequest): KvBudget {
     const lengths = [...new Set([shortestLength, comfortableLength].map(lengthOf))].filter((length) => length <= tokens);
     const fits = lengths.map((length) => `${slotsOf(length)} × ${length}`).join(" or ");
     throw new UserError(
-      `a KV cache of ${slotCount} × ${capacity} tokens needs ${gibibytes(bytes)} (${(bytesPerToken / 1024).toFixed(1)} KiB per token), ` +
-        `but only ${gibibytes(budgetBytes)} is available${fits && `, enough for ${fits} tokens`}; ${lower}`,
+      `a KV cache of ${slotCount} × ${capacity} tokens needs ${formatBytes(bytes)} (${formatBytes(bytesPerToken)} per token), ` +
+        `but only ${formatBytes(budgetBytes)} is available${fits && `, enough for ${fits} tokens`}; ${lower}`,
     );
   }
   const spareSlotCount = Math.min(request.spareSlots, Math.floor(budgetBytes / slotBytes) - slotCount);
   return { slotCount, spareSlotCount, capacity, bytes: bytes + spareSlotCount * slotBytes };
-}
-
-function gibibytes(bytes: number): string {
-  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 }

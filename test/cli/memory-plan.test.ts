@@ -99,7 +99,7 @@ describe("on a GPU", () => {
       "too many sequences",
       gpuOf(80),
       { maxSequences: 64, maxModelLength: 131_072 },
-      /64 × 131072 tokens needs 448\.00 GiB \(56\.0 KiB per token\), but only/,
+      /64 × 131072 tokens needs 448\.0 GiB \(56\.0 KiB per token\), but only/,
     ],
   ] as const)("%s is refused with what is needed, what is there and what to do", (_, device, wishes, message) => {
     expect(() => plan(device, wishes)).toThrow(UserError);

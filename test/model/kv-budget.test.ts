@@ -35,7 +35,7 @@ describe("without wishes", () => {
 
   test("no room for one sequence of a useful length is refused", () => {
     expect(() => plan(1023)).toThrow(
-      /^a KV cache of 1 × 1024 tokens needs 0\.00 GiB \(0\.1 KiB per token\), but only 0\.00 GiB is available; lower /,
+      /^a KV cache of 1 × 1024 tokens needs 100\.0 KiB \(100 B per token\), but only 99\.9 KiB is available; lower /,
     );
   });
 
@@ -89,7 +89,7 @@ describe("wishes", () => {
 
   test("a number of sequences that leaves too short a context is refused with the numbers that fit", () => {
     expect(() => plan(40_000, { maxSequences: 4096 })).toThrow(
-      /^a KV cache of 4096 × 1024 tokens needs 0\.39 GiB .*, but only 0\.00 GiB is available, enough for 39 × 1024 or 5 × 8000 tokens; lower --max-num-seqs/,
+      /^a KV cache of 4096 × 1024 tokens needs 400\.0 MiB .*, but only 3\.8 MiB is available, enough for 39 × 1024 or 5 × 8000 tokens; lower --max-num-seqs/,
     );
     expect(plan(40_000, { maxSequences: 39 })).toMatchObject({ slotCount: 39, capacity: 1025 });
     expect(plan(40_000, { maxSequences: 2000, maxModelLength: 20 })).toMatchObject({ slotCount: 2000, capacity: 20 });
@@ -104,7 +104,7 @@ describe("wishes", () => {
     });
     expect(() => plan(1999, { maxSequences: 20, maxModelLength: 100, canBeInt8: false })).toThrow(/or --max-model-len$/);
     expect(() => plan(1999, { maxSequences: 20, maxModelLength: 100 })).toThrow(
-      /20 × 100 tokens needs 0\.00 GiB \(0\.1 KiB per token\), but only 0\.00 GiB is available, enough for 19 × 100 tokens; lower --max-num-seqs or --max-model-len, or use --kv-cache-dtype int8$/,
+      /20 × 100 tokens needs 195\.3 KiB \(100 B per token\), but only 195\.2 KiB is available, enough for 19 × 100 tokens; lower --max-num-seqs or --max-model-len, or use --kv-cache-dtype int8$/,
     );
   });
 

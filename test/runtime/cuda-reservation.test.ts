@@ -141,7 +141,7 @@ test("when there is no memory for all of it, nothing is taken, and the error say
     const { cuda, device } = makeDevice({ failingAllocation: number });
 
     expect(() => device.reserve(8 * page, 3 * page)).toThrow(
-      /^cuMemCreate: cudaErrorMemoryAllocation \(2\): 0\.0000 GiB wanted, 8\.00 GiB of 8\.00 GiB on the device are free$/,
+      /^cuMemCreate: cudaErrorMemoryAllocation \(2\): 48\.0 KiB wanted, 8\.0 GiB of 8\.0 GiB on the device are free$/,
     );
     expect(cuda.live).toEqual(["stream"]);
     cuda.dispose();

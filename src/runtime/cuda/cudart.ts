@@ -2,6 +2,7 @@
 
 import type { LibraryHandle } from "koffi";
 import { DeviceLostError, EngineError } from "../../core/errors.ts";
+import { formatBytes } from "../../core/format-bytes.ts";
 import type { Pointer } from "../ort-api.ts";
 
 /** A C out-parameter: the callee fills its one place. */
@@ -293,7 +294,7 @@ export class Cudart {
 
   /** Of an allocation that failed, to be said after its name. */
   describeShortage(wantedBytes: number): string {
-    return `: ${gibibytes(wantedBytes)} wanted, ${this.#describeFree()}`;
+    return `: ${formatBytes(wantedBytes)} wanted, ${this.#describeFree()}`;
   }
 
   #get(name: "cudaDriverGetVersion" | "cudaRuntimeGetVersion" | "cudaGetDeviceCount"): number {
@@ -317,10 +318,6 @@ export class Cudart {
     const free: Out<number> = [null];
     const total: Out<number> = [null];
     if (this.#functions.cudaMemGetInfo(free, total) !== 0) return "how much is free cannot be told";
-    return `${gibibytes(Number(free[0]))} of ${gibibytes(Number(total[0]))} on the device are free`;
+    return `${formatBytes(Number(free[0]))} of ${formatBytes(Number(total[0]))} on the device are free`;
   }
-}
-
-function gibibytes(bytes: number): string {
-  return `${(bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 4 : 2)} GiB`;
 }
