@@ -9,7 +9,7 @@ import { type BatchFigures, type BatchProgress, runBatch } from "../batch/run-ba
 import { Connection } from "../client/connection.ts";
 import { chooseModel, listModels } from "../client/server-info.ts";
 import { interruptedExitCode, UserError } from "../core/errors.ts";
-import { reading, systemReason } from "../core/file-system.ts";
+import { reading, writing } from "../core/file-system.ts";
 import { FileLock } from "../runtime/file-lock.ts";
 import { printable } from "../core/printable.ts";
 import { formatDuration } from "./progress.ts";
@@ -125,12 +125,7 @@ function requireThreeFiles(input: string, output: string, errors: string): strin
 
 /** The real path, also of a file that does not exist yet. */
 function ownPath(path: string): string {
-  try {
-    if (existsSync(path)) return realpathSync(path);
-    return join(realpathSync(dirname(resolve(path))), basename(path));
-  } catch (error) {
-    throw new UserError(`cannot write ${path}: ${systemReason(error)}`, { cause: error });
-  }
+  return writing(path, () => (existsSync(path) ? realpathSync(path) : join(realpathSync(dirname(resolve(path))), basename(path))));
 }
 
 /** Checks model names up front: an unknown one would fail once per line. */

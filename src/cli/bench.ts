@@ -4,7 +4,7 @@ import { accessSync, constants, existsSync, writeFileSync } from "node:fs";
 import { cpus, platform, release } from "node:os";
 import { dirname } from "node:path";
 import { interruptedExitCode, UserError } from "../core/errors.ts";
-import { systemReason } from "../core/file-system.ts";
+import { writing } from "../core/file-system.ts";
 import { poissonArrivals } from "../loadgen/arrivals.ts";
 import { compareBlocks, cutIntoBlocks, joinBlocks, type Ratio } from "../loadgen/comparison.ts";
 import { Connection } from "../client/connection.ts";
@@ -214,14 +214,6 @@ type Figures = {
 /** Checked up front, not at the end of a long measurement. */
 function requireWritable(path: string): void {
   writing(path, () => accessSync(existsSync(path) ? path : dirname(path), constants.W_OK));
-}
-
-function writing(path: string, action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    throw new UserError(`cannot write ${path}: ${systemReason(error)}`, { cause: error });
-  }
 }
 
 function writeReport(path: string, figures: Figures, options: BenchOptions): void {

@@ -21,6 +21,15 @@ export function reading<Result>(path: string, action: () => Result): Result {
   }
 }
 
+/** Runs a file system call that writes `path`; its failure becomes a UserError. */
+export function writing<Result>(path: string, action: () => Result): Result {
+  try {
+    return action();
+  } catch (error) {
+    throw new UserError(`cannot write ${path}: ${systemReason(error)}`, { cause: error });
+  }
+}
+
 /** The text of a UTF-8 file, without the byte order mark that Windows programs put first. Throws a UserError. */
 export function readText(path: string): string {
   return reading(path, () => readFileSync(path, "utf8")).replace(/^\uFEFF/, "");

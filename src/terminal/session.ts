@@ -1,13 +1,12 @@
 // A conversation at a terminal: questions, answers as they come, and commands that begin with a slash.
 
 import { existsSync, writeFileSync } from "node:fs";
-
 import { basename } from "node:path";
 import { readFilePart } from "../client/file-data.ts";
 import type { OnText } from "../client/answer-reader.ts";
 import type { MeasuredAnswer } from "../client/send-request.ts";
 import { UserError } from "../core/errors.ts";
-import { homeFolder, systemReason } from "../core/file-system.ts";
+import { homeFolder, writing } from "../core/file-system.ts";
 import { AnswerWriter, dim } from "./answer-writer.ts";
 import type { AttachedFile, Conversation } from "./conversation.ts";
 import { describeAnswer, describeFailure } from "./describe-answer.ts";
@@ -156,11 +155,7 @@ class Session {
     const { conversation } = this.#options;
     if (path === "") throw new UserError("Give the name of a file, such as /save talk.md.");
     if (conversation.isEmpty) throw new UserError("There is nothing to save yet.");
-    try {
-      writeFileSync(fromHome(path), conversation.toMarkdown(), { flag: "wx" });
-    } catch (error) {
-      throw new UserError(`cannot write ${path}: ${systemReason(error)}`, { cause: error });
-    }
+    writing(path, () => writeFileSync(fromHome(path), conversation.toMarkdown(), { flag: "wx" }));
     this.#say(`Saved to ${printable(path)}.`);
   }
 

@@ -1,7 +1,6 @@
 // Finds the host's fonts for Chinese, Japanese and Korean. PDFs often name such a font without embedding it.
 
 import { type Dirent, readdirSync, statSync } from "node:fs";
-
 import { isAbsolute, join } from "node:path";
 import { homeFolder } from "../core/file-system.ts";
 import { type FontFace, readFontFaces } from "./font-file.ts";
