@@ -98,9 +98,9 @@ export class GenerationRecord {
   /** Must be called once, when the request is over. `errorStatus` is the status of the error that ended it. */
   end({ isAborted, errorStatus, totalMs }: { isAborted: boolean; errorStatus: number | undefined; totalMs: number }): void {
     if (this.#finishReasons.length === this.choiceCount) this.#metrics.answered(totalMs);
-    else if (isAborted) this.#metrics.finished("abort");
+    else if (isAborted || errorStatus === undefined) this.#metrics.finished("abort");
     // A request refused before it began does not count as an answer.
-    else if (errorStatus !== undefined && (errorStatus >= 500 || this.#prompt)) this.#metrics.finished("error");
+    else if (errorStatus >= 500 || this.#prompt) this.#metrics.finished("error");
   }
 
   /** Fields for the log. Times are in milliseconds; what did not happen is left out. */

@@ -7,7 +7,7 @@ import { withVllmNames } from "./metric-aliases.ts";
 
 const prefix = "ernie_vl_";
 const stepKinds = { prefill: "prefill", decode: "decode", encode: "picture" } as const satisfies Record<StepReport["kind"], string>;
-/** `abort`: the client left. `error`: the answer failed. */
+/** `abort`: the client left, or cancelled the response. `error`: the answer failed. */
 export type FinishedReason = AnswerEnd | "abort" | "error";
 const finishedReasons: readonly FinishedReason[] = ["stop", "length", "tool_calls", "abort", "error"];
 

@@ -6,6 +6,7 @@ import { inputItemsSchema } from "../../src/api/responses/response-schema.ts";
 import { ResponseStore } from "../../src/api/responses/response-store.ts";
 import type { ResponseObject } from "../../src/api/responses/response-object.ts";
 import { helloEvents, pngBase64, started, untilAborted } from "./make-app.ts";
+import { parseMetrics } from "./parse-metrics.ts";
 import { callEvents, makeResponsesApp, weatherTool } from "./responses-app.ts";
 
 const ask = { model: "ernie", input: "Hi" };
@@ -304,6 +305,19 @@ describe("cancelling", () => {
     expect(calls[0]?.signal.aborted).toBe(true);
     expect(lines.some(({ level }) => level === "error")).toBe(false);
     await expect(client.responses.cancel(id)).rejects.toMatchObject({ status: 400, code: "response_not_running" });
+  });
+
+  test("counts as an abort", async () => {
+    const { client, metrics } = makeResponsesApp(endless);
+    let id = "";
+    for await (const event of await client.responses.create({ ...ask, stream: true })) {
+      if (event.type === "response.created") id = event.response.id;
+      if (event.type === "response.output_text.delta") await client.responses.cancel(id);
+    }
+
+    const value = parseMetrics(await metrics.expose());
+    expect(value("ernie_vl_request_success_total", { finished_reason: "abort" })).toBe(1);
+    expect(value("ernie_vl_request_success_total")).toBe(1);
   });
 
   test("keeps a response once, so that it takes the room of one", async () => {
