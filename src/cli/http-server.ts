@@ -1,7 +1,7 @@
 // The HTTP server around the app: how long it waits for slow or silent clients, and how much of a header it takes.
 
-import { createServer, type IncomingMessage, type Server } from "node:http";
-import { getRequestListener, RequestError as MalformedRequest } from "@hono/node-server";
+import { createServer, type Server } from "node:http";
+import { getRequestListener, type Http2Bindings, type HttpBindings, RequestError as MalformedRequest } from "@hono/node-server";
 import { toErrorAnswer } from "../api/error-envelope.ts";
 import { RequestError } from "../core/errors.ts";
 import { answerHalfClosedReaders } from "./half-closed.ts";
@@ -53,14 +53,18 @@ export function createHttpServer(
     keepAliveInitialDelay: probeSilentMs,
     requireHostHeader: false, // Node's refusal would have no body
   };
-  const answer = (request: Request, { incoming }: { readonly incoming: Pick<IncomingMessage, "headers" | "httpVersion" | "socket"> }) => {
+  const answer = async (request: Request, bindings: Http2Bindings | HttpBindings): Promise<Response> => {
+    const { incoming, outgoing } = bindings as HttpBindings;
     if (incoming.headers.host === undefined && incoming.httpVersion !== "1.0") return answerMalformed(new MalformedRequest("no Host"));
-    return answers.of(incoming.socket).size >= maxPipelined ? refuse(tooManyPipelined()) : fetch(request);
+    if (answers.of(incoming.socket).size >= maxPipelined) return refuse(tooManyPipelined());
+    const response = await fetch(request);
+    await answers.sayIfLast(outgoing);
+    return response;
   };
   // `hostname` is for requests that name none: load balancers probe in HTTP/1.0.
   const server = createServer(serverOptions, getRequestListener(answer, { hostname: "localhost", errorHandler: answerMalformed }));
   const answers = new OpenAnswers(server);
-  server.closeIdleConnections = () => answers.closeOthers();
+  server.closeIdleConnections = () => answers.closeIdle();
   disconnectStalledClients(server, answers, stalledMs);
   limitUnreadBytes(server, answers, maxUnreadBytes);
   answerHalfClosedReaders(server, answers);

@@ -1,13 +1,18 @@
-// Tracks which connections have a running answer and should not be closed.
+// Tracks which connections have a running answer and should not be closed, and closes each after its last one.
 
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 
 const none: ReadonlySet<ServerResponse> = new Set();
+
+/** How long a connection stays open after its last answer: a client that was not told so may have sent its next request already. */
+const lingerMs = 250;
 
 export class OpenAnswers {
   /** By connection; several per connection, because of pipelining. */
   readonly #answers = new Map<Socket, Set<ServerResponse>>();
+  #isClosing = false;
 
   /** Watches the server from its first connection on. */
   constructor(server: Server) {
@@ -15,10 +20,13 @@ export class OpenAnswers {
       this.#answers.set(socket, new Set());
       socket.once("close", () => this.#answers.delete(socket));
     });
-    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-      const answers = this.#answers.get(request.socket);
+    server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+      const answers = this.#answers.get(socket);
       answers?.add(response);
-      response.once("close", () => answers?.delete(response));
+      response.once("close", () => {
+        answers?.delete(response);
+        if (this.#isClosing && answers?.size === 0) this.#closeSoon(socket);
+      });
     });
   }
 
@@ -38,8 +46,28 @@ export class OpenAnswers {
     });
   }
 
-  /** Closes all other connections, including those that have sent nothing or half a header, which Node would wait for. */
-  closeOthers(): void {
-    for (const socket of this.#answers.keys()) if (!this.has(socket)) socket.destroy();
+  /** Closes each connection as soon as it has no running answer, including those that have sent nothing or half a header, which Node would wait for. */
+  closeIdle(): void {
+    this.#isClosing = true;
+    for (const socket of this.#answers.keys()) if (!this.has(socket)) this.#closeSoon(socket);
+  }
+
+  /**
+   * To be called before an answer is written: if it is the last of its connection, it says so. A request sent behind it would be lost, and a
+   * proxy may not repeat it.
+   */
+  async sayIfLast(answer: ServerResponse): Promise<void> {
+    if (!this.#isClosing) return;
+    await setImmediate(); // by now, what came of the body together with the header is read
+    const isLast = [...this.of(answer.req.socket)].at(-1) === answer;
+    // Node closes the connection at once after such an answer: a client that still sends its request would not read it.
+    if (isLast && answer.req.complete) answer.setHeader("connection", "close");
+  }
+
+  /** Unless a request comes, which may be on its way: as its answer says that it is the last, its client can go elsewhere. */
+  #closeSoon(socket: Socket): void {
+    setTimeout(() => {
+      if (!this.has(socket)) socket.destroy();
+    }, lingerMs);
   }
 }

@@ -91,10 +91,46 @@ describe("a server that closes", () => {
     await asked;
 
     const closed = closeWhenIdle(server);
-    await new Promise((resolve) => setTimeout(resolve, 120)); // idle connections are looked for meanwhile
+    await new Promise((resolve) => setTimeout(resolve, 400)); // idle connections are closed meanwhile
     answer(new Response("done"));
 
-    expect(await ended).toMatch(/^HTTP\/1.1 200 [^]*done/);
+    expect(await ended).toMatch(/^HTTP\/1.1 200 [^]*\r\nconnection: close\r\n[^]*done/i);
+    await closed;
+  });
+
+  test("answers a request that was on its way over an idle connection, as its last", async () => {
+    const { server, socket, ended } = await connectTo(makeApp().app.fetch);
+    const request = "GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+    socket.write(request);
+    await once(socket, "data");
+
+    socket.write(request);
+    await closeWhenIdle(server);
+
+    expect((await ended).match(/HTTP\/1.1 200|^connection: .*/gim)).toEqual([
+      "HTTP/1.1 200",
+      expect.stringMatching(/keep-alive/),
+      "HTTP/1.1 200",
+      "connection: close",
+    ]);
+  });
+
+  test("answers a request that follows a stream which had begun before", async () => {
+    const stream = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = stream.writable.getWriter();
+    const answers = [new Response(stream.readable), new Response("after it")];
+    const { server, socket, ended } = await connectTo(() => answers.shift()!);
+    const request = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    socket.write(request);
+    await writer.write(Buffer.from("begun"));
+    await once(socket, "data");
+
+    const closed = closeWhenIdle(server);
+    await writer.close();
+    await once(socket, "data");
+    socket.write(request);
+
+    expect(await ended).toMatch(/^HTTP\/1.1 200 [^]*begun[^]*HTTP\/1.1 200 [^]*\r\nconnection: close\r\n[^]*after it/i);
     await closed;
   });
 });
