@@ -1,4 +1,4 @@
-// The output format of an answer, under OpenAI's field and those of vLLM, llama.cpp and SGLang; and the format that a choice of tools implies.
+// The output format of an answer, under OpenAI's field and those of vLLM, llama.cpp, SGLang and Hugging Face; and the format that a choice of tools implies.
 
 import { z } from "zod";
 import { countJsonValues } from "../chat/json-bounds.ts";
@@ -22,6 +22,7 @@ const responseFormat = z.object(
     type: oneOf("text", "json_object", "json_schema"),
     json_schema: optional(z.object({ strict: optional(flag), schema: optional(jsonSchema) }, "an object with a schema")),
     schema: optional(jsonSchema, "llama.cpp's place for the schema. With `json_object`, the object follows it."),
+    value: optional(jsonSchema, "Hugging Face's place for the schema of a `json_object`."),
   },
   "an object with a type",
 );
@@ -90,8 +91,9 @@ export function toOutputFormat(request: Partial<FormatRequest>, toolUse: ToolUse
 function fromResponseFormat(format: FormatRequest["response_format"]): Demand[] {
   if (!format || format.type === "text") return [];
   if (format.type === "json_object") {
-    const { schema } = format;
-    const inSchema = schema && ({ type: "json_schema", schema, isStrict: false, whitespace, param: "response_format.schema" } as const);
+    const { value, schema = value } = format; // Hugging Face sends a json_schema as a json_object with a value
+    const param = schema === value ? "response_format.value" : "response_format.schema";
+    const inSchema = schema && ({ type: "json_schema", schema, isStrict: false, whitespace, param } as const);
     return [["response_format", inSchema ?? { type: "json_object", whitespace }]];
   }
   const { schema: nested, strict: isStrict = false } = format.json_schema ?? {};

@@ -150,7 +150,7 @@ export const openAiFields = {
   response_format: {
     does: "effective",
     values: '{"type": "text"}, "json_object", "json_schema"',
-    note: "[what schemas can say](structured-output.md); with `json_object`, `schema` may hold a schema, as in llama.cpp; with tools, the answer is either calls or in this format",
+    note: "[what schemas can say](structured-output.md); with `json_object`, `schema` may hold a schema, as in llama.cpp, or `value`, as in Hugging Face's clients; with tools, the answer is either calls or in this format",
     sent: { response_format: { type: "json_schema", json_schema: { name: "n", strict: true, schema: { type: "object" } } } },
     effect: { options: { format: { type: "json_schema", schema: { type: "object" }, isStrict: true } } },
     proof: [structured, "a schema holds, thinking: $thinking, stream: $stream, temperature $temperature"],

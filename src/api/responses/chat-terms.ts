@@ -32,8 +32,9 @@ function toChatChoice(choice: ResponsesRequest["tool_choice"]): AnswerFields["to
 }
 
 function toResponseFormat(format: NonNullable<ResponsesRequest["text"]>["format"]): AnswerFields["response_format"] {
-  if (format?.type !== "json_schema") return format && { type: format.type, json_schema: undefined, schema: undefined };
-  return { type: "json_schema", json_schema: { schema: format.schema, strict: format.strict }, schema: undefined };
+  const elsewhere = { schema: undefined, value: undefined }; // places of other programs
+  if (format?.type !== "json_schema") return format && { type: format.type, json_schema: undefined, ...elsewhere };
+  return { type: "json_schema", json_schema: { schema: format.schema, strict: format.strict }, ...elsewhere };
 }
 
 /** Paths of a chat request → paths of this one. */
