@@ -6,7 +6,7 @@ import { automatonExpression, refuseTooLarge } from "./regex-states.ts";
 import { anything, parseRegex, type RegexNode } from "./regex.ts";
 import { type LengthRange, lengthsOf, toExpression, withLengths, wholeText } from "./regex-grammar.ts";
 import type { SchemaObject } from "./schema-shape.ts";
-import { stringFormats } from "./string-formats.ts";
+import { freeFormats, stringFormats } from "./string-formats.ts";
 
 const anyLength: LengthRange = { min: 0, max: Infinity };
 
@@ -70,6 +70,6 @@ function ignoreLengths(lengths: LengthRange, own: LengthRange, ignore: (keyword:
 function sourcesOf({ pattern, format }: SchemaObject, ignore: (keyword: string) => void): string[] {
   if (pattern !== undefined) return [pattern].flat() as string[];
   const known = stringFormats.get(format as string);
-  if (format !== undefined && known === undefined) ignore("format");
+  if (format !== undefined && known === undefined && !freeFormats.has(format as string)) ignore("format");
   return known === undefined ? [] : [known];
 }

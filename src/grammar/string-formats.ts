@@ -14,6 +14,7 @@ const label = "[A-Za-z0-9]([A-Za-z0-9\\-]{0,61}[A-Za-z0-9])?";
 const mailName = "[A-Za-z0-9_+\\-]{1,20}"; // three of them, and no more than 64 characters before the @
 const octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const hex = "[0-9A-Fa-f]";
+const uuidOf = (version: number) => `^${hex}{8}-${hex}{4}-${version}${hex}{3}-[89ABab]${hex}{3}-${hex}{12}$`;
 const pathCharacter = "[A-Za-z0-9._~\\-]";
 
 export const stringFormats: ReadonlyMap<string, string> = new Map([
@@ -26,9 +27,13 @@ export const stringFormats: ReadonlyMap<string, string> = new Map([
   ["ipv4", `^(${octet}\\.){3}${octet}$`],
   ["ipv6", `^(${hex}{1,4}:){7}${hex}{1,4}$`],
   ["uuid", `^${hex}{8}-(${hex}{4}-){3}${hex}{12}$`],
+  ...[1, 3, 4, 5, 6, 7, 8].map((version) => [`uuid${version}`, uuidOf(version)] as const), // Pydantic's names
   // At most 2,082 characters: Pydantic's HttpUrl has up to 2,083.
   [
     "uri",
     `^https?://${label}(\\.${label}){0,3}(:[1-9][0-9]{0,3})?(/${pathCharacter}{0,100}){0,12}(\\?[A-Za-z0-9._~=&\\-]{0,500})?(#${pathCharacter}{0,100})?$`,
   ],
 ]);
+
+/** Formats that every text has: OpenAPI's for bytes and secrets, and Pydantic's for a Path. */
+export const freeFormats: ReadonlySet<string> = new Set(["binary", "password", "path"]);

@@ -137,6 +137,9 @@ describe("schemas of other tools", () => {
       "Pydantic's Decimal of 5 digits, 2 of them decimals",
       { pattern: "^(?!^[-+.]*$)[+-]?0*(?:\\d{0,3}|(?=[\\d.]{1,6}0*$)\\d{0,3}\\.\\d{0,2}0*$)" },
     ],
+    ["Pydantic's bytes", { format: "binary" }],
+    ["Pydantic's SecretStr of a bounded length", { format: "password", writeOnly: true, minLength: 2, maxLength: 9 }],
+    ["Pydantic's Path", { format: "path" }],
     ["a password with a letter, a digit and a sign", { pattern: "^(?=.*[A-Z])(?=.*\\d)(?=.*[^\\w\\s]).{8,64}$" }],
     ["no comment's end", { pattern: "^(?:(?!-->).)*$" }],
     ["not a reserved word", { pattern: "^(?!(?:null|true|false)$)[a-z]+$" }],
@@ -145,5 +148,13 @@ describe("schemas of other tools", () => {
     const isValid = ajv.compile(schema);
 
     for (const answer of answers(schema)) expect(isValid(JSON.parse(answer)), answer).toBe(true);
+  });
+
+  it.each([1, 3, 4, 5, 6, 7, 8] as const)("Pydantic's UUID%i: answers are of this version", (version) => {
+    const uuid = z.uuid({ version: `v${version}` });
+
+    for (const answer of answers({ type: "string", format: `uuid${version}` })) {
+      expect(uuid.safeParse(JSON.parse(answer)).success, answer).toBe(true);
+    }
   });
 });
