@@ -64,6 +64,9 @@ ANTHROPIC_DEFAULT_HAIKU_MODEL=NAME
 Send a key as \`x-api-key\` or as a bearer token. \`anthropic-beta\` and \`?beta=true\` are ignored. A request with \`anthropic-version\` (any value) gets
 models and errors in Anthropic's format on every route.
 
+Version 1 of the SDKs has no parameters \`temperature\`, \`top_p\` and \`top_k\`. In Python, send them in \`extra_body\`; in JavaScript, write them beside
+the others, although the types do not have them.
+
 ## Answers
 
 - \`tool_use\` blocks are always complete, and their \`input\` is an object. The server holds a call back until it is complete, so its input comes in one
