@@ -9,6 +9,7 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 240_000,
     expect: { poll: { timeout: 30_000 } },
+    setupFiles: process.env["CI"] ? ["test/fixed-seed.ts"] : [],
     // .ci/run prints the totals from the file.
     reporters: process.env["CI"] ? ["default", "json"] : ["default"],
     outputFile: { json: "work/test-results.json" },
