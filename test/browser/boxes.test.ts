@@ -37,6 +37,12 @@ async function ask(files: ReturnType<typeof upload>[], answer: string): Promise<
   await lastAnswer(page);
 }
 
+/** Where a picture is once it is drawn. */
+async function boxOf(picture: Locator) {
+  await picture.evaluate((image) => (image as HTMLImageElement).decode());
+  return (await picture.boundingBox())!;
+}
+
 const places = () => page.getByRole("region", { name: "Places in the picture" });
 const entries = () => places().locator("li").allTextContents();
 
@@ -52,7 +58,7 @@ describe.each([
 
     await places().getByText("3 places in flag.png, 300 × 200 pixels").waitFor();
     expect(await entries()).toEqual(["1red: 0,0–150,200", "2blue: 150,0–300,200", "3the middle: 150,100"]);
-    const frame = (await places().getByRole("img", { name: "flag.png" }).boundingBox())!;
+    const frame = await boxOf(places().getByRole("img", { name: "flag.png" }));
     const overlay = (await places().locator(".place-frame svg").boundingBox())!;
     expect(overlay).toEqual(frame);
     expect(frame.width / frame.height).toBeCloseTo(1.5, 1);
@@ -156,7 +162,7 @@ test("a long picture scrolls, by keyboard, too, and to the place that is pressed
   await ask([upload("tall.png", tall)], fenced([{ bbox_2d: [0, 900, 1000, 950], label: "below" }]));
 
   const frame = places().getByRole("region", { name: "tall.png" });
-  const { width } = (await frame.getByRole("img").boundingBox())!;
+  const { width } = await boxOf(frame.getByRole("img"));
   expect(width).toBeGreaterThan(100);
   await frame.focus();
   await page.keyboard.press("ArrowDown");
@@ -185,7 +191,7 @@ test("a sent picture opens in its size, as far as the window has room, and gives
   await sent.press("Enter");
 
   const dialog = page.getByRole("dialog", { name: "a.png" });
-  const { width, height } = (await dialog.getByRole("img").boundingBox())!;
+  const { width, height } = await boxOf(dialog.getByRole("img"));
   const window = page.viewportSize()!;
   expect(width / height).toBeCloseTo(1.5, 1);
   expect(width).toBeGreaterThan(0.7 * Math.min(window.width, 1.5 * window.height));
@@ -199,10 +205,9 @@ test("large pictures of a message stand side by side, at the side of its words",
   const large = await sharp(picture).resize(1800, 1200).png().toBuffer();
   await ask([upload("a.png", large), upload("b.png", large)], "Two pictures.");
 
-  const boxOf = async (locator: Locator) => (await locator.boundingBox())!;
   const sent = page.getByRole("list", { name: "Attachments" });
   const [a, b] = [await boxOf(sent.getByRole("img", { name: "a.png" })), await boxOf(sent.getByRole("img", { name: "b.png" }))];
-  const bubble = await boxOf(page.locator(".bubble"));
+  const bubble = (await page.locator(".bubble").boundingBox())!;
   expect(a.y).toBe(b.y);
   expect(a.x + a.width).toBeLessThan(b.x);
   expect(b.x + b.width).toBeCloseTo(bubble.x + bubble.width, 0);

@@ -78,6 +78,26 @@ export async function lastAnswer(page: Page) {
   return answer;
 }
 
+type KeptRecord = { readonly id: string | string[]; readonly url?: string };
+
+/** All records of conversations and files, as the page's database holds them; none while there is no database. */
+export const keptRecords = (page: Page): Promise<KeptRecord[]> =>
+  page.evaluate(
+    () =>
+      new Promise<KeptRecord[]>((resolve) => {
+        const opening = indexedDB.open("ernie-vl");
+        opening.addEventListener("upgradeneeded", () => opening.transaction!.abort()); // the page makes it
+        opening.addEventListener("error", () => resolve([]));
+        opening.addEventListener("success", () => {
+          const reading = opening.result.transaction("conversations").objectStore("conversations").getAll();
+          reading.addEventListener("success", () => {
+            opening.result.close();
+            resolve(reading.result);
+          });
+        });
+      }),
+  );
+
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Faults of weight by axe-core's rules, one line each. */

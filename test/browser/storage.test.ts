@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 import { beforeEach, describe, expect, test } from "vitest";
 import { modelFolder } from "../e2e/start-server.ts";
 import { openBehindFront } from "./behind-front.ts";
-import { lastAnswer, messageField, send } from "./browser.ts";
+import { keptRecords, lastAnswer, messageField, send } from "./browser.ts";
 import { type Front, streamed } from "./front.ts";
 
 let front: Front;
@@ -51,21 +51,7 @@ async function ask(tab: Page, question: string, ...names: string[]): Promise<voi
     .waitFor();
 }
 
-/** All records of conversations and files, as the database holds them. */
-const records = () =>
-  page.evaluate(
-    () =>
-      new Promise<{ readonly id: string | string[]; readonly url?: string }[]>((resolve) => {
-        const opening = indexedDB.open("ernie-vl");
-        opening.addEventListener("success", () => {
-          const reading = opening.result.transaction("conversations").objectStore("conversations").getAll();
-          reading.addEventListener("success", () => {
-            opening.result.close();
-            resolve(reading.result);
-          });
-        });
-      }),
-  );
+const records = () => keptRecords(page);
 
 /** Rewrites the only conversation as the page kept it before files had records of their own. */
 const toEarlierVersion = (url: string) =>
@@ -181,6 +167,7 @@ test("a picture is kept with an answer that runs when the page is left, and afte
   await messageField(page).fill("Two?");
   await messageField(page).press("Enter");
   await page.getByText("The first words").waitFor();
+  await expect.poll(async () => (await files()).length).toBe(2); // there is a database again: a page that closes has no time to make one
   await page.reload();
 
   await page.getByRole("navigation").getByRole("button", { name: "One?", exact: true }).click();

@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 import { beforeEach, describe, expect, test } from "vitest";
 import { modelFolder } from "../e2e/start-server.ts";
 import { openBehindFront } from "./behind-front.ts";
-import { lastAnswer, messageField, send } from "./browser.ts";
+import { keptRecords, lastAnswer, messageField, send } from "./browser.ts";
 import { endless, type Front, streamed } from "./front.ts";
 
 let front: Front;
@@ -235,6 +235,8 @@ describe("a browser that keeps", () => {
     await session.send("Storage.clearDataForOrigin", { origin: front.url, storageTypes: "all" }); // closes the database
     await send(page, "And again");
     await page.locator(".answer-foot").nth(1).waitFor();
+    const keptAnswers = async () => JSON.stringify(await keptRecords(page)).split("Words.").length - 1;
+    await expect.poll(keptAnswers).toBe(2); // a page that closes has no time to make a database
     await page.reload();
 
     await page.getByRole("navigation").getByRole("button", { name: "Hello", exact: true }).click();
