@@ -46,7 +46,7 @@ describe("pictures", () => {
     expect(await answer.locator(".markdown").textContent()).toBe("A blue star and a black star.");
     // The speed is left out where the tokens came in one piece.
     expect(await answer.locator(".figures").textContent()).toMatch(
-      /^[\d.]+ m?s to first token([\d.,]+ tokens\/s)?46 prompt tokens9 answer tokensended: stop$/,
+      /^[\d.]+ m?s to first token([\d.,]+ tokens\/s)?46 prompt tokens(, \d+ cached)?9 answer tokensended: stop$/,
     );
   });
 

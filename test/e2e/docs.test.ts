@@ -52,7 +52,8 @@ const missing = ["curl", "openssl", "base64"].filter(
   (name) => !process.env["PATH"]!.split(":").some((path) => existsSync(join(path, name))),
 );
 
-describe("code blocks of the documentation", () => {
+// In their order, also where others are shuffled: some start what earlier ones have downloaded.
+describe("code blocks of the documentation", { shuffle: false }, () => {
   const blocks = allBlocks().filter(({ code }) => !missing.some((name) => new RegExp(`\\b${name} `).test(code)));
   const needsHub = (block: CodeBlock): boolean => block.marks.has("with-hub");
   const shown = (mark: string, languages: readonly string[], ofHub = false) =>

@@ -7,7 +7,7 @@ import { type RunningServer, startServer } from "./start-server.ts";
 
 let server: RunningServer;
 beforeAll(async () => {
-  server = await startServer(["--max-num-seqs", "1", "--api-key", "first-key", "second-key"], "first-key");
+  server = await startServer(["--max-num-seqs", "1", "--api-key", "first-key", "stranger", "second-key"], "first-key");
 });
 afterAll(async () => {
   await server?.stop();
@@ -64,7 +64,7 @@ test("finds nothing of another key's, pictures included", async () => {
   await ask(picture!);
 
   expect((await ask(picture!)).cached).toBeGreaterThan(0);
-  const stranger = await ask(picture!, "second-key");
+  const stranger = await ask(picture!, "stranger");
   expect(stranger.cached).toBe(0);
   expect(stranger.computed["picture"]).toBe(stranger.usage.prompt_tokens_details!["image_tokens" as never]);
 });
