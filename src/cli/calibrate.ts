@@ -134,7 +134,7 @@ async function calibrate(source: Source, work: CalibrationWork, options: Calibra
 async function recordProbe(work: CalibrationWork, { prompts, signal }: CalibrationOptions, say: Say): Promise<void> {
   const model = new ProbeModel(work.probe);
   const progress = new WorkProgress(say, tokens);
-  const started = Date.now();
+  const started = performance.now();
   // Every token is computed twice: when the model answers, and when all is recorded.
   const totalTokens = 2 * calibrationTokens;
   let doneTokens = 0;
@@ -148,7 +148,7 @@ async function recordProbe(work: CalibrationWork, { prompts, signal }: Calibrati
     const onTokens = (count: number) => advanceTo(calibrationTokens + Math.round((recorded += count) * share));
     await model.record(sequences, work.file, { signal, onTokens });
     progress.stop();
-    const seconds = ((Date.now() - started) / 1000).toFixed(1);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
     say(`Calibrated in ${seconds} s on ${tokenCount} tokens of ${sequences.length} chats`);
   } finally {
     progress.stop();

@@ -36,9 +36,9 @@ export async function loadEngine(options: ServeOptions, say: (line: string) => v
   say(`media    ${describeMedia(options)}`);
   const vision = await createVisionLoaders(model.folder, model.manifest.config.image, say);
   const kvScales = options.kvCacheType === "int8" ? await prepareKvScales(model, device.kind, options.threads, say) : undefined;
-  const started = Date.now();
+  const started = performance.now();
   const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
-  say(`loaded   in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  say(`loaded   in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   const { weights, context } = describeMemory(memory, model.manifest);
   const hardware = { device: describeDevice(device), weights, context, memoryBytes: memoryBytes(memory) };
   return { model, device, memory, vision, engine, hardware };

@@ -140,7 +140,7 @@ export async function convertShown(
   const name = source.type === "checkpoint" ? source.folder : `synthetic ${source.name}`;
   say(`Converting ${name} (${weights} weights, ${activations} activations) to ${target}`);
   const progress = new WorkProgress(say);
-  const started = Date.now();
+  const started = performance.now();
   try {
     const notes = await convert(source, target, {
       ...options,
@@ -151,7 +151,7 @@ export async function convertShown(
     progress.stop();
     for (const note of notes) say(`  note: ${note}`);
     if (progress.total === 0) return say("The other process has finished this conversion");
-    const seconds = ((Date.now() - started) / 1000).toFixed(1);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
     say(`Converted in ${seconds} s, ${formatBytes(progress.total)} of weights`);
   } finally {
     progress.stop();

@@ -154,7 +154,7 @@ async function runJobs(
   const waiting = [...jobs.entries()].filter(([index]) => !journal.done.has(index)).values();
   const totalBytes = bytesOf(jobs);
   let doneBytes = bytesOf(jobs.filter((_, index) => journal.done.has(index)));
-  let flushedAt = Date.now();
+  let flushedAt = performance.now();
   let isStopped = false;
   onProgress?.(doneBytes, totalBytes);
 
@@ -165,8 +165,8 @@ async function runJobs(
       journal.add(index);
       doneBytes += job.byteLength;
       onProgress?.(doneBytes, totalBytes);
-      if (Date.now() - flushedAt < journalIntervalMs) continue;
-      flushedAt = Date.now();
+      if (performance.now() - flushedAt < journalIntervalMs) continue;
+      flushedAt = performance.now();
       await output.recordJobs(() => files.sync());
     }
   };
