@@ -78,7 +78,7 @@ export function createVideoLoader(deps: VideoLoaderDeps): (part: VideoPart, requ
     const drawsTimestamps = part.drawsTimestamps ?? config.drawsTimestamps;
     const job = { param, config, loadFrame, limits, drawsTimestamps, ...request };
     if (source.type === "frames") return loadPictures(source, job);
-    if (!ffmpeg) throw noFfmpeg(param);
+    if (!ffmpeg) throw noVideoFiles(param);
     if (gate.isFull) throw tooManyWait(limits.waiting);
     return gate.run(() => loadFile(source.bytes, source.sampling, ffmpeg, job), request.signal);
   };
@@ -182,7 +182,7 @@ function tooManyWait(count: number): RequestError {
   return new RequestError(message, { status: 429, code: "too_many_videos_queued", retryAfterMs: 5000 });
 }
 
-function noFfmpeg(param: string): RequestError {
-  const message = `${param}: video files need ffmpeg, which the server did not find when it started (Debian: apt install ffmpeg); a list of pictures as frames works without it`;
+function noVideoFiles(param: string): RequestError {
+  const message = `${param}: video files need ffmpeg and a temporary folder, and the server missed one when it started (Debian: apt install ffmpeg); a list of pictures as frames works without them`;
   return new RequestError(message, { code: "unsupported_parameter", param });
 }
