@@ -30,7 +30,8 @@ export type SoakReport = {
 
 /** Sent before handles are first counted, because threads and their pipes start with the first requests. */
 const warmUpRequests = 48;
-const settleMs = 15_000;
+/** What lasts longer has been forgotten; on a busy machine, ends take seconds. */
+const settleMs = 60_000;
 
 type Tally = { readonly counts: Map<string, Record<Verdict | "wrong", number>>; readonly problems: string[]; done: number };
 

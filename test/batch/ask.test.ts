@@ -13,7 +13,7 @@ async function askServer(behaviour: Behaviour, options: Partial<AskOptions> = {}
   onTestFinished(() => connection.close());
   const waits: number[] = [];
   const wait = async (ms: number): Promise<void> => void waits.push(ms);
-  const defaults: AskOptions = { timeoutMs: 10_000, retries: 3, stop: never, abort: never, wait };
+  const defaults: AskOptions = { timeoutMs: 60_000, retries: 3, stop: never, abort: never, wait };
   const outcome = await ask(connection, "/v1/chat/completions", "{}", { ...defaults, ...options });
   return { outcome, tries: send.mock.calls.length, waits };
 }
@@ -112,7 +112,7 @@ describe("a request of a batch", () => {
     const connection = new Connection(server.url, undefined);
     onTestFinished(() => connection.close());
 
-    const options = { timeoutMs: 10_000, retries: 3, stop: stop.signal, abort: never, wait: waitUnless };
+    const options = { timeoutMs: 60_000, retries: 3, stop: stop.signal, abort: never, wait: waitUnless };
     expect(await ask(connection, "/v1/chat/completions", "{}", options)).toEqual({ type: "stopped" });
   });
 });

@@ -31,7 +31,7 @@ test("a disk that is slow with the last answer does not make the server look ali
       model: undefined,
       folder: undefined,
       concurrency: 2,
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
       retries: 0,
       stop: never,
       abort: never,

@@ -20,9 +20,6 @@ import { temporaryFolder } from "../temporary-folder.ts";
 const nano: Source = { type: "checkpoint", folder: nanoModel };
 const root = temporaryFolder();
 
-/** Seconds on an idle machine; a busy one may take long. */
-const patientMs = 300_000;
-
 // Few tokens, so that a calibration takes a second.
 const chatFile = join(root, "chats.jsonl");
 const questions = ["What is the capital of France?", "Add 12 and 30.", "Who are you?", "Repeat: tree, house, river.", "Hello!"];
@@ -131,7 +128,7 @@ describe("what calibration cannot do is refused before any work", () => {
   });
 });
 
-test("a made-up model is calibrated with random tokens", { timeout: patientMs }, async () => {
+test("a made-up model is calibrated with random tokens", async () => {
   const target = join(root, "synthetic");
   const options = { settings: { weights: "int4" as const, activations: "fp32" as const }, programVersion: "test", overwrite: false };
   const lines: string[] = [];
@@ -156,39 +153,33 @@ describe("the built-in chats", () => {
   });
 });
 
-test(
-  "calibrated int4 is nearer to fp32 than int4 that was only searched, on questions it was not calibrated with",
-  {
-    timeout: patientMs,
-  },
-  async () => {
-    const [asked, measured] = [0, 1].map((parity) => evaluationCases.filter((_, i) => i % 20 === parity));
-    const settings = { weights: "int4", activations: "fp32" } as const;
-    const calibration = join(root, "calibration");
-    const chats = asked!.map((item, i) => ({ chat: toChat(item, false), place: `case ${i}` }));
-    await recordCalibration(nanoModel, settings, chats, calibration);
-    const file = CalibrationFile.open(calibration);
-    expect([...file.inputs]).toEqual([1, 2, 3].map((layer) => [`layers.${layer}.experts`, 128]));
-    file.close();
+test("calibrated int4 is nearer to fp32 than int4 that was only searched, on questions it was not calibrated with", async () => {
+  const [asked, measured] = [0, 1].map((parity) => evaluationCases.filter((_, i) => i % 20 === parity));
+  const settings = { weights: "int4", activations: "fp32" } as const;
+  const calibration = join(root, "calibration");
+  const chats = asked!.map((item, i) => ({ chat: toChat(item, false), place: `case ${i}` }));
+  await recordCalibration(nanoModel, settings, chats, calibration);
+  const file = CalibrationFile.open(calibration);
+  expect([...file.inputs]).toEqual([1, 2, 3].map((layer) => [`layers.${layer}.experts`, 128]));
+  file.close();
 
-    const logitsOf = async (name: string, options: Partial<Parameters<typeof convertCheckpoint>[2]>) => {
-      const folder = join(root, name);
-      await convertCheckpoint(nanoModel, folder, { settings, programVersion: "test", inspect: true, ...options });
-      const model = new LocalModel(folder);
-      const prompts = await Promise.all(measured!.map((item) => model.encodeChat(toChat(item, false))));
-      model.dispose();
-      return allLogits(folder, prompts);
-    };
-    const exact = await logitsOf("exact", { settings: { weights: "fp32", activations: "fp32" } });
-    const searched = await logitsOf("searched", {});
-    const calibrated = await logitsOf("calibrated", { calibration });
+  const logitsOf = async (name: string, options: Partial<Parameters<typeof convertCheckpoint>[2]>) => {
+    const folder = join(root, name);
+    await convertCheckpoint(nanoModel, folder, { settings, programVersion: "test", inspect: true, ...options });
+    const model = new LocalModel(folder);
+    const prompts = await Promise.all(measured!.map((item) => model.encodeChat(toChat(item, false))));
+    model.dispose();
+    return allLogits(folder, prompts);
+  };
+  const exact = await logitsOf("exact", { settings: { weights: "fp32", activations: "fp32" } });
+  const searched = await logitsOf("searched", {});
+  const calibrated = await logitsOf("calibrated", { calibration });
 
-    const vocabSize = 2048;
-    expect(meanDivergence(exact, calibrated, vocabSize)).toBeLessThan(0.95 * meanDivergence(exact, searched, vocabSize));
-  },
-);
+  const vocabSize = 2048;
+  expect(meanDivergence(exact, calibrated, vocabSize)).toBeLessThan(0.95 * meanDivergence(exact, searched, vocabSize));
+});
 
-test.skipIf(!hasTinyA)("so it is for a model of random weights, calibrated with random ids", { timeout: patientMs }, async () => {
+test.skipIf(!hasTinyA)("so it is for a model of random weights, calibrated with random ids", async () => {
   const checkpoint = join(tinyA, "checkpoint-hub");
   const settings = { weights: "int4", activations: "fp32" } as const;
   const calibration = join(root, "tiny-a.calibration");

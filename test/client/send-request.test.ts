@@ -6,7 +6,7 @@ import { answerWell, type Behaviour, beginStream, frame, json, startFakeServer }
 const body = JSON.stringify({ messages: [{ role: "user", content: "one two" }], stream: true, max_tokens: 3 });
 const token = { choices: [{ delta: { content: "a" }, finish_reason: null }] };
 
-async function send(behaviour: Behaviour, { timeoutMs = 10_000, signal = new AbortController().signal } = {}) {
+async function send(behaviour: Behaviour, { timeoutMs = 60_000, signal = new AbortController().signal } = {}) {
   const server = await startFakeServer(behaviour);
   const connection = new Connection(server.url, undefined);
   onTestFinished(() => connection.close());
@@ -122,7 +122,7 @@ describe("a connection", () => {
   test("that is refused has the name of its error", async () => {
     const connection = new Connection("http://127.0.0.1:1", undefined);
 
-    const { failure } = await sendRequest(connection, body, { path: "/", timeoutMs: 10_000, signal: new AbortController().signal });
+    const { failure } = await sendRequest(connection, body, { path: "/", timeoutMs: 60_000, signal: new AbortController().signal });
 
     expect(failure?.kind).toBe("ECONNREFUSED");
   });
@@ -134,7 +134,7 @@ describe("a connection", () => {
       onTestFinished(() => connection.close());
 
       expect(connection.baseUrl).toBe(server.url);
-      expect(await connection.json("GET", "/v1/models", undefined, { timeoutMs: 10_000 })).toMatchObject({ status: 200 });
+      expect(await connection.json("GET", "/v1/models", undefined, { timeoutMs: 60_000 })).toMatchObject({ status: 200 });
     }
   });
 
@@ -143,7 +143,7 @@ describe("a connection", () => {
     const connection = new Connection(server.url.replace("http://", "HTTP://me:secret@"), undefined);
     onTestFinished(() => connection.close());
 
-    await sendRequest(connection, body, { path: "/v1/chat/completions", timeoutMs: 10_000, signal: new AbortController().signal });
+    await sendRequest(connection, body, { path: "/v1/chat/completions", timeoutMs: 60_000, signal: new AbortController().signal });
 
     expect(server.asked.map(({ key }) => key)).toEqual([`Basic ${btoa("me:secret")}`]);
     expect(connection.baseUrl).toBe(server.url);

@@ -44,4 +44,4 @@ test("killed in each of its steps, a calibrated conversion goes on from there an
   expect(last.code).toBe(0);
   expect(readFileSync(join(target, "manifest.json"), "utf8")).toBe(readFileSync(join(undisturbed, "manifest.json"), "utf8"));
   expect(readdirSync(folder).filter((name) => name.startsWith("."))).toEqual([]);
-}, 300_000);
+});

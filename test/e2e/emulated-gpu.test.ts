@@ -29,12 +29,12 @@ describe("on an emulated GPU", () => {
     const flags = ["--device", "cuda", "--small", "--only", "environment,graphs-qmoe", "--out", join(work, "gpu-check.json")];
     const command = ["tsx", emulate, "npx", "tsx", check, ...flags];
 
-    const { status, stdout, stderr } = spawnSync("npx", command, { cwd: root, encoding: "utf8", timeout: 110_000 });
+    const { status, stdout, stderr } = spawnSync("npx", command, { cwd: root, encoding: "utf8", timeout: 500_000 });
 
     expect(stdout + stderr).toContain("emulated GPU: no misuse of CUDA");
     expect(stdout).toMatch(/ [1-9]\d* of them captured, [1-9]\d* graph launches/);
     expect(stdout).toMatch(/^graphs-qmoe +ok/m);
     expect(status).toBe(0);
     rmSync(work, { recursive: true });
-  }, 120_000);
+  });
 });

@@ -127,7 +127,7 @@ test("memory that is missing at the start ends the program with one line", async
 });
 
 test("a step that hangs makes the server not ready, but alive; then it ends with an error for its clients", async () => {
-  const server = await startBroken("hangs", ["--step-timeout", "2"]); // it ends after five times as long
+  const server = await startBroken("hangs", ["--step-timeout", "4"]); // it ends after five times as long
 
   const hanging = ask(server);
   const statusOf = async (path: string) => (await fetch(`${server.url}${path}`)).status;

@@ -31,7 +31,7 @@ describe.skipIf(!existsSync("/dev/full"))("a server answers, and ends in order, 
     const child = spawn(process.execPath, ["dist/main.js", "serve", "--port", String(port)], { cwd, stdio: ["ignore", target, target] });
     const ended = once(child, "exit");
     child.stdout?.resume();
-    await expect.poll(() => isUp(url), { timeout: 120_000 }).toBe(true);
+    await expect.poll(() => isUp(url)).toBe(true);
     child.stdout?.destroy();
     child.stderr?.destroy();
 

@@ -51,4 +51,4 @@ test("every route keeps to the document with the real model", async () => {
   expect(statuses).toContain(200);
   expect(statuses).toContain(400);
   await expect.poll(server.health).toMatchObject({ status: "ok", running: 0, waiting: 0 });
-}, 240_000);
+});

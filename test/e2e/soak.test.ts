@@ -13,10 +13,10 @@ afterAll(async () => {
 });
 
 test("150 requests of every kind, many of whose clients leave or stall, get what they deserve and leave nothing behind", async () => {
-  const report = await runSoak(server, { requests: 150, connections: 32, seed: 2, deadlineMs: 90_000, patienceMs: 2_000 });
+  const report = await runSoak(server, { requests: 150, connections: 32, seed: 2, deadlineMs: 500_000, patienceMs: 2_000 });
 
   expect(report.problems).toEqual([]);
   const verdicts = [...report.counts.values()];
   expect(verdicts.reduce((sum, { right }) => sum + right, 0)).toBeGreaterThan(60);
   expect(verdicts.reduce((sum, { left }) => sum + left, 0)).toBeGreaterThan(15);
-}, 300_000);
+}, 900_000);

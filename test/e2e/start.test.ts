@@ -19,7 +19,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const nano = join(root, "models/ernie-vl-nano");
 
 function serve(...args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
-  return spawnSync(process.execPath, ["dist/main.js", "serve", "--port", "0", ...args], { cwd: root, encoding: "utf8", timeout: 150_000 });
+  return spawnSync(process.execPath, ["dist/main.js", "serve", "--port", "0", ...args], { cwd: root, encoding: "utf8", timeout: 500_000 });
 }
 
 const openBind = /^ernie-vl: --host \S+ is reachable from other machines; set a key with --api-key KEY .+\n$/;

@@ -32,7 +32,7 @@ describe("a load", () => {
       await answerWell()(response, asked, turn);
     });
 
-    const { records } = await runLoad(connection, { bodies: bodies(9), concurrency, path, timeoutMs: 10_000 }, never);
+    const { records } = await runLoad(connection, { bodies: bodies(9), concurrency, path, timeoutMs: 60_000 }, never);
 
     expect(peak).toBe(wanted);
     expect(records.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
@@ -43,7 +43,7 @@ describe("a load", () => {
     const { connection, server } = await connect(answerWell());
     const arrivalsMs = [0, 40, 80];
 
-    const { records } = await runLoad(connection, { bodies: bodies(3), arrivalsMs, concurrency: Infinity, path, timeoutMs: 10_000 }, never);
+    const { records } = await runLoad(connection, { bodies: bodies(3), arrivalsMs, concurrency: Infinity, path, timeoutMs: 60_000 }, never);
 
     expect(server.asked).toHaveLength(3);
     records.forEach(({ startMs, lateMs }, i) => {
@@ -58,7 +58,7 @@ describe("a load", () => {
     );
     const progress = { done: 0, running: 0, failed: 0, tokens: 0 };
 
-    const { records } = await runLoad(connection, { bodies: bodies(6), concurrency: 1, path, timeoutMs: 10_000 }, never, progress);
+    const { records } = await runLoad(connection, { bodies: bodies(6), concurrency: 1, path, timeoutMs: 60_000 }, never, progress);
 
     expect(records.map(({ failure }) => failure?.kind)).toEqual([undefined, "HTTP 500", undefined, "HTTP 500", undefined, "HTTP 500"]);
     expect(progress).toEqual({ done: 6, running: 0, failed: 3, tokens: 6 });
@@ -68,7 +68,7 @@ describe("a load", () => {
     const controller = new AbortController();
     const { connection } = await connect((response, asked, turn) => (turn < 2 ? answerWell()(response, asked, turn) : controller.abort()));
 
-    const { records } = await runLoad(connection, { bodies: bodies(9), concurrency: 1, path, timeoutMs: 10_000 }, controller.signal);
+    const { records } = await runLoad(connection, { bodies: bodies(9), concurrency: 1, path, timeoutMs: 60_000 }, controller.signal);
 
     expect(records.map(({ index }) => index)).toEqual([0, 1]);
   });

@@ -72,7 +72,7 @@ export class PullFixture {
       progressed: () => {},
       finished: () => {},
     };
-    await pullRepository(request, { ...remember, ...observer }, { parallelFiles: 2, backoffMs: 1, stallMs: 10_000, ...transfer });
+    await pullRepository(request, { ...remember, ...observer }, { parallelFiles: 2, backoffMs: 1, stallMs: 60_000, ...transfer });
   }
 
   /** Path of the part file of what the hub has now. */
