@@ -61,7 +61,11 @@ export class KvSlots {
   }
 
   get usedCount(): number {
-    return this.#slots.filter((slot) => slot.owner).length;
+    return this.#owners.length;
+  }
+
+  get #owners(): Sequence[] {
+    return this.#slots.flatMap(({ owner }) => owner ?? []);
   }
 
   ownerOf(slot: SlotId): Sequence | undefined {
@@ -79,7 +83,7 @@ export class KvSlots {
    * if no slot or too little memory is free. If it throws SlotMoveError, the sequence has no slot.
    */
   acquire(sequence: Sequence): boolean {
-    if (this.usedCount >= this.#model.slotCount || !this.#hasMemoryFor(sequence)) return false;
+    if (!this.hasRoomFor(sequence, this.#owners)) return false;
     const victim = this.#oldestFreeSlot();
     const wanted = sequence.reusableContent();
     const best = this.#longestMatch(wanted);
@@ -98,12 +102,12 @@ export class KvSlots {
   }
 
   /**
-   * Whether there is memory for all tokens of a new owner and, unless it is the only one, headroom for it and the others, so that none is
-   * preempted soon. Called in every step while a sequence waits, so it compares no prefixes.
+   * Whether there is a slot beside these owners, memory for all tokens of a new one and, unless it is the only one, headroom for it and the others,
+   * so that none is preempted soon. Called in every step while a sequence waits, so it compares no prefixes.
    */
-  #hasMemoryFor(sequence: Sequence): boolean {
-    const owners = this.#slots.flatMap(({ owner }) => owner ?? []);
+  hasRoomFor(sequence: Sequence, owners: readonly Sequence[]): boolean {
     if (owners.length === 0) return true;
+    if (owners.length >= this.#model.slotCount) return false;
     const needed = [sequence, ...owners].reduce((sum, { length, longestLength }) => {
       return sum + this.#pagesFor(Math.max(length, Math.min(length + this.#headroomTokens, longestLength)));
     }, 0);
@@ -169,7 +173,7 @@ export class KvSlots {
 
   /** Throws EngineError if the bookkeeping is inconsistent, or if the owners are not exactly `running`. */
   checkIntegrity(running: readonly Sequence[]): void {
-    const owners = this.#slots.flatMap((slot) => slot.owner ?? []);
+    const owners = this.#owners;
     assert(
       owners.length === running.length && owners.length <= this.#model.slotCount && running.every((sequence) => owners.includes(sequence)),
       "slot owners are not the running sequences",

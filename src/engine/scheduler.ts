@@ -15,7 +15,7 @@ import { QueueLimit } from "./queue-limit.ts";
 import { RoutingRecord } from "./routing-record.ts";
 import { Sequence } from "./sequence.ts";
 import { findLeader, whoComputes } from "./shared-prefill.ts";
-import { findDonor, inOrderOfAdmission, nextToRun } from "./slot-share.ts";
+import { findDonors, inOrderOfAdmission, nextToRun } from "./slot-share.ts";
 import { answers, withoutLast } from "./step-result.ts";
 
 export type SchedulerOptions = {
@@ -193,12 +193,11 @@ export class Scheduler {
   #admit(): void {
     const next = (): Sequence | undefined => nextToRun(this.#preempted, this.#queue.heads(), this.#running);
     for (let sequence = next(); sequence; sequence = next()) {
+      const donors = findDonors(sequence, this.#running, (owners) => this.#slots.hasRoomFor(sequence, owners));
+      if (!donors) return;
+      for (const donor of donors) this.#preempt(donor);
       try {
-        while (!this.#slots.acquire(sequence)) {
-          const donor = findDonor(sequence, this.#running);
-          if (!donor) return;
-          this.#preempt(donor);
-        }
+        assert(this.#slots.acquire(sequence), "there is room for what is admitted");
       } catch (error) {
         this.#failMove(error, [sequence]);
         continue;

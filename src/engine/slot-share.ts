@@ -19,10 +19,28 @@ export function nextToRun(preempted: readonly Sequence[], queued: readonly Seque
 }
 
 /**
- * The sequence to preempt for one that finds no room: the youngest of the client with the most running, if that client has at least two. Undefined
- * if the waiting sequence's own client has some running. Requests without a client id are never preempted for this.
+ * The sequences to preempt so that there is room for a waiting one; none if there is room already. Undefined if preempting would not make room, so
+ * that nobody is preempted in vain. `hasRoom`: whether there is room beside these sequences.
  */
-export function findDonor({ clientId }: Sequence, running: readonly Sequence[]): Sequence | undefined {
+export function findDonors(
+  sequence: Sequence,
+  running: readonly Sequence[],
+  hasRoom: (running: readonly Sequence[]) => boolean,
+): Sequence[] | undefined {
+  const donors: Sequence[] = [];
+  for (let left = running; !hasRoom(left); left = left.filter((other) => other !== donors.at(-1))) {
+    const donor = findDonor(sequence, left);
+    if (!donor) return undefined;
+    donors.push(donor);
+  }
+  return donors;
+}
+
+/**
+ * The next one to preempt: the youngest of the client with the most running, if that client has at least two. Undefined if the waiting sequence's own
+ * client has some running. Requests without a client id are never preempted for this.
+ */
+function findDonor({ clientId }: Sequence, running: readonly Sequence[]): Sequence | undefined {
   const counts = new Map<string, number>();
   for (const other of running) {
     if (other.clientId === clientId) return undefined;

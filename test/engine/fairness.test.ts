@@ -147,6 +147,17 @@ describe("a client that holds all slots", () => {
     expect(engine.stats()).toMatchObject({ running: 2, waiting: 2 });
   });
 
+  test("keeps them where not even one answer alone would leave memory for the other", () => {
+    const { engine, submit } = makeEngine({ slotCount: 4, pages: { tokens: 8, count: 9 } }, { headroomTokens: 8 });
+    for (let i = 0; i < 3; i++) submit(count(100 * i, 16), long);
+    step(engine);
+    const late = submit(count(500, 48), other);
+
+    step(engine);
+    expect(engine.stats()).toMatchObject({ running: 3, waiting: 1, preemptions: 0 });
+    expect(eventsOf(runToEnd(engine), late).at(-1)).toMatchObject({ type: "finished" });
+  });
+
   test("keeps its slots where nobody tells clients apart", () => {
     const { engine, submit } = makeEngine({ slotCount: 2 });
     for (let i = 0; i < 3; i++) submit([i], { maxTokens: 9 });
