@@ -47,6 +47,7 @@ function call(number: string): { status: number | null; printed: string; results
   const env = {
     ...process.env,
     PATH: `${join(host, "bin")}:${process.env["PATH"]}`,
+    LC_ALL: "C", // bash complains of a locale that is not installed
     OUT: out,
     PARTS: join(host, "parts"),
     KIT: join(host, "kit"),
