@@ -14,6 +14,7 @@ import { type Ffmpeg, findFfmpeg } from "../vision/ffmpeg.ts";
 import { createImageLoader } from "../vision/image-loader.ts";
 import { createVideoLoader } from "../vision/load-video.ts";
 import { toVideoConfig, type VideoConfig } from "../vision/video-config.ts";
+import { removeAbandonedVideos } from "../vision/video-folder.ts";
 
 export type VisionLoaders = {
   readonly loadImage: LoadImage;
@@ -31,6 +32,7 @@ export async function createVisionLoaders(folder: string, image: ImageConfig, sa
   const missing = missingForVideoFiles(found);
   const ffmpeg = missing === undefined ? found : undefined;
   say(`video    ${ffmpeg ? `ffmpeg ${ffmpeg.version}` : `lists of frames only (video files need ${missing})`}`);
+  if (ffmpeg) await removeAbandonedVideos();
   const images = createImageLoader(image);
   const loadVideo = createVideoLoader({ ffmpeg, config, loadFrame: images.load });
   return { loadImage: images.load, loadVideo, readPdf: images.readPdf, takesVideoFiles: ffmpeg !== undefined, close: () => images.close() };

@@ -1,9 +1,7 @@
 // Videos of a request, from an encoded file or a list of pictures to the patches that the vision tower takes. The threads that load pictures
 // process the frames, a few at a time, so the memory for a video is bounded however long it is.
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm, writeFile } from "node:fs/promises";
 import type { FrameSampling, VideoPart, VideoSource } from "../core/chat.ts";
 import { RequestError } from "../core/errors.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
@@ -21,6 +19,7 @@ import { frameTime, sampleFrames } from "./sample-frames.ts";
 import { type Size, smartResize } from "./smart-resize.ts";
 import type { VideoConfig } from "./video-config.ts";
 import { decodeFrames, probeVideo, type VideoFile } from "./video-file.ts";
+import { makeVideoFolder, videoPath } from "./video-folder.ts";
 
 /** The limits that the rest of the prompt leaves, and the signal of the waiting client. */
 export type VideoRequest = {
@@ -115,12 +114,12 @@ async function loadPictures({ files, fps }: Extract<VideoSource, { type: "frames
 /** Writes the file to a private temporary folder while it is read: MP4 files must be read from both ends, so a pipe does not work. */
 async function loadFile(bytes: Uint8Array, sampling: FrameSampling, ffmpeg: Ffmpeg, job: Job): Promise<ImagePatches> {
   const { param, limits } = job;
-  const folder = await mkdtemp(join(tmpdir(), "ernie-vl-video-"));
+  const folder = await makeVideoFolder();
   const abort = new LinkedAbort(job.signal);
   const late = tooMuch(param, `a video that is decoded within ${limits.decodeMs / 1000} s, got one that takes longer`);
   const timer = setTimeout(() => abort.abort(late), limits.decodeMs);
   try {
-    const file = { path: join(folder, "video"), param, maxFramePixels: limits.framePixels, maxMemoryBytes: limits.memoryBytes };
+    const file = { path: videoPath(folder), param, maxFramePixels: limits.framePixels, maxMemoryBytes: limits.memoryBytes };
     await writeFile(file.path, bytes, { mode: 0o600 });
     return await decodeFile(file, sampling, ffmpeg, { ...job, signal: abort.signal });
   } finally {
