@@ -35,6 +35,19 @@ void noteAccess(const void* address, size_t bytes, Access access);
 void startRaceDetection();     // of a block
 std::string findRace();        // in the block that ends; empty: none
 
+// Kernels that start early (launchEarly) run after those before them here too, but touching what these may still write or read is an error, once `watchesEarlyStarts`
+// (emulator/early_starts_test.cc).
+inline bool watchesEarlyStarts = false;
+void addDeviceMemory(const void* start, size_t bytes);
+void removeDeviceMemory(const void* start);
+void noteDeviceAccess(const void* address, size_t bytes, Access access);
+void noteWaitForPrevious();
+void noteLetNextStart();
+void startKernel(bool isEarly);
+void startEarlyBlock();
+std::string findEarlyAccess();  // in the block that ends; empty: none
+std::string endKernel();        // what else is wrong
+
 struct Copy {
     void* to;
     const void* from;
@@ -54,6 +67,7 @@ struct Fiber {
     dim3 threadIndex;
     int thread = 0;
     bool done = false;
+    bool hasWaited = false;  // waitForPrevious
     unsigned blockPhase = 0, warpPhase = 0;  // barriers passed
     unsigned warpOrder = 0;                  // of them __syncwarp, which orders memory: shuffles, votes and mma do not
     const Barrier* awaited = nullptr;        // and the phase it must reach
@@ -166,7 +180,7 @@ T offered(const Warp& w, int half, int lane) {
 inline void startThread(Fiber& fiber, int thread) {
     fiber.thread = thread;
     fiber.threadIndex = dim3(thread, 0, 0);
-    fiber.done = false;
+    fiber.done = fiber.hasWaited = false;
     fiber.blockPhase = fiber.warpPhase = fiber.warpOrder = 0;
     fiber.openCopies.clear();
     fiber.copyGroups.clear();
@@ -195,24 +209,43 @@ inline void runBlock(int threads) {
     block.current = nullptr;
 }
 
-}  // namespace emulator
+inline void throwIfAny(const std::string& error) {
+    if (!error.empty()) throw std::runtime_error(error);
+}
 
-template <typename... Args>
-void launch(void (*kernel)(Args...), dim3 grid, int threads, size_t sharedBytes, cudaStream_t, Args... args) {
-    emulator::Block& block = emulator::block;
+inline void runKernel(bool isEarly, dim3 grid, int threads, size_t sharedBytes, std::function<void()> body) {
     block.blockSize = dim3(threads);
     block.gridSize = grid;
-    block.body = [&] { kernel(args...); };
+    block.body = std::move(body);
+    startKernel(isEarly);
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
                 block.blockIndex = {x, y, z};
                 block.dynamicShared.assign(sharedBytes + 128, char(0xff));
-                emulator::startRaceDetection();
-                emulator::runBlock(threads);
-                if (const std::string race = emulator::findRace(); !race.empty()) throw std::runtime_error(race);
+                startRaceDetection();
+                startEarlyBlock();
+                runBlock(threads);
+                throwIfAny(findRace());
+                throwIfAny(findEarlyAccess());
             }
+    throwIfAny(endKernel());
 }
+
+}  // namespace emulator
+
+template <typename... Args>
+void launch(void (*kernel)(Args...), dim3 grid, int threads, size_t sharedBytes, cudaStream_t, Args... args) {
+    emulator::runKernel(false, grid, threads, sharedBytes, [&] { kernel(args...); });
+}
+
+template <typename... Args>
+void launchEarly(void (*kernel)(Args...), dim3 grid, int threads, cudaStream_t, Args... args) {
+    emulator::runKernel(true, grid, threads, 0, [&] { kernel(args...); });
+}
+
+inline void letNextStart() { emulator::noteLetNextStart(); }
+inline void waitForPrevious() { emulator::noteWaitForPrevious(); }
 
 inline char* dynamicShared() {
     const uintptr_t start = reinterpret_cast<uintptr_t>(emulator::block.dynamicShared.data());
@@ -261,6 +294,7 @@ inline void copyAsync16(void* shared, const void* global, bool present) {
     if (reinterpret_cast<uintptr_t>(shared) % 16 || reinterpret_cast<uintptr_t>(global) % 16)
         throw std::runtime_error("cp.async needs 16-byte alignment");
     emulator::noteAccess(shared, 16, emulator::Access::kWrite);  // from now on, at any time
+    if (present) emulator::noteAccess(global, 16, emulator::Access::kRead);
     emulator::block.current->openCopies.push_back({shared, global, present});
 }
 

@@ -17,9 +17,13 @@ constexpr bool kEmulated = true;
 inline void* allocate(size_t bytes) {
     void* memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
     memset(memory, 0xff, bytes);  // NaN: what nobody wrote shows
+    emulator::addDeviceMemory(memory, bytes);
     return memory;
 }
-inline void release(void* memory) { std::free(memory); }
+inline void release(void* memory) {
+    emulator::removeDeviceMemory(memory);
+    std::free(memory);
+}
 inline void copy(void* to, const void* from, size_t bytes) {
     if (bytes > 0) memcpy(to, from, bytes);
 }

@@ -40,7 +40,7 @@ async function main() {
   mkdirSync(build, { recursive: true });
   const shared = objectsOf(common, "common.cpu", cpuFlags, (name) => name.endsWith(".cc"));
   const races = join(common, "emulator");
-  const detector = objectsOf(races, "emulator", cudaFlags, (name) => name === "shared_races_test.cc");
+  const detector = objectsOf(races, "emulator", cudaFlags, (name) => name !== "emulator_test.cc");
   const emulatorTest = objectsOf(races, "emulator", kernelFlags, (name) => name === "emulator_test.cc");
   const sharedCuda = [...objectsOf(common, "common.cuda", kernelFlags, (name) => name.endsWith(".cu")), ...detector];
   const programs = readdirSync(ops).flatMap((op) => {

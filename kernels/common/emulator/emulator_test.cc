@@ -1,4 +1,4 @@
-// The emulator finds races in shared memory, and only those.
+// The emulator finds races in shared memory and kernels that start too early, and only those.
 
 #include "../device_array.cuh"
 #include "../native_test.h"
@@ -63,6 +63,27 @@ __global__ void shuffleKernel(int* out) {
     out[threadIdx.x] = words[other];
 }
 
+// What a kernel does, in this order.
+struct Steps {
+    bool letsNextStart = false;
+    const int* readsEarly = nullptr;
+    int* writesEarly = nullptr;
+    bool waits = true, letsNextStartAfter = false;
+    const int* reads = nullptr;
+    int* writes = nullptr;
+};
+
+__global__ void stepsKernel(Steps s) {
+    int value = 0;
+    if (s.letsNextStart) letNextStart();
+    if (s.readsEarly) value += s.readsEarly[threadIdx.x];
+    if (s.writesEarly) s.writesEarly[threadIdx.x] = value;
+    if (s.waits) waitForPrevious();
+    if (s.letsNextStartAfter) letNextStart();
+    if (s.reads) value += s.reads[threadIdx.x];
+    if (s.writes) s.writes[threadIdx.x] = value;
+}
+
 template <typename Run>
 bool hasRace(Run run) {
     try {
@@ -97,5 +118,30 @@ int main() {
     check(!counts(Order::kBlock), "atomics are no race");
     check(counts(Order::kNone), "an atomic and a read are a race");
     check(hasRace([&] { launch(shuffleKernel, dim3(1), 32, 0, stream(), out.get()); }), "a shuffle orders no memory");
+
+    emulator::watchesEarlyStarts = true;
+    const DeviceArray<int> a(32), b(32), c(32);
+    const auto isWrong = [&](std::vector<Steps> kernels) {
+        return hasRace([&] {
+            launch(stepsKernel, dim3(1), 32, 0, stream(), kernels[0]);
+            for (size_t i = 1; i < kernels.size(); i++) launchEarly(stepsKernel, dim3(2), 32, stream(), kernels[i]);
+        });
+    };
+    const auto stepsOf = [](auto fill) {
+        Steps steps;
+        fill(steps);
+        return steps;
+    };
+    const Steps writesA = stepsOf([&](Steps& s) { s.writes = a.get(); });
+    const Steps readsAWritesB = stepsOf([&](Steps& s) { s.reads = a.get(), s.writes = b.get(); });
+    const Steps readsAEarly = stepsOf([&](Steps& s) { s.readsEarly = a.get(); });
+    check(!isWrong({writesA, readsAWritesB}), "a kernel may read what it waited for");
+    check(isWrong({writesA, readsAEarly}), "it may not read it before");
+    check(isWrong({readsAWritesB, stepsOf([&](Steps& s) { s.writesEarly = a.get(); })}), "it may not write early what the kernel before reads");
+    check(!isWrong({writesA, stepsOf([&](Steps& s) { s.readsEarly = c.get(), s.writesEarly = b.get(); })}), "it may touch early what no other does");
+    check(isWrong({writesA, stepsOf([&](Steps& s) { s.waits = false; })}), "some thread has to wait");
+    check(!isWrong({writesA, readsAWritesB, readsAEarly}), "a kernel that starts at the end of one that waited finds all before that one ended");
+    check(isWrong({writesA, stepsOf([&](Steps& s) { s.letsNextStart = true; }), readsAEarly}), "not so if that one let it start before it waited");
+    check(!isWrong({writesA, stepsOf([&](Steps& s) { s.letsNextStartAfter = true; }), readsAEarly}), "but if it let it start after it waited");
     return report();
 }

@@ -91,6 +91,7 @@ void noteAccess(const void* address, size_t bytes, Access access) {
     const size_t inStatic = static_cast<const char*>(address) - __bss_start, inDynamic = static_cast<const char*>(address) - block.dynamicShared.data();
     if (inStatic < staticBytes() && !isPartOf(block, address)) noteIn(staticWords, __bss_start, inStatic, bytes, true, access);
     if (inDynamic < block.dynamicShared.size()) noteIn(dynamicWords, block.dynamicShared.data(), inDynamic, bytes, false, access);
+    if (watchesEarlyStarts) noteDeviceAccess(address, bytes, access);
 }
 
 void startRaceDetection() {
