@@ -88,6 +88,13 @@ const checkJobs: readonly Job[] = [
     limitSeconds: 120,
     run: (c) => measureVariant(c, "modality-moe"),
   },
+  {
+    name: "variant-modality-moe-early-starts",
+    question: "variant-modality-moe with kernels that start before those before them have ended",
+    limitSeconds: 120,
+    env: { ERNIE_VL_EARLY_STARTS: "1" },
+    run: (c) => measureVariant(c, "modality-moe"),
+  },
   ...Object.entries(switches).map(([name, env]): Job => ({
     name: `variant-qmoe-${name}`,
     question: "variant-modality-moe with ONNX Runtime's operators and this switch",

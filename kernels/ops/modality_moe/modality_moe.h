@@ -47,6 +47,8 @@ struct ModalityMoe {
     int bits;  // 4 or 8, both banks
     float normMin;
     TiledMatrix sharedGateUp = {}, sharedDown = {};  // [2·width, hidden], [hidden, width], of 8 or `bits`; no codes: no shared experts
+    // CUDA: topK and the kernels of few tokens start before those before them have ended, where the GPU can (launchEarly). Not yet run on a GPU.
+    bool startsEarly = false;
     // [tokens, topK] bank · experts + expert, the best score first; null: not wanted. Written by the CPU kernel only.
     int32_t* chosen = nullptr;
 

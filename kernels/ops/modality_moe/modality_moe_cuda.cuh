@@ -58,7 +58,7 @@ struct ExpertMatrix {
 
 template <Phase kPhase>
 __host__ __device__ inline ExpertMatrix expertMatrix(const ModalityMoe& a, int bankExpert) {
-    const int bank = bankExpert / a.experts, expert = bankExpert % a.experts;
+    const int bank = bankExpert >= a.experts, expert = bankExpert - bank * a.experts;
     const ExpertBank& b = a.banks[bank];
     const bool gateUp = kPhase == Phase::kGateUp;
     const int tiles = (gateUp ? 2 * b.width : a.hidden) / kTileRows, blocks = (gateUp ? a.hidden : b.width) / kBlockColumns;

@@ -87,13 +87,20 @@ void bench() {
                 a.visionExpert = flags.get();
                 a.x = deviceX.get();
                 a.y = deviceY.get();
-                const cudaGraphExec_t graph = captureGraph([&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), dense.get(), plainProducts(to), to); });
-                const double us = medianMicroseconds(graph, flush.get(), flushBytes, 30);
-                CUDA_CHECK(cudaGraphExecDestroy(graph));
+                const auto measure = [&](bool startsEarly) {
+                    a.startsEarly = startsEarly;
+                    const cudaGraphExec_t graph = captureGraph([&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), dense.get(), plainProducts(to), to); });
+                    const double us = medianMicroseconds(graph, flush.get(), flushBytes, 30);
+                    CUDA_CHECK(cudaGraphExecDestroy(graph));
+                    return us;
+                };
+                const double us = measure(false);
                 const double bytes = double(chosenExpertBytes(layer, x, std::min(tokens, 256)));
                 const double flops = 6.0 * tokens * shape.topK * shape.widths[0] * shape.hidden;
-                std::printf("int%d %s T %5d: %9.1f us  %6.0f GB/s of weights (%3.0f %% of copy)  %6.1f TFLOP/s\n", bits,
+                std::printf("int%d %s T %5d: %9.1f us  %6.0f GB/s of weights (%3.0f %% of copy)  %6.1f TFLOP/s", bits,
                             nameOf(type), tokens, us, bytes / us / 1000, 100 * bytes / us / 1000 / copyRate, flops / us / 1e6);
+                if (tokens <= 32) std::printf("  early starts: %.1f us", measure(true));
+                std::printf("\n");
             }
     }
 }

@@ -118,7 +118,7 @@ std::vector<float> randomRows(int tokens, int hidden, ActivationType type, uint3
     return x;
 }
 
-enum class How { kEager, kGraph };
+enum class How { kEager, kGraph, kEarly, kEarlyGraph };
 
 // The kernel's y for x (already rounded to the type), as floats.
 std::vector<float> runCuda(const Layer& layer, const DeviceLayer& device, const std::vector<float>& x,
@@ -126,7 +126,11 @@ std::vector<float> runCuda(const Layer& layer, const DeviceLayer& device, const 
     std::vector<float> y(x.size());
     ModalityMoe a = layer.args(x, vision, y);
     a.type = type;
+    a.startsEarly = how == How::kEarly || how == How::kEarlyGraph;
     device.fill(a);
+#ifdef ERNIE_CUDA_EMULATOR
+    emulator::watchesEarlyStarts = a.startsEarly;
+#endif
     const DeviceArray<uint8_t> flags(vision);
     a.visionExpert = flags.get();
     const DeviceArray<char> workspace(modalityMoeWorkspaceBytes(a)), dense(modalityMoeDenseBytes(a));
@@ -135,7 +139,7 @@ std::vector<float> runCuda(const Layer& layer, const DeviceLayer& device, const 
         a.y = deviceY;
         synchronize();
         const auto queue = [&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), dense.get(), plainProducts(to), to); };
-        how == How::kGraph ? replayAsGraph(queue) : queue(stream());
+        how == How::kGraph || how == How::kEarlyGraph ? replayAsGraph(queue) : queue(stream());
         synchronize();
     };
     if (type == ActivationType::kFloat32) {

@@ -149,6 +149,24 @@ void testRepeatable(const Shape& shape, int tokens) {
     check(y == runCuda(layer, device, x, vision, ActivationType::kBfloat16, How::kGraph), "a captured graph gives equal bits");
 }
 
+// Each run's workspace begins as NaN, so a kernel that reads what is not there yet shows.
+void testEarlyStarts(const Shape& shape, const std::vector<int>& tokenCounts, int runs) {
+    const Layer layer(shape, 4, 12);
+    const DeviceLayer device(layer);
+    for (int tokens : tokenCounts) {
+        const std::vector<float> x = randomRows(tokens, shape.hidden, ActivationType::kBfloat16, 13);
+        const std::vector<uint8_t> vision = mixOf(tokens, "mixed");
+        const std::vector<float> y = runCuda(layer, device, x, vision, ActivationType::kBfloat16);
+        bool eager = true, graph = true;
+        for (int run = 0; run < runs; run++) {
+            eager &= y == runCuda(layer, device, x, vision, ActivationType::kBfloat16, How::kEarly);
+            graph &= y == runCuda(layer, device, x, vision, ActivationType::kBfloat16, How::kEarlyGraph);
+        }
+        check(eager, "kernels that start early give equal bits");
+        check(graph, "kernels that start early give equal bits in a captured graph");
+    }
+}
+
 void testNeighboursDoNotMatter(const Shape& shape, int tokens) {
     const Layer layer(shape, 4, 8);
     const DeviceLayer device(layer);
@@ -206,6 +224,9 @@ int main(int count, char** arguments) {
         testNanStaysInItsToken(small, tokens);
         testRepeatable(small, tokens);
     }
+    testEarlyStarts(small, {1, 5, 20}, isBrief ? 1 : 50);
+    testEarlyStarts({96, {64, 32}, 8, 3}, {2}, 1);  // no shared experts
+    if (!isBrief) testEarlyStarts({2560, {1536, 512}, 16, 6, 3072}, {1, 4, 16, 32}, 20);
     testNeighboursDoNotMatter(small, 18);
     testLongPromptsRunInChunks();
     std::printf("%d passed, %d failed\n", checks - failures, failures);

@@ -100,10 +100,9 @@ __device__ inline TileStream<kBits, 2, kWarps> streamOf(void* ring, const Expert
 }
 
 // Rows of blocks (y of the grid) for the shared experts, before those of the pairs: gateUp may have more tile pairs than the grid is wide.
-template <Phase kPhase>
-__host__ __device__ inline int sharedBlockRows(const MoeWorkspace& w, int gridWidth) {
+int sharedBlockRows(const MoeWorkspace& w, Phase phase, int gridWidth) {
     if (w.sharedWidth == 0) return 0;
-    return kPhase == Phase::kDown ? kSharedParts : (w.sharedWidth / kTileRows + gridWidth - 1) / gridWidth;
+    return phase == Phase::kDown ? kSharedParts : divideUp(w.sharedWidth / kTileRows, gridWidth);
 }
 
 // Shared memory of a block.
@@ -150,6 +149,7 @@ __device__ inline void computeShared(const ModalityMoe& a, const MoeWorkspace& w
     if (2 * tilePair >= matrix.tiles) return;
     const int parts = kPhase == Phase::kDown ? kSharedParts : 1, end = (part + 1) * matrix.blocks / parts;
     TileStream<kSharedBits, 2, kWarps> stream = streamOf<kSharedBits>(memory.rings[warp], matrix, tilePair, part * matrix.blocks / parts, end, warp, lane);
+    if (kPhase == Phase::kDown) waitForPrevious();  // gate and up need only x, which is there before the first of these kernels
     const T* rows = static_cast<const T*>(kPhase == Phase::kGateUp ? a.x : w.sharedHidden);
     const int width = kPhase == Phase::kGateUp ? a.hidden : w.sharedWidth;
     const T* x[kTokenTiles];
@@ -185,10 +185,12 @@ __device__ inline bool computeRouted(const ModalityMoe& a, const MoeWorkspace& w
 
 // One block per (16 or 32 output rows: a tile pair) × (every kExpertRows-th of the chosen experts; or the shared ones). Bound by weight bytes.
 template <typename T, int kBits, int kSharedBits, int kTokenTiles, Phase kPhase>
-__global__ void __launch_bounds__(kWarps* kWarpSize, kTokenTiles == 1 ? 6 : 4) decodeKernel(ModalityMoe a, MoeWorkspace w) {
+__global__ void __launch_bounds__(kWarps* kWarpSize, kTokenTiles == 1 ? 6 : 4) decodeKernel(ModalityMoe a, MoeWorkspace w, int sharedRows) {
     __shared__ BlockMemory<kTokenTiles> memory;
-    const int sharedRows = sharedBlockRows<kPhase>(w, gridDim.x), expertRows = gridDim.y - sharedRows;
+    const int expertRows = gridDim.y - sharedRows;
     int index = int(blockIdx.y) - sharedRows;
+    if (index >= 0) waitForPrevious();
+    if (kPhase == Phase::kGateUp) letNextStart();  // down. What follows that is not ours.
     if (index < 0) {
         if (kPhase == Phase::kDown) return computeShared<T, kSharedBits, kTokenTiles, kPhase>(a, w, memory, blockIdx.x, blockIdx.y);
         return computeShared<T, kSharedBits, kTokenTiles, kPhase>(a, w, memory, blockIdx.y * gridDim.x + blockIdx.x, 0);
@@ -202,9 +204,10 @@ __global__ void __launch_bounds__(kWarps* kWarpSize, kTokenTiles == 1 ? 6 : 4) d
 
 template <typename T, int kBits, int kSharedBits, int kTokenTiles, Phase kPhase>
 void launchPhase(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
-    const int width = maxTilePairs(a, w, kPhase);
-    const dim3 grid(width, sharedBlockRows<kPhase>(w, width) + std::min(a.tokens * a.topK, kExpertRows));
-    launch(decodeKernel<T, kBits, kSharedBits, kTokenTiles, kPhase>, grid, kWarps * kWarpSize, 0, stream, a, w);
+    const int width = maxTilePairs(a, w, kPhase), sharedRows = sharedBlockRows(w, kPhase, width);
+    const dim3 grid(width, sharedRows + std::min(a.tokens * a.topK, kExpertRows));
+    const auto kernel = decodeKernel<T, kBits, kSharedBits, kTokenTiles, kPhase>;
+    a.startsEarly ? launchEarly(kernel, grid, kWarps * kWarpSize, stream, a, w, sharedRows) : launch(kernel, grid, kWarps * kWarpSize, 0, stream, a, w, sharedRows);
 }
 
 template <typename T, int kBits, int kSharedBits, int kTokenTiles>

@@ -13,6 +13,9 @@
 // outputs  0 y, like x
 //          1 chosen [..., top_k] int32, optional, CPU only: bank · E + expert, the best score first
 // attributes top_k (int), norm_min (float)
+// ERNIE_VL_EARLY_STARTS=1 in the environment: kernels on a GPU start early (modality_moe.h), for measurements
+
+#include <cstdlib>
 
 #include "../../common/cublas.h"
 #include "modality_moe.h"
@@ -59,6 +62,8 @@ ModalityMoe fixedArguments(const Ort::ConstKernelInfo& info, ActivationType type
     a.hidden = int(shape[2]);
     a.topK = int(topK);
     a.normMin = info.GetAttribute<float>("norm_min");
+    const char* startsEarly = std::getenv("ERNIE_VL_EARLY_STARTS");
+    a.startsEarly = startsEarly && std::string(startsEarly) == "1";
     a.bits = !codes.empty() && codes.back() == 64 * 8 ? 8 : 4;
     expectShape(kName, "router", shape, {2, a.experts, a.hidden});
     expectShape(kName, "correction_bias", shapeOf(bias), {2, a.experts});

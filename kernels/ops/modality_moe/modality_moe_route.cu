@@ -17,12 +17,24 @@ __device__ inline float warpSum(float value) {
 
 __device__ inline float4 load4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 
+// Four activations as they lie in memory.
 template <typename T>
-__device__ inline float4 load4(const T* p) {
-    const uint2 raw = *reinterpret_cast<const uint2*>(p);
-    const float2 low = Pair16<T>::toFloat2(raw.x), high = Pair16<T>::toFloat2(raw.y);
-    return {low.x, low.y, high.x, high.y};
-}
+struct Raw4 {
+    uint2 bits;
+    __device__ float4 toFloats() const {
+        const float2 low = Pair16<T>::toFloat2(bits.x), high = Pair16<T>::toFloat2(bits.y);
+        return {low.x, low.y, high.x, high.y};
+    }
+};
+
+template <>
+struct Raw4<float> {
+    float4 values;
+    __device__ float4 toFloats() const { return values; }
+};
+
+template <typename T>
+__device__ inline Raw4<T> loadRaw4(const T* p) { return *reinterpret_cast<const Raw4<T>*>(p); }
 
 // Logits, one warp per kTokens tokens × kExperts experts of one bank. Decode (1 × 1): bound by reading the router, so spread
 // over as many warps as there are experts. Prefill (8 × 4): bound by FMAs; every loaded value is used 4 or 8 times.
@@ -33,6 +45,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize, 1) logitsKernel(ModalityMoe
     const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
     const int firstExpert = (blockIdx.x * kWarps + warp) * kExperts, firstToken = blockIdx.y * kTokens;
     const int bank = blockIdx.z;
+    letNextStart();
     bool inBank[kTokens], any = false;
     for (int t = 0; t < kTokens; t++) {
         inBank[t] = firstToken + t < a.tokens && (a.visionExpert[firstToken + t] != 0) == (bank != 0);
@@ -48,24 +61,24 @@ __global__ void __launch_bounds__(kWarps* kWarpSize, 1) logitsKernel(ModalityMoe
         x[t] = static_cast<const T*>(a.x) + size_t(min(firstToken + t, a.tokens - 1)) * a.hidden;
 
     float sum[kTokens][kExperts] = {};
-    // Column blocks on their way at once: in decode half of the 28B's. The last ones may be none: they are read twice and count nothing.
-    constexpr int kAhead = kTokens * kExperts == 1 ? 10 : 1, kStep = kWarpSize * 4;
+    // Column blocks on their way at once: in decode all of the 28B's.
+    constexpr int kAhead = kTokens * kExperts == 1 ? 20 : 1, kStep = kWarpSize * 4;
     for (int first = lane * 4; first < a.hidden; first += kAhead * kStep) {
-        float4 w[kAhead][kExperts], v[kAhead];
+        float4 w[kAhead][kExperts];
+        Raw4<T> x1[kAhead];
 #pragma unroll
         for (int i = 0; i < kAhead; i++) {
-            const int c = min(first + i * kStep, a.hidden - 4);
-            for (int e = 0; e < kExperts; e++) w[i][e] = load4(router[e] + c);
-            if (kTokens == 1) v[i] = load4(x[0] + c);
+            const bool isThere = i == 0 || first + i * kStep < a.hidden;
+            for (int e = 0; e < kExperts; e++) w[i][e] = isThere ? load4(router[e] + first + i * kStep) : float4{0, 0, 0, 0};
+            if (kTokens == 1) x1[i] = isThere ? loadRaw4(x[0] + first + i * kStep) : Raw4<T>{};
         }
 #pragma unroll
         for (int i = 0; i < kAhead; i++)
             for (int t = 0; t < kTokens; t++) {
-                if (kTokens > 1) v[i] = load4(x[t] + first);
+                const float4 v = (kTokens == 1 ? x1[i] : loadRaw4(x[t] + first)).toFloats();
                 for (int e = 0; e < kExperts; e++) {
                     const float4 u = w[i][e];
-                    const float more = fmaf(v[i].w, u.w, fmaf(v[i].z, u.z, fmaf(v[i].y, u.y, fmaf(v[i].x, u.x, sum[t][e]))));
-                    sum[t][e] = i == 0 || first + i * kStep < a.hidden ? more : sum[t][e];
+                    sum[t][e] = fmaf(v.w, u.w, fmaf(v.z, u.z, fmaf(v.y, u.y, fmaf(v.x, u.x, sum[t][e]))));
                 }
             }
     }
@@ -77,14 +90,16 @@ __global__ void __launch_bounds__(kWarps* kWarpSize, 1) logitsKernel(ModalityMoe
         }
 }
 
-// topK, one warp per token, up to four experts a lane (lane, lane + 32, …). Bound by latency: each expert's rank is the number of
+// topK, one warp per token, up to kSlots experts a lane (lane, lane + 32, …). Bound by latency: each expert's rank is the number of
 // better ones, which lanes count side by side: a shuffle for each expert, and none waits for another.
+template <int kSlots>
 __global__ void __launch_bounds__(kWarps* kWarpSize) topKKernel(ModalityMoe a, MoeWorkspace w) {
-    constexpr int kSlots = kMaxExperts / kWarpSize;
     const int lane = threadIdx.x % kWarpSize, token = blockIdx.x * kWarps + threadIdx.x / kWarpSize;
+    letNextStart();
     if (token >= a.tokens) return;
     const int bank = a.visionExpert[token] != 0;
     for (int i = lane; i < a.hidden / kPairRows; i += kWarpSize) w.arrived[size_t(token) * (a.hidden / kPairRows) + i] = 0;
+    waitForPrevious();  // the logits
 
     // softmax
     float p[kSlots], largest = -FLT_MAX, total = 0;
@@ -113,7 +128,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) topKKernel(ModalityMoe a, M
 #pragma unroll
     for (int s = 0; s < kSlots; s++) {
         if (s * kWarpSize >= a.experts) break;
-#pragma unroll
+#pragma unroll 8  // not all: each launch fetches the code anew
         for (int source = 0; source < kWarpSize; source++) {
             const float other = __shfl_sync(kFullWarp, score[s], source);
 #pragma unroll
@@ -175,7 +190,10 @@ void launchRoute(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t strea
     if (a.type == ActivationType::kFloat32) launchLogits<float>(a, w.logits, stream);
     if (a.type == ActivationType::kFloat16) launchLogits<half>(a, w.logits, stream);
     if (a.type == ActivationType::kBfloat16) launchLogits<__nv_bfloat16>(a, w.logits, stream);
-    launch(topKKernel, dim3(divideUp(a.tokens, kWarps)), kWarps * kWarpSize, 0, stream, a, w);
+    static_assert(kMaxExperts == 4 * kWarpSize, "four experts a lane");
+    const auto topK = a.experts <= 2 * kWarpSize ? topKKernel<2> : topKKernel<4>;
+    const dim3 grid(divideUp(a.tokens, kWarps));
+    a.startsEarly ? launchEarly(topK, grid, kWarps * kWarpSize, stream, a, w) : launch(topK, grid, kWarps * kWarpSize, 0, stream, a, w);
 }
 
 void launchCombine(const ModalityMoe& a, const MoeWorkspace& w, cudaStream_t stream) {
