@@ -23,6 +23,11 @@ export function notEmpty(text: string): string {
   throw new InvalidArgumentError("Expected a value, got an empty one; is a shell variable unset?");
 }
 
+/** For commander: an address to listen on. An IPv6 address may have the brackets that it has in a URL. */
+export function listenAddress(text: string): string {
+  return notEmpty(text).replace(/^\[(.+)\]$/, "$1");
+}
+
 /** For commander: adds a name, refuses duplicates. A folder after a name was meant for --model: vLLM takes the model as an argument. */
 export function modelName(text: string, before: readonly string[] = []): readonly string[] {
   if (isPath(text)) throw new InvalidArgumentError("Expected a name, got a folder; pass the folder with --model.");

@@ -6,7 +6,17 @@ import { UserError } from "../core/errors.ts";
 import type { ActivationFormat, ExpertChoice, WeightFormat } from "../core/manifest.ts";
 import { activationsOption, expertsOption, weightsOption } from "./conversion-options.ts";
 import { defaultMemoryWishes, kvCacheTypes, type KvCacheType } from "./memory-wishes.ts";
-import { apiKey, deviceChoices, fraction, modelName, notEmpty, webOrigin, wholeNumber, type DeviceChoice } from "./options.ts";
+import {
+  apiKey,
+  type DeviceChoice,
+  deviceChoices,
+  fraction,
+  listenAddress,
+  modelName,
+  notEmpty,
+  webOrigin,
+  wholeNumber,
+} from "./options.ts";
 import type { ServeOptions } from "./serve.ts";
 
 const serveExamples = `
@@ -78,10 +88,10 @@ function addModelOptions(command: Command, defaultModel: string): void {
 function addServerOptions(command: Command): void {
   command
     .optionsGroup("API and access:")
-    .option("--host <address>", "address to listen on", notEmpty, "127.0.0.1")
+    .option("--host <address>", "address to listen on", listenAddress, "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 = any free port", wholeNumber(0, 65535), 8000)
     .option("--metrics-port <n>", "serve /metrics on this port, without a key, instead of on the API's port", wholeNumber(0, 65535))
-    .option("--metrics-host <address>", "address to listen on for --metrics-port", notEmpty, "127.0.0.1")
+    .option("--metrics-host <address>", "address to listen on for --metrics-port", listenAddress, "127.0.0.1")
     .addOption(
       new Option("--api-key <key...>", "API keys; clients must send one of them, as a bearer token or in x-api-key")
         .env("ERNIE_VL_API_KEY")

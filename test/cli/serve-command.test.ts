@@ -49,6 +49,10 @@ describe("a name, address or folder", () => {
     for (const text of ["", " "]) expect(parse([flag, text])).toContain("Expected a value, got an empty one; is a shell variable unset?");
   });
 
+  test.each(["--host", "--metrics-host"])("of IPv6 may have the brackets of a URL: %s", (flag) => {
+    expect(Object.values(parse([flag, "[::1]"]))).toContain("::1");
+  });
+
   test("is taken as it is", () => {
     expect(parse(["--host", "my host"])).toMatchObject({ host: "my host" });
     expect(parse([])).toMatchObject({ allowMediaPath: [] });
