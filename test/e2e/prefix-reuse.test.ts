@@ -7,7 +7,7 @@ import { type RunningServer, startServer } from "./start-server.ts";
 
 let server: RunningServer;
 beforeAll(async () => {
-  server = await startServer(["--max-num-seqs", "1", "--api-key", "first-key", "stranger", "second-key"], "first-key");
+  server = await startServer(["--max-num-seqs", "1", "--api-key", "first-key", "owner", "stranger", "second-key"], "first-key");
 });
 afterAll(async () => {
   await server?.stop();
@@ -61,9 +61,9 @@ test("finds each of several conversations again, though it computes one at a tim
 });
 
 test("finds nothing of another key's, pictures included", async () => {
-  await ask(picture!);
+  await ask(picture!, "owner");
 
-  expect((await ask(picture!)).cached).toBeGreaterThan(0);
+  expect((await ask(picture!, "owner")).cached).toBeGreaterThan(0);
   const stranger = await ask(picture!, "stranger");
   expect(stranger.cached).toBe(0);
   expect(stranger.computed["picture"]).toBe(stranger.usage.prompt_tokens_details!["image_tokens" as never]);
