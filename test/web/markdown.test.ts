@@ -1,7 +1,7 @@
 // Markdown becomes elements, and nothing a model writes becomes anything else.
 
 import * as fc from "fast-check";
-import type { MarkedToken } from "marked";
+import { lexer, type MarkedToken } from "marked";
 import { type Component, type ComponentChildren, isValidElement, type VNode } from "preact";
 import { describe, expect, test } from "vitest";
 import { CopyButton } from "../../web/view/buttons.tsx";
@@ -139,6 +139,61 @@ test.each([
   expect(elementsOf(drawMarkdown(text)).map(({ tag }) => tag)).toEqual(tags);
 });
 
+/** Elements within the paragraph, as `<tag>text</tag>`. */
+function spell(nodes: readonly (Drawn | string)[]): string {
+  return nodes.map((node) => (typeof node === "string" ? node : `<${node.tag}>${spell(node.children)}</${node.tag}>`)).join("");
+}
+
+const spellParagraph = (text: string) => spell(elementsOf(drawMarkdown(text)).find(({ tag }) => tag === "p")!.children);
+
+describe("emphasis needs no spaces around it in Chinese, Japanese and Korean", () => {
+  test.each([
+    ["**注意：**请先备份。", "<strong>注意：</strong>请先备份。"],
+    ["这是**“重点”**内容", "这是<strong>“重点”</strong>内容"],
+    ["**第一步：**打开**“设置”**，点击**“确定”**。", "<strong>第一步：</strong>打开<strong>“设置”</strong>，点击<strong>“确定”</strong>。"],
+    ["该**（括号）**后", "该<strong>（括号）</strong>后"],
+    ["**重点(note)**内容", "<strong>重点(note)</strong>内容"],
+    ["占**100%**的价格为**$5**元", "占<strong>100%</strong>的价格为<strong>$5</strong>元"],
+    ["使用**`code`**命令", "使用<strong><code>code</code></strong>命令"],
+    [String.raw`是**\*星\***吗`, "是<strong>*星*</strong>吗"],
+    ["**見出し：**本文**「日本語」**です", "<strong>見出し：</strong>本文<strong>「日本語」</strong>です"],
+    ["**한국어(korean)**는", "<strong>한국어(korean)</strong>는"],
+    ["𠮷**（“𠮷”）**𠮷", "𠮷<strong>（“𠮷”）</strong>𠮷"],
+    ["*注意：*请，~~“旧”~~新", "<em>注意：</em>请，<del>“旧”</del>新"],
+    ["***“粗斜”***后", "<em><strong>“粗斜”</strong></em>后"],
+    ["是**“未完", "是**“未完"],
+    ["计算 2 * 3，再** 4", "计算 2 * 3，再** 4"],
+  ])("%s", (text, shown) => {
+    expect(spellParagraph(text)).toBe(shown);
+  });
+
+  test("and follows CommonMark where there are none of their characters", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom("a", " ", "*", "**", "_", "~~", "“", ".", "(", "é", "😀", "\\", "`", "\n"), { maxLength: 20 }),
+        (parts) => {
+          const text = parts.join("");
+
+          expect(parseMarkdown(text).blocks).toEqual([...lexer(text, { gfm: true, breaks: true })]);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});
+
+test.each([
+  ["请看https://example.com/a。谢谢", "https://example.com/a"],
+  ["见（https://example.com/路径）吧", "https://example.com/路径"],
+  ["访问 www.example.com，然后", "http://www.example.com"],
+  ["打开http://localhost:8000查看", "http://localhost:8000"],
+  ["打开https://example.com查看", "https://example.com"],
+  ["他写的“https://example.com/b”", "https://example.com/b"],
+  ["https://zh.wikipedia.org/wiki/北京 是首都", "https://zh.wikipedia.org/wiki/北京"],
+])("a bare address ends where its sentence goes on: %s", (text, address) => {
+  expect(elementsOf(drawMarkdown(text)).find(({ tag }) => tag === "a")?.props["href"]).toBe(address);
+});
+
 test("long code is drawn in parts, of which only the last changes when it grows", () => {
   const partsOf = (lineCount: number) => {
     const code = elementsOf(drawMarkdown(`\`\`\`js\n${"let a;\n\n".repeat(lineCount / 2)}`)).find(({ tag }) => tag === "code")!;
@@ -180,6 +235,7 @@ describe("a text that grows", () => {
     ["lists with blank lines", "1. a\n\n2. b\n\n   more of b\n\n10. c\n\nText.\n\n- a\n  - b\n\n  - c\n\n* d\n\n- [x] e"],
     ["code", "Before:\n```js\nlet a;\n\n    b\n```\nAfter.\n\n    indented\n\n    code\n~~~\nno end\n\nof it"],
     ["tables", "Before\n| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 | 4 |\n\nAfter | it\n--|--\n5 | 6\n\n7"],
+    ["Chinese", "**注意：**请看**“设置”**，\n见https://a.org/b。~~“旧”~~\n\n- *甲：*乙"],
     ["quotes, rules and HTML", "> a\nb\n\n> c\n\n---\n\n<div>\nd\n\n</div>\n\n<!-- e\n\nf -->\n\n***\ng"],
     ["strange line ends and blanks", `a\r\n\r\nb\r\rc${" ".repeat(300)}d\r\n\r\n- e`],
   ])("is at each length what it would be at once: %s", (_, text) => {

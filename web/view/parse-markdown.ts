@@ -1,6 +1,7 @@
 // Parses the model's Markdown into tokens, and checks addresses before they become links.
 
 import { lexer, type MarkedToken, type Token, type Tokens } from "marked";
+import { cjkOptions } from "./cjk-markdown.ts";
 
 /** People nest a few levels. Without a limit, a model that repeats ">" would overflow the stack. */
 const deepestLevel = 40;
@@ -46,7 +47,7 @@ function parseRest(text: string, begun: MarkedToken | undefined): readonly Token
 /** Undefined if the blocks are nested too deeply. */
 function parseBlocks(text: string): readonly Token[] | undefined {
   if (deepMarkers.test(text)) return undefined; // marked would take long to fail
-  const blocks = lexer(text, { gfm: true, breaks: true });
+  const blocks = lexer(text, { gfm: true, breaks: true, ...cjkOptions() });
   return isDeeperThan(deepestLevel, blocks) ? undefined : blocks;
 }
 
