@@ -1,8 +1,8 @@
 // Reads a SentencePiece model file. Only BPE with byte fallback is supported; anything else is refused, never guessed.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { UserError } from "../core/errors.ts";
-import { reading } from "../core/file-system.ts";
+import { readBytes } from "../core/file-system.ts";
 import { createNormalizer } from "./sentencepiece-normalizer.ts";
 import { decodeSentencePiece, type Piece, pieceKind, type SentencePieceProto } from "./sentencepiece-proto.ts";
 import { isControlText, type Merge, type TokenizerData } from "./tokenizer-data.ts";
@@ -12,7 +12,7 @@ const modelTypes: Readonly<Record<number, string>> = { 1: "unigram", 2: "BPE", 3
 /** Undefined when there is no such file. Throws UserError when it is broken or of an unsupported kind. */
 export function readSentencePieceModel(path: string): TokenizerData | undefined {
   if (!existsSync(path)) return undefined;
-  const bytes = reading(path, () => readFileSync(path));
+  const bytes = readBytes(path);
   let model: SentencePieceProto;
   try {
     model = decodeSentencePiece(bytes);

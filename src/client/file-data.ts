@@ -1,10 +1,10 @@
 // Local files as data URIs in a request.
 
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { UserError } from "../core/errors.ts";
 import { formatBytes } from "../core/format-bytes.ts";
-import { reading } from "../core/file-system.ts";
+import { readBytes, reading } from "../core/file-system.ts";
 
 /** More would not fit into any server's request; base64 adds a third. */
 export const maxFileBytes = 128 * 2 ** 20;
@@ -51,10 +51,7 @@ export function readFilePart(path: string): object {
   const { size } = stats;
   if (size > maxFileBytes)
     throw new UserError(`cannot send ${path}: it has ${formatBytes(size)}, the limit is ${formatBytes(maxFileBytes)}`);
-  return toPart(
-    path,
-    reading(path, () => readFileSync(path)),
-  );
+  return toPart(path, readBytes(path));
 }
 
 /** The same for bytes that a program has; the name's ending tells what they are. */

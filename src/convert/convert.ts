@@ -1,10 +1,10 @@
 // Checkpoint folder → converted model folder: three graphs, their weights, and the files that text and pictures need.
 
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ConversionSettings } from "../core/manifest.ts";
-import { reading } from "../core/file-system.ts";
+import { readBytes } from "../core/file-system.ts";
 import { checkCalibration } from "./check-calibration.ts";
 import { DataFiles } from "./data-files.ts";
 import { requireDiskSpace } from "./disk-space.ts";
@@ -105,13 +105,7 @@ function checkTensors(plan: Plan, tensors: TensorSource): void {
 function writeSmallFiles(plan: Plan, companionFolder: string, output: OutputFolder): string[] {
   for (const { name, encode } of plan.modelFiles) output.addFile(name, encode());
   const companions = companionFiles.filter((name) => existsSync(join(companionFolder, name)));
-  for (const name of companions) {
-    const path = join(companionFolder, name);
-    output.addFile(
-      name,
-      reading(path, () => readFileSync(path)),
-    );
-  }
+  for (const name of companions) output.addFile(name, readBytes(join(companionFolder, name)));
   return [...plan.modelFiles.map(({ name }) => name), ...companions];
 }
 

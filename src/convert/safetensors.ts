@@ -4,7 +4,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { elementCount } from "../core/data-type.ts";
 import { UserError } from "../core/errors.ts";
-import { reading } from "../core/file-system.ts";
+import { reading, refuseLfsPointer } from "../core/file-system.ts";
 import { fromFloat16 } from "../core/half.ts";
 
 const bytesPerElement: Readonly<Record<string, number>> = {
@@ -113,12 +113,10 @@ function readFully(path: string, fd: number, target: Uint8Array, position: numbe
 function readHeader(path: string, fd: number): [text: string, dataOffset: number, dataBytes: number] {
   const fileBytes = fstatSync(fd).size;
   if (fileBytes < 10) throw broken(path, `expected a safetensors header, got a file of ${fileBytes} bytes`);
-  const prefix = new Uint8Array(8);
-  readFully(path, fd, prefix, 0);
-  if (Buffer.from(prefix).toString("latin1") === "version ") {
-    throw new UserError(`${path}: expected weights, got a Git LFS pointer; fetch the file itself with git lfs pull`);
-  }
-  const headerBytes = new DataView(prefix.buffer).getBigUint64(0, true);
+  const start = new Uint8Array(Math.min(fileBytes, 64));
+  readFully(path, fd, start, 0);
+  refuseLfsPointer(path, start);
+  const headerBytes = new DataView(start.buffer).getBigUint64(0, true);
   if (headerBytes > maxHeaderBytes || headerBytes > fileBytes - 8) {
     const limit = Math.min(maxHeaderBytes, fileBytes - 8);
     throw broken(path, `expected a header of at most ${limit} bytes, got a length of ${headerBytes}`);

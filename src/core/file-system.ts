@@ -30,9 +30,24 @@ export function writing<Result>(path: string, action: () => Result): Result {
   }
 }
 
+/** The content of a file. Throws a UserError. */
+export function readBytes(path: string): Buffer {
+  const bytes = reading(path, () => readFileSync(path));
+  refuseLfsPointer(path, bytes);
+  return bytes;
+}
+
 /** The text of a UTF-8 file, without the byte order mark that Windows programs put first. Throws a UserError. */
 export function readText(path: string): string {
-  return reading(path, () => readFileSync(path, "utf8")).replace(/^\uFEFF/, "");
+  return readBytes(path)
+    .toString("utf8")
+    .replace(/^\uFEFF/, "");
+}
+
+/** Throws a UserError if a file with this content (or beginning of it) is what a clone without Git LFS has in place of each large file. */
+export function refuseLfsPointer(path: string, content: Uint8Array): void {
+  const isPointer = Buffer.from(content.subarray(0, 64)).toString("latin1").startsWith("version https://git-lfs");
+  if (isPointer) throw new UserError(`${path}: expected the file itself, got a Git LFS pointer; fetch it with git lfs pull`);
 }
 
 /** The user's home folder, also if $HOME is empty; undefined for a user id without an account, as in some containers. */

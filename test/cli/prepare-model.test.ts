@@ -8,6 +8,7 @@ import { temporaryFolder } from "../temporary-folder.ts";
 const root = temporaryFolder();
 afterEach(() => vi.unstubAllEnvs());
 
+const lfsPointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"0".repeat(64)}\nsize 1614363\n`;
 const options = { settings: { weights: "fp32", activations: "fp32" }, programVersion: "1.0.0" } as const;
 
 describe("a checkpoint is refused before anything is converted when", () => {
@@ -20,6 +21,20 @@ describe("a checkpoint is refused before anything is converted when", () => {
         rmSync(join(folder, "tokenizer.json"));
       },
       /this program serves ERNIE-4\.5-VL only\), got "llama"/,
+    ],
+    [
+      "it was cloned without Git LFS",
+      (folder) => {
+        rmSync(join(folder, "tokenizer.json"));
+        writeFileSync(join(folder, "tokenizer.model"), lfsPointer);
+        writeFileSync(join(folder, "model.safetensors"), lfsPointer);
+      },
+      /tokenizer\.model: expected the file itself, got a Git LFS pointer; fetch it with git lfs pull$/,
+    ],
+    [
+      "it was cloned without Git LFS, where that keeps JSON too",
+      (folder) => writeFileSync(join(folder, "tokenizer.json"), lfsPointer),
+      /tokenizer\.json: expected the file itself, got a Git LFS pointer/,
     ],
     ["its chat template is broken", (folder) => writeFileSync(join(folder, "chat_template.jinja"), "{% if %}"), /chat_template\.jinja/],
     [

@@ -105,7 +105,7 @@ describe("a damaged file is refused with one line that names it:", () => {
   const cases: [string, Uint8Array, string][] = [
     ["empty", new Uint8Array(), "a file of 0 bytes"],
     ["seven bytes", new Uint8Array(7), "a file of 7 bytes"],
-    ["a Git LFS pointer", Buffer.from("version https://git-lfs\noid sha256:0\nsize 1\n"), "got a Git LFS pointer"],
+    ["a Git LFS pointer", Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), "got a Git LFS pointer"],
     ["a header longer than the file", lengthOnly(9n), "at most 8 bytes, got a length of 9"],
     ["a length beyond 2^53", lengthOnly(2n ** 64n - 1n), "got a length of 18446744073709551615"],
     ["bytes that are not UTF-8", Buffer.concat([lengthOnly(8n).subarray(0, 8), Buffer.alloc(8, 0xff)]), "header in UTF-8"],
