@@ -1,7 +1,7 @@
 // A converted model folder as the server finds it: its manifest, and whether its files are the ones that were written.
 
 import { createHash } from "node:crypto";
-import { accessSync, constants, createReadStream, existsSync, lstatSync, statSync } from "node:fs";
+import { accessSync, constants, createReadStream, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { readJson } from "./convert/read-json.ts";
@@ -104,11 +104,25 @@ export function classifyFolder(folder: string): "converted" | "checkpoint" {
   }
   if (!stat.isDirectory()) throw new UserError(`${folder}: expected a model folder, got a file; use the folder that contains it`);
   reading(folder, () => accessSync(folder, constants.R_OK | constants.X_OK));
-  if (existsSync(join(folder, manifestFileName))) return "converted";
-  if (existsSync(join(folder, "config.json"))) return "checkpoint";
+  const kind = kindOf(folder);
+  if (kind !== undefined) return kind;
+  const inside = modelsInside(folder);
   throw new UserError(
-    `${folder}: neither a converted model (${manifestFileName}) nor a Hugging Face checkpoint (config.json); check the path`,
+    `${folder}: neither a converted model (${manifestFileName}) nor a Hugging Face checkpoint (config.json); ` +
+      (inside.length > 0 ? `use a folder inside it: ${inside.slice(0, 3).join(", ")}` : "check the path"),
   );
+}
+
+function kindOf(folder: string): "converted" | "checkpoint" | undefined {
+  if (existsSync(join(folder, manifestFileName))) return "converted";
+  return existsSync(join(folder, "config.json")) ? "checkpoint" : undefined;
+}
+
+/** Models one level below; the Hugging Face cache has them in `snapshots`. */
+function modelsInside(folder: string): string[] {
+  const parents = [folder, join(folder, "snapshots")].filter((parent) => existsSync(parent));
+  const paths = parents.flatMap((parent) => reading(parent, () => readdirSync(parent)).map((name) => join(parent, name)));
+  return paths.filter((path) => kindOf(path) !== undefined).toSorted();
 }
 
 /** Checks the manifest, and that every file is there in full size. Throws a UserError otherwise. */

@@ -152,4 +152,13 @@ describe("a folder given by the operator", () => {
     expect(() => classifyFolder(folder)).toThrow("neither a converted model (manifest.json) nor a Hugging Face checkpoint (config.json)");
     expect(() => classifyFolder(folder)).toThrow(UserError);
   });
+
+  test.each(["ERNIE-4.5-VL-28B-A3B-PT", "snapshots/0123abcd"])("is refused with the model to use, which is in %s", (name) => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, "refs"));
+    mkdirSync(join(folder, name), { recursive: true });
+    writeFileSync(join(folder, name, "config.json"), "{}");
+
+    expect(() => classifyFolder(folder)).toThrow(`(config.json); use a folder inside it: ${join(folder, name)}`);
+  });
 });

@@ -22,6 +22,7 @@ describe("a checkpoint in Paddle's format is refused with the repository to use"
     ["ERNIE-4.5-VL-28B-A3B-Paddle", "baidu/ERNIE-4.5-VL-28B-A3B-PT instead"],
     ["ERNIE-4.5-VL-28B-A3B-Base-Paddle", "baidu/ERNIE-4.5-VL-28B-A3B-Base-PT instead"],
     ["ernie-4.5-vl-424b-a47b-paddle", "baidu/ernie-4.5-vl-424b-a47b-PT instead"],
+    ["ERNIE-4___5-VL-28B-A3B-Paddle", "baidu/ERNIE-4.5-VL-28B-A3B-PT instead"],
     ["models--baidu--ERNIE-4.5-VL-28B-A3B-Paddle/snapshots/0123abcd", "baidu/ERNIE-4.5-VL-28B-A3B-PT instead"],
   ])("by the name %s", (name, instead) => {
     const folder = renamed(writeCheckpoint(hubConfig, hubTensors()), name);
