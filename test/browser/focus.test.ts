@@ -122,6 +122,25 @@ describe("a dialog that is closed by its button gives the focus back", () => {
   });
 });
 
+test("settings beside the page get the focus when they open, and give it back to their button", async () => {
+  await page.getByRole("button", { name: "Settings" }).press("Enter");
+  await expect.poll(focused).toBe("Answer"); // the tab; between it and the button lies the whole conversation
+  await page.keyboard.press("Shift+Tab");
+  expect(await focused()).toBe("Close settings");
+  await page.keyboard.press("Enter");
+
+  await expect.poll(focused).toBe("Settings");
+});
+
+test("the title of the page and its heading are those of the conversation", async () => {
+  expect(await page.title()).toBe("ernie-vl");
+  await send(page, "Stars");
+  await lastAnswer(page);
+
+  expect(await page.title()).toBe("Stars – ernie-vl");
+  expect(await page.getByRole("heading", { level: 1 }).allTextContents()).toEqual(["Stars"]);
+});
+
 test.each([
   ["a sample", () => page.locator(".sample", { hasText: "Add 38 and 38." }).click()],
   [

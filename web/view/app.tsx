@@ -28,24 +28,20 @@ export function App({ playground, preferences }: AppProps) {
   const isNarrow = useMedia("(max-width: 800px)");
   const isMedium = useMedia("(max-width: 1180px)");
   const { isListOpen, setListOpen, onChosen } = useListPanel(isNarrow);
-  const [isSettingsOpen, setSettingsOpen] = useState(false);
-  const [tab, setTab] = useState<SettingsTab>("answer");
+  const { isSettingsOpen, setSettingsOpen, tab, setTab, openSettings } = useSettingsPanel();
   const { dialog, setDialog, showCode, showExperts } = useDialog(playground, preferences);
-  const onceDrawn = useOnceDrawn();
   const { conversation } = state;
   useEffect(() => {
     preferences.conversationId = conversation.id;
   }, [conversation.id]);
+  useEffect(() => {
+    document.title = conversation.title === "" ? "ernie-vl" : `${conversation.title} – ernie-vl`; // tells tabs apart
+  }, [conversation.title]);
   useStopByEscape(playground);
   const startNew = () => {
     playground.startNew();
     document.querySelector<HTMLElement>("#message")?.focus();
   };
-  const openSettings = useCallback((chosen: SettingsTab) => {
-    setTab(chosen);
-    setSettingsOpen(true);
-    if (chosen === "page") onceDrawn(() => document.querySelector<HTMLElement>("#api-key")?.focus());
-  }, []);
   return (
     <>
       <a class="skip" href="#message">
@@ -56,7 +52,7 @@ export function App({ playground, preferences }: AppProps) {
         isListOpen={isListOpen}
         isSettingsOpen={isSettingsOpen}
         onList={() => setListOpen(!isListOpen)}
-        onSettings={() => setSettingsOpen(!isSettingsOpen)}
+        onSettings={() => (isSettingsOpen ? setSettingsOpen(false) : openSettings())}
         onStatus={() => setDialog({ type: "status" })}
         onNew={startNew}
       />
@@ -88,6 +84,20 @@ function useListPanel(isNarrow: boolean) {
   useLayoutEffect(() => setListOpen(!isNarrow), [isNarrow]); // else it would flash over the page
   const onChosen = useCallback(() => isNarrow && setListOpen(false), [isNarrow]);
   return { isListOpen, setListOpen, onChosen };
+}
+
+/** The settings follow the whole conversation, so the focus moves there when they open: to the API key if another part of the page asks for it. */
+function useSettingsPanel() {
+  const [isSettingsOpen, setSettingsOpen] = useState(false);
+  const [tab, setTab] = useState<SettingsTab>("answer");
+  const onceDrawn = useOnceDrawn();
+  const openSettings = useCallback((chosen?: SettingsTab) => {
+    if (chosen) setTab(chosen);
+    setSettingsOpen(true);
+    const target = chosen === "page" ? "#api-key" : ".panel.right [aria-selected=true]";
+    onceDrawn(() => document.querySelector<HTMLElement>(target)?.focus());
+  }, []);
+  return { isSettingsOpen, setSettingsOpen, tab, setTab, openSettings };
 }
 
 type OpenDialog =

@@ -1,6 +1,7 @@
 // A column beside the conversation, or on narrow screens a dialog over it.
 
 import type { ComponentChildren } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { IconButton } from "./buttons.tsx";
 import { Modal } from "./modal.tsx";
 
@@ -25,16 +26,29 @@ export function SidePanel({ side, title, isOpen, isOver, onClose, children }: Si
       {children}
     </>
   );
-  if (!isOver) {
-    return (
-      <aside class={`panel ${side}`} aria-label={title}>
-        {content}
-      </aside>
-    );
-  }
+  const Frame = isOver ? Modal : Column;
   return (
-    <Modal class={`panel over ${side}`} title={title} onClose={onClose}>
+    <Frame class={`panel ${isOver ? "over " : ""}${side}`} title={title} onClose={onClose}>
       {content}
-    </Modal>
+    </Frame>
+  );
+}
+
+type ColumnProps = { readonly class: string; readonly title: string; readonly children: ComponentChildren };
+
+/** If it is closed while it has the focus, the button that opens it gets the focus. */
+function Column({ class: name, title, children }: ColumnProps) {
+  const column = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const element = column.current!;
+    return () => {
+      const opener = document.querySelector<HTMLElement>(`.page-head [aria-label="${title}"]`);
+      if (element.contains(document.activeElement)) opener?.focus();
+    };
+  }, []);
+  return (
+    <aside class={name} aria-label={title} ref={column}>
+      {children}
+    </aside>
   );
 }

@@ -32,6 +32,7 @@ export function Transcript({ playground, state, onCode, onExperts, onSettings }:
   const lastId = conversation.turns.at(-1)?.id;
   return (
     <div class="transcript" ref={frame}>
+      <h1 class="hidden-visually">{conversation.title}</h1>
       <ol class="turns" aria-label="Conversation">
         {conversation.turns.map((turn, index) => (
           <li key={turn.id} class={`turn ${turn.type}`}>
