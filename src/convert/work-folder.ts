@@ -34,6 +34,7 @@ export class WorkFolder {
       if (!existsSync(path)) refuseDeadLink(path);
       writing(path, () => mkdirSync(path, { recursive: true }));
       rmSync(removedPath(path), { recursive: true, force: true });
+      writing(path, () => mkdirSync(removedPath(path), { recursive: true })); // now, since `remove` may find the disk full
       return new WorkFolder(path, lock, hasWaited);
     } catch (error) {
       lock.release();
@@ -69,10 +70,10 @@ export class WorkFolder {
 
 /** The files are moved away first: the next process must not resume half of them if this one is killed meanwhile. */
 function removeFolder(path: string): void {
-  const names = readdirSync(path);
-  mkdirSync(removedPath(path));
-  for (const name of names) renameSync(join(path, name), join(removedPath(path), name));
-  rmSync(removedPath(path), { recursive: true });
+  const removed = removedPath(path);
+  const names = readdirSync(path).filter((name) => join(path, name) !== removed);
+  for (const name of names) renameSync(join(path, name), join(removed, name));
+  rmSync(removed, { recursive: true });
   try {
     rmdirSync(path);
   } catch {

@@ -22,7 +22,11 @@ vi.mock("node:fs", async (importOriginal) => {
     fs.writeFileSync(file, "", options); // a full disk still has room for an empty file
     throw full();
   };
-  return { ...fs, writeSync, writeFileSync };
+  const mkdirSync = (...args: Parameters<typeof fs.mkdirSync>): string | undefined => {
+    if (writesLeft >= 0) return fs.mkdirSync(...args);
+    throw full(); // it may have no room for an empty folder
+  };
+  return { ...fs, writeSync, writeFileSync, mkdirSync };
 });
 
 const parent = mkdtempSync(join(tmpdir(), "ernie-vl-full-"));

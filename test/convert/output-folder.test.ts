@@ -103,7 +103,6 @@ describe("a process that was killed", () => {
     const target = newTarget();
     const killed = await openFolder(target);
     const removed = join(dirname(killed.folder), "removed");
-    mkdirSync(removed);
     writeFileSync(join(removed, "decoder.onnx.data"), "half of it");
     killed.leave();
 

@@ -78,7 +78,7 @@ test("removing leaves nothing beside the target, releasing keeps what was writte
   expect(namesBeside(target)).toEqual([".model.partial"]);
   const second = await WorkFolder.claim(target);
 
-  expect([second.hasWaited, readdirSync(second.path)]).toEqual([false, ["x"]]);
+  expect([second.hasWaited, readdirSync(second.path)]).toEqual([false, ["removed", "x"]]);
   second.remove();
   expect(namesBeside(target)).toEqual([]);
 });
@@ -110,7 +110,7 @@ describe("in place of the work folder", () => {
 
     const work = await WorkFolder.claim(target);
     writeFileSync(join(work.path, "x"), "");
-    expect(readdirSync(folder)).toEqual(["x"]);
+    expect(readdirSync(folder)).toEqual(["removed", "x"]);
     work.remove();
     expect(readdirSync(folder)).toEqual([]);
   });
