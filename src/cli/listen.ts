@@ -27,6 +27,9 @@ export async function probeAddresses(addresses: readonly (Address | undefined)[]
   }
 }
 
+/** As other systems put it: without IPv6, without a name server, or for a link-local address without its network card. */
+const notOfThisMachine = new Set(["EADDRNOTAVAIL", "ENOTFOUND", "EAFNOSUPPORT", "EAI_AGAIN", "EINVAL"]);
+
 /** Starts to listen; returns the URL with the actual port. */
 export async function listen(server: ServerType | Server, { host, port, optionPrefix = "" }: Address): Promise<string> {
   server.listen(port, host);
@@ -37,7 +40,7 @@ export async function listen(server: ServerType | Server, { host, port, optionPr
     if (code === "EADDRINUSE")
       throw new UserError(`port ${port} on ${host} is in use; choose another with --${optionPrefix}port (0 = any free port)`);
     if (code === "EACCES") throw new UserError(`no permission to listen on port ${port}; choose one above 1023 with --${optionPrefix}port`);
-    if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND")
+    if (code !== undefined && notOfThisMachine.has(code))
       throw new UserError(
         `${host} is not an address of this machine; use --${optionPrefix}host 127.0.0.1, or 0.0.0.0 for all its addresses`,
       );

@@ -38,3 +38,8 @@ test("so is one that is wanted twice", async () => {
   ).rejects.toThrow(/--metrics-port/);
   expect(await listen(taken, { host, port })).toBe(`http://${host}:${port}`); // nothing still listens
 });
+
+test("an address of a network card that is not named, or of a system without IPv6, is refused with what to use", async () => {
+  const message = "fe80::1 is not an address of this machine; use --host 127.0.0.1, or 0.0.0.0 for all its addresses";
+  await expect(probeAddresses([{ host: "fe80::1", port: 0 }])).rejects.toThrow(new UserError(message)); // EINVAL or EAFNOSUPPORT
+});
