@@ -11,6 +11,7 @@ import { programVersion } from "../version.ts";
 import { allScripts, findHostFonts, fontFolders } from "../vision/host-fonts.ts";
 import { describeDevice } from "./choose-device.ts";
 import { find, printFinding, type Finding } from "./finding.ts";
+import { instructionSet } from "./instruction-set.ts";
 import { reportModel } from "./model-report.ts";
 
 /** Prints a report; returns false if something would keep the server from starting. */
@@ -62,10 +63,20 @@ function describeKernels(): Omit<Finding, "name"> {
     };
   }
   requireLoadable(library);
-  if (!hasCudaCode(library))
-    return { mark: "ok", lines: [library, `CPU kernels only; where nvcc is installed, ${kernelsBuildCommand()} adds CUDA kernels`] };
+  return { mark: "ok", lines: [library, describeDevices(library), ...describeInstructionSet()] };
+}
+
+function describeDevices(library: string): string {
+  if (!hasCudaCode(library)) return `CPU kernels only; where nvcc is installed, ${kernelsBuildCommand()} adds CUDA kernels`;
   const targets = describeTargets(cudaTargets(library));
-  return { mark: "ok", lines: [library, `CPU and CUDA kernels${targets ? `, compute capability ${targets}` : ""}`] };
+  return `CPU and CUDA kernels${targets ? `, compute capability ${targets}` : ""}`;
+}
+
+/** A common reason why one machine is slower than another. */
+function describeInstructionSet(): string[] {
+  const set = instructionSet();
+  if (set === undefined) return [];
+  return [set === "none" ? "portable code on this CPU, which is slow: it has neither AVX2 nor NEON dot products" : `${set} on this CPU`];
 }
 
 /** PDFs often refer to fonts for these scripts without embedding them. */

@@ -1,9 +1,10 @@
-import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { doctor } from "../../src/cli/doctor.ts";
 import { convert, convertCheckpoint } from "../../src/convert/convert.ts";
+import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { makeFont } from "../vision/make-font.ts";
 import { hasTinyA, tinyA } from "../reference/tiny-a.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
@@ -248,6 +249,14 @@ describe("a converted model", () => {
     expect(report).toMatch(/✗ converted +.*vision\.onnx: expected \d+ bytes, got no such file/);
     expect(canStart).toBe(false);
   });
+});
+
+test.skipIf(!findKernelLibrary() || !existsSync("/proc/cpuinfo"))("the instruction set that our kernels use is named", async () => {
+  const { report } = await examine(nanoModel);
+
+  expect(report).toMatch(
+    /✓ kernels +.*libernie_kernels\.so\n.*CPU.* kernels.*\n.*(AVX-512 VNNI|AVX2|NEON dot products|portable code) on this CPU/,
+  );
 });
 
 describe("fonts for PDFs", () => {
