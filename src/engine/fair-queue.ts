@@ -7,20 +7,21 @@ import type { Sequence } from "./sequence.ts";
 type Share = {
   /** Follow-ups of admitted requests first, then by priority (lowest number first), then by arrival. */
   waiting: Sequence[];
-  /** Number of its sequences that wait or run. */
-  open: number;
   /** Tokens charged to it so far. */
   served: number;
 };
 
 /**
  * The next turn goes to the client for whom the fewest tokens were computed (the Virtual Token Counter of Sheng et al., "Fairness in Serving
- * Large Language Models", 2024). A client that is new, or comes back after being idle, starts level with the least served one: idle time
- * earns no credit.
+ * Large Language Models", 2024). A client that had nothing waiting starts no lower than the least served one that waits, or else the one that had
+ * the last turn: idle time earns no credit. What it has been served still counts, or clients that send one request after another would always be
+ * ahead of one that sends several.
  */
 export class FairQueue {
-  /** By client id. Clients with nothing open have no entry. */
+  /** By client id, in the order in which they came to wait. Kept for good: there are as many as API keys. */
   readonly #shares = new Map<string | undefined, Share>();
+  /** That of the client that had the last turn. */
+  #last: Share | undefined;
 
   /** Number of waiting sequences. Read several times per step. */
   get length(): number {
@@ -39,24 +40,27 @@ export class FairQueue {
   }
 
   push(sequence: Sequence): void {
-    const share = this.#shares.get(sequence.clientId) ?? { waiting: [], open: 0, served: this.#leastServed() };
-    this.#shares.set(sequence.clientId, share);
-    share.open++;
-    const { isFollowUp, priority } = sequence;
+    const { clientId, isFollowUp, priority } = sequence;
+    const share = this.#shares.get(clientId) ?? { waiting: [], served: 0 };
+    if (share.waiting.length === 0) {
+      const [next = this.#last] = this.#inTurn();
+      share.served = Math.max(share.served, next?.served ?? 0);
+      this.#shares.delete(clientId);
+      this.#shares.set(clientId, share);
+    }
     const place = share.waiting.findIndex((other) => !other.isFollowUp && (isFollowUp || other.priority > priority));
     share.waiting.splice(place < 0 ? share.waiting.length : place, 0, sequence);
   }
 
   /** The first waiting sequence of each client, in the order of the clients' turns. */
   heads(): Sequence[] {
-    const shares = [...this.#shares.values()].filter((share) => share.waiting.length > 0);
-    return shares.toSorted((a, b) => a.served - b.served).map((share) => share.waiting[0]!);
+    return this.#inTurn().map(({ waiting }) => waiting[0]!);
   }
 
   /** Removes a sequence that runs now. */
   take(sequence: Sequence): void {
-    const share = this.#shareOf(sequence);
-    share.waiting = share.waiting.filter((other) => other !== sequence);
+    this.leave(sequence);
+    this.#last = this.#shareOf(sequence);
   }
 
   /** Charges tokens to the client of this sequence. A negative number refunds tokens that turned out to be cached. */
@@ -64,22 +68,20 @@ export class FairQueue {
     this.#shareOf(sequence).served += tokenCount;
   }
 
-  /** Must be called once when a sequence ends, whether it waits or runs. */
+  /** Removes a sequence that ends, if it waits. */
   leave(sequence: Sequence): void {
-    this.take(sequence);
     const share = this.#shareOf(sequence);
-    share.open--;
-    if (share.open === 0) this.#shares.delete(sequence.clientId);
+    share.waiting = share.waiting.filter((other) => other !== sequence);
   }
 
-  #leastServed(): number {
-    const served = [...this.#shares.values()].map((share) => share.served);
-    return served.length === 0 ? 0 : Math.min(...served);
+  /** Those that wait, the least served first. */
+  #inTurn(): Share[] {
+    return [...this.#shares.values()].filter(({ waiting }) => waiting.length > 0).toSorted((a, b) => a.served - b.served);
   }
 
   #shareOf({ id, clientId }: Sequence): Share {
     const share = this.#shares.get(clientId);
-    assert(share, `the client of sequence ${id} has nothing open`);
+    assert(share, `the client of sequence ${id} is unknown`);
     return share;
   }
 }

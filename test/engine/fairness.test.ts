@@ -64,6 +64,35 @@ describe("clients that wait", () => {
     expect(order.slice(0, 4).filter((id) => late.includes(id))).toHaveLength(2);
   });
 
+  test("gain nothing by having had nothing that waited", () => {
+    const { engine, submit } = makeEngine({ slotCount: 4 });
+    submit([2], { clientId: "patient", maxTokens: 60 });
+    for (let i = 0; i < 30; i++) submit([1], { clientId: "steady", maxTokens: 9 });
+    const first: SequenceEvent[] = [];
+    while (startsOf(first).length < 13) first.push(...step(engine));
+    const more = count(0, 8).map(() => submit([2], { clientId: "patient", maxTokens: 9 }));
+    const order = startsOf(runToEnd(engine));
+    expect(order.slice(0, 9).filter((id) => more.includes(id)).length).toBeLessThan(5);
+  });
+
+  test("with several requests at a time have their share beside others that send one after another", () => {
+    const { engine, submit } = makeEngine({ slotCount: 2 });
+    const clients = new Map<SequenceId, string>();
+    const answers = new Map<string, number>();
+    const send = (clientId: string) => clients.set(submit([1, 2], { clientId, maxTokens: 6 }), clientId);
+    for (const clientId of ["a", "a", "b", "c", "d", "e"]) send(clientId);
+    for (let i = 0; i < 500; i++) {
+      for (const [id, { type }] of step(engine)) {
+        if (type !== "finished") continue;
+        const clientId = clients.get(id)!;
+        answers.set(clientId, (answers.get(clientId) ?? 0) + 1);
+        send(clientId);
+      }
+    }
+    const counts = ["a", "b", "c", "d", "e"].map((clientId) => answers.get(clientId) ?? 0);
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThan(3);
+  });
+
   test("are served in the order of arrival when nobody tells them apart", () => {
     const { engine, submit } = makeEngine({ slotCount: 1 });
     const ids = [30, 1, 20, 2].map((length) => submit(count(0, length), { maxTokens: 1 }));
