@@ -6,8 +6,9 @@ import { z } from "zod";
 import { readTemplateSource } from "../chat/template-source.ts";
 import { loadTemplate } from "../chat/template.ts";
 import { loadTokenizer } from "../chat/tokenizer.ts";
-import { readJson } from "../convert/read-json.ts";
+import { readProcessorSettings } from "../convert/processor-settings.ts";
 import { find, type Finding } from "./finding.ts";
+import { readGenerationDefaults } from "./generation-config.ts";
 
 export function companionFindings(folder: string): Finding[] {
   return [
@@ -22,15 +23,16 @@ export function companionFindings(folder: string): Finding[] {
       const isOwn = existsSync(path);
       return isOwn ? { mark: "ok", lines: [basename(path)] } : { mark: "note", lines: [`none in the folder, using ${path}`] };
     }),
-    optional(folder, "preprocessor", "preprocessor_config.json", "using the picture sizes and normalization of the published 28B"),
-    optional(folder, "sampling", "generation_config.json", "using the API's default sampling"),
+    find("preprocessor", () => {
+      const found = readProcessorSettings(folder, "image_processor", z.looseObject({}));
+      if (found) return { mark: "ok", lines: [basename(found.path)] };
+      return { mark: "note", lines: ["no preprocessor_config.json: using the picture sizes and normalization of the published 28B"] };
+    }),
+    find("sampling", () => {
+      const file = "generation_config.json";
+      if (!existsSync(join(folder, file))) return { mark: "note", lines: [`no ${file}: using the API's default sampling`] };
+      readGenerationDefaults(folder);
+      return { mark: "ok", lines: [file] };
+    }),
   ];
-}
-
-function optional(folder: string, name: string, file: string, instead: string): Finding {
-  if (!existsSync(join(folder, file))) return { mark: "note", name, lines: [`no ${file}: ${instead}`] };
-  return find(name, () => {
-    readJson(join(folder, file), z.looseObject({}));
-    return { mark: "ok", lines: [file] };
-  });
 }

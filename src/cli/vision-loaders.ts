@@ -1,12 +1,11 @@
 // Turns a server's pictures, videos and pages into patches, with threads and the system's ffmpeg if there is one.
 
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { z } from "zod";
 import type { LoadImage, LoadVideo } from "../chat/encode-prompt.ts";
 import type { ReadPdf } from "../chat/expand-documents.ts";
-import { readJson } from "../convert/read-json.ts";
+import { readProcessorSettings } from "../convert/processor-settings.ts";
 import { UserError } from "../core/errors.ts";
 import { systemReason } from "../core/file-system.ts";
 import type { ImageConfig } from "../core/model-config.ts";
@@ -50,12 +49,10 @@ function missingForVideoFiles(ffmpeg: Ffmpeg | undefined): string | undefined {
 }
 
 export function readVideoConfig(folder: string): VideoConfig {
-  const path = join(folder, "video_preprocessor_config.json");
-  if (!existsSync(path)) return toVideoConfig();
-  const file = readJson(path, z.looseObject({}));
+  const found = readProcessorSettings(folder, "video_processor", z.looseObject({}));
   try {
-    return toVideoConfig(file);
+    return toVideoConfig(found?.settings);
   } catch (error) {
-    throw new UserError(`${path}: ${z.prettifyError(error as z.ZodError).replaceAll(/\s+/g, " ")}`, { cause: error });
+    throw new UserError(`${found?.path}: ${z.prettifyError(error as z.ZodError).replaceAll(/\s+/g, " ")}`, { cause: error });
   }
 }

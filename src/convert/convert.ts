@@ -29,6 +29,7 @@ const companionFiles = [
   "generation_config.json",
   "preprocessor_config.json",
   "video_preprocessor_config.json",
+  "processor_config.json",
 ];
 
 /** A power failure loses at most this much work. */

@@ -8,6 +8,7 @@ import { readHubConfig } from "./hub-config.ts";
 import { checkSizes } from "./model-sizes.ts";
 import { readNativeConfig } from "./native-config.ts";
 import { refusePaddleFolder } from "./paddle-format.ts";
+import { readProcessorSettings } from "./processor-settings.ts";
 import { count, only, positive, readJson, rejectValue } from "./read-json.ts";
 import { resolveSpecialTokens } from "./special-tokens.ts";
 
@@ -64,18 +65,19 @@ const processor = z.object({ image_min_pixels: count.nullish(), image_max_pixels
 /** Baidu's code ignores the size limits in preprocessor_config.json: its processor passes its own limits to its image processor. */
 const baidusImageProcessor = "Ernie4_5_VLImageProcessor";
 
-/** Without the file, the published settings apply (model spec, 5). */
+/** Without a file, the published settings apply (model spec, 5). */
 function readImageConfig(folder: string, vision: ModelConfig["vision"]): ImageConfig {
-  const path = join(folder, "preprocessor_config.json");
-  const file = existsSync(path) ? readJson(path, preprocessor) : preprocessor.parse({});
+  const found = readProcessorSettings(folder, "image_processor", preprocessor);
+  const { path, prefix, settings: file } = found ?? { path: folder, prefix: "", settings: preprocessor.parse({}) };
+  const reject = (key: string, expected: string, got: unknown) => rejectValue(path, prefix + key, expected, got);
   const { patchSize, mergeSize } = vision;
-  if ((file.patch_size ?? patchSize) !== patchSize) rejectValue(path, "patch_size", `${patchSize} as in config.json`, file.patch_size);
-  if ((file.merge_size ?? mergeSize) !== mergeSize) rejectValue(path, "merge_size", `${mergeSize} as in config.json`, file.merge_size);
+  if ((file.patch_size ?? patchSize) !== patchSize) reject("patch_size", `${patchSize} as in config.json`, file.patch_size);
+  if ((file.merge_size ?? mergeSize) !== mergeSize) reject("merge_size", `${mergeSize} as in config.json`, file.merge_size);
   const tokenPixels = (patchSize * mergeSize) ** 2;
   const [least, most] = file.image_processor_type === baidusImageProcessor ? readProcessorLimits(folder) : fileLimits(file);
   const minPixels = least ?? 4 * tokenPixels;
   const maxPixels = most ?? 6177 * tokenPixels;
-  if (minPixels > maxPixels) rejectValue(path, "max_pixels", `at least min_pixels ${minPixels}`, maxPixels);
+  if (minPixels > maxPixels) reject("max_pixels", `at least min_pixels ${minPixels}`, maxPixels);
   return { minPixels, maxPixels, mean: file.image_mean, std: file.image_std };
 }
 

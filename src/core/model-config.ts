@@ -60,7 +60,7 @@ export type SpecialTokens = {
   readonly videoEnd: number;
 };
 
-/** How pictures become patches, from `preprocessor_config.json`. */
+/** How pictures become patches, from the settings of the checkpoint's image processor. */
 export type ImageConfig = {
   readonly minPixels: number;
   readonly maxPixels: number;

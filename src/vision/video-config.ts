@@ -1,4 +1,4 @@
-// How a model expects videos: from a checkpoint's `video_preprocessor_config.json`, otherwise the published values (model spec, 5.3).
+// How a model expects videos: from a checkpoint's settings of its video processor, otherwise the published values (model spec, 5.3).
 
 import { z } from "zod";
 import type { PixelLimits } from "./smart-resize.ts";

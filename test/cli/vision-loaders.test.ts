@@ -1,14 +1,39 @@
 // What a starting server finds for video files.
 
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
-import { createVisionLoaders } from "../../src/cli/vision-loaders.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { createVisionLoaders, readVideoConfig } from "../../src/cli/vision-loaders.ts";
 import { createPixelBudget } from "../../src/vision/pixel-budget.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { refusal } from "../vision/load-video.ts";
 import { ffmpeg } from "../vision/make-videos.ts";
 
 afterEach(() => vi.unstubAllEnvs());
+
+describe("video settings", () => {
+  const settings = (maxFrames: number) => ({ max_frames: maxFrames, draw_on_frames: false });
+  const write = (folder: string, name: string, content: object) => writeFileSync(join(folder, name), JSON.stringify(content));
+
+  test("come from a file of their own, or from processor_config.json, where transformers 5 saves them", () => {
+    const folder = temporaryFolder();
+
+    expect(readVideoConfig(folder)).toMatchObject({ maxFrames: 180, drawsTimestamps: true });
+    write(folder, "video_preprocessor_config.json", settings(20));
+    expect(readVideoConfig(folder)).toMatchObject({ maxFrames: 20, drawsTimestamps: false });
+    write(folder, "processor_config.json", { processor_class: "Ernie4_5_VLMoeProcessor" });
+    expect(readVideoConfig(folder).maxFrames).toBe(20);
+    write(folder, "processor_config.json", { video_processor: settings(30) });
+    expect(readVideoConfig(folder)).toMatchObject({ maxFrames: 30, drawsTimestamps: false });
+  });
+
+  test("that are wrong are refused with their file", () => {
+    const folder = temporaryFolder();
+    write(folder, "processor_config.json", { video_processor: { fps: -1 } });
+
+    expect(() => readVideoConfig(folder)).toThrow(/processor_config\.json: .*fps/);
+  });
+});
 
 test.skipIf(!ffmpeg)("video files are refused where no temporary folder can be written to, and the start says so", async () => {
   const missing = join(temporaryFolder(), "missing");

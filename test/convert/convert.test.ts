@@ -34,6 +34,17 @@ async function convertSome(checkpoint: string, target: string, jobs: number, cha
   return { finished, bytesBefore: done[0]! };
 }
 
+test("a converted model keeps the settings of videos that processor_config.json holds", async () => {
+  const [checkpoint, target] = [writeCheckpoint(hubConfig, hubTensors()), newTarget()];
+  const settings = JSON.stringify({ video_processor: { max_frames: 30 } });
+  writeFileSync(join(checkpoint, "processor_config.json"), settings);
+
+  await convertCheckpoint(checkpoint, target, options);
+
+  expect(readFileSync(join(target, "processor_config.json"), "utf8")).toBe(settings);
+  expect(readManifest(target).files).toHaveProperty(["processor_config.json"]);
+});
+
 describe("a conversion that is stopped", () => {
   test.each([
     ["hub", hubConfig, hubTensors],

@@ -210,6 +210,24 @@ describe("picture settings", () => {
     expect(read(hubConfig, { "preprocessor_config.json": file }).image).toMatchObject({ minPixels: 100, maxPixels: 200 });
   });
 
+  test("come from processor_config.json where transformers 5 has saved them there, whatever lies beside it", () => {
+    const files = {
+      "processor_config.json": {
+        image_processor: { size: { shortest_edge: 100, longest_edge: 200 } },
+        processor_class: "Ernie4_5_VLMoeProcessor",
+      },
+      "preprocessor_config.json": { min_pixels: 1, max_pixels: 2 },
+    };
+
+    expect(read(hubConfig, files).image).toMatchObject({ minPixels: 100, maxPixels: 200 });
+    expect(() => read(hubConfig, { "processor_config.json": { image_processor: { patch_size: 16 } } })).toThrow(
+      "processor_config.json: image_processor.patch_size: expected 14 as in config.json, got 16",
+    );
+    expect(() => read(hubConfig, { "processor_config.json": { image_processor: { resample: 2 } } })).toThrow(
+      "processor_config.json: image_processor.resample: expected 3, the only supported value, got 2",
+    );
+  });
+
   test("leave the limits of Baidu's image processor to its processor, which sets them", () => {
     const file = {
       image_processor_type: "Ernie4_5_VLImageProcessor",
