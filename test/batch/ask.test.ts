@@ -51,6 +51,8 @@ describe("a request of a batch", () => {
 
   test.each([
     ["5xx", (response) => json(response, 503, {})],
+    ["a 429 that asks for no wait", busy({ "retry-after": "0" })],
+    ["a 429 that names a time by a clock that is behind", busy({ "retry-after": new Date(Date.now() - 5000).toUTCString() })],
     ["a broken connection", broken],
     [
       "half an answer",
