@@ -7,7 +7,7 @@ import { maxRequestPages } from "../vision/pdf-file.ts";
 import type { PixelBudget } from "../vision/pixel-budget.ts";
 import { inTags, joinTexts } from "./in-tags.ts";
 
-/** The start of a PDF. Some programs write a few bytes before it. */
+/** The start of a PDF. Some programs write a few bytes before it; a text may mention it. */
 const pdfMark = "%PDF-";
 const pdfMarkWithin = 1024;
 
@@ -46,17 +46,26 @@ export async function expandDocuments(chat: Chat, reading: Reading): Promise<Sho
 }
 
 async function expand(part: DocumentPart, pagesLeft: number, reading: Reading) {
-  const { bytes, title, context, param } = part;
-  const pages = isPdf(bytes) ? await readPages(part, pagesLeft, reading) : undefined;
-  const pieces = pages ? pages.flatMap((text, page) => showPage(part, text, page, pages.length)) : [decodeText(bytes, param)];
+  const { title, context } = part;
+  const text = textOf(part);
+  const pages = text === undefined ? await readPages(part, pagesLeft, reading) : [];
+  const pieces = text === undefined ? pages.flatMap((shown, page) => showPage(part, shown, page, pages.length)) : [text];
   const parts = joinTexts(inTags("document", { title, context }, pieces)).map((piece): ShownPart =>
     typeof piece === "string" ? { type: "text", text: piece } : piece,
   );
-  return { parts, pageCount: pages?.length ?? 0 };
+  return { parts, pageCount: pages.length };
 }
 
-function isPdf(bytes: Uint8Array): boolean {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, pdfMarkWithin)).includes(pdfMark);
+/** Undefined for a PDF. Throws RequestError for a file that is neither. */
+function textOf({ bytes, param }: DocumentPart): string | undefined {
+  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, pdfMarkWithin)).toString("latin1");
+  if (start.trimStart().startsWith(pdfMark)) return undefined;
+  try {
+    if (!bytes.includes(0)) return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {} // no text
+  if (start.includes(pdfMark)) return undefined;
+  const message = `${param}: expected a PDF or a text in UTF-8, got another kind of file; save it as a PDF, or send an image as a picture`;
+  throw new RequestError(message, { code: "unsupported_file", param });
 }
 
 function readPages({ bytes, param }: DocumentPart, pagesLeft: number, { readPdf, pixelBudget, signal }: Reading) {
@@ -67,12 +76,4 @@ function readPages({ bytes, param }: DocumentPart, pagesLeft: number, { readPdf,
 function showPage({ bytes, maxPixels, param }: DocumentPart, text: string, page: number, count: number): (string | ImagePart)[] {
   const picture: ImagePart = { type: "image", bytes, page, ...(maxPixels !== undefined && { maxPixels }), param };
   return [...(count > 1 ? [`Page ${page + 1} of ${count}:`] : []), picture, ...(text === "" ? [] : [text])];
-}
-
-function decodeText(bytes: Uint8Array, param: string): string {
-  try {
-    if (!bytes.includes(0)) return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {} // refused below
-  const message = `${param}: expected a PDF or a text in UTF-8, got another kind of file; save it as a PDF, or send an image as a picture`;
-  throw new RequestError(message, { code: "unsupported_file", param });
 }

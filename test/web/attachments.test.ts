@@ -59,6 +59,8 @@ describe("documents", () => {
     ["the mark in the last place for it", Buffer.concat([Buffer.alloc(1019), Buffer.from("%PDF-1.4")]), "pdf"],
     ["the mark one byte too late", Buffer.concat([Buffer.alloc(1020), Buffer.from("%PDF-1.4")]), undefined],
     ["a text", Buffer.from("Zwölf Boxkämpfer, 你好 🙂"), "text"],
+    ["a program that looks for the mark of PDFs", Buffer.from('const pdfMark = "%PDF-";'), "text"],
+    ["a PDF of text alone, behind blanks", Buffer.from(" \n%PDF-1.4\n"), "pdf"],
     ["a text with the mark of its byte order", Buffer.from("\ufeffa"), "text"],
     ["a text in UTF-16", Buffer.from("\ufeffabc", "utf16le"), undefined],
     ["a text in Latin-1", Buffer.from("Zwölf", "latin1"), undefined],

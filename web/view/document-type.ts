@@ -13,7 +13,7 @@ export const offeredDocuments =
   "application/pdf,text/*,application/json,application/xml,application/yaml,.pdf,.txt,.md,.csv,.tsv,.json,.jsonl,.xml,.yaml,.yml,.toml," +
   ".ini,.log,.tex,.rst,.html,.css,.sql,.sh,.py,.ipynb,.js,.mjs,.ts,.tsx,.jsx,.c,.h,.cc,.cpp,.hpp,.cu,.cs,.go,.rs,.java,.kt,.swift,.rb,.php,.lua,.r,.diff";
 
-/** Every PDF begins with this mark, though some programs write other bytes before it. */
+/** Every PDF begins with this mark, though some programs write other bytes before it. A text may mention it. */
 const pdfMark = "%PDF-";
 const pdfMarkWithin = 1024;
 
@@ -22,8 +22,9 @@ const chunkBytes = 2 ** 20;
 /** Undefined for a file that is neither. Of a file beyond the limit only the beginning is checked. Rejects if it cannot be read. */
 export async function kindOfDocument(file: Blob): Promise<DocumentKind | undefined> {
   const start = new TextDecoder("latin1").decode(await file.slice(0, pdfMarkWithin).arrayBuffer());
-  if (start.includes(pdfMark)) return "pdf";
-  return (await isText(file.slice(0, maxDocumentBytes + 1))) ? "text" : undefined;
+  if (start.trimStart().startsWith(pdfMark)) return "pdf";
+  if (await isText(file.slice(0, maxDocumentBytes + 1))) return "text";
+  return start.includes(pdfMark) ? "pdf" : undefined;
 }
 
 async function isText(file: Blob): Promise<boolean> {
