@@ -2,6 +2,7 @@
 
 import { createInterface, type Interface, type Key } from "node:readline";
 import { Writable } from "node:stream";
+import { TypedKeys } from "./typed-keys.ts";
 
 const prompt = "> ";
 const furtherPrompt = "… ";
@@ -31,8 +32,9 @@ export class PromptReader {
     this.#output = output;
     this.#onInterrupt = onInterrupt;
     this.#echo = new Echo(output);
+    const keys = new TypedKeys(input);
     this.#interface = createInterface({
-      input,
+      input: keys,
       output: this.#echo,
       terminal: true,
       prompt,
@@ -44,7 +46,7 @@ export class PromptReader {
       .on("SIGINT", () => this.#interrupt())
       .on("SIGCONT", () => this.#goOn())
       .on("close", () => this.#end());
-    input.on("keypress", (_: string | undefined, key: Key | undefined) => {
+    keys.on("keypress", (_: string | undefined, key: Key | undefined) => {
       if (key?.name === "paste-start") this.#isPasting = true;
       if (key?.name === "paste-end") this.#isPasting = false;
     });

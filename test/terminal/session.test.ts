@@ -46,7 +46,7 @@ function start(
   { hasColor = true, files = [], signal }: { hasColor?: boolean; files?: { name: string; part: object }[]; signal?: AbortSignal } = {},
 ): Started {
   const input = new PassThrough();
-  const output = new PassThrough({ encoding: "utf8" });
+  const output = Object.assign(new PassThrough({ encoding: "utf8" }), { columns: 80 });
   let shown = "";
   let seen = 0;
   output.on("data", (text: string) => (shown += text));
@@ -138,6 +138,28 @@ describe("a conversation in the terminal", () => {
     await terminal.sees("Answer 2.");
 
     expect(contents(terminal.asked[1])).toEqual(["a\nb", "Answer 1.", "c\nd\ne"]);
+  });
+
+  test("words of an input method and pasted ones, which arrive at once, are put where the cursor is", async () => {
+    const terminal = start();
+
+    terminal.type("红色在左边");
+    terminal.type("\u001b[D\u001b[D\u001b[D");
+    terminal.type("的圆形");
+    terminal.type("\u001b[200~真的\u001b[201~");
+    terminal.type("\u007f\u001b[F吗？\r");
+    await terminal.sees("Answer 1.");
+
+    expect(contents(terminal.asked[0])).toEqual(["红色的圆形真在左边吗？"]);
+  });
+
+  test("text that wraps is drawn from its first row on when it changes, however it arrived", async () => {
+    const terminal = start();
+
+    terminal.type("你".repeat(100)); // over three rows of 80 columns
+    await terminal.sees("你");
+    terminal.type("\u007f");
+    await terminal.sees("\u001b[2A\u001b[1G\u001b[0J> 你");
   });
 
   test("finds earlier lines by the arrow keys", async () => {
