@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { appendFile, open, truncate, type FileHandle } from "node:fs/promises";
 import { UserError } from "../core/errors.ts";
-import { systemReason } from "../core/file-system.ts";
+import { writeError } from "../core/file-system.ts";
 import { membersOf, parseJson } from "../core/parse-json.ts";
 import { readLines } from "./read-lines.ts";
 
@@ -104,6 +104,6 @@ async function writing<Result>(path: string, action: () => Promise<Result>): Pro
   try {
     return await action();
   } catch (error) {
-    throw new UserError(`cannot write ${path}: ${systemReason(error)}`, { cause: error });
+    throw writeError(path, error);
   }
 }

@@ -4,10 +4,10 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { elementCount } from "../core/data-type.ts";
 import { assert, UserError } from "../core/errors.ts";
+import { writing } from "../core/file-system.ts";
 import { toFloat16 } from "../core/half.ts";
 import { hashFile } from "./hash-file.ts";
 import { SafetensorsFile, type TensorEntry } from "./safetensors.ts";
-import { writing } from "./file-errors.ts";
 
 const bankName = "vision_expert";
 const remedy = "make it again with a calibration run";

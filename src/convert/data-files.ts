@@ -4,7 +4,7 @@ import { closeSync, constants, fdatasync, fstatSync, ftruncateSync, openSync, wr
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { assert } from "../core/errors.ts";
-import { writeError, writing } from "./file-errors.ts";
+import { writeError, writing } from "../core/file-system.ts";
 
 /** One write call takes less than 2^31 bytes. */
 const maxPieceBytes = 2 ** 30;

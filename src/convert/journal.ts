@@ -1,7 +1,7 @@
 // The journal lists the finished jobs of a conversion, so that it can resume after its process was killed.
 
 import { closeSync, existsSync, fdatasyncSync, ftruncateSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { writing } from "./file-errors.ts";
+import { writing } from "../core/file-system.ts";
 
 /**
  *  <key>\n 0\n 3\n 1\n …

@@ -17,13 +17,12 @@ import {
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { assert, UserError } from "../core/errors.ts";
-import { makeFolders } from "../core/file-system.ts";
+import { makeFolders, writing } from "../core/file-system.ts";
 import { manifestFileName, manifestFormat, type Manifest } from "../core/manifest.ts";
 import type { WaitOptions } from "../runtime/file-lock.ts";
 import type { FileDigest } from "./hash-file.ts";
 import { Journal } from "./journal.ts";
-import { WorkFolder } from "./work-folder.ts";
-import { refuseDeadLink, writing } from "./file-errors.ts";
+import { refuseDeadLink, WorkFolder } from "./work-folder.ts";
 
 /** Whether to replace an earlier conversion in the target folder. "anything": or whatever else is there, such as a conversion too damaged to be recognized. */
 export type Overwrite = boolean | "anything";

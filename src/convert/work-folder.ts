@@ -1,11 +1,11 @@
 // The folder beside the target where a conversion writes its files. Its name stays the same, so that the conversion can be resumed; one
 // process at a time owns it.
 
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { UserError } from "../core/errors.ts";
+import { writing } from "../core/file-system.ts";
 import { FileLock, type WaitOptions } from "../runtime/file-lock.ts";
-import { refuseDeadLink, writing } from "./file-errors.ts";
 
 /** `.NAME.partial` beside the target. */
 export function workFolderPath(target: string): string {
@@ -83,4 +83,11 @@ function removeFolder(path: string): void {
 
 function removedPath(path: string): string {
   return join(path, "removed");
+}
+
+/** `path` does not exist: throws a UserError when it is a dangling symbolic link, because no folder can take its name. */
+export function refuseDeadLink(path: string): void {
+  const isLink = writing(path, () => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink());
+  if (!isLink) return;
+  throw new UserError(`${path}: expected a new or empty folder, got a broken symbolic link; delete it or choose another folder`);
 }

@@ -21,13 +21,28 @@ export function reading<Result>(path: string, action: () => Result): Result {
   }
 }
 
-/** Runs a file system call that writes `path`; its failure becomes a UserError. */
+/** Runs a file system call that changes `path`; its failure becomes a UserError. */
 export function writing<Result>(path: string, action: () => Result): Result {
   try {
     return action();
   } catch (error) {
-    throw new UserError(`cannot write ${path}: ${systemReason(error)}`, { cause: error });
+    throw writeError(path, error);
   }
+}
+
+const noSpace = "free disk space or choose another folder";
+const advice: Readonly<Record<string, string>> = {
+  ENOSPC: noSpace,
+  EDQUOT: noSpace,
+  EFBIG: "choose a file system that takes larger files, or raise ulimit -f",
+  EEXIST: "delete it or choose another name",
+};
+
+/** A UserError that explains a failure to write `path` and what to do about it. */
+export function writeError(path: string, error: unknown): UserError {
+  const { code = "" } = error as NodeJS.ErrnoException;
+  const whatToDo = advice[code] ?? "check the folder and its permissions";
+  return new UserError(`cannot write ${path}: ${systemReason(error)}; ${whatToDo}`, { cause: error });
 }
 
 /** The content of a file. Throws a UserError. */

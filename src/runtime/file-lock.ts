@@ -5,7 +5,7 @@ import { constants as system, hostname } from "node:os";
 import { setTimeout } from "node:timers/promises";
 import koffi from "koffi";
 import { UserError } from "../core/errors.ts";
-import { systemReason } from "../core/file-system.ts";
+import { writeError } from "../core/file-system.ts";
 import { cLibrary } from "./load-library.ts";
 
 const exclusive = 2; // LOCK_EX
@@ -76,7 +76,7 @@ export class FileLock {
         if (errno === EAGAIN) return holder;
       }
     } catch (error) {
-      throw new UserError(`cannot write ${lockPath}: ${systemReason(error)}`, { cause: error });
+      throw writeError(lockPath, error);
     }
   }
 

@@ -87,6 +87,6 @@ describe("a file of lines", () => {
   test("says when it cannot be written", async () => {
     const file = new LineFile(join(temporaryFolder(), "no-such-folder/out.jsonl"));
 
-    await expect(file.add({})).rejects.toThrow(/^cannot write .*: no such file or directory$/);
+    await expect(file.add({})).rejects.toThrow(/^cannot write .*: no such file or directory; check the folder and its permissions$/);
   });
 });

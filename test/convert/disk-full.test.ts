@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, test, vi } from "vitest";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
-import { writeError } from "../../src/convert/file-errors.ts";
 import { UserError } from "../../src/core/errors.ts";
+import { writeError } from "../../src/core/file-system.ts";
 import { hubConfig, hubTensors, writeCheckpoint } from "./tiny-checkpoint.ts";
 
 /** Writes that still succeed. */
@@ -51,6 +51,7 @@ test.each([
   ["ENOSPC", "free disk space or choose another folder"],
   ["EDQUOT", "free disk space or choose another folder"],
   ["EFBIG", "choose a file system that takes larger files, or raise ulimit -f"],
+  ["EEXIST", "delete it or choose another name"],
   ["EACCES", "check the folder and its permissions"],
 ])("%s comes with what to do about it", (code, advice) => {
   const error = Object.assign(new Error(`${code}: no`), { code });

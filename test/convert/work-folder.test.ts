@@ -100,7 +100,7 @@ describe("in place of the work folder", () => {
     const target = newTarget();
     writeFileSync(workFolderPath(target), "");
 
-    await expect(WorkFolder.claim(target)).rejects.toThrow(/^cannot write .*; check the folder/);
+    await expect(WorkFolder.claim(target)).rejects.toThrow(/^cannot write .*; delete it or choose another name$/);
   });
 
   test("a link to a folder serves", async () => {

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { join } from "node:path";
 import { CalibrationFile } from "../../convert/calibration-file.ts";
 import { WorkFolder, workFolderPath } from "../../convert/work-folder.ts";
-import { writing } from "../../convert/file-errors.ts";
+import { writing } from "../../core/file-system.ts";
 import { manifestFileName } from "../../core/manifest.ts";
 import type { WaitOptions } from "../../runtime/file-lock.ts";
 
