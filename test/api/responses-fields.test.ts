@@ -71,8 +71,9 @@ out.
 
 ## Answers
 
-- \`output\` holds items in the order in which the model wrote them: \`reasoning\` (the full thinking, as \`reasoning_text\`), \`message\`, \`function_call\`
-  and \`custom_tool_call\`. You can send them back unchanged.
+- \`output\` holds items in the order in which the model wrote them: \`reasoning\` (the full thinking, as \`reasoning_text\` in \`content\`,
+  or, if the request has \`reasoning.summary\`, as \`summary_text\` in \`summary\`), \`message\`, \`function_call\` and \`custom_tool_call\`. You can send them
+  back unchanged.
 - \`status\` is \`completed\`, \`incomplete\` (the token limit or the context ended), \`failed\` or \`cancelled\`.
 - A stream has OpenAI's events, each with its name and number, and no \`[DONE]\`. The last event is \`response.completed\`, \`response.incomplete\` or
   \`response.failed\`, with the same response as without streaming. If the server fails, an \`error\` event comes first, and the SDK throws.

@@ -122,8 +122,8 @@ export const requestFields = {
   },
   reasoning: {
     does: "effective",
-    values: '`effort`: "none", "minimal", "low", "medium", "high", "xhigh", "max"',
-    note: "`none` turns thinking off, any other value turns it on. `summary` is ignored: thinking is shown in full",
+    values: '`effort`: "none", "minimal", "low", "medium", "high", "xhigh", "max"; `summary`: "auto", "concise", "detailed"',
+    note: "`effort`: `none` turns thinking off, any other value turns it on. With `summary`, the thinking is returned as a summary instead of as content, in full all the same: most clients show only summaries",
     sent: { reasoning: { effort: "low" } },
     effect: { chat: { thinking: true } },
     proof: [e2e, "thinks where asked to: %o"],
@@ -245,8 +245,9 @@ export const itemFields = {
   },
   reasoning: {
     does: "effective",
-    values: "`content` of parts `reasoning_text`; without it, this server's `encrypted_content`",
-    note: "the thinking before the message or call that follows; the chat template decides whether the model sees it; `summary` is ignored",
+    values:
+      "`content` of parts `reasoning_text`; without it, this server's `encrypted_content`; without both, `summary` of parts `summary_text`",
+    note: "the thinking before the message or call that follows; the chat template decides whether the model sees it",
     sent: asks(
       { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: "Hm." }] },
       { role: "assistant", content: "A" },

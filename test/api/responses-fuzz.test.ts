@@ -47,7 +47,7 @@ function requests(isWild: boolean) {
       fc.record({
         type: fc.constant("reasoning"),
         id: text,
-        summary: anything,
+        summary: or(fc.array(fc.record({ type: fc.constant("summary_text"), text }))),
         content: or(fc.array(fc.record({ type: fc.constant("reasoning_text"), text }))),
       }),
       call,
@@ -101,7 +101,12 @@ function requests(isWild: boolean) {
       top_k: or(fc.integer({ min: -1, max: 1e6 })),
       top_logprobs: or(fc.integer({ min: 0, max: 20 })),
       include: or(fc.array(fc.constantFrom("message.output_text.logprobs", "reasoning.encrypted_content"))),
-      reasoning: or(fc.record({ effort: or(fc.constantFrom("none", "low", "high", null)), summary: anything }, { requiredKeys: [] })),
+      reasoning: or(
+        fc.record(
+          { effort: or(fc.constantFrom("none", "low", "high", null)), summary: or(fc.constantFrom("auto", "concise", "detailed", null)) },
+          { requiredKeys: [] },
+        ),
+      ),
       metadata: or(fc.dictionary(fc.string({ maxLength: 64 }), fc.string({ maxLength: 512 }), { maxKeys: 16 })),
       store: or(fc.boolean()),
       truncation: or(fc.constantFrom("auto", "disabled")),

@@ -114,6 +114,28 @@ describe("thinking in the form of reasoning.encrypted_content", () => {
     }
   });
 
+  test("counts before a summary, and a summary is used where there is nothing else", async () => {
+    const { client } = makeResponsesApp(callEvents);
+    const { output } = await client.responses.create({ ...ask, include, store: false });
+    const summary = [
+      { type: "summary_text" as const, text: "Sun " },
+      { type: "summary_text" as const, text: "or rain?" },
+    ];
+
+    for (const { encrypted_content, thought } of [
+      { encrypted_content: thoughtIn(output) ?? null, thought: "I need the weather." },
+      { encrypted_content: "gAAAAABpZtK3", thought: "Sun or rain?" },
+      { encrypted_content: null, thought: "Sun or rain?" },
+    ]) {
+      const { messages } = await chatOf([
+        { type: "reasoning", id: "rs_1", summary, encrypted_content },
+        { role: "assistant", content: "Wait." },
+        { role: "user", content: "Go on." },
+      ]);
+      expect(messages[0]).toMatchObject({ role: "assistant", reasoning: thought, content: text("Wait.") });
+    }
+  });
+
   test("comes only where it is asked for", async () => {
     const { client } = makeResponsesApp(callEvents);
 

@@ -52,9 +52,9 @@ describe("previous_response_id", () => {
     expect((await client.responses.retrieve(second)).previous_response_id).toBe(first);
   });
 
-  test("a result follows the call that the server keeps", async () => {
+  test.each([null, "auto" as const])("a result follows the call and the thinking that the server keeps, summary: %s", async (summary) => {
     const { client, calls } = makeResponsesApp(callEvents);
-    const { id, output } = await client.responses.create({ ...ask, tools: [weatherTool] });
+    const { id, output } = await client.responses.create({ ...ask, tools: [weatherTool], reasoning: { summary } });
     const results = output.flatMap((item) =>
       item.type === "function_call" ? [{ type: "function_call_output" as const, call_id: item.call_id, output: "sunny" }] : [],
     );
@@ -244,7 +244,7 @@ describe("a stored response", () => {
       model: "ernie",
       input: [
         { role: "assistant", content: [{ type: "input_text", text: "Hello" }] },
-        { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "ignored" }], content: [thought] },
+        { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "A greeting." }], content: [thought] },
       ],
     });
 
@@ -252,7 +252,7 @@ describe("a stored response", () => {
 
     expect(listed.data).toMatchObject([
       { role: "assistant", content: [{ type: "output_text", text: "Hello" }] },
-      { type: "reasoning", id: "rs_1", summary: [], content: [thought] },
+      { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "A greeting." }], content: [thought] },
     ]);
   });
 

@@ -31,7 +31,7 @@ type SeenEvent<T> = T extends { response: ResponseObject } ? Omit<T, "response">
 
 test("our objects are the client's types", () => {
   const toClient = (event: SeenEvent<ResponseEvent>): ResponseStreamEvent => event;
-  const builder = new ResponseBuilder({ id: "resp_1" } as ResponseHead);
+  const builder = new ResponseBuilder({ id: "resp_1", reasoning: { effort: null, summary: null } } as ResponseHead);
 
   const events = callEvents
     .flatMap((event): ResponseEvent[] => builder.push(event))
@@ -81,6 +81,30 @@ describe("create", () => {
       { type: "function_call", id: "fc_", call_id: "call_", name: "get_weather", arguments: '{"city": "Toronto"}', status: "completed" },
       { type: "function_call", id: "fc_", call_id: "call_", name: "get_weather", arguments: '{"city": "Oslo"}', status: "completed" },
     ]);
+  });
+
+  test("gives thinking as a summary instead of content where the request asks for one", async () => {
+    const { client, send } = makeResponsesApp(callEvents);
+    const request = { ...ask, tools: [weatherTool], reasoning: { summary: "auto" as const } };
+    const summary = [{ type: "summary_text" as const, text: "I need the weather." }];
+
+    const whole = await client.responses.create(request);
+    const events = readEvents(await (await send({ ...request, stream: true })).text());
+
+    expect(whole).toMatchObject({ reasoning: { summary: "auto" }, output: [{ type: "reasoning", summary, content: [] }, {}, {}, {}] });
+    const { output_text: _, ...response } = withoutIds(whole) as Response;
+    expect(withoutIds(events.at(-1)!)).toMatchObject({ response });
+    const thought = { item_id: "rs_", output_index: 0, summary_index: 0 };
+    expect(withoutIds(events.slice(2, 8))).toMatchObject([
+      { type: "response.output_item.added", item: { type: "reasoning", summary: [], content: [], status: "in_progress" } },
+      { type: "response.reasoning_summary_part.added", ...thought, part: { type: "summary_text", text: "" } },
+      { type: "response.reasoning_summary_text.delta", ...thought, delta: "I need " },
+      { type: "response.reasoning_summary_text.delta", ...thought, delta: "the weather." },
+      { type: "response.reasoning_summary_text.done", ...thought, text: "I need the weather." },
+      { type: "response.reasoning_summary_part.done", ...thought, part: summary[0] },
+    ]);
+    expect(events[8]).toMatchObject({ type: "response.output_item.done", item: { summary, content: [], status: "completed" } });
+    expect(events.map(({ type }) => type).filter((type) => type.startsWith("response.reasoning_text"))).toEqual([]);
   });
 
   test("says what it was asked, with the defaults filled in", async () => {

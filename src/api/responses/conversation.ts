@@ -38,7 +38,8 @@ function addItem(turns: Turn[], { item, param }: PlacedItem): void {
       break;
     }
     case "reasoning": {
-      const thought = item.content.map((part) => part.text).join("");
+      const parts = item.content.length > 0 ? item.content : item.summary;
+      const thought = parts.map((part) => part.text).join("");
       const turn = assistantTurn(turns, ({ content, toolCalls }) => content === undefined && toolCalls.length === 0);
       if (thought !== "") turn.reasoning = (turn.reasoning ?? "") + thought;
       break;

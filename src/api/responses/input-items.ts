@@ -50,19 +50,21 @@ const result = { id, call_id: text, output: someParts(z.array(inputPart)) };
 const functionCallOutput = z.object({ type: z.literal("function_call_output"), ...result });
 const customCallOutput = z.object({ type: z.literal("custom_tool_call_output"), ...result });
 
+const thoughtParts = <const Type extends string>(type: Type) =>
+  z
+    .array(z.object({ type: z.literal(type), text }), `an array of parts of type ${type}`)
+    .max(maxConversationItems, `at most ${maxConversationItems} parts`);
+
 const reasoning = z
   .object({
     type: z.literal("reasoning"),
     id,
-    content: optional(
-      z
-        .array(z.object({ type: z.literal("reasoning_text"), text }), "an array of parts of type reasoning_text")
-        .max(maxConversationItems, `at most ${maxConversationItems} parts`),
-    ),
+    content: optional(thoughtParts("reasoning_text")),
     encrypted_content: optional(text, "As this server returned it. Used only when there is no `content`."),
+    summary: optional(thoughtParts("summary_text"), "Used only when there is neither of the others."),
   })
-  .transform(({ encrypted_content: portable = "", content = [], ...item }) => {
-    return { ...item, content: content.length > 0 ? content : fromPortable(portable) };
+  .transform(({ encrypted_content: portable = "", content = [], summary = [], ...item }) => {
+    return { ...item, summary, content: content.length > 0 ? content : fromPortable(portable) };
   });
 
 const itemReference = z.object({ type: inferredType("item_reference"), id: text }).meta({ required: ["id"] });

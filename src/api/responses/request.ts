@@ -88,6 +88,7 @@ const metadata = fewEntries(
 );
 
 const effort = chatRequest.shape.reasoning_effort;
+const summary = optional(oneOf("auto", "concise", "detailed"), "Returns the thinking, in full, as a summary instead of as content.");
 const label = optional(text.max(512, "a string of at most 512 characters"));
 
 export const responsesRequest = z.object({
@@ -102,7 +103,7 @@ export const responsesRequest = z.object({
   tools: optional(toolsField, "The tools that the model may call: functions and custom tools, also in namespaces."),
   tool_choice: optional(toolChoice, "Whether the model calls tools, and which. By default, the model decides."),
   text: optional(z.object({ format: optional(textFormat) }, "an object"), "The output format, enforced token by token."),
-  reasoning: optional(z.object({ effort }, "an object"), "Whether the model thinks first."),
+  reasoning: optional(z.object({ effort, summary }, "an object"), "Whether the model thinks first, and where the thinking is returned."),
   include: optional(
     z.array(text, "an array of strings").max(maxIncluded, `at most ${maxIncluded} strings`),
     "`message.output_text.logprobs` adds log-probabilities; `reasoning.encrypted_content` adds thinking in a form to send back. Other values are ignored.",

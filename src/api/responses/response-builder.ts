@@ -7,12 +7,13 @@ import { toErrorAnswer } from "../error-envelope.ts";
 import { toTokenLogprob } from "../to-openai.ts";
 import { toPortable } from "./portable-thought.ts";
 import { itemId, type OutputItem, type Progress, type ResponseHead, type ResponseObject, toResponseUsage } from "./response-object.ts";
-import type { CallHead, OutputText, ReasoningText, TokenLogprob } from "./response-object.ts";
+import type { CallHead, OutputText, ReasoningText, SummaryText, TokenLogprob } from "./response-object.ts";
 import { type CallForm, toInput, type ToldTool } from "./tools.ts";
 
 /** The item being written. */
 type Draft = {
-  readonly type: OutputItem["type"];
+  /** `summary`: an item of type reasoning, with the thinking in `summary` instead of `content`. */
+  readonly type: OutputItem["type"] | "summary";
   readonly id: string;
   /** Used by calls. */
   readonly call: CallHead;
@@ -22,7 +23,7 @@ type Draft = {
   readonly logprobs: TokenLogprob[];
 };
 
-const idPrefixes = { reasoning: "rs", message: "msg", function_call: "fc", custom_tool_call: "ctc" } as const;
+const idPrefixes = { reasoning: "rs", summary: "rs", message: "msg", function_call: "fc", custom_tool_call: "ctc" } as const;
 const noCall = { call_id: "", name: "" };
 
 export type ResponseEvent = ReturnType<ResponseBuilder["push"] | ResponseBuilder["end"] | ResponseBuilder["fail"]>[number];
@@ -68,7 +69,7 @@ export class ResponseBuilder {
         return [];
       case "reasoning":
         this.#waiting = [];
-        return [...this.#enter("reasoning"), ...this.#addText(event.text)];
+        return [...this.#enter(this.#head.reasoning.summary ? "summary" : "reasoning"), ...this.#addText(event.text)];
       case "content":
         return [...this.#enter("message"), ...this.#addText(event.text)];
       case "tool-call":
@@ -128,7 +129,7 @@ export class ResponseBuilder {
     return { type, sequence_number: this.#eventCount++, ...fields };
   }
 
-  #enter(type: "reasoning" | "message") {
+  #enter(type: "reasoning" | "summary" | "message") {
     return this.#draft?.type === type ? [] : [...this.#close("completed"), ...this.#open(type, noCall)];
   }
 
@@ -142,7 +143,11 @@ export class ResponseBuilder {
     const draft: Draft = { type, id: itemId(idPrefixes[type], this.#head.id, place), call, text: "", logprobs: [] };
     this.#draft = draft;
     const added = this.#event("response.output_item.added", { output_index: this.#index, item: this.#toItem(draft, "in_progress") });
-    return isCall(type) ? [added] : [added, this.#event("response.content_part.added", { ...this.#place(draft), part: toPart(draft) })];
+    if (isCall(type)) return [added];
+    if (type === "summary") {
+      return [added, this.#event("response.reasoning_summary_part.added", { ...this.#summaryPlace(draft), part: toSummary(draft) })];
+    }
+    return [added, this.#event("response.content_part.added", { ...this.#place(draft), part: toPart(draft) })];
   }
 
   #addText(delta: string) {
@@ -152,6 +157,7 @@ export class ResponseBuilder {
     if (draft.type === "function_call") {
       return [this.#event("response.function_call_arguments.delta", { item_id: draft.id, output_index: this.#index, delta })];
     }
+    if (draft.type === "summary") return [this.#event("response.reasoning_summary_text.delta", { ...this.#summaryPlace(draft), delta })];
     const place = this.#place(draft);
     if (draft.type === "reasoning") return [this.#event("response.reasoning_text.delta", { ...place, delta })];
     const logprobs = this.#takeLogprobs();
@@ -163,7 +169,7 @@ export class ResponseBuilder {
     const draft = this.#draft;
     if (!draft) return [];
     const { id, text, call } = draft;
-    const [place, output_index] = [this.#place(draft), this.#index];
+    const [place, summaryPlace, output_index] = [this.#place(draft), this.#summaryPlace(draft), this.#index];
     const item = this.#toItem(draft, status);
     this.#draft = undefined;
     this.#progress = { ...this.#progress, output: [...this.#progress.output, item] };
@@ -177,6 +183,13 @@ export class ResponseBuilder {
       const { input } = item;
       const delta = input === "" ? [] : [this.#event("response.custom_tool_call_input.delta", { ...fields, delta: input })];
       return [...delta, this.#event("response.custom_tool_call_input.done", { ...fields, input }), done()];
+    }
+    if (draft.type === "summary") {
+      return [
+        this.#event("response.reasoning_summary_text.done", { ...summaryPlace, text }),
+        this.#event("response.reasoning_summary_part.done", { ...summaryPlace, part: toSummary(draft) }),
+        done(),
+      ];
     }
     const whole =
       draft.type === "reasoning"
@@ -198,7 +211,9 @@ export class ResponseBuilder {
     if (type === "function_call") return { type, id, ...call, arguments: text, status };
     if (type === "custom_tool_call") return { type, id, ...call, input: toInput(text), status };
     if (type === "message") return { type, id, role: "assistant", content: isNew ? [] : [toTextPart(draft)], status };
-    const item = { type, id, summary: [], content: isNew ? [] : [{ type: "reasoning_text" as const, text }], status };
+    const summary = type === "summary" && !isNew ? [toSummary(draft)] : [];
+    const content = type === "reasoning" && !isNew ? [{ type: "reasoning_text" as const, text }] : [];
+    const item = { type: "reasoning" as const, id, summary, content, status };
     return this.#carriesThoughts && !isNew ? { ...item, encrypted_content: toPortable(text) } : item;
   }
 
@@ -209,6 +224,10 @@ export class ResponseBuilder {
   #place({ id }: Draft) {
     return { item_id: id, output_index: this.#index, content_index: 0 };
   }
+
+  #summaryPlace({ id }: Draft) {
+    return { item_id: id, output_index: this.#index, summary_index: 0 };
+  }
 }
 
 function isCall(type: Draft["type"]): boolean {
@@ -217,6 +236,10 @@ function isCall(type: Draft["type"]): boolean {
 
 function toPart(draft: Draft): OutputText | ReasoningText {
   return draft.type === "reasoning" ? { type: "reasoning_text", text: draft.text } : toTextPart(draft);
+}
+
+function toSummary({ text }: Draft): SummaryText {
+  return { type: "summary_text", text };
 }
 
 function toTextPart({ text, logprobs }: Draft): OutputText {

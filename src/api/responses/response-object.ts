@@ -18,13 +18,17 @@ export type OutputText = {
   readonly logprobs: TokenLogprob[];
 };
 export type ReasoningText = { readonly type: "reasoning_text"; readonly text: string };
+export type SummaryText = { readonly type: "summary_text"; readonly text: string };
 
 type ItemHead<T extends string> = { readonly type: T; readonly id: string; readonly status: ItemStatus };
 export type OutputItem =
-  | (ItemHead<"reasoning"> & { readonly summary: never[]; readonly content: ReasoningText[]; readonly encrypted_content?: string })
+  | (ItemHead<"reasoning"> & Thought)
   | (ItemHead<"message"> & { readonly role: "assistant"; readonly content: OutputText[] })
   | (ItemHead<"function_call"> & CallHead & { readonly arguments: string })
   | (ItemHead<"custom_tool_call"> & CallHead & { readonly input: string });
+
+/** The thinking is either the summary or the content. */
+type Thought = { readonly summary: SummaryText[]; readonly content: ReasoningText[]; readonly encrypted_content?: string };
 
 export type CallHead = { readonly call_id: string; readonly name: string; readonly namespace?: string };
 
@@ -73,7 +77,7 @@ export function toResponseHead(request: ResponsesRequest, { sampling }: Generati
     previous_response_id: request.previous_response_id ?? null,
     prompt_cache_key: request.prompt_cache_key ?? null,
     safety_identifier: request.safety_identifier ?? null,
-    reasoning: { effort: reasoning?.effort ?? null, summary: null },
+    reasoning: { effort: reasoning?.effort ?? null, summary: reasoning?.summary ?? null },
     service_tier: "default" as const,
     store: isStored,
     temperature: sampling.temperature,

@@ -13,6 +13,7 @@ const topLogprob = z.strictObject({ token: text, logprob: z.number(), bytes: z.a
 const logprobs = z.array(z.strictObject({ ...topLogprob.shape, top_logprobs: z.array(topLogprob) }));
 const outputText = z.strictObject({ type: z.literal("output_text"), text, annotations: nothing, logprobs });
 const reasoningText = z.strictObject({ type: z.literal("reasoning_text"), text });
+const summaryText = z.strictObject({ type: z.literal("summary_text"), text });
 
 const callHead = {
   call_id: text.regex(/^call_/),
@@ -32,7 +33,7 @@ const item = z.discriminatedUnion("type", [
     type: z.literal("reasoning"),
     id: text.regex(/^rs_/),
     status: itemStatus,
-    summary: nothing,
+    summary: z.array(summaryText),
     content: z.array(reasoningText),
     encrypted_content: text.optional().describe("Only with `include`: the thinking again, for clients that send back nothing else."),
   }),
@@ -101,7 +102,10 @@ export const responseSchema = z.strictObject({
   parallel_tool_calls: z.boolean(),
   previous_response_id: nullableText,
   prompt_cache_key: nullableText,
-  reasoning: z.strictObject({ effort: z.enum(["none", "minimal", "low", "medium", "high", "xhigh", "max"]).nullable(), summary: z.null() }),
+  reasoning: z.strictObject({
+    effort: z.enum(["none", "minimal", "low", "medium", "high", "xhigh", "max"]).nullable(),
+    summary: z.enum(["auto", "concise", "detailed"]).nullable(),
+  }),
   safety_identifier: nullableText,
   service_tier: z.literal("default"),
   store: z.boolean(),
@@ -123,6 +127,7 @@ export const responseSchema = z.strictObject({
 });
 
 const place = { item_id: text, output_index: count, content_index: z.literal(0) };
+const summaryPlace = { item_id: text.regex(/^rs_/), output_index: count, summary_index: z.literal(0) };
 const call = { item_id: text.regex(/^fc_/), output_index: count };
 const customCall = { item_id: text.regex(/^ctc_/), output_index: count };
 const part = z.union([outputText, reasoningText]);
@@ -138,6 +143,10 @@ export const eventSchema = z.discriminatedUnion("type", [
   event("response.content_part.added", { ...place, part }),
   event("response.reasoning_text.delta", { ...place, delta: text.min(1) }),
   event("response.reasoning_text.done", { ...place, text }),
+  event("response.reasoning_summary_part.added", { ...summaryPlace, part: summaryText }),
+  event("response.reasoning_summary_text.delta", { ...summaryPlace, delta: text.min(1) }),
+  event("response.reasoning_summary_text.done", { ...summaryPlace, text }),
+  event("response.reasoning_summary_part.done", { ...summaryPlace, part: summaryText }),
   event("response.output_text.delta", { ...place, delta: text.min(1), logprobs }),
   event("response.output_text.done", { ...place, text, logprobs }),
   event("response.function_call_arguments.delta", { ...call, delta: text.min(1) }),
@@ -195,7 +204,7 @@ export const inputItemsSchema = z.strictObject({
       z.strictObject({ type: z.literal("custom_tool_call"), ...listedCall, input: text }),
       z.strictObject({ type: z.literal("function_call_output"), ...listedResult }),
       z.strictObject({ type: z.literal("custom_tool_call_output"), ...listedResult }),
-      z.strictObject({ type: z.literal("reasoning"), id: text, status, summary: nothing, content: z.array(reasoningText) }),
+      z.strictObject({ type: z.literal("reasoning"), id: text, status, summary: z.array(summaryText), content: z.array(reasoningText) }),
     ]),
   ),
   first_id: nullableText,

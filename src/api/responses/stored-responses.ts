@@ -60,7 +60,6 @@ export function listInputItems(store: ResponseStore): Handler<AppEnv> {
 /** Adds the keys that clients expect on every item. */
 function toListedItem(item: Item) {
   const status = "completed" as const;
-  if (item.type === "reasoning") return { ...item, summary: [], status };
   if ((item.type === "function_call_output" || item.type === "custom_tool_call_output") && typeof item.output !== "string") {
     return { ...item, output: item.output.map(toListedPart), status };
   }
