@@ -1,4 +1,4 @@
-// An answer with long blocks, while it is written and once it is whole.
+// An answer with long blocks or formulas, while it is written and once it is whole.
 
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
@@ -20,6 +20,7 @@ const blocks = {
   code: `Here it is:\n\n\`\`\`js\n${code}\`\`\`\n`,
   list: `Words:\n${numbered(60, (i) => `- item **${i}**\n`)}\nAnd [a link](https://example.com).\n`,
   "loose list": numbered(60, (i) => `${i + 1}. item \`${i}\`\n\n   more of it\n\n`),
+  formulas: numbered(30, (i) => `So \\(x_{${i}} = ${i}\\):\n\\[\n\\frac{x}{${i}}\n+ \\sqrt{y}\n\\]\n`),
   table: `| a | b |\n|---|--:|\n${numbered(60, (i) => `| *${i}* | ${i} |\n`)}`,
 };
 
@@ -49,4 +50,24 @@ test("long code is selected as it was written", async () => {
   await page.locator(".code-block code").evaluate((element) => getSelection()!.selectAllChildren(element));
 
   expect((await page.evaluate(() => getSelection()!.toString())).trimEnd()).toBe(code.trimEnd());
+});
+
+test("a formula is drawn by the browser, and a wide one scrolls by itself", async () => {
+  front.answerWith(streamed([`\\[ \\frac{a}{b} \\]\n\n\\[ ${numbered(40, (i) => `x_{${i}} + `)}y \\]`], "done"));
+  await send(page, "Go");
+  await lastAnswer(page);
+  const measure = () =>
+    page.locator("math").evaluateAll((formulas) =>
+      formulas.map((formula) => ({
+        scrolls: formula.scrollWidth > formula.clientWidth,
+        canHaveFocus: (formula as MathMLElement).tabIndex === 0,
+        overTops: [...formula.querySelectorAll("mfrac > *")].map((part) => part.getBoundingClientRect().top),
+      })),
+    );
+  const [fraction, wide] = await measure();
+
+  expect(fraction!.overTops[0]).toBeLessThan(fraction!.overTops[1]!);
+  expect([fraction!.scrolls, fraction!.canHaveFocus]).toEqual([false, false]);
+  expect([wide!.scrolls, wide!.canHaveFocus]).toEqual([true, true]);
+  expect(await page.locator(".transcript").evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)).toBe(0);
 });

@@ -91,10 +91,11 @@ test("pictures in an answer are named, not loaded", () => {
   expect(textOf(drawn)).toBe("[picture: a cat]");
 });
 
+const mathAttributes = ["class", "mathvariant", "stretchy"];
 const allowed: Readonly<Record<string, readonly string[]>> = {
   div: ["class", "tabIndex", "role", "aria-label"],
   span: [],
-  pre: ["tabIndex"],
+  pre: ["tabIndex", "tabindex", "class"],
   a: ["href", "target", "rel"],
   ...Object.fromEntries(["ul", "blockquote", "table"].map((tag) => [tag, ["dir"]])),
   ol: ["dir", "start"],
@@ -105,10 +106,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(
     ["h3", "h4", "h5", "h6", "p", "code", "hr", "br", "strong", "em", "del", "thead", "tbody", "tr"].map((tag) => [tag, []]),
   ),
+  math: ["display", "tabindex"],
+  ...Object.fromEntries(
+    ["mrow", "mi", "mn", "mo", "mtext", "mfrac", "msqrt", "msup", "msub", "msubsup"].map((tag) => [tag, mathAttributes]),
+  ),
 };
 
 const piece = fc.constantFrom(
-  ...'# ,> ,- ,1. ,```,`,**,*,~~,|,\n,\n\n,[x](,![y](,),<script>,</script>,<img onerror=x>,javascript:,https://a.b,&lt;,&#x3c;,- [x] ,| a | b |\n|---|:-:|\n,    , ,word,\\,"'.split(
+  ...'# ,> ,- ,1. ,```,`,**,*,~~,|,\n,\n\n,[x](,![y](,),<script>,</script>,<img onerror=x>,javascript:,https://a.b,&lt;,&#x3c;,- [x] ,| a | b |\n|---|:-:|\n,    , ,word,\\,",$,$$,\\[,\\],\\(,\\),\\frac{a}{b},x_1'.split(
     ",",
   ),
 );
@@ -137,6 +142,50 @@ test.each([
   ["a single line end is one", "a\nb", ["div", "p", "br"]],
 ])("%s", (_, text, tags) => {
   expect(elementsOf(drawMarkdown(text)).map(({ tag }) => tag)).toEqual(tags);
+});
+
+describe("formulas", () => {
+  const formulasIn = (text: string) =>
+    elementsOf(drawMarkdown(text)).flatMap((found) =>
+      found.tag === "math" ? [`${String(found.props["display"])} ${textOf([found])}`] : [],
+    );
+
+  test.each([
+    ["It is $a_1 * b_1$, not \\(c * d\\).", ["inline a1∗b1", "inline c∗d"]],
+    ["函数$f(x)$的值", ["inline f(x)"]],
+    ["**Area $a*b$:** 1", ["inline a∗b"]],
+    ["Text:\n\\[\n  x\n+ y\n\\],\nmore", ["block x+y,"]],
+    ["$$x$$\n\n1. one \\[ y \\] two\n2. $$z$$", ["block x", "block y", "block z"]],
+    ["> \\[ x\n> = y \\]", ["block x=y"]],
+    ["\\begin{align*}\na &= b \\\\\n&= c\n\\end{align*}", ["block a=b=c"]],
+    ["| $a$ |\n|---|\n| \\(b\\) |", ["inline a", "inline b"]],
+  ])("%j", (text, expected) => {
+    expect(formulasIn(text)).toEqual(expected);
+  });
+
+  test.each([
+    "It costs $5 and $10, US$5 or A$6, $5–$10 or $ 5 $.",
+    "\\$x$ and $HOME/$USER",
+    "\\\\(x\\\\)",
+    "`$x$`",
+    "```\n$$x$$\n```",
+    "\\[ x\n\ny \\]",
+    `$${"x".repeat(1001)}$`,
+  ])("are not in %j", (text) => {
+    expect(formulasIn(text)).toEqual([]);
+  });
+
+  test.each([
+    ["that the page cannot read", "\\[ \\mystery{x}\n\\]", "pre"],
+    ["within a line that the page cannot read", "$\\mystery{x}$", "code"],
+    ["without an end, as in an answer that is being written", "\\[\n- \\frac{a}{", "pre"],
+  ])("%s stay as they were written", (_, text, tag) => {
+    expect(
+      elementsOf(drawMarkdown(text))
+        .filter((found) => found.tag === tag)
+        .map((found) => textOf([found])),
+    ).toEqual([text]);
+  });
 });
 
 /** Elements within the paragraph, as `<tag>text</tag>`. */
@@ -235,6 +284,10 @@ describe("a text that grows", () => {
     ["lists with blank lines", "1. a\n\n2. b\n\n   more of b\n\n10. c\n\nText.\n\n- a\n  - b\n\n  - c\n\n* d\n\n- [x] e"],
     ["code", "Before:\n```js\nlet a;\n\n    b\n```\nAfter.\n\n    indented\n\n    code\n~~~\nno end\n\nof it"],
     ["tables", "Before\n| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 | 4 |\n\nAfter | it\n--|--\n5 | 6\n\n7"],
+    [
+      "formulas",
+      "Is $a$ or \\(b\\)?\n\\[\n- c\n\n\\[\n- d\n# e\n= f\n+ g\n\\].\nSo\n$$\nh$$\n\n- \\begin{align}\n  i\n  \\end{align}\n\n\\[ open\n- j\n\n+ k",
+    ],
     ["Chinese", "**注意：**请看**“设置”**，\n见https://a.org/b。~~“旧”~~\n\n- *甲：*乙"],
     ["quotes, rules and HTML", "> a\nb\n\n> c\n\n---\n\n<div>\nd\n\n</div>\n\n<!-- e\n\nf -->\n\n***\ng"],
     ["strange line ends and blanks", `a\r\n\r\nb\r\rc${" ".repeat(300)}d\r\n\r\n- e`],

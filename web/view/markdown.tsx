@@ -1,12 +1,13 @@
 // Renders the model's Markdown. HTML is never parsed: tags stay text, links lead only to web and mail addresses, pictures are not loaded.
 
-import type { MarkedToken, Token, Tokens } from "marked";
+import type { Token, Tokens } from "marked";
 import type { ComponentChildren, VNode } from "preact";
 import { useRef } from "preact/hooks";
 import { CopyButton } from "./buttons.tsx";
+import { Formula } from "./formula.tsx";
 import { Lines } from "./lines.tsx";
 import { memo } from "./memo.ts";
-import { type ParsedMarkdown, parseMarkdown, safeAddress, withoutEntities } from "./parse-markdown.ts";
+import { type PageToken, type ParsedMarkdown, parseMarkdown, safeAddress, withoutEntities } from "./parse-markdown.ts";
 
 type MarkdownProps = { readonly text: string; /** More text may follow. */ readonly isGrowing: boolean };
 
@@ -24,17 +25,17 @@ export function drawMarkdown({ text, blocks }: ParsedMarkdown): VNode {
   return (
     <div class="markdown">
       {blocks.map((token, index) => (
-        <BlockOnce key={index} token={token as MarkedToken} />
+        <BlockOnce key={index} token={token as PageToken} />
       ))}
     </div>
   );
 }
 
 function blocks(tokens: readonly Token[]): ComponentChildren[] {
-  return tokens.map((token, index) => <Block key={index} token={token as MarkedToken} />);
+  return tokens.map((token, index) => <Block key={index} token={token as PageToken} />);
 }
 
-function Block({ token }: { readonly token: MarkedToken }): ComponentChildren {
+function Block({ token }: { readonly token: PageToken }): ComponentChildren {
   switch (token.type) {
     case "heading":
       return heading(token);
@@ -50,6 +51,8 @@ function Block({ token }: { readonly token: MarkedToken }): ComponentChildren {
       return table(token);
     case "hr":
       return <hr />;
+    case "formula":
+      return <Formula token={token} />;
     case "space":
     case "def":
       return null;
@@ -98,12 +101,12 @@ function Item({ item: { task, checked, tokens }, isLoose }: { readonly item: Tok
   return (
     <li class={task ? "task" : undefined}>
       {task && <input type="checkbox" checked={checked === true} disabled aria-label={checked ? "done" : "to do"} />}
-      {isLoose ? blocks(tokens) : tokens.map((token, at) => <Tight key={at} token={token as MarkedToken} />)}
+      {isLoose ? blocks(tokens) : tokens.map((token, at) => <Tight key={at} token={token as PageToken} />)}
     </li>
   );
 }
 
-function Tight({ token }: { readonly token: MarkedToken }): ComponentChildren {
+function Tight({ token }: { readonly token: PageToken }): ComponentChildren {
   return token.type === "paragraph" ? inline(token.tokens) : <Block token={token} />;
 }
 
@@ -139,10 +142,10 @@ function Row({ cells, Cell }: { readonly cells: readonly Tokens.TableCell[]; rea
 }
 
 function inline(tokens: readonly Token[] | undefined): ComponentChildren[] {
-  return (tokens ?? []).map((token, index) => <Inline key={index} token={token as MarkedToken} />);
+  return (tokens ?? []).map((token, index) => <Inline key={index} token={token as PageToken} />);
 }
 
-function Inline({ token }: { readonly token: MarkedToken }): ComponentChildren {
+function Inline({ token }: { readonly token: PageToken }): ComponentChildren {
   switch (token.type) {
     case "strong":
       return <strong>{inline(token.tokens)}</strong>;
@@ -162,6 +165,8 @@ function Inline({ token }: { readonly token: MarkedToken }): ComponentChildren {
       return token.tokens ? inline(token.tokens) : withoutEntities(token.text);
     case "html":
       return token.raw;
+    case "formula":
+      return <Formula token={token} />;
     case "checkbox":
       return null; // drawn with its item
     default:

@@ -2,6 +2,7 @@
 
 import { lexer, type MarkedToken, type Token, type Tokens } from "marked";
 import { cjkOptions } from "./cjk-markdown.ts";
+import { formulaOptions, type FormulaToken } from "./formula-markdown.ts";
 
 /** People nest a few levels. Without a limit, a model that repeats ">" would overflow the stack. */
 const deepestLevel = 40;
@@ -10,6 +11,9 @@ const deepMarkers = new RegExp(String.raw`^(?:[ \t]*(?:>|[-+*][ \t]|\d{1,9}[.)][
 /** Longer runs of blanks are shortened: they add nothing, and marked's time is quadratic in their length. */
 const mostBlanks = 200;
 const manyBlanks = new RegExp(`[ \\t]{${mostBlanks},}`, "g");
+
+/** The tokens of a parsed text. */
+export type PageToken = MarkedToken | FormulaToken;
 
 export type ParsedMarkdown = {
   readonly text: string;
@@ -47,7 +51,7 @@ function parseRest(text: string, begun: MarkedToken | undefined): readonly Token
 /** Undefined if the blocks are nested too deeply. */
 function parseBlocks(text: string): readonly Token[] | undefined {
   if (deepMarkers.test(text)) return undefined; // marked would take long to fail
-  const blocks = lexer(text, { gfm: true, breaks: true, ...cjkOptions() });
+  const blocks = lexer(text, { gfm: true, breaks: true, ...cjkOptions(), ...formulaOptions() });
   return isDeeperThan(deepestLevel, blocks) ? undefined : blocks;
 }
 

@@ -1,0 +1,31 @@
+// A formula of an answer as MathML, or its source if the page cannot read it.
+
+import { createElement, type VNode } from "preact";
+import { type MathElement, readTex } from "../chat/tex.ts";
+import type { FormulaToken } from "./formula-markdown.ts";
+
+/** Only longer ones may have to be scrolled, by the keyboard, too. (MathML knows no attribute `tabIndex`.) */
+const shortLength = 60;
+
+export function Formula({ token: { raw, tex, isBlock, end } }: { readonly token: FormulaToken }): VNode {
+  const read = tex === undefined ? undefined : readTex(tex);
+  const focusable = isBlock && raw.length > shortLength ? { tabindex: 0 } : {};
+  if (read) {
+    return (
+      <math display={isBlock ? "block" : "inline"} {...focusable}>
+        {draw(read)}
+        {end !== "" && <mtext>{end}</mtext>}
+      </math>
+    );
+  }
+  if (!isBlock) return <code>{raw}</code>;
+  return (
+    <pre class="formula-source" {...focusable}>
+      {raw.trim()}
+    </pre>
+  );
+}
+
+function draw({ tag, attributes, children }: MathElement): VNode {
+  return createElement(tag, attributes, ...children.map((child) => (typeof child === "string" ? child : draw(child))));
+}
