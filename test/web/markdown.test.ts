@@ -93,7 +93,7 @@ test("pictures in an answer are named, not loaded", () => {
 
 const mathAttributes = ["class", "mathvariant", "stretchy"];
 const allowed: Readonly<Record<string, readonly string[]>> = {
-  div: ["class", "tabIndex", "role", "aria-label"],
+  div: ["class", "lang", "tabIndex", "role", "aria-label"],
   span: [],
   pre: ["tabIndex", "tabindex", "class"],
   a: ["href", "target", "rel"],
@@ -131,6 +131,14 @@ test("whatever a model writes, only these elements with these attributes come of
     }),
     { numRuns: 500 },
   );
+});
+
+test("names the language of an answer that needs it for its fonts", () => {
+  expect(["**注意**", "**이 그림**", "*word*"].map((text) => elementsOf(drawMarkdown(text))[0]?.props["lang"])).toEqual([
+    "zh-Hans",
+    "ko",
+    undefined,
+  ]);
 });
 
 test.each([

@@ -8,6 +8,7 @@ import type { Refusal } from "../chat/playground-state.ts";
 import { BoxesView } from "./boxes-view.tsx";
 import { CopyButton, IconButton } from "./buttons.tsx";
 import { Icon } from "./icons.tsx";
+import { languageOf } from "./language-of.ts";
 import { Lines } from "./lines.tsx";
 import { Markdown } from "./markdown.tsx";
 import { memo } from "./memo.ts";
@@ -117,7 +118,7 @@ function Thinking({ answer: { thinking, text, state, calls, metrics } }: { reado
         {thinkingMs !== undefined && (!isThinking || thinkingMs >= 1000) && <span class="figure">{duration(thinkingMs)}</span>}
         {!isThinking && thinkingTokens !== undefined && <span class="figure">{count(thinkingTokens, "token")}</span>}
       </summary>
-      <div class="thinking-text">
+      <div class="thinking-text" lang={languageOf(thinking)}>
         <Lines text={thinking} />
       </div>
     </details>

@@ -9,6 +9,7 @@ import { IconButton } from "./buttons.tsx";
 import { useOnceDrawn } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 import { isComposing } from "./composing.ts";
+import { languageOf } from "./language-of.ts";
 import { memo } from "./memo.ts";
 import { saveFile } from "./save-file.ts";
 
@@ -98,6 +99,7 @@ function Entry({ summary: { id, title }, isCurrent, playground, onChosen, onDele
       <button
         type="button"
         class="open"
+        lang={languageOf(title)}
         ref={opener}
         aria-current={isCurrent || undefined}
         onClick={() => (void playground.open(id), onChosen())}

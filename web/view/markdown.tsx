@@ -5,6 +5,7 @@ import type { ComponentChildren, VNode } from "preact";
 import { useRef } from "preact/hooks";
 import { CopyButton } from "./buttons.tsx";
 import { Formula } from "./formula.tsx";
+import { languageOf } from "./language-of.ts";
 import { Lines } from "./lines.tsx";
 import { memo } from "./memo.ts";
 import { type PageToken, type ParsedMarkdown, parseMarkdown, safeAddress, withoutEntities } from "./parse-markdown.ts";
@@ -21,9 +22,15 @@ export function Markdown({ text, isGrowing }: MarkdownProps) {
 const BlockOnce = memo(Block);
 
 export function drawMarkdown({ text, blocks }: ParsedMarkdown): VNode {
-  if (!blocks) return <div class="markdown plain">{text}</div>;
+  const lang = languageOf(text);
+  if (!blocks)
+    return (
+      <div class="markdown plain" lang={lang}>
+        {text}
+      </div>
+    );
   return (
-    <div class="markdown">
+    <div class="markdown" lang={lang}>
       {blocks.map((token, index) => (
         <BlockOnce key={index} token={token as PageToken} />
       ))}

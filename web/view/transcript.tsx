@@ -10,6 +10,7 @@ import { AttachmentView } from "./attachment-list.tsx";
 import { Composer } from "./composer.tsx";
 import { useOnceDrawn } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
+import { languageOf } from "./language-of.ts";
 import { memo } from "./memo.ts";
 import type { SettingsTab } from "./settings-panel.tsx";
 import { useStickToEnd } from "./stick-to-end.ts";
@@ -110,7 +111,11 @@ function UserMessage({ turn, isLast, playground, isBusy, takesVideo }: MessagePr
           ))}
         </ul>
       )}
-      {turn.text !== "" && <div class="bubble">{turn.text}</div>}
+      {turn.text !== "" && (
+        <div class="bubble" lang={languageOf(turn.text)}>
+          {turn.text}
+        </div>
+      )}
       <div class="actions" ref={actions}>
         <IconButton icon="edit" label="Edit this message" disabled={isBusy} onClick={() => setEditing(true)} />
       </div>
