@@ -11,7 +11,6 @@ import { checkSize, formatParam, grammarKey } from "./output-grammar.ts";
 import type { GrammarVocabulary } from "./token-trie.ts";
 
 export type GrammarClientOptions = GrammarThreadOptions & {
-  readonly maxWaiting: number;
   /** Grammars that compile in less time are served by the quick thread, others by the slow one. */
   readonly quickCompileMs: number;
 };
@@ -36,7 +35,6 @@ export class GrammarClient {
   readonly #slow: GrammarThread;
   /** Hash of a compiled constraint → the thread that serves it. */
   readonly #known = new LRUCache<string, GrammarThread>({ max: maxKnownGrammars });
-  #waiting = 0;
 
   constructor(vocabulary: GrammarVocabulary, options: Partial<GrammarClientOptions> = {}) {
     this.#options = { ...defaults, ...options };
@@ -56,15 +54,7 @@ export class GrammarClient {
   async open(constraint: OutputConstraint, signal: AbortSignal): Promise<ConstraintHandle> {
     try {
       checkSize(constraint.format);
-      if (this.#waiting >= this.#options.maxWaiting) {
-        throw new RequestError("too many requests wait for their grammar to be compiled; try again later", {
-          status: 429,
-          code: "server_busy",
-          retryAfterMs: 1_000,
-        });
-      }
-      this.#waiting++;
-      return await this.#openInThread(constraint, signal).finally(() => this.#waiting--);
+      return await this.#openInThread(constraint, signal);
     } catch (error) {
       throw inField(error, formatParam(constraint.format));
     }

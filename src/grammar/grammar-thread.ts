@@ -15,9 +15,14 @@ import type { GrammarVocabulary } from "./token-trie.ts";
 type Opened = { readonly handle: ConstraintHandle; readonly compileMs: number };
 
 export type GrammarThreadOptions = {
+  /** Compilations that may wait, and beginnings of answers that may; clients share it. */
+  readonly maxWaiting: number;
   readonly compileTimeoutMs: number;
   readonly createWorker: (vocabulary: GrammarVocabulary) => Worker;
 };
+
+/** Beginnings of answers that one thread reads in alternation. */
+const maxReadings = 16;
 
 export class GrammarThread {
   readonly #vocabulary: GrammarVocabulary;
@@ -28,13 +33,16 @@ export class GrammarThread {
   /** Resolves when the thread takes messages. */
   #ready: Promise<void> = Promise.resolve();
   /** One compilation at a time. */
-  readonly #gate = new WorkGate(1, Infinity);
+  readonly #compilations: WorkGate;
+  readonly #readings: WorkGate;
   #nextId = 0;
   #isClosed = false;
 
   constructor(vocabulary: GrammarVocabulary, options: GrammarThreadOptions) {
     this.#vocabulary = vocabulary;
     this.#options = options;
+    this.#compilations = new WorkGate(1, options.maxWaiting);
+    this.#readings = new WorkGate(maxReadings, options.maxWaiting);
   }
 
   /** Starts the thread unless it runs. */
@@ -54,13 +62,18 @@ export class GrammarThread {
   }
 
   /**
-   * Throws RequestError if the constraint is malformed, contradicts itself or takes too long, or if no answer has its beginning; and the signal's
-   * reason if it aborts before its turn.
+   * Throws RequestError if the constraint is malformed, contradicts itself or takes too long, if no answer has its beginning, or if too many wait;
+   * and the signal's reason if it aborts before its turn.
    */
   async open(constraint: OutputConstraint, signal: AbortSignal): Promise<Opened> {
-    const opened = await this.#gate.run(() => this.#openNext(constraint), signal);
-    if (constraint.begun) await untilRead(opened.handle.port, signal);
-    return opened;
+    const compile = () => admit(this.#compilations, () => this.#openNext(constraint), signal);
+    if (!constraint.begun) return compile();
+    const compileAndRead = async () => {
+      const opened = await compile();
+      await untilRead(opened.handle.port, signal);
+      return opened;
+    };
+    return admit(this.#readings, compileAndRead, signal);
   }
 
   /** Ends the thread. Running answers get no more masks. */
@@ -113,6 +126,12 @@ export class GrammarThread {
     this.#worker = undefined;
     await worker?.terminate();
   }
+}
+
+function admit<T>(gate: WorkGate, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  if (!gate.isFull) return gate.run(work, signal);
+  const message = "too many requests wait for their grammar to be compiled; try again later";
+  throw new RequestError(message, { status: 429, code: "server_busy", retryAfterMs: 1_000 });
 }
 
 function nextMessage(worker: Worker): Promise<FromGrammarService> {

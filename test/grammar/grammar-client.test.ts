@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { askingClient } from "../../src/core/asking-client.ts";
 import { EngineError, RequestError } from "../../src/core/errors.ts";
 import type { OutputConstraint } from "../../src/core/structured-output.ts";
 import { GrammarClient, type GrammarClientOptions } from "../../src/grammar/grammar-client.ts";
@@ -192,12 +193,31 @@ describe("the grammar's thread", () => {
   });
 
   it("turns requests away when too many wait", async () => {
-    const client = makeClient({ createWorker: scripted("for (;;);"), compileTimeoutMs: 100, maxWaiting: 2 });
+    const client = makeClient({ createWorker: scripted("for (;;);"), compileTimeoutMs: 100, maxWaiting: 1 });
     const waiting = [client.open(choice("a"), never), client.open(choice("b"), never)].map((open) =>
       open.catch((error: RequestError) => error.status),
     );
 
     await expect(client.open(choice("c"), never)).rejects.toMatchObject({ status: 429, code: "server_busy" });
     expect(await Promise.all(waiting)).toEqual([400, 400]);
+  });
+
+  it("turns away only the client that lets too many wait, and none whose grammar is known", async () => {
+    let started = 0;
+    const busyAtSecond = `if (m.id > 0) ${blockForever} parentPort.postMessage({ type: "opened", id: m.id });`;
+    const createWorker = () => (started++ === 1 ? scripted(busyAtSecond)() : fromSources());
+    const client = makeClient({ createWorker, quickCompileMs: 60_000, maxWaiting: 2 });
+    await client.open(anyJson, never);
+    const refused: string[] = [];
+    const open = (key: string, text: string) =>
+      askingClient
+        .run(key, () => client.open(choice(text), never))
+        .catch((error: RequestError) => error.status === 429 && refused.push(text));
+
+    void ["a", "b", "c", "d"].map((text) => open("ann", text));
+    void open("bob", "e");
+
+    await expect(askingClient.run("ann", () => client.open(anyJson, never))).resolves.toBeDefined();
+    expect(refused).toEqual(["d"]);
   });
 });
