@@ -64,7 +64,7 @@ function textOf({ bytes, param }: DocumentPart): string | undefined {
     if (!bytes.includes(0)) return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {} // no text
   if (start.includes(pdfMark)) return undefined;
-  const message = `${param}: expected a PDF or a text in UTF-8, got another kind of file; save it as a PDF, or send an image as a picture`;
+  const message = `${param}: expected a PDF or a text in UTF-8, got another kind of file; convert a text to UTF-8, save another document as a PDF, or send an image as a picture`;
   throw new RequestError(message, { code: "unsupported_file", param });
 }
 

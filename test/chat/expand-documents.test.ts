@@ -76,7 +76,7 @@ describe("is refused", () => {
     ["a text in UTF-16", Buffer.from("Hello", "utf16le")],
   ])("%s", async (_, bytes) => {
     const message =
-      "messages[0].content[0]: expected a PDF or a text in UTF-8, got another kind of file; save it as a PDF, or send an image as a picture";
+      "messages[0].content[0]: expected a PDF or a text in UTF-8, got another kind of file; convert a text to UTF-8, save another document as a PDF, or send an image as a picture";
     const error = new RequestError(message, { code: "unsupported_file", param: "messages[0].content[0]" });
     await expect(expand(ask(document(bytes)), async () => [])).rejects.toThrow(error);
   });

@@ -1,6 +1,6 @@
 // What the page takes of files, before it sends them.
 
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { defaultLimits } from "../../src/api/app-options.ts";
 import { expandDocuments } from "../../src/chat/expand-documents.ts";
 import { maxSourcePixels } from "../../src/vision/decode-image.ts";
@@ -10,6 +10,10 @@ import { maxPictureBytes, maxPicturePixels, maxVideoBytes, readFiles } from "../
 import { kindOfDocument, maxDocumentBytes } from "../../web/view/document-type.ts";
 import { sayBytes } from "../../web/view/say-bytes.ts";
 import { makeAttachment } from "./make-turns.ts";
+
+const readLanguages = (...languages: string[]) => vi.stubGlobal("navigator", { languages });
+beforeEach(() => readLanguages("en-US", "en"));
+afterEach(() => vi.unstubAllGlobals());
 
 test("pictures are made smaller at the limits of the server", () => {
   expect(maxPicturePixels).toBe(maxSourcePixels);
@@ -84,6 +88,38 @@ describe("documents", () => {
         ({ code }: { code: string }) => code,
       ),
     ).toBe(expected ?? "unsupported_file");
+  });
+
+  const gbk = Buffer.from("d0d5c3fb2cb3c7cad00d0ad5c5c8fd2cb1b1bea90d0a", "hex"); // a table that Excel saved
+  test.each<[string, string[], Buffer, string | undefined]>([
+    ["GBK, for who reads Chinese", ["zh-CN", "zh", "en"], gbk, "姓名,城市\r\n张三,北京\r\n"],
+    ["GBK, for who does not", ["en-US"], gbk, undefined],
+    ["GB18030 with four bytes", ["en", "zh-Hans-CN"], Buffer.from("8139ee39", "hex"), "㐀"],
+    ["Big5", ["zh-TW"], Buffer.from("c163c5e9a4a4a4e5", "hex"), "繁體中文"],
+    ["Shift JIS", ["ja"], Buffer.from("93fa967b8cea", "hex"), "日本語"],
+    ["EUC-KR", ["ko-KR"], Buffer.from("c7d1b1db", "hex"), "한글"],
+    ["UTF-16 of Windows", ["en-US"], Buffer.from("\ufeff你好\r\n", "utf16le"), "你好\r\n"],
+    ["UTF-16, big-endian", ["en-US"], Buffer.from("feff4f60", "hex"), "你"],
+    ["half a character of GBK", ["zh-CN"], gbk.subarray(0, 3), undefined],
+    ["an archive", ["zh-CN", "ja"], Buffer.from("PK\u0003\u0004\0\0\u0001", "latin1"), undefined],
+  ])("in another encoding than UTF-8 are converted: %s", async (_, languages, bytes, text) => {
+    readLanguages(...languages);
+    const documents: unknown[] = [];
+    vi.stubGlobal(
+      "FileReader",
+      class extends EventTarget {
+        result = "";
+        readAsDataURL(file: File): void {
+          void file.text().then((read) => (documents.push(read), (this.result = "data:,"), this.dispatchEvent(new Event("load"))));
+        }
+      },
+    );
+
+    const { attachments, refusals } = await readFiles([new File([new Uint8Array(bytes)], "表.csv", { type: "text/csv" })], false);
+
+    expect(documents).toEqual(text === undefined ? [] : [text]);
+    expect(attachments.map(({ kind, name }) => [kind, name])).toEqual(text === undefined ? [] : [["document", "表.csv"]]);
+    expect(refusals).toEqual(text === undefined ? ["表.csv is not a picture, a PDF or a UTF-8 text file."] : []);
   });
 
   test.each([0, 1, 2, 3, 4, 1000])("of %i bytes have their size from their data URI", (count) => {

@@ -2,6 +2,7 @@
 
 import type { Attachment } from "../chat/conversation.ts";
 import { createId } from "../chat/create-id.ts";
+import { decodeText } from "./decode-text.ts";
 import { type DocumentKind, documentTypes, kindOfDocument, maxDocumentBytes } from "./document-type.ts";
 
 /** The server's limit for one picture (`imageBytes` in src/api/app-options.ts). */
@@ -30,17 +31,25 @@ type ReadFiles = {
 /** Reads pictures, documents, and videos if the model accepts them. Pictures beyond the server's limits are made smaller. */
 export async function readFiles(files: readonly File[], takesVideo: boolean): Promise<ReadFiles> {
   const read: ReadFiles = { attachments: [], refusals: [] };
-  for (const file of files) {
+  for (const given of files) {
     try {
-      const kind = await kindOf(file);
+      const { file, kind } = await toReadable(given);
       const refusal = whyRefused(file, kind, takesVideo);
       if (refusal === undefined) read.attachments.push(await toAttachment(file, kind!));
       else read.refusals.push(`${file.name} ${refusal}.`);
     } catch {
-      read.refusals.push(`${file.name} could not be read.`);
+      read.refusals.push(`${given.name} could not be read.`);
     }
   }
   return read;
+}
+
+/** The file, in UTF-8 if it is a text in another encoding. */
+async function toReadable(file: File): Promise<{ readonly file: File; readonly kind: FileKind | undefined }> {
+  const kind = await kindOf(file);
+  if (kind !== undefined || file.size > maxDocumentBytes) return { file, kind };
+  const text = decodeText(new Uint8Array(await file.arrayBuffer()), navigator.languages);
+  return text === undefined ? { file, kind } : { file: new File([text], file.name), kind: "text" };
 }
 
 type FileKind = "image" | "video" | DocumentKind;
