@@ -172,6 +172,37 @@ test("a conversation is printed as a whole, dark on white", async () => {
   await front.close();
 });
 
+test("the beginning of a long conversation is laid out only in sight, and printed", async () => {
+  const front = await startFront(server.url);
+  const { page, close } = await openPage(browser, front.url);
+  front.answerWith(streamed(["A line.\n\n".repeat(20)], "done"));
+  for (let asked = 1; asked <= 11; asked++) {
+    await send(page, "Tell me a story.");
+    await expect.poll(() => page.locator(".answer-foot").count()).toBe(asked);
+  }
+  const isLaidOut = () =>
+    page
+      .locator(".bubble")
+      .first()
+      .evaluate((bubble) => bubble.checkVisibility({ contentVisibilityAuto: true }));
+
+  await expect.poll(isLaidOut).toBe(false);
+  expect(
+    await page
+      .locator(".answer-foot")
+      .last()
+      .evaluate((foot) => foot.getBoundingClientRect().bottom),
+  ).toBeLessThan(800);
+  await page.emulateMedia({ media: "print" });
+  await expect.poll(isLaidOut).toBe(true);
+  await page.emulateMedia({ media: "screen" });
+  await expect.poll(isLaidOut).toBe(false);
+  await page.locator(".transcript").evaluate((shown) => shown.scrollTo({ top: 0 }));
+  await expect.poll(isLaidOut).toBe(true);
+  await close();
+  await front.close();
+});
+
 test("what is chosen can be told from the rest in a high-contrast theme", async () => {
   const { page, close } = await openPage(browser, server.url, { forcedColors: "active" });
   const think = page.getByRole("button", { name: "Think", exact: true });
