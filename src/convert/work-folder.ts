@@ -34,7 +34,7 @@ export class WorkFolder {
       if (!existsSync(path)) refuseDeadLink(path);
       writing(path, () => mkdirSync(path, { recursive: true }));
       rmSync(removedPath(path), { recursive: true, force: true });
-      writing(path, () => mkdirSync(removedPath(path), { recursive: true })); // now, since `remove` may find the disk full
+      writing(path, () => mkdirSync(removedPath(path), { recursive: true })); // now: `clear` may find the disk full
       return new WorkFolder(path, lock, hasWaited);
     } catch (error) {
       lock.release();
@@ -61,23 +61,29 @@ export class WorkFolder {
   /** Removes the folder and its content, unless another process owns it. */
   remove(): void {
     try {
-      if (this.#lock.isIntact() && existsSync(this.path)) removeFolder(this.path);
+      if (this.#lock.isIntact() && existsSync(this.path)) this.#removeAll();
     } finally {
       this.#lock.release();
     }
   }
-}
 
-/** The files are moved away first: the next process must not resume half of them if this one is killed meanwhile. */
-function removeFolder(path: string): void {
-  const removed = removedPath(path);
-  const names = readdirSync(path).filter((name) => join(path, name) !== removed);
-  for (const name of names) renameSync(join(path, name), join(removed, name));
-  rmSync(removed, { recursive: true });
-  try {
-    rmdirSync(path);
-  } catch {
-    // It is a link to a folder.
+  #removeAll(): void {
+    this.clear();
+    rmdirSync(removedPath(this.path));
+    try {
+      rmdirSync(this.path);
+    } catch {
+      // It is a link to a folder.
+    }
+  }
+
+  /** Deletes the content. It is moved away first: the next process must not resume half of it if this one is killed meanwhile. */
+  clear(): void {
+    const removed = removedPath(this.path);
+    for (const name of readdirSync(this.path)) {
+      if (join(this.path, name) !== removed) renameSync(join(this.path, name), join(removed, name));
+    }
+    for (const name of readdirSync(removed)) rmSync(join(removed, name), { recursive: true });
   }
 }
 

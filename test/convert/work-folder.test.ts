@@ -83,6 +83,18 @@ test("removing leaves nothing beside the target, releasing keeps what was writte
   expect(namesBeside(target)).toEqual([]);
 });
 
+test("clearing leaves the owner an empty folder, which can be removed", async () => {
+  const target = newTarget();
+  const work = await WorkFolder.claim(target);
+  writeFileSync(join(work.path, "x"), "");
+
+  work.clear();
+  expect(readdirSync(work.path)).toEqual(["removed"]);
+  work.checkOwnership();
+  work.remove();
+  expect(namesBeside(target)).toEqual([]);
+});
+
 describe("in place of the work folder", () => {
   test("a broken symbolic link is refused, also one to itself", async () => {
     const [broken, circle] = [newTarget(), newTarget()];

@@ -22,7 +22,7 @@ export class CalibrationWork {
     const folder = await WorkFolder.claim(nameFor(target), options);
     const keyFile = join(folder.path, keyFileName);
     if (!existsSync(keyFile) || readFileSync(keyFile, "utf8") !== key) {
-      for (const name of readdirSync(folder.path)) rmSync(join(folder.path, name), { recursive: true, force: true });
+      folder.clear();
       writing(keyFile, () => writeFileSync(keyFile, key, { flush: true }));
     }
     return new CalibrationWork(folder);
