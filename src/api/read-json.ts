@@ -26,7 +26,8 @@ export async function readJsonObject(c: Context<AppEnv>, maxBytes: number, known
     throw new RequestError(`expected a body without compression, got the header "Content-Encoding: ${encoding.slice(0, 100)}"`);
   }
   const stop = new LinkedAbort(c.get("stopping") ?? new AbortController().signal);
-  const bytes = await readBytes(request, maxBytes, (count) => c.get("record").holdBody(count), stop).finally(() => stop.unlink());
+  const hold = (count: number) => c.get("record").holdBody(c.get("cacheSalt"), count);
+  const bytes = await readBytes(request, maxBytes, hold, stop).finally(() => stop.unlink());
   refuseManyValues(bytes);
   const text = decodeUtf8(bytes);
   if (text.trim() === "") throw new RequestError("expected a JSON object as the body, got an empty body");

@@ -86,7 +86,7 @@ export class RequestRecord {
   readonly #arrivalMs = monotonicMs();
   #generation: GenerationRecord | undefined;
   #error: { readonly code: string; readonly status: number; readonly cause: string | undefined } | undefined;
-  #bodyBytes = 0;
+  #body: { readonly client: string | undefined; bytes: number } | undefined;
   #isWritten = false;
 
   constructor(sinks: Shared, head: RequestHead) {
@@ -98,10 +98,11 @@ export class RequestRecord {
     return this.#head.id;
   }
 
-  /** Counts bytes of the body until the request is over. Throws RequestError (429) when all requests together hold too many. */
-  holdBody(bytes: number): void {
-    this.#sinks.bodies.take(bytes);
-    this.#bodyBytes += bytes;
+  /** Counts bytes of the body until the request is over. Throws RequestError (429) when all requests together, the client's above all, hold too many. */
+  holdBody(client: string | undefined, bytes: number): void {
+    this.#sinks.bodies.take(client, bytes);
+    this.#body ??= { client, bytes: 0 };
+    this.#body.bytes += bytes;
   }
 
   /** Starts the record of this many answers. */
@@ -127,7 +128,7 @@ export class RequestRecord {
   write(status: number): void {
     if (this.#isWritten) return;
     this.#isWritten = true;
-    this.#sinks.bodies.giveBack(this.#bodyBytes);
+    if (this.#body) this.#sinks.bodies.giveBack(this.#body.client, this.#body.bytes);
     const { method, path, ...head } = this.#head;
     const { log, metrics, trace } = this.#sinks;
     const endMs = monotonicMs();

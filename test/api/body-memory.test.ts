@@ -6,14 +6,14 @@ const body = JSON.stringify(userSays("a".repeat(1000)));
 const limits = { allBodiesBytes: 2.5 * body.length };
 
 /** Answers that end when they are told to. */
-function makeHeldApp() {
+function makeHeldApp(apiKeys: readonly string[] = []) {
   const ends: (() => void)[] = [];
   async function* answer(): AsyncGenerator<ChatEvent> {
     yield started;
     await new Promise<void>((resolve) => ends.push(resolve));
     yield finished;
   }
-  return { ...makeApp(answer, { limits }), ends };
+  return { ...makeApp(answer, { limits, apiKeys }), ends };
 }
 
 async function statusOf(response: Response | Promise<Response>): Promise<number> {
@@ -39,6 +39,21 @@ test("bodies count until their requests are over; one too many is asked to come 
   await expect.poll(() => ends.length).toBe(1);
   ends[0]!();
   expect(await statusOf(again)).toBe(200);
+});
+
+test("a key that holds less than its share is served, though another has taken all", async () => {
+  const { app, ends } = makeHeldApp(["ann", "bob"]);
+  const ask = (key: string) => statusOf(app.request(chatPath, post(body, { authorization: `Bearer ${key}` })));
+  const held = [ask("ann"), ask("ann")];
+  await expect.poll(() => ends.length).toBe(2);
+
+  expect(await ask("ann")).toBe(429);
+  held.push(ask("bob"));
+  await expect.poll(() => ends.length).toBe(3);
+  expect(await ask("bob")).toBe(429); // its share is half
+
+  for (const end of ends) end();
+  expect(await Promise.all(held)).toEqual([200, 200, 200]);
 });
 
 test.each([
