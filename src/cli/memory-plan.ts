@@ -5,6 +5,7 @@ import { UserError } from "../core/errors.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import { activationDataType, type ConversionSettings } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
+import { windowPixels } from "../core/vision-grid.ts";
 import { planKvBudget, type KvBudget, type KvSharing } from "../model/kv-budget.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { kvPageTokens } from "../model/kv-memory.ts";
@@ -27,6 +28,8 @@ export type MemoryPlan = {
   readonly kv: KvBudget;
   readonly kvDataType: DataType;
   readonly kvBytesPerToken: number;
+  /** How to get a longer context, if memory leaves so short a one that it cannot hold the largest picture. */
+  readonly advice: string | undefined;
 };
 
 /** Cache for the features of pictures seen before. */
@@ -66,7 +69,24 @@ export function planMemory(
   const bytes = cachedTokens(kv) * perToken;
   const parts = { ...workspace, unpacking: kv.bytes - bytes };
   const sizes = { usableBytes, weightBytes, workspaceBytes: sumOf(parts) };
-  return { ...sizes, workspace: parts, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken };
+  const advice = adviseLonger(config, kv, device, wishes);
+  return { ...sizes, workspace: parts, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken, advice };
+}
+
+function adviseLonger(
+  { image, text }: ModelConfig,
+  { slotCount, capacity }: KvBudget,
+  device: ComputeDevice,
+  wishes: MemoryWishes,
+): string | undefined {
+  const pictureTokens = Math.floor(image.maxPixels / windowPixels ** 2);
+  if (wishes.maxModelLength !== undefined || capacity > pictureTokens || capacity === text.maxPositions) return undefined;
+  const ways = [
+    device.kind === "cpu" ? "stop other programs" : "raise --gpu-memory-utilization",
+    ...(slotCount > 1 ? ["lower --max-num-seqs"] : []),
+    ...(wishes.kvCacheType === "auto" ? ["use --kv-cache-dtype int8"] : []),
+  ];
+  return `memory leaves so short a context that pictures (up to ${pictureTokens} tokens) may not fit; ${ways.join(", or ")}`;
 }
 
 /** A GPU runs many sequences in little more time than one; if they share memory, more of them cost nothing else. */
@@ -142,8 +162,8 @@ function shareOut(
 export function describeMemory(
   plan: MemoryPlan,
   { config, settings }: PlannedModel,
-): { readonly weights: string; readonly context: string; readonly memory: string } {
-  const { kv, weightBytes, usableBytes } = plan;
+): { readonly weights: string; readonly context: string; readonly memory: string; readonly advice?: string } {
+  const { kv, weightBytes, usableBytes, advice } = plan;
   const total = weightBytes + plan.workspaceBytes + kv.bytes;
   return {
     weights: `${formatBytes(weightBytes)}: ${weightsByKind(config, settings)}`,
@@ -151,6 +171,7 @@ export function describeMemory(
     memory:
       `${formatBytes(total)} of ${formatBytes(usableBytes)} available: ${formatBytes(weightBytes)} weights, ` +
       `${formatBytes(kv.bytes)} KV cache, ${describeWorkspace(plan.workspace)}`,
+    ...(advice !== undefined && { advice }),
   };
 }
 

@@ -161,9 +161,10 @@ function memoryFinding(folder: string, cuda: CudaProbe): Finding {
       (line) => notes.push(line),
       () => cuda,
     );
-    const { weights, context, memory: sum } = describeMemory(memory, model);
+    const { weights, context, memory: sum, advice } = describeMemory(memory, model);
     const first = `on the ${device.kind === "cpu" ? "CPU" : "GPU"}, ${model.settings.weights} weights: ${weights}`;
-    return { mark: "ok", lines: [...(cuda.gpu ? notes : []), first, context, sum] };
+    const lines = [...(cuda.gpu ? notes : []), first, context, sum];
+    return advice === undefined ? { mark: "ok", lines } : { mark: "note", lines: [...lines, advice] };
   });
 }
 

@@ -45,6 +45,8 @@ export type KvBudget = {
 const comfortableLength = 32_768;
 /** Slots become shorter before there are fewer than this. */
 const fewestSequences = 4;
+/** With fewer, slots of their own are longer: up to a page is lost, and each sequence takes at least one. */
+const fewestPages = 4;
 /** The shortest slots, unless the operator chose the length: a picture and a question must fit. */
 const shortestLength = 1024;
 
@@ -71,7 +73,7 @@ function planShared(request: KvBudgetRequest): KvBudget | undefined {
   const slotCount = maxSequences ?? Math.min(defaultSequences, pageCount);
   const longest = Math.min(pageCount, Math.floor(addressableTokens / slotCount / pageTokens)) * pageTokens;
   const capacity = maxModelLength ?? Math.min(modelMaxLength, longest);
-  const isEnough = capacity <= longest && slotCount <= pageCount && slotCount >= (maxSequences ?? fewestSequences);
+  const isEnough = capacity <= longest && slotCount <= pageCount && pageCount >= fewestPages;
   const isUseful = capacity > pageTokens && capacity >= (maxModelLength ?? shortestLength);
   if (!isEnough || !isUseful) return undefined;
   const slotPages = Math.ceil(capacity / pageTokens);

@@ -123,6 +123,9 @@ describe("on a GPU that puts memory to addresses page by page", () => {
 
     expect(kv.pages).toBeUndefined();
     expect(kv).toMatchObject({ slotCount: 4 });
+    const alone = plan(sharedGpuOf(24), { maxSequences: 1 }).kv;
+    expect(alone.pages).toBeUndefined();
+    expect(alone.capacity).toBeGreaterThanOrEqual(4 * kv.capacity);
   });
 
   test("an int8 cache is not shared: it is written out whole", () => {
@@ -178,6 +181,30 @@ describe("on a CPU", () => {
 test("the start says how many sequences are kept for a next turn where each has memory of its own", () => {
   const { context } = describeMemory(plan(gpuOf(80), { maxModelLength: 4096, maxSequences: 8 }), { config, settings: int4 });
   expect(context).toMatch(/^8 sequences × 4096 tokens \(of 131072\), plus 64 kept for follow-up turns; KV cache 15\.8 GiB /);
+});
+
+test.each<[string, ComputeDevice, Partial<MemoryWishes>, number, RegExp | undefined]>([
+  [
+    "a GPU of 24 GB",
+    sharedGpuOf(23.3),
+    {},
+    0,
+    /\(up to 6177 tokens\) may not fit; raise --gpu-memory-utilization, or lower --max-num-seqs, or use --kv-cache-dtype int8$/,
+  ],
+  [
+    "the same with an int8 cache",
+    sharedGpuOf(22.5),
+    { kvCacheType: "int8" },
+    0,
+    /may not fit; raise --gpu-memory-utilization, or lower --max-num-seqs$/,
+  ],
+  ["a CPU", { kind: "cpu" }, {}, 19.6 * gibibyte, /may not fit; stop other programs, or lower/],
+  ["a context that the operator chose", sharedGpuOf(23.3), { maxModelLength: 1024 }, 0, undefined],
+  ["a larger GPU", sharedGpuOf(32), {}, 0, undefined],
+])("the start says how to get a context that holds the largest picture: %s", (_, device, wishes, hostBytes, expected) => {
+  const { advice } = describeMemory(plan(device, wishes, hostBytes), { config, settings: int4 });
+  if (expected) expect(advice).toMatch(expected);
+  else expect(advice).toBeUndefined();
 });
 
 test("the budget is shown: weights by kind, slots and their length, bytes a token, and the sum", () => {
