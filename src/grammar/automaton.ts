@@ -2,7 +2,7 @@
 // their count on the stack, so that the size does not depend on the counts.
 
 import { RequestError } from "../core/errors.ts";
-import { utf8Sequences } from "./code-points.ts";
+import { type ByteRange, utf8Sequences } from "./code-points.ts";
 import type { CharacterState, Expression, Grammar } from "./expression.ts";
 import { pruneGrammar } from "./prune-grammar.ts";
 
@@ -89,8 +89,7 @@ class Builder {
           Array.from(Buffer.from(expression.text), (byte) => [byte, byte] as const),
         );
       case "characters":
-        for (const range of expression.ranges) for (const bytes of utf8Sequences(range)) this.#path(from, to, bytes);
-        return;
+        return this.#paths(from, to, expression.ranges.flatMap(utf8Sequences));
       case "control": {
         const symbol = controlSymbolStart + this.#controlContents.indexOf(expression.content);
         if (symbol < controlSymbolStart) throw new RequestError(`this model has no ${expression.content} token`);
@@ -146,9 +145,32 @@ class Builder {
 
   #spell(part: Expression, { bytes, start }: Spelling, end: number): void {
     if (part.type !== "characters") return this.#between(start, end, part);
-    for (const sequence of part.ranges.flatMap((range) => utf8Sequences(range))) {
-      if (sequence.length === 1) bytes.push(sequence[0]!);
-      else this.#path(start, end, sequence);
+    const sequences = part.ranges.flatMap(utf8Sequences);
+    bytes.push(...sequences.filter(({ length }) => length === 1).map(([byte]) => byte!));
+    this.#paths(
+      start,
+      end,
+      sequences.filter(({ length }) => length > 1),
+    );
+  }
+
+  /** Beginnings that are equal share their nodes, so that reading a character of many ranges follows one path. */
+  #paths(from: number, to: number, sequences: readonly (readonly ByteRange[])[]): void {
+    const starts = new Map<string, number>();
+    for (const bytes of sequences) {
+      let at = from;
+      for (let length = 1; length < bytes.length; length++) {
+        const beginning = bytes.slice(0, length).join(" ");
+        const [first, last] = bytes[length - 1]!;
+        let target = starts.get(beginning);
+        if (target === undefined) {
+          target = this.#node();
+          starts.set(beginning, target);
+          this.#nodes[at]!.edges.push({ first, last, target });
+        }
+        at = target;
+      }
+      this.#path(at, to, bytes.slice(-1));
     }
   }
 

@@ -1,7 +1,7 @@
 // Sets of characters as sorted ranges of code points, and how a set is spelled in UTF-8. Surrogates are never part of a set.
 
 export type CodePointRange = readonly [first: number, last: number];
-type ByteRange = readonly [first: number, last: number];
+export type ByteRange = readonly [first: number, last: number];
 
 const surrogates: CodePointRange = [0xd800, 0xdfff];
 /** Every character that UTF-8 can spell. */

@@ -3,6 +3,7 @@
 
 import { RequestError } from "../core/errors.ts";
 import { type CodePointRange, complement, everyCharacter, unite } from "./code-points.ts";
+import { charactersWith } from "./unicode-properties.ts";
 
 export type RegexNode =
   | { readonly type: "set"; readonly ranges: readonly CodePointRange[] }
@@ -213,9 +214,18 @@ class RegexParser {
       );
     if (/^(?!\w)[ -~]$/.test(character)) return single(character.codePointAt(0)!);
     if (character === "b" || character === "B") this.#fail("word boundaries are not supported");
-    if (character === "p" || character === "P") this.#fail("unicode properties are not supported; write the characters as a class");
+    if (character === "p" || character === "P") return this.#property(character === "P");
     if (character === "k" || /^\d$/.test(character)) this.#fail("back references are not supported");
     return this.#fail(`\\${character} is not supported`);
+  }
+
+  #property(isNegated: boolean): readonly CodePointRange[] {
+    const end = this.#characters.indexOf("}", this.#at);
+    const name = this.#take("{") && end >= 0 ? this.#characters.slice(this.#at, end).join("") : "";
+    const set = charactersWith(name);
+    if (!set) this.#fail("expected a Unicode property of characters, such as \\p{L} or \\p{Script=Han}");
+    this.#at = end + 1;
+    return isNegated ? complement(set) : set;
   }
 
   #unicodeEscape(): number {

@@ -55,6 +55,12 @@ const refused: [OutputFormat, RegExp][] = [
   [schemaFormat({ type: "number", multipleOf: 0.1 }), /schema\.multipleOf/],
   [schemaFormat({ oneOf: [{ type: "integer" }, { type: "number" }] }), /schema\.oneOf \(its alternatives may overlap/],
   [schemaFormat({ type: "string", format: "color" }), /schema\.format/],
+  ...["p", "pL", "p{", "p{}", "p{Foo}", "p{L=}", "p{Script=Foo}", "P{Script=}", "p{RGI_Emoji}", "p{L}|\\p{L"].map(
+    (property): [OutputFormat, RegExp] => [
+      regex(`\\${property}`),
+      /^regex: expected a Unicode property of characters, such as \\p\{L\} or \\p\{Script=Han\} at character/,
+    ],
+  ),
   [
     schemaFormat({ type: "string", pattern: "(?<=a)b" }),
     /^schema\.pattern: look-behind, flags and other groups than .* are not supported at character 3/,

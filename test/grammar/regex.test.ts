@@ -5,7 +5,24 @@ import type { CompiledGrammar } from "../../src/grammar/matcher.ts";
 import { Matcher } from "../../src/grammar/matcher.ts";
 import { compile, drawAnswer, endId, tokenizer } from "./nano-vocabulary.ts";
 
-const atoms = fc.constantFrom("a", "b", "é", "🦊", "\\.", "[ab]", "[^a]", ".", "\\d", "\\s", "[a-c🦊]", "[^\\W\\d]", "\\x61", "\\u{e9}");
+const atoms = fc.constantFrom(
+  "a",
+  "b",
+  "é",
+  "🦊",
+  "\\.",
+  "[ab]",
+  "[^a]",
+  ".",
+  "\\d",
+  "\\s",
+  "[a-c🦊]",
+  "[^\\W\\d]",
+  "\\x61",
+  "\\u{e9}",
+  "\\p{L}",
+  "[^\\p{Ll}1]",
+);
 const quantifiers = fc.constantFrom("", "", "", "*", "+", "?", "{2}", "{1,3}", "{0,2}", "{3,}", "{2,7}", "{6}", "{5,9}", "*?", "+?");
 const patterns = fc.letrec<{ pattern: string }>((tie) => ({
   pattern: fc.oneof(
@@ -68,6 +85,11 @@ describe("regular expressions", () => {
     ["^(?:)$", "x", false],
     ["", "anything", true],
     ["\\/\\-", "a/-b", true],
+    ["^\\p{Script=Han}{2}$", "𠮷野", true],
+    ["^\\p{Script=Han}{2}$", "の字", false],
+    ["^[\\p{L}\\p{N}]+$", "第3章", true],
+    ["^[^\\p{P}]+$", "（注）", false],
+    ["^\\P{Uppercase_Letter}$", "A", false],
     ['^\\"\\@\\ \\%$', '"@ %', true], // needless escapes, which other dialects write
   ])("in a schema, %s finds its match in %j: %s", (pattern, text, isMatch) => {
     const schema = { type: "string", pattern };
