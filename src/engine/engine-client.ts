@@ -11,6 +11,7 @@ import type { EngineRequest, EngineStats, FromEngine, SequenceId, ToEngine } fro
 
 /** State of one request: the events that its consumer has not taken yet, and how it ended. */
 type Inbox = {
+  readonly clientId: string | undefined;
   events: GenerationEvent[];
   /** Earlier ones, in the consumer's hands. */
   taken: GenerationEvent[];
@@ -132,10 +133,11 @@ export class EngineClient {
     signal.throwIfAborted();
     if (this.#death) throw this.#death;
     const pixelBytes = [...pixelsOf(request.prompt)].reduce((sum, { byteLength }) => sum + byteLength, 0);
-    if (!request.isFollowUp) this.#refuseTooManyPictures(pixelBytes);
+    const { clientId } = request;
+    if (!request.isFollowUp) this.#refuseTooManyPictures(pixelBytes, clientId);
     const id = this.#nextId++ as SequenceId; // the only place that creates ids
     const unread = { events: [], taken: [], unreadBytes: 0 };
-    const inbox: Inbox = { ...unread, isOpen: true, pixelBytes, hasEnded: false, onEvent, error: undefined, wake: () => {} };
+    const inbox: Inbox = { ...unread, clientId, isOpen: true, pixelBytes, hasEnded: false, onEvent, error: undefined, wake: () => {} };
     if (this.silentMs() === 0) this.#lastSignMs = monotonicMs();
     this.#pixelBytes += pixelBytes;
     const abort = (): void => this.#abort(id, signal.reason);
@@ -263,9 +265,10 @@ export class EngineClient {
     this.#end(id, reason);
   }
 
-  /** Throws RequestError over the limit, but always lets one request in: the pictures of one request have limits of their own. */
-  #refuseTooManyPictures(pixelBytes: number): void {
-    if (pixelBytes === 0 || this.#pixelBytes === 0 || this.#pixelBytes + pixelBytes <= this.#pixelBytesLimit) return;
+  /** Throws RequestError over the limit, but always lets one request of each client in: the pictures of one request have limits of their own. */
+  #refuseTooManyPictures(pixelBytes: number, clientId: string | undefined): void {
+    if (pixelBytes === 0 || this.#pixelBytes + pixelBytes <= this.#pixelBytesLimit) return;
+    if (![...this.#inboxes.values()].some((other) => other.clientId === clientId && other.pixelBytes > 0)) return;
     const message = `pictures of waiting requests take ${this.#pixelBytes} bytes already, and ${this.#pixelBytesLimit} is the limit; try again later`;
     throw new RequestError(message, { status: 429, code: "queue_full", retryAfterMs: retryPicturesMs });
   }

@@ -187,6 +187,15 @@ describe("pictures of prompts that are not computed yet", () => {
     expect((await Promise.all(all)).map((events) => events.at(-1)?.type)).toEqual(["finished", "finished", "finished"]);
   });
 
+  test("never keep out a client that has none of them waiting: others cannot lock it out", async () => {
+    const { client } = await connect({}, 10_000, 1000);
+    const first = ["ann", "bob"].map((clientId) => collect(client, withPicture(900, { clientId })));
+    first.forEach((events) => events.catch(() => {}));
+
+    await expect(collect(client, withPicture(900, { clientId: "ann" }))).rejects.toThrow(refused);
+    expect((await Promise.all(first)).map((events) => events.at(-1)?.type)).toEqual(["finished", "finished"]);
+  });
+
   test("never reach the engine when they are given up on their way, nor hold up what comes behind", async () => {
     const { client, engine } = await connect();
     const submit = vi.spyOn(engine, "submit");
