@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { accessSync, constants, createReadStream, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { readJson } from "./convert/read-json.ts";
+import { readJson } from "./core/read-json.ts";
 import { UserError } from "./core/errors.ts";
 import { reading, systemReason } from "./core/file-system.ts";
 import {

@@ -5,8 +5,9 @@ import { z } from "zod";
 import { checkpointName } from "../core/checkpoint-name.ts";
 import { UserError } from "../core/errors.ts";
 import { manifestFileName } from "../core/manifest.ts";
+import { readJsonIfThere } from "../core/read-json.ts";
 import { builtInTemplates, type ChatFormat } from "./built-in-templates.ts";
-import { namedTokens, readJsonIfThere, readTextIfThere } from "./model-files.ts";
+import { namedTokens, readTextIfThere } from "./model-files.ts";
 
 export type TemplateSource = {
   readonly jinja: string;
@@ -17,7 +18,7 @@ export type TemplateSource = {
 };
 
 const namedTemplates = z.array(z.object({ name: z.string(), template: z.string() }));
-const templateSchema = z.object({ chat_template: z.union([z.string(), namedTemplates]).nullish() });
+const templateSchema = z.object({ chat_template: z.union([z.string(), namedTemplates], "a template, or a list of named ones").nullish() });
 const manifestSchema = z.object({ source: z.object({ name: z.string() }).optional() });
 
 /**

@@ -3,7 +3,8 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../core/errors.ts";
-import { namedTokens, readJsonIfThere, tokenText } from "./model-files.ts";
+import { readJsonIfThere } from "../core/read-json.ts";
+import { namedTokens, tokenText } from "./model-files.ts";
 import { readSentencePieceModel } from "./sentencepiece-model.ts";
 import { type AddedToken, isControlText, type TokenizerData } from "./tokenizer-data.ts";
 import { readTokenizerJson, tokenId } from "./tokenizer-json.ts";
@@ -16,7 +17,7 @@ const framingTokens = ["<|begin_of_sentence|>", "<|end_of_sentence|>", "<think>"
 
 const specialTokensSchema = namedTokens.extend({ additional_special_tokens: z.array(tokenText).nullish() });
 const decoderSchema = z.record(
-  z.string().regex(/^\d{1,8}$/, "expected a token id"),
+  z.string().regex(/^\d{1,8}$/, "a token id"),
   z.object({ content: z.string().min(1), special: z.boolean().default(false) }),
 );
 const configSchema = specialTokensSchema.extend({ added_tokens_decoder: decoderSchema.default({}) });

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { UserError } from "../core/errors.ts";
-import { readJsonIfThere } from "./model-files.ts";
+import { readJsonIfThere } from "../core/read-json.ts";
 import { isControlText, spaceSign, type TokenizerData } from "./tokenizer-data.ts";
 
 const spaceReplacement = z.object({
@@ -12,7 +12,7 @@ const spaceReplacement = z.object({
 });
 const normalizer = z.union(
   [z.null(), spaceReplacement, z.object({ type: z.literal("Sequence"), normalizers: z.tuple([spaceReplacement]) })],
-  `expected none or one that replaces " " by "${spaceSign}"; other normalizers are not supported`,
+  `none or one that replaces " " by "${spaceSign}"; other normalizers are not supported`,
 );
 const preTokenizer = z.union(
   [
@@ -24,27 +24,27 @@ const preTokenizer = z.union(
       split: z.literal(false),
     }),
   ],
-  "expected none or Metaspace with prepend_scheme never and split false; other pre-tokenizers are not supported",
+  "none or Metaspace with prepend_scheme never and split false; other pre-tokenizers are not supported",
 );
 const piece = z.string().min(1);
-const pair = z.union([z.tuple([piece, piece]), z.string().transform(splitPair)], 'expected two pieces: ["a", "b"] or "a b"');
+const pair = z.union([z.tuple([piece, piece]), z.string().transform(splitPair)], 'two pieces: ["a", "b"] or "a b"');
 /** Ids index arrays: a bound keeps a broken file from asking for all memory. */
-export const tokenId = z.int("expected a token id").min(0, "expected a token id").max(0xff_ffff, "expected a token id below 16777216");
+export const tokenId = z.int("a token id").min(0, "a token id").max(0xff_ffff, "a token id below 16777216");
 
 // Not z.record, which drops a piece that is spelled `__proto__`.
-const vocabulary = z.custom<Record<string, number>>(isVocabulary, "expected an object of token ids by piece");
+const vocabulary = z.custom<Record<string, number>>(isVocabulary, "an object of token ids by piece");
 
 const tokenizerSchema = z.object({
   normalizer: normalizer.default(null),
   pre_tokenizer: preTokenizer.default(null),
   added_tokens: z.array(z.object({ id: tokenId, content: z.string().min(1), special: z.boolean().default(false) })).default([]),
   model: z.object({
-    type: z.literal("BPE", "expected BPE, the only kind supported"),
-    byte_fallback: z.literal(true, "expected true: without byte fallback, some text has no tokens"),
-    ignore_merges: z.literal(false, "expected false").nullish(),
-    continuing_subword_prefix: z.literal("", "expected none").nullish(),
-    end_of_word_suffix: z.literal("", "expected none").nullish(),
-    dropout: z.literal(0, "expected none").nullish(),
+    type: z.literal("BPE", "BPE, the only kind supported"),
+    byte_fallback: z.literal(true, "true: without byte fallback, some text has no tokens"),
+    ignore_merges: z.literal(false, "false").nullish(),
+    continuing_subword_prefix: z.literal("", "none").nullish(),
+    end_of_word_suffix: z.literal("", "none").nullish(),
+    dropout: z.literal(0, "none").nullish(),
     unk_token: z.string().nullish(),
     vocab: vocabulary,
     merges: z.array(pair),

@@ -2,17 +2,15 @@
 
 import { accessSync, constants } from "node:fs";
 import { tmpdir } from "node:os";
-import { z } from "zod";
 import type { LoadImage, LoadVideo } from "../chat/encode-prompt.ts";
 import type { ReadPdf } from "../chat/expand-documents.ts";
 import { readProcessorSettings } from "../convert/processor-settings.ts";
-import { UserError } from "../core/errors.ts";
 import { systemReason } from "../core/file-system.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import { type Ffmpeg, findFfmpeg } from "../vision/ffmpeg.ts";
 import { createImageLoader } from "../vision/image-loader.ts";
 import { createVideoLoader } from "../vision/load-video.ts";
-import { toVideoConfig, type VideoConfig } from "../vision/video-config.ts";
+import { toVideoConfig, type VideoConfig, videoSettings } from "../vision/video-config.ts";
 import { removeAbandonedVideos } from "../vision/video-folder.ts";
 
 export type VisionLoaders = {
@@ -49,10 +47,5 @@ function missingForVideoFiles(ffmpeg: Ffmpeg | undefined): string | undefined {
 }
 
 export function readVideoConfig(folder: string): VideoConfig {
-  const found = readProcessorSettings(folder, "video_processor", z.looseObject({}));
-  try {
-    return toVideoConfig(found?.settings);
-  } catch (error) {
-    throw new UserError(`${found?.path}: ${z.prettifyError(error as z.ZodError).replaceAll(/\s+/g, " ")}`, { cause: error });
-  }
+  return toVideoConfig(readProcessorSettings(folder, "video_processor", videoSettings)?.settings);
 }

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import type { ModelConfig } from "../core/model-config.ts";
 import { mergeSize, patchSize } from "../core/vision-grid.ts";
-import { count, countTo, only, positive, rejectValue } from "./read-json.ts";
+import { count, countTo, only, positive, rejectValue } from "../core/read-json.ts";
 import type { DeclaredTokens } from "./special-tokens.ts";
 
 export type ModelSizes = Pick<ModelConfig, "text" | "moe" | "vision"> & { readonly tokens: DeclaredTokens };

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { decoderKeys, experts, layers, mropeSection, noQuantization, width, type ModelSizes } from "./model-sizes.ts";
-import { count, only, positive, readJson, rejectValue } from "./read-json.ts";
+import { count, only, positive, readJson, rejectValue } from "../core/read-json.ts";
 import { declaredTokens } from "./special-tokens.ts";
 
 const textConfig = z.object({

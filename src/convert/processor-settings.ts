@@ -1,9 +1,8 @@
 // Finds the settings of pictures and videos: a file each, or both in one, where transformers saves them since its version 5.
 
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { readJson } from "./read-json.ts";
+import { readJsonIfThere } from "../core/read-json.ts";
 
 /** The keys inside `processor_config.json`, and the files that do without it. */
 const ownFiles = { image_processor: "preprocessor_config.json", video_processor: "video_preprocessor_config.json" };
@@ -18,10 +17,9 @@ export function readProcessorSettings<Schema extends z.ZodType>(
   schema: Schema,
 ): ProcessorSettings<z.output<Schema>> | undefined {
   const shared = join(folder, "processor_config.json");
-  if (existsSync(shared)) {
-    const { [part]: settings } = readJson(shared, z.object({ [part]: schema.nullish() }));
-    if (settings) return { path: shared, prefix: `${part}.`, settings };
-  }
+  const inShared = readJsonIfThere(shared, z.object({ [part]: schema.nullish() }))?.[part];
+  if (inShared) return { path: shared, prefix: `${part}.`, settings: inShared };
   const path = join(folder, ownFiles[part]);
-  return existsSync(path) ? { path, prefix: "", settings: readJson(path, schema) } : undefined;
+  const settings = readJsonIfThere(path, schema);
+  return settings === undefined ? undefined : { path, prefix: "", settings };
 }

@@ -1,6 +1,5 @@
 // A checkpoint folder's JSON files → ModelConfig. Sizes come from the files only; values that the program does not support are rejected here.
 
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { ImageConfig, ModelConfig } from "../core/model-config.ts";
@@ -9,7 +8,7 @@ import { checkSizes } from "./model-sizes.ts";
 import { readNativeConfig } from "./native-config.ts";
 import { refusePaddleFolder } from "./paddle-format.ts";
 import { readProcessorSettings } from "./processor-settings.ts";
-import { count, only, positive, readJson, rejectValue } from "./read-json.ts";
+import { count, only, positive, readJson, readJsonIfThere, rejectValue } from "../core/read-json.ts";
 import { resolveSpecialTokens } from "./special-tokens.ts";
 
 const kind = z.object({
@@ -88,8 +87,6 @@ function fileLimits({ min_pixels: least, max_pixels: most, size }: z.output<type
 }
 
 function readProcessorLimits(folder: string): Limits {
-  const path = join(folder, "processor_config.json");
-  if (!existsSync(path)) return [undefined, undefined];
-  const { image_min_pixels: least, image_max_pixels: most } = readJson(path, processor);
-  return [least, most];
+  const limits = readJsonIfThere(join(folder, "processor_config.json"), processor);
+  return [limits?.image_min_pixels, limits?.image_max_pixels];
 }

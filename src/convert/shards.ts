@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../core/errors.ts";
 import { refusePaddleTensors } from "./paddle-format.ts";
-import { readJson } from "./read-json.ts";
+import { readJsonIfThere } from "../core/read-json.ts";
 import { SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 import { listNames } from "./stored-names.ts";
 
@@ -56,8 +56,8 @@ function readPlacement(folder: string): Map<string, string> | undefined {
 
 /** Tensor name → file name; undefined if there is no index. Throws a UserError when it cannot be read or names a file in another folder. */
 export function readIndex(folder: string): Map<string, string> | undefined {
-  const path = join(folder, indexFile);
-  return existsSync(path) ? new Map(Object.entries(readJson(path, index).weight_map)) : undefined;
+  const file = readJsonIfThere(join(folder, indexFile), index);
+  return file && new Map(Object.entries(file.weight_map));
 }
 
 /** Throws a UserError that names several missing files at once: an incomplete download seldom lacks only one. */

@@ -1,10 +1,9 @@
 // Ids of the special tokens around prompts, pictures and answers: from the config, else by their text in the tokenizer, else as published.
 
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { SpecialTokens } from "../core/model-config.ts";
-import { readJson, rejectValue } from "./read-json.ts";
+import { readJsonIfThere, rejectValue } from "../core/read-json.ts";
 
 const tokenId = z.int("a token id").min(0, "a token id");
 const tokenIds = z.union([tokenId.transform((id) => [id]), z.array(tokenId)], "a token id or a list of them").nullish();
@@ -65,8 +64,7 @@ export function resolveSpecialTokens(folder: string, config: DeclaredTokens, voc
 }
 
 function readGenerationTokens(folder: string): DeclaredTokens {
-  const path = join(folder, "generation_config.json");
-  return existsSync(path) ? readJson(path, declared) : {};
+  return readJsonIfThere(join(folder, "generation_config.json"), declared) ?? {};
 }
 
 const tokenizerFile = z.object({ added_tokens: z.array(z.object({ id: tokenId, content: z.string() })).default([]) });
@@ -76,14 +74,10 @@ const addedTokens = z.record(z.string(), tokenId);
 
 /** Text → id of the tokens that were added to the vocabulary. */
 function readAddedTokens(folder: string): Map<string, number> {
-  const tokenizerPath = join(folder, "tokenizer.json");
-  if (existsSync(tokenizerPath)) {
-    return new Map(readJson(tokenizerPath, tokenizerFile).added_tokens.map(({ id, content }) => [content, id]));
-  }
-  const addedPath = join(folder, "added_tokens.json");
-  const configPath = join(folder, "tokenizer_config.json");
-  const added = existsSync(addedPath) ? readJson(addedPath, addedTokens) : {};
-  const decoder = existsSync(configPath) ? readJson(configPath, tokenizerConfig).added_tokens_decoder : {};
+  const tokenizer = readJsonIfThere(join(folder, "tokenizer.json"), tokenizerFile);
+  if (tokenizer) return new Map(tokenizer.added_tokens.map(({ id, content }) => [content, id]));
+  const added = readJsonIfThere(join(folder, "added_tokens.json"), addedTokens) ?? {};
+  const decoder = readJsonIfThere(join(folder, "tokenizer_config.json"), tokenizerConfig)?.added_tokens_decoder ?? {};
   const tokens = Object.entries(decoder).map(([id, { content }]) => [content, Number(id)] as const);
   return new Map([...Object.entries(added), ...tokens]);
 }

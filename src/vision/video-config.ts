@@ -1,6 +1,7 @@
 // How a model expects videos: from a checkpoint's settings of its video processor, otherwise the published values (model spec, 5.3).
 
 import { z } from "zod";
+import { count, positive } from "../core/read-json.ts";
 import type { PixelLimits } from "./smart-resize.ts";
 
 export type VideoConfig = {
@@ -17,18 +18,18 @@ export type VideoConfig = {
 
 const tokenPixels = 28 * 28;
 
-const count = z.int().min(1);
-const processor = z.object({
+/** Settings of a checkpoint's video processor. Messages complete "expected …". */
+export const videoSettings = z.object({
   size: z.object({ shortest_edge: count.nullish(), longest_edge: count.nullish() }).nullish(),
-  fps: z.number().positive().nullish(),
+  fps: positive.nullish(),
   min_frames: count.nullish(),
   max_frames: count.nullish(),
   draw_on_frames: z.boolean().nullish(),
 });
 
-/** Takes the file's values, and the published ones for the rest. Throws ZodError when a value has the wrong type. */
-export function toVideoConfig(file: object = {}): VideoConfig {
-  const { size, fps, min_frames: minFrames, max_frames: maxFrames, draw_on_frames: drawsTimestamps } = processor.parse(file);
+/** Takes the checkpoint's values, and the published ones for the rest. */
+export function toVideoConfig(settings: z.output<typeof videoSettings> = {}): VideoConfig {
+  const { size, fps, min_frames: minFrames, max_frames: maxFrames, draw_on_frames: drawsTimestamps } = settings;
   return {
     pixels: { minPixels: size?.shortest_edge ?? 299 * tokenPixels, maxPixels: size?.longest_edge ?? 1196 * tokenPixels },
     fps: fps ?? 2,

@@ -137,9 +137,9 @@ describe("refuses", () => {
     const folder = temporaryFolder();
     expect(() => loadTokenizer(folder)).toThrow(/expected a tokenizer \(tokenizer\.json, tokenizer\.model, .*found none/);
     writeFileSync(join(folder, "tokenizer.json"), '{"model": ');
-    expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json is not JSON/);
+    expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json: expected valid JSON/);
     writeFileSync(join(folder, "tokenizer.json"), '{\n"model": x');
-    expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json is not JSON \(.+\); copy it/);
+    expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json: expected valid JSON, got an error \(.+\); restore the file/);
   });
 
   test.each(["tokenizer.json", "tokenizer.model"])("a %s that cannot be read", (name) => {

@@ -15,8 +15,15 @@ function fingerprintWithChange(changed: string): string {
   return converterFingerprint(copy);
 }
 
-/** Words of messages, and how many threads compute: they decide no byte of a conversion. */
-const withoutEffect = new Set(["core/errors.ts", "core/file-system.ts", "core/format-bytes.ts", "core/routing.ts", "core/usable-cpus.ts"]);
+/** Words of messages, what is refused, and how many threads compute: they decide no byte of a conversion. */
+const withoutEffect = new Set([
+  "core/errors.ts",
+  "core/file-system.ts",
+  "core/format-bytes.ts",
+  "core/read-json.ts",
+  "core/routing.ts",
+  "core/usable-cpus.ts",
+]);
 
 /** Modules of core/ that the converter takes values from, not types alone. */
 const usedCore = readdirSync(join(source, "convert"), { recursive: true, encoding: "utf8" })

@@ -1,8 +1,9 @@
 // Reads and checks JSON files that others wrote. Errors are one line long.
 
+import { existsSync } from "node:fs";
 import { z } from "zod";
-import { UserError } from "../core/errors.ts";
-import { readText } from "../core/file-system.ts";
+import { UserError } from "./errors.ts";
+import { readText } from "./file-system.ts";
 
 /**
  * The content of a JSON file as `schema` returns it. Messages of the schema complete "expected …".
@@ -21,6 +22,11 @@ export function readJson<Schema extends z.ZodType>(path: string, schema: Schema)
   if (result.success) return result.data;
   const { path: keys, message } = result.error.issues[0]!;
   return rejectValue(path, keys.join("."), message, valueAt(value, keys));
+}
+
+/** The same, or undefined if there is no such file. */
+export function readJsonIfThere<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> | undefined {
+  return existsSync(path) ? readJson(path, schema) : undefined;
 }
 
 /** Throws the UserError for a value that cannot be used. */
