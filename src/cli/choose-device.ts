@@ -39,9 +39,10 @@ export function describeDevice(device: ComputeDevice, cpus: UsableCpus = usableC
   if (device.kind === "cpu") {
     return `cpu, ${describeCores(cpus)}, ${formatBytes(availableMemory())} of ${formatBytes(totalmem())} memory available`;
   }
-  const { name, computeCapability, freeBytes, totalBytes, driverVersion, runtimeVersion } = device.gpu;
+  const { name, computeCapability, freeBytes, totalBytes, deviceCount, driverVersion, runtimeVersion } = device.gpu;
+  const place = deviceCount > 1 ? `, the first of ${deviceCount} GPUs` : "";
   return (
-    `cuda, ${name} (${computeCapability}), ${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} memory free, ` +
+    `cuda, ${name} (${computeCapability})${place}, ${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} memory free, ` +
     `driver for CUDA ${driverVersion}, libraries ${runtimeVersion}`
   );
 }

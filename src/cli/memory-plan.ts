@@ -129,6 +129,7 @@ export function tooLittleMemory(
   const takenBytes = device.kind === "cpu" ? 0 : device.gpu.totalBytes - device.gpu.freeBytes;
   // The driver and this process itself hold some hundred MiB.
   const isShared = takenBytes > cudaReserveBytes;
+  const hasOthers = device.kind === "cuda" && device.gpu.deviceCount > 1;
   const inUse = isShared ? `, ${formatBytes(takenBytes)} are in use already` : "";
   const where =
     device.kind === "cpu"
@@ -138,7 +139,11 @@ export function tooLittleMemory(
     ...(settings.weights.startsWith("int4") ? [] : ["use --weights int4"]),
     ...(device.kind === "cpu"
       ? ["stop other programs"]
-      : [isShared ? "stop other programs on the GPU" : "use a larger GPU", "raise --gpu-memory-utilization"]),
+      : [
+          isShared ? "stop other programs on the GPU" : "use a larger GPU",
+          ...(hasOthers ? ["choose another with CUDA_VISIBLE_DEVICES"] : []),
+          "raise --gpu-memory-utilization",
+        ]),
   ];
   return (
     `not enough memory: the model needs ${formatBytes(weightBytes + sumOf(workspace))} (${formatBytes(weightBytes)} weights, ` +

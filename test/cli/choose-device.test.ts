@@ -12,6 +12,7 @@ const gpu = {
   totalBytes: 140 * 2 ** 30,
   freeBytes: 139 * 2 ** 30,
   driverVersion: "13.0",
+  deviceCount: 1,
   runtimeVersion: "13.0",
   providerPath: "provider.so",
   pageBytes: 2 ** 21,
@@ -85,6 +86,7 @@ test("a device is described in one line", () => {
   expect(describeDevice({ kind: "cuda", gpu })).toBe(
     "cuda, NVIDIA H200 (9.0), 139.0 GiB of 140.0 GiB memory free, driver for CUDA 13.0, libraries 13.0",
   );
+  expect(describeDevice({ kind: "cuda", gpu: { ...gpu, deviceCount: 8 } })).toContain("NVIDIA H200 (9.0), the first of 8 GPUs, 139.0 GiB");
   expect(describeDevice({ kind: "cpu" })).toMatch(/^cpu, \d+ (of \d+ )?cores?.*, .* of .* memory available$/);
 });
 

@@ -10,6 +10,7 @@ export function makeGpu(totalGibibytes: number, freeGibibytes = totalGibibytes):
     name: "GPU",
     computeCapability: "9.0",
     driverVersion: "13.0",
+    deviceCount: 1,
     runtimeVersion: "13.0",
     providerPath: "",
     totalBytes: totalGibibytes * gibibyte,

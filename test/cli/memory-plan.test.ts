@@ -96,6 +96,12 @@ describe("on a GPU", () => {
       /may be used, 60\.0 GiB are in use already; stop other programs on the GPU, or raise --gpu-memory-utilization$/,
     ],
     [
+      "the full one of several GPUs",
+      { kind: "cuda", gpu: { ...makeGpu(80, 20), deviceCount: 8 } },
+      {},
+      /stop other programs on the GPU, or choose another with CUDA_VISIBLE_DEVICES, or raise --gpu-memory-utilization$/,
+    ],
+    [
       "too many sequences",
       gpuOf(80),
       { maxSequences: 64, maxModelLength: 131_072 },

@@ -89,6 +89,7 @@ describe("probeCuda", () => {
         computeCapability: "9.0",
         freeBytes: 139 * gibibyte,
         totalBytes: 140 * gibibyte,
+        deviceCount: 1,
         driverVersion: "13.1",
         runtimeVersion: "13.0",
         providerPath: "/ort/libonnxruntime_providers_cuda.so",
@@ -152,6 +153,12 @@ describe("probeCuda", () => {
       { setDeviceError: 46 },
       /^cudaSetDevice: cudaErrorDevicesUnavailable \(46\); .*nvidia-smi -c DEFAULT$/,
     ],
+    [
+      "a GPU with damaged memory",
+      { setDeviceError: 214 },
+      /^the GPU has failed: .*cudaErrorECCUncorrectable \(214\); .*nvidia-smi --gpu-reset/,
+    ],
+    ["a libcuda without a driver", { deviceCountError: 34 }, /cudaErrorStubLibrary \(34\); .* folder stubs out of LD_LIBRARY_PATH$/],
     ["no device file for memory", { setDeviceError: 999 }, /^cudaSetDevice: cudaErrorUnknown \(999\); .*nvidia-modprobe/],
     ["a GPU without code", { computeCapability: [10, 0] }, /^NVIDIA H200 has compute capability 10\.0, but .* supports 8\.x, 9\.x, 12\.x/],
   ];

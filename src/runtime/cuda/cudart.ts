@@ -81,6 +81,7 @@ export const cudaErrorCodes = {
   cudaErrorInvalidValue: 1,
   cudaErrorMemoryAllocation: 2,
   cudaErrorInitializationError: 3,
+  cudaErrorStubLibrary: 34,
   cudaErrorInsufficientDriver: 35,
   cudaErrorDevicesUnavailable: 46,
   cudaErrorNoDevice: 100,
@@ -133,10 +134,18 @@ const lostDeviceCodes: ReadonlySet<number> = new Set([
 /** What to do about what a GPU answers before it has computed anything. */
 const advice: ReadonlyMap<number, string> = new Map([
   [cudaErrorCodes.cudaErrorInitializationError, "the driver does not start: see what nvidia-smi and dmesg say"],
+  [
+    cudaErrorCodes.cudaErrorStubLibrary,
+    "a libcuda that is only for linking stands before the driver's own: take the toolkit's folder stubs out of LD_LIBRARY_PATH",
+  ],
   [cudaErrorCodes.cudaErrorInsufficientDriver, "update the driver"],
   [
     cudaErrorCodes.cudaErrorDevicesUnavailable,
     "another process has the GPU to itself: end it, or allow several with nvidia-smi -c DEFAULT",
+  ],
+  [
+    cudaErrorCodes.cudaErrorECCUncorrectable,
+    "its memory has an error that cannot be corrected: reset it with nvidia-smi --gpu-reset, or restart the machine; if it comes back, see nvidia-smi -q -d ECC,ROW_REMAPPER",
   ],
   [cudaErrorCodes.cudaErrorSystemNotReady, "start nvidia-fabricmanager, in the driver's version (machines whose GPUs NVSwitch connects)"],
   [cudaErrorCodes.cudaErrorSystemDriverMismatch, "the driver was updated and its old kernel module still runs: restart the machine"],

@@ -16,6 +16,8 @@ export type CudaGpu = {
   readonly computeCapability: string;
   readonly totalBytes: number;
   readonly freeBytes: number;
+  /** GPUs that this process may use; it uses the first. */
+  readonly deviceCount: number;
   /** Newest CUDA that the driver supports, such as "13.0". */
   readonly driverVersion: string;
   /** Of libcudart. */
@@ -167,7 +169,8 @@ function checkDriverVersion(cudart: Cudart): void {
 }
 
 function describeGpu({ cudart, driver, providerPath }: ReturnType<typeof loadCuda>, host: CudaHost): CudaGpu {
-  if (countDevices(cudart) === 0) throw new NotUsable(`the driver finds no NVIDIA GPU${whyNoDevice(host)}`);
+  const deviceCount = countDevices(cudart);
+  if (deviceCount === 0) throw new NotUsable(`the driver finds no NVIDIA GPU${whyNoDevice(host)}`);
   const name = cudart.deviceName(deviceId);
   const { major, minor } = cudart.computeCapability(deviceId);
   if (!supportedMajors.includes(major)) {
@@ -181,6 +184,7 @@ function describeGpu({ cudart, driver, providerPath }: ReturnType<typeof loadCud
     name,
     computeCapability: `${major}.${minor}`,
     ...cudart.memoryInfo(),
+    deviceCount,
     driverVersion: version(cudart.driverVersion()),
     runtimeVersion: version(cudart.runtimeVersion()),
     providerPath,
