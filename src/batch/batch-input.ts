@@ -1,5 +1,6 @@
 // The requests of a batch, as OpenAI's Batch API writes them: one a line, {"custom_id", "method", "url", "body"}.
 
+import { convertToUtf8 } from "../client/file-data.ts";
 import { UserError } from "../core/errors.ts";
 import { membersOf, parseJson } from "../core/parse-json.ts";
 import { type FileFolder, fileReferences } from "./file-references.ts";
@@ -32,9 +33,10 @@ export async function checkInput(file: string, folder: FileFolder | undefined): 
   const lines = new Map<string, number>();
   const models = new Map<string, number>();
   const problems: string[] = [];
-  for await (const { number, text } of readLines(file)) {
+  for await (const { number, text, isUtf8 } of readLines(file)) {
     if (text.trim() === "") continue;
     try {
+      if (!isUtf8) throw new UserError(`expected UTF-8, got another encoding; ${convertToUtf8}`);
       const { customId, body } = parseRequest(text);
       const before = lines.get(customId);
       if (before !== undefined) throw new UserError(`custom_id ${quote(customId)} is already used in line ${before}`);

@@ -1,5 +1,6 @@
 // Lines of a file of any size. (Node's readline also ends a line at U+2028, which JSON may contain.)
 
+import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { UserError } from "../core/errors.ts";
 import { systemReason } from "../core/file-system.ts";
@@ -13,6 +14,8 @@ type Line = {
   /** From 1. */
   readonly number: number;
   readonly text: string;
+  /** Else the text has U+FFFD in place of other bytes. */
+  readonly isUtf8: boolean;
   /** Where it begins in the file. */
   readonly startByte: number;
   /** Whether a line break follows. */
@@ -26,8 +29,8 @@ export async function* readLines(path: string): AsyncGenerator<Line> {
   let number = 1;
   let startByte = 0;
   const take = (end: Buffer, isEnded: boolean): Line => {
-    const text = Buffer.concat([...pieces, end]).toString("utf8");
-    const line = { number: number++, text, startByte, isEnded };
+    const bytes = Buffer.concat([...pieces, end]);
+    const line = { number: number++, text: bytes.toString("utf8"), isUtf8: isUtf8(bytes), startByte, isEnded };
     startByte += length + end.length + 1;
     pieces = [];
     length = 0;

@@ -1,8 +1,9 @@
 // `ernie-vl chat`: one question and answer for scripts and pipes, or a conversation for a person at a terminal.
 
+import { isUtf8 } from "node:buffer";
 import { basename } from "node:path";
 import { Connection } from "../client/connection.ts";
-import { maxFileBytes, readFilePart, toPart } from "../client/file-data.ts";
+import { convertToUtf8, maxFileBytes, readFilePart, toPart } from "../client/file-data.ts";
 import { sendRequest } from "../client/send-request.ts";
 import { chooseModel } from "../client/server-info.ts";
 import { interruptedExitCode, UserError } from "../core/errors.ts";
@@ -61,7 +62,7 @@ export async function chat({ question, files, url, apiKey, ...settings }: ChatOp
         converse({ input: stdin, output: stdout, hasColor: hasColor(), conversation, ask, files: attached, signal }),
       );
     } else {
-      const text = (question ?? (await readPipe(stdin)).toString()).trim();
+      const text = (question ?? toText(await readPipe(stdin))).trim();
       if (text === "" && attached.length === 0) throw new UserError("there is no question: the argument or the input is empty");
       conversation.ask({ text, files: attached });
       await answerOnce(conversation, ask);
@@ -92,6 +93,11 @@ async function readPipe(stdin: NodeJS.ReadStream): Promise<Buffer> {
     pieces.push(piece);
   }
   return Buffer.concat(pieces);
+}
+
+function toText(piped: Buffer): string {
+  if (!isUtf8(piped)) throw new UserError(`standard input is not a text in UTF-8; ${convertToUtf8}`);
+  return piped.toString();
 }
 
 /** Standard output gets the answer only. Thoughts and figures go to standard error, if that is a terminal. */

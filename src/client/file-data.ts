@@ -9,6 +9,9 @@ import { readBytes, reading } from "../core/file-system.ts";
 /** More would not fit into any server's request; base64 adds a third. */
 export const maxFileBytes = 128 * 2 ** 20;
 
+/** What to do with a text in another encoding: most of those who meet one read Chinese. */
+export const convertToUtf8 = "convert it, such as with iconv -f GB18030 -t UTF-8";
+
 const mediaTypes: Readonly<Record<string, string>> = {
   ".png": "image/png",
   ".jpg": "image/jpeg",

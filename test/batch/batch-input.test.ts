@@ -11,7 +11,7 @@ const line = (id: string, more: object = {}, body: object = {}): string =>
 
 const picture = (url: string): object => ({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }] });
 
-function fileOf(text: string): string {
+function fileOf(text: string | Buffer): string {
   const path = join(temporaryFolder(), "in.jsonl");
   writeFileSync(path, text);
   return path;
@@ -65,6 +65,12 @@ describe("the input of a batch", () => {
     const path = fileOf(`${line("first")}\n${wrong}\n`);
 
     await expect(checkInput(path, undefined)).rejects.toThrow(`has invalid requests, nothing was sent:\n  line 2: ${message}`);
+  });
+
+  test("is refused if it is not in UTF-8, as a file of an editor on Windows: the model would get other characters", async () => {
+    const path = fileOf(Buffer.from(line("a", {}, { user: "\xc4\xe3\xba\xc3" }), "latin1")); // 你好 in GBK
+
+    await expect(checkInput(path, undefined)).rejects.toThrow("  line 1: expected UTF-8, got another encoding; convert it, ");
   });
 
   test("tells ten mistakes at once, and not a thousand", async () => {

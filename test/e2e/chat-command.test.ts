@@ -21,7 +21,7 @@ afterAll(async () => {
 type Ended = { readonly code: number | null; readonly output: string; readonly errors: string };
 
 /** `onOutput` is called with the process as soon as it has written something. */
-async function chat(args: readonly string[], piped = "", onOutput?: (stop: () => void) => void): Promise<Ended> {
+async function chat(args: readonly string[], piped: string | Buffer = "", onOutput?: (stop: () => void) => void): Promise<Ended> {
   const child = spawn(process.execPath, [entry, "chat", ...args]);
   let output = "";
   let errors = "";
@@ -54,6 +54,15 @@ describe("one question", () => {
     const ended = await chat(["--url", server.url, "--temperature", "0"], "What is the capital of France?\n");
 
     expect(ended).toEqual({ code: 0, output: "The capital of France is Paris.\n", errors: "" });
+  });
+
+  test("that comes through a pipe in another encoding than UTF-8 is not sent", async () => {
+    const { url, asked } = await startFakeServer();
+
+    const { code, errors } = await chat(["--url", url], Buffer.from("\xc4\xe3\xba\xc3", "latin1")); // 你好 in GBK
+
+    expect([code, errors]).toEqual([1, expect.stringMatching(/^ernie-vl: standard input is not a text in UTF-8; convert it, .*\n$/)]);
+    expect(asked).toEqual([]);
   });
 
   test("may go with a text that comes through the pipe", async () => {
