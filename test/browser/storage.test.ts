@@ -174,3 +174,27 @@ test("a picture is kept with an answer that runs when the page is left, and afte
   await page.getByText("The first words").waitFor();
   await expect.poll(() => shown(page)).toEqual([true, true]);
 });
+
+test("a database that the user cleared is there again before anything is to be kept: a page that closes has no time to make one", async () => {
+  await ask(page, "One?");
+  const session = await page.context().newCDPSession(page);
+  await session.send("Storage.clearDataForOrigin", { origin: front.url, storageTypes: "all" }); // closes the database
+  const storeNames = () =>
+    page.evaluate(async () => {
+      if ((await indexedDB.databases()).length === 0) return [];
+      const opening = indexedDB.open("ernie-vl");
+      await new Promise((resolve) => opening.addEventListener("success", resolve));
+      const names = [...opening.result.objectStoreNames];
+      opening.result.close();
+      return names;
+    });
+
+  await expect.poll(storeNames).toEqual(["conversations", "summaries"]);
+  front.answerWith(streamed(["The first words"], "open"));
+  await send(page, "Two?");
+  await page.getByText("The first words").waitFor();
+  await page.reload();
+
+  await page.getByRole("navigation").getByRole("button", { name: "One?", exact: true }).click();
+  await page.getByText("The first words").waitFor();
+});

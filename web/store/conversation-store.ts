@@ -43,21 +43,29 @@ export function memoryStore(): ConversationStore {
   };
 }
 
+/** While the browser still clears the site's data, it opens no database. */
+const reopenAfterMs = 300;
+
 /** Rejects if the browser allows no database (private windows in some browsers). */
 export async function openBrowserStore(): Promise<ConversationStore> {
-  let database: IDBDatabase | undefined;
   const records = new ConversationRecords();
-  const open = async (): Promise<IDBDatabase> => {
-    if (!database) {
-      database = await openDatabase();
-      // The browser closes it when the user clears the site's data; Safari also does so in the background.
-      database.addEventListener("close", () => {
-        database = undefined;
-        records.forget();
-      });
-    }
+  let opened: Promise<IDBDatabase> | undefined;
+  const connect = async (): Promise<IDBDatabase> => {
+    const database = await openDatabase();
+    // The browser closes it when the user clears the site's data; Safari also does so in the background.
+    database.addEventListener("close", () => {
+      opened = undefined;
+      records.forget();
+      reopen(); // before it is needed: a page that closes has no time for it
+    });
     return database;
   };
+  const reopen = () => setTimeout(() => void open().catch(reopen), reopenAfterMs);
+  const open = (): Promise<IDBDatabase> =>
+    (opened ??= connect().catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    }));
   await open();
   const otherTabs = new BroadcastChannel("ernie-vl");
   const tell = (message: TabMessage) => otherTabs.postMessage(message); // oxlint-disable-line unicorn/require-post-message-target-origin -- a window has one, a channel does not
