@@ -126,6 +126,14 @@ describe("decodeImage", () => {
     expect(rgb[1]).toBeLessThan(10);
   });
 
+  test.each(["mif1", "msf1"])("reads AVIF that names the brand %s first", async (brand) => {
+    const file = await sharp({ create: red }).avif().toBuffer();
+    expect(file.toString("latin1", 4, 12)).toBe("ftypavif");
+    file.write(brand, 8, "latin1");
+
+    expect(await decode(file)).toMatchObject({ width: 40, height: 20 });
+  });
+
   test("takes the first frame of an animation", async () => {
     const frames = await Promise.all(
       ["#ff0000", "#00ff00"].map((background) =>
@@ -168,6 +176,12 @@ describe("decodeImage refuses with 400 and the field's name", () => {
     },
     { what: "BMP", file: Buffer.from(`BM${"\0".repeat(60)}`), code: "unsupported_image_media_type", message: "BMP" },
     { what: "HEIC, as phones take them", file: Buffer.from("\0\0\0\x18ftypheic"), code: "unsupported_image_media_type", message: "HEIC" },
+    {
+      what: "HEIC that names a general brand first",
+      file: Buffer.from("\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf"),
+      code: "unsupported_image_media_type",
+      message: "HEIC",
+    },
     { what: "bare JPEG XL", file: Buffer.from("\xff\n", "latin1"), code: "unsupported_image_media_type", message: "JPEG-XL" },
     { what: "JPEG XL in a box", file: Buffer.from("\0\0\0\x0cJXL "), code: "unsupported_image_media_type", message: "JPEG-XL" },
     { what: "a header alone", file: makePng().subarray(0, 20), code: "invalid_image", message: "PNG" },
