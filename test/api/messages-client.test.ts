@@ -15,11 +15,12 @@ import { serve } from "@hono/node-server";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { collectMessage } from "../../src/api/messages/collect-message.ts";
-import type { MessageEvent } from "../../src/api/messages/message.ts";
+import type { Message, MessageEvent } from "../../src/api/messages/message.ts";
 import { MessageWriter } from "../../src/api/messages/message-writer.ts";
 import { toModelInfo } from "../../src/api/messages/model-info.ts";
 import { EngineError, RequestError } from "../../src/core/errors.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
+import type { WithCitations } from "./sdk-types.ts";
 import { helloEvents, makeApp, pngBase64, type Script, started, thinkingEvents, untilAborted, usage } from "./make-app.ts";
 
 const closers: (() => void)[] = [];
@@ -62,14 +63,14 @@ const callEvents: readonly ChatEvent[] = [
 ];
 
 const content = {
-  hello: [{ type: "text", text: "Hello.", citations: null }],
+  hello: [{ type: "text", text: "Hello." }],
   thinking: [
     { type: "thinking", thinking: "Let me see.", signature: expect.stringMatching(/./) },
-    { type: "text", text: "Four.", citations: null },
+    { type: "text", text: "Four." },
   ],
   calls: [
     { type: "thinking", thinking: "Two cities.", signature: expect.stringMatching(/./) },
-    { type: "text", text: "Let me see.", citations: null },
+    { type: "text", text: "Let me see." },
     {
       type: "tool_use",
       id: expect.stringMatching(/^toolu_[0-9a-f]{24}$/),
@@ -89,9 +90,9 @@ const content = {
 
 test("our objects are the client's types", async () => {
   const writer = new MessageWriter({ id: "msg_1", model: "m", maxTokens: 9 });
-  const message: Anthropic.Message = await collectMessage(listed(callEvents), writer);
+  const message: Anthropic.Message = (await collectMessage(listed(callEvents), writer)) as WithCitations<Message>;
   const events: MessageEvent[] = [...new MessageWriter({ id: "msg_1", model: "m", maxTokens: 9 }).write(started)];
-  const streamed: (Anthropic.RawMessageStreamEvent | { type: "ping" })[] = events;
+  const streamed: (Anthropic.RawMessageStreamEvent | { type: "ping" })[] = events as WithCitations<MessageEvent>[];
   const info: Anthropic.ModelInfo = toModelInfo("m", { modelId: "m", created: 0, contextLength: 9 });
 
   expect([message.type, streamed[0]?.type, info.type]).toEqual(["message", "message_start", "model"]);
@@ -221,7 +222,7 @@ describe("what the client sends arrives", () => {
     expect(calls[1]?.chat.messages.slice(1)).toEqual([
       {
         role: "assistant",
-        content: [{ type: "text", text: "Let me see.", citations: null }].map(({ type, text }) => ({ type, text })),
+        content: [{ type: "text", text: "Let me see." }],
         reasoning: "Two cities.",
         toolCalls: ["Rome", "Oslo"].map((city, index) => ({ id: ids[index], name: "get_weather", arguments: JSON.stringify({ city }) })),
       },

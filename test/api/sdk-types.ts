@@ -34,9 +34,17 @@ export type ToOpenAi = [
   Is<OpenAI.Responses.InputTokenCountResponse, Sent<typeof responses.inputTokensSchema>>,
 ];
 
+/** Its text blocks leave out `citations`, as Anthropic's do. The types demand at least null, which Vercel's AI SDK 6 refuses. */
+export type WithCitations<T> = T extends { readonly type: "text"; readonly text: string }
+  ? T & { readonly citations: null }
+  : T extends readonly unknown[] | { readonly message: unknown } | { readonly content: unknown } | { readonly content_block: unknown }
+    ? { [Key in keyof T]: WithCitations<T[Key]> }
+    : T;
+type MessageEvent = Exclude<Sent<typeof messages.messageEventSchema>, { readonly type: "ping" }>;
+
 export type ToAnthropic = [
-  Is<Anthropic.Message, Sent<typeof messages.messageSchema>>,
-  Is<Anthropic.MessageStreamEvent, Exclude<Sent<typeof messages.messageEventSchema>, { readonly type: "ping" }>>,
+  Is<Anthropic.Message, WithCitations<Sent<typeof messages.messageSchema>>>,
+  Is<Anthropic.MessageStreamEvent, WithCitations<MessageEvent>>,
   Is<Anthropic.MessageTokensCount, Sent<typeof messages.countSchema>>,
   Is<Anthropic.ModelInfo, Sent<typeof messages.modelInfoSchema>>,
 ];

@@ -7,7 +7,7 @@ import type { Message, MessageEvent } from "./message.ts";
 const text = z.string();
 const count = z.int().min(0);
 
-const textBlock = z.strictObject({ type: z.literal("text"), text, citations: z.null() });
+const textBlock = z.strictObject({ type: z.literal("text"), text });
 const thinkingBlock = z.strictObject({ type: z.literal("thinking"), thinking: text, signature: text });
 const toolUseBlock = z.strictObject({
   type: z.literal("tool_use"),

@@ -72,7 +72,7 @@ export class MessageWriter {
     if (this.#openBlock !== type) {
       yield* this.#closeBlock();
       this.#openBlock = type;
-      yield this.#startBlock(type === "text" ? { type, text: "", citations: null } : { type, thinking: "", signature: "" });
+      yield this.#startBlock(type === "text" ? { type, text: "" } : { type, thinking: "", signature: "" });
     }
     yield this.#deltaOf(delta);
   }

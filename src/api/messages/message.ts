@@ -3,7 +3,7 @@
 import type { JsonObject } from "../../core/chat.ts";
 import type { MessageUsage, StopReason } from "./message-end.ts";
 
-type TextBlock = { type: "text"; text: string; citations: null };
+type TextBlock = { type: "text"; text: string };
 type ThinkingBlock = { type: "thinking"; thinking: string; signature: string };
 type ToolUseBlock = { type: "tool_use"; id: string; name: string; input: JsonObject; caller: { type: "direct" } };
 export type ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock;
