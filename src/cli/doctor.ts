@@ -9,6 +9,7 @@ import { findKernelLibrary, requireLoadable } from "../runtime/kernel-library.ts
 import { Runtime } from "../runtime/runtime.ts";
 import { programVersion } from "../version.ts";
 import { allScripts, findHostFonts, fontFolders } from "../vision/host-fonts.ts";
+import { limitedAddresses } from "./address-limit.ts";
 import { describeDevice } from "./choose-device.ts";
 import { find, printFinding, type Finding } from "./finding.ts";
 import { instructionSet } from "./instruction-set.ts";
@@ -44,6 +45,7 @@ function machineFindings(cuda: CudaProbe): Finding[] {
       name: "machine",
       lines: [cpus()[0]?.model ?? "unknown processor", describeDevice({ kind: "cpu" })],
     },
+    ...describeLimits(),
     find("ONNX Runtime", () => {
       const runtime = new Runtime();
       return { mark: "ok", lines: [`${runtime.api.version}, ${runtime.api.libraryPath}`, runtime.api.buildInfo()] };
@@ -52,6 +54,11 @@ function machineFindings(cuda: CudaProbe): Finding[] {
     find("fonts", describeFonts),
     describeGpu(cuda),
   ];
+}
+
+function describeLimits(): Finding[] {
+  const advice = limitedAddresses();
+  return advice === undefined ? [] : [{ mark: "note", name: "limits", lines: [advice] }];
 }
 
 function describeKernels(): Omit<Finding, "name"> {

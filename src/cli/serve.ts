@@ -14,6 +14,7 @@ import { createMediaReader } from "../media/media-reader.ts";
 import { startTracing } from "./tracing.ts";
 import { exitNow } from "../runtime/exit-now.ts";
 import { programVersion } from "../version.ts";
+import { limitedAddresses } from "./address-limit.ts";
 import { createHttpServer } from "./http-server.ts";
 import { readGenerationDefaults } from "./generation-config.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
@@ -71,6 +72,8 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   refuseOpenOrigins(options);
   const media = createMediaReader({ domains: options.mediaDomains, folders: options.mediaFolders });
   say(`ernie-vl ${programVersion()}`);
+  const advice = limitedAddresses();
+  if (advice !== undefined) say(advice);
   await probeAddresses([options, metricsAddress(options)]);
   const { model, device, memory, vision, engine, hardware } = await loadEngine(options, say);
   const [modelId = model.manifest.source.name, ...modelAliases] = options.servedModelNames;
