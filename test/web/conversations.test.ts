@@ -32,6 +32,21 @@ describe("conversations", () => {
     expect(playground.state.conversation.turns.at(-1)).toMatchObject({ state: "done", text: "One." });
   });
 
+  test("a new one has the user's settings, not those that an example brought", async () => {
+    const { playground, asked } = makePlayground();
+    playground.change({ temperature: 0.5, format: "json" });
+    playground.sendExample("What is the weather?", [], { format: "text", useTools: true, thinking: "on" });
+    await untilIdle(playground);
+    playground.change({ thinking: "off" }); // now the user's
+    playground.startNew();
+
+    expect(asked[0]).toMatchObject({ temperature: 0.5, tools: [{}], enable_thinking: true });
+    expect(playground.state.conversation.settings).toEqual({ ...defaultSettings, temperature: 0.5, format: "json", thinking: "off" });
+    playground.change({ useTools: true });
+    playground.startNew();
+    expect(playground.state.conversation.settings.useTools).toBe(true);
+  });
+
   test("one that was left in the middle of an answer shows it as stopped", async () => {
     const { playground, store } = makePlayground(silent);
     playground.send("One?", []);

@@ -22,7 +22,7 @@ import { type Problem, ProblemError } from "./problem.ts";
 import { readAnswer } from "./read-answer.ts";
 import { buildRequest, goOnWith, isTooLarge } from "./request.ts";
 import { type Connection, listModels, type Model } from "./server.ts";
-import { checkSettings, type Settings } from "./settings.ts";
+import { checkSettings, type ExampleSettings, type Settings, withoutExample } from "./settings.ts";
 import { answerZooms, type CutPicture, goesOnByItself, isZoomCall } from "./zoom.ts";
 
 type PlaygroundOptions = {
@@ -60,6 +60,7 @@ export class Playground {
   #wantedId: string;
   /** The versions of conversations that the store already holds. */
   readonly #kept = new WeakSet<Conversation>();
+  #example: (ExampleSettings & { readonly conversationId: string }) | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   /** Fires when another tab that was writing an answer has gone silent. */
   #silence: ReturnType<typeof setTimeout> | undefined;
@@ -120,10 +121,12 @@ export class Playground {
     this.#set({ conversation: { ...conversation, settings: { ...conversation.settings, ...settings } } });
   }
 
-  /** Starts a conversation, by default with the current settings: whoever made them will want to keep them. */
-  startNew(settings: Settings = this.#state.conversation.settings): void {
+  /** Starts a conversation, by default with the user's current settings: whoever made them will want to keep them. */
+  startNew(settings?: Settings): void {
     void this.keepChanges();
-    this.#show(newConversation(this.#options.createId(), Date.now(), settings));
+    const { id, settings: shown } = this.#state.conversation;
+    const own = this.#example?.conversationId === id ? withoutExample(shown, this.#example) : shown;
+    this.#show(newConversation(this.#options.createId(), Date.now(), settings ?? own));
   }
 
   async open(id: string): Promise<void> {
@@ -163,10 +166,16 @@ export class Playground {
   }
 
   /** Sends a message. Returns why it was not sent, or undefined. */
-  send(text: string, attachments: readonly Attachment[], settings: Partial<Settings> = {}): MessageRefusal | undefined {
-    this.change(settings);
-    const { conversation } = this.#state;
-    return this.#say(conversation.turns, text, attachments);
+  send(text: string, attachments: readonly Attachment[]): MessageRefusal | undefined {
+    return this.#say(this.#state.conversation.turns, text, attachments);
+  }
+
+  /** Sends an example. The settings that it brings are for this conversation only. */
+  sendExample(text: string, attachments: readonly Attachment[], brought: Partial<Settings>): void {
+    const { id, settings } = this.#state.conversation;
+    this.#example = { conversationId: id, brought, before: settings };
+    this.change(brought);
+    this.send(text, attachments);
   }
 
   /** Replaces a message of the user and everything after it. */

@@ -67,6 +67,15 @@ export const defaultSettings: Settings = {
   tools: exampleTools,
 };
 
+/** The settings that an example brought, for its conversation only, and those that the user had before. */
+export type ExampleSettings = { readonly brought: Partial<Settings>; readonly before: Settings };
+
+/** The user's own settings: what an example brought, and the user left so, is as it was before. */
+export function withoutExample(settings: Settings, { brought, before }: ExampleSettings): Settings {
+  const names = (Object.keys(brought) as (keyof Settings)[]).filter((name) => settings[name] === brought[name]);
+  return { ...settings, ...Object.fromEntries(names.map((name) => [name, before[name]])) };
+}
+
 /** Why the text of an editor cannot be used. It has no place if the text is valid JSON of the wrong shape. */
 export type EditorMistake = Pick<JsonMistake, "message"> & Partial<JsonMistake>;
 

@@ -49,7 +49,7 @@ export function Chat({ playground, preferences, state, onSettings, onCode, onExp
         <Welcome
           modelId={model?.id}
           isBusy={isBusy(state)}
-          onAsk={({ question, settings }, pictures) => playground.send(question, pictures, { ...plainSettings, ...settings })}
+          onAsk={({ question, settings }, pictures) => playground.sendExample(question, pictures, { ...plainSettings, ...settings })}
         />
       ) : (
         <Transcript playground={playground} state={state} onCode={onCode} onExperts={onExperts} onSettings={onSettings} />
