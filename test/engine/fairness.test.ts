@@ -64,6 +64,16 @@ describe("clients that wait", () => {
     expect(order.slice(0, 4).filter((id) => late.includes(id))).toHaveLength(2);
   });
 
+  test("do not pay for what they had while nobody waited", () => {
+    const { engine, submit } = makeEngine({ slotCount: 1 });
+    submit([1], { clientId: "early", maxTokens: 60 });
+    runToEnd(engine);
+    const late = count(0, 4).map((i) => submit([2, i], { clientId: "late", maxTokens: 9 }));
+    for (let i = 0; i < 4; i++) submit([1, i], { clientId: "early", maxTokens: 9 });
+    const order = startsOf(runToEnd(engine));
+    expect(order.slice(0, 4).filter((id) => late.includes(id))).toHaveLength(2);
+  });
+
   test("gain nothing by having had nothing that waited", () => {
     const { engine, submit } = makeEngine({ slotCount: 4 });
     submit([2], { clientId: "patient", maxTokens: 60 });
