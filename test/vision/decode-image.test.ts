@@ -18,6 +18,37 @@ function makePng(options: Partial<PngOptions> = {}): Buffer {
   return writePng({ width, height, kind: "rgb", samples: bytes(width * height * 3), ...options });
 }
 
+/** A row of pixels, uncompressed. */
+function cmykTiff(inks: readonly number[]): Buffer {
+  const [header, fieldCount] = [8, 9];
+  const bits = header + 2 + 12 * fieldCount + 4; // what four numbers of 16 bits take has no room in a field
+  const strip = bits + 8;
+  const fields = [
+    [256, 3, 1, inks.length / 4],
+    [257, 3, 1, 1],
+    [258, 3, 4, bits],
+    [259, 3, 1, 1],
+    [262, 3, 1, 5], // CMYK
+    [273, 4, 1, strip],
+    [277, 3, 1, 4],
+    [278, 3, 1, 1],
+    [279, 4, 1, inks.length],
+  ];
+  const file = Buffer.alloc(strip + inks.length);
+  file.write("II*\0\x08", "latin1");
+  file.writeUInt16LE(fieldCount, header);
+  fields.forEach(([tag = 0, type = 0, count = 0, value = 0], i) => {
+    const at = header + 2 + 12 * i;
+    file.writeUInt16LE(tag, at);
+    file.writeUInt16LE(type, at + 2);
+    file.writeUInt32LE(count, at + 4);
+    file.writeUInt32LE(value, at + 8);
+  });
+  for (let i = 0; i < 4; i++) file.writeUInt16LE(8, bits + 2 * i);
+  file.set(inks, strip);
+  return file;
+}
+
 const decode = (file: Uint8Array) => decodeImage(file, "messages[0].content[1]");
 
 async function refusal(file: Uint8Array): Promise<RequestError> {
@@ -151,7 +182,16 @@ describe("decodeImage", () => {
     expect([width, height, rgb[0], rgb[1]]).toEqual([40, 20, 255, 0]);
   });
 
-  test("turns CMYK into RGB", async () => {
+  test("turns CMYK into the RGB of Pillow's convert", async () => {
+    const inks = [0, 0, 0, 0, 255, 0, 0, 0, 10, 100, 200, 50, 3, 7, 250, 254, 128, 64, 32, 255, 77, 200, 13, 99];
+    const pillow = [255, 255, 255, 0, 255, 255, 197, 125, 44, 1, 1, 0, 0, 0, 0, 109, 34, 148];
+
+    const { width, rgb } = await decode(cmykTiff(inks));
+
+    expect([width, ...rgb]).toEqual([6, ...pillow]);
+  });
+
+  test("turns a JPEG in CMYK into RGB", async () => {
     const file = await sharp({ create: red }).toColourspace("cmyk").jpeg().toBuffer();
 
     const { rgb } = await decode(file);
