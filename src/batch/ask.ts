@@ -15,6 +15,8 @@ export type AskOptions = {
   readonly timeoutMs: number;
   /** After the first try. */
   readonly retries: number;
+  /** How many requests of the batch have been answered so far. */
+  readonly answeredCount: () => number;
   /** No further try, and no waiting for one. */
   readonly stop: AbortSignal;
   /** Not even the answer of the try under way. */
@@ -42,18 +44,24 @@ export type Outcome =
 type Try = { readonly outcome: Outcome; readonly againAfterMs?: number | "soon" };
 
 /**
- * Retries 408, 429, 5xx and broken connections, but not timeouts: the answer would take as long again. Never throws.
+ * Retries 408, 429, 5xx and broken connections, but not timeouts: the answer would take as long again. A 429 of a server that has answered others
+ * since the last try does not count as one: it is only busy. Never throws.
  */
 export async function ask(connection: Connection, path: string, body: string, options: AskOptions): Promise<Outcome> {
-  const { retries, stop, abort, wait } = options;
-  for (let tries = 1; ; tries++) {
+  const { retries, answeredCount, stop, abort, wait } = options;
+  let failures = 0;
+  let answeredBefore = answeredCount();
+  for (;;) {
     if (stop.aborted) return { type: "stopped" };
     const { outcome, againAfterMs } = await tryOnce(connection, path, body, options);
-    if (outcome.type === "answered") return outcome;
+    if (outcome.type !== "failed") return outcome;
     if (abort.aborted) return { type: "stopped" };
-    if (againAfterMs === undefined || tries > retries) return outcome;
+    const isOnlyBusy = outcome.answer?.status === 429 && answeredCount() > answeredBefore;
+    answeredBefore = answeredCount();
+    if (!isOnlyBusy) failures++;
+    if (againAfterMs === undefined || failures > retries) return outcome;
     // Jitter: requests that failed together should not all retry together.
-    const backoffMs = Math.min(firstBackoffMs * 2 ** (tries - 1), maxBackoffMs) * (0.5 + Math.random() / 2);
+    const backoffMs = Math.min(firstBackoffMs * 2 ** Math.max(failures - 1, 0), maxBackoffMs) * (0.5 + Math.random() / 2);
     await wait(againAfterMs === "soon" ? backoffMs : Math.min(againAfterMs, maxAskedWaitMs), stop);
   }
 }

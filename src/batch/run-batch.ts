@@ -22,7 +22,7 @@ export type Batch = {
   /** Where the files lie that requests name. */
   readonly folder: FileFolder | undefined;
   readonly concurrency: number;
-} & Omit<AskOptions, "wait">;
+} & Omit<AskOptions, "wait" | "answeredCount">;
 
 /** Progress of a batch. `waiting` counts those of the running requests that wait for a retry. */
 export type BatchProgress = { done: number; running: number; waiting: number; failed: number; tokens: number };
@@ -129,7 +129,8 @@ class Run {
       await waitUnless(ms, signal);
       this.#progress.waiting--;
     };
-    return ask(this.#connection, path, text, { ...this.#batch, stop: this.#stop.signal, abort: this.#abort.signal, wait });
+    const answeredCount = (): number => this.#answered;
+    return ask(this.#connection, path, text, { ...this.#batch, answeredCount, stop: this.#stop.signal, abort: this.#abort.signal, wait });
   }
 
   async #take({ customId }: BatchRequest, outcome: Outcome): Promise<void> {

@@ -13,7 +13,7 @@ async function askServer(behaviour: Behaviour, options: Partial<AskOptions> = {}
   onTestFinished(() => connection.close());
   const waits: number[] = [];
   const wait = async (ms: number): Promise<void> => void waits.push(ms);
-  const defaults: AskOptions = { timeoutMs: 60_000, retries: 3, stop: never, abort: never, wait };
+  const defaults: AskOptions = { timeoutMs: 60_000, retries: 3, answeredCount: () => 0, stop: never, abort: never, wait };
   const outcome = await ask(connection, "/v1/chat/completions", "{}", { ...defaults, ...options });
   return { outcome, tries: send.mock.calls.length, waits };
 }
@@ -81,6 +81,16 @@ describe("a request of a batch", () => {
     });
   });
 
+  test("is not given up after 429s of a server that answers others meanwhile", async () => {
+    let answeredCount = 0;
+
+    const { outcome, tries, waits } = await askServer(after(20, busy({})), { answeredCount: () => answeredCount++ });
+
+    expect(outcome.type).toBe("answered");
+    expect(tries).toBe(21);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(1000);
+  });
+
   test.each([
     ["a 400", (response) => json(response, 400, { error: { code: "invalid_value", message: "no" } }), "HTTP 400 invalid_value"],
     ["a 500 that would come again", (response) => json(response, 500, {}, { "x-should-retry": "false" }), "HTTP 500"],
@@ -114,7 +124,7 @@ describe("a request of a batch", () => {
     const connection = new Connection(server.url, undefined);
     onTestFinished(() => connection.close());
 
-    const options = { timeoutMs: 60_000, retries: 3, stop: stop.signal, abort: never, wait: waitUnless };
+    const options = { timeoutMs: 60_000, retries: 3, answeredCount: () => 0, stop: stop.signal, abort: never, wait: waitUnless };
     expect(await ask(connection, "/v1/chat/completions", "{}", options)).toEqual({ type: "stopped" });
   });
 });
