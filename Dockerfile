@@ -32,7 +32,8 @@ COPY --from=build /opt/ernie-vl/node_modules node_modules
 COPY --from=build /opt/ernie-vl/kernels/build/libernie_kernels.so kernels/build/
 COPY --from=build /opt/ernie-vl/dist dist
 ENV NODE_ENV=production ERNIE_VL_CACHE=/cache
-USER ernie
+# By number: Kubernetes cannot tell whether a name is root (runAsNonRoot).
+USER 10001
 # Checkpoints (may be read-only) and what is converted from them (17 GiB for the 28B in int4).
 VOLUME ["/models", "/cache"]
 EXPOSE 8000

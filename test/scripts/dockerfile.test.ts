@@ -42,7 +42,15 @@ describe.each([
     for (const script of scripts) expect(existsSync(join(root, script)), script).toBe(true);
   });
 
-  it("runs as an ordinary user", () => expect(textOf(stages, "USER")).toBe("ernie"));
+  it("runs as an ordinary user, by number: Kubernetes' runAsNonRoot takes no names", () => {
+    const created = /useradd --uid (\d+)/.exec(
+      stages
+        .at(-1)!
+        .instructions.map(({ text }) => text)
+        .join("\n"),
+    )?.[1];
+    expect([textOf(stages, "USER"), Number(created) > 0]).toEqual([created, true]);
+  });
 
   it("asks /health of the port that it exposes", () =>
     expect(textOf(stages, "HEALTHCHECK")).toContain(`:${textOf(stages, "EXPOSE")}/health`));
