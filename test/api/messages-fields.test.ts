@@ -59,7 +59,11 @@ ANTHROPIC_MODEL=NAME
 ANTHROPIC_DEFAULT_OPUS_MODEL=NAME
 ANTHROPIC_DEFAULT_SONNET_MODEL=NAME
 ANTHROPIC_DEFAULT_HAIKU_MODEL=NAME
+CLAUDE_CODE_MAX_CONTEXT_TOKENS=131072        # as /v1/models tells it
 \`\`\`
+
+Without the last line, Claude Code takes the context for 1,000,000 tokens, and shortens a conversation only after the server has refused it. Its
+prompt has about 49,000 characters; where that takes long to compute, \`claude --tools Bash,Edit,Read\` leaves 17,000.
 
 Send a key as \`x-api-key\` or as a bearer token. \`anthropic-beta\` and \`?beta=true\` are ignored. A request with \`anthropic-version\` (any value) gets
 models and errors in Anthropic's format on every route.

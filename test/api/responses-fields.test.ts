@@ -65,9 +65,9 @@ base_url = "http://127.0.0.1:8000/v1"
 wire_api = "responses"
 \`\`\`
 
-If the server has a key, \`env_key\` names the variable that holds it. Codex's own tools work, and so do MCP servers' tools: the model sees their
-namespaces as part of the tools' names, and calls come back with \`namespace\`. Tools that OpenAI runs itself (web search, image generation) are left
-out.
+If the server has a key, \`env_key\` names the variable that holds it. Codex warns that it has no metadata for the model, and works without. Its own
+tools work, and so do MCP servers' tools: the model sees their namespaces as part of the tools' names, and calls come back with \`namespace\`. Tools
+that OpenAI runs itself (web search, image generation) are left out.
 
 ## Answers
 

@@ -100,7 +100,7 @@ describe("prose of all pages", () => {
       .replaceAll(/^```[^]*?^```/gm, "")
       .replaceAll(name === "docs/api.md" ? /^\| `--[^|]*\|/gm : /(?!)/g, ""); // in tables of migration, others' flags come first
 
-    const others = /^(docker|npm (?!start|run serve)|npx (?!ernie-vl)|vllm bench|python -m|evalscope|guidellm|aiperf|numactl)/; // their flags are their own
+    const others = /^(claude|docker|npm (?!start|run serve)|npx (?!ernie-vl)|vllm bench|python -m|evalscope|guidellm|aiperf|numactl)/; // their flags are their own
     for (const [, span] of prose.matchAll(/`([^`\n]+)`/g)) {
       if (others.test(span!)) continue;
       for (const [flag] of span!.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)) expect(known, `${name}: ${span}`).toContain(flag);
