@@ -73,7 +73,8 @@ function planShared(request: KvBudgetRequest): KvBudget | undefined {
   const slotCount = maxSequences ?? Math.min(defaultSequences, pageCount);
   const longest = Math.min(pageCount, Math.floor(addressableTokens / slotCount / pageTokens)) * pageTokens;
   const capacity = maxModelLength ?? Math.min(modelMaxLength, longest);
-  const isEnough = capacity <= longest && slotCount <= pageCount && pageCount >= fewestPages;
+  const isOnlyWay = maxSequences !== undefined && maxModelLength !== undefined;
+  const isEnough = capacity <= longest && slotCount <= pageCount && (pageCount >= fewestPages || isOnlyWay);
   const isUseful = capacity > pageTokens && capacity >= (maxModelLength ?? shortestLength);
   if (!isEnough || !isUseful) return undefined;
   const slotPages = Math.ceil(capacity / pageTokens);

@@ -124,7 +124,7 @@ describe("on a GPU that puts memory to addresses page by page", () => {
     expect(plan(sharedGpuOf(80), { maxSequences: 100 }).kv).toMatchObject({ slotCount: 100, capacity: 40_960 });
   });
 
-  test("where there are few pages, each slot has its own memory", () => {
+  test("where there are few pages, each slot has its own memory, if that suffices", () => {
     const { kv } = plan(sharedGpuOf(24));
 
     expect(kv.pages).toBeUndefined();
@@ -132,6 +132,8 @@ describe("on a GPU that puts memory to addresses page by page", () => {
     const alone = plan(sharedGpuOf(24), { maxSequences: 1 }).kv;
     expect(alone.pages).toBeUndefined();
     expect(alone.capacity).toBeGreaterThanOrEqual(4 * kv.capacity);
+    const chosen = plan(sharedGpuOf(24), { maxSequences: 2, maxModelLength: 16_384 }).kv;
+    expect(chosen).toMatchObject({ slotCount: 2, capacity: 16_384, pages: { count: 3 } });
   });
 
   test("an int8 cache is not shared: it is written out whole", () => {
