@@ -93,6 +93,7 @@ function tokenizePieces(segments: readonly PromptSegment[], tokenizer: Tokenizer
 
 type TokenCounts = { readonly text: number; readonly visuals?: number; readonly isLowerBound?: boolean };
 
+/** Claude Code shortens a conversation when it reads "prompt is too long" in an error. */
 export function refuseLongPrompt(
   { text, visuals = 0, isLowerBound = false }: TokenCounts,
   contextLength: number,
