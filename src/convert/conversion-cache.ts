@@ -13,7 +13,7 @@ import { manifestFormatVersion, type ConversionSettings } from "../core/manifest
 const maxHeaderBytes = 100_000_000;
 
 /** File systems allow 255 bytes, also for what is added for settings, hash and work folder. */
-const maxNameLength = 150;
+const maxNameBytes = 150;
 
 /**
  * `<cache>/<checkpoint>-<weights>-<activations>-<12 hex digits>`. The digits are a hash of the checkpoint's content (not of its path), the
@@ -28,9 +28,9 @@ export function cacheFolderFor(
   const hash = createHash("sha256");
   hash.update(JSON.stringify([weights, activations, experts, manifestFormatVersion, programVersion]));
   hash.update(hashCheckpoint(checkpointFolder));
-  const name = checkpointName(checkpointFolder)
-    .replaceAll(/[^\w.-]/g, "_")
-    .slice(0, maxNameLength);
+  const name = Buffer.from(checkpointName(checkpointFolder)) // in any script; a character that is cut becomes U+FFFD
+    .toString("utf8", 0, maxNameBytes)
+    .replaceAll(/[^\p{L}\p{M}\p{N}_.-]/gu, "_");
   return join(cacheRoot(env), `${name}-${weights}-${activations}-${hash.digest("hex").slice(0, 12)}`);
 }
 

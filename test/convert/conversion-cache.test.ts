@@ -21,20 +21,25 @@ test("the name says checkpoint and settings", () => {
   expect(nameFor(writeCheckpoint(hubConfig, hubTensors()))).toMatch(/^\/cache\/tiny-int4-fp32-[0-9a-f]{12}$/);
 });
 
-test("a name that is not fit for a folder is made so", () => {
+test.each([
+  ["a b:c", "a_b_c"],
+  ["文心 4.5（视觉）", "文心_4.5_视觉_"],
+])("a name that is not fit for a folder is made so: %s", (name, fit) => {
   const folder = writeCheckpoint(hubConfig, hubTensors());
-  const odd = join(dirname(folder), "a b:c");
+  const odd = join(dirname(folder), name);
   renameSync(folder, odd);
 
-  expect(nameFor(odd)).toMatch(/^\/cache\/a_b_c-int4-fp32-[0-9a-f]{12}$/);
+  expect(nameFor(odd)).toMatch(new RegExp(`^/cache/${fit}-int4-fp32-[0-9a-f]{12}$`));
 });
 
-test("a name as long as file systems allow leaves room for what is added", () => {
+test.each(["m".repeat(255), `m${"模型".repeat(42)}`])("a name as long as file systems allow leaves room for what is added: %s", (name) => {
   const folder = writeCheckpoint(hubConfig, hubTensors());
-  const long = join(dirname(folder), "m".repeat(255));
+  const long = join(dirname(folder), name);
   renameSync(folder, long);
 
-  expect(basename(workFolderPath(`${nameFor(long)}.calibration`)).length).toBeLessThan(255);
+  const added = basename(workFolderPath(`${nameFor(long)}.calibration`));
+  expect(Buffer.byteLength(added)).toBeLessThan(255);
+  expect(added).not.toContain("\uFFFD");
 });
 
 test("the same checkpoint elsewhere has the same name, by relative path too", () => {
