@@ -108,7 +108,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ),
   math: ["display", "tabindex"],
   ...Object.fromEntries(
-    ["mrow", "mi", "mn", "mo", "mtext", "mfrac", "msqrt", "msup", "msub", "msubsup"].map((tag) => [tag, mathAttributes]),
+    ["mrow", "mi", "mn", "mo", "mtext", "mfrac", "msqrt", "msup", "msub", "msubsup", "mspace", "mtable", "mtr", "mtd"].map((tag) => [
+      tag,
+      mathAttributes,
+    ]),
   ),
 };
 

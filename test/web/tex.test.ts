@@ -24,6 +24,8 @@ test.each([
   ["y''", "<msup>y(′′)</msup>"],
   ["{}^{14}C", "(<msup>()14</msup>C)"],
   ["^\\circ", "<msup>()∘</msup>"],
+  ["\\rm _x", "<msub>()x</msub>"],
+  ["x_1_2", "(<msub>x1</msub><msub>()2</msub>)"],
 ])("scripts: %s", (tex, expected) => {
   expect(drawn(tex)).toBe(expected);
 });
@@ -40,12 +42,15 @@ test.each([
   ["\\underbrace{a}_{b}", "<munder><munder>a⏟</munder>b</munder>"],
   ["\\boxed{24}", "<mrow class=boxed>24</mrow>"],
   ["\\textcolor{red}{x}", "x"],
+  ["\\underline{\\hspace{2cm}}", "<mrow class=underline><mspace width=2cm></mspace></mrow>"],
+  ["\\overset{\\frown}{AB}", "<mover>(AB)⌢</mover>"],
 ])("structure: %s", (tex, expected) => {
   expect(drawn(tex)).toBe(expected);
 });
 
 test.each([
   ["\\sum_{i=1}^n i", "(<munderover>∑(i=1)n</munderover>i)"],
+  ["\\mathop{\\lim}\\limits_{x \\to 0}", "<munder>lim(x→0)</munder>"],
   ["\\int_0^1", "<msubsup>∫01</msubsup>"],
   ["\\int\\limits_0^1", "<munderover>∫01</munderover>"],
   ["\\lim_{h \\to 0}", "<munder>lim(h→0)</munder>"],

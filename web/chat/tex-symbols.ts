@@ -10,14 +10,14 @@ const lowercase =
   "rho ρ varrho ϱ sigma σ varsigma ς tau τ upsilon υ phi ϕ varphi φ chi χ psi ψ omega ω ell ℓ imath ı jmath ȷ";
 const constants =
   "Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Upsilon Υ Phi Φ Psi Ψ Omega Ω hbar ℏ Re ℜ Im ℑ aleph ℵ infty ∞ partial ∂ nabla ∇ " +
-  "emptyset ∅ varnothing ∅ forall ∀ exists ∃ nexists ∄ top ⊤ bot ⊥ angle ∠ measuredangle ∡ triangle △ degree ° prime ′ checkmark ✓ " +
+  "emptyset ∅ varnothing ∅ forall ∀ exists ∃ nexists ∄ top ⊤ bot ⊥ angle ∠ measuredangle ∡ triangle △ vartriangle △ bigtriangleup △ bigtriangledown ▽ Diamond ◇ lozenge ◊ frown ⌢ smile ⌣ degree ° prime ′ checkmark ✓ " +
   "ldots … dots … dotsc … cdots ⋯ dotsb ⋯ vdots ⋮ ddots ⋱ square □ Box □ blacksquare ■ qed ∎ bigcirc ◯ star ⋆ bigstar ★ % % $ $ # # & & _ _";
 const operators =
   "pm ± mp ∓ times × div ÷ cdot ⋅ ast ∗ circ ∘ bullet ∙ oplus ⊕ ominus ⊖ otimes ⊗ odot ⊙ cap ∩ cup ∪ wedge ∧ land ∧ vee ∨ lor ∨ neg ¬ lnot ¬ " +
-  "setminus ∖ backslash ∖ le ≤ leq ≤ leqslant ⩽ ge ≥ geq ≥ geqslant ⩾ ll ≪ gg ≫ lt < gt > ne ≠ neq ≠ approx ≈ equiv ≡ sim ∼ simeq ≃ cong ≅ " +
-  "propto ∝ doteq ≐ triangleq ≜ coloneqq ≔ in ∈ notin ∉ ni ∋ subset ⊂ subseteq ⊆ subsetneq ⊊ supset ⊃ supseteq ⊇ perp ⊥ parallel ∥ mid ∣ " +
+  "setminus ∖ smallsetminus ∖ backslash ∖ diamond ⋄ dagger † complement ∁ leqq ≦ geqq ≧ lesssim ≲ gtrsim ≳ le ≤ leq ≤ leqslant ⩽ ge ≥ geq ≥ geqslant ⩾ ll ≪ gg ≫ lt < gt > ne ≠ neq ≠ approx ≈ equiv ≡ sim ∼ simeq ≃ cong ≅ " +
+  "propto ∝ doteq ≐ triangleq ≜ coloneqq ≔ in ∈ notin ∉ ni ∋ subset ⊂ subseteq ⊆ subsetneq ⊊ supset ⊃ supseteq ⊇ supsetneq ⊋ nsubseteq ⊈ subsetneqq ⫋ supsetneqq ⫌ nmid ∤ nparallel ∦ ncong ≇ perp ⊥ parallel ∥ mid ∣ " +
   "vdash ⊢ models ⊨ to → rightarrow → gets ← leftarrow ← leftrightarrow ↔ Rightarrow ⇒ implies ⟹ Leftarrow ⇐ impliedby ⟸ Leftrightarrow ⇔ " +
-  "iff ⟺ longrightarrow ⟶ longleftarrow ⟵ Longrightarrow ⟹ mapsto ↦ longmapsto ⟼ uparrow ↑ downarrow ↓ nearrow ↗ searrow ↘ hookrightarrow ↪ " +
+  "iff ⟺ longrightarrow ⟶ longleftarrow ⟵ longleftrightarrow ⟷ Longrightarrow ⟹ Longleftrightarrow ⟺ leadsto ⇝ rightsquigarrow ⇝ updownarrow ↕ mapsto ↦ longmapsto ⟼ uparrow ↑ downarrow ↓ nearrow ↗ searrow ↘ hookrightarrow ↪ " +
   "rightleftharpoons ⇌ therefore ∴ because ∵ colon : bmod mod mod mod sum ∑ prod ∏ coprod ∐ bigcup ⋃ bigcap ⋂ bigoplus ⨁ bigotimes ⨂ " +
   "bigvee ⋁ bigwedge ⋀ int ∫ iint ∬ iiint ∭ oint ∮ prec ≺ succ ≻ asymp ≍ lhd ⊲ rhd ⊳ surd √";
 const delimiters =
@@ -61,6 +61,8 @@ export const spaces = byName({
   "\n": "0.25em",
   quad: "1em",
   qquad: "2em",
+  enspace: "0.5em",
+  thinspace: "0.17em",
 });
 
 /** Of `\big` and its kin. */
@@ -75,6 +77,9 @@ export const accents = byName<{ readonly text: string; readonly isWide?: boolean
   vec: { text: "→" },
   overrightarrow: { text: "→", isWide: true },
   overleftarrow: { text: "←", isWide: true },
+  overleftrightarrow: { text: "↔", isWide: true },
+  overparen: { text: "⏜", isWide: true },
+  wideparen: { text: "⏜", isWide: true },
   dot: { text: "˙" },
   ddot: { text: "¨" },
   check: { text: "ˇ" },

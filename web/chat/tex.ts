@@ -125,17 +125,17 @@ class TexReader {
   /** One element with its scripts; none for a command that only changes what follows. */
   #scripted(): MathElement[] {
     const base = ["^", "_", "'"].includes(this.#next()!) ? element("mrow", []) : this.#atom();
+    if (!base) return [];
     let [under, over]: (MathElement | undefined)[] = [];
-    let hasLimits = base && isUnderAndOver(base);
+    let hasLimits = isUnderAndOver(base);
     for (;;) {
       if (this.#takes("^")) over = row([...(over ? [over] : []), this.#argument()]);
-      else if (this.#takes("_")) under = this.#argument();
+      else if (!under && this.#takes("_")) under = this.#argument();
       else if (this.#takes("'")) over = row([...(over ? [over] : []), operator("′")]);
       else if (this.#takes("\\limits")) hasLimits = true;
       else if (this.#takes("\\nolimits")) hasLimits = false;
       else break;
     }
-    if (!base) return [];
     if (!under && !over) return [base];
     const [sub, sup] = hasLimits ? ["munder", "mover"] : ["msub", "msup"];
     if (under && over) return [element(hasLimits ? "munderover" : "msubsup", [base, under, over])];
@@ -302,9 +302,12 @@ class TexReader {
       case "textcolor":
         this.#raw();
         return this.#argument();
+      case "mathop":
+        return this.#argument();
+      case "hspace":
+        return gap(/^[\d.]+(?:em|ex|cm|mm|pt)$/.exec(this.#raw())?.[0] ?? "1em");
       case "color":
       case "label":
-      case "hspace":
       case "vspace":
         this.#raw();
         return undefined;
