@@ -17,12 +17,19 @@ export type HostMemory = {
   readonly statistics: string;
 };
 
-export function availableMemory(host: HostMemory = thisHost()): number {
+export type AvailableMemory = {
+  readonly bytes: number;
+  /** The container's limit, if that is why there is no more. */
+  readonly limitBytes: number | undefined;
+};
+
+export function availableMemory(host: HostMemory = thisHost()): AvailableMemory {
   const { totalBytes, availableBytes, limitBytes, leftBytes, statistics } = host;
-  if (limitBytes === 0 || limitBytes > totalBytes) return availableBytes;
+  const ofMachine = { bytes: availableBytes, limitBytes: undefined };
+  if (limitBytes === 0 || limitBytes > totalBytes) return ofMachine;
   // File pages, such as those of freshly converted or mapped weights, count towards the limit but are reclaimed when memory is short.
   const fileBytes = [...statistics.matchAll(/^(?:in)?active_file (\d+)$/gm)].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
-  return Math.min(availableBytes, leftBytes + fileBytes);
+  return availableBytes <= leftBytes + fileBytes ? ofMachine : { bytes: leftBytes + fileBytes, limitBytes };
 }
 
 function thisHost(): HostMemory {

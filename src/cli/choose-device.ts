@@ -37,7 +37,7 @@ export function defaultActivations(kind: ComputeDevice["kind"]): ActivationForma
 /** One line, without its label. */
 export function describeDevice(device: ComputeDevice, cpus: UsableCpus = usableCpus()): string {
   if (device.kind === "cpu") {
-    return `cpu, ${describeCores(cpus)}, ${formatBytes(availableMemory())} of ${formatBytes(totalmem())} memory available`;
+    return `cpu, ${describeCores(cpus)}, ${formatBytes(availableMemory().bytes)} of ${formatBytes(totalmem())} memory available`;
   }
   const { name, computeCapability, freeBytes, totalBytes, deviceCount, driverVersion, runtimeVersion } = device.gpu;
   const place = deviceCount > 1 ? `, the first of ${deviceCount} GPUs` : "";

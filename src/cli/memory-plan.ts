@@ -10,7 +10,7 @@ import { planKvBudget, type KvBudget, type KvSharing } from "../model/kv-budget.
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { kvPageTokens } from "../model/kv-memory.ts";
 import { canReserveHost, hostUnitBytes } from "../runtime/host-reservation.ts";
-import { availableMemory } from "./available-memory.ts";
+import { type AvailableMemory, availableMemory } from "./available-memory.ts";
 import type { ComputeDevice } from "./choose-device.ts";
 import { weightsByKind } from "./memory-report.ts";
 import { defaultGpuSequences, defaultSequences, type MemoryWishes, spareSlots } from "./memory-wishes.ts";
@@ -41,18 +41,18 @@ const hostShare = 0.5;
 
 /**
  * Throws a UserError if weights, workspace and the requested KV cache do not fit. `weightBytes` are those of the converted
- * model; `hostBytes` is the host's available memory.
+ * model.
  */
 export function planMemory(
   model: PlannedModel & { readonly weightBytes: number },
   device: ComputeDevice,
   wishes: MemoryWishes,
-  hostBytes: number = availableMemory(),
+  host: AvailableMemory = availableMemory(),
 ): MemoryPlan {
-  const problem = tooLittleMemory(model, device, wishes, hostBytes);
+  const problem = tooLittleMemory(model, device, wishes, host);
   if (problem !== undefined) throw new UserError(problem);
   const { config, settings, weightBytes } = model;
-  const { usableBytes, workspace, left } = shareOut(model, device, wishes, hostBytes);
+  const { usableBytes, workspace, left } = shareOut(model, device, wishes, host.bytes);
   const kvDataType = wishes.kvCacheType === "int8" ? "int8" : activationDataType[settings.activations];
   const perToken = kvBytesPerToken(config.text, kvDataType);
   const kv = planKvBudget({
@@ -69,7 +69,7 @@ export function planMemory(
   const bytes = cachedTokens(kv) * perToken;
   const parts = { ...workspace, unpacking: kv.bytes - bytes };
   const sizes = { usableBytes, weightBytes, workspaceBytes: sumOf(parts) };
-  const advice = adviseLonger(config, kv, device, wishes);
+  const advice = adviseLonger(config, kv, device, wishes, host);
   return { ...sizes, workspace: parts, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken, advice };
 }
 
@@ -78,15 +78,25 @@ function adviseLonger(
   { slotCount, capacity }: KvBudget,
   device: ComputeDevice,
   wishes: MemoryWishes,
+  host: AvailableMemory,
 ): string | undefined {
   const pictureTokens = Math.floor(image.maxPixels / windowPixels ** 2);
   if (wishes.maxModelLength !== undefined || capacity > pictureTokens || capacity === text.maxPositions) return undefined;
   const ways = [
-    device.kind === "cpu" ? "stop other programs" : "raise --gpu-memory-utilization",
+    device.kind === "cpu" ? moreMemory(host) : "raise --gpu-memory-utilization",
     ...(slotCount > 1 ? ["lower --max-num-seqs"] : []),
     ...(wishes.kvCacheType === "auto" ? ["use --kv-cache-dtype int8"] : []),
   ];
   return `memory leaves so short a context that pictures (up to ${pictureTokens} tokens) may not fit; ${ways.join(", or ")}`;
+}
+
+function moreMemory({ limitBytes }: AvailableMemory): string {
+  return limitBytes === undefined ? "stop other programs" : "raise the limit (docker run --memory, MemoryMax=)";
+}
+
+function lackOnHost({ bytes, limitBytes }: AvailableMemory): string {
+  if (limitBytes === undefined) return `this machine has only ${formatBytes(bytes)} available`;
+  return `of its memory limit of ${formatBytes(limitBytes)} only ${formatBytes(bytes)} is left`;
 }
 
 /** A GPU runs many sequences in little more time than one; if they share memory, more of them cost nothing else. */
@@ -120,10 +130,10 @@ export function tooLittleMemory(
   model: PlannedModel & { readonly weightBytes: number },
   device: ComputeDevice,
   wishes: MemoryWishes,
-  hostBytes: number = availableMemory(),
+  host: AvailableMemory = availableMemory(),
 ): string | undefined {
   const { weightBytes, settings } = model;
-  const { usableBytes, workspace, left } = shareOut(model, device, wishes, hostBytes);
+  const { usableBytes, workspace, left } = shareOut(model, device, wishes, host.bytes);
   if (left > 0) return undefined;
   const has = formatBytes(Math.max(usableBytes, 0));
   const takenBytes = device.kind === "cpu" ? 0 : device.gpu.totalBytes - device.gpu.freeBytes;
@@ -133,12 +143,12 @@ export function tooLittleMemory(
   const inUse = isShared ? `, ${formatBytes(takenBytes)} are in use already` : "";
   const where =
     device.kind === "cpu"
-      ? `but this machine has only ${has} available`
+      ? `but ${lackOnHost(host)}`
       : `but only ${has} of the GPU's ${formatBytes(device.gpu.totalBytes)} may be used${inUse}`;
   const advice = [
     ...(settings.weights.startsWith("int4") ? [] : ["use --weights int4"]),
     ...(device.kind === "cpu"
-      ? ["stop other programs"]
+      ? [moreMemory(host)]
       : [
           isShared ? "stop other programs on the GPU" : "use a larger GPU",
           ...(hasOthers ? ["choose another with CUDA_VISIBLE_DEVICES"] : []),

@@ -24,7 +24,7 @@ function sharedGpuOf(totalGibibytes: number): ComputeDevice {
   return { kind: "cuda", gpu: makeGpu(totalGibibytes) };
 }
 
-function plan(device: ComputeDevice, wishes: Partial<MemoryWishes> = {}, hostBytes = 0) {
+function plan(device: ComputeDevice, wishes: Partial<MemoryWishes> = {}, hostBytes = 0, limitBytes?: number) {
   const all: MemoryWishes = {
     kvCacheType: "auto",
     gpuMemoryUtilization: 0.9,
@@ -33,7 +33,7 @@ function plan(device: ComputeDevice, wishes: Partial<MemoryWishes> = {}, hostByt
     prefillChunkTokens: 512,
     ...wishes,
   };
-  return planMemory({ config, settings: int4, weightBytes }, device, all, hostBytes);
+  return planMemory({ config, settings: int4, weightBytes }, device, all, { bytes: hostBytes, limitBytes });
 }
 
 describe("on a GPU", () => {
@@ -176,11 +176,22 @@ describe("on a CPU", () => {
     );
   });
 
+  test("within a container, its limit is named as what leaves too little", () => {
+    expect(() => plan(cpu, {}, 12 * gibibyte, 16 * gibibyte)).toThrow(
+      / plus a KV cache, but of its memory limit of 16\.0 GiB only 12\.0 GiB is left; raise the limit \(docker run --memory, MemoryMax=\)$/,
+    );
+  });
+
   test("weights that could be smaller are advised to be", () => {
     const wishes = { kvCacheType: "auto", gpuMemoryUtilization: 0.9, maxModelLength: undefined, maxSequences: undefined } as const;
     const settings = { weights: "fp32", activations: "fp32" } as const;
     const planFp32 = () =>
-      planMemory({ config, settings, weightBytes: 110 * gibibyte }, cpu, { ...wishes, prefillChunkTokens: 512 }, gibibyte);
+      planMemory(
+        { config, settings, weightBytes: 110 * gibibyte },
+        cpu,
+        { ...wishes, prefillChunkTokens: 512 },
+        { bytes: gibibyte, limitBytes: undefined },
+      );
 
     expect(planFp32).toThrow(/; use --weights int4, or stop other programs$/);
   });
