@@ -46,7 +46,7 @@ double gigaOpsPerSecond(const CpuLanes& lanes, int bits, int tokens, int rounds)
 
 int main(int count, char** arguments) {
     if (count != 2) return 2;
-    const char* names[] = {"portable", "AVX2", "AVX-512 VNNI", "NEON dot"};
+    const char* names[] = {"portable", "AVX2", "AVX-VNNI", "AVX-512 VNNI", "NEON dot"};
     for (CpuKernel kernel : kernelsHere())
         for (int bits : {4, 8})
             for (int tokens : {1, 2, 4, 8})

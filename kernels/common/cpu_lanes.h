@@ -7,8 +7,14 @@
 
 namespace ernie {
 
-// The instruction sets that the CPU kernels have code for.
-enum class CpuKernel { kPortable, kAvx2, kAvx512Vnni, kNeonDot };
+#if defined(__x86_64__) && __GNUC__ >= 11  // older compilers do not know it
+#define ERNIE_HAS_AVX_VNNI
+#endif
+
+// The instruction sets that the CPU kernels have code for, and whether this processor and this library have them.
+enum class CpuKernel { kPortable, kAvx2, kAvxVnni, kAvx512Vnni, kNeonDot };
+constexpr CpuKernel kBestFirst[] = {CpuKernel::kAvx512Vnni, CpuKernel::kAvxVnni, CpuKernel::kAvx2, CpuKernel::kNeonDot, CpuKernel::kPortable};
+bool isSupported(CpuKernel kernel);
 CpuKernel bestCpuKernel();
 
 // 32 activations as int16 with one scale: x[c] = scale · values[position of c], error at most scale / 2, scale = max|x| / 32767.
@@ -34,7 +40,7 @@ constexpr int kDotColumns = 16;
 constexpr int kProbabilityBits = 13;  // of a probability as an integer: the largest of a block is 2^13
 
 // Rounds numbers up to the largest magnitude to integers up to the limit; 0 where that is not finite or below 2^-100, where it would overflow.
-inline float inverseOf(float largest, float limit) { return largest > 0x1p-100f && largest < INFINITY ? limit / largest : 0; }
+static inline float inverseOf(float largest, float limit) { return largest > 0x1p-100f && largest < INFINITY ? limit / largest : 0; }
 
 struct CpuLanes {
     // out[n][16] = tile of 16 rows · each of n ≤ kTokenGroup activation rows of `blocks` blocks.

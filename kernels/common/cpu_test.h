@@ -9,15 +9,18 @@
 namespace ernie {
 
 inline std::vector<CpuKernel> kernelsHere() {
-    switch (bestCpuKernel()) {
-        case CpuKernel::kAvx2:
-#ifndef ERNIE_AVX512_EMULATOR
-            return {CpuKernel::kPortable, CpuKernel::kAvx2};
+    std::vector<CpuKernel> kernels;
+    for (CpuKernel kernel : kBestFirst) {
+        bool isHere = isSupported(kernel);
+#ifdef ERNIE_AVX_VNNI_EMULATOR
+        isHere |= kernel == CpuKernel::kAvxVnni && isSupported(CpuKernel::kAvx2);
 #endif
-        case CpuKernel::kAvx512Vnni: return {CpuKernel::kPortable, CpuKernel::kAvx2, CpuKernel::kAvx512Vnni};
-        case CpuKernel::kNeonDot: return {CpuKernel::kPortable, CpuKernel::kNeonDot};
-        default: return {CpuKernel::kPortable};
+#ifdef ERNIE_AVX512_EMULATOR
+        isHere |= kernel == CpuKernel::kAvx512Vnni && isSupported(CpuKernel::kAvx2);
+#endif
+        if (isHere) kernels.push_back(kernel);
     }
+    return kernels;
 }
 
 }  // namespace ernie

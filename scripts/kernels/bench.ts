@@ -261,7 +261,7 @@ function runProgram(name: string, sources: readonly string[], args: readonly str
 
 /** GOP/s of one thread. */
 function tileProducts(): Record<string, number> {
-  const sources = ["lanes", "portable", "avx2", "avx512", "neon"].map((name) => `common/cpu_${name}.cc`);
+  const sources = ["lanes", "portable", "avx2", "avx_vnni", "avx512", "neon"].map((name) => `common/cpu_${name}.cc`);
   const printed = runProgram("tile_dot", sources, ["30"]);
   console.log(`one tile in cache, one thread, GOP/s:\n${printed}`);
   const lines = printed.trim().split("\n");

@@ -1,5 +1,5 @@
 // Builds the kernels' native tests and runs them; needs g++ only: `node scripts/kernels/test.mjs`. Per op, both with sanitizers:
-//   *.cc  the CPU kernels; where the processor lacks AVX-512, kernels/common/avx512_emulator.h stands in for it
+//   *.cc  the CPU kernels; instructions that the processor lacks are emulated
 //   *.cu  the CUDA kernels, run on the CPU by kernels/common/cuda_emulator.h, which looks for races in shared memory
 // With --arm64, the CPU kernels of 64-bit ARM in an emulator (Debian: apt-get install g++-aarch64-linux-gnu qemu-user).
 
@@ -22,8 +22,12 @@ const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-
 const undefinedBehaviour = ["-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"];
 // The address sanitizer works neither in qemu nor with the CUDA emulator, which it does not follow from stack to stack.
 const addressSanitizer = isArm64 ? [] : ["-fsanitize=address"];
-const avx512 = readFileSync("/proc/cpuinfo", "utf8").includes("avx512_vnni") ? [] : ["-DERNIE_AVX512_EMULATOR"];
-const cpuFlags = ["-std=c++17", "-O1", "-g1", ...warnings, ...undefinedBehaviour, ...addressSanitizer, ...avx512];
+const processor = readFileSync("/proc/cpuinfo", "utf8");
+const emulated = [
+  ...(processor.includes(" avx512_vnni") ? [] : ["-DERNIE_AVX512_EMULATOR"]),
+  ...(processor.includes(" avx_vnni") ? [] : ["-DERNIE_AVX_VNNI_EMULATOR"]),
+];
+const cpuFlags = ["-std=c++17", "-O1", "-g1", ...warnings, ...undefinedBehaviour, ...addressSanitizer, ...emulated];
 const cudaFlags = ["-std=c++17", "-O2", "-g1", ...warnings, ...undefinedBehaviour, "-DERNIE_CUDA_EMULATOR"];
 // Every access of a kernel calls a function, which kernels/common/emulator/shared_races_test.cc has instead of the sanitizer's library.
 const kernelFlags = [...cudaFlags, "-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0"];

@@ -7,6 +7,7 @@ const avx2 = ["avx2", "fma", "f16c"];
 /** With the features that each takes; the best first. */
 const sets: readonly (readonly [name: string, features: readonly string[]])[] = [
   ["AVX-512 VNNI", [...avx2, "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"]],
+  ["AVX-VNNI", [...avx2, "avx_vnni"]],
   ["AVX2", avx2],
   ["NEON dot products", ["asimddp"]],
 ];
