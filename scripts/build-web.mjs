@@ -20,7 +20,7 @@ const { metafile } = await build({
   target: ["chrome123", "firefox121", "safari17.5"],
   jsx: "automatic",
   jsxImportSource: "preact",
-  loader: { ".png": "file", ".svg": "file" },
+  loader: { ".png": "file", ".svg": "file", ".woff2": "file" },
   entryNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",
   publicPath: "assets",

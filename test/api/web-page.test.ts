@@ -61,6 +61,7 @@ describe("a built page", () => {
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
+        "font-src 'self'",
         "connect-src 'self'",
         "frame-ancestors 'none'",
       ]),

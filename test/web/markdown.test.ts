@@ -91,7 +91,11 @@ test("pictures in an answer are named, not loaded", () => {
   expect(textOf(drawn)).toBe("[picture: a cat]");
 });
 
-const mathAttributes = ["class", "mathvariant", "stretchy"];
+/** Attributes of MathML that only say how a formula looks. */
+const mathAttributes = [
+  ...["class", "style", "display", "tabindex", "mathvariant", "displaystyle", "scriptlevel"],
+  ...["form", "fence", "separator", "stretchy", "symmetric", "minsize", "maxsize", "lspace", "rspace", "width", "height"],
+];
 const allowed: Readonly<Record<string, readonly string[]>> = {
   div: ["class", "lang", "tabIndex", "role", "aria-label"],
   span: [],
@@ -106,12 +110,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(
     ["h3", "h4", "h5", "h6", "p", "code", "hr", "br", "strong", "em", "del", "thead", "tbody", "tr"].map((tag) => [tag, []]),
   ),
-  math: ["display", "tabindex"],
   ...Object.fromEntries(
-    ["mrow", "mi", "mn", "mo", "mtext", "mfrac", "msqrt", "msup", "msub", "msubsup", "mspace", "mtable", "mtr", "mtd"].map((tag) => [
-      tag,
-      mathAttributes,
-    ]),
+    "math mrow mi mn mo mtext mspace mpadded mfrac msup msub msubsup mover munder munderover mtable mtr mtd"
+      .split(" ")
+      .map((tag) => [tag, mathAttributes]),
   ),
 };
 
@@ -158,7 +160,7 @@ test.each([
 describe("formulas", () => {
   const formulasIn = (text: string) =>
     elementsOf(drawMarkdown(text)).flatMap((found) =>
-      found.tag === "math" ? [`${String(found.props["display"])} ${textOf([found])}`] : [],
+      found.tag === "math" ? [`${found.props["display"] === "block" ? "block" : "inline"} ${textOf([found])}`] : [],
     );
 
   test.each([

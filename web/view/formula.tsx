@@ -8,16 +8,9 @@ import type { FormulaToken } from "./formula-markdown.ts";
 const shortLength = 60;
 
 export function Formula({ token: { raw, tex, isBlock, end } }: { readonly token: FormulaToken }): VNode {
-  const read = tex === undefined ? undefined : readTex(tex);
+  const math = tex === undefined ? undefined : readTex(end === "" ? tex : `${tex}\\text{${end}}`, isBlock);
   const focusable = isBlock && raw.length > shortLength ? { tabindex: 0 } : {};
-  if (read) {
-    return (
-      <math display={isBlock ? "block" : "inline"} {...focusable}>
-        {draw(read)}
-        {end !== "" && <mtext>{end}</mtext>}
-      </math>
-    );
-  }
+  if (math) return draw(math, focusable);
   if (!isBlock) return <code>{raw}</code>;
   return (
     <pre class="formula-source" {...focusable}>
@@ -26,6 +19,8 @@ export function Formula({ token: { raw, tex, isBlock, end } }: { readonly token:
   );
 }
 
-function draw({ tag, attributes, children }: MathElement): VNode {
-  return createElement(tag, attributes, ...children.map((child) => (typeof child === "string" ? child : draw(child))));
+function draw({ tag, attributes, style, children }: MathElement, more = {}): VNode {
+  const drawn = children.map((child) => (typeof child === "string" ? child : draw(child)));
+  const props: Record<string, unknown> = { ...attributes, style, ...more };
+  return createElement(tag, props, ...drawn);
 }
