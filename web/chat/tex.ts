@@ -9,7 +9,7 @@ export type MathElement = {
   readonly children: readonly (MathElement | string)[];
 };
 
-/** A node of temml's tree, which its types leave open: an element, a text, or a list of nodes. */
+/** A node of temml's tree: an element, a text, or a list of nodes. It is not part of temml's interface; the tests notice if a version has another. */
 type TemmlNode = {
   readonly type?: string;
   readonly text?: string;
