@@ -74,6 +74,10 @@ describe("what cannot be read stays as it was written", () => {
     expect(readTex(tex, true)).toBeUndefined();
   });
 
+  test.each(["{", "\\sqrt", "x^"])("%s many times, without end", (tex) => {
+    for (const count of [200, 5000]) expect(readTex(tex.repeat(count), true)).toBeUndefined();
+  });
+
   test.each(["\\sqrt{", "x^{", "\\left(", "\\begin{matrix}"])("%s many times", (tex) => {
     for (const count of [200, 5000]) {
       expect(readTex(tex.repeat(count), true)).toBeUndefined();
@@ -88,10 +92,24 @@ const piece = fc.constantFrom(
   ),
 );
 
-test("whatever is written, only elements of MathML are drawn, and every letter is kept", () => {
+test("whatever is written, only elements of MathML are drawn, with as many children as it wants, and every letter is kept", () => {
+  const childCounts: Readonly<Record<string, number>> = {
+    mfrac: 2,
+    mroot: 2,
+    msub: 2,
+    msup: 2,
+    munder: 2,
+    mover: 2,
+    msubsup: 3,
+    munderover: 3,
+  };
   const check = ({ tag, children }: MathElement): void => {
     expect(tag).toMatch(/^m[a-z]+$/);
-    for (const child of children) if (typeof child !== "string") check(child);
+    const elements = children.filter((child) => typeof child !== "string");
+    if (tag in childCounts) expect(elements).toHaveLength(childCounts[tag]!);
+    if (tag === "mtable") for (const row of elements) expect(row.tag).toBe("mtr");
+    if (tag === "mtr") for (const cell of elements) expect(cell.tag).toBe("mtd");
+    elements.forEach(check);
   };
   let readCount = 0;
   fc.assert(

@@ -9,7 +9,7 @@ export type MathElement = {
   readonly children: readonly (MathElement | string)[];
 };
 
-/** A node of temml's tree: an element, a text, or a list of nodes. It is not part of temml's interface; the tests notice if a version has another. */
+/** A node of temml's tree: an element, a text, or nodes in a row. It is not part of temml's interface; the tests notice if a version has another. */
 type TemmlNode = {
   readonly type?: string;
   readonly text?: string;
@@ -33,7 +33,7 @@ export function readTex(source: string, isBlock: boolean): MathElement | undefin
   // Models write rows apart from an environment, too.
   for (const tex of [formula, `\\begin{aligned}${formula}\\end{aligned}`]) {
     try {
-      const [math] = toElements(toTree(tex, { displayMode: isBlock, throwOnError: true }), 0);
+      const math = toElement(toTree(tex, { displayMode: isBlock, throwOnError: true }), 0);
       if (typeof math === "object") return math;
     } catch {
       // Temml throws errors of its own, and a RangeError where its stack overflows.
@@ -42,13 +42,19 @@ export function readTex(source: string, isBlock: boolean): MathElement | undefin
   return undefined;
 }
 
-function toElements({ type, text, attributes, classes = [], style, children = [] }: TemmlNode, depth: number): (MathElement | string)[] {
+function toElement(
+  { type = "mrow", text, attributes, classes = [], style, children = [] }: TemmlNode,
+  depth: number,
+): MathElement | string {
   if (depth > deepest) throw new RangeError("the formula is too deep to be drawn");
-  if (text !== undefined) return [text];
-  const drawn = children.flatMap((child) => toElements(child, depth + 1));
-  if (type === undefined) return drawn;
+  if (text !== undefined) return text;
   const names = classes.filter((name) => name !== "").join(" ");
-  return [{ tag: type, attributes: { ...texts(attributes), ...(names && { class: names }) }, style: texts(style), children: drawn }];
+  return {
+    tag: type,
+    attributes: { ...texts(attributes), ...(names && { class: names }) },
+    style: texts(style),
+    children: children.map((child) => toElement(child, depth + 1)),
+  };
 }
 
 /** What is set: temml's values may also be undefined, empty or lists. */
