@@ -9,24 +9,27 @@ const maxEventCharacters = 16 * 2 ** 20;
 export class SseReader {
   // Keeps the bytes of a character that is cut.
   readonly #decoder = new StringDecoder("utf8");
+  /** The line that has no end yet. It is not searched again, so that a long one takes no longer in pieces. */
   #rest = "";
   #data: string | undefined;
 
   /** The data of each event that these bytes complete. Throws an Error when an event has no end. */
   push(bytes: Buffer): string[] {
-    const text = this.#rest + this.#decoder.write(bytes);
+    const text = this.#decoder.write(bytes);
     const events: string[] = [];
     let start = 0;
     for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
-      const line = text.slice(start, text.charCodeAt(end - 1) === carriageReturn && end > start ? end - 1 : end);
+      const ended = this.#rest + text.slice(start, end);
+      const line = ended.endsWith("\r") ? ended.slice(0, -1) : ended;
       start = end + 1;
+      this.#rest = "";
       if (line !== "") this.#takeField(line);
       else if (this.#data !== undefined) {
         events.push(this.#data);
         this.#data = undefined;
       }
     }
-    this.#rest = text.slice(start);
+    this.#rest += text.slice(start);
     if (this.#rest.length + (this.#data?.length ?? 0) > maxEventCharacters) {
       throw new Error(`an event of the stream has more than ${maxEventCharacters} characters`);
     }
@@ -39,5 +42,3 @@ export class SseReader {
     this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
   }
 }
-
-const carriageReturn = 13;

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { SseReader } from "../../src/client/sse-reader.ts";
 
 function readAll(...pieces: readonly (string | Buffer)[]): string[] {
@@ -34,6 +34,18 @@ describe("server-sent events", () => {
         expect(readAll(...pieces)).toEqual(readAll(bytes));
       }),
     );
+  });
+
+  test("are searched once, in however many pieces they come: a long one would take minutes", () => {
+    const indexOf = vi.spyOn(String.prototype, "indexOf");
+    const [text, pieceCount] = [`data: ${"a".repeat(1018)}`, 256];
+
+    const events = readAll(...Array.from({ length: pieceCount }, () => text), "\n\n");
+
+    const searched = (indexOf.mock.contexts as string[]).reduce((sum, { length }) => sum + length, 0);
+    indexOf.mockRestore();
+    expect(events[0]).toHaveLength(pieceCount * text.length - 6);
+    expect(searched).toBeLessThan(2 * pieceCount * text.length);
   });
 
   test.each([
