@@ -122,7 +122,8 @@ function howToShare({ text }: ModelConfig, device: ComputeDevice, dataType: Data
   }
   if (!canShareGpu(device, dataType === "int8")) return undefined;
   const addressableTokens = attentionBlockBytes / (text.kvHeadCount * tokenBytes);
-  return { pageTokens: kvPageTokens(tokenBytes, device.gpu.pageBytes!), addressableTokens, canAddress: () => true };
+  const canAddress = (tokens: number): boolean => device.gpu.canReserve(tokens * kvBytesPerToken(text, dataType));
+  return { pageTokens: kvPageTokens(tokenBytes, device.gpu.pageBytes!), addressableTokens, canAddress };
 }
 
 /** Says why weights and workspace do not fit: what is needed, what is available, what to do. Undefined if they fit. */

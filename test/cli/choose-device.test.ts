@@ -16,6 +16,7 @@ const gpu = {
   runtimeVersion: "13.0",
   providerPath: "provider.so",
   pageBytes: 2 ** 21,
+  canReserve: () => true,
 };
 const reason = "no NVIDIA driver found (libcuda.so.1); install it";
 

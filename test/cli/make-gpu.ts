@@ -16,5 +16,6 @@ export function makeGpu(totalGibibytes: number, freeGibibytes = totalGibibytes):
     totalBytes: totalGibibytes * gibibyte,
     freeBytes: freeGibibytes * gibibyte,
     pageBytes: 2 ** 21,
+    canReserve: () => true,
   };
 }

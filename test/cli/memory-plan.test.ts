@@ -136,6 +136,16 @@ describe("on a GPU that puts memory to addresses page by page", () => {
     expect(chosen).toMatchObject({ slotCount: 2, capacity: 16_384, pages: { count: 3 } });
   });
 
+  test("where the driver refuses so many addresses (WSL2), each slot has its own memory", () => {
+    const asked: number[] = [];
+    const gpu = { ...makeGpu(80), canReserve: (byteLength: number) => asked.push(byteLength) === 0 };
+    const { kv } = plan({ kind: "cuda", gpu });
+
+    expect(asked).toEqual([(32 + 64) * 131_072 * perToken.bf16, 32 * 131_072 * perToken.bf16]);
+    expect(kv.pages).toBeUndefined();
+    expect(kv.slotCount * kv.capacity).toBeGreaterThan(900_000);
+  });
+
   test("an int8 cache is not shared: it is written out whole", () => {
     const { kv } = plan(sharedGpuOf(80), { kvCacheType: "int8" });
 

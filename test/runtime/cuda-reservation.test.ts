@@ -171,6 +171,27 @@ function failOnce(functions: DriverFunctions | FakeCuda, name: string, number: n
   table[name] = (...args) => (count++ === number ? 999 : real(...args));
 }
 
+test("whether addresses can be had is tried, with a page of memory, and nothing of it stays", () => {
+  const cuda = new FakeCuda();
+
+  expect(cuda.libraries.driver.canReserve(10 * page - 5, 0)).toBe(true);
+  expect(cuda.live).toEqual([]);
+  cuda.dispose();
+});
+
+test.each(["cuMemGetAllocationGranularity", "cuMemAddressReserve", "cuMemCreate", "cuMemMap", "cuMemSetAccess"])(
+  "where the driver refuses %s, addresses cannot be had, and nothing of the trial stays",
+  (name) => {
+    const cuda = new FakeCuda();
+    failOnce(cuda.driver, name, 0);
+
+    expect(cuda.libraries.driver.canReserve(10 * page, 0)).toBe(false);
+    expect(cuda.live).toEqual([]);
+    expect(cuda.violations).toEqual([]);
+    cuda.dispose();
+  },
+);
+
 const failures: [string, number][] = [
   ["cuMemMap", 0],
   ["cuMemMap", 2],

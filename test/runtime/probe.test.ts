@@ -94,6 +94,7 @@ describe("probeCuda", () => {
         runtimeVersion: "13.0",
         providerPath: "/ort/libonnxruntime_providers_cuda.so",
         pageBytes: 2 ** 21,
+        canReserve: expect.any(Function),
       },
     });
   });

@@ -1,6 +1,7 @@
 // The typed mirror of the CUDA driver library (libcuda): the few functions for virtual memory, which libcudart lacks.
 
 import type { Pointer } from "../ort-api.ts";
+import { Owned } from "../owned.ts";
 import { toError, type Cudart, type Out, type Signatures } from "./cudart.ts";
 
 /** Names a piece of memory that may lie at no address (CUmemGenericAllocationHandle); its value means nothing. */
@@ -75,6 +76,31 @@ export class CudaDriver {
     if (this.#functions.cuDeviceGetAttribute(supported, managesAddresses, device[0]!) !== 0 || supported[0] === 0) return undefined;
     if (this.#functions.cuMemGetAllocationGranularity(byteLength, propertiesOf(ordinal), recommended) !== 0) return undefined;
     return Number(byteLength[0]);
+  }
+
+  /**
+   * Whether so many addresses can be had, and a page be put to one. Tried, because systems that offer both refuse them: WSL2 has refused addresses for
+   * 32 GiB (node-llama-cpp #580), pages (cuda-python #1127) and access to them (PyTorch #192330).
+   */
+  canReserve(byteLength: number, ordinal: number): boolean {
+    const pageBytes = this.pageBytes(ordinal);
+    if (pageBytes === undefined) return false;
+    const size = Math.ceil(byteLength / pageBytes) * pageBytes;
+    const tried = new Owned();
+    try {
+      const address = this.memAddressReserve(size);
+      tried.add({ dispose: () => this.memAddressFree(address, size) });
+      const memory = this.memCreate(pageBytes, ordinal);
+      tried.add({ dispose: () => this.memRelease(memory) });
+      this.memMap(address, pageBytes, memory);
+      tried.add({ dispose: () => this.memUnmap(address, pageBytes) });
+      this.memSetAccess(address, pageBytes, ordinal);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      tried.dispose();
+    }
   }
 
   /** Addresses without memory. */

@@ -25,6 +25,8 @@ export type CudaGpu = {
   readonly providerPath: string;
   /** In parts of this size addresses get memory when they need it (`CudaDevice.reserve`); undefined where that cannot be done. */
   readonly pageBytes: number | undefined;
+  /** Whether so many addresses can indeed be had, and memory for them. */
+  readonly canReserve: (byteLength: number) => boolean;
 };
 
 /** A GPU that can be used, or one line that says why there is none and what to do. */
@@ -189,6 +191,7 @@ function describeGpu({ cudart, driver, providerPath }: ReturnType<typeof loadCud
     runtimeVersion: version(cudart.runtimeVersion()),
     providerPath,
     pageBytes: driver.pageBytes(deviceId),
+    canReserve: (byteLength) => driver.canReserve(byteLength, deviceId),
   };
 }
 
