@@ -39,6 +39,9 @@ for (const name of packages) {
   const licence = readFileSync(`${source}/${name}/LICENSE`, "utf8");
   appendFileSync(`${target}/${builtFrom("main.tsx")}`, `/*!\n${licence}*/\n`);
 }
+// Unlike those in the script, its addresses are relative to the file itself.
+const style = `${target}/${builtFrom("style/page.css")}`;
+writeFileSync(style, readFileSync(style, "utf8").replaceAll('url("assets/', 'url("'));
 
 const html = readFileSync(`${source}/index.html`, "utf8")
   .replace("%script%", builtFrom("main.tsx"))

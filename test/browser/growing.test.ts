@@ -57,10 +57,10 @@ test("a formula is drawn by the browser, and a wide one scrolls by itself", asyn
   await send(page, "Go");
   await lastAnswer(page);
   const measure = () =>
-    page.locator("math").evaluateAll((formulas) =>
+    page.locator(".formula").evaluateAll((formulas) =>
       formulas.map((formula) => ({
-        scrolls: formula.scrollWidth > formula.clientWidth,
-        canHaveFocus: (formula as MathMLElement).tabIndex === 0,
+        scrolls: formula instanceof HTMLElement && formula.scrollWidth > formula.clientWidth, // not MathML: only Chromium could scroll it
+        canHaveFocus: (formula as HTMLElement).tabIndex === 0,
         overTops: [...formula.querySelectorAll("mfrac > *")].map((part) => part.getBoundingClientRect().top),
       })),
     );
@@ -70,4 +70,29 @@ test("a formula is drawn by the browser, and a wide one scrolls by itself", asyn
   expect([fraction!.scrolls, fraction!.canHaveFocus]).toEqual([false, false]);
   expect([wide!.scrolls, wide!.canHaveFocus]).toEqual([true, true]);
   expect(await page.locator(".transcript").evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)).toBe(0);
+});
+
+test("a long formula within a line is broken after its operators, and what is still too wide scrolls with its block", async () => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  const sum = numbered(20, (i) => `x_{${i}} + `);
+  const row = numbered(20, (i) => `${i} & `);
+  front.answerWith(streamed([`- Item \\(${sum}y\\)\n- $\\begin{matrix} ${row}y \\end{matrix}$\n\n### Heading \\(${sum}y\\)\n`], "done"));
+  await send(page, "Go");
+  await lastAnswer(page);
+  const [list, heading] = await page
+    .locator(".markdown > *")
+    .evaluateAll((blocks) => blocks.map((block) => ({ scrolls: block.scrollWidth > block.clientWidth, height: block.clientHeight })));
+
+  expect([list!.scrolls, heading!.scrolls]).toEqual([true, false]);
+  expect(heading!.height).toBeGreaterThan(60); // several lines
+  expect(await page.locator(".transcript").evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)).toBe(0);
+});
+
+test("the font of primes and script letters is loaded", async () => {
+  front.answerWith(streamed(["$f'(x)$"], "done"));
+  await send(page, "Go");
+  await lastAnswer(page);
+
+  await page.waitForFunction(async () => [...(await document.fonts.ready)].some(({ family }) => family === "Temml"));
+  expect(await page.evaluate(async () => [...(await document.fonts.ready)].map(({ status }) => status))).toEqual(["loaded"]);
 });

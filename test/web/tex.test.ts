@@ -38,6 +38,13 @@ test("rows apart from an environment are those of one", () => {
   expect(readTex("a &= b \\\\ &= c", true)).toEqual(readTex("\\begin{aligned}a &= b \\\\ &= c\\end{aligned}", true));
 });
 
+test("a formula within a line has a row up to each of its operators, after which browsers break the line", () => {
+  const rows = (isBlock: boolean) => readTex("a + (b + c) = d", isBlock)!.children.map((row) => lettersOf(row as MathElement));
+
+  expect(rows(false)).toEqual(["a+", "(b+c)=", "d"]);
+  expect(rows(true)).toEqual(["a+(b+c)=d"]);
+});
+
 test("a block has limits above and below its sums, a formula within a line beside them", () => {
   const root = (isBlock: boolean) => readTex("\\sum_i", isBlock)!;
 

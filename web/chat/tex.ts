@@ -33,7 +33,7 @@ export function readTex(source: string, isBlock: boolean): MathElement | undefin
   // Models write rows apart from an environment, too.
   for (const tex of [formula, `\\begin{aligned}${formula}\\end{aligned}`]) {
     try {
-      const math = toElement(toTree(tex, { displayMode: isBlock, throwOnError: true }), 0);
+      const math = toElement(toTree(tex, { displayMode: isBlock, wrap: "tex", throwOnError: true }), 0);
       if (typeof math === "object") return math;
     } catch {
       // Temml throws errors of its own, and a RangeError where its stack overflows.
@@ -48,12 +48,15 @@ function toElement(
 ): MathElement | string {
   if (depth > deepest) throw new RangeError("the formula is too deep to be drawn");
   if (text !== undefined) return text;
+  const isRow = (child: TemmlNode) => child.type === undefined && child.children !== undefined;
+  // Browsers break lines between the parts of a formula.
+  const parts = type === "math" ? children.flatMap((child) => (isRow(child) ? child.children! : child)) : children;
   const names = classes.filter((name) => name !== "").join(" ");
   return {
     tag: type,
     attributes: { ...texts(attributes), ...(names && { class: names }) },
     style: texts(style),
-    children: children.map((child) => toElement(child, depth + 1)),
+    children: parts.map((child) => toElement(child, depth + 1)),
   };
 }
 

@@ -10,7 +10,14 @@ const shortLength = 60;
 export function Formula({ token: { raw, tex, isBlock, end } }: { readonly token: FormulaToken }): VNode {
   const math = tex === undefined ? undefined : readTex(end === "" ? tex : `${tex}\\text{${end}}`, isBlock);
   const focusable = isBlock && raw.length > shortLength ? { tabindex: 0 } : {};
-  if (math) return draw(math, focusable);
+  if (math && isBlock) {
+    return (
+      <span class="formula" {...focusable}>
+        {draw(math)}
+      </span>
+    );
+  }
+  if (math) return draw(math);
   if (!isBlock) return <code>{raw}</code>;
   return (
     <pre class="formula-source" {...focusable}>
@@ -19,8 +26,8 @@ export function Formula({ token: { raw, tex, isBlock, end } }: { readonly token:
   );
 }
 
-function draw({ tag, attributes, style, children }: MathElement, more = {}): VNode {
+function draw({ tag, attributes, style, children }: MathElement): VNode {
   const drawn = children.map((child) => (typeof child === "string" ? child : draw(child)));
-  const props: Record<string, unknown> = { ...attributes, style, ...more };
+  const props: Record<string, unknown> = { ...attributes, style };
   return createElement(tag, props, ...drawn);
 }
