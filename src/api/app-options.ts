@@ -68,7 +68,7 @@ export type Hardware = Readonly<Record<"device" | "weights" | "context", string>
 
 export type RequestLimits = MediaLimits & {
   readonly bodyBytes: number;
-  /** The limit on the bodies of all running requests together. */
+  /** The limit on the bodies of all running requests together; those of one API key may take half of it. */
   readonly allBodiesBytes: number;
 };
 
@@ -94,7 +94,7 @@ export const defaultResponseStore = 1000;
 
 export const defaultLimits: RequestLimits = {
   bodyBytes: 64 * 2 ** 20,
-  allBodiesBytes: 2 ** 30,
+  allBodiesBytes: 2 * 2 ** 30,
   imageCount: 32,
   imageBytes: 20 * 2 ** 20,
   videoCount: 4,

@@ -1,4 +1,5 @@
-// Bounds the memory that the bodies of all running requests take together: a few large ones do no harm, hundreds would.
+// Bounds the memory that the bodies of all running requests take together: a few large ones do no harm, hundreds would. A client may hold as much
+// as it leaves free: one alone half of the memory, two a third each. So there is room for another, and those that hold most make it first.
 
 import { RequestError } from "../core/errors.ts";
 
@@ -15,21 +16,21 @@ export class BodyMemory {
   }
 
   /**
-   * Reserves bytes, which must be given back when the request is over. Throws RequestError (429), and reserves nothing, when there is no room and
-   * the client has its share already.
+   * Reserves bytes, which must be given back when the request is over. Throws RequestError (429), and reserves nothing, when the client would hold
+   * more than it leaves free.
    */
   take(client: string | undefined, bytes: number): void {
-    const own = this.#byClient.get(client) ?? 0;
-    const clientCount = this.#byClient.size + (own === 0 ? 1 : 0);
-    if (this.#bytes + bytes > this.#maxBytes && own + bytes > this.#maxBytes / clientCount) {
+    const own = (this.#byClient.get(client) ?? 0) + bytes;
+    const all = this.#bytes + bytes;
+    if (own > this.#maxBytes - all) {
       throw new RequestError("the server holds as many large requests as it can; try again later", {
         status: 429,
         code: "server_busy",
         retryAfterMs,
       });
     }
-    this.#byClient.set(client, own + bytes);
-    this.#bytes += bytes;
+    this.#byClient.set(client, own);
+    this.#bytes = all;
   }
 
   giveBack(client: string | undefined, bytes: number): void {

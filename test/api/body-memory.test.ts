@@ -1,9 +1,12 @@
 import { expect, test } from "vitest";
 import type { ChatEvent } from "../../src/core/events.ts";
+import { BodyMemory } from "../../src/api/body-memory.ts";
+import { RequestError } from "../../src/core/errors.ts";
 import { chatPath, type Envelope, finished, makeApp, post, started, userSays } from "./make-app.ts";
 
 const body = JSON.stringify(userSays("a".repeat(1000)));
-const limits = { allBodiesBytes: 2.5 * body.length };
+/** A client that is alone has room for two. */
+const limits = { allBodiesBytes: 5 * body.length };
 
 /** Answers that end when they are told to. */
 function makeHeldApp(apiKeys: readonly string[] = []) {
@@ -41,7 +44,7 @@ test("bodies count until their requests are over; one too many is asked to come 
   expect(await statusOf(again)).toBe(200);
 });
 
-test("a key that holds less than its share is served, though another has taken all", async () => {
+test("a key is served though another has taken all that it may", async () => {
   const { app, ends } = makeHeldApp(["ann", "bob"]);
   const ask = (key: string) => statusOf(app.request(chatPath, post(body, { authorization: `Bearer ${key}` })));
   const held = [ask("ann"), ask("ann")];
@@ -50,10 +53,35 @@ test("a key that holds less than its share is served, though another has taken a
   expect(await ask("ann")).toBe(429);
   held.push(ask("bob"));
   await expect.poll(() => ends.length).toBe(3);
-  expect(await ask("bob")).toBe(429); // its share is half
+  expect(await ask("bob")).toBe(429); // it would hold more than it leaves free
 
   for (const end of ends) end();
   expect(await Promise.all(held)).toEqual([200, 200, 200]);
+});
+
+/** Takes as much as a client gets, and returns it. */
+function takeAll(memory: BodyMemory, client: string): number {
+  for (let bytes = 0; ; bytes++) {
+    try {
+      memory.take(client, 1);
+    } catch (error) {
+      if (error instanceof RequestError) return bytes;
+      throw error;
+    }
+  }
+}
+
+test("many keys never hold more than the limit; what the first give back goes to those that have less", () => {
+  const memory = new BodyMemory(4096);
+  const keys = Array.from({ length: 10 }, (_, i) => `key ${i}`);
+
+  const held = keys.map((key) => takeAll(memory, key));
+
+  expect(held).toEqual([2048, 1024, 512, 256, 128, 64, 32, 16, 8, 4]);
+
+  memory.giveBack("key 0", 1024);
+  expect(takeAll(memory, "key 0")).toBe(2); // it has 1026 then, and leaves as much
+  expect(takeAll(memory, "key 9")).toBe(511);
 });
 
 test.each([
