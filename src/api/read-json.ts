@@ -3,6 +3,7 @@
 
 import type { Context } from "hono";
 import { RequestError } from "../core/errors.ts";
+import { GrowingBytes } from "../core/growing-bytes.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
 import { refuseManyValues } from "./json-size.ts";
 import type { AppEnv } from "./request-record.ts";
@@ -42,19 +43,17 @@ export async function readJsonObject(c: Context<AppEnv>, maxBytes: number, known
 
 async function readBytes(request: Request, maxBytes: number, hold: (bytes: number) => void, stop: LinkedAbort): Promise<Buffer> {
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  if (!request.body) return Buffer.alloc(0);
+  const body = new GrowingBytes();
+  if (!request.body) return body.bytes;
   // Never cancelled: that would close the connection before the client has read the error.
   const reader = request.body.getReader();
   try {
     for (;;) {
       const chunk = await stop.race(reader.read());
       if (chunk.done) break;
-      length += chunk.value.length;
-      if (length > maxBytes) throw bodyTooLarge(maxBytes);
+      if (body.length + chunk.value.length > maxBytes) throw bodyTooLarge(maxBytes);
       hold(chunk.value.length);
-      chunks.push(chunk.value);
+      body.add(chunk.value);
     }
   } catch (cause) {
     if (cause instanceof RequestError) throw cause;
@@ -63,7 +62,7 @@ async function readBytes(request: Request, maxBytes: number, hold: (bytes: numbe
   } finally {
     reader.releaseLock();
   }
-  return Buffer.concat(chunks, length);
+  return body.bytes;
 }
 
 function tooLate(): RequestError {

@@ -5,6 +5,7 @@ import { getRequestListener, type Http2Bindings, type HttpBindings, RequestError
 import { toErrorAnswer } from "../api/error-envelope.ts";
 import { RequestError } from "../core/errors.ts";
 import { answerHalfClosedReaders } from "./half-closed.ts";
+import { MergedMessage } from "./merged-message.ts";
 import { OpenAnswers } from "./open-answers.ts";
 import { disconnectStalledClients, limitUnreadBytes } from "./stalled-clients.ts";
 import { answerUnparsed, maxHeaderBytes } from "./unparsed-requests.ts";
@@ -52,6 +53,7 @@ export function createHttpServer(
     keepAlive: true,
     keepAliveInitialDelay: probeSilentMs,
     requireHostHeader: false, // Node's refusal would have no body
+    IncomingMessage: MergedMessage,
   };
   const answer = async (request: Request, bindings: Http2Bindings | HttpBindings): Promise<Response> => {
     const { incoming, outgoing } = bindings as HttpBindings;

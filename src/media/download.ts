@@ -3,6 +3,7 @@
 
 import { Client, type Dispatcher } from "undici";
 import { RequestError } from "../core/errors.ts";
+import { GrowingBytes } from "../core/growing-bytes.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
 import type { MediaRequest } from "../core/media.ts";
 import { checkedAddresses, pinnedLookup, type Resolve } from "./host-address.ts";
@@ -98,20 +99,18 @@ async function readBody({ statusCode, headers, body }: Dispatcher.ResponseData, 
     throw notDownloaded(param, "the host sent it compressed, although the request ruled that out");
   }
   if (Number(headers["content-length"] ?? 0) > maxBytes) throw fileTooLarge(param, maxBytes);
-  const chunks: Buffer[] = [];
-  let length = 0;
+  const file = new GrowingBytes();
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > maxBytes) throw fileTooLarge(param, maxBytes);
-      chunks.push(chunk);
+      if (file.length + chunk.length > maxBytes) throw fileTooLarge(param, maxBytes);
+      file.add(chunk);
     }
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof RequestError) throw cause;
     throw notDownloaded(param, "the connection broke off", cause);
   }
-  return Buffer.concat(chunks, length);
+  return file.bytes;
 }
 
 export function isHttp({ protocol }: URL): boolean {
