@@ -33,7 +33,6 @@ export async function download(url: URL, request: MediaRequest, options: Downloa
   } finally {
     clearTimeout(timer);
     abort.unlink();
-    abort.abort(); // ends what is still running
   }
 }
 

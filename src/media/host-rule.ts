@@ -21,13 +21,13 @@ export type HostRule = {
 
 /** Throws UserError for a malformed host. */
 export function parseHostRule(text: string): HostRule {
-  const [, host = "", port] = /^(\*|\*?[^*/\\?#@:\s]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i.exec(text) ?? [];
-  const url = host === "*" ? undefined : parseUrl(`http://${host}`);
-  if (host === "" || (host !== "*" && !url) || (host.startsWith("*") && host !== "*" && host[1] !== ".") || Number(port ?? 1) > 65_535) {
+  const [rule, port] = /^(?:\*|(?:\*\.)?[^*/\\?#@:\s]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i.exec(text) ?? [];
+  const url = rule && parseUrl(`http://${rule}`);
+  if (!url) {
     const expected = "a host such as images.example.org, *.example.org, 127.0.0.1:9000 or [::1]:9000, or * for any public host";
     throw new UserError(`--allow-media-domain: expected ${expected}, got ${JSON.stringify(text)}`);
   }
-  const name = url ? hostName(url) : host;
+  const name = hostName(url);
   const namesOneService = !name.startsWith("*") && (port !== undefined || isAddress(name));
   return { host: name, port: port && String(Number(port)), reach: namesOneService ? "local" : "public" };
 }

@@ -1,5 +1,6 @@
 // Downloads over real sockets; host names come from a table.
 
+import { getEventListeners } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
@@ -44,9 +45,16 @@ describe("a download", () => {
     const bytes = await makeReader(domains).read(`${url}?size=large#part`, request);
 
     expect([...bytes]).toEqual([...picture]);
+    expect(getEventListeners(request.signal, "abort")).toEqual([]); // a request may name many files
     expect(seen[0]).toMatchObject({ method: "GET", url: "/a.png?size=large" });
     expect(seen[0]!.headers).toMatchObject({ host: `pictures.test:${port}`, "accept-encoding": "identity" });
     expect(Object.keys(seen[0]!.headers)).not.toEqual(expect.arrayContaining(["cookie", "authorization", "referer"]));
+  });
+
+  test.each([{ "content-length": 1000 }, {}])("may be as large as the limit, with the headers %j", async (headers) => {
+    const { url, domains } = await startPictures((_, response) => void response.writeHead(200, headers).end(Buffer.alloc(1000)));
+
+    expect(await makeReader(domains).read(url, request)).toHaveLength(1000);
   });
 
   test("of an address works without any resolver", async () => {
@@ -116,6 +124,7 @@ describe("nothing is asked for, and the client told why:", () => {
     ["http://pictures.test/", "downloads from pictures.test are not allowed"],
     ["http://user:pass@pictures.test:PORT/", "without user name and password"],
     ["http://user@pictures.test:PORT/", "without user name and password"],
+    ["http://:pass@pictures.test:PORT/", "without user name and password"],
     ["http://pictures.test:PORT\\@evil.test/", undefined],
     ["http://evil.test\\@pictures.test:PORT/", "downloads from evil.test are not allowed"],
     ["ftp://pictures.test/", "expected a data URI such as"],
@@ -217,6 +226,7 @@ describe("a redirect is not followed to", () => {
     ["a local address", "http://127.0.0.1:1/"],
     ["another port", "http://pictures.test:1/"],
     ["a file", "file:///etc/passwd"],
+    ["another protocol", "ftp://pictures.test:PORT/"],
     ["a data URI", "data:image/png;base64,AAAA"],
     ["a URL with a password", "http://user:pass@pictures.test:PORT/"],
     ["nowhere", undefined],
@@ -297,12 +307,13 @@ describe("what the host sends is bounded:", () => {
       /could not be reached/,
     ],
   ])("%s", async (_, listener, code, message) => {
-    const { url, domains } = await startPictures(listener);
+    const { url, domains, seen } = await startPictures(listener);
 
     const error = await refusal(makeReader(domains).read(url, request));
 
     expect(error).toMatchObject({ status: 400, code, param });
     expect(error.message).toMatch(message);
+    await expect.poll(() => seen.map(({ socket }) => socket.destroyed)).toEqual([true]);
   });
 
   test.each<[string, RequestListener]>([

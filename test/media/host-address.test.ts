@@ -1,6 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { Resolver } from "node:dns/promises";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Reach } from "../../src/media/host-rule.ts";
-import { checkedAddresses, pinnedLookup } from "../../src/media/host-address.ts";
+import { checkedAddresses, pinnedLookup, resolveName } from "../../src/media/host-address.ts";
 
 const check = (addresses: readonly string[], reach: Reach) => checkedAddresses("host.example", reach, async () => addresses);
 
@@ -87,4 +88,34 @@ test("a socket gets the checked addresses in both forms it may ask for", () => {
     ],
     [null, "8.8.8.8", 4],
   ]);
+});
+
+describe("a name that a client chose is resolved", () => {
+  afterEach(() => void vi.restoreAllMocks());
+
+  const answer = (four: readonly string[] | Error, six: readonly string[] | Error) => {
+    const settle = async (addresses: readonly string[] | Error) =>
+      addresses instanceof Error ? Promise.reject(addresses) : [...addresses];
+    vi.spyOn(Resolver.prototype, "resolve4").mockImplementation(() => settle(four) as Promise<never>);
+    vi.spyOn(Resolver.prototype, "resolve6").mockImplementation(() => settle(six) as Promise<never>);
+    return resolveName("host.example", "public");
+  };
+  const none = new Error("ENODATA");
+
+  test("to its addresses of both kinds, so that each is checked", async () => {
+    expect(await answer(["8.8.8.8"], ["::1"])).toEqual(["8.8.8.8", "::1"]);
+  });
+
+  test("where it has addresses of one kind only", async () => {
+    expect(await answer(["8.8.8.8"], none)).toEqual(["8.8.8.8"]);
+    expect(await answer(none, ["2606:4700::1111"])).toEqual(["2606:4700::1111"]);
+  });
+
+  test("to nothing, with the reason for the log", async () => {
+    await expect(answer(none, none)).rejects.toBe(none);
+  });
+});
+
+test("a name that the operator gave with a port is resolved as the system does", async () => {
+  expect(await resolveName("localhost", "local")).toContain("127.0.0.1");
 });

@@ -16,6 +16,7 @@ describe("a rule covers", () => {
     ["*.example.org", "https://a.b.example.org/"],
     ["*", "https://anything.example/"],
     ["*", "http://8.8.8.8/"],
+    ["*:443", "https://anything.example/"],
     ["*:8080", "http://anything.example:8080/"],
     ["*.example.org:8443", "https://a.example.org:8443/"],
   ])("%s: %s, on public addresses", (rule, url) => {
@@ -26,6 +27,7 @@ describe("a rule covers", () => {
     ["127.0.0.1", "http://127.0.0.1/"],
     ["127.0.0.1:9000", "http://127.0.0.1:9000/"],
     ["127.0.0.1:9000", "http://0x7f.1:9000/"],
+    ["127.0.0.1:65535", "http://127.0.0.1:65535/"],
     ["[::1]:9000", "http://[0:0::1]:9000/"],
     ["[::1]", "http://[::1]/"],
     ["images.lan:9000", "http://images.lan:9000/"],
@@ -69,10 +71,11 @@ test.each([
   "user@example.org",
   "a b",
   "*example.org",
+  "*.",
   "a.*.org",
   "::1",
   "[::1",
-  "example.org:99999",
+  "example.org:65536",
   "example.org:port",
   "256.256.256.256",
 ])("%j is no host, and the start says so", (text) => {

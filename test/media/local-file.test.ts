@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { linkSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readlinkSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -91,6 +91,20 @@ describe("what is missing and what lies outside are refused alike:", () => {
     expect(error).toMatchObject({ status: 400, code: "image_file_not_found", param, message: missing.message });
     expect(error.message).not.toMatch(/ENOENT|secret|media-/);
   });
+});
+
+test("no file stays open, read or refused", async () => {
+  await reader.read(`${inside}/full.png`, request);
+  await refusal(reader.read(`${inside}/large.png`, request));
+
+  const open = readdirSync("/proc/self/fd").map((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      return ""; // closed meanwhile
+    }
+  });
+  expect(open.filter((path) => path.startsWith(base))).toEqual([]);
 });
 
 test("a folder that is none stops the start", () => {
