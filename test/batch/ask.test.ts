@@ -50,7 +50,9 @@ describe("a request of a batch", () => {
   });
 
   test.each([
-    ["5xx", (response) => json(response, 503, {})],
+    ["a 408", (response) => json(response, 408, {})],
+    ["a 500", (response) => json(response, 500, {})],
+    ["a 503", (response) => json(response, 503, {})],
     ["a 429 that asks for no wait", busy({ "retry-after": "0" })],
     ["a 429 that names a time by a clock that is behind", busy({ "retry-after": new Date(Date.now() - 5000).toUTCString() })],
     ["a broken connection", broken],
@@ -91,8 +93,25 @@ describe("a request of a batch", () => {
     expect(Math.max(...waits)).toBeLessThanOrEqual(1000);
   });
 
+  test("is given up after 429s of a server that answered others only before", async () => {
+    let asked = 0;
+
+    const { tries } = await askServer(busy({}), { answeredCount: () => Math.min(asked++, 1) });
+
+    expect(tries).toBe(5); // the first 429 does not count
+  });
+
+  test("is given up after failures other than 429, however many others are answered meanwhile", async () => {
+    let answeredCount = 0;
+
+    const { tries } = await askServer((response) => json(response, 500, {}), { answeredCount: () => answeredCount++ });
+
+    expect(tries).toBe(4);
+  });
+
   test.each([
     ["a 400", (response) => json(response, 400, { error: { code: "invalid_value", message: "no" } }), "HTTP 400 invalid_value"],
+    ["a 501", (response) => json(response, 501, {}), "HTTP 501"],
     ["a 500 that would come again", (response) => json(response, 500, {}, { "x-should-retry": "false" }), "HTTP 500"],
     ["an answer that is no JSON", (response) => void response.end("<html>"), "malformed answer"],
   ] satisfies [string, Behaviour, string][])("is not sent again after %s", async (_, failure, kind) => {
@@ -113,6 +132,15 @@ describe("a request of a batch", () => {
     const stop = new AbortController();
 
     const { outcome, tries } = await askServer(busy({}), { stop: stop.signal, wait: async () => stop.abort() });
+
+    expect(outcome).toEqual({ type: "stopped" });
+    expect(tries).toBe(1);
+  });
+
+  test("is as if never sent once not even its answer is waited for", async () => {
+    const abort = new AbortController();
+
+    const { outcome, tries } = await askServer(() => abort.abort(), { abort: abort.signal });
 
     expect(outcome).toEqual({ type: "stopped" });
     expect(tries).toBe(1);

@@ -28,6 +28,19 @@ describe("the output of an earlier run", () => {
     }
   });
 
+  test("loses nothing else either when it is larger than what is read at a time, with a line break where a piece begins", async () => {
+    const longResult = (id: string, bytes: number): string => result(id).replace("{}", `"${"x".repeat(bytes)}"`);
+    const first = longResult("0", 2 ** 20 - longResult("0", 0).length);
+    const whole = `${[first, ...["a", "b", "c"].map((id) => longResult(id, 700_000))].join("\n")}\n`;
+    const path = fileOf(whole + result("d").slice(0, 30));
+
+    const earlier = await readResults(path);
+    await mend(path, earlier);
+
+    expect([...earlier.customIds]).toEqual(["0", "a", "b", "c"]);
+    expect(readFileSync(path, "utf8") === whole).toBe(true);
+  });
+
   test("that lacks only its last line break keeps the answer and gets the break", async () => {
     const path = fileOf(result("a"));
 
@@ -43,6 +56,7 @@ describe("the output of an earlier run", () => {
     ["my notes\n", 1],
     [`${result("a")}\n{"custom_id": "b", "method": "POST"}\n`, 2],
     [`${result("a")}\n{"id": "x"`, 2],
+    [`${result("a").slice(0, 30)}\n${result("b")}\n`, 1],
   ])("%j is not touched when it is something else", async (text, line) => {
     const path = fileOf(text);
 
@@ -68,9 +82,10 @@ describe("a file of lines", () => {
         expect(readFileSync(path, "utf8").split("\n")).toContain(`{"i":${i}}`);
       }),
     );
+    await file.add({ i: 200 });
     await file.close();
 
-    expect(readFileSync(path, "utf8")).toBe(Array.from({ length: 200 }, (_, i) => `{"i":${i}}\n`).join(""));
+    expect(readFileSync(path, "utf8")).toBe(Array.from({ length: 201 }, (_, i) => `{"i":${i}}\n`).join(""));
   });
 
   test("gets no further line once one could not be written: it may end within that line", async () => {

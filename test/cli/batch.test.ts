@@ -76,6 +76,17 @@ describe("ernie-vl batch", () => {
     expect(process.exitCode).toBeUndefined();
   });
 
+  test("counts the tokens of both APIs, which name them differently", async () => {
+    const chat = { prompt_tokens: 10, completion_tokens: 2, prompt_tokens_details: { cached_tokens: 8 } };
+    const response = { input_tokens: 30, output_tokens: 3, input_tokens_details: { cached_tokens: 12 } };
+    const server = await startFakeServer((answer, _, turn) => json(answer, 200, { usage: turn === 0 ? chat : response }));
+    const { input, output } = makeFiles([line("a"), line("b")]);
+
+    const said = await batch(input, output, "--url", server.url);
+
+    expect(said).toContain("tokens   40 in prompts (50.0 % cached), 5 in answers");
+  });
+
   test("writes failures to a file of their own, ends with exit code 1, and asks them again the next time", async () => {
     let isRepaired = false;
     const server = await startFakeServer((...given) => (isRepaired ? answerWell() : failing(refuse, "b"))(...given));

@@ -100,10 +100,18 @@ describe("times and tokens of an answer", () => {
       { promptTokens: 0, cachedTokens: 0, outputTokens: 1, tokensFrom: "chunks" },
     ],
     [
+      "[DONE] alone ends an answer whose last text came before",
+      [
+        [1020, chat({ content: "a" })],
+        [1040, "[DONE]"],
+      ],
+      { e2elMs: 20, outputTokens: 1, finishReason: undefined },
+    ],
+    [
       "choices that are none are no text",
       [
         [1010, { choices: 5 }],
-        [1020, { choices: [null, 7, { delta: 7 }], usage: "many" }],
+        [1020, { choices: [null, 7, { delta: 7 }, { delta: null }], usage: "many" }],
         [1040, chat({ content: "a" }, "stop")],
       ],
       { ttftMs: 40, outputTokens: 1 },
