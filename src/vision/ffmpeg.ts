@@ -58,7 +58,8 @@ type ToolLimits = { readonly signal: AbortSignal; readonly maxMemoryBytes: numbe
 
 /**
  * The program's standard output as it arrives; a slow reader slows the program down. The program is killed when the signal aborts (throws its
- * reason), when it has too much memory (throws ToolMemoryError) and when the reader stops early. Throws ToolError when the exit status is not 0.
+ * reason), when it has too much memory (throws ToolMemoryError) and when the reader stops early. Throws ToolError when the exit status is not 0,
+ * and the system's error when it does not start.
  */
 export async function* runTool(
   path: string,
@@ -67,6 +68,12 @@ export async function* runTool(
 ): AsyncGenerator<Buffer, void> {
   signal.throwIfAborted();
   const child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"], env: {}, cwd: "/" });
+  const status = new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  status.catch(() => {}); // awaited below, unless reading fails first
+  if (child.pid === undefined) await status; // rejects: the program did not start, and without a free file descriptor it has no streams either
   const kill = () => child.kill("SIGKILL");
   signal.addEventListener("abort", kill, { once: true });
   let hasTooMuchMemory = false;
@@ -79,11 +86,6 @@ export async function* runTool(
   }, lookMs);
   let messages = "";
   child.stderr.setEncoding("latin1").on("data", (text: string) => (messages = (messages + text).slice(-keptMessages)));
-  const status = new Promise<number | null>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", resolve);
-  });
-  status.catch(() => {}); // awaited below, unless reading fails first
   try {
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) yield chunk;
     const code = await status;
