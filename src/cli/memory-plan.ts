@@ -6,7 +6,7 @@ import { formatBytes } from "../core/format-bytes.ts";
 import { activationDataType, type ConversionSettings } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { windowPixels } from "../core/vision-grid.ts";
-import { planKvBudget, type KvBudget, type KvSharing } from "../model/kv-budget.ts";
+import { fewestTokens, planKvBudget, type KvBudget, type KvSharing } from "../model/kv-budget.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import { kvPageTokens } from "../model/kv-memory.ts";
 import { canReserveHost, hostUnitBytes } from "../runtime/host-reservation.ts";
@@ -14,7 +14,7 @@ import { type AvailableMemory, availableMemory } from "./available-memory.ts";
 import type { ComputeDevice } from "./choose-device.ts";
 import { weightsByKind } from "./memory-report.ts";
 import { defaultGpuSequences, defaultSequences, type MemoryWishes, spareSlots } from "./memory-wishes.ts";
-import { cudaReserveBytes, planWorkspace, type Workspace } from "./workspace.ts";
+import { cudaLateBytes, cudaReserveBytes, planWorkspace, type Workspace } from "./workspace.ts";
 
 export type PlannedModel = { readonly config: ModelConfig; readonly settings: ConversionSettings };
 
@@ -51,13 +51,11 @@ export function planMemory(
 ): MemoryPlan {
   const problem = tooLittleMemory(model, device, wishes, host);
   if (problem !== undefined) throw new UserError(problem);
-  const { config, settings, weightBytes } = model;
-  const { usableBytes, workspace, left } = shareOut(model, device, wishes, host.bytes);
-  const kvDataType = wishes.kvCacheType === "int8" ? "int8" : activationDataType[settings.activations];
-  const perToken = kvBytesPerToken(config.text, kvDataType);
+  const { config, weightBytes } = model;
+  const { usableBytes, workspace, cacheBytes, kvDataType, perToken, unpackedPerToken } = shareOut(model, device, wishes, host.bytes);
   const kv = planKvBudget({
-    budgetBytes: device.kind === "cpu" ? Math.floor(left * hostShare) : left,
-    bytesPerToken: perToken + (device.kind === "cuda" && kvDataType === "int8" ? dequantizedBytesPerToken(config) : 0),
+    budgetBytes: cacheBytes,
+    bytesPerToken: perToken + unpackedPerToken,
     modelMaxLength: config.text.maxPositions,
     maxModelLength: wishes.maxModelLength,
     maxSequences: wishes.maxSequences,
@@ -126,16 +124,17 @@ function howToShare({ text }: ModelConfig, device: ComputeDevice, dataType: Data
   return { pageTokens: kvPageTokens(tokenBytes, device.gpu.pageBytes!), addressableTokens, canAddress };
 }
 
-/** Says why weights and workspace do not fit: what is needed, what is available, what to do. Undefined if they fit. */
+/** Says why weights, workspace and the smallest KV cache do not fit: what is needed, what is available, what to do. Undefined if they fit. */
 export function tooLittleMemory(
   model: PlannedModel & { readonly weightBytes: number },
   device: ComputeDevice,
   wishes: MemoryWishes,
   host: AvailableMemory = availableMemory(),
 ): string | undefined {
-  const { weightBytes, settings } = model;
-  const { usableBytes, workspace, left } = shareOut(model, device, wishes, host.bytes);
-  if (left > 0) return undefined;
+  const { weightBytes, settings, config } = model;
+  const { usableBytes, workspace, cacheBytes, perToken, unpackedPerToken } = shareOut(model, device, wishes, host.bytes);
+  const smallest = fewestTokens(config.text.maxPositions, wishes.maxModelLength) * (perToken + unpackedPerToken);
+  if (cacheBytes >= smallest) return undefined;
   const has = formatBytes(Math.max(usableBytes, 0));
   const takenBytes = device.kind === "cpu" ? 0 : device.gpu.totalBytes - device.gpu.freeBytes;
   // The driver and this process itself hold some hundred MiB.
@@ -158,20 +157,30 @@ export function tooLittleMemory(
   ];
   return (
     `not enough memory: the model needs ${formatBytes(weightBytes + sumOf(workspace))} (${formatBytes(weightBytes)} weights, ` +
-    `${describeWorkspace(workspace)}) plus a KV cache, ${where}; ${advice.join(", or ")}`
+    `${describeWorkspace(workspace)}) plus a KV cache of at least ${formatBytes(smallest)}, ${where}; ${advice.join(", or ")}`
   );
 }
 
+/** What the server may use, what of it computing takes, and what that and the weights leave for the KV cache; bytes of a token there. */
 function shareOut(
   { config, settings, weightBytes }: PlannedModel & { readonly weightBytes: number },
   device: ComputeDevice,
   wishes: MemoryWishes,
   hostBytes: number,
-): { readonly usableBytes: number; readonly workspace: Omit<MemoryPlan["workspace"], "unpacking">; readonly left: number } {
+) {
   const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
   const { prefillChunkTokens, maxSequences: sequences = usualSequences(device, wishes) } = wishes;
   const workspace = { ...planWorkspace(config, settings, { prefillChunkTokens, sequences }), features: imageCacheBytes };
-  return { usableBytes, workspace, left: usableBytes - weightBytes - sumOf(workspace) };
+  const left = usableBytes - weightBytes - sumOf(workspace);
+  const kvDataType: DataType = wishes.kvCacheType === "int8" ? "int8" : activationDataType[settings.activations];
+  return {
+    usableBytes,
+    workspace,
+    cacheBytes: device.kind === "cpu" ? Math.floor(left * hostShare) : left,
+    kvDataType,
+    perToken: kvBytesPerToken(config.text, kvDataType),
+    unpackedPerToken: device.kind === "cuda" && kvDataType === "int8" ? dequantizedBytesPerToken(config) : 0,
+  };
 }
 
 /** The budget in one line each. */
@@ -216,7 +225,7 @@ export function memoryBytes({ weightBytes, workspaceBytes, kv, usableBytes }: Me
 
 function usableGpuBytes(gpu: { readonly totalBytes: number; readonly freeBytes: number }, utilization: number): number {
   const takenBytes = gpu.totalBytes - gpu.freeBytes;
-  return Math.floor(gpu.totalBytes * utilization) - takenBytes - cudaReserveBytes;
+  return Math.floor(gpu.totalBytes * utilization) - takenBytes - cudaLateBytes;
 }
 
 /**

@@ -50,6 +50,11 @@ const fewestPages = 4;
 /** The shortest slots, unless the operator chose the length: a picture and a question must fit. */
 const shortestLength = 1024;
 
+/** Tokens that there must be memory for in any case. */
+export function fewestTokens(modelMaxLength: number, maxModelLength = modelMaxLength): number {
+  return Math.min(shortestLength, maxModelLength, modelMaxLength);
+}
+
 /** Plans the slots. Explicit settings are taken literally or refused with UserError. Slots that do not all fit in full share memory, if possible. */
 export function planKvBudget(request: KvBudgetRequest): KvBudget {
   const { modelMaxLength, maxModelLength } = request;

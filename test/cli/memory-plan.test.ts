@@ -20,8 +20,8 @@ function gpuOf(totalGibibytes: number, freeGibibytes = totalGibibytes): ComputeD
 }
 
 /** A GPU of which slots share the memory. */
-function sharedGpuOf(totalGibibytes: number): ComputeDevice {
-  return { kind: "cuda", gpu: makeGpu(totalGibibytes) };
+function sharedGpuOf(totalGibibytes: number, freeGibibytes = totalGibibytes): ComputeDevice {
+  return { kind: "cuda", gpu: makeGpu(totalGibibytes, freeGibibytes) };
 }
 
 function plan(device: ComputeDevice, wishes: Partial<MemoryWishes> = {}, hostBytes = 0, limitBytes?: number) {
@@ -40,7 +40,7 @@ describe("on a GPU", () => {
   test("the KV cache takes what weights, workspace and CUDA leave of the share that may be used", () => {
     const { usableBytes, workspaceBytes: workspace, kv } = plan(gpuOf(80));
 
-    expect(usableBytes).toBe(72 * gibibyte - gibibyte);
+    expect(usableBytes).toBe(71.5 * gibibyte);
     expect(workspace).toBe(workspaceBytes(config, int4) + imageCacheBytes);
     const left = usableBytes - weightBytes - workspace;
     expect(kv.bytes).toBeLessThanOrEqual(left);
@@ -61,7 +61,7 @@ describe("on a GPU", () => {
 
   test("what other processes use counts to the share", () => {
     expect(plan(gpuOf(80, 60)).usableBytes).toBe(plan(gpuOf(80)).usableBytes - 20 * gibibyte);
-    expect(plan(gpuOf(80), { gpuMemoryUtilization: 0.5 }).usableBytes).toBe(39 * gibibyte);
+    expect(plan(gpuOf(80), { gpuMemoryUtilization: 0.5 }).usableBytes).toBe(39.5 * gibibyte);
   });
 
   test("a sequence of the model's whole context can be had, and as many as fit", () => {
@@ -87,7 +87,7 @@ describe("on a GPU", () => {
       "a small GPU",
       gpuOf(16),
       {},
-      /needs 1\d\.\d GiB \(17\.0 GiB weights, 2\.0 GiB workspace \(.*\)\) plus a KV cache, but only 13\.4 GiB of the GPU's 16\.0 GiB may be used; use a larger GPU, or/,
+      /needs 1\d\.\d GiB \(17\.0 GiB weights, 2\.0 GiB workspace \(.*\)\) plus a KV cache of at least 56\.0 MiB, but only 13\.9 GiB of the GPU's 16\.0 GiB may be used; use a larger GPU, or/,
     ],
     [
       "a full GPU",
@@ -125,14 +125,14 @@ describe("on a GPU that puts memory to addresses page by page", () => {
   });
 
   test("where there are few pages, each slot has its own memory, if that suffices", () => {
-    const { kv } = plan(sharedGpuOf(24));
+    const { kv } = plan(sharedGpuOf(24, 23.5));
 
     expect(kv.pages).toBeUndefined();
     expect(kv).toMatchObject({ slotCount: 4 });
-    const alone = plan(sharedGpuOf(24), { maxSequences: 1 }).kv;
+    const alone = plan(sharedGpuOf(24, 23.5), { maxSequences: 1 }).kv;
     expect(alone.pages).toBeUndefined();
     expect(alone.capacity).toBeGreaterThanOrEqual(4 * kv.capacity);
-    const chosen = plan(sharedGpuOf(24), { maxSequences: 2, maxModelLength: 16_384 }).kv;
+    const chosen = plan(sharedGpuOf(24, 23.5), { maxSequences: 2, maxModelLength: 16_384 }).kv;
     expect(chosen).toMatchObject({ slotCount: 2, capacity: 16_384, pages: { count: 3 } });
   });
 
@@ -182,13 +182,13 @@ describe("on a CPU", () => {
 
   test("too little memory is refused with the numbers", () => {
     expect(() => plan(cpu, {}, 12 * gibibyte)).toThrow(
-      /^not enough memory: the model needs 1\d\.\d GiB .* plus a KV cache, but this machine has only 12\.0 GiB available; stop other programs$/,
+      /^not enough memory: the model needs 1\d\.\d GiB .* plus a KV cache of at least 56\.0 MiB, but this machine has only 12\.0 GiB available; stop other programs$/,
     );
   });
 
   test("within a container, its limit is named as what leaves too little", () => {
     expect(() => plan(cpu, {}, 12 * gibibyte, 16 * gibibyte)).toThrow(
-      / plus a KV cache, but of its memory limit of 16\.0 GiB only 12\.0 GiB is left; raise the limit \(docker run --memory, MemoryMax=\)$/,
+      / plus a KV cache of at least 56\.0 MiB, but of its memory limit of 16\.0 GiB only 12\.0 GiB is left; raise the limit \(docker run --memory, MemoryMax=\)$/,
     );
   });
 
@@ -215,20 +215,20 @@ test("the start says how many sequences are kept for a next turn where each has 
 test.each<[string, ComputeDevice, Partial<MemoryWishes>, number, RegExp | undefined]>([
   [
     "a GPU of 24 GB",
-    sharedGpuOf(23.3),
+    sharedGpuOf(23.3, 22.8),
     {},
     0,
     /\(up to 6177 tokens\) may not fit; raise --gpu-memory-utilization, or lower --max-num-seqs, or use --kv-cache-dtype int8$/,
   ],
   [
     "the same with an int8 cache",
-    sharedGpuOf(22.5),
+    sharedGpuOf(22.5, 22),
     { kvCacheType: "int8" },
     0,
     /may not fit; raise --gpu-memory-utilization, or lower --max-num-seqs$/,
   ],
   ["a CPU", { kind: "cpu" }, {}, 19.6 * gibibyte, /may not fit; stop other programs, or lower/],
-  ["a context that the operator chose", sharedGpuOf(23.3), { maxModelLength: 1024 }, 0, undefined],
+  ["a context that the operator chose", sharedGpuOf(23.3, 22.8), { maxModelLength: 1024 }, 0, undefined],
   ["a larger GPU", sharedGpuOf(32), {}, 0, undefined],
 ])("the start says how to get a context that holds the largest picture: %s", (_, device, wishes, hostBytes, expected) => {
   const { advice } = describeMemory(plan(device, wishes, hostBytes), { config, settings: int4 });
@@ -241,7 +241,7 @@ test("the budget is shown: weights by kind, slots and their length, bytes a toke
     weights: expect.stringMatching(/^17\.0 GiB: experts 1\d\.\d GiB, vision .*, embedding and LM head .*, attention .*, other/),
     context: expect.stringMatching(/^\d+ sequences × \d+ tokens \(of 131072\); KV cache \d+\.\d GiB \(56\.0 KiB per token, bfloat16\)$/),
     memory: expect.stringMatching(
-      /^\d+\.\d GiB of 71\.0 GiB available: 17\.0 GiB weights, .* KV cache, 2\.0 GiB workspace \(pictures 1\.3 GiB, steps 370\.8 MiB, sampling 52\.1 MiB, features 256\.0 MiB\)$/,
+      /^\d+\.\d GiB of 71\.5 GiB available: 17\.0 GiB weights, .* KV cache, 2\.0 GiB workspace \(pictures 1\.3 GiB, steps 370\.8 MiB, sampling 52\.1 MiB, features 256\.0 MiB\)$/,
     ),
   });
 });

@@ -27,7 +27,7 @@ afterEach(() => vi.unstubAllEnvs());
 /** With this much memory, all of it free. */
 const gpuOf = (gibibytes: number): CudaProbe => ({ gpu: makeGpu(gibibytes) });
 const noGpu: CudaProbe = { reason: "there is no driver" };
-const tiny = gpuOf(1);
+const tiny = gpuOf(0.75);
 
 function plan(folder: string, device: DeviceChoice, probe: CudaProbe, wishes: Partial<StartWishes> = {}) {
   const lines: string[] = [];
@@ -42,7 +42,7 @@ function plan(folder: string, device: DeviceChoice, probe: CudaProbe, wishes: Pa
     (line) => lines.push(line),
     () => probe,
   );
-  return { kind: chosen.kind, experts: settings.experts, activations: settings.activations, kvDataType: memory.kvDataType, lines };
+  return { kind: chosen.kind, experts: settings.experts, activations: settings.activations, kvDataType: memory.kvDataType, memory, lines };
 }
 
 describe("a checkpoint", () => {
@@ -60,8 +60,33 @@ describe("a checkpoint", () => {
 
     expect({ kind, activations }).toEqual({ kind: "cpu", activations: "fp32" });
     expect(lines).toEqual([
-      expect.stringMatching(/^Running on the CPU: not enough memory: the model needs .* MiB weights.* of the GPU's 1\.0 GiB/),
+      expect.stringMatching(/^Running on the CPU: not enough memory: the model needs .* MiB weights.* of the GPU's 768\.0 MiB/),
     ]);
+  });
+
+  test("is converted for the CPU where the GPU has room for all but the smallest KV cache, and refused where it was meant for that GPU", () => {
+    const { totalBytes, freeBytes, ...gpu } = makeGpu(24);
+    const { usableBytes, weightBytes, workspaceBytes, kvBytesPerToken } = plan(nanoModel, "cuda", gpuOf(24)).memory;
+    const spareBytes = usableBytes - weightBytes - workspaceBytes;
+    const leaving = (tokens: number): CudaProbe => ({
+      gpu: { ...gpu, totalBytes, freeBytes: freeBytes - spareBytes + tokens * kvBytesPerToken },
+    });
+
+    expect(plan(nanoModel, "auto", leaving(1024))).toMatchObject({
+      kind: "cuda",
+      lines: [],
+      memory: { kv: { slotCount: 1, capacity: 1024 } },
+    });
+    const { kind, lines } = plan(nanoModel, "auto", leaving(1023));
+    expect(kind).toBe("cpu");
+    expect(lines).toEqual([
+      expect.stringMatching(/^Running on the CPU: not enough memory: .* plus a KV cache of at least 1\.0 MiB, but only /),
+    ]);
+    expect(() => plan(nanoModel, "cuda", leaving(1023))).toThrow(/^not enough memory: .* plus a KV cache of at least 1\.0 MiB, but only /);
+    expect(plan(nanoModel, "auto", leaving(100), { maxModelLength: 100 })).toMatchObject({ kind: "cuda" });
+    expect(() => plan(nanoModel, "auto", leaving(1024), { maxModelLength: 2048 })).toThrow(
+      /^a KV cache of 1 × 2048 tokens needs 2\.0 MiB /,
+    );
   });
 
   test("that does not fit on the GPU it was meant for is refused", () => {
