@@ -68,11 +68,15 @@ async function startEngine(
   };
   const worker = new Worker(new URL("../engine-worker.js", import.meta.url), { workerData, name: "engine" });
   const progress = new WorkProgress(say, warmUp);
+  let isLoaded = false;
   try {
-    return await EngineClient.start(worker, progress.update);
+    return await EngineClient.start(worker, (done, total) => {
+      isLoaded = true;
+      progress.update(done, total);
+    });
   } catch (error) {
     progress.stop();
-    if (error instanceof UserError) throw error;
+    if (error instanceof UserError || isLoaded) throw error;
     say("The model cannot be loaded; checking its files for damage");
     await verifyFiles(model.folder, model.manifest); // a damaged file is the likeliest cause, and one that the operator can mend
     throw error;

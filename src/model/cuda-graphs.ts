@@ -1,6 +1,6 @@
 // Runs decode steps as CUDA graphs: the kernels of a step are captured once and launched as one.
 
-import { EngineError } from "../core/errors.ts";
+import { UserError } from "../core/errors.ts";
 import type { Binding } from "../runtime/session.ts";
 
 /** Batch sizes that are captured before the first request. Larger ones are captured when they first occur. */
@@ -17,7 +17,10 @@ const maxWarmBatch = 64;
 export class CudaGraphs {
   readonly #recorded = new Set<number>();
 
-  /** Queues a decode step. ONNX Runtime captures the graph the first time it sees an id, and replays it from then on. */
+  /**
+   * Queues a decode step. ONNX Runtime captures the graph the first time it sees an id, and replays it from then on. Throws UserError if that is not
+   * possible; the stream is in a failed capture then, which only a new process leaves.
+   */
   run(binding: Binding, batchSize: number): void {
     try {
       binding.runAsGraph(batchSize);
@@ -25,7 +28,7 @@ export class CudaGraphs {
       if (this.#recorded.has(batchSize)) throw error;
       const reason = error instanceof Error ? error.message : String(error);
       const what = `a decode step of ${batchSize} sequences cannot be recorded as a CUDA graph (--cuda-graphs off does without)`;
-      throw new EngineError(`${what}: ${reason}`, { cause: error });
+      throw new UserError(`${what}: ${reason}`, { cause: error });
     }
     this.#recorded.add(batchSize);
   }

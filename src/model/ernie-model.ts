@@ -9,7 +9,8 @@ import type { ModelConfig } from "../core/model-config.ts";
 import { kernelsBuildCommand } from "../core/package-commands.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { routingShape, type RoutingShape } from "../core/routing.ts";
-import { cudaErrorCodes, CudaError } from "../runtime/cuda/cudart.ts";
+import { cudaErrorCodes, CudaError, HostMemoryError } from "../runtime/cuda/cudart.ts";
+import type { DeviceKind } from "../runtime/device.ts";
 import { findKernelLibrary, requireLoadable } from "../runtime/kernel-library.ts";
 import { buildOwned, type Owned } from "../runtime/owned.ts";
 import type { Runtime, SessionOptions } from "../runtime/runtime.ts";
@@ -207,15 +208,16 @@ function openRoutingDecoder(runtime: Runtime, graph: Uint8Array, options: Sessio
 const memoryAdvice = {
   cpu: "not enough memory; lower --max-num-seqs or --max-model-len",
   cuda: "not enough GPU memory; lower --gpu-memory-utilization, --max-num-seqs or --max-model-len",
+  host: "not enough page-locked memory of the host, for copies to the GPU; raise the memory limit of the container or service, or stop other programs",
 };
 
 /** Runs a function and turns out-of-memory errors into UserErrors with advice. */
-function whereMemorySuffices<T>(kind: keyof typeof memoryAdvice, run: () => T): T {
+function whereMemorySuffices<T>(kind: DeviceKind, run: () => T): T {
   try {
     return run();
   } catch (error) {
     if (!isOutOfMemory(error)) throw error;
-    throw new UserError(`${memoryAdvice[kind]}: ${(error as Error).message}`, { cause: error });
+    throw new UserError(`${memoryAdvice[error instanceof HostMemoryError ? "host" : kind]}: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -223,6 +225,9 @@ function whereMemorySuffices<T>(kind: keyof typeof memoryAdvice, run: () => T): 
 function isOutOfMemory(error: unknown): boolean {
   if (error instanceof CudaError) return error.code === cudaErrorCodes.cudaErrorMemoryAllocation;
   return (
-    error instanceof Error && /CUDA failure 2\b|out of memory|Failed to allocate memory|bad_alloc|bytes of memory left/i.test(error.message)
+    error instanceof Error &&
+    /CUDA failure 2\b|CUBLAS_STATUS_ALLOC_FAILED|out of memory|Failed to allocate memory|bad_alloc|bytes of memory left/i.test(
+      error.message,
+    )
   );
 }

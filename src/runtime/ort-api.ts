@@ -90,7 +90,7 @@ export class OrtApi {
   call(name: FunctionName, ...args: unknown[]): void {
     const status = this.#functions[name](...args);
     if (!status) return;
-    const message = String(this.#functions.GetErrorMessage(status));
+    const message = withoutSignatures(String(this.#functions.GetErrorMessage(status)));
     this.#functions.ReleaseStatus(status);
     throw new EngineError(`ONNX Runtime ${name}: ${message}`);
   }
@@ -110,6 +110,14 @@ export class OrtApi {
   buildInfo(): string {
     return String(this.#functions.GetBuildInfoString());
   }
+}
+
+/** On one line, and without the C++ signatures of 600 characters that come before what CUDA said. */
+export function withoutSignatures(message: string): string {
+  return message
+    .replace(/\/\S+cuda_call\.cc:\d+ .*?(?=\b[A-Z]\w+ failure -?\d+:)/s, "")
+    .replace(/\s+/g, " ")
+    .trim();
 }
 
 /** The library in $ONNXRUNTIME_DIR, else the one that the npm package onnxruntime-node carries. */

@@ -2,7 +2,7 @@ import { nanoModel } from "../../src/core/nano-model.ts";
 import { createLogitChanges } from "../../src/engine/logit-changes.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { LocalModel } from "../../scripts/evaluate/local-model.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import type { BatchEntry, SlotId } from "../../src/core/batch.ts";
@@ -263,7 +263,7 @@ describe("when GPU memory runs out", () => {
       cuda.failingAllocation = number;
       expect(() => makeModel(runtime, folder, manifest)).toThrow(UserError);
       expect(() => makeModel(makeFakeGpu({ failingAllocation: number }).runtime, folder, manifest)).toThrow(
-        /^not enough GPU memory; lower --gpu-memory-utilization, .*: cuda(Malloc|HostAlloc): .* wanted, .* are free$/,
+        /^not enough GPU memory; lower --gpu-memory-utilization, .*: cudaMalloc: .* wanted, .* are free$|^not enough page-locked memory of the host, .*; raise the memory limit .*: cudaHostAlloc: .* wanted$/,
       );
       expect(cuda.live).toEqual(before);
       expect(api.live).toEqual([]);
@@ -296,4 +296,40 @@ describe("when GPU memory runs out", () => {
     runtime.dispose();
     cuda.dispose();
   });
+
+  // As the provider words them.
+  const failures: [string, RegExp][] = [
+    ["CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&cublas_handle_);", /^not enough GPU memory; lower /],
+    ["CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size);", /^not enough GPU memory; lower /],
+    [
+      "CUDA failure 901: operation failed ; GPU=0 ; expr=cudaStreamEndCapture(stream_, &graph_);",
+      /^a decode step of 4 sequences cannot be recorded .*--cuda-graphs off/,
+    ],
+  ];
+  test.each(failures)("or a graph cannot be recorded, while the first decode step warms up, one line says so: %s", (message, expected) => {
+    const { cuda, api, runtime } = makeFakeGpu();
+    const model = makeModel(runtime, folder, manifest);
+    const call = api.call.bind(api);
+    vi.spyOn(api, "call").mockImplementation((name, ...args) => {
+      call(name, ...args);
+      if (api.graphIds.at(-1) === "4") throw new EngineError(`ONNX Runtime ${name}: ${message}`);
+    });
+
+    const error = errorOf(() => model.warmUp());
+    expect(error).toBeInstanceOf(UserError);
+    expect(error.message).toMatch(expected);
+    expect(error.message).toContain(message);
+    model.dispose();
+    runtime.dispose();
+    cuda.dispose();
+  });
 });
+
+function errorOf(run: () => void): Error {
+  try {
+    run();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("nothing was thrown");
+}

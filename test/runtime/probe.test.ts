@@ -155,6 +155,11 @@ describe("probeCuda", () => {
       /^cudaSetDevice: cudaErrorDevicesUnavailable \(46\); .*nvidia-smi -c DEFAULT$/,
     ],
     [
+      "a GPU whose memory is all taken",
+      { setDeviceError: 2 },
+      /^cudaSetDevice: cudaErrorMemoryAllocation \(2\); other programs have taken all/,
+    ],
+    [
       "a GPU with damaged memory",
       { setDeviceError: 214 },
       /^the GPU has failed: .*cudaErrorECCUncorrectable \(214\); .*nvidia-smi --gpu-reset/,

@@ -171,6 +171,9 @@ export class CudaError extends EngineError {
   }
 }
 
+/** Memory is short on the host, not on the GPU. */
+export class HostMemoryError extends CudaError {}
+
 /** What a function that answered with this code throws. */
 export function toError(functionName: string, code: number, detail?: string): CudaError | DeviceLostError {
   const error = new CudaError(functionName, code, detail);
@@ -239,7 +242,9 @@ export class Cudart {
 
   /** Makes the device the calling thread's. */
   setDevice(device: number): void {
-    this.#check("cudaSetDevice", this.#functions.cudaSetDevice(device));
+    const code = this.#functions.cudaSetDevice(device);
+    const isFull = code === cudaErrorCodes.cudaErrorMemoryAllocation;
+    this.#check("cudaSetDevice", code, isFull ? "; other programs have taken all of the GPU's memory: nvidia-smi lists them" : "");
   }
 
   memoryInfo(): MemoryInfo {
@@ -252,7 +257,8 @@ export class Cudart {
   /** Device memory, aligned to 256 bytes. */
   malloc(byteLength: number): Pointer {
     const address: Out<Pointer> = [null];
-    this.#checkAllocation("cudaMalloc", this.#functions.cudaMalloc(address, byteLength), byteLength);
+    const code = this.#functions.cudaMalloc(address, byteLength);
+    this.#check("cudaMalloc", code, code === cudaErrorCodes.cudaErrorMemoryAllocation ? this.describeShortage(byteLength) : "");
     return address[0]!;
   }
 
@@ -261,10 +267,15 @@ export class Cudart {
     this.#check("cudaFree", this.#functions.cudaFree(address));
   }
 
-  /** Page-locked host memory: the only kind that copies do not wait for. */
+  /** Page-locked host memory: the only kind that copies do not wait for. Throws HostMemoryError where there is none. */
   hostAlloc(byteLength: number): Pointer {
     const address: Out<Pointer> = [null];
-    this.#checkAllocation("cudaHostAlloc", this.#functions.cudaHostAlloc(address, byteLength, 0), byteLength);
+    const code = this.#functions.cudaHostAlloc(address, byteLength, 0);
+    if (code === cudaErrorCodes.cudaErrorMemoryAllocation) {
+      this.#functions.cudaGetLastError();
+      throw new HostMemoryError("cudaHostAlloc", code, `: ${formatBytes(byteLength)} wanted`);
+    }
+    this.#check("cudaHostAlloc", code);
     return address[0]!;
   }
 
@@ -316,11 +327,6 @@ export class Cudart {
     if (code === 0) return;
     this.#functions.cudaGetLastError();
     throw toError(name, code, detail);
-  }
-
-  #checkAllocation(name: string, code: number, byteLength: number): void {
-    if (code !== cudaErrorCodes.cudaErrorMemoryAllocation) return this.#check(name, code);
-    this.#check(name, code, this.describeShortage(byteLength));
   }
 
   #describeFree(): string {
