@@ -29,8 +29,7 @@ export class CompletionStream implements StreamWriter {
   }
 
   toFrames(event: ChatEvent): string[] {
-    // An echo with log-probabilities has to wait for them.
-    if (event.type === "started") return this.#form.echoedLogprobCount === undefined ? this.#prompts.flatMap((_, p) => this.#echo(p)) : [];
+    if (event.type === "started") return []; // the echo waits for the first token, as a chat's role does, and for its log-probabilities
     const index = event.choice ?? 0;
     const prompt = Math.floor(index / this.#form.choiceCount);
     if (event.type === "prompt-token") {

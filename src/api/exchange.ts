@@ -61,11 +61,7 @@ export class Exchange {
     const first = await recorded.next();
     if (first.done) throw endedEarly();
     this.#record.isStream = true;
-    const onCancel = () => {
-      this.#client.abort();
-      this.#record.write(clientGoneStatus);
-      void recorded.return(undefined);
-    };
+    const onCancel = () => this.#client.abort();
     return this.#context.body(sseBody(this.#toFrames(first.value, recorded, writer), onCancel), 200, {
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-cache",

@@ -72,6 +72,12 @@ describe("a whole answer", () => {
 
     expect(body).toMatchObject({ choices: [{ message: { content: "" }, finish_reason: "length" }] });
   });
+
+  test("of which a part has no end is a failure of the server", async () => {
+    const { app } = makeApp([started, { type: "finished", choice: 0, reason: "stop", usage }]);
+
+    expect((await app.request(chatPath, post(userSays("Hi", { n: 2 })))).status).toBe(500);
+  });
 });
 
 describe("a stream", () => {
@@ -271,6 +277,16 @@ describe("a client that leaves", () => {
     expect(response.status).toBe(499);
     expect(calls[0]?.signal.aborted).toBe(true);
     expect(lines).toEqual([expect.objectContaining({ level: "info", fields: expect.objectContaining({ status: 499 }) })]);
+  });
+
+  test("before its request was read is not answered", async () => {
+    const { app, calls } = makeApp(helloThenSilence);
+    const signal = AbortSignal.abort();
+
+    const response = await app.request(new Request(`http://x${chatPath}`, { ...post(userSays("Hi")), signal }));
+
+    expect(response.status).toBe(499);
+    expect(calls[0]?.signal.aborted ?? true).toBe(true);
   });
 
   test("is noticed through the request's signal in mid-stream, too", async () => {

@@ -254,16 +254,18 @@ describe("a stream", () => {
     const stream = await client.completions.create({
       model: "ernie",
       prompt: [[72, 105], [72]],
+      n: 2,
       stream: true,
       echo: true,
       stream_options: { include_usage: true },
     });
 
-    const texts = ["", ""];
+    const texts = ["", "", "", ""];
     const reasons: unknown[] = [];
     let total: unknown;
     for await (const chunk of stream) {
       expect(chunk.object).toBe("text_completion");
+      if (chunk.choices.length > 0) expect(chunk.usage).toBeNull();
       for (const { index, text, finish_reason: reason } of chunk.choices) {
         texts[index] += text;
         if (reason) reasons.push([index, reason]);
@@ -271,16 +273,16 @@ describe("a stream", () => {
       total = chunk.usage ?? total;
     }
 
-    expect(texts).toEqual(["HiHello.", "HHello."]);
-    expect(reasons).toEqual([
-      [0, "stop"],
-      [1, "stop"],
-    ]);
-    expect(total).toMatchObject({ prompt_tokens: 24, completion_tokens: 6, total_tokens: 30 });
+    expect(texts).toEqual(["HiHello.", "HiHello.", "HHello.", "HHello."]);
+    expect(reasons).toEqual([0, 1, 2, 3].map((index) => [index, "stop"]));
+    expect(total).toMatchObject({ prompt_tokens: 24, completion_tokens: 12, total_tokens: 36 });
   });
 
-  test("that breaks off says why", async () => {
-    const { client } = makeClient([started, { type: "content", text: "He" }, new Error("secret")]);
+  test.each([
+    ["fails", [new Error("secret")]],
+    ["ends without a reason", []],
+  ])("that %s breaks off and says why", async (_, rest) => {
+    const { client } = makeClient([started, { type: "content", text: "He" }, ...rest]);
 
     const read = async () => {
       for await (const _ of await client.completions.create({ model: "ernie", prompt: "a", stream: true }));
@@ -296,6 +298,7 @@ describe("a stream", () => {
 
     expect(text.endsWith("data: [DONE]\n\n")).toBe(true);
     expect(text).toContain('"finish_reason":"stop"');
+    expect(text).not.toContain('"usage"');
   });
 });
 
