@@ -4,13 +4,12 @@ import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { UserError } from "../core/errors.ts";
 import { EngineClient } from "../engine/engine-client.ts";
-import type { KvBudget } from "../model/kv-budget.ts";
 import type { KvScales } from "../model/kv-cache.ts";
 import type { WorkerData } from "../worker-data.ts";
 import { describeDevice, tooManyThreads, type ComputeDevice } from "./choose-device.ts";
 import { WorkProgress, type ProgressUnit } from "./work-progress.ts";
 import { prepareKvScales } from "./kv-scales.ts";
-import { describeMemory, imageCacheBytes, memoryBytes, planMemory } from "./memory-plan.ts";
+import { describeMemory, imageCacheBytes, memoryBytes, type MemoryPlan, planMemory } from "./memory-plan.ts";
 import { dataBytes } from "./memory-report.ts";
 import { planStart } from "./plan-start.ts";
 import { findKernelLibrary, requireLoadable } from "../runtime/kernel-library.ts";
@@ -37,7 +36,7 @@ export async function loadEngine(options: ServeOptions, say: (line: string) => v
   const vision = await createVisionLoaders(model.folder, model.manifest.config.image, say);
   const kvScales = options.kvCacheType === "int8" ? await prepareKvScales(model, device.kind, options.threads, say) : undefined;
   const started = performance.now();
-  const engine = await startEngine(model, { ...memory.kv, kvScales }, device, options, say);
+  const engine = await startEngine(model, { ...memory, kvScales }, device, options, say);
   say(`loaded   in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   const { weights, context } = describeMemory(memory, model.manifest);
   const hardware = { device: describeDevice(device), weights, context, memoryBytes: memoryBytes(memory) };
@@ -46,7 +45,7 @@ export async function loadEngine(options: ServeOptions, say: (line: string) => v
 
 async function startEngine(
   model: PreparedModel,
-  kv: KvBudget & { readonly kvScales: KvScales | undefined },
+  { kv, kvScales, prefillChunkTokens }: MemoryPlan & { readonly kvScales: KvScales | undefined },
   device: ComputeDevice,
   options: ServeOptions,
   say: (line: string) => void,
@@ -60,8 +59,8 @@ async function startEngine(
     spareSlotCount: kv.spareSlotCount,
     slotCapacity: kv.capacity,
     kvPages: kv.pages,
-    kvScales: kv.kvScales,
-    prefillChunkTokens: options.prefillChunkTokens,
+    kvScales,
+    prefillChunkTokens,
     maxWaiting: options.maxWaiting,
     imageCacheBytes,
     exposesRouting: options.exposeRouting,

@@ -13,7 +13,14 @@ import { canReserveHost, hostUnitBytes } from "../runtime/host-reservation.ts";
 import { type AvailableMemory, availableMemory } from "./available-memory.ts";
 import type { ComputeDevice } from "./choose-device.ts";
 import { weightsByKind } from "./memory-report.ts";
-import { defaultGpuSequences, defaultSequences, type MemoryWishes, spareSlots } from "./memory-wishes.ts";
+import {
+  defaultGpuSequences,
+  defaultPrefillChunk,
+  defaultSequences,
+  gpuPrefillChunk,
+  type MemoryWishes,
+  spareSlots,
+} from "./memory-wishes.ts";
 import { cudaLateBytes, cudaReserveBytes, planWorkspace, type Workspace } from "./workspace.ts";
 
 export type PlannedModel = { readonly config: ModelConfig; readonly settings: ConversionSettings };
@@ -28,6 +35,8 @@ export type MemoryPlan = {
   readonly kv: KvBudget;
   readonly kvDataType: DataType;
   readonly kvBytesPerToken: number;
+  /** The most tokens of a prompt in one step. */
+  readonly prefillChunkTokens: number;
   /** How to get a longer context, if memory leaves so short a one that it cannot hold the largest picture. */
   readonly advice: string | undefined;
 };
@@ -38,6 +47,8 @@ export const imageCacheBytes = 256 * 2 ** 20;
 const attentionBlockBytes = 2 ** 32;
 /** Share of a host's memory beside weights and workspace that the KV cache may take; the rest is for packed copies of weights, pictures and HTTP. */
 const hostShare = 0.5;
+/** Long chunks leave the KV cache this many times the memory that their steps take, or are not the default. */
+const cachePerChunk = 8;
 
 /**
  * Throws a UserError if weights, workspace and the requested KV cache do not fit. `weightBytes` are those of the converted
@@ -52,7 +63,8 @@ export function planMemory(
   const problem = tooLittleMemory(model, device, wishes, host);
   if (problem !== undefined) throw new UserError(problem);
   const { config, weightBytes } = model;
-  const { usableBytes, workspace, cacheBytes, kvDataType, perToken, unpackedPerToken } = shareOut(model, device, wishes, host.bytes);
+  const share = shareOut(model, device, wishes, host.bytes);
+  const { usableBytes, workspace, prefillChunkTokens, cacheBytes, kvDataType, perToken, unpackedPerToken } = share;
   const kv = planKvBudget({
     budgetBytes: cacheBytes,
     bytesPerToken: perToken + unpackedPerToken,
@@ -68,7 +80,7 @@ export function planMemory(
   const parts = { ...workspace, unpacking: kv.bytes - bytes };
   const sizes = { usableBytes, weightBytes, workspaceBytes: sumOf(parts) };
   const advice = adviseLonger(config, kv, device, wishes, host);
-  return { ...sizes, workspace: parts, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken, advice };
+  return { ...sizes, workspace: parts, kv: { ...kv, bytes }, kvDataType, kvBytesPerToken: perToken, prefillChunkTokens, advice };
 }
 
 function adviseLonger(
@@ -169,13 +181,20 @@ function shareOut(
   hostBytes: number,
 ) {
   const usableBytes = device.kind === "cpu" ? hostBytes : usableGpuBytes(device.gpu, wishes.gpuMemoryUtilization);
-  const { prefillChunkTokens, maxSequences: sequences = usualSequences(device, wishes) } = wishes;
-  const workspace = { ...planWorkspace(config, settings, { prefillChunkTokens, sequences }), features: imageCacheBytes };
-  const left = usableBytes - weightBytes - sumOf(workspace);
+  const { maxSequences: sequences = usualSequences(device, wishes) } = wishes;
+  const shareWith = (prefillChunkTokens: number) => {
+    const workspace = { ...planWorkspace(config, settings, { prefillChunkTokens, sequences }), features: imageCacheBytes };
+    return { workspace, left: usableBytes - weightBytes - sumOf(workspace) };
+  };
+  const long = shareWith(gpuPrefillChunk);
+  const isLong = device.kind === "cuda" && long.left >= cachePerChunk * long.workspace.steps;
+  const { prefillChunkTokens = isLong ? gpuPrefillChunk : defaultPrefillChunk } = wishes;
+  const { workspace, left } = shareWith(prefillChunkTokens);
   const kvDataType: DataType = wishes.kvCacheType === "int8" ? "int8" : activationDataType[settings.activations];
   return {
     usableBytes,
     workspace,
+    prefillChunkTokens,
     cacheBytes: device.kind === "cpu" ? Math.floor(left * hostShare) : left,
     kvDataType,
     perToken: kvBytesPerToken(config.text, kvDataType),

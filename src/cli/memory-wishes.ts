@@ -6,7 +6,7 @@ export type MemoryWishes = {
   readonly gpuMemoryUtilization: number;
   readonly maxModelLength: number | undefined;
   readonly maxSequences: number | undefined;
-  readonly prefillChunkTokens: number;
+  readonly prefillChunkTokens: number | undefined;
 };
 
 /** "auto": the type of the activations. */
@@ -18,8 +18,12 @@ export const defaultMemoryWishes: MemoryWishes = {
   gpuMemoryUtilization: 0.9,
   maxModelLength: undefined,
   maxSequences: undefined,
-  prefillChunkTokens: 512,
+  prefillChunkTokens: undefined,
 };
+
+/** Default of --prefill-chunk; the second on a GPU with memory for it. */
+export const defaultPrefillChunk = 512;
+export const gpuPrefillChunk = 2048;
 
 /** Default of --max-num-seqs; the second on a GPU where sequences share the KV cache's memory. */
 export const defaultSequences = 16;

@@ -145,7 +145,7 @@ function addMediaOptions(command: Command): void {
 }
 
 function addMemoryOptions(command: Command): void {
-  const { kvCacheType, gpuMemoryUtilization, prefillChunkTokens } = defaultMemoryWishes;
+  const { kvCacheType, gpuMemoryUtilization } = defaultMemoryWishes;
   command
     .optionsGroup("Memory and scheduling:")
     .option(
@@ -174,9 +174,9 @@ function addMemoryOptions(command: Command): void {
     )
     .option(
       "--prefill-chunk <n>",
-      "maximum prompt tokens per step; smaller values keep running streams smoother, larger ones read long prompts faster",
+      "maximum prompt tokens per step; smaller values keep running streams smoother, larger ones read long prompts faster " +
+        "(default: 512, on a GPU with memory for it 2048)",
       wholeNumber(1, 1 << 16),
-      prefillChunkTokens,
     )
     .option("--max-waiting <n>", "maximum answers waiting for a slot; further requests get a 429", wholeNumber(0, 1 << 20), 256);
 }
@@ -216,7 +216,7 @@ type ServeFlags = {
   servedModelName?: readonly string[];
   maxModelLen?: number;
   maxNumSeqs?: number;
-  prefillChunk: number;
+  prefillChunk: number | undefined;
   maxWaiting: number;
   requestTimeout: number;
   stepTimeout: number;

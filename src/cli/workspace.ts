@@ -4,7 +4,7 @@ import { maxScoredTokens } from "../core/batch.ts";
 import { elementBytes } from "../core/data-type.ts";
 import { activationDataType, type ConversionSettings } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
-import { defaultMemoryWishes, defaultSequences } from "./memory-wishes.ts";
+import { defaultPrefillChunk, defaultSequences } from "./memory-wishes.ts";
 
 /** What CUDA takes of a GPU for a process, weights and computation aside: the context, and what comes with use. */
 export const cudaReserveBytes = 2 ** 30;
@@ -53,10 +53,10 @@ export function planWorkspace(
   };
 }
 
-/** All of it, with the sizes of a server that was told none. */
+/** All of it, at least, with the sizes of a server that was told none. */
 export function workspaceBytes(config: ModelConfig, computed: Computed): number {
-  const { prefillChunkTokens } = defaultMemoryWishes;
-  const { pictures, steps, sampling } = planWorkspace(config, computed, { prefillChunkTokens, sequences: defaultSequences });
+  const sizes = { prefillChunkTokens: defaultPrefillChunk, sequences: defaultSequences };
+  const { pictures, steps, sampling } = planWorkspace(config, computed, sizes);
   return pictures + steps + sampling;
 }
 

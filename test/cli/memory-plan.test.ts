@@ -47,6 +47,17 @@ describe("on a GPU", () => {
     expect(left - kv.bytes).toBeLessThan(kv.slotCount * perToken.bf16);
   });
 
+  test("prompts are computed in long chunks where they leave enough for the KV cache", () => {
+    const chunk = (device: ComputeDevice, wishes: Partial<MemoryWishes> = {}) =>
+      plan(device, { prefillChunkTokens: undefined, ...wishes }, 64 * gibibyte).prefillChunkTokens;
+
+    expect(chunk(gpuOf(80))).toBe(2048);
+    expect(chunk(gpuOf(24))).toBe(512);
+    expect(chunk({ kind: "cpu" })).toBe(512);
+    expect(chunk(gpuOf(80), { prefillChunkTokens: 256 })).toBe(256);
+    expect(plan(gpuOf(80), { prefillChunkTokens: undefined })).toEqual(plan(gpuOf(80), { prefillChunkTokens: 2048 }));
+  });
+
   test("what each session keeps adds up: a longer chunk or more sequences leave less for the KV cache", () => {
     const { workspace, workspaceBytes: sum } = plan(gpuOf(80));
     const longer = plan(gpuOf(80), { prefillChunkTokens: 2048 }).workspace;
