@@ -3,7 +3,7 @@
 import { Command, Option } from "commander";
 import { wholeNumber } from "../../src/cli/options.ts";
 import { UserError } from "../../src/core/errors.ts";
-import { probeCuda } from "../../src/runtime/cuda/probe.ts";
+import { deviceId, loadCuda, probeCuda } from "../../src/runtime/cuda/probe.ts";
 import { programVersion } from "../../src/version.ts";
 import { runFacts, writeJson } from "../bench/run-facts.ts";
 import { formatReports, performJob, runJobs, type Job, type JobOrder } from "./job.ts";
@@ -117,7 +117,16 @@ function describeRun(command: string, device: "cpu" | "cuda"): RunDescription {
     date: new Date().toISOString().slice(0, 10),
     version: programVersion(),
     device,
-    gpu: device === "cuda" ? probeCuda().gpu?.name : undefined,
+    gpu: device === "cuda" ? gpuName() : undefined,
     ...runFacts(command),
   };
+}
+
+/** Without a CUDA context, unlike `probeCuda`: that of this process would take memory from the jobs, and a GPU in exclusive mode lets no second process in. */
+function gpuName(): string | undefined {
+  try {
+    return loadCuda().cudart.deviceName(deviceId);
+  } catch {
+    return undefined;
+  }
 }

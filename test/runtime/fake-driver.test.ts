@@ -8,7 +8,9 @@ import { expect, test } from "vitest";
 import { Graph } from "../../src/convert/onnx/graph.ts";
 import { groupQueryAttention } from "../../src/convert/onnx/microsoft-ops.ts";
 import { encodeModel } from "../../src/convert/onnx/model-file.ts";
+import { DeviceLostError } from "../../src/core/errors.ts";
 import { CudaDevice } from "../../src/runtime/cuda/cuda-device.ts";
+import { cudaErrorCodes } from "../../src/runtime/cuda/cudart.ts";
 import type { CudaDriver } from "../../src/runtime/cuda/driver.ts";
 import type { Place } from "../../src/runtime/device.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
@@ -144,6 +146,36 @@ test("rows may be copied whose ends lie on both sides of addresses without memor
 
   expect(() => device.copyRows(place(4 * page), place(0), page + 1, 2)).toThrow(/use of addresses without memory/);
   expect(cuda.violations).toHaveLength(1);
+  cuda.dispose();
+});
+
+test("rows are copied one by one where a driver refuses them together, and a failed device is not asked again", () => {
+  const { cuda, device } = setUp();
+  const reservation = device.reserve(8 * page, 4 * page);
+  for (const unit of [0, 2, 4, 6]) reservation.commit(unit * page, page);
+  const host = device.allocateHost(page);
+  const bytes = new Uint8Array(host.bytes);
+  const unitAt = (unit: number) => ({ memory: reservation, offset: unit * page });
+  const onHost = { memory: host, offset: 0 };
+  for (const unit of [0, 2]) {
+    bytes.fill(1 + unit);
+    device.copy(unitAt(unit), onHost, page);
+    device.synchronize();
+  }
+  const copyRows = () => device.copyRows({ ...unitAt(4), pitch: 2 * page }, { ...unitAt(0), pitch: 2 * page }, page, 2);
+  cuda.cudaMemcpy2DAsync = () => cudaErrorCodes.cudaErrorInvalidValue;
+  copyRows();
+
+  for (const unit of [4, 6]) {
+    device.copy(onHost, unitAt(unit), page);
+    device.synchronize();
+    expect(bytes.every((byte) => byte === unit - 3)).toBe(true);
+  }
+  cuda.cudaMemcpy2DAsync = () => cudaErrorCodes.cudaErrorIllegalAddress;
+  cuda.takeCounts();
+  expect(copyRows).toThrow(DeviceLostError);
+  expect(cuda.takeCounts().onDevice).toBe(0);
+  expect(cuda.violations).toEqual([]);
   cuda.dispose();
 });
 

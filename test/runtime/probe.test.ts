@@ -148,7 +148,11 @@ describe("probeCuda", () => {
       { deviceCountError: 803 },
       /^cudaGetDeviceCount: cudaErrorSystemDriverMismatch \(803\); .* restart the machine$/,
     ],
-    ["switches that are not set up", { deviceCountError: 802 }, /cudaErrorSystemNotReady \(802\); start nvidia-fabricmanager/],
+    [
+      "switches that are not set up",
+      { deviceCountError: 802 },
+      /cudaErrorSystemNotReady \(802\); start nvidia-fabricmanager.* conf-compute -srs 1/,
+    ],
     [
       "a GPU that another process has to itself",
       { setDeviceError: 46 },

@@ -13,7 +13,7 @@ import {
 } from "../device.ts";
 import type { Pointer } from "../ort-api.ts";
 import { CudaReservation } from "./cuda-reservation.ts";
-import type { CopyKind, Cudart } from "./cudart.ts";
+import { type CopyKind, type Cudart, CudaError, cudaErrorCodes } from "./cudart.ts";
 import type { CudaLibraries } from "./driver.ts";
 import { deviceId } from "./probe.ts";
 
@@ -57,7 +57,14 @@ export class CudaDevice implements Device {
   copyRows(to: RowPlace, from: RowPlace, width: number, count: number): void {
     const address = (place: RowPlace): Pointer => addressOf(place, (count - 1) * place.pitch + width);
     const [toPitch, fromPitch] = [to.pitch, from.pitch];
-    this.#cudart.memcpy2dAsync({ to: address(to), toPitch, from: address(from), fromPitch, width, height: count }, this.stream);
+    try {
+      this.#cudart.memcpy2dAsync({ to: address(to), toPitch, from: address(from), fromPitch, width, height: count }, this.stream);
+    } catch (error) {
+      // Between the rows there may be addresses without memory, and nothing in CUDA's documentation says whether a driver minds.
+      if (!(error instanceof CudaError) || error.code !== cudaErrorCodes.cudaErrorInvalidValue) throw error;
+      const row = (place: RowPlace, i: number): Place => ({ memory: place.memory, offset: place.offset + i * place.pitch });
+      for (let i = 0; i < count; i++) this.copy(row(to, i), row(from, i), width);
+    }
   }
 
   zero(memory: Memory): void {

@@ -147,7 +147,10 @@ const advice: ReadonlyMap<number, string> = new Map([
     cudaErrorCodes.cudaErrorECCUncorrectable,
     "its memory has an error that cannot be corrected: reset it with nvidia-smi --gpu-reset, or restart the machine; if it comes back, see nvidia-smi -q -d ECC,ROW_REMAPPER",
   ],
-  [cudaErrorCodes.cudaErrorSystemNotReady, "start nvidia-fabricmanager, in the driver's version (machines whose GPUs NVSwitch connects)"],
+  [
+    cudaErrorCodes.cudaErrorSystemNotReady,
+    "start nvidia-fabricmanager, in the driver's version (machines whose GPUs NVSwitch connects), or run nvidia-smi conf-compute -srs 1 (confidential computing)",
+  ],
   [cudaErrorCodes.cudaErrorSystemDriverMismatch, "the driver was updated and its old kernel module still runs: restart the machine"],
   [
     cudaErrorCodes.cudaErrorCompatNotSupportedOnDevice,
