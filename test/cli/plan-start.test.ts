@@ -66,7 +66,9 @@ describe("a checkpoint", () => {
 
   test("is converted for the CPU where the GPU has room for all but the smallest KV cache, and refused where it was meant for that GPU", () => {
     const { totalBytes, freeBytes, ...gpu } = makeGpu(24);
-    const { usableBytes, weightBytes, workspaceBytes, kvBytesPerToken } = plan(nanoModel, "cuda", gpuOf(24), { prefillChunkTokens: 512 }).memory;
+    const { usableBytes, weightBytes, workspaceBytes, kvBytesPerToken } = plan(nanoModel, "cuda", gpuOf(24), {
+      prefillChunkTokens: 512,
+    }).memory;
     const spareBytes = usableBytes - weightBytes - workspaceBytes;
     const leaving = (tokens: number): CudaProbe => ({
       gpu: { ...gpu, totalBytes, freeBytes: freeBytes - spareBytes + tokens * kvBytesPerToken },
