@@ -24,4 +24,5 @@ const playground = new Playground({
 });
 render(<App playground={playground} preferences={preferences} />, document.querySelector("#page")!);
 void playground.start(preferences.conversationId);
+addEventListener("beforeunload", () => playground.leave()); // before Firefox and Safari break answers off, and while Safari still saves
 document.addEventListener("visibilitychange", () => void (document.hidden && playground.keepChanges(true))); // it may be the last event before the page closes

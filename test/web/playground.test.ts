@@ -117,6 +117,31 @@ test("a stop keeps what came", async () => {
   expect(await untilIdle(playground)).toMatchObject({ state: "stopped", text: "Two" });
 });
 
+test("a page that is left keeps what came, and its answer was stopped; if the page stays, the next one fails as ever", async () => {
+  let breakOff: () => void = () => undefined;
+  const { playground, server, store } = makePlayground(
+    () =>
+      new Response(
+        new ReadableStream({
+          start(controller) {
+            controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(contentChunk("Two"))}\n\n`));
+            breakOff = () => controller.error(new TypeError("Load failed"));
+          },
+        }),
+      ),
+  );
+  playground.send("What is this?", []);
+  await expect.poll(() => (playground.state.conversation.turns[1] as AnswerTurn).text).toBe("Two");
+  playground.leave();
+  await expect.poll(() => store.load(playground.state.conversation.id)).toMatchObject({ turns: [{}, { text: "Two" }] });
+  breakOff();
+  expect(await untilIdle(playground)).toMatchObject({ state: "stopped", text: "Two", problem: undefined });
+
+  server.reply = () => streamOf([contentChunk("Two")], "");
+  playground.send("And this?", []);
+  expect(await untilIdle(playground)).toMatchObject({ state: "failed", problem: { kind: "broken" } });
+});
+
 describe("problems", () => {
   test.each<[string, Reply, object]>([
     ["no connection", () => Promise.reject(new TypeError("fetch failed")), { kind: "unreachable" }],

@@ -161,6 +161,11 @@ export function isRunning(turn: Turn): boolean {
   return turn.type === "answer" && turn.state === "running";
 }
 
+/** Whether the answer, when it ends, may take the place of an earlier one: it is whole, or some of it came. */
+export function hasContent({ text, thinking, calls, state }: Partial<AnswerTurn>): boolean {
+  return state === "done" || Boolean(text || thinking || calls?.length);
+}
+
 /** Whether the model can continue the answer: a text, in any format, that was stopped, cut off by a limit or interrupted. */
 export function canGoOn({ state, text, thinking, calls, metrics }: AnswerTurn): boolean {
   const isWhole = state === "running" || (state === "done" && metrics.finishReason !== "length");

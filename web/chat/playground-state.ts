@@ -27,7 +27,13 @@ export function isBusy({ run, conversation }: PlaygroundState): boolean {
 }
 
 /** An answer that this tab is receiving; its conversation may not be the one that is shown. */
-export type Run = { readonly conversation: Conversation; readonly answer: AnswerTurn; readonly abort: AbortController };
+export type Run = {
+  readonly conversation: Conversation;
+  readonly answer: AnswerTurn;
+  readonly abort: AbortController;
+  /** The page may be closing. */
+  readonly isLeft?: boolean;
+};
 
 /** Why nothing was sent: a mistake in the settings, on this settings tab. */
 export type Refusal = { readonly tab: "format" | "tools"; readonly mistake: EditorMistake };

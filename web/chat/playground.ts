@@ -6,6 +6,7 @@ import {
   type Attachment,
   canGoOn,
   type Conversation,
+  hasContent,
   isRunning,
   mergeConversations,
   newAnswer,
@@ -165,6 +166,13 @@ export class Playground {
     await Promise.all(known.map((one) => one.turns.length > 0 && !this.#kept.has(one) && this.#store(one, isLast)));
   }
 
+  /** To be called as soon as the page may close: keeps what there is. If the answer breaks off from now on, it was stopped and did not fail. */
+  leave(): void {
+    const { run } = this.#state;
+    if (run) this.#set({ run: { ...run, isLeft: true } });
+    void this.keepChanges(true);
+  }
+
   /** Sends a message. Returns why it was not sent, or undefined. */
   send(text: string, attachments: readonly Attachment[]): MessageRefusal | undefined {
     return this.#say(this.#state.conversation.turns, text, attachments);
@@ -244,9 +252,7 @@ export class Playground {
   }
 
   async #run(run: Run, turns: readonly Turn[], { fields, replacedAnswer, begun }: Wish): Promise<void> {
-    const { model } = this.#state;
-    const { settings } = run.answer;
-    const { signal } = run.abort;
+    const [{ model }, { settings }, { signal }] = [this.#state, run.answer, run.abort];
     void this.#store(run.conversation); // not awaited, so that the answer starts at once
     const telling = setInterval(() => this.#tellAnswer(), tellEveryMs);
     const asked = {
@@ -256,7 +262,8 @@ export class Playground {
     };
     const request = begun ? goOnWith(asked, begun) : asked;
     const asking = { connection: this.#options.connection(), request, begun, signal, now: this.#options.now };
-    const end = await readAnswer(asking, (change) => this.#showAnswer(change));
+    const read = await readAnswer(asking, (change) => this.#showAnswer(change));
+    const end = this.#state.run!.isLeft && read.state === "failed" ? { ...read, state: "stopped" as const, problem: undefined } : read;
     clearInterval(telling);
     const isLost = replacedAnswer && hasContent(replacedAnswer) && !hasContent(end);
     this.#showAnswer(isLost ? { ...replacedAnswer, id: run.answer.id, problem: end.problem } : end);
@@ -390,8 +397,4 @@ export class Playground {
     this.#state = { ...this.#state, ...change };
     for (const listener of this.#listeners) listener();
   }
-}
-
-function hasContent({ text, thinking, calls, state }: Partial<AnswerTurn>): boolean {
-  return state === "done" || Boolean(text || thinking || calls?.length);
 }
