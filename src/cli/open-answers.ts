@@ -18,7 +18,10 @@ export class OpenAnswers {
   constructor(server: Server) {
     server.on("connection", (socket: Socket) => {
       this.#answers.set(socket, new Set());
-      socket.once("close", () => this.#answers.delete(socket));
+      socket.once("close", () => {
+        for (const answer of this.of(socket)) abandonIfQueued(answer);
+        this.#answers.delete(socket);
+      });
     });
     server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
       const answers = this.#answers.get(socket);
@@ -70,4 +73,14 @@ export class OpenAnswers {
       if (!this.has(socket)) socket.destroy();
     }, lingerMs);
   }
+}
+
+/**
+ * When a client leaves, Node closes only the answer whose turn it is on the connection. Those that wait behind it (HTTP pipelining) would never
+ * end, nor would their requests and what these hold.
+ */
+function abandonIfQueued(answer: ServerResponse): void {
+  if (answer.socket) return;
+  answer.destroy();
+  answer.emit("close");
 }

@@ -189,6 +189,26 @@ describe("a client that closes its half of the connection", () => {
   });
 });
 
+test("a client that leaves ends all its requests, also those whose answers waited for their turn on the connection", async () => {
+  let asked = 0;
+  let aborted = 0;
+  let cancelled = 0;
+  const { socket, ended } = await connectTo(({ signal }) => {
+    asked++;
+    signal.addEventListener("abort", () => aborted++);
+    const start = (controller: ReadableStreamDefaultController<Uint8Array>) => controller.enqueue(Buffer.from("begun"));
+    return new Response(new ReadableStream({ start, cancel: () => void cancelled++ }));
+  });
+  socket.write("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".repeat(3));
+  await once(socket, "data");
+  await expect.poll(() => asked).toBe(3);
+
+  socket.destroy();
+
+  await ended;
+  await expect.poll(() => [aborted, cancelled]).toEqual([3, 3]);
+});
+
 test("requests beyond the 20 that wait for an answer on their connection never reach the app", async () => {
   let count = 0;
   const { socket, ended } = await connectTo(async () => {
