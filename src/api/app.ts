@@ -4,6 +4,7 @@ import { Hono, type Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { ChatService } from "../chat/complete.ts";
 import { RequestError } from "../core/errors.ts";
+import { WorkGate } from "../core/work-gate.ts";
 import { type AppOptions, defaultLimits, type RouteOptions } from "./app-options.ts";
 import { requireApiKey } from "./auth.ts";
 import { chatCompletions } from "./chat-completions.ts";
@@ -59,8 +60,10 @@ export function createApp(service: ChatService, settings: AppOptions): Hono<AppE
   const listRoutes = (): ListedRoute[] => [...listed(keyed, true), ...listed(open, false)];
   const open: Route[] = [...openRoutes(options), ...documentRoutes({ listRoutes, asksForKey: options.apiKeys.length > 0 })];
   app.use(recordRequests(options));
+  const turns = new WorkGate(1, Infinity);
   app.use(async (c, next) => {
     c.set("stopping", options.stopping);
+    c.set("turns", turns);
     await next();
   });
   if (options.localNamesOnly) app.use(refuseForeignNames());

@@ -1,6 +1,7 @@
 // Reads the request body: a JSON object of bounded size. Bytes are counted as they arrive, so a chunked body cannot pass the limit. A server
 // that is shutting down does not wait for the rest.
 
+import { setImmediate } from "node:timers/promises";
 import type { Context } from "hono";
 import { RequestError } from "../core/errors.ts";
 import { GrowingBytes } from "../core/growing-bytes.ts";
@@ -29,6 +30,7 @@ export async function readJsonObject(c: Context<AppEnv>, maxBytes: number, known
   const stop = new LinkedAbort(c.get("stopping") ?? new AbortController().signal);
   const hold = (count: number) => c.get("record").holdBody(c.get("cacheSalt"), count);
   const bytes = await readBytes(request, maxBytes, hold, stop).finally(() => stop.unlink());
+  await c.get("turns").run(() => setImmediate());
   refuseManyValues(bytes);
   const text = decodeUtf8(bytes);
   if (text.trim() === "") throw new RequestError("expected a JSON object as the body, got an empty body");

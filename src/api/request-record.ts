@@ -5,6 +5,7 @@ import { matchedRoutes } from "hono/route";
 import { monotonicMs } from "../core/clock.ts";
 import type { ChatEvent } from "../core/events.ts";
 import { printable } from "../core/printable.ts";
+import type { WorkGate } from "../core/work-gate.ts";
 import type { AppOptions, RouteOptions } from "./app-options.ts";
 import { BodyMemory } from "./body-memory.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
@@ -19,6 +20,8 @@ export type AppEnv = {
     cacheSalt: string | undefined;
     /** From the app's options. */
     stopping: AbortSignal | undefined;
+    /** In which bodies are read. */
+    turns: WorkGate;
   };
 };
 
