@@ -10,8 +10,11 @@ export type PromptSegment =
   /** The place of the next picture or video, in the order of the conversation. */
   | { readonly type: "image" | "video" };
 
-/** The placeholders of pictures and videos in templates: transformers' token, and the one of Baidu's own template. */
-const placeholders = /<\|(IMAGE_PLACEHOLDER|image@placeholder|VIDEO_PLACEHOLDER|video@placeholder)\|>/;
+/**
+ * Markers of all prompts, since compiling a pattern for each takes as long as its rendering, and the placeholders of pictures and videos in
+ * templates: transformers' token, and the one of Baidu's own template.
+ */
+const stops = /\[(\d+):(\d+)(\\+)(·|u00b7)\]|<\|(IMAGE_PLACEHOLDER|image@placeholder|VIDEO_PLACEHOLDER|video@placeholder)\|>/g;
 
 export class MarkedTexts {
   // Only digits and punctuation, so that no template filter (upper, escape, …) changes a marker except `tojson`, which should.
@@ -33,15 +36,15 @@ export class MarkedTexts {
 
   /** Splits rendered text into the template's text, the clients' texts, and the places of pictures and videos. */
   split(rendered: string): PromptSegment[] {
-    const stops = new RegExp(`\\[${this.#nonce}:(\\d+)(\\\\+)(·|u00b7)\\]|${placeholders.source}`, "g");
     const segments: PromptSegment[] = [];
     let end = 0;
     const addControl = (text: string) => {
       if (text !== "") segments.push({ type: "control", text });
     };
     for (const match of rendered.matchAll(stops)) {
+      const [whole, nonce, index, backslashes, sign, placeholder] = match;
+      if (nonce !== undefined && nonce !== this.#nonce) continue; // another's
       addControl(rendered.slice(end, match.index));
-      const [whole, index, backslashes, sign, placeholder] = match;
       segments.push(
         index === undefined
           ? { type: placeholder!.toLowerCase().startsWith("image") ? "image" : "video" }
