@@ -77,6 +77,28 @@ test("thinking, text and calls that follow each other are one turn; results may 
   ]);
 });
 
+test("thinking after a text or a call begins a new turn, in which thoughts that follow each other are one", async () => {
+  const thought = (thinking: string) =>
+    ({ type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: thinking }] }) as never;
+  const { messages } = await chatOf([
+    { role: "assistant", content: "One." },
+    thought("H"),
+    thought("m."),
+    { type: "function_call", call_id: "call_1", name: "f", arguments: "{}" },
+    thought("Ah."),
+    { role: "assistant", content: "Two." },
+    { role: "user", content: "And?" },
+  ]);
+
+  expect(messages).toMatchObject([
+    { role: "assistant", content: text("One.") },
+    { role: "assistant", reasoning: "Hm.", toolCalls: [{ id: "call_1" }] },
+    { role: "assistant", reasoning: "Ah.", content: text("Two.") },
+    { role: "user" },
+  ]);
+  expect(messages[0]).not.toHaveProperty("reasoning");
+});
+
 test("the output of a response is input of the next request as it is", async () => {
   const { client } = makeResponsesApp(callEvents);
   const { output } = await client.responses.create({ ...ask, tools: [weatherTool] });

@@ -226,6 +226,10 @@ describe("a stored response", () => {
 
     expect(["resp_1", "resp_2"].map((id) => has(store, "alice", id))).toEqual([true, true]);
     expect(["resp_3", "resp_4", "resp_5"].map((id) => has(store, "eve", id))).toEqual([false, true, true]);
+
+    keep(store, "bob", "resp_6", 30);
+    expect(["resp_1", "resp_2"].map((id) => has(store, "alice", id))).toEqual([false, true]);
+    expect(has(store, "bob", "resp_6")).toBe(true);
   });
 
   test("that has left, or was deleted, makes room", () => {
@@ -272,6 +276,19 @@ describe("a stored response", () => {
     expect(listed.data).toMatchObject([{ content: [file] }, {}, { output: [file] }]);
   });
 
+  test("is kept as it failed, where the client has begun to read it", async () => {
+    const { client } = makeResponsesApp([started, { type: "content", text: "Hel" }, new Error("secret")]);
+    const ids: string[] = [];
+    const read = async (): Promise<void> => {
+      for await (const event of await client.responses.create({ ...ask, stream: true })) {
+        if (event.type === "response.created") ids.push(event.response.id);
+      }
+    };
+
+    await expect(read()).rejects.toThrow();
+    expect(await client.responses.retrieve(ids[0]!)).toMatchObject({ status: "failed", error: { code: "server_error" } });
+  });
+
   test("is not streamed again", async () => {
     const { client } = makeResponsesApp(helloEvents);
     const { id } = await client.responses.create(ask);
@@ -305,6 +322,28 @@ describe("cancelling", () => {
     expect(calls[0]?.signal.aborted).toBe(true);
     expect(lines.some(({ level }) => level === "error")).toBe(false);
     await expect(client.responses.cancel(id)).rejects.toMatchObject({ status: 400, code: "response_not_running" });
+  });
+
+  test("is for the response's own key, and nothing is added to it that the model says later", async () => {
+    const deaf = async function* deaf({ signal }: { signal: AbortSignal }) {
+      yield started;
+      yield { type: "content", text: "Hel" } as const;
+      await untilAborted(signal).catch(() => {});
+      yield { type: "content", text: "lo." } as const;
+    };
+    const { clientFor } = makeResponsesApp(deaf, { apiKeys: ["alice", "eve"] });
+    const [alice, eve] = [clientFor("alice"), clientFor("eve")];
+    const seen: string[] = [];
+    let id = "";
+    for await (const event of await alice.responses.create({ ...ask, stream: true })) {
+      if (event.type === "response.created") id = event.response.id;
+      if (event.type !== "response.output_text.delta") continue;
+      seen.push(event.delta);
+      await expect(eve.responses.cancel(id)).rejects.toBeInstanceOf(NotFoundError);
+      await alice.responses.cancel(id);
+    }
+
+    expect(seen).toEqual(["Hel"]);
   });
 
   test("counts as an abort", async () => {

@@ -136,7 +136,10 @@ describe("create", () => {
     }
   });
 
-  test("log-probabilities belong to the text, not to thinking or calls", async () => {
+  test.each([
+    ["the model", ["</think>"]],
+    ["its budget", []],
+  ])("log-probabilities belong to the texts, not to calls or to thinking, whose end came from %s", async (_, end) => {
     const token = (text: string): ChatEvent => ({ type: "logprobs", chosen: { text, bytes: [1], logprob: -1 }, top: [] });
     const parts: ChatEvent[] = [
       { type: "reasoning", text: "I" },
@@ -144,8 +147,9 @@ describe("create", () => {
       { type: "content", text: "." },
       { type: "tool-call", name: "f" },
       { type: "tool-arguments", text: "{" },
+      { type: "content", text: "So." },
     ];
-    const tokens = [["I"], ["</think>", "O", "K"], ["."], ["<tool_call>"], ["{"]];
+    const tokens = [["I"], [...end, "O", "K"], ["."], ["<tool_call>"], ["{"], ["}", "</tool_call>", "So."]];
     const events = [started, ...parts.flatMap((part, index) => [...tokens[index]!.map(token), part]), finished];
     const { client, calls } = makeResponsesApp(events);
     const request = { ...ask, include: ["message.output_text.logprobs" as const], top_logprobs: 2 };
@@ -157,6 +161,7 @@ describe("create", () => {
       const texts = output.flatMap((item) => (item.type === "message" ? item.content : []));
       expect(texts).toMatchObject([
         { logprobs: [{ token: "O", bytes: [1], logprob: -1, top_logprobs: [] }, { token: "K" }, { token: "." }] },
+        { logprobs: [{ token: "So." }] },
       ]);
     }
     expect(calls[0]?.options.logprobCount).toBe(2);

@@ -48,7 +48,6 @@ export class FairCache<Value> {
     if (!entry) return false;
     share!.entries.delete(id);
     this.#grow(share!, -1, -entry.bytes);
-    if (share!.entries.size === 0) this.#shares.delete(client);
     return true;
   }
 
