@@ -36,13 +36,18 @@ export async function pull(options: PullOptions, say: (line: string) => void): P
   process.once("SIGINT", stop).once("SIGTERM", stop);
   let progress: PullProgress | undefined;
   let held: FileLock | undefined;
-  const lock = (): void => void (held ??= FileLock.take(join(folder, recordFileName)));
+  const note = (line: string): void => (progress ? progress.note(line) : say(`  ${line}`));
+  const lock = (): void => {
+    if (held) return;
+    held = FileLock.take(join(folder, recordFileName));
+    if (!held.isExclusive) note("this file system has no locks: do not pull into the same folder from two runs at once");
+  };
   say(`Asking ${access.endpoint} for ${options.repo}, revision ${options.revision}`);
   try {
     await pullRepository(
       { repository, revision: options.revision, folder, access, signal: abort.signal, inspect, lock },
       {
-        note: (line) => (progress ? progress.note(line) : say(`  ${line}`)),
+        note,
         planned: (listing, plan, freeBytes) => {
           for (const line of describePlan(listing, plan, freeBytes, shown)) say(line);
           if (plan.missing.length > 0) progress = new PullProgress(plan.missing, say);
