@@ -51,7 +51,6 @@ export class ReasoningParser {
     if (!isOpening && !isClosing) return;
     this.#phase = isOpening ? "reasoning" : "content";
     this.#isTrimming = true;
-    this.#newlines.take();
   }
 
   /** Takes note of a token that is part of the content but has no text. */

@@ -54,6 +54,7 @@ describe("OutputParser", () => {
       content: "b",
     },
     { name: "a <think> that the model adds by itself", prompt: [5], script: [think, "a", endThink, "b"], reasoning: "a", content: "b" },
+    { name: "a </think> without thinking, and the newline after it", script: [endThink, "\nHi"], content: "\nHi" },
     { name: "markers in the middle of content", script: ["a", think, "b", endThink, "c"], content: "abc" },
     {
       name: "text that looks like markers",

@@ -9,7 +9,9 @@ describe("StopStrings", () => {
     { stops: ["aab"], pieces: ["a", "a", "a", "b"], shown: ["", "", "a", ""] },
     { stops: ["\n"], pieces: ["a\nb"], shown: ["a"] },
     { stops: ["abcd", "b"], pieces: ["abcd"], shown: ["a"] },
+    { stops: ["b", "abcd"], pieces: ["abcd"], shown: ["a"] },
     { stops: ["b", "ab"], pieces: ["ab"], shown: [""] },
+    { stops: ["ab", "b"], pieces: ["ab"], shown: [""] },
     { stops: [], pieces: ["a", "b"], shown: ["a", "b"] },
     { stops: [""], pieces: ["a"], shown: ["a"] },
   ])("shows $shown of $pieces before $stops", ({ stops, pieces, shown }) => {

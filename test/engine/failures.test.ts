@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { entriesOf } from "../../src/core/batch.ts";
 import { DeviceLostError } from "../../src/core/errors.ts";
 import { answerAlone, makeRequest } from "./fake-model.ts";
-import { count, eventsOf, makeEngine, runToEnd, step } from "./make-engine.ts";
+import { count, eventsOf, makeEngine, runToEnd, step, tokensOf } from "./make-engine.ts";
 
 describe("a failure", () => {
   test("of a step ends its own sequences only", () => {
@@ -78,6 +78,21 @@ describe("a failure", () => {
     step(engine);
     expect(model.log.slice(-2)).toEqual(["prefill 1[0..3)", "prefill 1[0..1)"]);
     expect(runToEnd(engine).at(-1)?.[1]).toMatchObject({ type: "finished" });
+  });
+
+  test("is followed by one token whose slot is forgotten, if the step was for a picture and no slot is empty", () => {
+    const { engine, model, submit } = makeEngine({ slotCount: 2 }, { prefillChunkTokens: 2 });
+    submit([9]);
+    submit([1, 2, 3]);
+    runToEnd(engine);
+    submit([4, 5, "cat"]); // in the slot of the first
+    model.onStep = ({ type }) => {
+      if (type === "encode") model.failNext = "step";
+    };
+    runToEnd(engine);
+    expect(model.log.slice(-2)).toEqual(["encode cat", "prefill 1[0..1)"]);
+    const again = submit([1, 2, 3, 7]);
+    expect(tokensOf(eventsOf(runToEnd(engine), again))).toEqual(answerAlone(makeRequest([1, 2, 3, 7]), model.slotCapacity));
   });
 
   test("of three such tokens in a row is the end of the engine", () => {
