@@ -34,7 +34,7 @@ export function drawToken(row: SamplerRow, draw: MaskedDraw): number {
   const factor = inverseTemperature(params);
   const look = (count: number, known: readonly KnownToken[]): number | undefined => {
     const { candidates, total } = lookAt(row, count, draw, permission, known);
-    if (isGreedy(params) && candidates.tokenIds.length > 0) return candidates.tokenIds[0]!;
+    if (isGreedy(params)) return candidates.tokenIds[0];
     return choose(candidates, total, row.vocabSize, params, unit);
   };
   const rising = changes ? lookUp(row, changes, changes.risingIds(), factor) : [];
