@@ -5,7 +5,6 @@ import type { AnswerPart } from "../core/events.ts";
 import { parseJson } from "../core/parse-json.ts";
 import { toolCallTokens } from "../core/structured-output.ts";
 import { HeldNewlines } from "./held-newlines.ts";
-import { countJsonValues } from "./json-bounds.ts";
 
 /** Any part but thinking, which is split off earlier. */
 export type ContentPart = Exclude<AnswerPart, { type: "reasoning" }>;
@@ -14,8 +13,6 @@ export type ContentPart = Exclude<AnswerPart, { type: "reasoning" }>;
 const callBeginning = /^\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)/;
 /** A call that does not begin this way within this many UTF-16 units is parsed when it is complete. */
 const beginningLimit = 1024;
-/** Arguments nested deeper are no call: clients' JSON parsers overflow their stack on them, and so does Node 20 in writing them. */
-const maxArgumentsDepth = 1000;
 
 type Phase =
   | { readonly type: "text" }
@@ -143,7 +140,7 @@ export class ToolCallParser {
     this.#isBehindCall = true;
   }
 
-  /** Accepts members in any order, arguments as a string or left out, and a missing last brace. */
+  /** Accepts members in any order, arguments as a string or left out, and a missing last brace; none that nest deeper than `parseJson` reads. */
   #wholeCall(raw: string): { readonly name: string; readonly arguments: string } | undefined {
     const value = parseJson(raw) ?? parseJson(`${raw}}`);
     if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
@@ -153,7 +150,6 @@ export class ToolCallParser {
     const isText = typeof args === "string";
     const object = isText ? parseJson(args) : args;
     if (name === undefined || typeof object !== "object" || object === null || Array.isArray(object)) return undefined;
-    if (countJsonValues(object, maxArgumentsDepth, Infinity) === undefined) return undefined;
     return { name, arguments: isText ? args : JSON.stringify(object) };
   }
 

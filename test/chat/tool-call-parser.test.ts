@@ -21,6 +21,7 @@ const table: readonly (readonly [name: string, answer: string, content: string, 
     [rome, noArguments],
   ],
   ["text before and after", `Let me see.\n\n<tool_call>${weather}</tool_call>\n\nWait.`, "Let me see.Wait.", [rome]],
+  ["lines of text after a call", `<tool_call>${clock}</tool_call>\na\n\nb`, "a\n\nb", [noArguments]],
   ["text between", `a\n<tool_call>${weather}</tool_call>\nb\n<tool_call>${clock}</tool_call>c`, "abc", [rome, noArguments]],
   [
     "brackets and quotes in strings",
@@ -30,6 +31,7 @@ const table: readonly (readonly [name: string, answer: string, content: string, 
   ],
   ["other blanks", '<tool_call>{"name":"clock","arguments":{ }}</tool_call>', "", [{ name: "clock", arguments: "{ }" }]],
   ["members in another order", '<tool_call>{"arguments": {"a": 1}, "name": "clock"}</tool_call>', "", [call('{"a":1}')]],
+  ["lines around such a call", 'a\n<tool_call>{"arguments": {}, "name": "clock"}</tool_call>\nb', "ab", [noArguments]],
   ["further members", '<tool_call>{"name": "clock", "arguments": {"a": 1}, "id": 7}</tool_call>', "", [call('{"a": 1}')]],
   ["further members before", '<tool_call>{"id": 7, "name": "clock", "arguments": {"a": 1}}</tool_call>', "", [call('{"a":1}')]],
   ["arguments left out", '<tool_call>{"name": "clock"}</tool_call>', "", [noArguments]],
@@ -128,7 +130,7 @@ describe("ToolCallParser", () => {
   test("takes no call for one whose arguments are nested without end and come before its name", () => {
     const nested = (depth: number): string =>
       `<tool_call>{"arguments": {"a": ${"[".repeat(depth)}${"]".repeat(depth)}}, "name": "clock"}</tool_call>`;
-    expect(parse([nested(20_000)])).toEqual({ content: nested(20_000), calls: [] });
+    for (const depth of [1100, 20_000]) expect(parse([nested(depth)])).toEqual({ content: nested(depth), calls: [] });
     expect(parse([nested(900)]).calls).toHaveLength(1);
   });
 
