@@ -189,7 +189,7 @@ export class HubServer {
     const body = Buffer.from(content.subarray(start));
     if (failure?.type === "wrong-bytes") body[0]! ^= 1;
     const partial = range ? { "content-range": `bytes ${start}-${total - 1}/${total}` } : undefined;
-    response.writeHead(range ? 206 : 200, { "content-length": body.length, etag: `"${sha256(content)}"`, ...partial });
+    response.writeHead(range ? 206 : 200, { "content-length": body.length, etag: `"${sha256(content)}"`, ...partial }).flushHeaders();
     this.activeDownloads++;
     this.mostActiveDownloads = Math.max(this.mostActiveDownloads, this.activeDownloads);
     response.once("close", () => this.activeDownloads--);

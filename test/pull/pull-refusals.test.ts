@@ -175,6 +175,12 @@ describe("refusals", () => {
     fixture.expectComplete();
   });
 
+  test("a connection that breaks five times before anything has come is given up", async () => {
+    fixture.hub.fail(shards[0], ...Array.from({ length: 5 }, () => ({ type: "cut", afterBytes: 0 }) as const));
+
+    await expect(fixture.pull()).rejects.toThrow(/5 times in a row; run the same command again/);
+  });
+
   test("a folder that holds another repository stays as it is", async () => {
     await fixture.pull();
     const before = readdirSync(fixture.folder);

@@ -193,6 +193,18 @@ describe("going on", () => {
     expect(fixture.notes).toEqual([expect.stringContaining("stalled")]);
   });
 
+  test("does not give up a slow connection, however long it takes, nor one to an address that has expired meanwhile", async () => {
+    for (const name of shards.slice(1)) fixture.hub.files.delete(name);
+    fixture.hub.pieceBytes = 2 ** 14;
+    fixture.hub.pieceDelayMs = 150;
+    fixture.hub.fail(shards[0], { type: "status", status: 403 });
+
+    await fixture.pull({ transfer: { stallMs: 2_000 } });
+
+    fixture.expectComplete();
+    expect(fixture.notes).toEqual([expect.stringContaining("refused a file (403)")]);
+  });
+
   test("repairs a file that was changed on the disk", async () => {
     await fixture.pull();
     const damaged = Buffer.from(shard(2));
