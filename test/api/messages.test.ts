@@ -1,7 +1,7 @@
-// The Messages API over HTTP: what requests mean, what is refused in which words, and how streams are written.
+// The Messages API over HTTP: what requests mean, what is refused in which words, and how answers end.
 
 import { describe, expect, test } from "vitest";
-import { EngineError, RequestError } from "../../src/core/errors.ts";
+import { RequestError } from "../../src/core/errors.ts";
 import type { ChatEvent } from "../../src/core/events.ts";
 import { chatPath, makeApp, pngBase64, post, type Script, started, thinkingEvents, usage, userSays } from "./make-app.ts";
 
@@ -300,56 +300,20 @@ describe("what is refused", () => {
     expect(JSON.parse(text)).toMatchObject({ error: { message: `${param}: the PNG image is damaged` } });
   });
 
+  test("anything, while the model cannot answer", async () => {
+    const { app, calls } = makeApp(undefined, { isReady: () => false });
+    const response = await app.request(path, post(says("Hi")));
+
+    expect(response.status).toBe(503);
+    const error = { type: "overloaded_error", message: "the server is not ready to answer; try again later" };
+    expect(await response.json()).toMatchObject({ error });
+    expect(calls).toEqual([]);
+  });
+
   test("in the words of the client's dialect, on all routes", async () => {
     const bad = post(userSays("Hi", { n: 0 }), { "anthropic-version": "2023-06-01" });
     expect(await (await makeApp().app.request(chatPath, bad)).json()).toMatchObject({ type: "error" });
     expect(await (await makeApp().app.request("/v1/messages_", { method: "POST" })).json()).not.toHaveProperty("type");
-  });
-});
-
-describe("a stream", () => {
-  const stream = async (events: Script) => {
-    const { text } = await ask(says("Hi", { stream: true, tools: [tool()] }), events);
-    return text
-      .split("\n\n")
-      .filter((frame) => frame !== "")
-      .map((frame) => {
-        const [, name, data] = /^event: (\w+)\ndata: (.*)$/.exec(frame)!;
-        const value = JSON.parse(data!) as { type: string };
-        expect(value.type).toBe(name);
-        return value;
-      });
-  };
-
-  test("is a message's beginning, its blocks and its end", async () => {
-    const events = await stream(thinkingEvents);
-
-    const message = { stop_reason: null, content: [], usage: { input_tokens: 8, cache_read_input_tokens: 4, output_tokens: 0 } };
-    expect(events).toMatchObject([
-      { type: "message_start", message },
-      { type: "ping" },
-      { type: "content_block_start", index: 0, content_block: { type: "thinking", thinking: "", signature: "" } },
-      { type: "content_block_delta", index: 0, delta: { type: "thinking_delta", thinking: "Let me " } },
-      { type: "content_block_delta", index: 0, delta: { type: "thinking_delta", thinking: "see." } },
-      { type: "content_block_delta", index: 0, delta: { type: "signature_delta", signature: expect.any(String) } },
-      { type: "content_block_stop", index: 0 },
-      { type: "content_block_start", index: 1, content_block: { type: "text", text: "" } },
-      { type: "content_block_delta", index: 1, delta: { type: "text_delta", text: "Four." } },
-      { type: "content_block_stop", index: 1 },
-      { type: "message_delta", delta: { stop_reason: "end_turn", stop_sequence: null }, usage: { output_tokens: 9 } },
-      { type: "message_stop" },
-    ]);
-  });
-
-  test("that fails in the middle ends with an error event", async () => {
-    const events = await stream([started, { type: "content", text: "Hel" }, new EngineError("0xdead")]);
-
-    expect(events.at(-1)).toMatchObject({ type: "error", error: { type: "api_error" }, request_id: expect.stringMatching(/^req_/) });
-    expect(JSON.stringify(events)).not.toContain("0xdead");
-  });
-
-  test("that stops without its end ends with an error event", async () => {
-    expect((await stream([started, { type: "content", text: "Hel" }])).at(-1)).toHaveProperty("error");
   });
 });
 
