@@ -206,6 +206,15 @@ describe("drawing a token", () => {
     expect(row.fetches).toBe(0);
   });
 
+  test("finds what may come in each word of a mask, but for banned tokens, some of which do not exist", () => {
+    const logits = Float32Array.from({ length: 128 }, (_, id) => id);
+    const best = (draw: Partial<MaskedDraw>): number => drawFromRow(logits, { ...makeDraw(greedy), ...draw });
+    const allowed = maskOf([3, 64, 97, 127], 128);
+    const drawn = [[], [127], [127, 97], [127, 97, 64, 500]].map((bannedIds) => best({ allowed, bannedIds }));
+    expect(drawn).toEqual([127, 97, 64, 3]);
+    expect(best({ bannedIds: [126, 128, 500] })).toBe(127);
+  });
+
   test("counts what may come but is no candidate, however far below a forbidden token", () => {
     const logits = Float32Array.of(0, 0, 0, 1e-45, 37.3, 0);
     const draw = { ...makeDraw({ temperature: 0.05 }), allowed: maskOf([0, 1, 3], 6) };
