@@ -238,14 +238,14 @@ function classifySymbols({ nodes }: Automaton, symbolCount: number): { bySymbol:
 /** Nodes that only return. Calls that continue there need no frame, so that tail recursion is a loop. */
 function findReturnsAtOnce({ nodes }: Automaton): Uint8Array {
   const returns = new Uint8Array(nodes.length);
-  const isIdle = nodes.map(
-    (node) => node.edges.length + node.calls.length + node.repeats.length === 0 && !node.endsRepeat && node.jumps.length <= 1,
+  const onlyJumps = nodes.map(
+    ({ edges, calls, repeats, endsRepeat, jumps }) =>
+      edges.length + calls.length + repeats.length === 0 && !endsRepeat && jumps.length === 1,
   );
   for (let i = 0; i < nodes.length; i++) {
     let at = i;
-    for (let hops = 0; hops < nodes.length && isIdle[at] && !nodes[at]!.isEnd && nodes[at]!.jumps.length === 1; hops++)
-      at = nodes[at]!.jumps[0]!;
-    returns[i] = isIdle[at] && nodes[at]!.isEnd && nodes[at]!.jumps.length === 0 ? 1 : 0;
+    for (let hops = 0; hops < nodes.length && onlyJumps[at]; hops++) at = nodes[at]!.jumps[0]!;
+    returns[i] = nodes[at]!.isEnd ? 1 : 0; // nothing leads out of an end
   }
   return returns;
 }
