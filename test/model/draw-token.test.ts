@@ -313,6 +313,14 @@ describe("drawing a token", () => {
     expect(drawToken(makeRow(Float32Array.of(1, 5, 2), params, 2), makeDraw(params))).toBe(1);
   });
 
+  test("of a top-k beyond the candidates, does not take the weight of all tokens for that of the kept ones", () => {
+    const logits = Float32Array.from({ length: 40 }, (_, id) => (id < 4 ? 0 : id === 4 ? -1 : -2));
+    for (let drawIndex = 0; drawIndex < 100; drawIndex++) {
+      const draw = makeDraw({ topK: 20 }, { drawIndex });
+      expect(drawToken(makeRow(logits, plain, 5), draw)).toBe(reference(logits, draw));
+    }
+  });
+
   test("draws from the candidates alone when top-k is among them", () => {
     const logits = Float32Array.from({ length: 1000 }, (_, id) => gaussian(id));
     for (let drawIndex = 0; drawIndex < 100; drawIndex++) {
