@@ -142,7 +142,7 @@ export const requestFields = {
     note: "above 0, log-probabilities are returned even without `include`",
     sent: { top_logprobs: 2 },
     effect: { options: { logprobCount: 2 } },
-    proof: [client, "log-probabilities belong to the text, not to thinking or calls"],
+    proof: [client, "log-probabilities belong to the texts, not to calls or to thinking, whose end came from %s"],
   },
   metadata: {
     does: "effective",

@@ -98,7 +98,7 @@ const mathAttributes =
   );
 const allowed: Readonly<Record<string, readonly string[]>> = {
   div: ["class", "lang", "tabIndex", "role", "aria-label"],
-  span: [],
+  span: ["class", "tabindex"],
   pre: ["tabIndex", "tabindex", "class"],
   a: ["href", "target", "rel"],
   ...Object.fromEntries(["ul", "blockquote", "table"].map((tag) => [tag, ["dir"]])),
