@@ -242,17 +242,17 @@ export class Playground {
   /** `before`: the conversation that the turns belong to, which may not be the one that is shown. */
   #begin(before: Conversation, turns: readonly Turn[], settings: Settings, wish: Wish = {}): void {
     const answer = newAnswer(this.#options.createId(), settings, wish.begun);
-    const title = before.title || titleOf(turns);
     const gone = before.turns.filter(({ id }) => turns.every((turn) => turn.id !== id)).map(({ id }) => id);
     const replaced = [...(before.replaced ?? []), ...gone];
-    const conversation = { ...before, title, updatedAt: Date.now(), turns: [...turns, answer], replaced };
+    const conversation = { ...before, title: before.title || titleOf(turns), updatedAt: Date.now(), turns: [...turns, answer], replaced };
     const started = { conversation, answer, abort: new AbortController() };
     this.#set({ run: started, ...(this.#state.conversation.id === before.id && { conversation }) });
     this.#ending = this.#run(started, turns, wish);
   }
 
   async #run(run: Run, turns: readonly Turn[], { fields, replacedAnswer, begun }: Wish): Promise<void> {
-    const [{ model }, { settings }, { signal }] = [this.#state, run.answer, run.abort];
+    const { model } = this.#state;
+    const { settings } = run.answer;
     void this.#store(run.conversation); // not awaited, so that the answer starts at once
     const telling = setInterval(() => this.#tellAnswer(), tellEveryMs);
     const asked = {
@@ -261,7 +261,7 @@ export class Playground {
       ...fields,
     };
     const request = begun ? goOnWith(asked, begun) : asked;
-    const asking = { connection: this.#options.connection(), request, begun, signal, now: this.#options.now };
+    const asking = { connection: this.#options.connection(), request, begun, signal: run.abort.signal, now: this.#options.now };
     const read = await readAnswer(asking, (change) => this.#showAnswer(change));
     const end = this.#state.run!.isLeft && read.state === "failed" ? { ...read, state: "stopped" as const, problem: undefined } : read;
     clearInterval(telling);
@@ -269,7 +269,7 @@ export class Playground {
     this.#showAnswer(isLost ? { ...replacedAnswer, id: run.answer.id, problem: end.problem } : end);
     this.#noteServer(end);
     const conversation = { ...this.#state.run!.conversation, updatedAt: Date.now() };
-    if (end.state === "done" && !signal.aborted && goesOnByItself(conversation.turns)) {
+    if (end.state === "done" && !run.abort.signal.aborted && goesOnByItself(conversation.turns)) {
       return this.#begin(conversation, conversation.turns, settings);
     }
     this.#set({ run: undefined });
