@@ -1,9 +1,8 @@
 // How much memory is available to this process, respecting the limit of a container.
 
-import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
-import { join } from "node:path";
 import { controlGroupFolders } from "../core/control-groups.ts";
+import { readSystemFile } from "../core/file-system.ts";
 
 export type HostMemory = {
   readonly totalBytes: number;
@@ -33,22 +32,12 @@ export function availableMemory(host: HostMemory = thisHost()): AvailableMemory 
 }
 
 function thisHost(): HostMemory {
+  const texts = controlGroupFolders("memory").map((folder) => readSystemFile(folder, "memory.stat"));
   return {
     totalBytes: totalmem(),
     availableBytes: freemem(),
     limitBytes: process.constrainedMemory(),
     leftBytes: process.availableMemory(),
-    statistics: readFirst(controlGroupFolders("memory").map((folder) => join(folder, "memory.stat"))),
+    statistics: texts.find((text) => text !== "") ?? "",
   };
-}
-
-function readFirst(paths: readonly string[]): string {
-  for (const path of paths) {
-    try {
-      return readFileSync(path, "utf8");
-    } catch {
-      // try the next one
-    }
-  }
-  return "";
 }

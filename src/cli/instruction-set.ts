@@ -1,6 +1,6 @@
 // Which instruction set our CPU kernels take on this processor: bestCpuKernel (kernels/common/cpu_lanes.cc), by the features that Linux lists.
 
-import { existsSync, readFileSync } from "node:fs";
+import { readSystemFile } from "../core/file-system.ts";
 
 const avx2 = ["avx2", "fma", "f16c"];
 
@@ -13,14 +13,9 @@ const sets: readonly (readonly [name: string, features: readonly string[]])[] = 
 ];
 
 /** "none": portable code computes. Undefined if the system lists no features. */
-export function instructionSet(cpuInfo: string = readCpuInfo()): string | undefined {
+export function instructionSet(cpuInfo: string = readSystemFile("/proc/cpuinfo")): string | undefined {
   const [, listed] = /^(?:flags|Features)\s*:(.*)$/m.exec(cpuInfo) ?? [];
   if (listed === undefined) return undefined;
   const present = new Set(listed.split(" "));
   return sets.find(([, features]) => features.every((feature) => present.has(feature)))?.[0] ?? "none";
-}
-
-function readCpuInfo(): string {
-  const path = "/proc/cpuinfo";
-  return existsSync(path) ? readFileSync(path, "utf8") : "";
 }

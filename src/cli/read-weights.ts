@@ -1,8 +1,8 @@
 // Reads the weights from disk in the background. On a CPU they are mapped: the first requests would have to read them, page by page.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { readSystemFile } from "../core/file-system.ts";
 import { readMapped } from "../runtime/read-mapped.ts";
 import type { PreparedModel } from "./prepare-model.ts";
 
@@ -27,9 +27,6 @@ export async function readWeights({ folder, manifest }: PreparedModel, signal: A
 
 /** One thread would place all weights in the memory of its own socket; the engine's threads place them where they are used. */
 export function hasSeveralNodes(): boolean {
-  try {
-    return readFileSync("/sys/devices/system/node/online", "utf8").trim() !== "0";
-  } catch {
-    return false; // a kernel without NUMA
-  }
+  const online = readSystemFile("/sys/devices/system/node/online").trim(); // a kernel without NUMA has none
+  return online !== "" && online !== "0";
 }

@@ -1,7 +1,7 @@
 // Finds the Linux control groups that limit this process, such as a container's or a systemd unit's.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readSystemFile } from "./file-system.ts";
 
 /**
  * Folders that may hold the files of a controller ("cpu", "memory") for this process: those of its own group and of all enclosing groups, whose
@@ -20,12 +20,8 @@ type Group = { readonly controllers: readonly string[]; readonly path: string };
 
 /** Lines like "0::/system.slice/ernie.service" (version 2) and "4:cpu,cpuacct:/docker/3f…" (version 1). */
 function readGroups(root: string): Group[] {
-  try {
-    const lines = readFileSync(join(root, "proc/self/cgroup"), "utf8").matchAll(/^\d+:(.*?):(\/.*)$/gm);
-    return [...lines].map(([, controllers, path]) => ({ controllers: controllers ? controllers.split(",") : [], path: path! }));
-  } catch {
-    return []; // not Linux
-  }
+  const lines = readSystemFile(root, "proc/self/cgroup").matchAll(/^\d+:(.*?):(\/.*)$/gm);
+  return [...lines].map(([, controllers, path]) => ({ controllers: controllers ? controllers.split(",") : [], path: path! }));
 }
 
 /** ("/base", "/a/b") → "/base/a/b", "/base/a", "/base" */

@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { getSystemErrorMap } from "node:util";
 import { UserError } from "./errors.ts";
 
@@ -63,6 +63,15 @@ export function readText(path: string): string {
 export function refuseLfsPointer(path: string, content: Uint8Array): void {
   const isPointer = Buffer.from(content.subarray(0, 64)).toString("latin1").startsWith("version https://git-lfs");
   if (isPointer) throw new UserError(`${path}: expected the file itself, got a Git LFS pointer; fetch it with git lfs pull`);
+}
+
+/** The text of a file of Linux's in /proc or /sys, whose path may come in parts; "" where there is none, as on other systems. */
+export function readSystemFile(...path: readonly string[]): string {
+  try {
+    return readFileSync(join(...path), "utf8");
+  } catch {
+    return "";
+  }
 }
 
 /** The user's home folder, also if $HOME is empty; undefined for a user id without an account, as in some containers. */

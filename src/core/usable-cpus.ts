@@ -1,10 +1,9 @@
 // How many of the machine's processors this process may use: its affinity (taskset, a container's cpuset) and the CPU quotas of its control
 // groups (`docker run --cpus`, Kubernetes limits, systemd's CPUQuota). Node and ONNX Runtime know of the first at most.
 
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import { controlGroupFolders } from "./control-groups.ts";
+import { readSystemFile } from "./file-system.ts";
 
 export type UsableCpus = {
   /** Processors that can be busy at the same time, at least 1. */
@@ -20,7 +19,7 @@ export type UsableCpus = {
 /** `root` is where /proc and /sys lie; for tests. */
 export function usableCpus(root = "/"): UsableCpus {
   const allowed = allowedProcessors(root);
-  const online = processorList(readText(root, "sys/devices/system/cpu/online")) ?? allowed;
+  const online = processorList(readSystemFile(root, "sys/devices/system/cpu/online")) ?? allowed;
   // Of those allowed some may not exist. Where a container is shown other numbers than its own, those allowed count.
   const present = allowed.filter((processor) => online.includes(processor));
   const processors = present.length > 0 ? present : allowed;
@@ -37,7 +36,7 @@ export function usableCpus(root = "/"): UsableCpus {
 }
 
 function allowedProcessors(root: string): readonly number[] {
-  const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readText(root, "proc/self/status"))?.[1];
+  const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readSystemFile(root, "proc/self/status"))?.[1];
   return processorList(list) ?? Array.from({ length: availableParallelism() }, (_, processor) => processor);
 }
 
@@ -50,15 +49,17 @@ function processorList(list = ""): number[] | undefined {
 
 /** A processor without topology information counts as a core. */
 function countCores(root: string, processors: readonly number[]): number {
-  const siblings = (processor: number) => readText(root, `sys/devices/system/cpu/cpu${processor}/topology/thread_siblings_list`).trim();
+  const siblings = (processor: number) =>
+    readSystemFile(root, `sys/devices/system/cpu/cpu${processor}/topology/thread_siblings_list`).trim();
   return new Set(processors.map((processor) => siblings(processor) || String(processor))).size;
 }
 
 /** CPU quota in processors, possibly fractional: the smallest of all enclosing groups; Infinity without quota. */
 function cpuQuota(root: string): number {
   const quotas = controlGroupFolders("cpu", root).map((folder) => {
-    const [quota, period] = readText(folder, "cpu.max").split(" "); // version 2: "400000 100000", "max 100000"
-    return ratio(quota, period) ?? ratio(readText(folder, "cpu.cfs_quota_us"), readText(folder, "cpu.cfs_period_us")); // version 1
+    const [quota, period] = readSystemFile(folder, "cpu.max").split(" "); // version 2: "400000 100000", "max 100000"
+    const [quota1, period1] = [readSystemFile(folder, "cpu.cfs_quota_us"), readSystemFile(folder, "cpu.cfs_period_us")]; // version 1
+    return ratio(quota, period) ?? ratio(quota1, period1);
   });
   return Math.min(...quotas.map((quota) => quota ?? Number.POSITIVE_INFINITY));
 }
@@ -67,13 +68,4 @@ function cpuQuota(root: string): number {
 function ratio(quota = "", period = ""): number | undefined {
   const value = Number.parseFloat(quota) / Number.parseFloat(period);
   return value > 0 && Number.isFinite(value) ? value : undefined;
-}
-
-/** "" if there is no such file. */
-function readText(folder: string, name: string): string {
-  try {
-    return readFileSync(join(folder, name), "utf8");
-  } catch {
-    return "";
-  }
 }
