@@ -14,6 +14,7 @@ import { assignPositions, type PromptRun } from "../vision/positions.ts";
 import { expandDocuments, type ReadPdf } from "./expand-documents.ts";
 import { maxConversationItems } from "./json-bounds.ts";
 import type { PromptSegment } from "./marked-texts.ts";
+import { orderResults } from "./order-results.ts";
 import type { ChatTemplate } from "./template.ts";
 import type { PromptText, Tokenizer } from "./tokenizer.ts";
 
@@ -49,7 +50,7 @@ export async function encodePrompt(given: Chat, deps: PromptEncoderDeps, signal 
   const { tokenizer, template, tokens, contextLength } = deps;
   refuseManyItems(given); // before any is rendered
   const pixelBudget = createPixelBudget();
-  const chat = await expandDocuments(given, { readPdf: deps.readPdf, pixelBudget, signal });
+  const chat = await expandDocuments(orderResults(given), { readPdf: deps.readPdf, pixelBudget, signal });
   const segments = template.render(chat);
   const textLength = segments.reduce((sum, segment) => sum + ("text" in segment ? segment.text.length : 0), 0);
   refuseLongPrompt({ text: tokenizer.minTokenCount(textLength), isLowerBound: true }, contextLength); // before any text is tokenized

@@ -24,6 +24,26 @@ describe("encodePrompt", () => {
     }
   });
 
+  test("shows results of tools in the order of their calls, in whichever they were sent", async () => {
+    const turn = (...ids: string[]): ChatMessage => {
+      return { role: "assistant", content: [], toolCalls: ids.map((id) => ({ id, name: "find", arguments: "{}" })) };
+    };
+    const results = (...ids: (string | undefined)[]) =>
+      ids.map((id): ChatMessage => ({ role: "tool", content: [{ type: "text", text: `of ${id}` }], ...(id && { toolCallId: id }) }));
+    const encode = async (...messages: ChatMessage[]) => {
+      const prompt = await encodePrompt({ messages: [...makeChat("?").messages, ...messages], thinking: false }, makeDeps());
+      return [...prompt.tokenIds];
+    };
+
+    const inOrder = await encode(turn("a", "b", "c"), ...results("a", "b", "c"), turn("d", "a"), ...results("d", "a"));
+    expect(await encode(turn("a", "b", "c"), ...results("c", "a", "b"), turn("d", "a"), ...results("a", "d"))).toEqual(inOrder);
+    // A result of no call, or without an id, may belong to any: all stay where they are.
+    for (const other of ["x", undefined]) {
+      const one = await encode(turn("a", "b"), ...results("b", "a", other));
+      expect(one).not.toEqual(await encode(turn("a", "b"), ...results("a", "b", other)));
+    }
+  });
+
   test("fills spans, experts and positions of two pictures", async () => {
     const chat: Chat = { messages: [{ role: "user", content: [photo, { type: "text", text: "?" }, photo] }], thinking: false };
     const grids: [number, number][] = [
