@@ -58,21 +58,22 @@ async function toPart(part: Part, path: string, media: MediaParts): Promise<Cont
 
 /** The thinking switch from all its spellings, the most specific first; undefined when none is given. */
 export function wantsThinking(request: AnswerFields): boolean | undefined {
-  const { chat_template_kwargs: kwargs, metadata, reasoning_effort: effort } = request;
+  const { chat_template_kwargs: kwargs, metadata, reasoning_effort: effort, thinking } = request;
   const mode = kwargs?.options?.thinking_mode;
   const byMetadata = metadata?.enable_thinking;
   return (
     kwargs?.enable_thinking ??
     (mode && mode === "open") ??
     request.enable_thinking ??
+    (thinking && thinking.type !== "auto" ? thinking.type !== "disabled" : undefined) ??
     (typeof byMetadata === "string" ? byMetadata === "true" : byMetadata) ??
     (effort && effort !== "none")
   );
 }
 
-/** FastDeploy's name, then vLLM's. 0 means no thinking at all. */
+/** FastDeploy's name, then vLLM's, then Anthropic's. 0 means no thinking at all. */
 function thinkingBudget(request: AnswerFields): number | undefined {
-  return request.reasoning_max_tokens ?? request.thinking_token_budget;
+  return request.reasoning_max_tokens ?? request.thinking_token_budget ?? request.thinking?.budget_tokens;
 }
 
 /** The fields of a request that control the answer. Other routes translate theirs to these. */

@@ -84,6 +84,10 @@ export const chatRequest = z.object({
     flag,
     "Whether the model thinks first. Default: the server's `--default-thinking`, else the chat template's choice.",
   ),
+  thinking: optional(
+    z.object({ type: oneOf("enabled", "adaptive", "disabled", "auto"), budget_tokens: optional(integer(1)) }, "an object with a type"),
+    "The switch of DeepSeek, GLM, Kimi and Doubao; `auto` is the default. `budget_tokens` is Anthropic's name for `reasoning_max_tokens`.",
+  ),
   reasoning_max_tokens: optional(integer(0), "The most tokens of thinking before the answer begins. 0: no thinking."),
   thinking_token_budget: optional(integer(0), "vLLM's name for `reasoning_max_tokens`."),
   return_routing: optional(flag, "Adds to each choice which experts processed its tokens. Needs a server started with `--expose-routing`."),

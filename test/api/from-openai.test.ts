@@ -153,17 +153,22 @@ describe("the thinking switch", () => {
     [{ metadata: { enable_thinking: true } }, true],
     [{ metadata: { enable_thinking: "true" } }, true],
     [{ reasoning_effort: "low" }, true],
+    [{ thinking: { type: "enabled" } }, true],
+    [{ thinking: { type: "adaptive" } }, true],
     [{ chat_template_kwargs: { enable_thinking: false } }, false],
     [{ chat_template_kwargs: { options: { thinking_mode: "close" } } }, false],
     [{ enable_thinking: false }, false],
     [{ metadata: { enable_thinking: false } }, false],
     [{ metadata: { enable_thinking: "false" } }, false],
     [{ reasoning_effort: "none" }, false],
+    [{ thinking: { type: "disabled" } }, false],
     // Of several, the more specific one.
     [{ chat_template_kwargs: { enable_thinking: false, options: { thinking_mode: "open" } } }, false],
     [{ chat_template_kwargs: { options: { thinking_mode: "close" } }, enable_thinking: true }, false],
     [{ enable_thinking: false, metadata: { enable_thinking: true } }, false],
     [{ metadata: { enable_thinking: "false" }, reasoning_effort: "high" }, false],
+    [{ enable_thinking: false, thinking: { type: "enabled" } }, false],
+    [{ thinking: { type: "auto" }, reasoning_effort: "high" }, true],
     [{ chat_template_kwargs: {}, metadata: { run: "1" }, reasoning_effort: "high" }, true],
   ])("%o means %s", async (fields, thinking) => {
     expect(await chatOf(userSays("a", fields), !thinking)).toHaveProperty("thinking", thinking);

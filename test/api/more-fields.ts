@@ -217,6 +217,14 @@ export const otherFields = {
     proof: [structured, "$name holds, thinking: $thinking"],
   },
   suffix: { does: "refused", values: '""', sent: { suffix: "end" }, accepted: { suffix: "" } },
+  thinking: {
+    does: "effective",
+    values: 'an object with `type`: "enabled", "adaptive", "disabled", "auto"',
+    note: "the switch of DeepSeek, GLM, Kimi and Doubao; `auto` is the default; `budget_tokens` is Anthropic's name for reasoning_max_tokens",
+    sent: { thinking: { type: "enabled", budget_tokens: 9 } },
+    effect: { chat: { thinking: true }, options: { thinkingBudget: 9 } },
+    proof: [fields, "is switched on by %o"],
+  },
   thinking_token_budget: {
     does: "effective",
     values: "at least 0",

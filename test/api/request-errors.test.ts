@@ -143,6 +143,8 @@ const wrongFields: [body: object, param: string, words: string][] = [
   [userSays("a", { stop: Array.from({ length: 17 }, String) }), "stop", "at most 16 strings"],
   [userSays("a", { stop: "é".repeat(129) }), "stop", "at most 256 bytes"],
   [userSays("a", { enable_thinking: "yes" }), "enable_thinking", "true or false"],
+  [userSays("a", { thinking: true }), "thinking", "an object with a type, got true"],
+  [userSays("a", { thinking: { type: "on" } }), "thinking.type", 'one of "enabled", "adaptive"'],
   [userSays("a", { reasoning_effort: "huge" }), "reasoning_effort", 'one of "none", "minimal"'],
   [userSays("a", { metadata: { enable_thinking: "yes" } }), "metadata.enable_thinking", "true or false"],
   [userSays("a", { chat_template_kwargs: { enable_thinking: 1 } }), "chat_template_kwargs.enable_thinking", "true or false, got 1"],

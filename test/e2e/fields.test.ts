@@ -85,6 +85,7 @@ describe("thinking", () => {
   test.each([
     { reasoning_effort: "high" },
     { enable_thinking: true },
+    { thinking: { type: "enabled" } },
     { chat_template_kwargs: { enable_thinking: true } },
     { metadata: { enable_thinking: "true" } },
   ])("is switched on by %o", async (fields) => {
