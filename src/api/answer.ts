@@ -87,13 +87,22 @@ export async function* withoutAnswers(events: AsyncIterable<ChatEvent>): AsyncGe
   }
 }
 
-/** The usage of several answers to one prompt, which counts once. */
-export function totalUsage(usages: readonly Usage[]): Usage {
-  return usages.reduce((total, usage) => ({
-    ...total,
-    completionTokens: total.completionTokens + usage.completionTokens,
-    reasoningTokens: total.reasoningTokens + usage.reasoningTokens,
-  }));
+/**
+ * The usage of a whole request: of `choiceCount` answers to each prompt, which are neighbours. The tokens of a prompt count once for all its answers.
+ * Throws EngineError when an answer has not ended.
+ */
+export function totalUsage(answers: readonly { readonly usage: Usage | undefined }[], choiceCount = answers.length): Usage {
+  const usages = answers.flatMap(({ usage }) => usage ?? []);
+  if (usages.length < answers.length) throw endedEarly();
+  const sum = (name: keyof Usage, of: readonly Usage[]) => of.reduce((total, usage) => total + usage[name], 0);
+  const prompts = usages.filter((_, index) => index % choiceCount === 0);
+  return {
+    promptTokens: sum("promptTokens", prompts),
+    cachedTokens: sum("cachedTokens", prompts),
+    imageTokens: sum("imageTokens", prompts),
+    completionTokens: sum("completionTokens", usages),
+    reasoningTokens: sum("reasoningTokens", usages),
+  };
 }
 
 export function newCallId(): string {

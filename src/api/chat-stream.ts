@@ -1,7 +1,7 @@
 // A chat completion as a stream of chunks, which add up to the whole answer.
 
 import type { AnswerEvent, ChatEvent, Usage } from "../core/events.ts";
-import { endedEarly, type LogprobsEvent, newCallId, totalUsage } from "./answer.ts";
+import { type LogprobsEvent, newCallId, totalUsage } from "./answer.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import type { StreamWriter } from "./exchange.ts";
 import { toFrame } from "./sse.ts";
@@ -38,9 +38,8 @@ export class ChatStream implements StreamWriter {
   }
 
   *end(): Generator<string> {
-    const usages = this.#choices.map(({ usage }) => usage).filter((usage) => usage !== undefined);
-    if (usages.length < this.#choices.length) throw endedEarly();
-    if (this.#includeUsage) yield toFrame(toUsageChunk(this.#head, totalUsage(usages)));
+    const usage = totalUsage(this.#choices);
+    if (this.#includeUsage) yield toFrame(toUsageChunk(this.#head, usage));
     yield toFrame("[DONE]");
   }
 

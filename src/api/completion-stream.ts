@@ -1,11 +1,11 @@
 // Text completions as a stream of `text_completion` objects, which add up to the whole answer.
 
 import type { ChatEvent, PromptToken, Usage } from "../core/events.ts";
-import { endedEarly, type LogprobsEvent } from "./answer.ts";
+import { type LogprobsEvent, totalUsage } from "./answer.ts";
 import { toErrorAnswer } from "./error-envelope.ts";
 import type { StreamWriter } from "./exchange.ts";
 import { toFrame } from "./sse.ts";
-import { type CompletionForm, sumOfPrompts, TextOffsets, toEchoed, toLogprobs, toScored } from "./to-completion.ts";
+import { type CompletionForm, TextOffsets, toEchoed, toLogprobs, toScored } from "./to-completion.ts";
 import { toUsage } from "./to-openai.ts";
 
 /** What has been sent of a choice, and the log-probabilities that wait for its text. */
@@ -51,11 +51,8 @@ export class CompletionStream implements StreamWriter {
 
   *end(): Generator<string> {
     const { head, choiceCount } = this.#form;
-    const usages = this.#choices.map(({ usage }) => usage).filter((usage) => usage !== undefined);
-    if (usages.length < this.#choices.length) throw endedEarly();
-    if (this.#includeUsage) {
-      yield toFrame({ ...head, object: "text_completion", choices: [], usage: toUsage(sumOfPrompts(usages, choiceCount)) });
-    }
+    const usage = totalUsage(this.#choices, choiceCount);
+    if (this.#includeUsage) yield toFrame({ ...head, object: "text_completion", choices: [], usage: toUsage(usage) });
     yield toFrame("[DONE]");
   }
 

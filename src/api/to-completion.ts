@@ -1,7 +1,7 @@
 // Text completions as OpenAI's `text_completion` objects, with log-probabilities in their older format.
 
-import type { PromptToken, Usage } from "../core/events.ts";
-import type { Answer, LogprobsEvent } from "./answer.ts";
+import type { PromptToken } from "../core/events.ts";
+import { type Answer, type LogprobsEvent, totalUsage } from "./answer.ts";
 import { finiteLogprob } from "./finite-logprob.ts";
 import { toPromptLogprobs } from "./prompt-logprobs.ts";
 import { type AnswerHead, toUsage } from "./to-openai.ts";
@@ -36,25 +36,7 @@ export function toCompletion(form: CompletionForm, answers: readonly Answer[]) {
         ...(promptLogprobCount !== undefined && { prompt_logprobs: toPromptLogprobs(promptTokens, promptLogprobCount) }),
       };
     }),
-    usage: toUsage(
-      sumOfPrompts(
-        answers.map(({ usage }) => usage),
-        choiceCount,
-      ),
-    ),
-  };
-}
-
-/** The usage of the whole request. The tokens of a prompt count once for all its answers. */
-export function sumOfPrompts(usages: readonly Usage[], choiceCount: number): Usage {
-  const sum = (name: keyof Usage, of: readonly Usage[]) => of.reduce((total, usage) => total + usage[name], 0);
-  const prompts = usages.filter((_, index) => index % choiceCount === 0);
-  return {
-    promptTokens: sum("promptTokens", prompts),
-    cachedTokens: sum("cachedTokens", prompts),
-    imageTokens: sum("imageTokens", prompts),
-    completionTokens: sum("completionTokens", usages),
-    reasoningTokens: sum("reasoningTokens", usages),
+    usage: toUsage(totalUsage(answers, choiceCount)),
   };
 }
 

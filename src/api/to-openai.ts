@@ -21,7 +21,7 @@ export function toChatCompletion(head: AnswerHead, answers: readonly Answer[], p
     ...head,
     object: "chat.completion" as const,
     choices: answers.map(toChoice),
-    usage: toUsage(totalUsage(answers.map(({ usage }) => usage))),
+    usage: toUsage(totalUsage(answers)),
     ...(promptTokenIds && { prompt_token_ids: promptTokenIds }),
     ...(promptLogprobCount !== undefined && { prompt_logprobs: toPromptLogprobs(promptTokens, promptLogprobCount) }),
   };
