@@ -61,17 +61,8 @@ export function createResponse(service: ChatService, options: RouteOptions, stor
   };
 }
 
-const idPrefixes = {
-  message: "msg",
-  reasoning: "rs",
-  function_call: "fc",
-  function_call_output: "fco",
-  custom_tool_call: "ctc",
-  custom_tool_call_output: "ctco",
-} as const;
-
 function withId(item: Item, responseId: string, index: number): Item {
-  return { ...item, id: item.id ?? itemId(idPrefixes[item.type], responseId, `in${index}`) };
+  return { ...item, id: item.id ?? itemId(item.type, responseId, `in${index}`) };
 }
 
 /** The events, with errors that name the fields of this API. After a cancellation they end normally. */

@@ -23,7 +23,6 @@ type Draft = {
   readonly logprobs: TokenLogprob[];
 };
 
-const idPrefixes = { reasoning: "rs", summary: "rs", message: "msg", function_call: "fc", custom_tool_call: "ctc" } as const;
 const noCall = { call_id: "", name: "" };
 
 export type ResponseEvent = ReturnType<ResponseBuilder["push"] | ResponseBuilder["end"] | ResponseBuilder["fail"]>[number];
@@ -139,8 +138,8 @@ export class ResponseBuilder {
   }
 
   #open(type: Draft["type"], call: Draft["call"]) {
-    const place = String(this.#progress.output.length);
-    const draft: Draft = { type, id: itemId(idPrefixes[type], this.#head.id, place), call, text: "", logprobs: [] };
+    const id = itemId(type === "summary" ? "reasoning" : type, this.#head.id, String(this.#index));
+    const draft: Draft = { type, id, call, text: "", logprobs: [] };
     this.#draft = draft;
     const added = this.#event("response.output_item.added", { output_index: this.#index, item: this.#toItem(draft, "in_progress") });
     if (isCall(type)) return [added];

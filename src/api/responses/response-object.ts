@@ -48,9 +48,18 @@ export type Progress = {
 export type ResponseHead = ReturnType<typeof toResponseHead>;
 export type ResponseObject = ResponseHead & Progress;
 
+const idPrefixes = {
+  message: "msg",
+  reasoning: "rs",
+  function_call: "fc",
+  function_call_output: "fco",
+  custom_tool_call: "ctc",
+  custom_tool_call_output: "ctco",
+};
+
 /** The id of an item contains the id of its response, so that references can be resolved. `place` is unique in the response. */
-export function itemId(prefix: "rs" | "msg" | "fc" | "fco" | "ctc" | "ctco", responseId: string, place: string): string {
-  return `${prefix}_${responseId.slice("resp_".length)}_${place}`;
+export function itemId(type: keyof typeof idPrefixes, responseId: string, place: string): string {
+  return `${idPrefixes[type]}_${responseId.slice("resp_".length)}_${place}`;
 }
 
 /** The id of the response that an item belongs to, if this server issued the item's id. */
