@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { countJsonValues } from "../chat/json-bounds.ts";
-import type { ToolUse } from "../core/chat.ts";
+import { callableTools, maxCalls, type ToolUse } from "../core/chat.ts";
 import { type CallsFormat, maxSchemaDepth, type OutputFormat, type TextFormat, type ToolSignature } from "../core/structured-output.ts";
 import { contradiction, flag, oneOf, optional, text } from "./schema-fields.ts";
 
@@ -129,16 +129,14 @@ function toolParam(name: string, declared: readonly NamedTool[]): string {
  * (`otherwise`). `paramOf` says where a tool's schema stands in the request.
  */
 export function toolFormat(
-  { tools, choice, allowsParallelCalls }: ToolUse,
+  toolUse: ToolUse,
   paramOf: (name: string) => string,
-  otherwise?: TextFormat,
+  otherwise: TextFormat | undefined,
 ): CallsFormat | undefined {
-  const isRequired = choice !== "auto";
-  if (!isRequired && !otherwise && !tools.some((tool) => tool.strict)) return undefined;
-  const callable = typeof choice === "object" ? tools.filter(({ name }) => name === choice.name) : tools;
-  const signatures = callable.map(({ name, parameters, strict = false }): ToolSignature => {
+  const isRequired = toolUse.choice !== "auto";
+  if (!isRequired && !otherwise && !toolUse.tools.some((tool) => tool.strict)) return undefined;
+  const tools = callableTools(toolUse).map(({ name, parameters, strict = false }): ToolSignature => {
     return { name, parameters, isStrict: strict, param: paramOf(name) };
   });
-  const maxCalls = typeof choice === "object" || !allowsParallelCalls ? 1 : Infinity;
-  return { type: "tool_calls", tools: signatures, isRequired, maxCalls, ...(!isRequired && otherwise && { otherwise }) };
+  return { type: "tool_calls", tools, isRequired, maxCalls: maxCalls(toolUse), ...(!isRequired && otherwise && { otherwise }) };
 }

@@ -1,6 +1,6 @@
 // Generated tokens → what the client sees: detokenizes, splits thinking from content, finds calls, applies stop strings.
 
-import type { ToolUse } from "../core/chat.ts";
+import { callableTools, maxCalls, type ToolUse } from "../core/chat.ts";
 import type { AnswerPart } from "../core/events.ts";
 import { toolCallTokens } from "../core/structured-output.ts";
 import { Detokenizer } from "./detokenizer.ts";
@@ -40,7 +40,8 @@ export class OutputParser {
     this.#options = options;
     this.#detokenizer = new Detokenizer(tokenizer, options.spellsSpecials);
     this.#reasoning = new ReasoningParser(markers, options.promptTokenIds, options.isBegun);
-    this.#calls = toolUse && new ToolCallParser(offeredNames(toolUse), maxCalls(toolUse));
+    const names = toolUse && callableTools(toolUse).map(({ name }) => name);
+    this.#calls = names && new ToolCallParser(names, maxCalls(toolUse));
     this.#openCallId = tokenizer.controlTokenId(toolCallTokens.begin);
     this.#closeCallId = tokenizer.controlTokenId(toolCallTokens.end);
     this.#stopStrings = new StopStrings(options.stopStrings);
@@ -132,12 +133,4 @@ export class OutputParser {
 
 function content(text: string): ContentPart[] {
   return text === "" ? [] : [{ type: "content", text }];
-}
-
-function offeredNames({ tools, choice }: ToolUse): string[] {
-  return typeof choice === "object" ? [choice.name] : tools.map(({ name }) => name);
-}
-
-function maxCalls({ choice, allowsParallelCalls }: ToolUse): number {
-  return typeof choice === "object" || !allowsParallelCalls ? 1 : Infinity;
 }

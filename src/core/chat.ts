@@ -107,6 +107,16 @@ export type ToolUse = {
   readonly allowsParallelCalls: boolean;
 };
 
+/** The tools that the answer may call. */
+export function callableTools({ tools, choice }: ToolUse): readonly Tool[] {
+  return typeof choice === "object" ? tools.filter(({ name }) => name === choice.name) : tools;
+}
+
+/** The number of calls after which the answer ends. */
+export function maxCalls({ choice, allowsParallelCalls }: ToolUse): number {
+  return typeof choice === "object" || !allowsParallelCalls ? 1 : Infinity;
+}
+
 /** The beginning of the answer, written by the client. If it has `text`, thinking is over. */
 export type BegunAnswer = {
   readonly reasoning?: string;
