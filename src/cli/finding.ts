@@ -1,5 +1,7 @@
 // One line of a diagnosis, and how it is printed.
 
+import { messageOf } from "../core/errors.ts";
+
 /** `bad` keeps the server from starting; `note` is worth knowing. */
 export type Finding = { readonly mark: "ok" | "note" | "bad"; readonly name: string; readonly lines: readonly string[] };
 
@@ -16,7 +18,7 @@ export function find(name: string, look: () => Omit<Finding, "name">): Finding {
 }
 
 export function bad(name: string, error: unknown): Finding {
-  return { mark: "bad", name, lines: [error instanceof Error ? error.message : String(error)] };
+  return { mark: "bad", name, lines: [messageOf(error)] };
 }
 
 export function printFinding({ mark, name, lines }: Finding): string[] {

@@ -54,6 +54,11 @@ export const interruptedExitCode = 130;
 /** The operator stopped the program by Ctrl-C or SIGTERM: printed as one line, exit code 130. */
 export class InterruptedError extends UserError {}
 
+/** What was thrown, in words: it may come from a library and be anything. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Checks a promise between modules. A failure is a bug of ours. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new EngineError(`internal error: ${message}`);

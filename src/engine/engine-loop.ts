@@ -2,7 +2,7 @@
 
 import { receiveMessageOnPort, type MessagePort } from "node:worker_threads";
 import { setImmediate } from "node:timers/promises";
-import { RequestError, toRefusal } from "../core/errors.ts";
+import { messageOf, RequestError, toRefusal } from "../core/errors.ts";
 import type { ConstraintHandle, TokenConstraint } from "../core/token-constraint.ts";
 import type { Engine } from "./engine.ts";
 import type { FromEngine, SequenceId, ToEngine } from "./engine-protocol.ts";
@@ -67,8 +67,4 @@ export async function runEngineLoop(
 
 function failure(engine: Engine, id: SequenceId, error: unknown): FromEngine {
   return { type: "events", events: [[id, { type: "failed", message: messageOf(error) }]], stats: engine.stats() };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

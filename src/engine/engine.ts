@@ -2,7 +2,7 @@
 
 import { type Batch, entriesOf, type ModelRunner, type SlotId, type StepReport, type StepResult } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
-import { DeviceLostError } from "../core/errors.ts";
+import { DeviceLostError, messageOf } from "../core/errors.ts";
 import { spanLength } from "../core/prompt.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
 import type { EngineRequest, EngineStats, SequenceEvent, SequenceId } from "./engine-protocol.ts";
@@ -101,8 +101,7 @@ export class Engine {
       this.#failedProbes++;
       if (error instanceof DeviceLostError) throw error;
       if (this.#failedProbes < failedProbesAtTheEnd) return;
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new DeviceLostError(`steps keep failing, down to that of a single token: ${reason}`, { cause: error });
+      throw new DeviceLostError(`steps keep failing, down to that of a single token: ${messageOf(error)}`, { cause: error });
     }
   }
 }

@@ -1,7 +1,7 @@
 // Tracks which sequence owns which KV slot, how many pages each slot has, and what prefix an idle slot still holds. The scheduler decides who runs.
 
 import type { ModelRunner, SlotId } from "../core/batch.ts";
-import { assert, DeviceLostError, EngineError } from "../core/errors.ts";
+import { assert, DeviceLostError, EngineError, messageOf } from "../core/errors.ts";
 import { commonPrefixLength, type SlotContent } from "./prefix-match.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -21,7 +21,7 @@ export class SlotMoveError extends EngineError {
 
   constructor(slots: readonly SlotId[], cause: unknown) {
     const what = slots.length === 1 ? `KV slot ${slots[0]} could not get memory` : `KV slots ${slots.join(" and ")} could not be moved`;
-    super(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(`${what}: ${messageOf(cause)}`, { cause });
     this.slots = slots;
   }
 }

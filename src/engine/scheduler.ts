@@ -2,7 +2,7 @@
 
 import { entriesOf, type Batch, type BatchEntry, type ModelRunner, type SlotId, type StepResult } from "../core/batch.ts";
 import { monotonicMs } from "../core/clock.ts";
-import { assert, EngineError } from "../core/errors.ts";
+import { assert, EngineError, messageOf } from "../core/errors.ts";
 import type { GenerationEvent } from "../core/events.ts";
 import type { FinishReason, TokenLogprobs } from "../core/sampling.ts";
 import type { TokenConstraint } from "../core/token-constraint.ts";
@@ -323,7 +323,7 @@ export class Scheduler {
   }
 
   #failAll(sequences: readonly Sequence[], slots: readonly SlotId[], error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     for (const sequence of sequences) {
       if (sequence.status === "finished") continue; // aborted during the step
       this.#end(sequence);

@@ -1,13 +1,13 @@
 // Errors of the grammar thread in a form that can be sent to the thread that asked.
 
-import { EngineError, type Refusal, RequestError, toRefusal } from "../core/errors.ts";
+import { EngineError, messageOf, type Refusal, RequestError, toRefusal } from "../core/errors.ts";
 
 export type Failure = ({ readonly type: "refused" } & Refusal) | { readonly type: "failed"; readonly message: string };
 
 export function toFailure(error: unknown): Failure {
   if (error instanceof RangeError)
     return { type: "refused", message: "the schema or grammar is nested too deeply; simplify it", options: {} };
-  if (!(error instanceof RequestError)) return { type: "failed", message: error instanceof Error ? error.message : String(error) };
+  if (!(error instanceof RequestError)) return { type: "failed", message: messageOf(error) };
   return { type: "refused", ...toRefusal(error) };
 }
 

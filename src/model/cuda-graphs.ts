@@ -1,6 +1,6 @@
 // Runs decode steps as CUDA graphs: the kernels of a step are captured once and launched as one.
 
-import { UserError } from "../core/errors.ts";
+import { messageOf, UserError } from "../core/errors.ts";
 import type { Binding } from "../runtime/session.ts";
 
 /** Batch sizes that are captured before the first request. Larger ones are captured when they first occur. */
@@ -26,9 +26,8 @@ export class CudaGraphs {
       binding.runAsGraph(batchSize);
     } catch (error) {
       if (this.#recorded.has(batchSize)) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
       const what = `a decode step of ${batchSize} sequences cannot be recorded as a CUDA graph (--cuda-graphs off does without)`;
-      throw new UserError(`${what}: ${reason}`, { cause: error });
+      throw new UserError(`${what}: ${messageOf(error)}`, { cause: error });
     }
     this.#recorded.add(batchSize);
   }

@@ -1,7 +1,7 @@
 // The ONNX Runtime environment of a thread: opens sessions on its device and creates tensors over native memory.
 
 import { elementBytes, elementCount, onnxTypeCode, type DataType } from "../core/data-type.ts";
-import { assert, UserError } from "../core/errors.ts";
+import { assert, messageOf, UserError } from "../core/errors.ts";
 import { usableCpus } from "../core/usable-cpus.ts";
 import { CudaDevice } from "./cuda/cuda-device.ts";
 import type { CudaLibraries } from "./cuda/driver.ts";
@@ -57,7 +57,7 @@ export class Runtime {
     try {
       return new Runtime(new OrtApi(findOnnxRuntime()), loadCuda());
     } catch (error) {
-      throw new UserError(`--device cuda: ${error instanceof Error ? error.message : String(error)}`);
+      throw new UserError(`--device cuda: ${messageOf(error)}`);
     }
   }
 

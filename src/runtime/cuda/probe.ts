@@ -2,6 +2,7 @@
 
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { messageOf } from "../../core/errors.ts";
 import { onnxRuntimeVersion } from "../../core/manifest.ts";
 import { providerInstallCommand } from "../../core/package-commands.ts";
 import { loadLibrary } from "../load-library.ts";
@@ -86,7 +87,7 @@ export function probeCuda(host: CudaHost = thisMachine): CudaProbe {
   try {
     return { gpu: describeGpu(loadCuda(host), host) };
   } catch (error) {
-    return { reason: error instanceof Error ? error.message : String(error) };
+    return { reason: messageOf(error) };
   }
 }
 
@@ -149,7 +150,7 @@ function loadCudaLibrary(name: string, cudaMajor: string, host: CudaHost): BindF
     try {
       return host.load(candidate);
     } catch (error) {
-      failure = error instanceof Error ? error.message : String(error);
+      failure = messageOf(error);
     }
   }
   throw new NotUsable(
