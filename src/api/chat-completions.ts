@@ -9,24 +9,21 @@ import { Exchange, refuseUnlessReady } from "./exchange.ts";
 import { toChat, toGenerationOptions } from "./from-openai.ts";
 import { refuseManyLogprobs } from "./logprob-limit.ts";
 import { MediaParts } from "./media-parts.ts";
-import { refuseOtherModel } from "./models.ts";
 import { chatFields, parseChatRequest } from "./openai-schema.ts";
 import { toOutputFormat } from "./output-format.ts";
 import { randomId } from "./random-id.ts";
-import { readJsonObject } from "./read-json.ts";
+import { readRequest } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
 import { toChatCompletion } from "./to-openai.ts";
 import { refuseHiddenRouting } from "./to-routing.ts";
 
 export function chatCompletions(service: ChatService, options: RouteOptions): Handler<AppEnv> {
-  const { limits } = options;
   return async function answerChat(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseChatRequest(await readJsonObject(c, limits.bodyBytes, chatFields));
-    refuseOtherModel(request.model, options);
+    const request = await readRequest(c, options, chatFields, parseChatRequest);
     refuseHiddenRouting(request.return_routing, options);
     const exchange = new Exchange(c);
-    const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));
+    const chat = await toChat(request, options.defaultThinking, new MediaParts(options.limits, options.media, exchange.signal));
     const format = toOutputFormat(request, chat.toolUse);
     const generation = { ...toGenerationOptions(request, options.generationDefaults, c.get("cacheSalt")), ...(format && { format }) };
     if (!request.stream) refuseManyLogprobs(generation, options.contextLength);

@@ -10,19 +10,16 @@ import { completionFields, parseCompletionRequest } from "./completions-schema.t
 import { Exchange, refuseUnlessReady } from "./exchange.ts";
 import { toGenerationOptions } from "./from-openai.ts";
 import { refuseManyLogprobs } from "./logprob-limit.ts";
-import { refuseOtherModel } from "./models.ts";
 import { toOutputFormat } from "./output-format.ts";
 import { randomId } from "./random-id.ts";
-import { readJsonObject } from "./read-json.ts";
+import { readRequest } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
 import { type CompletionForm, toCompletion } from "./to-completion.ts";
 
 export function completions(service: ChatService, options: RouteOptions): Handler<AppEnv> {
-  const { limits } = options;
   return async function answerCompletion(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseCompletionRequest(await readJsonObject(c, limits.bodyBytes, completionFields));
-    refuseOtherModel(request.model, options);
+    const request = await readRequest(c, options, completionFields, parseCompletionRequest);
     const exchange = new Exchange(c);
     const { prompts, logprobs, echo = false, n = 1 } = request;
     const format = toOutputFormat(request, undefined);

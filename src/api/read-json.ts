@@ -1,4 +1,4 @@
-// Reads the request body: a JSON object of bounded size. Bytes are counted as they arrive, so a chunked body cannot pass the limit. A server
+// Reads a request from its body: a JSON object of bounded size. Bytes are counted as they arrive, so a chunked body cannot pass the limit. A server
 // that is shutting down does not wait for the rest.
 
 import { setImmediate } from "node:timers/promises";
@@ -6,17 +6,30 @@ import type { Context } from "hono";
 import { RequestError } from "../core/errors.ts";
 import { GrowingBytes } from "../core/growing-bytes.ts";
 import { LinkedAbort } from "../core/linked-abort.ts";
+import type { RouteOptions } from "./app-options.ts";
 import { refuseManyValues } from "./json-size.ts";
+import { refuseOtherModel } from "./models.ts";
 import type { AppEnv } from "./request-record.ts";
 import { tellUnknownFields } from "./unknown-fields.ts";
 
 const retryAfterRestartMs = 5000;
 
 /**
- * The parsed body; its fields that are not `known` are told to the client. Throws RequestError: 413 when the body is too large, 429 when the bodies
- * of all requests together are, 503 when the server shuts down, otherwise 400.
+ * The request that `parse` makes of the body; its fields that are not `known` are told to the client. Throws RequestError: 413 when the body is too
+ * large, 429 when the bodies of all requests together are, 503 when the server shuts down, 404 when the request names another model, otherwise 400.
  */
-export async function readJsonObject(c: Context<AppEnv>, maxBytes: number, known: readonly string[]): Promise<object> {
+export async function readRequest<T extends { readonly model?: string | undefined }>(
+  c: Context<AppEnv>,
+  options: RouteOptions,
+  known: readonly string[],
+  parse: (body: object) => T,
+): Promise<T> {
+  const request = parse(await readJsonObject(c, options.limits.bodyBytes, known));
+  refuseOtherModel(request.model, options);
+  return request;
+}
+
+async function readJsonObject(c: Context<AppEnv>, maxBytes: number, known: readonly string[]): Promise<object> {
   const request = c.req.raw;
   // Browsers send this type to another origin only after a preflight, so no web page can use a server on localhost.
   const contentType = request.headers.get("content-type");

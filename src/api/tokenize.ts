@@ -7,9 +7,8 @@ import type { RouteOptions } from "./app-options.ts";
 import { Exchange } from "./exchange.ts";
 import { toChat } from "./from-openai.ts";
 import { MediaParts } from "./media-parts.ts";
-import { refuseOtherModel } from "./models.ts";
 import { chatFields, chatRequest, parseChatRequest } from "./openai-schema.ts";
-import { readJsonObject } from "./read-json.ts";
+import { readRequest } from "./read-json.ts";
 import type { AppEnv } from "./request-record.ts";
 import { contradiction, flag, optional, parseFields, text, tokenIds } from "./schema-fields.ts";
 
@@ -47,13 +46,11 @@ const tokenizeNames = [...Object.keys(tokenizeFields.shape), ...chatFields];
 
 /** Tokenizes `prompt` as ordinary text, or `messages` (with tools and the other fields of a chat request) as the model would read them. */
 export function tokenize(service: ChatService, options: RouteOptions): Handler<AppEnv> {
-  const { limits } = options;
   return async (c) => {
     const { signal } = new Exchange(c);
-    const media = new MediaParts(limits, options.media, signal);
-    const body = await readJsonObject(c, limits.bodyBytes, tokenizeNames);
-    const { model, prompt, return_token_strs: wantsTexts } = parseFields(tokenizeFields, body);
-    refuseOtherModel(model, options);
+    const media = new MediaParts(options.limits, options.media, signal);
+    const parse = (body: object) => ({ ...parseFields(tokenizeFields, body), body });
+    const { body, prompt, return_token_strs: wantsTexts } = await readRequest(c, options, tokenizeNames, parse);
     const hasMessages = ((body as { messages?: unknown }).messages ?? undefined) !== undefined;
     if (hasMessages === (prompt !== undefined))
       throw contradiction("prompt", `either prompt or messages, got ${hasMessages ? "both" : "neither"}`);
@@ -77,13 +74,9 @@ function toTexts(tokens: readonly number[], service: ChatService): string[] {
 }
 
 export function detokenize(service: ChatService, options: RouteOptions): Handler {
-  const { limits } = options;
+  const parse = (body: object) => parseFields(detokenizeRequest, body);
   return async (c) => {
-    const { model, tokens } = parseFields(
-      detokenizeRequest,
-      await readJsonObject(c, limits.bodyBytes, Object.keys(detokenizeRequest.shape)),
-    );
-    refuseOtherModel(model, options);
+    const { tokens } = await readRequest(c, options, Object.keys(detokenizeRequest.shape), parse);
     return c.json({ prompt: service.tokens.decode(tokens, "tokens") });
   };
 }

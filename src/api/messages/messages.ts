@@ -7,9 +7,8 @@ import { withoutAnswers } from "../answer.ts";
 import type { RouteOptions } from "../app-options.ts";
 import { Exchange, refuseUnlessReady, type StreamWriter } from "../exchange.ts";
 import { MediaParts } from "../media-parts.ts";
-import { refuseOtherModel } from "../models.ts";
 import { randomId } from "../random-id.ts";
-import { readJsonObject } from "../read-json.ts";
+import { readRequest } from "../read-json.ts";
 import type { AppEnv } from "../request-record.ts";
 import { toNamedFrame } from "../sse.ts";
 import { collectMessage } from "./collect-message.ts";
@@ -19,13 +18,11 @@ import { MessageWriter } from "./message-writer.ts";
 import { messageFields, parseMessageRequest, parsePromptRequest } from "./request-schema.ts";
 
 export function createMessage(service: ChatService, options: RouteOptions): Handler<AppEnv> {
-  const { limits } = options;
   return async function answerMessage(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseMessageRequest(await readJsonObject(c, limits.bodyBytes, messageFields));
-    refuseOtherModel(request.model, options);
+    const request = await readRequest(c, options, messageFields, parseMessageRequest);
     const exchange = new Exchange(c);
-    const chat = await toChat(request, options.defaultThinking, new MediaParts(limits, options.media, exchange.signal));
+    const chat = await toChat(request, options.defaultThinking, new MediaParts(options.limits, options.media, exchange.signal));
     const generation = toOptions(request, chat.toolUse, options.generationDefaults, c.get("cacheSalt"));
 
     const writer = new MessageWriter({ id: `msg_${randomId()}`, model: options.modelId, maxTokens: request.max_tokens });
@@ -37,12 +34,10 @@ export function createMessage(service: ChatService, options: RouteOptions): Hand
 }
 
 export function countTokens(service: ChatService, options: RouteOptions): Handler<AppEnv> {
-  const { limits } = options;
   return async function answerCount(c) {
     const { signal } = new Exchange(c);
-    const media = new MediaParts(limits, options.media, signal);
-    const request = parsePromptRequest(await readJsonObject(c, limits.bodyBytes, messageFields));
-    refuseOtherModel(request.model, options);
+    const media = new MediaParts(options.limits, options.media, signal);
+    const request = await readRequest(c, options, messageFields, parsePromptRequest);
     const tokens = await service.encodeChat(await toChat(request, options.defaultThinking, media), signal);
     return c.json({ input_tokens: tokens.length });
   };

@@ -5,20 +5,17 @@ import type { ChatService } from "../../chat/complete.ts";
 import type { RouteOptions } from "../app-options.ts";
 import { Exchange } from "../exchange.ts";
 import { MediaParts } from "../media-parts.ts";
-import { refuseOtherModel } from "../models.ts";
-import { readJsonObject } from "../read-json.ts";
+import { readRequest } from "../read-json.ts";
 import type { AppEnv } from "../request-record.ts";
 import { readQuestion } from "./question.ts";
 import { parseResponsesRequest, responsesFields } from "./request.ts";
 import type { ResponseStore } from "./response-store.ts";
 
 export function countInputTokens(service: ChatService, options: RouteOptions, store: ResponseStore): Handler<AppEnv> {
-  const { limits } = options;
   return async function answerCount(c) {
     const { signal } = new Exchange(c);
-    const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes, responsesFields));
-    refuseOtherModel(request.model, options);
-    const media = new MediaParts(limits, options.media, signal);
+    const request = await readRequest(c, options, responsesFields, parseResponsesRequest);
+    const media = new MediaParts(options.limits, options.media, signal);
     const { chat } = await readQuestion(request, { store, client: c.get("cacheSalt"), media, options });
     const tokens = await service.encodeChat(chat, signal);
     return c.json({ object: "response.input_tokens", input_tokens: tokens.length });

@@ -6,8 +6,7 @@ import type { ChatEvent } from "../../core/events.ts";
 import type { RouteOptions } from "../app-options.ts";
 import { Exchange, refuseUnlessReady, type StreamWriter } from "../exchange.ts";
 import { MediaParts } from "../media-parts.ts";
-import { refuseOtherModel } from "../models.ts";
-import { readJsonObject } from "../read-json.ts";
+import { readRequest } from "../read-json.ts";
 import type { AppEnv } from "../request-record.ts";
 import { toNamedFrame } from "../sse.ts";
 import { toOwnError } from "./chat-terms.ts";
@@ -20,14 +19,12 @@ import type { ResponseStore } from "./response-store.ts";
 import type { ToldTool } from "./tools.ts";
 
 export function createResponse(service: ChatService, options: RouteOptions, store: ResponseStore): Handler<AppEnv> {
-  const { limits } = options;
   return async function answerWithResponse(c) {
     refuseUnlessReady(options.isReady);
-    const request = parseResponsesRequest(await readJsonObject(c, limits.bodyBytes, responsesFields));
-    refuseOtherModel(request.model, options);
+    const request = await readRequest(c, options, responsesFields, parseResponsesRequest);
     const client = c.get("cacheSalt");
     const exchange = new Exchange(c);
-    const media = new MediaParts(limits, options.media, exchange.signal);
+    const media = new MediaParts(options.limits, options.media, exchange.signal);
     const { chat, generation, input, tools } = await readQuestion(request, { store, client, media, options });
 
     const isStored = store.capacity > 0 && (request.store ?? true);
