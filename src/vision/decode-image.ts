@@ -51,7 +51,7 @@ export async function decodeImage(bytes: Uint8Array, param: string, budget?: Pix
   const refusal = checkSize(size);
   if (refusal) throw refuse(refusal.code, refusal.message);
   if (budget && !takePixels(budget, size.width * size.height)) {
-    throw refuse("image_too_large", "the images of this request have too many pixels together; send fewer or scale them down");
+    throw tooManyPixels(param);
   }
 
   return decodePixels(file, isCmyk).catch((cause: unknown) => {
@@ -59,6 +59,11 @@ export async function decodeImage(bytes: Uint8Array, param: string, budget?: Pix
     if (isSlow) throw refuse("image_parse_error", `the ${name} image takes more than ${maxDecodeSeconds} s to decode; scale it down`);
     throw refuse("image_parse_error", `the ${name} image is damaged or cut off; send an intact file`, cause);
   });
+}
+
+export function tooManyPixels(param: string): RequestError {
+  const message = "the images of this request have too many pixels together; send fewer or scale them down";
+  return new RequestError(message, { code: "image_too_large", param });
 }
 
 // "error" accepts what viewers accept (stray bytes between JPEG markers) and fails on missing or undecodable pixels.

@@ -1,10 +1,11 @@
-// Loads pictures on separate threads, so that the event loop never waits for a decoder.
+// Loads pictures on separate threads, some in separate processes, so that the event loop never waits for a decoder.
 
 import { Piscina } from "piscina";
 import { EngineError, RequestError } from "../core/errors.ts";
 import type { ImageConfig } from "../core/model-config.ts";
 import type { ImagePatches } from "../core/prompt.ts";
 import { unwrapResult, type ImageTask, type PdfRequest, type PdfTask, type TaskResult } from "./image-task.ts";
+import { loadApart, needsProcess } from "./load-apart.ts";
 import type { ImageRequest } from "./load-image.ts";
 import type { PixelBudget } from "./pixel-budget.ts";
 import type { RgbImage } from "./rgb-image.ts";
@@ -54,7 +55,7 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     maxThreads,
     idleTimeout: Infinity,
   });
-  const share = createSharedFiles(); // copying a large PDF for each page would block this thread for seconds
+  const start = createStarter(pool);
   const limitOf = createTimeLimits(timeoutMs, pagesMs);
   /** The timers of the pictures in progress. */
   const clocks = new Set<AbortController>();
@@ -71,11 +72,6 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
 
   /** Returns `turnIsOver` when a task that `givesWay` was interrupted. Such a task must be able to start again. */
   async function runOnThread(task: ImageTask | PdfTask, late: RequestError, signal: AbortSignal, givesWay: boolean): Promise<unknown> {
-    const { source, ...rest } = task;
-    const isPdf = isPdfTask(task);
-    // Cloning a view would clone its whole buffer, so only the picture is copied and then transferred.
-    const own = isPdf ? share(source as Uint8Array) : source instanceof Uint8Array ? new Uint8Array(source) : source;
-    const { buffer } = own instanceof Uint8Array ? own : own.rgb;
     const clock = new AbortController();
     const limit = limitOf(task, late);
     const startMs = performance.now();
@@ -89,8 +85,7 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
     const look = () => turns.hasQueue && performance.now() - startMs > turnMs && clock.abort(turnIsOver);
     const looking = givesWay ? setInterval(look, lookMs) : undefined;
     try {
-      const options = { transferList: isPdf ? [] : [buffer as ArrayBuffer], signal: clock.signal }; // aborting ends the thread and starts another
-      return await pool.run({ source: own, ...rest } as ImageTask | PdfTask, options);
+      return await start(task, clock.signal);
     } catch (cause) {
       if (clock.signal.reason === turnIsOver) return turnIsOver;
       throw clock.signal.aborted ? clock.signal.reason : failure(cause);
@@ -106,7 +101,24 @@ export function createImageLoader(config: ImageConfig, options: ImageLoaderOptio
   return {
     load: (source, request, signal) => run({ source, request, model }, tooSlow(request, timeoutMs), signal),
     readPdf: (source, texts, signal) => run({ source, texts }, tooSlow({ page: 0, param: texts.param }, timeoutMs), signal),
-    close: () => pool.destroy(),
+    async close() {
+      for (const clock of clocks) clock.abort(failure("closed"));
+      await pool.destroy();
+    },
+  };
+}
+
+/** Starts a task on a thread of the pool, or in a process of its own. When the signal aborts, the thread or process ends. */
+function createStarter(pool: Piscina<ImageTask | PdfTask, unknown>): (task: ImageTask | PdfTask, signal: AbortSignal) => Promise<unknown> {
+  const share = createSharedFiles(); // copying a large PDF for each page would block this thread for seconds
+  return (task, signal) => {
+    const { source, ...rest } = task;
+    const isPdf = isPdfTask(task);
+    if (!isPdf && source instanceof Uint8Array && needsProcess(source)) return loadApart(task as ImageTask, signal);
+    // Cloning a view would clone its whole buffer, so only the picture is copied and then transferred.
+    const own = isPdf ? share(source as Uint8Array) : source instanceof Uint8Array ? new Uint8Array(source) : source;
+    const { buffer } = own instanceof Uint8Array ? own : own.rgb;
+    return pool.run({ source: own, ...rest } as ImageTask | PdfTask, { transferList: isPdf ? [] : [buffer as ArrayBuffer], signal });
   };
 }
 

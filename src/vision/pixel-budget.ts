@@ -1,7 +1,7 @@
 // Bounds the pixels of all pictures of one request. They are counted before each picture is decoded, across threads.
 
-/** int64 [1] in shared memory: the pixels that are left. Negative once there were too many. */
-export type PixelBudget = BigInt64Array<SharedArrayBuffer>;
+/** int64 [1]: the pixels that are left, in memory that all threads share. Negative once there were too many. */
+export type PixelBudget = BigInt64Array;
 
 /**
  * 16 photos of 12 megapixels. A worker thread takes up to 2 s for 40 megapixels (AVIF, on one of two busy cores), so one request can occupy a thread

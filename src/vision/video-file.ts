@@ -3,9 +3,10 @@
 import { z } from "zod";
 import { RequestError } from "../core/errors.ts";
 import { parseJson } from "../core/parse-json.ts";
-import { type Ffmpeg, runTool, ToolError, ToolMemoryError } from "./ffmpeg.ts";
+import type { Ffmpeg } from "./ffmpeg.ts";
 import { PpmError, readPpm } from "./read-ppm.ts";
 import type { RgbImage } from "./rgb-image.ts";
+import { runTool, ToolError, ToolMemoryError } from "./run-tool.ts";
 import type { VideoLength } from "./sample-frames.ts";
 import type { Size } from "./smart-resize.ts";
 
