@@ -19,7 +19,7 @@ export class CudaGraphs {
 
   /**
    * Queues a decode step. ONNX Runtime captures the graph the first time it sees an id, and replays it from then on. Throws UserError if that is not
-   * possible; the stream is in a failed capture then, which only a new process leaves.
+   * possible. ONNX Runtime ends the capture then, but whether its session still computes rightly nobody has seen, so the process should end.
    */
   run(binding: Binding, batchSize: number): void {
     try {

@@ -28,6 +28,7 @@ const functions = {
   DisableMemPattern: [17, pointer, pointer],
   SetIntraOpNumThreads: [24, pointer, pointer, "int"],
   CreateRunOptions: [39, pointer, out],
+  RunOptionsSetRunLogSeverityLevel: [41, pointer, pointer, "int"],
   CreateTensorWithDataAsOrtValue: [49, pointer, pointer, pointer, "size_t", "int64_t *", "size_t", "int", out],
   CreateMemoryInfo: [68, pointer, text, "int", "int", "int", out],
   CreateCpuMemoryInfo: [69, pointer, "int", "int", out],

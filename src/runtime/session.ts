@@ -12,6 +12,8 @@ type SessionTraits = {
 
 /** Stands for "not as a graph" in the run option gpu_graph_id. */
 const eager = -1;
+/** What a node failed with while a graph was captured is only logged: the status says no more than that the capture failed. */
+const errorsToo = 3;
 
 export class Session {
   readonly #api: OrtApi;
@@ -48,6 +50,7 @@ export class Session {
     this.#runOptions.set(graphId, options);
     if (this.#traits.isQueued) this.#api.call("AddRunConfigEntry", options, "disable_synchronize_execution_providers", "1");
     if (this.#traits.capturesGraphs) this.#api.call("AddRunConfigEntry", options, "gpu_graph_id", String(graphId));
+    if (graphId !== eager) this.#api.call("RunOptionsSetRunLogSeverityLevel", options, errorsToo);
     return options;
   }
 }
