@@ -28,6 +28,7 @@ export const benchSettings: readonly Option[] = [
   new Option("--weights <format>").choices(weightFormats).default("int4"),
   new Option("--activations <format>", "bf16 on a GPU and fp32 on a CPU if not given").choices(activationFormats),
   new Option("--experts <operator>").choices(expertChoices).default("auto"),
+  new Option("--cuda-graphs <switch>", "off: on a GPU that refuses to record decode steps").choices(["on", "off"]).default("on"),
   new Option("--prefill-chunk <tokens>").argParser(wholeNumber(1, 1 << 16)).default(2048),
   new Option("--models <folder>", "where converted models are kept for the next run").default(join(cacheRoot(process.env), "bench")),
 ];
@@ -95,6 +96,7 @@ export async function openBench(context: JobContext, slotCount: number, slotCapa
   const chunkTokens = context.settings["prefillChunk"] as number;
   const options: Partial<WorkerData> = {
     device: context.device,
+    cudaGraphs: context.settings["cudaGraphs"] === "on",
     slotCount,
     slotCapacity,
     prefillChunkTokens: chunkTokens,

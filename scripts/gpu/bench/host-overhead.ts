@@ -28,16 +28,23 @@ export function measureHostOverhead(
   folder: string,
   { config, settings }: Manifest,
   device: DeviceKind,
-  shape: { readonly streams: readonly number[]; readonly context: number; readonly chunkTokens: number; readonly steps: number },
+  shape: {
+    readonly streams: readonly number[];
+    readonly context: number;
+    readonly chunkTokens: number;
+    readonly steps: number;
+    readonly cudaGraphs: boolean;
+  },
   prompt: (length: number, sharedTokens: number) => EncodedPrompt,
 ): StepShare[] {
-  const { streams, context, chunkTokens, steps } = shape;
+  const { streams, context, chunkTokens, steps, cudaGraphs } = shape;
   const model = new ErnieModel(Runtime.open(device), folder, config, activationDataType[settings.activations], {
     threadCount: 0,
     slotCount: Math.max(...streams),
     slotCapacity: context + 2 * steps + 64,
     prefillChunkTokens: chunkTokens,
     imageCacheBytes: 1 << 20,
+    cudaGraphs,
   });
   model.warmUp();
   const engine = new Engine(model, { prefillChunkTokens: chunkTokens });

@@ -144,6 +144,7 @@ export function measureOverhead(context: JobContext): void {
     context: tokens,
     chunkTokens: context.settings["prefillChunk"] as number,
     steps: decodeTokens,
+    cudaGraphs: context.settings["cudaGraphs"] === "on",
   };
   const rows = measureHostOverhead(folder, manifest, context.device, shape, (length, shared) => prompts.next(length, shared));
   context.record("hostOverhead", rows);
