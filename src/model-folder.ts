@@ -141,7 +141,7 @@ export function readManifest(folder: string): Manifest {
   for (const [name, file] of Object.entries(content.files)) {
     const stored = statSync(join(folder, name), { throwIfNoEntry: false });
     if (stored?.size === file.bytes) {
-      if (name.endsWith(".data")) refuseLink(join(folder, name));
+      if (isWeights(name)) refuseLink(join(folder, name));
       continue;
     }
     const got = stored ? `${stored.size} bytes` : "no such file";
@@ -149,6 +149,8 @@ export function readManifest(folder: string): Manifest {
   }
   return content;
 }
+
+const isWeights = (name: string): boolean => name.endsWith(".data");
 
 /** ONNX Runtime refuses weights in symbolic links to other folders and in hard links, but its message does not say what to do. */
 function refuseLink(path: string): void {
@@ -170,9 +172,10 @@ async function readHash(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Reads every file and compares it with the manifest's SHA-256. Throws a UserError at the first that differs. */
-export async function verifyFiles(folder: string, { files }: Manifest): Promise<void> {
+/** Reads every file, or all but the weights, and compares it with the manifest's SHA-256. Throws a UserError at the first that differs. */
+export async function verifyFiles(folder: string, { files }: Manifest, which: "all" | "all but weights" = "all"): Promise<void> {
   for (const [name, { sha256 }] of Object.entries(files)) {
+    if (which === "all but weights" && isWeights(name)) continue;
     const path = join(folder, name);
     const got = await readHash(path);
     if (got !== sha256) throw new UserError(`${path}: expected SHA-256 ${sha256}, got ${got}; copy the folder again or convert again`);

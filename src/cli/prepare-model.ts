@@ -10,7 +10,7 @@ import { makeFolders, systemReason } from "../core/file-system.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import type { ActivationFormat, ConversionSettings, ExpertChoice, Manifest, WeightFormat } from "../core/manifest.ts";
 import { kernelsBuildCommand } from "../core/package-commands.ts";
-import { classifyFolder, readManifest } from "../model-folder.ts";
+import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
 import { cudaTargets, describeTargets, hasCudaCode, runsOn } from "../runtime/cuda/elf.ts";
 import type { CudaGpu } from "../runtime/cuda/probe.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
@@ -64,7 +64,7 @@ export async function prepareModel(folder: string, settings: ConversionSettings,
   const path = resolve(folder);
   if (classifyFolder(path) === "converted") return requireKernels({ folder: path, manifest: readManifest(path) });
   const cached = cacheFolderFor(path, settings, converterFingerprint());
-  const known = readCached(cached, say);
+  const known = await readCached(cached, say);
   if (known) return { folder: cached, manifest: known };
   openCache(dirname(cached));
   await convertWithProgress(
@@ -96,11 +96,13 @@ function openCache(root: string): void {
   }
 }
 
-/** Undefined if there is no usable conversion; a damaged one is replaced. */
-function readCached(folder: string, say: (line: string) => void): Manifest | undefined {
+/** Undefined if there is no usable conversion; a damaged one is replaced. Weights are too large to be verified at each start. */
+async function readCached(folder: string, say: (line: string) => void): Promise<Manifest | undefined> {
   if (!existsSync(folder)) return undefined;
   try {
-    return readManifest(folder);
+    const manifest = readManifest(folder);
+    await verifyFiles(folder, manifest, "all but weights");
+    return manifest;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     say(`The cached conversion is damaged, converting again (${error.message})`);

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
@@ -77,16 +77,19 @@ test("a cache folder that cannot be had is refused before anything is converted,
   expect(said).toEqual([]);
 });
 
-test("a cached conversion that is damaged is made again", async () => {
+test.each([
+  ["manifest.json", (path: string) => truncateSync(path, 100)],
+  ["decoder.onnx", (path: string) => writeFileSync(path, Buffer.alloc(statSync(path).size))], // of the same size
+])("a cached conversion that is damaged is made again: %s", async (name, damage) => {
   vi.stubEnv("ERNIE_VL_CACHE", join(root, "cache"));
   const made = await prepareModel(nanoModel, options.settings, () => {});
   const files = readdirSync(made.folder);
-  truncateSync(join(made.folder, "manifest.json"), 100);
+  damage(join(made.folder, name));
   const said: string[] = [];
 
   const again = await prepareModel(nanoModel, options.settings, (line) => said.push(line));
 
-  expect(said[0]).toMatch(/^The cached conversion is damaged, converting again \(.*manifest\.json/);
+  expect(said[0]).toContain(`The cached conversion is damaged, converting again (${join(made.folder, name)}: expected`);
   expect(again).toEqual(made);
   expect(readdirSync(made.folder)).toEqual(files);
 });
