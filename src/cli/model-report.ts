@@ -1,25 +1,32 @@
 // Reports what a model folder contains, what is missing, and the memory it needs.
 
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { openCheckpoint, type Checkpoint } from "../convert/checkpoint.ts";
+import { cacheFolderFor } from "../convert/conversion-cache.ts";
+import { requireDiskSpace } from "../convert/disk-space.ts";
 import { hubTensors } from "../convert/hub-tensors.ts";
 import { planConversion } from "../convert/plan.ts";
+import { workFolderPath } from "../convert/work-folder.ts";
 import { checkpointName } from "../core/checkpoint-name.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import { activationDataType, type CheckpointLayout, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
 import { kernelsBuildCommand } from "../core/package-commands.ts";
+import { shellWord } from "../core/shell-word.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import type { CudaProbe } from "../runtime/cuda/probe.ts";
 import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
 import { findKernelLibrary } from "../runtime/kernel-library.ts";
+import { converterFingerprint } from "../version.ts";
 import { companionFindings } from "./companion-findings.ts";
 import { canCompute } from "./choose-device.ts";
 import { bad, find, type Finding } from "./finding.ts";
-import { describeMemory } from "./memory-plan.ts";
+import { describeMemory, type PlannedModel } from "./memory-plan.ts";
 import { defaultMemoryWishes } from "./memory-wishes.ts";
 import { activeParameters, capacityTable, dataBytes, memoryTable, parametersByPart, totalOf } from "./memory-report.ts";
-import { planStart, type StartWishes } from "./plan-start.ts";
-import { chooseSettings } from "./prepare-model.ts";
+import { planStart, type StartPlan, type StartWishes } from "./plan-start.ts";
+import { chooseSettings, openCache } from "./prepare-model.ts";
 import { formatCount } from "./table.ts";
 import { workspaceBytes } from "./workspace.ts";
 
@@ -55,7 +62,7 @@ function reportCheckpoint(folder: string, cuda: CudaProbe): ModelReport {
       weightsFinding(checkpoint),
       ...notes.map((note): Finding => ({ mark: "note", name: "weights", lines: [note] })),
       ...companionFindings(folder),
-      memoryFinding(folder, cuda),
+      ...startFindings(folder, cuda, cacheFinding),
     ];
     return { findings, sections: sections(config, choices("fp32"), choices("bf16")) };
   } finally {
@@ -80,7 +87,7 @@ async function reportConverted(folder: string, cuda: CudaProbe, say: (line: stri
     ...layoutFindings(manifest),
     ...kernelFindings(settings),
     ...companionFindings(folder),
-    memoryFinding(folder, cuda),
+    ...startFindings(folder, cuda),
   ];
   return { findings, sections: sections(config, [settings], [settings]) };
 }
@@ -150,21 +157,39 @@ function faultOf(look: () => unknown): string[] {
   }
 }
 
-/** What `serve` would plan on this machine now. */
-function memoryFinding(folder: string, cuda: CudaProbe): Finding {
-  return find("memory", () => {
-    const wishes: StartWishes = { ...defaultMemoryWishes, device: "auto", weights: undefined, activations: undefined, experts: "auto" };
-    const notes: string[] = [];
-    const { device, model, memory } = planStart(
+/** What `serve` would plan on this machine now. `further` looks at the model that it would load. */
+function startFindings(folder: string, cuda: CudaProbe, further?: (folder: string, model: PlannedModel) => Finding): Finding[] {
+  const wishes: StartWishes = { ...defaultMemoryWishes, device: "auto", weights: undefined, activations: undefined, experts: "auto" };
+  const notes: string[] = [];
+  let plan: StartPlan;
+  try {
+    plan = planStart(
       folder,
       wishes,
       (line) => notes.push(line),
       () => cuda,
     );
-    const { weights, context, memory: sum, advice } = describeMemory(memory, model);
-    const first = `on the ${device.kind === "cpu" ? "CPU" : "GPU"}, ${model.settings.weights} weights: ${weights}`;
-    const lines = [...(cuda.gpu ? notes : []), first, context, sum];
-    return advice === undefined ? { mark: "ok", lines } : { mark: "note", lines: [...lines, advice] };
+  } catch (error) {
+    return [bad("memory", error)];
+  }
+  const { device, model, memory } = plan;
+  const { weights, context, memory: sum, advice } = describeMemory(memory, model);
+  const first = `on the ${device.kind === "cpu" ? "CPU" : "GPU"}, ${model.settings.weights} weights: ${weights}`;
+  const lines = [...(cuda.gpu ? notes : []), first, context, sum, ...(advice === undefined ? [] : [advice])];
+  return [{ mark: advice === undefined ? "ok" : "note", name: "memory", lines }, ...(further ? [further(folder, model)] : [])];
+}
+
+/** Where the conversion of a checkpoint is, and whether the next start could make it if there is none. */
+function cacheFinding(checkpoint: string, { config, settings }: PlannedModel): Finding {
+  return find("conversion", () => {
+    const folder = cacheFolderFor(checkpoint, settings, converterFingerprint());
+    if (existsSync(folder)) return { mark: "ok", lines: [`${folder} (to verify it: ernie-vl doctor ${shellWord(folder)})`] };
+    openCache(dirname(folder));
+    if (existsSync(workFolderPath(folder))) return { mark: "ok", lines: [`begun: the next start resumes it, in ${folder}`] };
+    const { dataFiles } = planConversion({ config, settings, inspect: false });
+    const neededBytes = dataFiles.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    requireDiskSpace(dirname(folder), neededBytes);
+    return { mark: "ok", lines: [`the next start writes ${formatBytes(neededBytes)} to ${folder}`] };
   });
 }
 

@@ -84,8 +84,8 @@ function requireKernels(model: PreparedModel): PreparedModel {
   );
 }
 
-/** Service users often have no home folder. */
-function openCache(root: string): void {
+/** Throws UserError if nothing can be written there: service users often have no home folder. */
+export function openCache(root: string): void {
   try {
     makeFolders(root);
     accessSync(root, constants.W_OK | constants.X_OK);

@@ -1,8 +1,9 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { doctor } from "../../src/cli/doctor.ts";
+import { chooseSettings, prepareModel } from "../../src/cli/prepare-model.ts";
 import { convert, convertCheckpoint } from "../../src/convert/convert.ts";
 import { findKernelLibrary } from "../../src/runtime/kernel-library.ts";
 import { makeFont } from "../vision/make-font.ts";
@@ -17,7 +18,11 @@ vi.mock("../../src/runtime/kernel-library.ts", async (importOriginal) => {
 });
 
 const root = temporaryFolder();
-afterEach(() => (areKernelsBuilt = true));
+beforeEach(() => void vi.stubEnv("ERNIE_VL_CACHE", join(root, "cache")));
+afterEach(() => {
+  areKernelsBuilt = true;
+  vi.unstubAllEnvs();
+});
 
 async function examine(folder: string): Promise<{ canStart: boolean; report: string }> {
   const lines: string[] = [];
@@ -68,6 +73,23 @@ describe("a complete checkpoint", () => {
     expect(report).toMatch(/^ +weights +tokens +24 GB +48 GB +80 GB +141 GB$/m);
     expect(report).not.toContain("✗");
     expect(report).toMatch(/The server can start\.$/);
+  });
+
+  test("has a place for its conversion", async () => {
+    expect((await examine(nanoModel)).report).toMatch(/✓ conversion +the next start writes \d\.\d MiB to .*cache.ernie-vl-nano-int4-fp32-/);
+
+    const { folder } = await prepareModel(nanoModel, chooseSettings("int4", "fp32", "auto"), () => {});
+
+    expect((await examine(nanoModel)).report).toContain(`✓ conversion     ${folder} (to verify it: ernie-vl doctor ${folder})`);
+  });
+
+  test("cannot be served where its conversion cannot be stored", async () => {
+    vi.stubEnv("ERNIE_VL_CACHE", join(nanoModel, "config.json", "cache"));
+
+    const { canStart, report } = await examine(nanoModel);
+
+    expect(canStart).toBe(false);
+    expect(report).toMatch(/✗ conversion +cannot cache conversions in .*: not a directory; set ERNIE_VL_CACHE to another folder$/m);
   });
 
   test.skipIf(!hasTinyA).each([
