@@ -116,6 +116,8 @@ test("documents too large together are not sent, and nothing is lost", async () 
 
   await page.getByRole("alert").getByText("exceed the limit of 64 MiB per request").waitFor();
   expect([await messageField(page).inputValue(), await page.locator(".turn").count()]).toEqual([question, 0]);
+  await page.getByRole("button", { name: "New conversation" }).first().click(); // as it advises
+  await page.getByRole("alert").waitFor({ state: "detached" });
   await page.getByRole("button", { name: "Remove one.txt" }).click();
   await messageField(page).press("Enter");
   await page.locator(".turn.user").getByRole("button", { name: "Open two.txt 25.0 MiB", exact: true }).waitFor();

@@ -61,6 +61,7 @@ export function Chat({ playground, preferences, state, onSettings, onCode, onExp
           initialText={preferences.draft}
           takesVideo={model?.takesVideo ?? false}
           isRunning={isBusy(state)}
+          conversationId={conversation.id}
           dropped={dropped}
           onType={(text) => (preferences.draft = text)}
           onSend={(text, attachments) => playground.send(text, attachments)}

@@ -17,6 +17,7 @@ export type ComposerProps = {
   readonly initialAttachments?: readonly Attachment[];
   readonly takesVideo: boolean;
   readonly isRunning: boolean;
+  readonly conversationId?: string;
   /** Sends the message, or returns why not; the draft then stays. */
   readonly onSend: (text: string, attachments: readonly Attachment[]) => MessageRefusal | undefined;
   readonly onType?: (text: string) => void;

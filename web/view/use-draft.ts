@@ -12,6 +12,7 @@ export function useDraft({
   initialAttachments = [],
   takesVideo,
   isRunning,
+  conversationId,
   onSend,
   onType,
   onCancel,
@@ -61,6 +62,9 @@ export function useDraft({
   useLayoutEffect(() => void ((onCancel || !isTouch) && field.current?.focus()), []);
   // The clicked button (a sample, “Try again”) may be gone, and the focus with it.
   useEffect(() => void (isRunning && !isTouch && document.activeElement === document.body && field.current?.focus()), [isRunning]);
+  // It is not about another conversation, nor about what is asked otherwise (a sample).
+  useEffect(() => setComplaint(""), [conversationId]);
+  useEffect(() => void (isRunning && setComplaint("")), [isRunning]);
   useEffect(() => void (dropped && add(dropped)), [dropped]);
   useLayoutEffect(() => void (!isReading && isSendWanted.current && send()), [isReading]);
   return { text, attachments, complaint, field, isReading, canSend, add, type, send, remove };
