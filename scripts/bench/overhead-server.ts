@@ -3,6 +3,7 @@
 
 import { createAdaptorServer } from "@hono/node-server";
 import pino from "pino";
+import { ApiKeys } from "../../src/api/api-keys.ts";
 import { listen } from "../../src/cli/listen.ts";
 import { nanoModel } from "../../src/core/nano-model.ts";
 import { fakeEngine, longText } from "./fake-engine.ts";
@@ -37,7 +38,7 @@ const app = createApp(service, {
   contextLength,
   defaultThinking: false,
   generationDefaults: {},
-  apiKeys: ["key"],
+  apiKeys: new ApiKeys([{ key: "key" }]),
   isReady: () => true,
   media: createMediaReader({ domains: [], folders: [] }),
   stats,

@@ -2,6 +2,7 @@
 
 import type { MediaReader } from "../core/media.ts";
 import type { SamplingParams } from "../core/sampling.ts";
+import type { ApiKeys } from "./api-keys.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import type { RequestSummary } from "./request-record.ts";
 
@@ -26,7 +27,7 @@ export type AppOptions = {
   readonly defaultThinking: boolean;
   readonly generationDefaults: GenerationDefaults;
   /** Empty: no key is needed. */
-  readonly apiKeys: readonly string[];
+  readonly apiKeys: ApiKeys;
   /** Origins of web pages, besides the server's own, that may use the API. `*`: any. */
   readonly allowedOrigins?: readonly string[];
   /** Requests must address the server as localhost or by an IP address. */

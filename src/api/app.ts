@@ -58,7 +58,7 @@ export function createApp(service: ChatService, settings: AppOptions): Hono<AppE
   const app = new Hono<AppEnv>({ strict: false }); // a path may end in a slash
   const keyed = keyedRoutes(service, options);
   const listRoutes = (): ListedRoute[] => [...listed(keyed, true), ...listed(open, false)];
-  const open: Route[] = [...openRoutes(options), ...documentRoutes({ listRoutes, asksForKey: options.apiKeys.length > 0 })];
+  const open: Route[] = [...openRoutes(options), ...documentRoutes({ listRoutes, asksForKey: !options.apiKeys.isEmpty })];
   app.use(recordRequests(options));
   const turns = new WorkGate(1, Infinity);
   app.use(async (c, next) => {

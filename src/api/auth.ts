@@ -1,19 +1,18 @@
 // API keys: `Authorization: Bearer KEY` or `x-api-key: KEY`.
 
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { askingClient } from "../core/asking-client.ts";
 import { RequestError } from "../core/errors.ts";
+import type { ApiKeys } from "./api-keys.ts";
 import type { AppEnv } from "./request-record.ts";
 
 /**
  * Lets a request pass when it carries one of the keys; without keys, every request passes. Clients with different keys share no cached
  * prefixes, so timing reveals nothing about the prompts of others.
  */
-export function requireApiKey(apiKeys: readonly string[]): MiddlewareHandler<AppEnv> {
-  const accepted = apiKeys.map(sha256);
+export function requireApiKey(apiKeys: ApiKeys): MiddlewareHandler<AppEnv> {
   return async function checkApiKey(c, next) {
-    if (accepted.length > 0) {
+    if (!apiKeys.isEmpty) {
       const key = sentKey(c.req.header("authorization"), c.req.header("x-api-key"));
       if (key === undefined) {
         throw new RequestError("expected an API key, got none; send it as `Authorization: Bearer KEY` or `x-api-key: KEY`", {
@@ -21,15 +20,16 @@ export function requireApiKey(apiKeys: readonly string[]): MiddlewareHandler<App
           code: "missing_api_key",
         });
       }
-      if (!isAccepted(key, accepted)) {
+      const owner = apiKeys.ownerOf(key);
+      if (!owner) {
         throw new RequestError("the API key is not one of this server's keys; check it, or ask whoever runs the server", {
           status: 401,
           code: "invalid_api_key",
         });
       }
-      const client = sha256(key).toString("hex");
-      c.set("cacheSalt", client);
-      return askingClient.run(client, next);
+      c.get("record").keyLabel = owner.label;
+      c.set("cacheSalt", owner.id);
+      return askingClient.run(owner.id, next);
     }
     await next();
   };
@@ -37,16 +37,4 @@ export function requireApiKey(apiKeys: readonly string[]): MiddlewareHandler<App
 
 function sentKey(authorization: string | undefined, xApiKey: string | undefined): string | undefined {
   return /^bearer +(\S+)\s*$/i.exec(authorization ?? "")?.[1] ?? xApiKey;
-}
-
-/** Takes the same time whatever the key is and whichever key matches: it compares hashes, and all of them. */
-function isAccepted(key: string, accepted: readonly Buffer[]): boolean {
-  const hash = sha256(key);
-  let matches = 0;
-  for (const candidate of accepted) matches += timingSafeEqual(hash, candidate) ? 1 : 0;
-  return matches > 0;
-}
-
-function sha256(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }

@@ -54,6 +54,11 @@ export class GenerationRecord {
     return this.#outputTokens;
   }
 
+  /** Tokens that left the engine, including those of answers that have not ended or never will. */
+  get generatedTokens(): number {
+    return sum(this.times, ({ tokenCount }) => tokenCount);
+  }
+
   /** Records an event of the answer. */
   see(event: ChatEvent): void {
     if (event.type === "started") {

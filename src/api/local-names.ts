@@ -12,7 +12,7 @@ export function refuseForeignNames(): MiddlewareHandler {
     if (name !== "localhost" && !name.endsWith(".localhost") && isIP(name) === 0) {
       throw new RequestError(
         `this server has no API key, so it only answers requests to localhost or an IP address, not to ${JSON.stringify(name.slice(0, 100))}; ` +
-          "use one of those in the URL, or start the server with --api-key",
+          "use one of those in the URL, or start the server with --api-key or --api-key-file",
         { status: 403, code: "host_not_allowed" },
       );
     }

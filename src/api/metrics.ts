@@ -86,6 +86,17 @@ export class ServerMetrics {
     "route",
     "status",
   ]);
+  readonly #requestsByKey = this.#counter("requests_by_key_total", "HTTP requests with a valid API key, by the key's name.", ["key"]);
+  readonly #promptTokensByKey = this.#counter(
+    "prompt_tokens_by_key_total",
+    "Prompt tokens of requests that are over, by the name of their API key.",
+    ["key"],
+  );
+  readonly #generatedTokensByKey = this.#counter(
+    "generation_tokens_by_key_total",
+    "Generated tokens of requests that are over, by the name of their API key.",
+    ["key"],
+  );
   readonly #errors = this.#counter("errors_total", "Failed requests, by the error code that the client received.", ["code"]);
   /** Bound to their labels once, because they are updated in every step. */
   readonly #steps;
@@ -153,6 +164,13 @@ export class ServerMetrics {
   /** `route`: the pattern of the route. */
   request(route: string, status: number): void {
     this.#httpRequests.inc({ route, status });
+  }
+
+  /** A request is over. `key`: the name of its key, never the key. */
+  requestByKey(key: string, promptTokens: number, generatedTokens: number): void {
+    this.#requestsByKey.inc({ key });
+    this.#promptTokensByKey.inc({ key }, promptTokens);
+    this.#generatedTokensByKey.inc({ key }, generatedTokens);
   }
 
   error(code: string): void {

@@ -66,7 +66,6 @@ export function recordRequests(options: Sinks & Pick<RouteOptions, "limits">): M
     c.header("x-request-id", id);
     c.header("request-id", id); // the name that Anthropic's clients read
     await next();
-    record.keyLabel = c.get("cacheSalt")?.slice(0, 8);
     if (!record.isStream) record.write(c.res.status);
   };
 }
@@ -80,7 +79,7 @@ function routePattern(matched: readonly string[]): string {
 export class RequestRecord {
   /** If true, the record is written when the stream's body ends. */
   isStream = false;
-  /** The first characters of the SHA-256 of the client's key. */
+  /** Whose key the request has; undefined where it has none of this server's. */
   keyLabel: string | undefined;
   /** Names of fields of the body that this server does not know. */
   unknownFields: readonly string[] | undefined;
@@ -137,6 +136,8 @@ export class RequestRecord {
     const endMs = monotonicMs();
     const totalMs = endMs - this.#arrivalMs;
     metrics.request(head.route, status);
+    if (this.keyLabel !== undefined)
+      metrics.requestByKey(this.keyLabel, this.#generation?.prompt?.promptTokens ?? 0, this.#generation?.generatedTokens ?? 0);
     this.#generation?.end({ isAborted: status === clientGoneStatus, errorStatus: this.#error?.status, totalMs });
     if (status === 200 && quietRoutes.includes(head.route)) return;
     log.info(

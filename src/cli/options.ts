@@ -42,9 +42,14 @@ const isPath = (text: string): boolean => /^(\.\.?|~)\//.test(text) || (isAbsolu
  * repeat it.
  */
 export function apiKey(text: string, before: readonly string[] = []): readonly string[] {
-  if (/^[\x21-\x7e]+$/.test(text) && !isPath(text)) return [...before, text];
+  if (isApiKey(text) && !isPath(text)) return [...before, text];
   const got = text === "" ? "nothing" : isPath(text) ? "a path" : "other characters";
   throw new UserError(`--api-key (or ERNIE_VL_API_KEY): expected printable ASCII without spaces, got ${got}`);
+}
+
+/** Whether clients can send it in a header. */
+export function isApiKey(text: string): boolean {
+  return /^[\x21-\x7e]+$/.test(text);
 }
 
 /** For commander: adds an origin, spelt as browsers do, or `*`. Throws UserError for one that no browser would send. */

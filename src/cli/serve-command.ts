@@ -98,6 +98,14 @@ function addServerOptions(command: Command): void {
         .argParser(apiKey),
     )
     .addOption(
+      new Option(
+        "--api-key-file <file>",
+        "file of API keys, a line NAME KEY for each; read again when it changes, so keys can be replaced without a restart",
+      )
+        .env("ERNIE_VL_API_KEY_FILE")
+        .argParser(notEmpty),
+    )
+    .addOption(
       new Option("--allow-origin <origin...>", "origins of other web pages that may call the API; * = any (requires a key)")
         .argParser(webOrigin)
         .default([], "none"),
@@ -211,6 +219,7 @@ type ServeFlags = {
   metricsPort?: number;
   metricsHost: string;
   apiKey?: readonly string[];
+  apiKeyFile?: string;
   allowOrigin: readonly string[];
   insecureNoAuth: boolean;
   servedModelName?: readonly string[];
@@ -245,6 +254,7 @@ function toServeOptions(flags: ServeFlags): ServeOptions {
     metricsPort: flags.metricsPort,
     metricsHost: flags.metricsHost,
     apiKeys: flags.apiKey ?? [],
+    apiKeyFile: flags.apiKeyFile,
     allowedOrigins: flags.allowOrigin,
     allowNoKey: flags.insecureNoAuth,
     servedModelNames: flags.servedModelName ?? [],

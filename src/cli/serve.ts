@@ -4,6 +4,7 @@ import { setMaxListeners } from "node:events";
 import { fileURLToPath } from "node:url";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
+import type { ApiKeys } from "../api/api-keys.ts";
 import { createApp } from "../api/app.ts";
 import { createChatService } from "../chat/complete.ts";
 import { loadTemplate } from "../chat/template.ts";
@@ -15,6 +16,7 @@ import { startTracing } from "./tracing.ts";
 import { exitNow } from "../runtime/exit-now.ts";
 import { programVersion } from "../version.ts";
 import { limitedAddresses } from "./address-limit.ts";
+import { openApiKeys } from "./api-key-file.ts";
 import { createHttpServer } from "./http-server.ts";
 import { readGenerationDefaults } from "./generation-config.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
@@ -39,6 +41,8 @@ export type ServeOptions = StartWishes & {
   readonly metricsPort: number | undefined;
   readonly metricsHost: string;
   readonly apiKeys: readonly string[];
+  /** A file of more of them. */
+  readonly apiKeyFile: string | undefined;
   /** Origins of other web pages that may use the server. */
   readonly allowedOrigins: readonly string[];
   readonly allowNoKey: boolean;
@@ -68,10 +72,12 @@ export type ServeOptions = StartWishes & {
 const webFolder = fileURLToPath(new URL("../web", import.meta.url));
 
 export async function serve(options: ServeOptions, log: Logger, say: (line: string) => void): Promise<void> {
-  refuseOpenBind(options);
-  refuseOpenOrigins(options);
+  const hasKeys = options.apiKeys.length > 0 || options.apiKeyFile !== undefined;
+  refuseOpenBind(options, hasKeys);
+  refuseOpenOrigins(options, hasKeys);
   const media = createMediaReader({ domains: options.mediaDomains, folders: options.mediaFolders });
   say(`ernie-vl ${programVersion()}`);
+  const apiKeys = openApiKeys(options, log, say);
   const advice = limitedAddresses();
   if (advice !== undefined) say(advice);
   await probeAddresses([options, metricsAddress(options)]);
@@ -84,7 +90,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal); // every running request listens
   const app = createApp(chat.service, {
-    ...toAppSettings(options, model),
+    ...toAppSettings(options, model, apiKeys),
     modelId,
     modelAliases,
     contextLength: memory.kv.capacity,
@@ -111,7 +117,7 @@ export async function serve(options: ServeOptions, log: Logger, say: (line: stri
       await tracing?.close();
     },
   });
-  sayHowToUse(await listen(server, options), modelId, options, say);
+  sayHowToUse(await listen(server, options), { modelId, hasKeys, web: options.web }, say);
   if (device.kind === "cpu") await readWeights(model, stopping.signal, log);
 }
 
@@ -144,32 +150,32 @@ function startChat({ folder, manifest, memory, vision, engine }: LoadedModel, { 
   return { service, close };
 }
 
-function toAppSettings(options: ServeOptions, model: PreparedModel) {
+function toAppSettings(options: ServeOptions, model: PreparedModel, apiKeys: ApiKeys) {
   return {
     created: Math.floor(Date.now() / 1000),
     defaultThinking: options.defaultThinking ?? loadTemplate(model.folder).thinksByDefault,
     responseStore: options.responseStore,
     exposesRouting: options.exposeRouting,
     generationDefaults: readGenerationDefaults(model.folder),
-    apiKeys: options.apiKeys,
+    apiKeys,
     allowedOrigins: options.allowedOrigins,
-    localNamesOnly: options.apiKeys.length === 0 && !options.allowNoKey,
+    localNamesOnly: apiKeys.isEmpty && !options.allowNoKey,
     servesMetrics: options.metricsPort === undefined,
     webFolder: options.web ? webFolder : undefined,
   };
 }
 
 /** Without a key, anyone who can reach the address could use the server. */
-function refuseOpenBind({ host, apiKeys, allowNoKey }: ServeOptions): void {
+function refuseOpenBind({ host, allowNoKey }: ServeOptions, hasKeys: boolean): void {
   const isLocal = host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
-  if (isLocal || apiKeys.length > 0 || allowNoKey) return;
+  if (isLocal || hasKeys || allowNoKey) return;
   throw new UserError(
     `--host ${host} is reachable from other machines; set a key with --api-key KEY (or use --insecure-no-auth on a network you trust)`,
   );
 }
 
 /** Without a key, any page opened on this machine could use the server. */
-function refuseOpenOrigins({ allowedOrigins, apiKeys }: ServeOptions): void {
-  if (apiKeys.length > 0 || !allowedOrigins.includes("*")) return;
+function refuseOpenOrigins({ allowedOrigins }: ServeOptions, hasKeys: boolean): void {
+  if (hasKeys || !allowedOrigins.includes("*")) return;
   throw new UserError("--allow-origin * lets every web page use this server; set a key with --api-key KEY, or list the allowed origins");
 }

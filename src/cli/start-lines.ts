@@ -32,15 +32,17 @@ export function describeMedia({ mediaDomains, mediaFolders }: ServeOptions): str
   return sources.length > 1 ? sources.join("; ") : "data URIs only (more with --allow-media-domain and --allow-media-path)";
 }
 
-export function sayHowToUse(url: string, modelId: string, options: ServeOptions, say: (line: string) => void): void {
-  const key = options.apiKeys.length > 0 ? " -H 'authorization: Bearer KEY'" : "";
+type Usage = { readonly modelId: string; readonly hasKeys: boolean; readonly web: boolean };
+
+export function sayHowToUse(url: string, { modelId, hasKeys, web }: Usage, say: (line: string) => void): void {
+  const key = hasKeys ? " -H 'authorization: Bearer KEY'" : "";
   const here = toLocalAddress(url);
   const body = JSON.stringify({ model: modelId, messages: [{ role: "user", content: "What is the capital of France?" }] });
   say("");
   say(`Listening on ${url}  (OpenAI base URL: ${here}/v1)`);
   say("");
-  if (options.web) say(`  Open ${here} in a browser, or ask from a terminal:\n`);
-  say(`  npx ernie-vl chat --url ${here}${options.apiKeys.length > 0 ? " --api-key KEY" : ""}`);
+  if (web) say(`  Open ${here} in a browser, or ask from a terminal:\n`);
+  say(`  npx ernie-vl chat --url ${here}${hasKeys ? " --api-key KEY" : ""}`);
   say(`  curl ${here}/v1/chat/completions${key} -H 'content-type: application/json' -d '${body.replaceAll("'", String.raw`'\''`)}'`);
   say("");
 }

@@ -1,5 +1,6 @@
 // The app over a scripted service: tests say what the service answers and see what it was asked.
 
+import { ApiKeys } from "../../src/api/api-keys.ts";
 import type { AppOptions } from "../../src/api/app-options.ts";
 import { createApp } from "../../src/api/app.ts";
 import { ServerMetrics } from "../../src/api/metrics.ts";
@@ -38,10 +39,12 @@ type LogLine = { readonly level: "info" | "error"; readonly fields: Record<strin
 /** What the service gives for one request: its events, or a generator of its own. An Error in the list is thrown. */
 export type Script = readonly (ChatEvent | Error)[] | ((call: Call) => AsyncIterable<ChatEvent>);
 
+export type MadeAppOptions = Partial<Omit<AppOptions, "apiKeys">> & { readonly apiKeys?: ApiKeys | readonly string[] };
+
 /** `onEncode` is awaited before a prompt's tokens are counted. */
 export function makeApp(
   script: Script = helloEvents,
-  options: Partial<AppOptions> = {},
+  { apiKeys = [], ...options }: MadeAppOptions = {},
   onEncode?: (signal: AbortSignal) => Promise<void>,
 ) {
   const calls: Call[] = [];
@@ -82,7 +85,7 @@ export function makeApp(
     contextLength: 4096,
     defaultThinking: false,
     generationDefaults: {},
-    apiKeys: [],
+    apiKeys: apiKeys instanceof ApiKeys ? apiKeys : new ApiKeys(apiKeys.map((key) => ({ key }))),
     media: noRemoteMedia,
     isReady: () => true,
     stats: () => ({ running: 0, waiting: 0 }),

@@ -1,11 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import type { ServeOptions } from "../../src/cli/serve.ts";
 import { sayHowToUse } from "../../src/cli/start-lines.ts";
 
 function howToUse(url: string, name: string): string[] {
   const lines: string[] = [];
-  sayHowToUse(url, name, { apiKeys: [], web: true } as unknown as ServeOptions, (line) => lines.push(line));
+  sayHowToUse(url, { modelId: name, hasKeys: false, web: true }, (line) => lines.push(line));
   return lines;
 }
 
