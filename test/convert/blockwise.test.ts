@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { roundToFloat16 } from "../../src/core/half.ts";
-import { dequantizeBlockwise, quantizeBlockwise, type QuantizeOptions } from "../../src/convert/quantize/blockwise.ts";
+import { bestScale4, dequantizeBlockwise, quantizeBlockwise, type QuantizeOptions } from "../../src/convert/quantize/blockwise.ts";
 import { relativeError } from "../../scripts/relative-error.ts";
 
 /** Sum of uniform numbers, about normal; the same ones every time. */
@@ -72,6 +72,20 @@ describe("quantizeBlockwise", () => {
     expect(scales[0]).toBe(roundToFloat16(scales[0]!));
   });
 
+  test.each([
+    [4, -8, 7],
+    [8, -127, 127],
+  ] as const)("with %i bits weights beyond the stored scale's reach become the end of the range on their side", (bits, lowest, highest) => {
+    const values = noise(256);
+    const rows = quantizeBlockwise(values, 32, bits, { roundScale: (scale) => scale / 16 });
+
+    dequantizeBlockwise(rows, 32, bits).forEach((value, i) => {
+      const scale = rows.scales[i >> 5]!;
+      const code = Math.min(highest, Math.max(lowest, values[i]! / scale));
+      expect(Math.abs(value / scale - code)).toBeLessThan(0.51);
+    });
+  });
+
   test("by the plain rule makes the largest weight ±7", () => {
     const values = noise(32);
     const { scales } = quantizeBlockwise(values, 32, 4, { rule: "plain" });
@@ -85,6 +99,29 @@ describe("quantizeBlockwise", () => {
       relativeError(dequantizeBlockwise(quantizeBlockwise(values, 256, 4, options), 256, 4), values);
 
     expect(error({})).toBeLessThan(0.9 * error({ rule: "plain" }));
+  });
+
+  test("searches four ranges, each with its best scale, for the least weighted error", () => {
+    const [values, strengths] = [noise(32 * 200, 3), noise(32 * 200, 4)];
+    const chosen = new Set<number>();
+    for (let start = 0; start < values.length; start += 32) {
+      const block = Float64Array.from(values.subarray(start, start + 32));
+      const weights = Float64Array.from(strengths.subarray(start, start + 32), (strength) => 0.1 + strength ** 2);
+      const sum = (term: (value: number, i: number) => number) =>
+        block.reduce((total, value, i) => total + weights[i]! * term(value, i), 0);
+      const extreme = block.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a));
+
+      const candidates = [7, 7.7, 8.4, 9.1].map((range) => {
+        const codes = block.map((value) => Math.min(7, Math.max(-8, Math.round((-range * value) / extreme))));
+        const scale = sum((value, i) => value * codes[i]!) / sum((_, i) => codes[i]! ** 2);
+        return { range, scale, error: sum((value, i) => (value - scale * codes[i]!) ** 2) };
+      });
+      const best = candidates.reduce((a, b) => (b.error < a.error ? b : a));
+
+      expect(bestScale4(block, 0, weights, extreme)).toBeCloseTo(best.scale, 9);
+      chosen.add(best.range);
+    }
+    expect(chosen.size).toBe(4);
   });
 
   test("refuses values that are not whole rows", () => {
