@@ -45,7 +45,7 @@ export function factorize(products: MatrixProducts, moments: Matrix): Factor {
     panels: new Float32Array(panelOffset(blockCount)),
   };
   products.scope(() => {
-    const transposed = products.allocate(columns, columns);
+    const transposed = products.allocate(columns, columns); // read left of the diagonal blocks only
     const rest = products.allocate(blockLength, columns);
     const inverse = products.allocate(blockLength, blockLength);
     const coefficients = products.allocate(blockLength, columns);
@@ -61,7 +61,6 @@ export function factorize(products: MatrixProducts, moments: Matrix): Factor {
       inverse.values.set(factorizeSquare(rest.values, columns, start, square, factor.diagonal, floor));
       const rows = transposed.rowRange(start, blockLength);
       products.multiply("a·b", inverse, rest, rows);
-      finishRows(rows.values, square, columns, start);
       const panel = factor.panels.subarray(panelOffset(block), panelOffset(block + 1));
       for (let r = 0; r < blockLength; r++) panel.set(rows.values.subarray(r * columns, r * columns + start), r * start);
     }
@@ -132,12 +131,4 @@ function invert(transposed: Float64Array, diagonal: Float64Array): Float64Array 
   }
   for (let r = 0; r < n; r++) for (let c = r; c < n; c++) inverse[r * n + c]! /= diagonal[r]!;
   return inverse;
-}
-
-/** What is left of rounding in the rows of Uᵀ: the square as it was computed, zeros right of it. */
-function finishRows(rows: Float32Array, square: Float64Array, columns: number, start: number): void {
-  for (let r = 0; r < blockLength; r++) {
-    rows.fill(0, r * columns + start, (r + 1) * columns);
-    for (let c = 0; c < blockLength; c++) rows[r * columns + start + c] = square[r * blockLength + c]!;
-  }
 }
