@@ -2,6 +2,7 @@
 // Parses the command line, and is the one place where errors become exit codes. Modules that a command needs are loaded when it runs, so that
 // --help and a misspelt option are quick.
 
+import { constants } from "node:os";
 import { resolve } from "node:path";
 import { Argument, Command, Option } from "commander";
 import { nanoModel } from "./core/nano-model.ts";
@@ -9,6 +10,7 @@ import { batchCommand } from "./cli/batch-command.ts";
 import { benchCommand } from "./cli/bench-command.ts";
 import { chatCommand } from "./cli/chat-command.ts";
 import { activationsOption, expertsOption, weightsOption } from "./cli/conversion-options.ts";
+import { explainError } from "./cli/explain-error.ts";
 import { helpCommand } from "./cli/help-command.ts";
 import { serveCommand } from "./cli/serve-command.ts";
 import { notEmpty } from "./cli/options.ts";
@@ -141,6 +143,16 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 process.stderr.on("error", () => {}); // nobody is left to be told
 
+// Process 1, as in a container without an init, is not ended by a signal that nothing listens for.
+if (process.pid === 1) {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (process.listenerCount(signal) === 1)
+        void import("./runtime/exit-now.ts").then(({ exitNow }) => exitNow(128 + constants.signals[signal]));
+    });
+  }
+}
+
 const programHelp = `
 Without a command, \`serve\` runs. \`ernie-vl COMMAND --help\` shows a command's
 options, defaults and examples.
@@ -176,8 +188,6 @@ for (const command of [program, ...program.commands]) command.showHelpAfterError
 try {
   await program.parseAsync();
 } catch (error) {
-  // The operator's mistakes are one line; anything else is a bug and shows where.
-  const message = error instanceof UserError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.stderr.write(`ernie-vl: ${printable(message)}\n`); // it may quote what others wrote
+  process.stderr.write(`ernie-vl: ${printable(explainError(error))}\n`); // it may quote what others wrote
   process.exit(error instanceof InterruptedError ? interruptedExitCode : 1);
 }

@@ -117,15 +117,15 @@ export function convertWithProgress(source: Source, target: string, options: Sho
   return untilInterrupted((signal) => convertShown(source, target, { ...options, signal }, say));
 }
 
-/** Runs `work` with a signal that Ctrl-C and SIGTERM abort, so that it can keep partial results. */
+/** Runs `work` with a signal that Ctrl-C, SIGTERM and SIGHUP abort, so that it can keep partial results. */
 export async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const abort = new AbortController();
   const stop = () => abort.abort(new InterruptedError("conversion stopped; run the same command again to resume"));
-  process.once("SIGINT", stop).once("SIGTERM", stop);
+  process.once("SIGINT", stop).once("SIGTERM", stop).once("SIGHUP", stop);
   try {
     await work(abort.signal);
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    process.off("SIGINT", stop).off("SIGTERM", stop).off("SIGHUP", stop);
   }
 }
 

@@ -1,6 +1,6 @@
 // How the whole program ends when it is told to.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
@@ -38,28 +38,38 @@ test.each([
   socket.destroy();
 });
 
+/** As in a container without an init. */
+const asProcess1 = ["unshare", "--user", "--map-root-user", "--pid", "--fork"];
+const canBeProcess1 = spawnSync(asProcess1[0]!, [...asProcess1.slice(1), "true"]).status === 0;
+
 test("a stop signal while the server converts or loads its model ends it, and the next start is as good as any", async () => {
   const cache = mkdtempSync(join(tmpdir(), "ernie-vl-stopped-"));
   const cwd = fileURLToPath(new URL("../..", import.meta.url));
   /** Stops a starting server when it says this. */
-  const stopAt = async (line: string) => {
-    const child = spawn(process.execPath, ["dist/main.js", "serve", "--port", "0"], {
+  const stopAt = async (line: string, signal: NodeJS.Signals = "SIGTERM", wrapper: readonly string[] = []) => {
+    const [program = "", ...args] = [...wrapper, process.execPath, "dist/main.js", "serve", "--port", "0"];
+    const child = spawn(program, args, {
       cwd,
-      env: { ...process.env, ERNIE_VL_CACHE: cache, ...signalWhenPrinted("SIGTERM", line) },
+      env: { ...process.env, ERNIE_VL_CACHE: cache, ...signalWhenPrinted(signal, line) },
     });
     let printed = "";
     for (const output of [child.stdout, child.stderr]) output.on("data", (text: Buffer) => (printed += text.toString()));
-    const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-    return { printed, code, signal };
+    const [code, endedBy] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+    return { printed, code, signal: endedBy };
   };
   try {
-    expect(await stopAt("Converting")).toMatchObject({
-      code: 130,
-      printed: expect.stringContaining("run the same command again to resume"),
-    });
+    for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+      expect(await stopAt("Converting", signal)).toMatchObject({
+        code: 130,
+        printed: expect.stringContaining("run the same command again to resume"),
+      });
+    }
     const server = await startServer([], "unused", { ERNIE_VL_CACHE: cache });
     expect(await server.stop()).toBe(0);
     expect(await stopAt("media ")).toMatchObject({ signal: "SIGTERM", printed: expect.not.stringContaining("Listening") });
+    // Process 1 is not ended by the signal itself.
+    if (canBeProcess1)
+      expect(await stopAt("media ", "SIGTERM", asProcess1)).toMatchObject({ code: 143, printed: expect.not.stringContaining("Listening") });
 
     const next = await startServer([], "unused", { ERNIE_VL_CACHE: cache });
 
