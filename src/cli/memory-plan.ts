@@ -21,7 +21,7 @@ import {
   type MemoryWishes,
   spareSlots,
 } from "./memory-wishes.ts";
-import { cudaLateBytes, cudaReserveBytes, planWorkspace, type Workspace } from "./workspace.ts";
+import { cudaLateBytes, cudaReserveBytes, imageCacheBytes, planWorkspace, type Workspace } from "./workspace.ts";
 
 export type PlannedModel = { readonly config: ModelConfig; readonly settings: ConversionSettings };
 
@@ -41,8 +41,6 @@ export type MemoryPlan = {
   readonly advice: string | undefined;
 };
 
-/** Cache for the features of pictures seen before. */
-export const imageCacheBytes = 256 * 2 ** 20;
 /** A layer's keys in all slots of a decode: builds with checks of the decode kernel (XQA) in ONNX Runtime's provider refuse more. Whether it would be right has not been run on a GPU. */
 const attentionBlockBytes = 2 ** 32;
 /** Share of a host's memory beside weights and workspace that the KV cache may take; the rest is for packed copies of weights, pictures and HTTP. */

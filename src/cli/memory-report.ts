@@ -7,8 +7,9 @@ import type { ModelConfig } from "../core/model-config.ts";
 import { hubTensors, modelParts, type ModelPart } from "../convert/hub-tensors.ts";
 import { planConversion } from "../convert/plan.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
+import { defaultMemoryWishes } from "./memory-wishes.ts";
 import { alignColumns, formatCount } from "./table.ts";
-import { cudaReserveBytes, workspaceBytes, type Computed } from "./workspace.ts";
+import { cudaReserveBytes, imageCacheBytes, workspaceBytes, type Computed } from "./workspace.ts";
 
 export type PerPart = ReadonlyMap<ModelPart, number>;
 
@@ -104,7 +105,7 @@ export function memoryTable(config: ModelConfig, choices: readonly ConversionSet
   ];
 }
 
-/** How many sequences of each length fit on each GPU, for each way to convert; "–" if not even the weights fit. */
+/** How many sequences of each length fit into what a server takes of each GPU, for each way to convert; "–" if not even the weights fit. */
 export function capacityTable(config: ModelConfig, choices: readonly ConversionSettings[]): string[] {
   const { maxPositions } = config.text;
   const lengths = sequenceLengths.filter((length) => length <= maxPositions);
@@ -117,7 +118,8 @@ export function capacityTable(config: ModelConfig, choices: readonly ConversionS
       i === 0 ? `${format}, ${formatBytes(weightBytes)}` : "",
       length % 1024 === 0 ? `${length / 1024}k` : String(length),
       ...gpuGibibytes.map((size) => {
-        const count = sequencesThatFit(config, settings, { gpuBytes: size * 2 ** 30, weightBytes, length });
+        const gpuBytes = size * 2 ** 30 * defaultMemoryWishes.gpuMemoryUtilization;
+        const count = sequencesThatFit(config, settings, { gpuBytes, weightBytes, length });
         return count?.toLocaleString("en-US") ?? "–";
       }),
     ]);
@@ -125,13 +127,13 @@ export function capacityTable(config: ModelConfig, choices: readonly ConversionS
   return alignColumns([["weights", "tokens", ...gpuGibibytes.map((size) => `${size} GB`)], ...rows]);
 }
 
-/** How many sequences of `length` tokens fit; undefined if not even weights and workspace do. */
+/** How many sequences of `length` tokens fit into `gpuBytes` beside everything else; undefined if not even that does. */
 export function sequencesThatFit(
   config: ModelConfig,
   computed: Computed,
   { gpuBytes, weightBytes, length }: { readonly gpuBytes: number; readonly weightBytes: number; readonly length: number },
 ): number | undefined {
-  const left = gpuBytes - cudaReserveBytes - weightBytes - workspaceBytes(config, computed);
+  const left = gpuBytes - cudaReserveBytes - weightBytes - workspaceBytes(config, computed) - imageCacheBytes;
   if (left < 0) return undefined;
   return Math.floor(left / (length * kvBytesPerToken(config.text, activationDataType[computed.activations])));
 }

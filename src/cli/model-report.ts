@@ -210,7 +210,7 @@ function sections(config: ModelConfig, cpu: readonly ConversionSettings[], gpu: 
       ],
     },
     ...onGpu.slice(0, 1).map(({ activations }) => ({
-      title: `Sequences that fit on one GPU (${activations} activations and KV cache, 1 GiB reserved for CUDA)`,
+      title: `Sequences that fit on one GPU (${activations} activations and KV cache) with --gpu-memory-utilization ${defaultMemoryWishes.gpuMemoryUtilization}`,
       lines: capacityTable(config, onGpu),
     })),
   ];

@@ -16,6 +16,9 @@ export const cudaReserveBytes = 2 ** 30;
  */
 export const cudaLateBytes = 2 ** 29;
 
+/** Cache for the features of pictures seen before. */
+export const imageCacheBytes = 256 * 2 ** 20;
+
 /** Bytes by what they are for. Each session of ONNX Runtime has an arena of its own and keeps what it took: they add up. */
 export type Workspace = {
   /** The vision tower's, for two of the largest pictures in turns. */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { ComputeDevice } from "../../src/cli/choose-device.ts";
-import { describeMemory, imageCacheBytes, planMemory } from "../../src/cli/memory-plan.ts";
+import { describeMemory, planMemory } from "../../src/cli/memory-plan.ts";
 import type { MemoryWishes } from "../../src/cli/memory-wishes.ts";
-import { workspaceBytes } from "../../src/cli/workspace.ts";
+import { imageCacheBytes, workspaceBytes } from "../../src/cli/workspace.ts";
 import { openSynthetic } from "../../src/convert/synthetic.ts";
 import { UserError } from "../../src/core/errors.ts";
 import { makeGpu } from "./make-gpu.ts";

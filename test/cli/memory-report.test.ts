@@ -11,10 +11,13 @@ import {
   totalOf,
   weightBytesByPart,
 } from "../../src/cli/memory-report.ts";
-import { workspaceBytes } from "../../src/cli/workspace.ts";
+import { planMemory } from "../../src/cli/memory-plan.ts";
+import { defaultMemoryWishes } from "../../src/cli/memory-wishes.ts";
+import { imageCacheBytes, workspaceBytes } from "../../src/cli/workspace.ts";
 import { convertCheckpoint } from "../../src/convert/convert.ts";
 import { openSynthetic } from "../../src/convert/synthetic.ts";
 import { weightFormats, type ConversionSettings } from "../../src/core/manifest.ts";
+import { makeGpu } from "./make-gpu.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const config28b = openSynthetic("28b").config;
@@ -63,10 +66,10 @@ const forGpu = { activations: "bf16", experts: "modality-moe" } as const;
 describe("sequencesThatFit", () => {
   const workspace = workspaceBytes(config28b, forGpu);
 
-  test("fills what weights, workspace and CUDA leave with KV caches of 56 KiB per token", () => {
+  test("fills what weights, workspace, features of pictures and CUDA leave with KV caches of 56 KiB per token", () => {
     const weightBytes = 16 * gibibyte;
     const room = 3 * 4096 * 56 * 1024;
-    const gpuBytes = gibibyte + weightBytes + workspace + room;
+    const gpuBytes = gibibyte + weightBytes + workspace + imageCacheBytes + room;
 
     expect(sequencesThatFit(config28b, forGpu, { gpuBytes, weightBytes, length: 4096 })).toBe(3);
     expect(sequencesThatFit(config28b, forGpu, { gpuBytes: gpuBytes - 1, weightBytes, length: 4096 })).toBe(2);
@@ -116,6 +119,24 @@ describe("tables", () => {
     const onLargest = lines.slice(1, 4).map((line) => Number(line.split(/\s+/).at(-1)!.replaceAll(",", "")));
     expect(onLargest).toEqual(onLargest.toSorted((a, b) => b - a));
     expect(onLargest[2]).toBeGreaterThan(0);
+  });
+
+  test("are as many as a start on such a GPU has room for", () => {
+    const settings = { weights: "int4", activations: "bf16", experts: "modality-moe" } as const;
+    const weightBytes = totalOf(weightBytesByPart(config28b, settings));
+    const [, , , of32k] = capacityTable(config28b, [settings]);
+
+    for (const [column, size] of [24, 48, 80, 141].entries()) {
+      const gpu = { ...makeGpu(size, size - 0.5), pageBytes: undefined }; // CUDA's context is there before a start looks
+      const wishes = { ...defaultMemoryWishes, prefillChunkTokens: 512 };
+      const { usableBytes, workspaceBytes: workspace } = planMemory(
+        { config: config28b, settings, weightBytes },
+        { kind: "cuda", gpu },
+        wishes,
+      );
+      const fits = Math.floor((usableBytes - workspace - weightBytes) / (32768 * 56 * 1024));
+      expect(Number(of32k!.trim().split(/\s+/)[column + 1])).toBe(fits);
+    }
   });
 
   test("a model shorter than all usual lengths is listed with its own", () => {
