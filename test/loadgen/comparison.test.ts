@@ -18,13 +18,34 @@ describe("a comparison", () => {
   test("finds the ratio, and an interval around it", () => {
     const ratios = compareBlocks(blocks(1, 0.1, 1), blocks(2, 0.1, 2), 0);
 
-    expect(ratios.map(({ name }) => name)).toContain("TTFT mean");
+    expect(ratios).toHaveLength(10);
     for (const { unit, ratio, low, high } of ratios) {
       expect(Math.abs(ratio - (unit === "ms" ? 2 : 0.5)) / ratio).toBeLessThan(0.05);
       expect(low).toBeLessThanOrEqual(ratio);
       expect(high).toBeGreaterThanOrEqual(ratio);
       expect(high - low).toBeLessThan(0.2 * ratio);
     }
+  });
+
+  test("covers requests, tokens and each latency, of what was answered", () => {
+    const slow = makeRecord({ ttftMs: 600, gapsMs: [200, 200, 200], e2elMs: 1200 });
+    const silent = makeRecord({ ttftMs: undefined, gapsMs: [], outputTokens: 1 });
+    const records = [makeRecord(), makeRecord(), slow, silent, makeRecord(failed("timeout"))];
+
+    const ratios = compareBlocks([{ records, durationMs: 2000 }], [{ records, durationMs: 4000 }], 0);
+
+    expect(ratios.map(({ name, a, b }) => [name, a, b])).toEqual([
+      ["requests", 2, 1],
+      ["output tokens", 6.5, 3.25],
+      ["total tokens", 26.5, 13.25],
+      ["TTFT mean", expect.closeTo(800 / 3), expect.closeTo(800 / 3)],
+      ["TTFT median", 100, 100],
+      ["TPOT mean", 80, 80],
+      ["TPOT median", 20, 20],
+      ["ITL mean", 80, 80],
+      ["E2EL mean", 420, 420],
+      ["E2EL median", 160, 160],
+    ]);
   });
 
   test("of servers alike has 1 in its intervals", () => {

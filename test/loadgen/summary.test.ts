@@ -87,7 +87,7 @@ describe("the summary of a load", () => {
   });
 
   test.each([
-    ["one after the other", [0, 160, 320], 1],
+    ["one after the other", [160, 0, 320], 1],
     ["overlapping", [0, 100, 159], 3],
     ["two and one", [0, 10, 200], 2],
   ])("finds the peak of requests %s", (_name, starts, peak) => {
@@ -95,11 +95,14 @@ describe("the summary of a load", () => {
   });
 
   test("tells of chunks with several tokens, of missing usage and of late requests", () => {
-    const records = [makeRecord({ gapsMs: [60] }), makeRecord({ tokensFrom: "chunks", lateMs: 5 })];
+    const silent = makeRecord({ ttftMs: undefined, gapsMs: [], outputTokens: 1 });
+    const records = [makeRecord({ gapsMs: [60] }), makeRecord(), makeRecord({ tokensFrom: "chunks", lateMs: 5 }), silent];
 
     const summary = summarize({ records, durationMs: 1000 });
 
-    expect(summary.tokensPerChunk).toBeCloseTo(8 / 6);
+    expect(summary.tokensPerChunk).toBeCloseTo(13 / 10);
+    expect(summary.ttft).toMatchObject({ count: 3, mean: 100 });
+    expect(summary.tpot).toMatchObject({ count: 3, mean: 20 });
     expect(summary.withoutUsage).toBe(1);
     expect(summary.late).toMatchObject({ max: 5 });
   });
