@@ -167,6 +167,7 @@ describe("slots that can share their memory, in pages of 100 tokens", () => {
       { maxModelLength: 350 },
       { slotCount: 16, capacity: 350, pages: { tokens: 100, count: 40 } },
     ],
+    ["as few as four pages", 400, { maxModelLength: 350 }, { slotCount: 4, capacity: 350, pages: { tokens: 100, count: 4 } }],
     [
       "no more memory than the slots can use",
       3200,
@@ -181,6 +182,7 @@ describe("slots that can share their memory, in pages of 100 tokens", () => {
   test.each([
     ["slots no longer than a page", 1590, { maxModelLength: 100 }, { slotCount: 15, capacity: 100 }],
     ["too few pages for four slots", 399, { modelMaxLength: 350 }, { slotCount: 1, capacity: 350 }],
+    ["too few pages, though a length is wished,", 399, { maxModelLength: 350 }, { slotCount: 1, capacity: 350 }],
     [
       "a system that gives no more addresses than it has memory",
       32_000,
@@ -208,6 +210,7 @@ describe("slots that can share their memory, in pages of 100 tokens", () => {
   test("wishes beyond the memory are refused with the numbers", () => {
     expect(() => shared(4000, { maxModelLength: 4001 })).toThrow(/1 × 4001 tokens needs/);
     expect(() => shared(4000, { maxSequences: 41, maxModelLength: 200 })).toThrow(/41 × 200 tokens needs/);
+    expect(() => shared(1000)).toThrow(/1 × 1024 tokens needs/);
   });
 
   test("a plan never exceeds the budget or the model, has room for one whole sequence and a page for each, and keeps every wish", () => {
