@@ -19,8 +19,8 @@ export type Ratio = {
 
 const resamples = 1000;
 
-/** A figure of a server, computed from any selection of its blocks; undefined or NaN if they have no values for it. */
-type Figure = { readonly name: string; readonly unit: Ratio["unit"]; readonly of: (blocks: readonly BlockFigures[]) => number | undefined };
+/** A figure of a server, computed from any selection of its blocks; NaN if they have no values for it. */
+type Figure = { readonly name: string; readonly unit: Ratio["unit"]; readonly of: (blocks: readonly BlockFigures[]) => number };
 
 type BlockFigures = {
   readonly durationMs: number;
@@ -43,10 +43,7 @@ const throughput = (name: string, amount: (block: BlockFigures) => number): Figu
 const latency = (name: string, values: (block: BlockFigures) => readonly number[], reduce: (values: Float64Array) => number): Figure => ({
   name,
   unit: "ms",
-  of: (blocks) => {
-    const all = Float64Array.from(blocks.flatMap(values));
-    return all.length === 0 ? undefined : reduce(all);
-  },
+  of: (blocks) => reduce(Float64Array.from(blocks.flatMap(values))),
 });
 
 const figures: readonly Figure[] = [
