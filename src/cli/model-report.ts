@@ -12,12 +12,10 @@ import { checkpointName } from "../core/checkpoint-name.ts";
 import { formatBytes } from "../core/format-bytes.ts";
 import { activationDataType, type CheckpointLayout, type ConversionSettings, type Manifest } from "../core/manifest.ts";
 import type { ModelConfig } from "../core/model-config.ts";
-import { kernelsBuildCommand } from "../core/package-commands.ts";
 import { shellWord } from "../core/shell-word.ts";
 import { kvBytesPerToken } from "../model/kv-cache.ts";
 import type { CudaProbe } from "../runtime/cuda/probe.ts";
 import { classifyFolder, readManifest, verifyFiles } from "../model-folder.ts";
-import { findKernelLibrary } from "../runtime/kernel-library.ts";
 import { converterFingerprint } from "../version.ts";
 import { companionFindings } from "./companion-findings.ts";
 import { canCompute } from "./choose-device.ts";
@@ -26,7 +24,7 @@ import { describeMemory, type PlannedModel } from "./memory-plan.ts";
 import { defaultMemoryWishes } from "./memory-wishes.ts";
 import { activeParameters, capacityTable, dataBytes, memoryTable, parametersByPart, totalOf } from "./memory-report.ts";
 import { planStart, type StartPlan, type StartWishes } from "./plan-start.ts";
-import { chooseSettings, openCache } from "./prepare-model.ts";
+import { chooseSettings, openCache, requireKernels } from "./prepare-model.ts";
 import { formatCount } from "./table.ts";
 import { workspaceBytes } from "./workspace.ts";
 
@@ -85,7 +83,7 @@ async function reportConverted(folder: string, cuda: CudaProbe, say: (line: stri
     { mark: "ok", name: "converted", lines },
     ...randomFindings(manifest),
     ...layoutFindings(manifest),
-    ...kernelFindings(settings),
+    ...faultOf(() => requireKernels(folder, settings)).map((line): Finding => ({ mark: "bad", name: "experts", lines: [line] })),
     ...companionFindings(folder),
     ...startFindings(folder, cuda),
   ];
@@ -105,13 +103,6 @@ function layoutFindings(manifest: Manifest): Finding[] {
   if (planned === dataBytes(manifest)) return [];
   const line = `converted by another version; the sizes by part below are what this version would write, ${formatBytes(planned)} in total`;
   return [{ mark: "note", name: "weights", lines: [line] }];
-}
-
-/** A model converted for our own operator needs the kernel library. */
-function kernelFindings({ experts }: ConversionSettings): Finding[] {
-  if (experts !== "modality-moe" || findKernelLibrary()) return [];
-  const line = `converted for the ModalityMoe kernel, which is not built here; run ${kernelsBuildCommand()}, or convert again with --experts onnxruntime`;
-  return [{ mark: "bad", name: "experts", lines: [line] }];
 }
 
 /** What the model is, in three lines. */

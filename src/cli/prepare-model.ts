@@ -62,7 +62,11 @@ export type PreparedModel = { readonly folder: string; readonly manifest: Manife
 /** Converts `folder` if it is a checkpoint that has not been converted with these settings yet. */
 export async function prepareModel(folder: string, settings: ConversionSettings, say: (line: string) => void): Promise<PreparedModel> {
   const path = resolve(folder);
-  if (classifyFolder(path) === "converted") return requireKernels({ folder: path, manifest: readManifest(path) });
+  if (classifyFolder(path) === "converted") {
+    const manifest = readManifest(path);
+    requireKernels(path, manifest.settings);
+    return { folder: path, manifest };
+  }
   const cached = cacheFolderFor(path, settings, converterFingerprint());
   const known = await readCached(cached, say);
   if (known) return { folder: cached, manifest: known };
@@ -77,10 +81,10 @@ export async function prepareModel(folder: string, settings: ConversionSettings,
 }
 
 /** Throws UserError when the model was converted for our own operator and that is not there. */
-function requireKernels(model: PreparedModel): PreparedModel {
-  if (model.manifest.settings.experts !== "modality-moe" || findKernelLibrary()) return model;
+export function requireKernels(folder: string, { experts }: ConversionSettings): void {
+  if (experts !== "modality-moe" || findKernelLibrary()) return;
   throw new UserError(
-    `${model.folder} was converted for the ModalityMoe kernel, which is not built here; run ${kernelsBuildCommand()}, or convert again with --experts onnxruntime`,
+    `${folder} was converted for the ModalityMoe kernel, which is not built here; run ${kernelsBuildCommand()}, or convert again with --experts onnxruntime`,
   );
 }
 

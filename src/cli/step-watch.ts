@@ -5,7 +5,6 @@ import type { Logger } from "pino";
 export type StepWatch = {
   /** True while a step takes too long. */
   readonly isStalled: () => boolean;
-  readonly stop: () => void;
 };
 
 const checksPerTimeout = 20;
@@ -23,7 +22,7 @@ export function watchSteps(
   log: Pick<Logger, "error" | "warn">,
   onLost: (reason: string) => void,
 ): StepWatch {
-  if (timeoutMs === 0) return { isStalled: () => false, stop: () => {} };
+  if (timeoutMs === 0) return { isStalled: () => false };
   let isStalled = false;
   const check = (): void => {
     const silentMs = engine.silentMs();
@@ -37,5 +36,5 @@ export function watchSteps(
   };
   const timer = setInterval(check, timeoutMs / checksPerTimeout);
   timer.unref();
-  return { isStalled: () => isStalled, stop: () => clearInterval(timer) };
+  return { isStalled: () => isStalled };
 }
