@@ -358,11 +358,14 @@ inline unsigned __reduce_or_sync(unsigned, unsigned value) {
 
 inline int __popc(unsigned value) { return __builtin_popcount(value); }
 inline int __ffs(int value) { return __builtin_ffs(value); }
-inline void __threadfence() {}  // blocks run one after the other
 inline float __ldcg(const float* address) { return *address; }
 __attribute__((no_sanitize("thread"))) inline int atomicAdd(int* address, int value) {
     ernie::emulator::noteAccess(address, sizeof *address, ernie::emulator::Access::kAtomic);
     return (*address += value) - value;
+}
+
+namespace ernie {
+inline int countArrival(int* counter) { return atomicAdd(counter, 1); }  // blocks run one after the other
 }
 
 inline unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {

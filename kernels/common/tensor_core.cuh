@@ -1,4 +1,4 @@
-// The PTX instructions we use: mma.sync m16n8k16 with fp32 sums, and cp.async (sm_80 and newer).
+// The PTX instructions we use: mma.sync m16n8k16 with fp32 sums, cp.async (sm_80 and newer), and an atomic addition that orders memory.
 //
 // Fragments of m16n8k16 in lane 4·g + i (PTX ISA, "Matrix Fragments for mma.m16n8k16"), two 16-bit values a register:
 //   A (16 × 16)  a0: row g, k 2i 2i+1   a1: row g+8, same k   a2: row g, k 2i+8 2i+9   a3: row g+8, k 2i+8 2i+9
@@ -41,6 +41,14 @@ __device__ inline void copyAsyncCommit() { asm volatile("cp.async.commit_group;"
 template <int kPending>
 __device__ inline void copyAsyncWait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+// Adds one to a counter in global memory and returns what it was. Whoever counts later finds what had been written before, by other threads of the block too if a
+// barrier lies in between, and so do, after a barrier, the other threads of its block (PTX ISA, "Memory Consistency Model": .acq_rel).
+__device__ inline int countArrival(int* counter) {
+    int before;
+    asm volatile("atom.acq_rel.gpu.global.add.s32 %0, [%1], 1;" : "=r"(before) : "l"(__cvta_generic_to_global(counter)) : "memory");
+    return before;
 }
 
 }  // namespace ernie

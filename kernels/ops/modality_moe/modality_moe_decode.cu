@@ -63,18 +63,15 @@ __device__ inline void listPairs(const unsigned (&masks)[kRounds], int lane, int
     }
 }
 
-// Computes y's 32 rows for those of these tokens whose last partial result came from this block, k ascending. `isLast` is shared memory. Ordering: the barrier puts the block's results
-// before the first fence, and so before its increment of the counter; the second fence puts the reads of other blocks' results after their increments (PTX ISA, "Memory
-// Consistency Model": an increment publishes what precedes the incrementing thread's own fence).
+// Computes y's 32 rows for those of these tokens whose last partial result came from this block, k ascending. `isLast` is shared memory. The barriers on both sides of the count
+// put the block's results before it and its reads of others' results after it.
 template <typename T, typename TokenOf>
 __device__ inline void combineArrived(const ModalityMoe& a, const MoeWorkspace& w, int tilePair, TokenOf tokenOf, int count, bool* isLast) {
     const int sharedParts = w.sharedWidth > 0 ? kSharedParts : 0;
     __syncthreads();
     if (int(threadIdx.x) < count) {
         const size_t counter = size_t(tokenOf(threadIdx.x)) * (a.hidden / kPairRows) + tilePair;
-        __threadfence();
-        isLast[threadIdx.x] = atomicAdd(&w.arrived[counter], 1) == a.topK + sharedParts - 1;
-        __threadfence();
+        isLast[threadIdx.x] = countArrival(&w.arrived[counter]) == a.topK + sharedParts - 1;
     }
     __syncthreads();
     const int row = threadIdx.x % kPairRows;
