@@ -2,7 +2,8 @@
 // Every thread of a block is a fiber; barriers and warp collectives are the points where fibers switch, so the code between
 // two of them runs whole. Blocks run one after the other. Stricter than a GPU on purpose: shared memory starts as NaN
 // bits, cp.async data arrives no sooner than the wait that asks for it, `shuffleSeed` varies the order of the fibers, and two threads that touch the same
-// shared memory without a barrier between them, one of them to write, are an error in whatever order they ran (emulator/shared_races_test.cc).
+// shared memory without a barrier between them, one of them to write, are an error in whatever order they ran (emulator/shared_races_test.cc), and so are lanes of a
+// warp that meet in different collectives, or an mma that some no longer reach.
 // Not modelled: timing, memory ordering between blocks, the tensor cores' exact order of fp32 sums.
 #pragma once
 
@@ -80,7 +81,8 @@ struct Fiber {
 
 struct Warp {
     Barrier barrier;
-    uint32_t lanes[2][kWarpSize][8];  // what each lane offers to a collective; the next one uses the other half
+    const char* meeting;              // the collective at which lanes are waiting
+    uint32_t lanes[2][kWarpSize][8];  // what each lane offers to it; the next one uses the other half
     float products[2][16][8];         // of an mma
 };
 
@@ -94,6 +96,7 @@ struct Block {
     dim3 blockIndex, blockSize, gridSize;
     std::vector<char> dynamicShared;
     std::function<void()> body;
+    std::string error;  // undefined behaviour on a GPU that goes on here
 };
 
 inline Block block;
@@ -153,11 +156,19 @@ inline void resume(Fiber& fiber) {
     swapcontext(&block.unused, &fiber.start);
 }
 
-// Every lane offers `offer`; the last one to do so calls `combine`, if there is one; then each reads what it wants.
+// Lanes that diverged may meet in different instructions here; on a GPU they may not.
+inline void meet(Warp& w, const char* name) {
+    if (w.barrier.arrived == 0) w.meeting = name;
+    if (strcmp(w.meeting, name) != 0) block.error = std::string("lanes of a warp meet in ") + w.meeting + " and " + name;
+    if (strcmp(name, "mma") == 0 && w.barrier.members < kWarpSize) block.error = "a lane has returned before an mma of its warp";
+}
+
+// `name` tells instructions apart. Every lane offers `offer`; the last one to do so calls `combine`, if there is one; then each reads what it wants.
 template <typename Offer, typename Combine, typename Read>
-auto collective(const Offer& offer, Combine combine, Read read) {
+auto collective(const char* name, const Offer& offer, Combine combine, Read read) {
     static_assert(sizeof(Offer) <= sizeof(Warp::lanes[0][0]), "fits");
     Warp& w = warp();
+    meet(w, name);
     const int half = block.current->warpPhase % 2;
     memcpy(w.lanes[half][lane()], &offer, sizeof offer);
     if (w.barrier.arrived + 1 == w.barrier.members) combine(w, half);
@@ -166,8 +177,8 @@ auto collective(const Offer& offer, Combine combine, Read read) {
 }
 
 template <typename Offer, typename Read>
-auto collective(const Offer& offer, Read read) {
-    return collective(offer, [](Warp&, int) {}, read);
+auto collective(const char* name, const Offer& offer, Read read) {
+    return collective(name, offer, [](Warp&, int) {}, read);
 }
 
 template <typename T>
@@ -225,7 +236,9 @@ inline void runKernel(bool isEarly, dim3 grid, int threads, size_t sharedBytes, 
                 block.dynamicShared.assign(sharedBytes + 128, char(0xff));
                 startRaceDetection();
                 startEarlyBlock();
+                block.error.clear();
                 runBlock(threads);
+                throwIfAny(block.error);
                 throwIfAny(findRace());
                 throwIfAny(findEarlyAccess());
             }
@@ -283,7 +296,7 @@ void mma16816(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, T
     struct Offer {
         uint32_t words[6];
     };
-    emulator::collective(Offer{{a[0], a[1], a[2], a[3], b0, b1}}, multiplyFragments<T>, [&](const emulator::Warp& w, int half) {
+    emulator::collective("mma", Offer{{a[0], a[1], a[2], a[3], b0, b1}}, multiplyFragments<T>, [&](const emulator::Warp& w, int half) {
         const int g = emulator::lane() / 4, i = emulator::lane() % 4;
         for (int r = 0; r < 4; r++) c[r] += w.products[half][g + r / 2 * 8][2 * i + r % 2];
         return 0;
@@ -326,13 +339,13 @@ inline void __syncthreads() {
 }
 
 inline void __syncwarp() {
-    ernie::emulator::collective(0, [](const auto&, int) { return 0; });
+    ernie::emulator::collective("__syncwarp", 0, [](const auto&, int) { return 0; });
     ernie::emulator::block.current->warpOrder++;
 }
 
 template <typename T>
 T __shfl_sync(unsigned, T value, int source) {
-    return ernie::emulator::collective(value, [&](const auto& w, int half) { return ernie::emulator::offered<T>(w, half, source % 32); });
+    return ernie::emulator::collective("a shuffle", value, [&](const auto& w, int half) { return ernie::emulator::offered<T>(w, half, source % 32); });
 }
 
 template <typename T>
@@ -341,7 +354,7 @@ T __shfl_xor_sync(unsigned mask, T value, int distance) {
 }
 
 inline unsigned __ballot_sync(unsigned, bool vote) {
-    return ernie::emulator::collective(uint32_t(vote), [](const auto& w, int half) {
+    return ernie::emulator::collective("a ballot", uint32_t(vote), [](const auto& w, int half) {
         unsigned mask = 0;
         for (int lane = 0; lane < 32; lane++) mask |= ernie::emulator::offered<uint32_t>(w, half, lane) << lane;
         return mask;
@@ -349,7 +362,7 @@ inline unsigned __ballot_sync(unsigned, bool vote) {
 }
 
 inline unsigned __reduce_or_sync(unsigned, unsigned value) {
-    return ernie::emulator::collective(uint32_t(value), [](const auto& w, int half) {
+    return ernie::emulator::collective("a reduction", uint32_t(value), [](const auto& w, int half) {
         unsigned all = 0;
         for (int lane = 0; lane < 32; lane++) all |= ernie::emulator::offered<uint32_t>(w, half, lane);
         return all;

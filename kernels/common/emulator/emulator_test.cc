@@ -1,4 +1,4 @@
-// The emulator finds races in shared memory and kernels that start too early, and only those.
+// The emulator finds races in shared memory, lanes that do not meet and kernels that start too early, and only those.
 
 #include "../device_array.cuh"
 #include "../native_test.h"
@@ -63,6 +63,21 @@ __global__ void shuffleKernel(int* out) {
     out[threadIdx.x] = words[other];
 }
 
+// Lanes from `leaving` on return early, and those from `apart` on vote where the others shuffle; then all that are left multiply.
+__global__ void divergingKernel(float* out, int leaving, int apart) {
+    const int lane = threadIdx.x;
+    if (lane >= leaving) return;
+    unsigned value = lane;
+    if (lane < apart)
+        value = __shfl_xor_sync(kFullWarp, value, 1);
+    else
+        value = __ballot_sync(kFullWarp, true);
+    float sums[4] = {};
+    const uint32_t weights[4] = {value, value, value, value};
+    mma16816(sums, weights, value, value, half());
+    out[lane] = sums[0];
+}
+
 // What a kernel does, in this order.
 struct Steps {
     bool letsNextStart = false;
@@ -118,6 +133,13 @@ int main() {
     check(!counts(Order::kBlock), "atomics are no race");
     check(counts(Order::kNone), "an atomic and a read are a race");
     check(hasRace([&] { launch(shuffleKernel, dim3(1), 32, 0, stream(), out.get()); }), "a shuffle orders no memory");
+    const DeviceArray<float> sums(32);
+    const auto diverges = [&](int leaving, int apart) {
+        return hasRace([&] { launch(divergingKernel, dim3(2), 32, 0, stream(), sums.get(), leaving, apart); });
+    };
+    check(!diverges(32, 32), "lanes that stay together are no error");
+    check(diverges(32, 16), "lanes may not meet in different instructions");
+    check(diverges(31, 32), "all lanes have to reach an mma");
 
     emulator::watchesEarlyStarts = true;
     const DeviceArray<int> a(32), b(32), c(32);
