@@ -87,6 +87,7 @@ void bench() {
                 a.visionExpert = flags.get();
                 a.x = deviceX.get();
                 a.y = deviceY.get();
+                synchronize();  // the workspace is filled on another stream
                 const auto measure = [&](bool startsEarly) {
                     a.startsEarly = startsEarly;
                     const cudaGraphExec_t graph = captureGraph([&](cudaStream_t to) { modalityMoeCuda(a, workspace.get(), dense.get(), plainProducts(to), to); });
