@@ -1,10 +1,11 @@
 // What `npm run build` makes beside the program, and what a package of it contains.
 
-import { execFileSync } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -28,7 +29,24 @@ test("a package contains what the program and its messages name, and nothing tha
   const [contents] = Object.values(JSON.parse(listing) as Record<string, { readonly files: readonly { readonly path: string }[] }>);
   const paths = contents!.files.map(({ path }) => path);
 
-  const needed = ["dist/main.js", "dist/web/index.html", "models/ernie-vl-nano/model.safetensors", "kernels/library.cc"];
+  const needed = ["bin/ernie-vl.js", "dist/main.js", "dist/web/index.html", "models/ernie-vl-nano/model.safetensors", "kernels/library.cc"];
   expect(paths).toEqual(expect.arrayContaining([...needed, "scripts/kernels/build.mjs", "scripts/gpu/install-provider.mjs", "LICENSE"]));
   expect(paths.filter((path) => /\.(ts|map|so)$|^(src|test|bench)\//.test(path))).toEqual([]);
+});
+
+test("npx says what to do if npm install was forgotten, and works after it", () => {
+  // npx links a checkout into its cache when it is first used there. If it also built it, that would fail before npm install, and for ever after.
+  const checkout = temporaryFolder();
+  for (const name of ["bin", "package.json"]) cpSync(join(root, name), join(checkout, name), { recursive: true });
+  const env = { ...process.env, npm_config_cache: join(temporaryFolder(), "cache"), npm_config_offline: "true" };
+  const npx = () => spawnSync("npx", ["ernie-vl"], { cwd: checkout, env, encoding: "utf8" });
+
+  const before = npx();
+  mkdirSync(join(checkout, "dist"));
+  writeFileSync(join(checkout, "dist/main.js"), `console.log("built");`);
+  const after = npx();
+
+  expect(before.stderr).toContain(`ernie-vl: not built yet; run npm install in ${checkout}`);
+  expect(before.status).toBe(1);
+  expect(after).toMatchObject({ stdout: "built\n", status: 0 });
 });
