@@ -103,6 +103,31 @@ describe("pictures", () => {
     await (await lastAnswer(page)).locator(".markdown").waitFor();
   });
 
+  test("in a format that only the browser knows is sent as a JPEG, and one that it does not know either is refused at once", async () => {
+    const pixels = Buffer.from([0, 0, 255, 0, 0, 255, 0, 0]); // two blue ones, and two bytes to a multiple of four
+    const header = Buffer.alloc(54);
+    header.write("BM");
+    for (const [at, value] of [
+      [2, 62],
+      [10, 54],
+      [14, 40],
+      [18, 2],
+      [22, 1],
+      [26, 1 | (24 << 16)],
+    ] as const)
+      header.writeUInt32LE(value, at);
+    const bitmap = { name: "screenshot.bmp", mimeType: "image/bmp", buffer: Buffer.concat([header, pixels]) };
+    const heic = { name: "photo.heic", mimeType: "image/heic", buffer: Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic") };
+    await page.locator("input[type=file]").setInputFiles([bitmap, heic]);
+    await page.getByText("photo.heic could not be read; save it as PNG or JPEG.").waitFor();
+    const sent = page.waitForRequest("**/v1/chat/completions");
+    await send(page, "Describe the image.");
+
+    const { messages } = (await sent).postDataJSON() as { messages: [{ content: [{ image_url: { url: string } }, unknown] }] };
+    expect(messages[0].content).toHaveLength(2);
+    expect(messages[0].content[0].image_url.url.slice(0, 23)).toBe("data:image/jpeg;base64,");
+  });
+
   test.each([
     [["text", "image", "video"], "Add pictures, a video or documents", "video_url"],
     [["text", "image"], "Add pictures or documents", undefined],

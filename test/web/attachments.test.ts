@@ -4,9 +4,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { defaultLimits } from "../../src/api/app-options.ts";
 import { expandDocuments } from "../../src/chat/expand-documents.ts";
 import { maxSourcePixels } from "../../src/vision/decode-image.ts";
+import { decodableFormats } from "../../src/vision/image-format.ts";
 import { byteCountOf, isPdf } from "../../web/chat/conversation.ts";
 import { maxRequestBytes } from "../../web/chat/request.ts";
-import { maxPictureBytes, maxPicturePixels, maxVideoBytes, readFiles } from "../../web/view/attachments.ts";
+import { maxPictureBytes, maxPicturePixels, maxVideoBytes, pictureTypes, readFiles } from "../../web/view/attachments.ts";
 import { kindOfDocument, maxDocumentBytes } from "../../web/view/document-type.ts";
 import { sayBytes } from "../../web/view/say-bytes.ts";
 import { makeAttachment } from "./make-turns.ts";
@@ -18,6 +19,10 @@ afterEach(() => vi.unstubAllGlobals());
 test("pictures are made smaller at the limits of the server", () => {
   expect(maxPicturePixels).toBe(maxSourcePixels);
   expect(maxPictureBytes).toBe(defaultLimits.imageBytes);
+});
+
+test("pictures in formats of the server are sent as they are", () => {
+  expect(pictureTypes).toEqual(decodableFormats.map((format) => `image/${format}`));
 });
 
 test("a video that is taken fits into a request, and one that does not is refused before it is read", async () => {

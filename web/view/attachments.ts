@@ -8,6 +8,9 @@ import { type DocumentKind, documentTypes, kindOfDocument, maxDocumentBytes } fr
 /** The server's limit for one picture (`imageBytes` in src/api/app-options.ts). */
 export const maxPictureBytes = 20 * 2 ** 20;
 
+/** `decodableFormats` in src/vision/image-format.ts, as media types. */
+export const pictureTypes: readonly string[] = ["png", "jpeg", "webp", "gif", "avif", "tiff"].map((format) => `image/${format}`);
+
 /** The server accepts requests of 64 MiB, in which a video is a third larger than its file. */
 export const maxVideoBytes = 47 * 2 ** 20;
 
@@ -28,7 +31,8 @@ type ReadFiles = {
   readonly refusals: string[];
 };
 
-/** Reads pictures, documents, and videos if the model accepts them. Pictures beyond the server's limits are made smaller. */
+/** Reads pictures, documents, and videos if the model accepts them. Pictures beyond the server's limits are made smaller, and formats
+ *  that only the browser knows are converted. */
 export async function readFiles(files: readonly File[], takesVideo: boolean): Promise<ReadFiles> {
   const read: ReadFiles = { attachments: [], refusals: [] };
   for (const given of files) {
@@ -38,7 +42,7 @@ export async function readFiles(files: readonly File[], takesVideo: boolean): Pr
       if (refusal === undefined) read.attachments.push(await toAttachment(file, kind!));
       else read.refusals.push(`${file.name} ${refusal}.`);
     } catch {
-      read.refusals.push(`${given.name} could not be read.`);
+      read.refusals.push(`${given.name} could not be read${given.type.startsWith("image/") ? "; save it as PNG or JPEG" : ""}.`);
     }
   }
   return read;
@@ -71,7 +75,9 @@ export async function toAttachment(file: File, kind: FileKind): Promise<Attachme
 
 async function toSend(file: File, kind: FileKind): Promise<Blob> {
   if (isDocument(kind)) return file.slice(0, file.size, documentTypes[kind]);
-  return kind === "image" && (await isTooLarge(file)) ? shrink(file, maxPictureBytes) : file;
+  if (kind === "video") return file;
+  const isForeign = file.type !== "" && !pictureTypes.includes(file.type);
+  return isForeign || (await isTooLarge(file)) ? toJpeg(file, maxPictureBytes) : file;
 }
 
 function isDocument(kind: FileKind): kind is DocumentKind {
@@ -121,8 +127,8 @@ async function pixelCountOf(file: Blob): Promise<number> {
 /** On phones a larger canvas silently stays empty (Safari: 4096 × 4096). */
 export const maxCanvasPixels = 2 ** 24;
 
-/** The picture as a JPEG within the limit: its pixels are halved until it fits. */
-async function shrink(file: Blob, maxBytes: number): Promise<Blob> {
+/** The picture as a JPEG within the limit: its pixels are halved until it fits. Rejects if the browser does not know the format. */
+async function toJpeg(file: Blob, maxBytes: number): Promise<Blob> {
   const picture = await createImageBitmap(file);
   const fittingScale = Math.sqrt(maxCanvasPixels / (picture.width * picture.height));
   for (let scale = Math.min(1, fittingScale); ; scale *= Math.SQRT1_2) {
