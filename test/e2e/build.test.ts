@@ -8,6 +8,7 @@ import { expect, test } from "vitest";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string; engines: { node: string } };
 
 test.each(["preact", "marked"])("the page's script contains the licence of %s, as each copy must", (name) => {
   const assets = join(root, "dist/web/assets");
@@ -49,4 +50,15 @@ test("npx says what to do if npm install was forgotten, and works after it", () 
   expect(before.stderr).toContain(`ernie-vl: not built yet; run npm install in ${checkout}`);
   expect(before.status).toBe(1);
   expect(after).toMatchObject({ stdout: "built\n", status: 0 });
+});
+
+test.each([
+  ["18.20.8", 1, "", "ernie-vl: expected Node 20.19 or newer, got 18.20.8; get one from nodejs.org\n"],
+  ["20.9.0", 1, "", "ernie-vl: expected Node 20.19 or newer, got 20.9.0; get one from nodejs.org\n"],
+  [manifest.engines.node.replace(">=", ""), 0, `${manifest.version}\n`, ""],
+])("under Node %s, it ends with code %i", (version, status, stdout, stderr) => {
+  const pretend = `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"${version}"}})`;
+  const run = spawnSync(process.execPath, ["--import", pretend, "bin/ernie-vl.js", "--version"], { cwd: root, encoding: "utf8" });
+
+  expect(run).toMatchObject({ status, stdout, stderr });
 });
